@@ -1,0 +1,60 @@
+# Needs Python >= 3.11, make and a package index; everything else is installed into .venv.
+# Another interpreter: make PYTHON=/path/to/python ...
+
+VENV := .venv
+BIN  := $(VENV)/bin
+ARGS ?=
+
+# The first interpreter that runs (a shim may exist and fail), is new enough and has venv and pip.
+SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	"$$python" -c '$(SUITABLE)' >/dev/null 2>&1 && echo "$$python" && break; done)
+
+# What is installed beside the runtime dependencies, one stamp file each.
+EXTRAS_run   :=
+EXTRAS_dev   := [dev]
+EXTRAS_bench := [bench]
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help run test check bench clean
+
+help: ## Say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  Arguments are passed on: make run ARGS=--help'
+
+run: $(VENV)/.installed-run ## Run the system on this machine
+	@exec $(BIN)/python -m jobs.run $(ARGS)
+
+test: $(VENV)/.installed-dev ## Run every test (ARGS: what to tell pytest)
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev ## Check format, lint, types and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-bench ## Measure; the figures of the README come from here
+	@exec $(BIN)/python -m benchmarks.run $(ARGS)
+
+clean: ## Remove the environment and all caches; .data/ (the database) stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed-%: pyproject.toml constraints.txt $(BIN)/python
+	@echo 'Installing into $(VENV) (a minute or two the first time) ...'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(EXTRAS_$*)'
+	@touch $@
+
+$(BIN)/python:
+	@python='$(PYTHON)'; \
+	if [ -z "$$python" ] || ! "$$python" -c '$(SUITABLE)' >/dev/null 2>&1; then \
+		echo "No usable Python: need >= 3.11 with venv and ensurepip (tried: $${python:-python3.13 python3.12 python3.11 python3})." >&2; \
+		echo 'Debian and Ubuntu ship venv apart: apt install python3-venv.' >&2; \
+		echo 'Otherwise install a newer Python, or name one: make PYTHON=/path/to/python' >&2; \
+		exit 1; \
+	fi; \
+	"$$python" -m venv --clear $(VENV)

@@ -1,0 +1,63 @@
+"""The devices that come with the project: a twin of any device, aircraft, weather stations."""
+
+from actors.devices.aircraft import (
+    Aircraft,
+    AircraftState,
+    ArriveFlight,
+    CancelFlight,
+    DepartFlight,
+    DivertFlight,
+    FlightArrived,
+    FlightCancelled,
+    FlightDeparted,
+    FlightDiverted,
+    FlightPlan,
+    FlightScheduled,
+    FlightStatus,
+    Leg,
+    OpenFlight,
+    ScheduleFlight,
+)
+from actors.devices.device_twin import (
+    DeviceTwin,
+    DeviceTwinState,
+    PropertiesReported,
+    Property,
+    Report,
+)
+from actors.devices.weather_station import (
+    ObserveWeather,
+    Readings,
+    WeatherObserved,
+    WeatherStation,
+    WeatherStationState,
+)
+
+__all__ = [
+    "Aircraft",
+    "AircraftState",
+    "ArriveFlight",
+    "CancelFlight",
+    "DepartFlight",
+    "DeviceTwin",
+    "DeviceTwinState",
+    "DivertFlight",
+    "FlightArrived",
+    "FlightCancelled",
+    "FlightDeparted",
+    "FlightDiverted",
+    "FlightPlan",
+    "FlightScheduled",
+    "FlightStatus",
+    "Leg",
+    "ObserveWeather",
+    "OpenFlight",
+    "PropertiesReported",
+    "Property",
+    "Readings",
+    "Report",
+    "ScheduleFlight",
+    "WeatherObserved",
+    "WeatherStation",
+    "WeatherStationState",
+]

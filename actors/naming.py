@@ -1,0 +1,65 @@
+"""Names: sources, stable kebab-case type names, and the ids derived from them.
+
+A source is `"<actor type>/<name>"` and is the aggregate's name in the log. Its aggregate
+id is the source itself when that is a UUID, otherwise UUIDv5 of it.
+"""
+
+import re
+from uuid import UUID, uuid5
+
+from actors.errors import InvalidName
+
+#: Namespace of aggregate ids: UUIDv5 of the DNS namespace and "thornback".
+AGGREGATES = UUID("d674e6d3-c22b-53b0-bf6e-a8e5c7e8f068")
+
+MAX_SOURCE_BYTES = 1024
+
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_TYPE_NAME = re.compile(r"[a-z][a-z0-9]*(?:[-.][a-z0-9]+)*")
+
+
+def kebab_case(class_name: str) -> str:
+    """`TemperatureReported` -> `temperature-reported`."""
+    return _WORD_START.sub("-", class_name.lstrip("_")).replace("_", "-").lower()
+
+
+def checked_type_name(name: str) -> str:
+    """Return `name`; raises InvalidName unless it is kebab-case (dots allowed)."""
+    if not _TYPE_NAME.fullmatch(name):
+        raise InvalidName(name, "a type name is kebab-case, like temperature-reported")
+    return name
+
+
+def checked_source(source: str) -> str:
+    """Return `source`; raises InvalidName for what no log or key can hold."""
+    if not source or source.isspace():
+        raise InvalidName(source, "a source is not empty")
+    if "\x00" in source:
+        raise InvalidName(source, "Postgres cannot hold NUL characters")
+    try:
+        size = len(source.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidName(source, "a source is valid Unicode") from error
+    if size > MAX_SOURCE_BYTES:
+        raise InvalidName(source[:40] + "...", f"a source has at most {MAX_SOURCE_BYTES} bytes")
+    return source
+
+
+def source_of(actor_type: str, name: str) -> str:
+    """The source of the actor `name` of a type; raises InvalidName."""
+    if not name:
+        raise InvalidName(f"{actor_type}/", "the name of a device is not empty")
+    return checked_source(f"{actor_type}/{name}")
+
+
+def actor_type_of(source: str) -> str:
+    """The actor type a source belongs to: what stands before its first slash."""
+    return source.partition("/")[0]
+
+
+def aggregate_id_of(source: str) -> UUID:
+    """The source itself when it is a UUID, otherwise UUIDv5 of it."""
+    try:
+        return UUID(source)
+    except ValueError:
+        return uuid5(AGGREGATES, source)

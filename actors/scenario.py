@@ -1,0 +1,84 @@
+"""A test kit for actors: given these events, when this command, then those events.
+
+    Scenario(Thermostat).given(TemperatureReported(celsius=20.0)) \\
+        .when(ReportTemperature(celsius=90.0)) \\
+        .then(TemperatureReported(celsius=90.0), Overheated(celsius=90.0, limit=80.0))
+
+Needs neither Ray nor Postgres; time is what `when(at=...)` says.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Generic, Self, TypeVar
+
+from actors.actor import Actor, Command
+from actors.errors import Rejected
+from actors.event import Payload
+from actors.moments import EPOCH, microseconds
+
+S = TypeVar("S")
+
+
+
+class Scenario(Generic[S]):
+    """One actor taken through events and commands. Steps chain, in any order."""
+
+    def __init__(self, actor: type[Actor[S]], name: str = "scenario") -> None:
+        self._type = actor.described()
+        self._actor = actor(name)
+        self._yielded: list[Payload] = []
+        self._refusal: Rejected | None = None
+
+    @property
+    def state(self) -> S:
+        """The state after all steps so far."""
+        return self._actor.state
+
+    def given(self, *payloads: Payload) -> Self:
+        """Fold past events into the state."""
+        self._apply(payloads)
+        return self
+
+    def when(self, command: Command, *, at: datetime = EPOCH) -> Self:
+        """Send a command that happened `at`; a failure other than Rejected is raised.
+
+        Raises AssertionError if the last command was refused and no `then_rejected`
+        said so.
+        """
+        self._expect_no_refusal()
+        handler = self._type.handlers.get(type(command).message_type)
+        if handler is None:
+            raise AssertionError(f"{self._type.name} does not handle {command!r}")
+        self._actor.at_us, self._yielded = microseconds(at), []
+        try:
+            self._yielded = list(handler.decide(self._actor, command) or ())
+        except Rejected as refusal:
+            self._refusal = refusal
+        self._apply(self._yielded)
+        return self
+
+    def then(self, *payloads: Payload) -> Self:
+        """The last command yielded exactly these payloads, in this order."""
+        self._expect_no_refusal()
+        if self._yielded != list(payloads):
+            raise AssertionError(f"expected {list(payloads)}\n but got {self._yielded}")
+        return self
+
+    def then_rejected(self, reason: str = "") -> Self:
+        """The last command was refused, with `reason` somewhere in its reason."""
+        refusal, self._refusal = self._refusal, None
+        if refusal is None:
+            raise AssertionError(f"expected a refusal, got {self._yielded}")
+        if reason not in refusal.reason:
+            raise AssertionError(f"expected a refusal for {reason!r}, got {refusal.reason!r}")
+        return self
+
+    def _expect_no_refusal(self) -> None:
+        if self._refusal is not None:
+            raise AssertionError(f"the command was refused: {self._refusal.reason}")
+
+    def _apply(self, payloads: Iterable[Payload]) -> None:
+        for payload in payloads:
+            applier = self._type.appliers.get(type(payload).event_type)
+            if applier is not None:
+                applier.apply(self._actor, payload)

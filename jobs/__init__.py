@@ -1,0 +1,1 @@
+"""Thin mains: what `ray job submit` runs."""

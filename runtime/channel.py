@@ -1,0 +1,289 @@
+"""The way from one driver to one host: batches in order, retried, never run twice.
+
+Commands that are made while a batch is under way travel together in the next one. When
+a batch fails, the channel begins a new generation and sends all that is unanswered
+again, in its order; the commands' ids make that harmless.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ray.exceptions import RayError
+
+from actors.actor import Actor
+from runtime.errors import AskTimeout, HostUnavailable, MailboxFull, decode_error
+from runtime.outgoing import Outgoing
+from runtime.wire import Answer, CommandPacker, pack_request, unpack_answer
+from store.errors import StoreUnavailable
+
+logger = logging.getLogger("thornback.driver")
+
+
+class Channel:
+    """Sends to one host. `add` and `submit` may be called from any thread; the rest runs
+    in the courier's loop."""
+
+    #: Batches under way at once: enough to keep a host busy while an answer travels.
+    WINDOW = 4
+    #: Between two tries to reach a host that is away: Ray does not say when it is back.
+    PAUSE_S = 0.1
+
+    def __init__(
+        self,
+        host: str,
+        driver: bytes,
+        find: Callable[[], Awaitable[Any]],
+        loop: asyncio.AbstractEventLoop,
+        clock: "DriverClock",
+        *,
+        pickled: Callable[[type[Actor[Any]]], bytes | None],
+        timeout_s: float,
+    ) -> None:
+        self.host = host
+        self._driver = driver
+        self._find = find
+        self._loop = loop
+        self._clock = clock
+        self._pickled = pickled
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._packer = CommandPacker()
+        self._open: Outgoing | None = None
+        self._queue: deque[Outgoing] = deque()
+        self._woken = False
+        self._wake = asyncio.Event()
+        self._generation = 0
+        self._sequence = 0
+        self._handle: Any = None
+        self._registered: set[type[Actor[Any]]] = set()
+        self._under_way: set[Outgoing] = set()
+        self._again: list[tuple[int, Outgoing]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running = asyncio.run_coroutine_threadsafe(self._run(), loop)
+
+    def add(
+        self, fields: tuple[Any, ...], actor: type[Actor[Any]] | None, *, want_events: bool
+    ) -> tuple[Outgoing, int]:
+        """Put one command into the batch that leaves next. Raises TypeError or ValueError
+        for data that has no form on the wire."""
+        with self._lock:
+            packed = self._packer.pack(*fields)
+            outgoing = self._open
+            if outgoing is None:
+                outgoing = self._open = self._new()
+                self._queue.append(outgoing)
+            index = outgoing.add(packed, fields[0])
+            outgoing.want_events |= want_events
+            if actor is not None:
+                outgoing.actors.add(actor)
+            if outgoing.full:
+                self._open = None
+            self._call()
+        return outgoing, index
+
+    def now_s(self) -> float:
+        """The clock that deadlines are set by."""
+        return self._loop.time()
+
+    def pack(self, fields: tuple[Any, ...]) -> bytes:
+        """One command, packed, for a bulk batch of the caller's own."""
+        with self._lock:
+            return self._packer.pack(*fields)
+
+    def submit(self, outgoing: Outgoing) -> None:
+        """Send a whole batch after those that are waiting."""
+        outgoing.created_s = self._loop.time()
+        with self._lock:
+            self._open = None
+            self._queue.append(outgoing)
+            self._call()
+
+    async def flushed(self) -> None:
+        """Wait until all that was sent so far is answered, or has failed for good."""
+        with self._lock:
+            sent = [*self._queue, *self._under_way, *(one for _, one in self._again)]
+        for outgoing in sent:
+            future = outgoing.future()
+            if future is not None:
+                await future
+
+    def close(self) -> None:
+        """Stop sending; what is unanswered fails."""
+        self._running.cancel()
+        for task in self._tasks:
+            task.cancel()
+        for outgoing in (*self._queue, *self._under_way, *(one for _, one in self._again)):
+            outgoing.finish(None, HostUnavailable(self.host, "the connection was closed"))
+
+    def _new(self) -> Outgoing:
+        outgoing = Outgoing(bulk=False, want_events=False)
+        outgoing.created_s = self._loop.time()
+        outgoing.deadline_s = outgoing.created_s + self._timeout_s
+        return outgoing
+
+    def _call(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            with self._lock:
+                self._woken = False
+            while self._again or (self._queue and len(self._under_way) < self.WINDOW):
+                if self._again:
+                    await self._recover()
+                else:
+                    await self._send_next()
+
+    async def _send_next(self) -> None:
+        with self._lock:
+            outgoing = self._queue.popleft()
+            if outgoing is self._open:
+                self._open = None
+        if outgoing.finished:
+            return
+        order = self._sequence
+        try:
+            await self._prepare(outgoing)
+        except (RayError, HostUnavailable) as error:
+            self._failed(order, outgoing, HostUnavailable(self.host, _name(error)))
+            return
+        self._under_way.add(outgoing)
+        request = pack_request(
+            self._driver, self._generation, order, self._clock.counts(),
+            outgoing.want_events, outgoing.commands,
+        )  # fmt: skip
+        self._sequence += 1
+        reference = self._handle.deliver.remote(request)
+        task = asyncio.ensure_future(self._receive(order, outgoing, reference))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _prepare(self, outgoing: Outgoing) -> None:
+        """Find the host, and have it know the classes of the actors addressed."""
+        if self._handle is None:
+            self._handle = await self._find()
+        for actor in outgoing.actors - self._registered:
+            pickled = self._pickled(actor)
+            if pickled is not None:
+                await self._handle.register.remote(pickled)
+            self._registered.add(actor)
+
+    async def _receive(self, order: int, outgoing: Outgoing, reference: Any) -> None:
+        timer = None
+        if not outgoing.bulk:
+            timer = self._loop.call_at(outgoing.deadline_s, self._late, outgoing)
+        try:
+            answer = unpack_answer(await reference)
+        except RayError as error:
+            self._failed(order, outgoing, HostUnavailable(self.host, _name(error)))
+        else:
+            self._judge(order, outgoing, answer)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._under_way.discard(outgoing)
+            self._wake.set()
+
+    def _judge(self, order: int, outgoing: Outgoing, answer: Answer) -> None:
+        if answer.refusal is not None:
+            self._failed(order, outgoing, decode_error(answer.refusal))
+        elif self._forgotten(outgoing, answer):
+            self._registered.clear()
+            outgoing.registered = True
+            self._failed(order, outgoing, HostUnavailable(self.host, "it forgot the actor type"))
+        else:
+            self._clock.observe(answer.clock)
+            outgoing.finish(answer, None)
+
+    def _forgotten(self, outgoing: Outgoing, answer: Answer) -> bool:
+        """Did the host restart, and now not know a class it had been told?"""
+        if outgoing.registered or not outgoing.actors:
+            return False
+        return any(name == "UnknownActorType" for name, _ in answer.errors.values())
+
+    def _failed(self, order: int, outgoing: Outgoing, error: Exception) -> None:
+        """Send it again, unless its time is over or a caller should hear of it now."""
+        telling = isinstance(error, MailboxFull | StoreUnavailable) and not outgoing.bulk
+        passing = isinstance(error, HostUnavailable | MailboxFull | StoreUnavailable)
+        over = self._loop.time() >= outgoing.deadline_s
+        if telling or over or not passing:
+            outgoing.finish(None, error)
+        outgoing.error = error
+        self._again.append((order, outgoing))
+
+    async def _recover(self) -> None:
+        """Begin a new generation: the host turns away what is left of the old one. Then
+        everything unanswered is sent again, in its order."""
+        generation = self._generation + 1
+        while True:
+            self._drop_overdue()
+            if not self._again and not self._under_way and not self._queue:
+                break
+            try:
+                if self._handle is None:
+                    self._handle = await self._find()
+                await self._handle.deliver.remote(
+                    pack_request(self._driver, generation, 0, {}, False, [])
+                )
+                break
+            except (RayError, HostUnavailable):
+                await asyncio.sleep(self.PAUSE_S)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._generation, self._sequence = generation, 1
+        self._registered.clear()
+        waiting = [one for _, one in sorted(self._again, key=lambda each: each[0])]
+        self._again = []
+        full = any(isinstance(one.error, MailboxFull | StoreUnavailable) for one in waiting)
+        with self._lock:
+            self._queue.extendleft(one for one in reversed(waiting) if not one.finished)
+        if full:
+            await asyncio.sleep(self.PAUSE_S)
+
+    def _drop_overdue(self) -> None:
+        now = self._loop.time()
+        for _, outgoing in self._again:
+            if now >= outgoing.deadline_s and not outgoing.finished:
+                outgoing.finish(None, outgoing.error)
+        with self._lock:
+            overdue = [
+                one for one in self._queue if not one.bulk and now >= one.deadline_s
+            ]
+        for outgoing in overdue:
+            outgoing.finish(None, HostUnavailable(self.host, "it did not come back in time"))
+        self._again = [pair for pair in self._again if not pair[1].finished]
+
+    def _late(self, outgoing: Outgoing) -> None:
+        outgoing.finish(None, AskTimeout(self.host, self._timeout_s))
+
+
+class DriverClock:
+    """What this driver has seen: merged from answers and events, sent with commands."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def observe(self, counts: Any) -> None:
+        """Merge the clock of an answer or of an event."""
+        mine = self._counts
+        for node, count in counts.items():
+            if count > mine.get(node, 0):
+                mine[node] = count
+
+    def counts(self) -> dict[str, int]:
+        """The clock as it stands."""
+        return dict(self._counts)
+
+
+def _name(error: BaseException) -> str:
+    return error.reason if isinstance(error, HostUnavailable) else type(error).__name__
+
+

@@ -1,0 +1,247 @@
+"""Deciding a batch: each command through its actor, each event encoded once.
+
+Nothing here waits or does I/O: the host loads actors before, and appends rows after.
+State runs ahead of the log here; nothing of it leaves the host before it is durable.
+"""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pydantic import ValidationError
+
+from actors.errors import Rejected
+from actors.event import Payload
+from actors.ids import event_id
+from runtime.batch import Batch, Recent
+from runtime.errors import (
+    ActorStopped,
+    HandlerFailed,
+    InvalidMessage,
+    UnknownActorType,
+    UnknownMessage,
+)
+from runtime.publishing import publish_row
+from runtime.resident import Resident, Residents, plain_state, take_snapshot
+from runtime.wire import PUBLISH, STATE, pack_value
+from store.codec import cause_fields, encode_row, type_fields
+from store.errors import InvalidData
+from store.json_text import encode_payload
+
+logger = logging.getLogger("thornback.host")
+
+
+class NodeClock:
+    """The vector clock of this process: its own ticks, and what it has observed."""
+
+    def __init__(self, node: str, ticks: int) -> None:
+        self.node = node
+        self.ticks = ticks
+        self._others: dict[str, int] = {}
+        self.prefix = self._prefix()
+
+    def observe(self, counts: dict[str, int]) -> None:
+        """Merge what came with a message or out of the log."""
+        changed = False
+        for node, count in counts.items():
+            if node != self.node and count > self._others.get(node, 0):
+                self._others[node] = count
+                changed = True
+        if changed:
+            self.prefix = self._prefix()
+
+    def counts(self) -> dict[str, int]:
+        """The clock as it stands."""
+        return {**self._others, self.node: self.ticks}
+
+    def _prefix(self) -> bytes:
+        # An event's clock is this text, its tick and "}": only the tick changes per event.
+        entries = json.dumps({**self._others, self.node: 0}, separators=(",", ":"))
+        return entries.removesuffix("0}").encode()
+
+
+class _EventType:
+    """What is constant about a payload class, per actor type."""
+
+    __slots__ = ("apply", "fields", "name")
+
+    def __init__(self, payload: type[Payload], apply: Callable[[Any, Any], None] | None) -> None:
+        self.name = payload.event_type
+        self.fields = type_fields(payload.event_type, payload.kind.value)
+        self.apply = apply
+
+
+class Decider:
+    """Runs batches of commands against resident actors, one batch at a time."""
+
+    def __init__(
+        self,
+        clock: NodeClock,
+        residents: Residents,
+        recent: Recent,
+        *,
+        strategy: str,
+        snapshot_frequency: int,
+    ) -> None:
+        self.clock = clock
+        self._residents = residents
+        self._recent = recent
+        self._strategy = strategy
+        self._snapshot_frequency = snapshot_frequency
+        self._event_types: dict[tuple[Any, type], _EventType] = {}
+
+    def decide(self, batch: Batch, indexes: Iterable[int]) -> None:
+        """Run the commands of `batch` at `indexes`; every outcome is left in the batch.
+
+        A command for an actor that must be rebuilt first is left in `batch.deferred`.
+        """
+        recent, known = self._recent, batch.known
+        get, number, frequency = self._residents.get, batch.number, self._snapshot_frequency
+        clock, event_types = self.clock, self._event_types
+        commands, rows, counts, names = batch.commands, batch.rows, batch.counts, batch.types
+        for index in indexes:
+            source, message_type, command_id, at_us, data, correlation, causation = commands[index]
+            if command_id in recent or command_id in known:
+                batch.repeated(index, recent.get(command_id))
+                continue
+            resident: Resident = get(source)  # type: ignore[assignment]
+            handler = resident.handlers.get(message_type)
+            if handler is None or not resident.ready:
+                self._unusual(batch, index, resident)
+                continue
+            resident.batch = number
+            actor = resident.actor
+            actor.at_us = at_us
+            try:
+                message = handler.message.__pydantic_validator__.validate_python(data)
+                decided = handler.decide(actor, message)
+                events = []
+                for payload in decided if decided is not None else ():
+                    key = (resident.type, payload.__class__)
+                    event_type = event_types.get(key)
+                    if event_type is None:
+                        event_type = event_types[key] = _event_type(resident, payload)
+                    events.append(
+                        (event_type, payload, encode_payload(event_type.name, payload))
+                    )
+            except (Rejected, InvalidData, ValidationError) as refusal:
+                batch.refused(index, _refusal(refusal, source, message_type))
+                continue
+            except Exception as error:
+                self._failed(batch, index, resident, error)
+                continue
+            if not events:
+                batch.empty.append(index)
+                continue
+            try:
+                for event_type, payload, _ in events:
+                    if event_type.apply is not None:
+                        event_type.apply(actor, payload)
+            except Exception as error:
+                self._failed(batch, index, resident, error, state_spoilt=True)
+                continue
+            version, prefix, ticks = resident.version, clock.prefix, clock.ticks
+            tail = cause_fields(correlation or command_id, causation or command_id)
+            for order, (event_type, _, text) in enumerate(events):
+                version += 1
+                ticks += 1
+                rows.append(
+                    encode_row(
+                        event_id(command_id, order),
+                        resident.aggregate_id,
+                        version,
+                        at_us,
+                        event_type.fields,
+                        resident.source_field,
+                        text,
+                        b"%b%d}" % (prefix, ticks),
+                        tail,
+                    )
+                )
+                names.append(event_type.name)
+            if version // frequency != resident.version // frequency:
+                resident.version = version
+                batch.snapshot(take_snapshot(resident))
+            resident.version = version
+            clock.ticks = ticks
+            counts[index] = len(events)
+            recent[command_id] = (batch, index)
+
+    def _unusual(self, batch: Batch, index: int, resident: Resident) -> None:
+        source, message_type, *_ = batch.commands[index]
+        if resident.stopped:
+            batch.failed(index, ActorStopped(source))
+        elif source in batch.rebuild:
+            batch.deferred.append(index)
+        elif resident.broken:
+            batch.failed(index, HandlerFailed(source, message_type, resident.broken, "not run"))
+            batch.rebuild.add(source)
+        elif message_type == PUBLISH:
+            self._publish(batch, index, resident)
+        elif resident.type is None:
+            batch.failed(index, UnknownActorType(source.partition("/")[0]))
+        elif message_type == STATE:
+            state = {"version": resident.version, "state": plain_state(resident)}
+            batch.values[index] = pack_value(state)
+        else:
+            known = ", ".join(sorted(resident.handlers)) or "no messages"
+            batch.failed(index, UnknownMessage(source, message_type, known))
+
+    def _publish(self, batch: Batch, index: int, resident: Resident) -> None:
+        try:
+            row, name = publish_row(batch.commands[index], resident, self.clock)
+        except Exception as error:
+            batch.failed(index, error)
+            return
+        batch.rows.append(row)
+        batch.types.append(name)
+        batch.counts[index] = 1
+        resident.batch = batch.number
+        self._recent[batch.commands[index][2]] = (batch, index)
+
+    def _failed(
+        self,
+        batch: Batch,
+        index: int,
+        resident: Resident,
+        error: Exception,
+        *,
+        state_spoilt: bool = False,
+    ) -> None:
+        source, message_type, *_ = batch.commands[index]
+        logger.error("%s failed at %s", source, message_type, exc_info=error)
+        decision = self._strategy
+        if decision == "resume" and state_spoilt:
+            decision = "restart"  # a half-applied event leaves nothing to resume with
+        if decision == "stop":
+            resident.ready, resident.stopped = False, True
+        elif decision == "restart":
+            resident.ready = False
+            batch.rebuild.add(source)
+        failure = f"{type(error).__name__}: {error}"
+        batch.failed(index, HandlerFailed(source, message_type, failure, decision))
+
+
+def type_counts(names: list[str]) -> dict[str, int]:
+    """Events by type."""
+    return dict(Counter(names))
+
+
+def _event_type(resident: Resident, payload: Any) -> _EventType:
+    if not isinstance(payload, Payload) or not hasattr(payload, "kind"):
+        raise TypeError(f"a handler yields payloads, not {payload!r}")
+    assert resident.type is not None
+    applier = resident.type.appliers.get(payload.event_type)
+    return _EventType(type(payload), applier.apply if applier else None)
+
+
+def _refusal(refusal: Exception, source: str, message_type: str) -> Exception:
+    if isinstance(refusal, ValidationError):
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'message'}: {problem['msg']}"
+            for problem in refusal.errors(include_url=False, include_context=False)
+        )
+        return InvalidMessage(source, message_type, problems)
+    return refusal

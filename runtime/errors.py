@@ -1,0 +1,188 @@
+"""What a caller can be told, and how it travels.
+
+Errors cross processes as a name and plain arguments, never pickled; whatever arrives
+is raised as the same typed error that was raised where it happened.
+"""
+
+from typing import Any
+
+from actors.errors import InvalidName, Rejected
+from store.errors import InvalidData, StoreUnavailable
+
+
+class ThornbackError(Exception):
+    """Base of everything runtime/ raises."""
+
+
+class UnknownActorType(ThornbackError):
+    """No host knows an actor of this type, and the caller has not said its class."""
+
+    def __init__(self, actor_type: str) -> None:
+        super().__init__(actor_type)
+        self.actor_type = actor_type
+
+    def __str__(self) -> str:
+        return (
+            f"no actor type {self.actor_type!r}: pass the class to system.actor(), or name its "
+            "module in actor_system.actor_modules"
+        )
+
+
+class UnknownMessage(ThornbackError):
+    """The actor has no handler for this message type."""
+
+    def __init__(self, source: str, message_type: str, known: str) -> None:
+        super().__init__(source, message_type, known)
+        self.source, self.message_type, self.known = source, message_type, known
+
+    def __str__(self) -> str:
+        return f"{self.source} does not handle {self.message_type!r}; it handles {self.known}"
+
+
+class InvalidMessage(ThornbackError):
+    """The message's data does not fit its type; `problem` says which field and why."""
+
+    def __init__(self, source: str, message_type: str, problem: str) -> None:
+        super().__init__(source, message_type, problem)
+        self.source, self.message_type, self.problem = source, message_type, problem
+
+    def __str__(self) -> str:
+        return f"{self.message_type} for {self.source}: {self.problem}"
+
+
+class HandlerFailed(ThornbackError):
+    """A handler raised something else than Rejected; its supervisor did what `decision`
+    says. Nothing of the command was stored."""
+
+    def __init__(self, source: str, message_type: str, failure: str, decision: str) -> None:
+        super().__init__(source, message_type, failure, decision)
+        self.source, self.message_type = source, message_type
+        self.failure, self.decision = failure, decision
+
+    def __str__(self) -> str:
+        return f"{self.source} failed at {self.message_type}: {self.failure} ({self.decision})"
+
+
+class ActorStopped(ThornbackError):
+    """The actor was stopped by its supervisor and takes no messages."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source)
+        self.source = source
+
+    def __str__(self) -> str:
+        return f"{self.source} was stopped by its supervisor"
+
+
+class MailboxFull(ThornbackError):
+    """The host holds as many unanswered commands as it may; nothing of this was run."""
+
+    def __init__(self, host: str, capacity: int) -> None:
+        super().__init__(host, capacity)
+        self.host, self.capacity = host, capacity
+
+    def __str__(self) -> str:
+        return f"{self.host}: its mailbox of {self.capacity} commands is full; slow down and retry"
+
+
+class AskTimeout(ThornbackError):
+    """No answer in time. The command may still take effect: a retry with its id tells."""
+
+    def __init__(self, what: str, timeout_s: float) -> None:
+        super().__init__(what, timeout_s)
+        self.what, self.timeout_s = what, timeout_s
+
+    def __str__(self) -> str:
+        return f"{self.what}: no answer within {self.timeout_s:g} s"
+
+
+class HostUnavailable(ThornbackError):
+    """The host's process is away and did not come back in time. The outcome is open: a
+    retry with the same command id is safe."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(host, reason)
+        self.host, self.reason = host, reason
+
+    def __str__(self) -> str:
+        return f"{self.host} is not available: {self.reason}"
+
+
+class SystemNotFound(ThornbackError):
+    """No system is running in this namespace of this Ray."""
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(namespace)
+        self.namespace = namespace
+
+    def __str__(self) -> str:
+        return f"no system runs in namespace {self.namespace!r}: launch one (jobs/launch.py)"
+
+
+class LaunchFailed(ThornbackError):
+    """The topology could not be started; what had been started was stopped again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the system could not be launched: {self.reason}"
+
+
+class PublishRefused(ThornbackError):
+    """An event from outside may not enter the log under this source."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(source, problem)
+        self.source, self.problem = source, problem
+
+    def __str__(self) -> str:
+        return f"cannot publish for {self.source}: {self.problem}"
+
+
+class RetriesExhausted(ThornbackError):
+    """The log kept refusing this command's events; nothing of it was stored."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source, self.reason = source, reason
+
+    def __str__(self) -> str:
+        return f"{self.source}: the log refused its events again and again: {self.reason}"
+
+
+_TRAVELLERS: dict[str, type[Exception]] = {
+    error.__name__: error
+    for error in (
+        UnknownActorType,
+        UnknownMessage,
+        InvalidMessage,
+        HandlerFailed,
+        ActorStopped,
+        MailboxFull,
+        HostUnavailable,
+        PublishRefused,
+        RetriesExhausted,
+        Rejected,
+        InvalidName,
+        InvalidData,
+        StoreUnavailable,
+    )
+}
+
+EncodedError = tuple[str, list[Any]]
+
+
+def encode_error(error: Exception) -> EncodedError:
+    """An error as plain values. One that does not travel arrives as a HandlerFailed."""
+    name = type(error).__name__
+    if name in _TRAVELLERS:
+        return name, list(error.args)
+    return "HandlerFailed", ["the host", "a message", f"{name}: {error}", "not run"]
+
+
+def decode_error(encoded: EncodedError) -> Exception:
+    """The error that was encoded."""
+    name, arguments = encoded
+    return _TRAVELLERS[name](*arguments)

@@ -1,0 +1,309 @@
+"""A host's one line of work: load actors, decide, append, answer; and recover.
+
+Batches are decided one after another, and their appends travel to the writer without
+being waited for, so the state in memory runs ahead of the log. Nothing leaves before it
+is durable: an answer waits for its batch's append, a batch without rows for those
+before it. When an append is refused, the state that ran ahead is thrown away, and the
+batches concerned are run again on what the log says.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+
+from actors.ids import event_id
+from runtime.batch import Batch, Recent
+from runtime.decision import Decider
+from runtime.errors import HostUnavailable, RetriesExhausted
+from runtime.journal import Journal
+from runtime.mailbox import Mailbox
+from runtime.metrics import HostMetrics
+from runtime.resident import Residents
+from runtime.wire import PUBLISH, Request
+from store.codec import COPY_HEADER, COPY_TRAILER
+from store.errors import AppendRefused, StaleEpoch, StoreError, StoreUnavailable
+from store.event_store import EventStore
+from store.writer import Acknowledged
+
+logger = logging.getLogger("thornback.host")
+
+
+class WriterAway(StoreError):
+    """The writer's process is away; whether it committed is open."""
+
+
+class _Discarded(StoreError):
+    """What this batch was decided on was thrown away."""
+
+
+class Executor:
+    """Runs batches from the mailbox for ever."""
+
+    #: Appends on their way at once; more would only wait in the writer.
+    WINDOW = 8
+    #: Runs of one batch before its callers are told that the log refuses it.
+    ATTEMPTS = 6
+    #: Batches looked up in the log beforehand, after one that held repeats.
+    SUSPICION = 16
+
+    def __init__(
+        self,
+        store: EventStore,
+        mailbox: Mailbox,
+        residents: Residents,
+        decider: Decider,
+        recent: Recent,
+        journal: Journal,
+        metrics: HostMetrics,
+        *,
+        writer_back: Callable[[], Awaitable[None]],
+        name: str,
+    ) -> None:
+        self._store = store
+        self._mailbox = mailbox
+        self._residents = residents
+        self._decider = decider
+        self._recent = recent
+        self._journal = journal
+        self._metrics = metrics
+        self._writer_back = writer_back
+        self._name = name
+        self._last: Batch | None = None
+        self._in_flight: dict[int, Batch] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._failed: list[Batch] = []
+        self._window = asyncio.Semaphore(self.WINDOW)
+        self._suspicion = 0
+        self._errands: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Work until cancelled. Raises StaleEpoch when this host was replaced."""
+        while True:
+            batch = await self._mailbox.take()
+            while self._failed:
+                await self._recover()
+            if batch is not None:
+                await self._process(batch)
+
+    async def settled(self) -> None:
+        """Wait until no append is on its way."""
+        while self._finishing:
+            await asyncio.wait(self._finishing)
+
+    async def _process(self, batch: Batch) -> None:
+        """Take one batch to the point where only its durability is open."""
+        try:
+            self._decider.clock.observe(batch.request.clock)
+            await self._load(batch)
+            if self._suspicion or batch.attempts:
+                await self._look_up_all(batch)
+            self._decider.decide(batch, range(len(batch.commands)))
+            await self._look_up_refused(batch)
+        except Exception as error:
+            if not isinstance(error, StoreUnavailable):
+                logger.exception("%s: a batch could not be run", self._name)
+            await self._abandon(batch, error)
+            return
+        await self._window.acquire()
+        append = self._journal.append(batch, self._decider.clock.ticks) if batch.rows else None
+        task = asyncio.ensure_future(self._finish(batch, append, self._last))
+        self._last, self._in_flight[batch.number] = batch, batch
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+        if batch.rebuild:
+            await self._rebuild(batch)
+
+    async def _load(self, batch: Batch) -> None:
+        get = self._residents.get
+        missing = {command[0] for command in batch.commands if get(command[0]) is None}
+        if missing:
+            await self._residents.load(missing)
+
+    async def _look_up_all(self, batch: Batch) -> None:
+        """Which commands have taken effect before? One query for the whole batch."""
+        await self._look_up(batch, range(len(batch.commands)))
+        batch.checked = True
+        self._suspicion = self.SUSPICION if batch.known else max(self._suspicion - 1, 0)
+
+    async def _look_up_refused(self, batch: Batch) -> None:
+        """A command that now finds nothing to do may have done it before: the answer is
+        then the first run's, not the refusal."""
+        doubtful = [] if batch.checked else batch.empty + batch.refusals
+        if not doubtful:
+            return
+        await self._look_up(batch, doubtful)
+        for index in doubtful:
+            if batch.commands[index][2] in batch.known:
+                self._suspicion = self.SUSPICION
+                batch.errors.pop(index, None)
+                batch.repeated(index, None)
+
+    async def _look_up(self, batch: Batch, indexes: Iterable[int]) -> None:
+        commands = batch.commands
+        first = {_first_event(commands[index]): commands[index][2] for index in indexes}
+        batch.known |= {first[found] for found in await self._store.find_ids(list(first))}
+
+    async def _abandon(self, batch: Batch, error: Exception) -> None:
+        """The store went away while the batch was decided: undo, and say so."""
+        batch.failure = error
+        self._recent.forget(batch)
+        await self.settled()
+        self._residents.drop(_sources(batch))
+        self._turn_away([batch], error)
+
+    async def _finish(
+        self, batch: Batch, append: "asyncio.Task[Acknowledged] | None", before: Batch | None
+    ) -> None:
+        """Wait until the batch is durable, then answer it."""
+        try:
+            if append is not None:
+                batch.acknowledged = await append
+            elif before is not None:
+                await asyncio.shield(before.durable)
+        except (AppendRefused, StoreUnavailable, WriterAway, _Discarded) as error:
+            batch.failure = error
+            self._failed.append(batch)
+            batch.durable.set_exception(_Discarded())
+            batch.durable.exception()  # looked at: a batch that nobody waits for is no leak
+            self._mailbox.wake()
+            return
+        finally:
+            self._in_flight.pop(batch.number, None)
+            self._window.release()
+        batch.durable.set_result(None)
+        if not batch.rebuild:
+            await self._answer(batch)
+
+    async def _answer(self, batch: Batch) -> None:
+        self._recent.keep(batch)
+        self._residents.evict(min(self._in_flight, default=batch.number + 1) - 1)
+        self._metrics.batch_done(
+            batch, len(self._residents), self._residents.evicted, loop_time() - batch.arrived_s
+        )
+        if batch.snapshots:
+            self._errand(self._save_snapshots(batch))
+        elsewhere: dict[int, bytes] = {}
+        if batch.repeats and batch.request.want_events:
+            try:
+                elsewhere = await self._rows_of_repeats(batch)
+            except StoreUnavailable as error:
+                batch.turn_away(error)
+                return
+        if not batch.answer.done():
+            batch.answer.set_result(batch.finish(self._decider.clock.counts(), elsewhere))
+
+    async def _rows_of_repeats(self, batch: Batch) -> dict[int, bytes]:
+        """The events of the first runs: of recent batches, or out of the log."""
+        found: dict[int, bytes] = {}
+        for index, first in batch.repeats.items():
+            if first is not None:
+                found[index] = first[0].rows_of(first[1])
+            else:
+                found[index] = await self._first_run(batch.commands[index])
+        return found
+
+    async def _first_run(self, command: list[object]) -> bytes:
+        rows, number, width = b"", 0, 4
+        if command[1] == PUBLISH:
+            return _plain_rows(await self._store.find_rows([command[2]]))  # type: ignore[list-item]
+        while True:
+            ids = [event_id(command[2], number + ahead) for ahead in range(width)]  # type: ignore[arg-type]
+            page = _plain_rows(await self._store.find_rows(ids))
+            rows += page
+            if len(await self._store.find_ids(ids[-1:])) == 0:
+                return rows
+            number, width = number + width, width * 4
+
+    async def _save_snapshots(self, batch: Batch) -> None:
+        try:
+            await self._store.save_snapshots(batch.snapshots)
+            self._metrics.snapshots_saved(len(batch.snapshots))
+        except StoreError as error:
+            # Nothing is lost: the log has the events; the next snapshot is tried again.
+            logger.warning("%s: snapshots not saved: %s", self._name, error)
+
+    async def _rebuild(self, batch: Batch) -> None:
+        """Actors of this batch failed: once all is durable, rebuild them from the log
+        and run the commands that had to wait for it."""
+        await self.settled()
+        if self._failed:
+            return  # the whole batch is run again
+        self._residents.drop(batch.rebuild)
+        if batch.deferred:
+            late = [batch.commands[index] for index in batch.deferred]
+            request = Request(b"", 0, 0, {}, True, late)
+            child = Batch(batch.number, request)
+            await self._process(child)
+            await self.settled()
+            if child.failure is None and child.answer.done():
+                batch.adopt(child)
+            else:
+                self._failed = [one for one in self._failed if one is not child]
+                batch.failure = child.failure or _Discarded()
+                self._failed.append(batch)
+                return
+        await self._answer(batch)
+
+    async def _recover(self) -> None:
+        """Throw away what ran ahead, and run again what was not stored."""
+        await self.settled()
+        failed, self._failed = sorted(self._failed, key=lambda one: one.number), []
+        causes = [batch.failure for batch in failed]
+        logger.warning("%s: running %d batches again: %s", self._name, len(failed), causes[0])
+        self._journal.begin_generation()
+        self._last = None
+        for batch in failed:
+            self._recent.forget(batch)
+            self._residents.drop(_sources(batch))
+        for cause in causes:
+            if isinstance(cause, StaleEpoch):
+                self._turn_away(failed, HostUnavailable(self._name, "it was replaced"))
+                raise cause
+        gone = next((cause for cause in causes if isinstance(cause, StoreUnavailable)), None)
+        if gone is None and any(isinstance(cause, WriterAway) for cause in causes):
+            try:
+                await self._writer_back()
+            except StoreUnavailable as error:
+                gone = error
+        if gone is not None:
+            self._turn_away(failed, gone)
+            return
+        for batch in failed:
+            await self._again(batch)
+
+    async def _again(self, batch: Batch) -> None:
+        batch.attempts += 1
+        if batch.attempts >= self.ATTEMPTS:
+            self._turn_away([batch], RetriesExhausted(self._name, str(batch.failure)))
+            return
+        batch.failure = None
+        batch.reset()
+        await self._process(batch)
+
+    def _turn_away(self, batches: list[Batch], error: Exception) -> None:
+        for batch in batches:
+            self._mailbox.end_generation(batch)
+            batch.turn_away(error)
+
+    def _errand(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+
+def loop_time() -> float:
+    """Seconds of the running loop's clock."""
+    return asyncio.get_running_loop().time()
+
+
+def _first_event(command: list[object]) -> bytes:
+    command_id: bytes = command[2]  # type: ignore[assignment]
+    return command_id if command[1] == PUBLISH else event_id(command_id, 0)
+
+
+def _sources(batch: Batch) -> set[str]:
+    return {command[0] for command in batch.commands}
+
+
+def _plain_rows(stream: bytes) -> bytes:
+    return stream.removeprefix(COPY_HEADER).removesuffix(COPY_TRAILER) if stream else stream

@@ -1,0 +1,217 @@
+"""The host: a Ray actor that runs device actors.
+
+Pooled, it runs thousands; dedicated, exactly one, and is named after it. It is the same
+class; placement is a setting of the actor type.
+"""
+
+import asyncio
+import importlib
+import logging
+import os
+from typing import Any
+
+from ray import cloudpickle
+from ray.exceptions import RayError
+
+from actors.actor import Actor
+from actors.actor import Command as Message
+from actors.event import Event
+from actors.ids import time_ordered_id
+from actors.moments import UNIX_OFFSET_US
+from runtime.access import WRITER_ACTOR, open_store
+from runtime.batch import Recent
+from runtime.decision import Decider, NodeClock
+from runtime.errors import HostUnavailable, MailboxFull, UnknownActorType, encode_error
+from runtime.executor import Executor, WriterAway
+from runtime.journal import Journal
+from runtime.mailbox import Mailbox
+from runtime.metrics import HostMetrics
+from runtime.outcome import events_of, raise_error, unpack_state
+from runtime.peers import Peers
+from runtime.process import Process, now_us
+from runtime.resident import ActorTypes, Residents
+from runtime.wire import STATE, CommandPacker, pack_request, refused, unpack_answer, unpack_request
+from store import errors as store_errors
+from store.errors import StaleEpoch, StoreUnavailable
+from store.writer import Acknowledged, Append
+
+logger = logging.getLogger("thornback.host")
+
+
+class Host(Process):
+    """Runs the actors of its shards, or the one actor `source` it is dedicated to."""
+
+    #: Commands whose outcome is kept in memory, to answer a repeat without the log.
+    RECENT = 20_000
+
+    def __init__(
+        self,
+        name: str,
+        settings_json: str,
+        metrics_folder: str | None,
+        source: str | None = None,
+        actor: bytes | None = None,
+    ) -> None:
+        super().__init__(name, settings_json, metrics_folder)
+        self._source = source
+        self._types = ActorTypes()
+        for module in ("actors.devices", *self.settings.actor_system.actor_modules):
+            self._types_of(module)
+        if actor is not None:
+            self._types.register(cloudpickle.loads(actor))
+        self._mailbox = Mailbox(name, self.settings.actor_system.mailbox_size)
+        self._peers = Peers(self.settings.actor_system.namespace)
+        self._replaced = False
+        self._own_sequence = 0
+
+    async def start(self) -> None:
+        settings = self.settings.actor_system
+        self._store = await open_store(self.settings)
+        try:
+            epoch = await self._store.open_epoch(self.node)
+        except BaseException:
+            await self._store.close()
+            raise
+        clock = NodeClock(self.node, epoch.counter)
+        self._residents = Residents(
+            self._store, self._types, capacity=settings.max_actors, observe=clock.observe
+        )
+        recent = Recent(self.RECENT)
+        decider = Decider(
+            clock,
+            self._residents,
+            recent,
+            strategy=settings.supervisor_strategy,
+            snapshot_frequency=self.settings.event_store.snapshot_frequency,
+        )
+        self._executor = Executor(
+            self._store,
+            self._mailbox,
+            self._residents,
+            decider,
+            recent,
+            Journal(epoch, self._append),
+            HostMetrics(self.metrics, self.node),
+            writer_back=self._writer_back,
+            name=self.name,
+        )
+        self._running = asyncio.ensure_future(self._run())
+
+    async def deliver(self, request: bytes) -> bytes:
+        """Run a batch of commands (wire.py). The answer comes when all of it is durable."""
+        try:
+            await self.started()
+            if self._replaced:
+                raise HostUnavailable(self.name, "a newer incarnation took over")
+            batch = self._mailbox.put(unpack_request(request))
+        except (StoreUnavailable, HostUnavailable, MailboxFull) as error:
+            return refused(encode_error(error))
+        return await batch.answer
+
+    async def register(self, actor: bytes) -> None:
+        """Know an actor class (cloudpickled); actors of its name start from the log."""
+        await self.started()
+        known: type[Actor[Any]] = cloudpickle.loads(actor)
+        self._types.register(known)
+        await self._executor.settled()
+        prefix = f"{known.actor_type}/"
+        self._residents.drop(
+            source for source in self._residents.sources() if source.startswith(prefix)
+        )
+
+    async def ask(self, message: Message, source: str | None = None) -> list[Event]:
+        """Plain Ray: one message, its events. A dedicated host needs no `source`."""
+        fields = (self._target(source), message.message_type, _new_id(), now_us(),
+                  message.__dict__, None, None)  # fmt: skip
+        return events_of(await self._deliver_one(fields))
+
+    async def state(self, source: str | None = None) -> dict[str, Any]:
+        """Plain Ray: the actor's durable state in JSON's types, and its version."""
+        fields = (self._target(source), STATE, _new_id(), now_us(), None, None, None)
+        return unpack_state(await self._deliver_one(fields))
+
+    async def drain(self) -> int:
+        """Answer everything that arrived; how many actors were resident."""
+        await self.started()
+        await self._mailbox.emptied()
+        return len(self._residents)
+
+    async def facts(self) -> dict[str, Any]:
+        if not self._started:
+            return {"residents": None}
+        return {
+            "residents": len(self._residents),
+            "evicted": self._residents.evicted,
+            "unanswered": self._mailbox.unanswered,
+            "actor_types": self._types.names(),
+            "source": self._source,
+        }
+
+    async def _run(self) -> None:
+        try:
+            await self._executor.run()
+        except StaleEpoch:
+            logger.error("%s: a newer incarnation took over: this one is done", self.name)
+            self._replaced = True
+
+    async def _append(self, append: Append) -> Acknowledged:
+        try:
+            answer = await self._peers.handle(WRITER_ACTOR).append.remote(
+                append.node,
+                append.epoch,
+                append.generation,
+                append.sequence,
+                append.tick,
+                append.rows.data,
+                append.rows.lengths.tobytes(),
+                append.types,
+            )
+        except (RayError, ValueError) as error:
+            raise WriterAway(type(error).__name__) from error
+        if isinstance(answer[0], str):
+            raise getattr(store_errors, answer[0])(*answer[1])
+        return Acknowledged(first_position=answer[0], recorded_us=answer[1])
+
+    async def _writer_back(self) -> None:
+        """Wait until the writer answers again; StoreUnavailable if it takes too long."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.actor_system.actor_timeout_ms / 2000
+        while True:
+            try:
+                ready = self._peers.handle(WRITER_ACTOR).ready.remote()
+                await asyncio.wait_for(_result(ready), deadline - loop.time())
+                return
+            except (RayError, ValueError, TimeoutError) as error:
+                if loop.time() >= deadline:
+                    reason = f"its process is away ({type(error).__name__})"
+                    raise StoreUnavailable("the writer", reason) from error
+                await asyncio.sleep(0.05)  # Ray does not say when an actor is back
+
+    async def _deliver_one(self, fields: tuple[Any, ...]) -> Any:
+        request = pack_request(
+            b"host" + self._own_sequence.to_bytes(8, "big"), 0, 0, {}, True,
+            [CommandPacker().pack(*fields)],
+        )  # fmt: skip
+        self._own_sequence += 1
+        answer = unpack_answer(await self.deliver(request))
+        raise_error(answer, 0)
+        return answer
+
+    def _target(self, source: str | None) -> str:
+        if source is None and self._source is None:
+            raise UnknownActorType("(a pooled host: say which source)")
+        return source or self._source or ""
+
+    def _types_of(self, module: str) -> None:
+        for value in vars(importlib.import_module(module)).values():
+            if isinstance(value, type) and issubclass(value, Actor) and hasattr(value, "state_type"):
+                self._types.register(value)
+
+
+async def _result(reference: Any) -> Any:
+    return await reference
+
+
+def _new_id() -> bytes:
+    return time_ordered_id((now_us() + UNIX_OFFSET_US) // 1000, int.from_bytes(os.urandom(10)))
+

@@ -1,0 +1,44 @@
+"""A host's journal: its appends on their way to the writer, in order.
+
+Appends of one host are numbered within a generation. When one is refused, all that
+followed it are; the host then begins a new generation and runs the commands again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from runtime.batch import Batch
+from runtime.decision import type_counts
+from store.event_store import Epoch
+from store.writer import Acknowledged, Append
+
+Send = Callable[[Append], Awaitable[Acknowledged]]
+
+
+class Journal:
+    """Hands appends to `send` in order, without waiting for their acknowledgement."""
+
+    def __init__(self, epoch: Epoch, send: Send) -> None:
+        self._epoch = epoch
+        self._send = send
+        self._generation = 0
+        self._sequence = 0
+
+    def append(self, batch: Batch, tick: int) -> "asyncio.Task[Acknowledged]":
+        """Send a batch's rows; `tick` is the last tick of the node's clock in them."""
+        append = Append(
+            node=self._epoch.name,
+            epoch=self._epoch.number,
+            generation=self._generation,
+            sequence=self._sequence,
+            tick=tick,
+            rows=batch.encoded(),
+            types=type_counts(batch.types),
+        )
+        self._sequence += 1
+        return asyncio.ensure_future(self._send(append))  # type: ignore[return-value]
+
+    def begin_generation(self) -> None:
+        """After a refusal: the next append is the first of a new generation."""
+        self._generation += 1
+        self._sequence = 0

@@ -1,0 +1,140 @@
+"""A batch of commands on its way from a driver, and the replies that wait for it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator
+from typing import Any, Generic, TypeVar
+
+from actors.actor import Actor
+from runtime.errors import AskTimeout
+from runtime.wire import MAX_BYTES, MAX_COMMANDS, Answer
+
+T = TypeVar("T")
+
+
+class Outgoing:
+    """Commands for one host that travel together. Thread-safe once it is closed."""
+
+    __slots__ = (
+        "actors", "answer", "bulk", "commands", "created_s", "deadline_s", "error", "finished",
+        "futures", "lock", "on_finish", "registered", "size", "sources", "waiting", "want_events",
+    )  # fmt: skip
+
+    def __init__(self, *, bulk: bool, want_events: bool) -> None:
+        self.commands: list[bytes] = []
+        self.sources: list[str] = []
+        self.actors: set[type[Actor[Any]]] = set()
+        self.size = 0
+        self.bulk = bulk
+        self.want_events = want_events
+        self.created_s = 0.0
+        self.deadline_s = 0.0
+        self.registered = False
+        self.answer: Answer | None = None
+        self.error: Exception | None = None
+        self.finished = False
+        self.lock = threading.Lock()
+        self.waiting: threading.Event | None = None
+        self.futures: list[asyncio.Future[None]] = []
+        self.on_finish: Callable[[Outgoing], None] | None = None
+
+    @property
+    def full(self) -> bool:
+        """Is it time to send it?"""
+        return len(self.commands) >= MAX_COMMANDS or self.size >= MAX_BYTES
+
+    def add(self, packed: bytes, source: str) -> int:
+        """Add a command; its index."""
+        self.commands.append(packed)
+        self.sources.append(source)
+        self.size += len(packed)
+        return len(self.commands) - 1
+
+    def finish(self, answer: Answer | None, error: Exception | None) -> None:
+        """Answered, or failed for good. The first outcome stands."""
+        with self.lock:
+            if self.finished:
+                return
+            self.answer, self.error, self.finished = answer, error, True
+            waiting, futures = self.waiting, self.futures
+            self.futures = []
+        if waiting is not None:
+            waiting.set()
+        by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        for future in futures:
+            by_loop.setdefault(future.get_loop(), []).append(future)
+        for loop, theirs in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_resolve, theirs)
+        if self.on_finish is not None:
+            self.on_finish(self)
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Block until it is finished; False if that took too long."""
+        with self.lock:
+            if self.finished:
+                return True
+            if self.waiting is None:
+                self.waiting = threading.Event()
+        return self.waiting.wait(timeout_s)
+
+    def future(self) -> "asyncio.Future[None] | None":
+        """A new future of the running loop that ends with it; None if it is finished."""
+        with self.lock:
+            if self.finished:
+                return None
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.futures.append(future)
+            return future
+
+
+class Reply(Generic[T]):
+    """The answer to come of one command. Await it, or call `result`.
+
+    Either gives the value or raises the typed error; as often as one likes.
+    """
+
+    __slots__ = ("_index", "_outgoing", "_read")
+
+    def __init__(self, outgoing: Outgoing, index: int, read: Callable[[Answer, int], T]) -> None:
+        self._outgoing = outgoing
+        self._index = index
+        self._read = read
+
+    def done(self) -> bool:
+        """Would `result` return, or raise, at once?"""
+        return self._outgoing.finished
+
+    def wait(self) -> None:
+        """Block until it is done, however it ended."""
+        self._outgoing.wait(None)
+
+    def result(self, timeout_s: float | None = None) -> T:
+        """Wait for the answer. Without `timeout_s`, as long as the system's
+        `actor_timeout_ms` allows. Raises AskTimeout, or what the command was answered."""
+        if not self._outgoing.wait(timeout_s):
+            raise AskTimeout(self._outgoing.sources[self._index], timeout_s or 0.0)
+        return self._value()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        future = self._outgoing.future()
+        if future is not None:
+            yield from future
+        return self._value()
+
+    def _value(self) -> T:
+        if self._outgoing.error is not None:
+            raise _fresh(self._outgoing.error)
+        assert self._outgoing.answer is not None
+        return self._read(self._outgoing.answer, self._index)
+
+
+def _fresh(error: Exception) -> Exception:
+    """The error anew: one raised at several places would collect all their tracebacks."""
+    return type(error)(*error.args)
+
+
+def _resolve(futures: "list[asyncio.Future[None]]") -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)

@@ -1,0 +1,73 @@
+"""What every Ray actor of a system shares: its name, its settings, a lazy start.
+
+Ray reruns the constructor of a restarted actor, and nothing else, so an actor comes to
+life with its first call: `start` runs once, and again after it failed, because a store
+that is away at start is back later.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from runtime.metrics import Metrics
+from runtime.settings import Settings
+
+
+class Process(ABC):
+    """One named Ray actor process of the system."""
+
+    def __init__(self, name: str, settings_json: str, metrics_folder: str | None) -> None:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        self.name = name
+        self.settings = Settings.model_validate_json(settings_json)
+        self.node = f"{self.settings.event_bus.node_id}.{name}"
+        self.metrics = Metrics(self.node, Path(metrics_folder) if metrics_folder else None)
+        self._starting = asyncio.Lock()
+        self._started = False
+        self._since_s = time.time()
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Open what the process needs. Raises what a caller should hear."""
+
+    async def started(self) -> None:
+        """Start if that has not happened yet."""
+        if not self._started:
+            async with self._starting:
+                if not self._started:
+                    await self.start()
+                    self._started = True
+
+    async def ready(self) -> str:
+        """The node's name, once it has started."""
+        await self.started()
+        return self.node
+
+    async def status(self) -> dict[str, Any]:
+        """What `jobs/status.py` shows of this process."""
+        process = psutil.Process()
+        memory = process.memory_full_info()
+        return {
+            "name": self.name,
+            "node": self.node,
+            "pid": os.getpid(),
+            "up_s": time.time() - self._since_s,
+            "rss": memory.rss,
+            "private": memory.uss,
+            **await self.facts(),
+        }
+
+    async def facts(self) -> dict[str, Any]:
+        """What else there is to say of this kind of process."""
+        return {}
+
+
+def now_us() -> int:
+    """Microseconds since 2000-01-01 UTC (moments.py): the runtime's clock."""
+    return time.time_ns() // 1000 - 946_684_800_000_000

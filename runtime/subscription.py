@@ -1,0 +1,176 @@
+"""Subscriptions: the log from a position on, then live, as one stream.
+
+A subscription is a position. It asks the bus for what comes after; where the bus's
+buffer does not reach back that far it reads the log up to where the buffer starts. The
+same number closes the seam: no event is missed there and none comes twice.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from ray.exceptions import RayError
+
+from actors.event import Event
+from runtime.writer import BUS_ACTOR
+from store.codec import Decoder
+from store.errors import StoreUnavailable
+from store.event_store import EventStore, Page, Selection
+
+if TYPE_CHECKING:
+    from runtime.system import ActorSystem
+
+
+class Subscription:
+    """Events in the order of their positions, each aggregate's in version order.
+
+    Iterate it (`for` or `async for`); it has no end until `close`. `position` is how far
+    what was handed out reaches: subscribing again `after` it goes on without a gap. While
+    bus or database are away it waits and goes on afterwards.
+    """
+
+    #: Positions read from the log at a time.
+    PAGE = 10_000
+    #: Pages ready before the reader asks: the next one is fetched while one is decoded.
+    AHEAD = 3
+    WAIT_S = 10.0
+    PAUSE_S = 0.2
+
+    def __init__(
+        self, system: "ActorSystem", selection: Selection, after: int | None
+    ) -> None:
+        self._system = system
+        self._selection = selection
+        self._start = after
+        self.position = after if after is not None else -1
+        self._name = uuid4().hex
+        self._decoder = Decoder()
+        self._pages: queue.Queue[Page | Exception | None] = queue.Queue()
+        self._room = asyncio.Semaphore(self.AHEAD)
+        self._store: EventStore | None = None
+        self._closed = threading.Event()
+        self._begun = threading.Event()
+        self._loop = system.courier.loop
+        self._task = system.courier.run(self._fetch())
+        if after is None:
+            self._begun.wait()  # from now on means: from before this call returns
+
+    def __iter__(self) -> Iterator[Event]:
+        while (page := self._next_page()) is not None:
+            yield from self._hand_out(page)
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        loop = asyncio.get_running_loop()
+        while (page := await loop.run_in_executor(None, self._next_page)) is not None:
+            for event in self._hand_out(page):
+                yield event
+
+    def pages(self) -> Iterator[list[Event]]:
+        """The same stream, in the pieces in which it arrives (some may be empty)."""
+        while (page := self._next_page()) is not None:
+            events = self._decoder.events(page.rows)
+            for event in events:
+                self._system.courier.clock.observe(event.vector_clock)
+            self.position = page.through
+            yield events
+
+    def close(self) -> None:
+        """End the stream; whoever iterates comes to its end."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._task.cancel()
+            self._pages.put(None)
+
+    def __enter__(self) -> "Subscription":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _next_page(self) -> Page | None:
+        page = self._pages.get()
+        if isinstance(page, Exception):
+            raise page
+        if page is not None and not self._closed.is_set():
+            self._loop.call_soon_threadsafe(self._room.release)
+            return page
+        self._pages.put(None)  # for another reader, or the same one again
+        return None
+
+    def _hand_out(self, page: Page) -> Iterator[Event]:
+        observe = self._system.courier.clock.observe
+        for event in self._decoder.events(page.rows):
+            if self._closed.is_set():
+                return
+            observe(event.vector_clock)
+            if event.position is not None:
+                self.position = event.position
+            yield event
+        self.position = page.through
+
+    async def _fetch(self) -> None:
+        try:
+            position = await self._begin()
+            self._begun.set()
+            while True:
+                await self._room.acquire()
+                page = await self._patiently(self._page, position)
+                if page.through == position:
+                    self._room.release()
+                    continue
+                position = page.through
+                self._pages.put(page)
+        except (asyncio.CancelledError, CancelledError):
+            raise
+        except Exception as error:
+            self._pages.put(error)
+        finally:
+            self._begun.set()
+            await self._leave()
+
+    async def _begin(self) -> int:
+        if self._start is not None:
+            return self._start
+        self.position = await self._patiently(self._head)
+        return self.position
+
+    async def _patiently(self, step: Any, *arguments: Any) -> Any:
+        """Again and again while bus or database are away: neither tells when it is back."""
+        while True:
+            try:
+                return await step(*arguments)
+            except (RayError, StoreUnavailable, ValueError):
+                await asyncio.sleep(self.PAUSE_S)
+
+    async def _head(self) -> int:
+        return await self._bus().head.remote()  # type: ignore[no-any-return]
+
+    async def _page(self, position: int) -> Page:
+        rows, through, covered = await self._bus().poll.remote(
+            self._name,
+            position,
+            self._selection.event_types,
+            self._selection.sources,
+            self.WAIT_S,
+        )
+        if covered:
+            return Page(rows=rows, through=through)
+        if self._store is None:
+            self._store = await self._system.open_store()
+        limit = min(self.PAGE, through - position)
+        return await self._store.read(position, limit, selection=self._selection)
+
+    async def _leave(self) -> None:
+        if self._store is not None:
+            await self._store.close()
+        try:
+            self._bus().leave.remote(self._name)
+        except (RayError, ValueError):
+            return  # no bus: nobody to tell
+
+    def _bus(self) -> Any:
+        return self._system.peers.handle(BUS_ACTOR)

@@ -1,0 +1,170 @@
+"""The writer: the Ray actor around the group commit of store/writer.py.
+
+It commits what hosts append, acknowledges them, and hands each commit to the bus. The
+bus is never waited for: while it is away commits go on, and afterwards it learns where
+the log stands and its subscribers read the rest there.
+"""
+
+import asyncio
+import logging
+from array import array
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any
+
+from ray.exceptions import RayError
+
+from runtime.access import open_store
+from runtime.errors import EncodedError
+from runtime.metrics import WriterMetrics
+from runtime.peers import Peers
+from runtime.process import Process, now_us
+from store.codec import EncodedRows
+from store.errors import AppendRefused, StaleEpoch, StoreUnavailable
+from store.event_store import EventStore
+from store.memory import MemoryEventStore
+from store.writer import Append, Commit, Writer
+
+logger = logging.getLogger("thornback.writer")
+
+BUS_ACTOR = "bus"
+
+
+class WriterActor(Process):
+    """Named `writer`; there is one a database, which the epoch fence sees to."""
+
+    #: Commits kept for a bus that is away; beyond it only the log's head is told.
+    MAX_UNPUBLISHED = 64
+
+    def __init__(self, name: str, settings_json: str, metrics_folder: str | None) -> None:
+        super().__init__(name, settings_json, metrics_folder)
+        self._counts = WriterMetrics(self.metrics)
+        self._memory = MemoryEventStore()
+        self._unpublished: deque[Commit] = deque()
+        self._to_publish = asyncio.Event()
+        self._peers = Peers(self.settings.actor_system.namespace)
+        self._replaced: StaleEpoch | None = None
+
+    async def start(self) -> None:
+        memory = self.settings.event_store.type == "memory"
+        store: EventStore = self._memory if memory else await open_store(self.settings)
+        self._writer = Writer(
+            store,
+            batch_size=self.settings.event_store.batch_size,
+            publish=self._publish,
+            now_us=now_us,
+            # Half of what an ask waits: its caller then hears of the store, not of time.
+            patience_s=self.settings.actor_system.actor_timeout_ms / 2000,
+        )
+        try:
+            await self._writer.open()
+        except BaseException:
+            await store.close()
+            raise
+        self._running = asyncio.ensure_future(self._run())
+        self._publishing = asyncio.ensure_future(self._publish_all())
+        # Whatever an earlier incarnation committed and did not get to publish.
+        self._publish(_nothing_after(self._writer.position))
+
+    async def append(
+        self,
+        node: str,
+        epoch: int,
+        generation: int,
+        sequence: int,
+        tick: int,
+        rows: bytes,
+        lengths: bytes,
+        types: Mapping[str, int],
+    ) -> tuple[int, int] | EncodedError:
+        """Commit rows; (first position, commit time), or a refusal by name."""
+        append = Append(
+            node=node,
+            epoch=epoch,
+            generation=generation,
+            sequence=sequence,
+            tick=tick,
+            rows=EncodedRows(rows, array("I", lengths)),
+            types=types,
+        )
+        try:
+            await self.started()
+            if self._replaced:
+                raise StoreUnavailable("the log", str(self._replaced))
+            done = await self._writer.append(append)
+        except (AppendRefused, StoreUnavailable) as error:
+            self._counts.operation("append", type(error).__name__)
+            return type(error).__name__, list(error.args)
+        return done.first_position, done.recorded_us
+
+    async def drain(self) -> int:
+        """Wait until all that arrived is committed and the bus has it; the head."""
+        await self.started()
+        await self._writer.drained()
+        while self._unpublished:
+            await asyncio.wait([asyncio.ensure_future(self._published.wait())])
+        return self._writer.position
+
+    async def in_store(self, method: str, arguments: Any, named: Any) -> Any:
+        """The memory store, for the other processes (event_store.type = "memory")."""
+        await self.started()
+        return await getattr(self._memory, method)(*arguments, **named)
+
+    async def facts(self) -> dict[str, Any]:
+        if not self._started:
+            return {"position": None}
+        return {"position": self._writer.position, "backlog": self._writer.backlog}
+
+    async def _run(self) -> None:
+        try:
+            await self._writer.run()
+        except StaleEpoch as replaced:
+            logger.error("another writer took over the log: this one is done")
+            self._replaced = replaced
+
+    def _publish(self, commit: Commit) -> None:
+        self._counts.operation("append", "ok")
+        self._unpublished.append(commit)
+        if len(self._unpublished) > self.MAX_UNPUBLISHED:
+            last = self._unpublished[-1]
+            missed = sum((Counter(one.types) for one in self._unpublished), Counter[str]())
+            self._unpublished.clear()
+            end = _nothing_after(last.first_position + len(last.rows) - 1)
+            self._unpublished.append(
+                Commit(first_position=end.first_position, rows=end.rows, types=missed)
+            )
+        self._to_publish.set()
+
+    async def _publish_all(self) -> None:
+        """One commit after another: the bus then never has to put them in order."""
+        self._published = asyncio.Event()
+        while True:
+            await self._to_publish.wait()
+            self._to_publish.clear()
+            while self._unpublished:
+                commit = self._unpublished[0]
+                if not await self._hand_to_bus(commit):
+                    await asyncio.sleep(0.2)  # Ray does not say when an actor is back
+                elif self._unpublished and self._unpublished[0] is commit:
+                    self._unpublished.popleft()
+            self._published.set()
+            self._published.clear()
+
+    async def _hand_to_bus(self, commit: Commit) -> bool:
+        try:
+            await self._peers.handle(BUS_ACTOR).publish.remote(
+                commit.first_position,
+                bytes(commit.rows.data),
+                commit.rows.lengths.tobytes(),
+                dict(commit.types),
+            )
+        except (RayError, ValueError) as error:
+            logger.warning("the bus is away: %s", type(error).__name__)
+            return False
+        return True
+
+
+def _nothing_after(position: int) -> Commit:
+    return Commit(first_position=position + 1, rows=EncodedRows(b"", array("I")), types={})
+
+

@@ -1,0 +1,1 @@
+"""Where events rest: Postgres or memory, and the one wire format."""

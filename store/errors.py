@@ -1,0 +1,101 @@
+"""What can go wrong where events rest."""
+
+
+class StoreError(Exception):
+    """Base of everything store/ raises."""
+
+
+class InvalidData(StoreError):
+    """The log cannot hold this value unchanged, so it is refused before it gets there."""
+
+    def __init__(self, event_type: str, problem: str) -> None:
+        super().__init__(event_type, problem)
+        self.event_type, self.problem = event_type, problem
+
+    def __str__(self) -> str:
+        return f"{self.event_type}: {self.problem}"
+
+
+class AppendRefused(StoreError):
+    """Base: nothing of the append was stored, for a reason that a retry as it is keeps."""
+
+
+class VersionConflict(AppendRefused):
+    """An aggregate has an event of this version already. Reload, decide again."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"an aggregate moved on: {self.detail}"
+
+
+class DuplicateEvent(AppendRefused):
+    """An event of this id is in the log: its command took effect before."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"the event is in the log already: {self.detail}"
+
+
+class StaleEpoch(AppendRefused):
+    """A newer incarnation of this node or writer has taken over."""
+
+    def __init__(self, name: str, epoch: int) -> None:
+        super().__init__(name, epoch)
+        self.name, self.epoch = name, epoch
+
+    def __str__(self) -> str:
+        return f"{self.name}: epoch {self.epoch} was replaced by a newer one"
+
+
+class Superseded(AppendRefused):
+    """An earlier append of the same node was refused, so this one cannot stand."""
+
+    def __init__(self, node: str, sequence: int) -> None:
+        super().__init__(node, sequence)
+        self.node, self.sequence = node, sequence
+
+    def __str__(self) -> str:
+        return f"{self.node}: append {self.sequence} follows one that was refused"
+
+
+class RowsRefused(AppendRefused):
+    """The database cannot hold these rows, whoever sends them."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the database refuses the rows: {self.reason}"
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached now. A command's outcome may be open: a retry with
+    the same id is safe and tells."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where, self.reason = where, reason
+
+    def __str__(self) -> str:
+        return f"the event store at {self.where} is not available: {self.reason}"
+
+
+class SchemaMismatch(StoreError):
+    """The database's schema is newer than this code."""
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__(found, known)
+        self.found, self.known = found, known
+
+    def __str__(self) -> str:
+        return (
+            f"the database has schema {self.found}, this release knows {self.known}: "
+            "run the newer release"
+        )

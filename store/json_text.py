@@ -1,0 +1,93 @@
+"""JSON text that reads back from jsonb as it was written.
+
+Postgres keeps JSON numbers as exact decimals and has no NUL in its texts. So: integers
+of any size are kept; NaN, infinities and NUL characters are refused; and a large float
+is written out with ".0", because jsonb would otherwise hand 1e23 back as an integer
+that no float equals. An event read live then equals the same event read from the log.
+"""
+
+import json
+import math
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from store.errors import InvalidData
+
+#: An event's data may take this much JSON text; more belongs into an object store.
+MAX_EVENT_BYTES = 1024 * 1024
+
+_decode = msgspec.json.Decoder().decode
+
+
+def encode_payload(event_type: str, payload: BaseModel) -> bytes:
+    """A typed payload as JSON text, 1 us. Raises InvalidData."""
+    try:
+        text = payload.__pydantic_serializer__.to_json(payload)
+    except (PydanticSerializationError, ValueError) as error:
+        raise InvalidData(event_type, str(error)) from error
+    if b"e+" in text or b"\\u0000" in text or b"NaN" in text or b"Infinity" in text:
+        return encode_json(event_type, payload.model_dump(mode="python"))
+    if len(text) > MAX_EVENT_BYTES:
+        raise _too_large(event_type, len(text))
+    return text
+
+
+def encode_json(event_type: str, value: Any) -> bytes:
+    """Any JSON value as text, every part looked at. Raises InvalidData."""
+    try:
+        text = _text(event_type, value).encode()
+    except (ValueError, RecursionError) as error:
+        raise InvalidData(event_type, str(error)) from error
+    if len(text) > MAX_EVENT_BYTES:
+        raise _too_large(event_type, len(text))
+    return text
+
+
+def decode_json(text: bytes) -> Any:
+    """The value of a JSON text, numbers of any size exactly."""
+    try:
+        return _decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)  # numbers that msgspec finds out of range
+
+
+def _text(event_type: str, value: Any) -> str:
+    match value:
+        case None | bool() | int():
+            return json.dumps(value)
+        case float():
+            return _number(event_type, value)
+        case str():
+            if "\x00" in value:
+                raise InvalidData(event_type, "Postgres cannot hold NUL characters in jsonb")
+            return json.dumps(value, ensure_ascii=False)
+        case dict():
+            members = (
+                f"{_key(event_type, key)}:{_text(event_type, member)}"
+                for key, member in value.items()
+            )
+            return "{" + ",".join(members) + "}"
+        case list() | tuple():
+            return "[" + ",".join(_text(event_type, item) for item in value) + "]"
+        case _:
+            return _text(event_type, to_jsonable_python(value, inf_nan_mode="constants"))
+
+
+def _key(event_type: str, key: Any) -> str:
+    return _text(event_type, key if isinstance(key, str) else str(to_jsonable_python(key)))
+
+
+def _number(event_type: str, value: float) -> str:
+    if not math.isfinite(value):
+        raise InvalidData(event_type, f"{value} is not a JSON number")
+    if abs(value) < 1e16:
+        return repr(value)
+    return f"{Decimal(value):f}.0"
+
+
+def _too_large(event_type: str, size: int) -> InvalidData:
+    return InvalidData(event_type, f"its data takes {size:,} bytes, {MAX_EVENT_BYTES:,} are allowed")
