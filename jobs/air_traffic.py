@@ -31,6 +31,8 @@ from typing import Any, NamedTuple
 from zipfile import ZipFile
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 from actors.actor import Actor, Command
 from actors.devices import (
     Aircraft,
@@ -111,24 +113,34 @@ class Occurrence(NamedTuple):
     message: Command
 
 
-class Flight(NamedTuple):
+class Roster(Struct, frozen=True, gc=False):
+    """What the flights of one carrier out of one airport on one day have in common."""
+
+    id: int  #: of their commands; number, step and time left open
+    carrier: str
+    origin: str
+    day: str
+    midnight: int  #: the day's first minute, on the airport's clocks
+    published: int  #: the same in UTC
+
+
+class Flight(Struct, frozen=True, gc=False):
     """What the commands of one flight say. Delays and air time are 0 where unknown."""
 
-    id: int  #: of its commands, their time and step left open
+    id: int  #: of its commands, step and time left open
     name: str  #: tail number
     key: str
-    carrier: str
+    roster: Roster
     number: int
-    origin: str
     destination: str
-    departure_min: int  #: scheduled, minutes since 1970 UTC
+    departure: int  #: as scheduled
     distance_mi: int
     departure_delay_min: int
     arrival_delay_min: int
     air_time_min: int
 
 
-class Observation(NamedTuple):
+class Observation(Struct, frozen=True, gc=False):
     """One observation of one station."""
 
     id: int
@@ -146,7 +158,7 @@ class AirTraffic:
     def __init__(self, days: int | None = None) -> None:
         if days is not None and not 1 <= days <= DAYS:
             raise ValueError(f"2013 has days 1 to {DAYS}, not {days}")
-        self._end = day_of("1", "1").midnight + (days or DAYS) * DAY_MIN
+        self._end = midnight("1", "1") + (days or DAYS) * DAY_MIN
         self._flights: list[Flight] = []
         self._observations: list[Observation] = []
         self.without_tail_number = 0  #: flights left out: no aircraft is known for them
@@ -179,53 +191,45 @@ class AirTraffic:
             at_us = (moment >> _MINUTE) * MINUTE_US
             step, row = moment >> _STEP & 7, moment & 0xF_FFFF
             if step == OBSERVE:
-                id, name, message = observations[row]
-                yield Occurrence(at_us, WeatherStation, name, command_id(id, at_us, step), message)
+                seen = observations[row]
+                id = command_id(seen.id, at_us, step)
+                yield Occurrence(at_us, WeatherStation, seen.name, id, seen.message)
             else:
                 flight = flights[row]
-                id, name = flight.id, flight.name
-                yield Occurrence(
-                    at_us, Aircraft, name, command_id(id, at_us, step), MESSAGES[step](flight)
-                )
+                id = command_id(flight.id, at_us, step)
+                yield Occurrence(at_us, Aircraft, flight.name, id, MESSAGES[step](flight))
 
     def _read_flights(self, folder: Path) -> Iterator[int]:
         clocks = Clocks(folder)
         with ZipFile(folder / "flights.csv.zip") as archive, archive.open("flights.csv") as file:
             for row in _rows(TextIOWrapper(file, "ascii", newline=""), FLIGHT_COLUMNS):
-                day = day_of(row[1], row[2])
-                if day.midnight >= self._end:
+                roster = clocks.roster(row[9], row[12], row[1], row[2])
+                if roster.midnight >= self._end:
                     continue
                 if row[11] == _UNKNOWN:
                     self.without_tail_number += 1
                     continue
-                departure = clocks[row[12]].at(day.midnight + clock_min(row[4]))
+                departure = clocks[row[12]].at(roster.midnight + clock_min(row[4]))
                 place = len(self._flights)
-                for step, minute in flight_times(row, day, departure, clocks):
+                yield roster.published << _MINUTE | SCHEDULE << _STEP | place
+                for step, minute in flight_times(row, departure, clocks[row[13]]):
                     yield minute << _MINUTE | step << _STEP | place
-                self._flights.append(_flight(row, day, departure))
+                self._flights.append(_flight(row, roster, departure))
 
     def _read_weather(self, folder: Path) -> Iterator[int]:
         with (folder / "weather.csv").open(encoding="ascii", newline="") as file:
             for row in _rows(file, WEATHER_COLUMNS):
-                if day_of(row[2], row[3]).midnight >= self._end:
+                if midnight(row[2], row[3]) >= self._end:
                     continue
                 minute = int(datetime.fromisoformat(row[14]).timestamp()) // 60
                 yield minute << _MINUTE | OBSERVE << _STEP | len(self._observations)
                 self._observations.append(_observation(row))
 
 
-class Day(NamedTuple):
-    """A day of 2013 on some clocks."""
-
-    midnight: int  #: what they show when it begins, minutes since 1970
-    text: str
-
-
 @cache
-def day_of(month: str, day: str) -> Day:
-    """The day of the files' columns."""
-    midnight = datetime(2013, int(month), int(day), tzinfo=UTC)
-    return Day(int(midnight.timestamp()) // 60, f"{midnight:%Y-%m-%d}")
+def midnight(month: str, day: str) -> int:
+    """What clocks show when the day begins."""
+    return int(datetime(2013, int(month), int(day), tzinfo=UTC).timestamp()) // 60
 
 
 @cache  # called a million times for 1,440 answers
@@ -242,7 +246,7 @@ class LocalTime:
     """
 
     def __init__(self, zone: str) -> None:
-        self._first = day_of("1", "1").midnight // 60 - 24
+        self._first = midnight("1", "1") // 60 - 24
         self._offsets: list[int] = []  # by UTC hour
         self._shown_at: dict[int, int] = {}  # by local hour, when it was first shown
         self._shown_again: dict[int, int] = {}  # autumn's repeated hour
@@ -277,6 +281,7 @@ class Clocks(dict[str, LocalTime]):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._of_zone = cache(LocalTime)
+        self.roster = cache(self._roster)
         with (folder / "airports.csv").open(encoding="utf-8", newline="") as file:
             zones = {row["faa"]: row["tzone"] for row in csv.DictReader(file)}
         self._zones = zones | TERRITORIES
@@ -285,23 +290,34 @@ class Clocks(dict[str, LocalTime]):
         self[airport] = clocks = self._of_zone(self._zones[airport])
         return clocks
 
+    def _roster(self, carrier: str, origin: str, month: str, day: str) -> Roster:
+        begin = midnight(month, day)
+        text = f"2013-{month:0>2}-{day:0>2}"
+        return Roster(
+            id=_id(f"flights/{carrier}/{origin}/{text}"),
+            carrier=carrier,
+            origin=origin,
+            day=text,
+            midnight=begin,
+            published=self[origin].at(begin),
+        )
 
-def flight_times(row: list[str], day: Day, departure: int, clocks: Clocks) -> list[tuple[int, int]]:
-    """The steps of a flight and the minutes since 1970 at which they happened, in order."""
-    scheduled = (SCHEDULE, clocks[row[12]].at(day.midnight))
+
+def flight_times(row: list[str], departure: int, there: LocalTime) -> list[tuple[int, int]]:
+    """The steps of a scheduled flight and when they happened, in this order. `there` are
+    the clocks of its destination."""
     if row[3] == _UNKNOWN:
-        return [scheduled, (CANCEL, departure)]
+        return [(CANCEL, departure)]
     departed = departure + _known(row[5])
-    there = clocks[row[13]]
     if row[14] != _UNKNOWN:
         gate = there.nearest(clock_min(row[6]), departed + _known(row[14]) + TAXI_MIN)
-        return [scheduled, (DEPART, departed), (ARRIVE, gate)]
+        return [(DEPART, departed), (ARRIVE, gate)]
     # The time nearest to half a day later is the first one of the day that follows.
     if row[6] != _UNKNOWN:
         end = there.nearest(clock_min(row[6]), departed + DAY_MIN // 2)
     else:
         end = departed + there.nearest(clock_min(row[7]), departure + DAY_MIN // 2) - departure
-    return [scheduled, (DEPART, departed), (DIVERT, end)]
+    return [(DEPART, departed), (DIVERT, end)]
 
 
 def command_id(id: int, at_us: int, step: int) -> bytes:
@@ -310,22 +326,21 @@ def command_id(id: int, at_us: int, step: int) -> bytes:
 
 
 def _id(key: str) -> int:
-    # One hash a row instead of one a command: its steps share 71 bits of it. The key is
-    # unique, so two rows of a million share those with a probability of 1 in 4 billion.
-    return int.from_bytes(derived_id(0, key.encode()), "big") & ~7
+    # A UUIDv7 of no time, whose low bits are left open for flight number and step: so one
+    # hash serves a roster, and the commands of a roster differ whatever it comes out as.
+    # The year has 12,000 rosters of 57 bits: two are alike with 1 chance in 2 billion.
+    return int.from_bytes(derived_id(0, key.encode()), "big") & ~0x1_FFFF
 
 
-def _flight(row: list[str], day: Day, departure: int) -> Flight:
-    carrier, number, tail, origin, destination, air_time, distance = row[9:16]
-    # Without the origin 24 of these would be ambiguous: one number for two legs of a day.
-    key = f"{carrier}{number}/{origin}/{day.text}"
+def _flight(row: list[str], roster: Roster, departure: int) -> Flight:
+    _, number, tail, origin, destination, air_time, distance = row[9:16]
+    # Without the origin 24 keys would not be unique: one number for two legs of a day.
     return Flight(
-        _id(f"flight/{key}"),
+        roster.id | int(number) << 3,
         intern(tail),
-        key,
-        intern(carrier),
+        f"{roster.carrier}{number}/{origin}/{roster.day}",
+        roster,
         int(number),
-        intern(origin),
         intern(destination),
         departure,
         int(distance),
@@ -338,11 +353,11 @@ def _flight(row: list[str], day: Day, departure: int) -> Flight:
 def _schedule(flight: Flight) -> Command:
     return ScheduleFlight(
         flight=flight.key,
-        carrier=flight.carrier,
+        carrier=flight.roster.carrier,
         number=flight.number,
-        origin=flight.origin,
+        origin=flight.roster.origin,
         destination=flight.destination,
-        departure_unix_s=flight.departure_min * 60,
+        departure_unix_s=flight.departure * 60,
         distance_mi=flight.distance_mi,
     )
 

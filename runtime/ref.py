@@ -34,6 +34,11 @@ class ActorRef(Generic[S]):
     def __repr__(self) -> str:
         return f"ActorRef({self.source})"
 
+    @property
+    def name(self) -> str:
+        """The device's name: the source without its actor type."""
+        return self.source.partition("/")[2]
+
     @cached_property
     def channel(self) -> Channel:
         """The way to the host of this actor."""

@@ -180,7 +180,7 @@ class EventStoreSettings(_Section):
         SecretStr(""), description="PostgreSQL's URL; empty: an embedded one is started"
     )
     data_folder: Folder = Field(
-        Path(".data"), description="home of the embedded PostgreSQL, from the project root"
+        Path("~/.local/share/thornback"), description="home of the embedded PostgreSQL"
     )
     connection_pool_size: Count = Field(20, description="connections one process may open")
     batch_size: Count = Field(5_000, description="events in one commit at most")

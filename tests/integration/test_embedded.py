@@ -408,9 +408,16 @@ async def test_a_stale_pid_file_that_names_a_living_process_does_not_matter(
     lines = pid_file.read_text().splitlines()
     kill_postmaster(server)
     server._await_end(LIMIT_S)
-    pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]))
-    assert not server.running()
-    assert await start(server) == url
+    # PostgreSQL believes in a process of its own user only, so it has to be one.
+    user = server._user.pw_uid if server._user else None
+    stranger = await asyncio.create_subprocess_exec("sleep", "100", user=user, cwd="/")
+    try:
+        pid_file.write_text("\n".join([str(stranger.pid), *lines[1:]]))
+        assert not server.running()
+        assert await start(server) == url
+    finally:
+        stranger.kill()
+        await stranger.wait()
 
 
 def test_one_start_at_a_time_even_while_the_folder_is_destroyed(make: Make) -> None:

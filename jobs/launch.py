@@ -1,0 +1,32 @@
+"""Launch the topology on the running Ray, as detached, named actors.
+
+Launching twice is harmless: what runs already is left alone. The topology outlives this
+job; `jobs/drain.py` stops it.
+"""
+
+from jobs.console import console, parser, run, settings_of
+from jobs.status import table
+from runtime.local import join_ray
+from runtime.settings import Settings
+from runtime.system import ActorSystem
+
+
+def launch(settings: Settings) -> ActorSystem:
+    """Launch, and show what runs."""
+    with console.status("launching"):
+        system = ActorSystem.launch(settings)
+    console.print(table(system.status()))
+    console.print(f"running in namespace [bold]{system.namespace}[/]")
+    return system
+
+
+def main() -> int:
+    arguments = parser(__doc__).parse_args()
+    settings = settings_of(arguments)
+    join_ray()
+    launch(settings).close()
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

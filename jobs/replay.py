@@ -1,0 +1,108 @@
+"""Replay 2013's air traffic of New York into the running topology.
+
+Every aircraft and weather station is an actor; commands go in by the time they happened.
+Command ids come from the data, so a second replay changes nothing. The exit code is 0
+when the log is exactly what was expected and every check holds.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from actors.actor import Actor
+from actors.devices import Aircraft
+from actors.moments import UNIX_OFFSET_US
+from jobs import report
+from jobs.air_traffic import AirTraffic
+from jobs.console import connected, console, parser, run
+from jobs.status import table
+from runtime.bulk import Send, Told
+from runtime.ref import ActorRef
+from runtime.system import ActorSystem
+
+Refs = dict[tuple[type[Actor[Any]], str], ActorRef[Any]]
+
+
+def add_options(options: argparse.ArgumentParser) -> None:
+    """The replay's own options."""
+    options.add_argument("--days", type=int, metavar="N", help="only the first N days of 2013")
+    options.add_argument(
+        "--patience", type=float, default=120.0, metavar="S",
+        help="seconds that hosts or database may be away before commands fail",
+    )  # fmt: skip
+
+
+def replay(system: ActorSystem, days: int | None, patience_s: float) -> bool:
+    """Replay and report; does everything hold?"""
+    began_s = time.monotonic()
+    with console.status("reading flights and weather"):
+        traffic = AirTraffic(days)
+    console.print(
+        f"{traffic.aircraft:,} aircraft, {traffic.total:,} commands; {traffic.without_tail_number:,} "
+        "flights without a tail number are left out: no aircraft is known for them"
+    )
+    refs: Refs = {}
+    told = _send(system, traffic, refs, patience_s)
+    seconds = time.monotonic() - began_s
+    statuses = system.status()
+    evidence = report.gather(system, [ref for ref in refs.values() if ref.actor is Aircraft])
+    held = report.show(console, traffic.expected, told, seconds, evidence, statuses)
+    console.print(table(statuses))
+    return held
+
+
+def sends(system: ActorSystem, traffic: AirTraffic, refs: Refs) -> Iterator[Send]:
+    """Every occurrence, addressed; leaves a ref to each actor in `refs`."""
+    for at_us, actor, name, command_id, message in traffic.occurrences():
+        ref = refs.get((actor, name))
+        if ref is None:
+            ref = refs[actor, name] = system.actor(actor, name)
+        yield Send(ref, message, command_id, at_us - UNIX_OFFSET_US)
+
+
+def _send(system: ActorSystem, traffic: AirTraffic, refs: Refs, patience_s: float) -> Told:
+    bar = Progress(
+        TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(), TimeRemainingColumn(), console=console, refresh_per_second=4,
+        disable=not sys.stdout.isatty(),
+    )  # fmt: skip
+    began_s, shown_s = time.monotonic(), time.monotonic()
+    with bar:
+        task = bar.add_task("replaying", total=traffic.total, rate="")
+
+        def progress(told: Told) -> None:
+            nonlocal shown_s
+            now_s = time.monotonic()
+            rate = f"{told.commands / (now_s - began_s):,.0f}/s"
+            bar.update(task, completed=told.commands, rate=rate)
+            if bar.disable and now_s - shown_s > 5:
+                shown_s = now_s
+                left_s = (traffic.total - told.commands) * (now_s - began_s) / told.commands
+                console.print(f"{told.commands:,} of {traffic.total:,}, {rate}, {left_s:.0f} s left")
+
+        return system.tell_many(
+            sends(system, traffic, refs), patience_s=patience_s, progress=progress
+        )
+
+
+def main() -> int:
+    options = parser(__doc__)
+    add_options(options)
+    arguments = options.parse_args()
+    with connected(arguments) as system:
+        return 0 if replay(system, arguments.days, arguments.patience) else 1
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,78 @@
+"""The main job on one machine: a local Ray, the topology, the replay, and a tidy end.
+
+This is what `make run` runs. It stays up after the summary until Ctrl-C, which drains
+and stops everything that it started.
+"""
+
+import argparse
+import signal
+import sys
+import threading
+
+import ray
+
+from jobs.console import console, parser, run, settings_of
+from jobs.launch import launch
+from jobs.replay import add_options, replay
+from runtime.local import start_ray
+from runtime.settings import Settings
+from store.embedded import EmbeddedPostgres
+
+
+INTERRUPTED = 130
+
+
+def _options() -> argparse.ArgumentParser:
+    options = parser(__doc__)
+    add_options(options)
+    options.add_argument("--exit", action="store_true", help="end after the summary")
+    options.add_argument(
+        "--fresh", action="store_true", help="empty this machine's own embedded database first"
+    )
+    return options
+
+
+def main() -> int:
+    arguments = _options().parse_args()
+    settings = settings_of(arguments)
+    if arguments.fresh:
+        _empty(settings)
+    stop = threading.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda *_: _interrupted(stop))
+    start_ray()
+    try:
+        system = launch(settings)
+        code = INTERRUPTED
+        try:
+            code = 0 if replay(system, arguments.days, arguments.patience) else 1
+            if not arguments.exit:
+                console.print("up; Ctrl-C stops everything")
+                stop.wait()
+        except KeyboardInterrupt:
+            console.print("stopping")
+        finally:
+            system.drain()
+            console.print("stopped")
+    finally:
+        ray.shutdown()
+    return code
+
+
+def _interrupted(stop: threading.Event) -> None:
+    if stop.is_set():
+        return
+    stop.set()
+    raise KeyboardInterrupt
+
+
+def _empty(settings: Settings) -> None:
+    store = settings.event_store
+    if store.connection_string.get_secret_value():
+        console.print("--fresh empties the embedded database only; DATABASE_URL is left alone")
+        sys.exit(2)
+    EmbeddedPostgres(store.data_folder / "postgres").destroy()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,46 @@
+"""Ray for this process: the one that runs, or one of its own."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import ray
+
+from runtime.errors import ThornbackError
+
+
+class NoRay(ThornbackError):
+    """No Ray is running that this process could join."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __str__(self) -> str:
+        return "no Ray is running here: start one with 'ray start --head', or use 'make run'"
+
+
+def join_ray() -> None:
+    """Connect to the running Ray: that of the job this is, of RAY_ADDRESS, or of this
+    machine. Raises NoRay."""
+    if ray.is_initialized():
+        return
+    try:
+        ray.init(address="auto", log_to_driver=False, logging_level="warning")
+    except ConnectionError as error:
+        raise NoRay from error
+
+
+def start_ray() -> None:
+    """Start a Ray that ends with this process. On loopback, without a dashboard; nothing
+    is written to the user's home."""
+    # Ray reads these when it starts: no token file in the home folder, no usage reports.
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="warning",
+        object_store_memory=256 * 1024 * 1024,
+        _temp_dir=str(Path(tempfile.gettempdir()) / "thornback-ray"),
+    )
