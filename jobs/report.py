@@ -92,12 +92,16 @@ def show(
     """Print the summary; does all of it hold?"""
     verdicts = [_counts(console, expected, evidence.counts), _commands(console, expected, told)]
     new = told.events
-    console.print(f"{told.commands:,} commands in {seconds:,.1f} s: {told.commands / seconds:,.0f}/s")
+    console.print(
+        f"{told.commands:,} commands in {seconds:,.1f} s: {told.commands / seconds:,.0f}/s"
+    )
     if not new and told.repeats:
         console.print("the log holds this replay already: nothing in it was changed")
     if len(told.round_trips_s) > 1:
         cuts = quantiles(told.round_trips_s, n=100)
-        console.print(f"round trip of a batch: p50 {cuts[49] * 1e3:,.0f} ms, p99 {cuts[98] * 1e3:,.0f} ms")
+        console.print(
+            f"round trip of a batch: p50 {cuts[49] * 1e3:,.0f} ms, p99 {cuts[98] * 1e3:,.0f} ms"
+        )
     residents = sum(status.get("residents") or 0 for status in statuses)
     console.print(f"{residents:,} actors resident")
     _delays(console, evidence)
@@ -126,7 +130,9 @@ def _counts(console: Console, expected: Mapping[str, int], counts: Mapping[str, 
         console.print("the log holds more days than were replayed now: counts may be higher")
         enough = all(counts.get(name, 0) >= number for name, number in expected.items())
         return _verdict(console, enough, "the log has at least the expected events")
-    return _verdict(console, dict(counts) == dict(expected), "the log has exactly the expected events")
+    return _verdict(
+        console, dict(counts) == dict(expected), "the log has exactly the expected events"
+    )
 
 
 def _commands(console: Console, expected: Mapping[str, int], told: Told) -> bool:

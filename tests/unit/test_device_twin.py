@@ -106,13 +106,20 @@ def test_the_state_comes_back_from_its_snapshot() -> None:
 
 def test_the_state_folded_from_the_log_is_the_state_that_was_decided_on() -> None:
     live = Scenario(DeviceTwin).when(report(a=1), at=at(1)).when(report(a=0, b=0), at=at(0))
-    first, second = (
+    logged = [
         PropertiesReported(
-            event_id="e-1", reported_type="climate", reported_at=moment, properties=seen, late=late
-        )
-        for moment, seen, late in (
-            (at(1), {"a": 1}, False),
-            (at(0), {"a": 0, "b": 0}, True),
-        )
-    )
-    assert Scenario(DeviceTwin).given(first, second).state == live.state
+            event_id="e-1",
+            reported_type="climate",
+            reported_at=at(1),
+            properties={"a": 1},
+            late=False,
+        ),
+        PropertiesReported(
+            event_id="e-1",
+            reported_type="climate",
+            reported_at=at(0),
+            properties={"a": 0, "b": 0},
+            late=True,
+        ),
+    ]
+    assert Scenario(DeviceTwin).given(*logged).state == live.state
