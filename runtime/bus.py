@@ -11,13 +11,13 @@ import re
 import time
 from array import array
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from runtime.access import open_store
 from runtime.metrics import BusMetrics
 from runtime.process import Process
+from runtime.wire import unpack_commit
 from store.codec import event_type_at, source_at
 from store.event_store import Selection
 
@@ -141,14 +141,14 @@ class Bus(Process):
             await store.close()
         self._buffer = Buffer(head, self.settings.event_bus.buffer_size)
 
-    async def publish(
-        self, first_position: int, rows: bytes, lengths: bytes, types: Mapping[str, int]
-    ) -> None:
-        """A commit, from the writer."""
+    async def publish(self, packed: bytes) -> None:
+        """A commit, from the writer (wire.pack_commit)."""
         await self.started()
-        if first_position > self._buffer.head:
-            self._counts.published(types, first_position + len(lengths) // 4 - 1)
-        self._buffer.add(first_position, rows, array("I", lengths))
+        commit = unpack_commit(packed)
+        first, rows = commit.first_position, commit.rows
+        if first > self._buffer.head:
+            self._counts.published(commit.types, first + len(rows) - 1)
+        self._buffer.add(first, bytes(rows.data), rows.lengths)
         self._news.set()
         self._news = asyncio.Event()
 

@@ -30,7 +30,16 @@ from runtime.outcome import events_of, raise_error, unpack_state
 from runtime.peers import Peers
 from runtime.process import Process, now_us
 from runtime.resident import ActorTypes, Residents
-from runtime.wire import STATE, CommandPacker, pack_request, refused, unpack_answer, unpack_request
+from runtime.wire import (
+    STATE,
+    CommandPacker,
+    pack_append,
+    pack_request,
+    refused,
+    unpack_acknowledgement,
+    unpack_answer,
+    unpack_request,
+)
 from store import errors as store_errors
 from store.errors import StaleEpoch, StoreUnavailable
 from store.writer import Acknowledged, Append
@@ -156,21 +165,13 @@ class Host(Process):
 
     async def _append(self, append: Append) -> Acknowledged:
         try:
-            answer = await self._peers.handle(WRITER_ACTOR).append.remote(
-                append.node,
-                append.epoch,
-                append.generation,
-                append.sequence,
-                append.tick,
-                append.rows.data,
-                append.rows.lengths.tobytes(),
-                append.types,
-            )
+            packed = await self._peers.handle(WRITER_ACTOR).append.remote(pack_append(append))
         except (RayError, ValueError) as error:
             raise WriterAway(type(error).__name__) from error
-        if isinstance(answer[0], str):
-            raise getattr(store_errors, answer[0])(*answer[1])
-        return Acknowledged(first_position=answer[0], recorded_us=answer[1])
+        answer = unpack_acknowledgement(packed)
+        if isinstance(answer, Acknowledged):
+            return answer
+        raise getattr(store_errors, answer[0])(*answer[1])
 
     async def _writer_back(self) -> None:
         """Wait until the writer answers again; StoreUnavailable if it takes too long."""

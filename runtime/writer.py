@@ -9,21 +9,20 @@ import asyncio
 import logging
 from array import array
 from collections import Counter, deque
-from collections.abc import Mapping
 from typing import Any
 
 from ray.exceptions import RayError
 
 from runtime.access import open_store
-from runtime.errors import EncodedError
 from runtime.metrics import WriterMetrics
 from runtime.peers import Peers
 from runtime.process import Process, now_us
+from runtime.wire import pack_acknowledgement, pack_commit, unpack_append
 from store.codec import EncodedRows
 from store.errors import AppendRefused, StaleEpoch, StoreUnavailable
 from store.event_store import EventStore
 from store.memory import MemoryEventStore
-from store.writer import Append, Commit, Writer
+from store.writer import Commit, Writer
 
 logger = logging.getLogger("thornback.writer")
 
@@ -66,36 +65,18 @@ class WriterActor(Process):
         # Whatever an earlier incarnation committed and did not get to publish.
         self._publish(_nothing_after(self._writer.position))
 
-    async def append(
-        self,
-        node: str,
-        epoch: int,
-        generation: int,
-        sequence: int,
-        tick: int,
-        rows: bytes,
-        lengths: bytes,
-        types: Mapping[str, int],
-    ) -> tuple[int, int] | EncodedError:
-        """Commit rows; (first position, commit time), or a refusal by name."""
-        append = Append(
-            node=node,
-            epoch=epoch,
-            generation=generation,
-            sequence=sequence,
-            tick=tick,
-            rows=EncodedRows(rows, array("I", lengths)),
-            types=types,
-        )
+    async def append(self, packed: bytes) -> bytes:
+        """Commit a host's rows (wire.pack_append); the acknowledgement or a refusal."""
         try:
             await self.started()
             if self._replaced:
                 raise StoreUnavailable("the log", str(self._replaced))
-            done = await self._writer.append(append)
+            done = await self._writer.append(unpack_append(packed))
         except (AppendRefused, StoreUnavailable) as error:
-            self._counts.operation("append", type(error).__name__)
-            return type(error).__name__, list(error.args)
-        return done.first_position, done.recorded_us
+            name = type(error).__name__
+            self._counts.operation("append", name)
+            return pack_acknowledgement((name, list(error.args)))
+        return pack_acknowledgement(done)
 
     async def drain(self) -> int:
         """Wait until all that arrived is committed and the bus has it; the head."""
@@ -152,12 +133,7 @@ class WriterActor(Process):
 
     async def _hand_to_bus(self, commit: Commit) -> bool:
         try:
-            await self._peers.handle(BUS_ACTOR).publish.remote(
-                commit.first_position,
-                bytes(commit.rows.data),
-                commit.rows.lengths.tobytes(),
-                dict(commit.types),
-            )
+            await self._peers.handle(BUS_ACTOR).publish.remote(pack_commit(commit))
         except (RayError, ValueError) as error:
             logger.warning("the bus is away: %s", type(error).__name__)
             return False

@@ -1,0 +1,46 @@
+"""Two thermostats: every report is durable before its reply, refused or stored."""
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from actors.actor import Actor, Command, applies, handles
+from actors.errors import Rejected
+from actors.event import DeviceEvent, Payload
+from runtime.system import ActorSystem
+
+
+class ReportTemperature(Command):
+    celsius: float
+
+
+class TemperatureReported(DeviceEvent):
+    celsius: float
+
+
+class ThermostatState(BaseModel):
+    celsius: float | None = None
+
+
+class Thermostat(Actor[ThermostatState]):
+    @handles
+    def report(self, message: ReportTemperature) -> Iterator[Payload]:
+        if message.celsius < -273.15:
+            raise Rejected("below absolute zero")
+        yield TemperatureReported(celsius=message.celsius)
+
+    @applies
+    def reported(self, event: TemperatureReported) -> None:
+        self.state.celsius = event.celsius
+
+
+if __name__ == "__main__":
+    with ActorSystem.connect() as system:
+        kitchen = system.actor(Thermostat, "kitchen")
+        for event in kitchen.ask(ReportTemperature(celsius=21.5)).result():
+            print(event.source, event.event_type, event.data, "version", event.version)
+        try:
+            kitchen.ask(ReportTemperature(celsius=-300)).result()
+        except Rejected as refusal:
+            print("rejected:", refusal)
+        print("state:", kitchen.state().result())
