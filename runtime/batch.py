@@ -101,7 +101,7 @@ class Batch:
         answer = Answer(
             clock=clock,
             total=len(self.rows) + self.late_total,
-            repeats=len(self.repeats),
+            repeats=set(self.repeats),
             first_position=ack.first_position,
             recorded_us=ack.recorded_us,
             counts=self.counts if wanted else [],

@@ -60,7 +60,7 @@ class Told:
             self._fail(outgoing, range(len(outgoing.commands)), outgoing.error)
             return
         self.events += outgoing.answer.total
-        self.repeats += outgoing.answer.repeats
+        self.repeats += len(outgoing.answer.repeats)
         for index, encoded in outgoing.answer.errors.items():
             self._fail(outgoing, (index,), decode_error(encoded))
 

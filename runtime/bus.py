@@ -10,7 +10,7 @@ import asyncio
 import re
 import time
 from array import array
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,9 @@ from runtime.access import open_store
 from runtime.metrics import BusMetrics
 from runtime.process import Process
 from runtime.wire import unpack_commit
-from store.codec import event_type_at, source_at
+from store.codec import event_type_at, folds, source_at
 from store.event_store import Selection
+from store.writer import Commit
 
 #: What a poll brings at most, in bytes of rows (one commit may be larger).
 _POLL_BYTES = 2 * 1024 * 1024
@@ -134,20 +135,22 @@ class Bus(Process):
         self._matchers: dict[Selection, Matcher] = {}
 
     async def start(self) -> None:
-        store = await open_store(self.settings)
+        self._store = await open_store(self.settings)
         try:
-            head = await store.head()
-        finally:
-            await store.close()
+            head = await self._store.head()
+        except BaseException:
+            await self._store.close()
+            raise
         self._buffer = Buffer(head, self.settings.event_bus.buffer_size)
+        # How far an earlier incarnation counted; a new system counts from here on.
+        self._counted = self._counts.position() or head
 
     async def publish(self, packed: bytes) -> None:
         """A commit, from the writer (wire.pack_commit)."""
         await self.started()
         commit = unpack_commit(packed)
         first, rows = commit.first_position, commit.rows
-        if first > self._buffer.head:
-            self._counts.published(commit.types, first + len(rows) - 1)
+        await self._count(commit)
         self._buffer.add(first, bytes(rows.data), rows.lengths)
         self._news.set()
         self._news = asyncio.Event()
@@ -192,6 +195,21 @@ class Bus(Process):
         if not self._started:
             return {"position": None}
         return {"position": self._buffer.head, "subscriptions": len(self._subscribers)}
+
+    async def _count(self, commit: Commit) -> None:
+        """Count what is published, each event once: what an earlier bus or writer did not
+        come to is counted out of the log."""
+        last = commit.first_position + len(commit.rows) - 1
+        if last <= self._counted:
+            return
+        types = Counter(commit.types)
+        while self._counted < commit.first_position - 1:
+            missing = commit.first_position - 1 - self._counted
+            page = await self._store.read(self._counted, min(missing, 10_000))
+            types.update(fold.event_type.decode() for fold in folds(page.rows))
+            self._counted = page.through
+        self._counts.published(types, last)
+        self._counted = last
 
     def _seen(self, subscriber: str) -> None:
         now = time.monotonic()

@@ -54,6 +54,9 @@ class Channel:
         self._packer = CommandPacker()
         self._open: Outgoing | None = None
         self._queue: deque[Outgoing] = deque()
+        self._watched: deque[Outgoing] = deque()  # by deadline, wherever they are now
+        self._timer: asyncio.TimerHandle | None = None
+        self._away: HostUnavailable | None = None
         self._woken = False
         self._wake = asyncio.Event()
         self._generation = 0
@@ -76,6 +79,7 @@ class Channel:
             if outgoing is None:
                 outgoing = self._open = self._new()
                 self._queue.append(outgoing)
+                self._watched.append(outgoing)
             index = outgoing.add(packed, fields[0])
             outgoing.want_events |= want_events
             if actor is not None:
@@ -128,7 +132,21 @@ class Channel:
     def _call(self) -> None:
         if not self._woken:
             self._woken = True
-            self._loop.call_soon_threadsafe(self._wake.set)
+            self._loop.call_soon_threadsafe(self._called)
+
+    def _called(self) -> None:
+        self._wake.set()
+        while self._watched and self._watched[0].finished:
+            self._watched.popleft()
+        if self._timer is None:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """End what is overdue, also while the host takes its time over something else."""
+        now, watched = self._loop.time(), self._watched
+        while watched and (watched[0].finished or now >= watched[0].deadline_s):
+            self._late(watched.popleft())
+        self._timer = self._loop.call_at(watched[0].deadline_s, self._sweep) if watched else None
 
     async def _run(self) -> None:
         while True:
@@ -152,6 +170,9 @@ class Channel:
         order = self._sequence
         try:
             await self._prepare(outgoing)
+            if order == 0:
+                await self._begin(self._generation)
+                order = self._sequence = 1
         except (RayError, HostUnavailable) as error:
             self._failed(order, outgoing, HostUnavailable(self.host, _name(error)))
             return
@@ -166,6 +187,12 @@ class Channel:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def _begin(self, generation: int) -> None:
+        """The host learns of a generation by an empty batch, and takes no other first: so
+        one that was restarted, and knows of none, does not wait for what it never gets."""
+        hello = pack_request(self._driver, generation, 0, {}, False, [])
+        await self._handle.deliver.remote(hello)
+
     async def _prepare(self, outgoing: Outgoing) -> None:
         """Find the host, and have it know the classes of the actors addressed."""
         if self._handle is None:
@@ -177,9 +204,6 @@ class Channel:
             self._registered.add(actor)
 
     async def _receive(self, order: int, outgoing: Outgoing, reference: Any) -> None:
-        timer = None
-        if not outgoing.bulk:
-            timer = self._loop.call_at(outgoing.deadline_s, self._late, outgoing)
         try:
             answer = unpack_answer(await reference)
         except RayError as error:
@@ -187,8 +211,6 @@ class Channel:
         else:
             self._judge(order, outgoing, answer)
         finally:
-            if timer is not None:
-                timer.cancel()
             self._under_way.discard(outgoing)
             self._wake.set()
 
@@ -216,7 +238,8 @@ class Channel:
         over = self._loop.time() >= outgoing.deadline_s
         if telling or over or not passing:
             outgoing.finish(None, error)
-        outgoing.error = error
+        if not outgoing.finished:
+            outgoing.error = error
         self._again.append((order, outgoing))
 
     async def _recover(self) -> None:
@@ -230,12 +253,12 @@ class Channel:
             try:
                 if self._handle is None:
                     self._handle = await self._find()
-                await self._handle.deliver.remote(
-                    pack_request(self._driver, generation, 0, {}, False, [])
-                )
+                await self._begin(generation)
                 break
-            except (RayError, HostUnavailable):
+            except (RayError, HostUnavailable) as error:
+                self._away = HostUnavailable(self.host, _name(error))
                 await asyncio.sleep(self.PAUSE_S)
+        self._away = None
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._generation, self._sequence = generation, 1
@@ -262,7 +285,8 @@ class Channel:
         self._again = [pair for pair in self._again if not pair[1].finished]
 
     def _late(self, outgoing: Outgoing) -> None:
-        outgoing.finish(None, AskTimeout(self.host, self._timeout_s))
+        late = AskTimeout(self.host, self._timeout_s)
+        outgoing.finish(None, outgoing.error or self._away or late)
 
 
 class DriverClock:

@@ -18,9 +18,9 @@ from runtime.errors import HostUnavailable, RetriesExhausted
 from runtime.journal import Journal
 from runtime.mailbox import Mailbox
 from runtime.metrics import HostMetrics
+from runtime.repeats import rows_of_repeats
 from runtime.resident import Residents
 from runtime.wire import PUBLISH, Request
-from store.codec import COPY_HEADER, COPY_TRAILER
 from store.errors import AppendRefused, StaleEpoch, StoreError, StoreUnavailable
 from store.event_store import EventStore
 from store.writer import Acknowledged
@@ -185,34 +185,12 @@ class Executor:
         elsewhere: dict[int, bytes] = {}
         if batch.repeats and batch.request.want_events:
             try:
-                elsewhere = await self._rows_of_repeats(batch)
+                elsewhere = await rows_of_repeats(self._store, batch)
             except StoreUnavailable as error:
                 batch.turn_away(error)
                 return
         if not batch.answer.done():
             batch.answer.set_result(batch.finish(self._decider.clock.counts(), elsewhere))
-
-    async def _rows_of_repeats(self, batch: Batch) -> dict[int, bytes]:
-        """The events of the first runs: of recent batches, or out of the log."""
-        found: dict[int, bytes] = {}
-        for index, first in batch.repeats.items():
-            if first is not None:
-                found[index] = first[0].rows_of(first[1])
-            else:
-                found[index] = await self._first_run(batch.commands[index])
-        return found
-
-    async def _first_run(self, command: list[object]) -> bytes:
-        rows, number, width = b"", 0, 4
-        if command[1] == PUBLISH:
-            return _plain_rows(await self._store.find_rows([command[2]]))  # type: ignore[list-item]
-        while True:
-            ids = [event_id(command[2], number + ahead) for ahead in range(width)]  # type: ignore[arg-type]
-            page = _plain_rows(await self._store.find_rows(ids))
-            rows += page
-            if len(await self._store.find_ids(ids[-1:])) == 0:
-                return rows
-            number, width = number + width, width * 4
 
     async def _save_snapshots(self, batch: Batch) -> None:
         try:
@@ -303,7 +281,3 @@ def _first_event(command: list[object]) -> bytes:
 
 def _sources(batch: Batch) -> set[str]:
     return {command[0] for command in batch.commands}
-
-
-def _plain_rows(stream: bytes) -> bytes:
-    return stream.removeprefix(COPY_HEADER).removesuffix(COPY_TRAILER) if stream else stream

@@ -2,7 +2,8 @@
 
 Calls to an async actor may overtake one another, so a driver numbers its batches
 within a generation and the mailbox puts them back in order. After a failure a driver
-begins a new generation; what is left of the old one is turned away.
+begins a new generation; what is left of the old one is turned away. The first batch of
+a generation travels alone, so one that comes without it is from before a restart.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from runtime.errors import HostUnavailable, MailboxFull
 from runtime.wire import Request
 
 _OVER = "an earlier batch of its driver was turned away"
+_UNKNOWN = "it was restarted, or has forgotten this driver"
 
 
 @dataclass(slots=True)
@@ -110,6 +112,8 @@ class Mailbox:
         if request.generation < order.generation:
             raise HostUnavailable(self._host, _OVER)
         if request.generation > order.generation:
+            if request.sequence:
+                raise HostUnavailable(self._host, _UNKNOWN)
             self._turn_away(order)
             order.generation, order.next, order.over = request.generation, 0, False
         return order

@@ -146,6 +146,10 @@ class BusMetrics:
             self._metrics.published.labels(event_type).inc(count)
         self._metrics.position.set(position)
 
+    def position(self) -> int:
+        """The last position counted, also by an earlier incarnation; 0 if none was."""
+        return int(self._metrics.position._value.get())
+
     def subscriptions(self, count: int) -> None:
         """How many subscriptions are live."""
         self._metrics.handlers.set(count)

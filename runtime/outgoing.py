@@ -109,6 +109,12 @@ class Reply(Generic[T]):
         """Block until it is done, however it ended."""
         self._outgoing.wait(None)
 
+    @property
+    def repeated(self) -> bool:
+        """Whether the command had taken effect before; known once the reply is done."""
+        answer = self._outgoing.answer
+        return answer is not None and self._index in answer.repeats
+
     def result(self, timeout_s: float | None = None) -> T:
         """Wait for the answer. Without `timeout_s`, as long as the system's
         `actor_timeout_ms` allows. Raises AskTimeout, or what the command was answered."""

@@ -165,6 +165,7 @@ def fold_into(resident: Resident, event: Fold) -> None:
         return
     try:
         payload = applier.payload.__pydantic_validator__.validate_json(event.data)
+        resident.actor.at_us = event.timestamp_us
         applier.apply(resident.actor, payload)
     except Exception as error:
         resident.ready = False

@@ -65,7 +65,7 @@ class Answer(msgspec.Struct, array_like=True):
 
     clock: dict[str, int]
     total: int  #: events committed by this batch
-    repeats: int  #: commands that had taken effect before
+    repeats: set[int]  #: which commands had taken effect before
     first_position: int
     recorded_us: int
     counts: list[int]
@@ -212,7 +212,7 @@ def unpack_acknowledgement(packed: bytes) -> Acknowledged | EncodedError:
 
 def refused(error: EncodedError) -> bytes:
     """The answer to a batch of which nothing was run."""
-    return pack_answer(Answer({}, 0, 0, 0, 0, [], [], b"", {}, {}, {}, error))
+    return pack_answer(Answer({}, 0, set(), 0, 0, [], [], b"", {}, {}, {}, error))
 
 
 def pack_value(value: Any) -> bytes:

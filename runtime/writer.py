@@ -34,6 +34,8 @@ class WriterActor(Process):
 
     #: Commits kept for a bus that is away; beyond it only the log's head is told.
     MAX_UNPUBLISHED = 64
+    LINGER_S = 0.001
+    PAUSE_S = 0.2
 
     def __init__(self, name: str, settings_json: str, metrics_folder: str | None) -> None:
         super().__init__(name, settings_json, metrics_folder)
@@ -41,6 +43,7 @@ class WriterActor(Process):
         self._memory = MemoryEventStore()
         self._unpublished: deque[Commit] = deque()
         self._to_publish = asyncio.Event()
+        self._published = asyncio.Event()
         self._peers = Peers(self.settings.actor_system.namespace)
         self._replaced: StaleEpoch | None = None
 
@@ -83,7 +86,8 @@ class WriterActor(Process):
         await self.started()
         await self._writer.drained()
         while self._unpublished:
-            await asyncio.wait([asyncio.ensure_future(self._published.wait())])
+            self._published.clear()
+            await self._published.wait()
         return self._writer.position
 
     async def in_store(self, method: str, arguments: Any, named: Any) -> Any:
@@ -108,28 +112,25 @@ class WriterActor(Process):
         self._unpublished.append(commit)
         if len(self._unpublished) > self.MAX_UNPUBLISHED:
             last = self._unpublished[-1]
-            missed = sum((Counter(one.types) for one in self._unpublished), Counter[str]())
             self._unpublished.clear()
-            end = _nothing_after(last.first_position + len(last.rows) - 1)
-            self._unpublished.append(
-                Commit(first_position=end.first_position, rows=end.rows, types=missed)
-            )
+            self._unpublished.append(_nothing_after(last.first_position + len(last.rows) - 1))
         self._to_publish.set()
 
     async def _publish_all(self) -> None:
-        """One commit after another: the bus then never has to put them in order."""
-        self._published = asyncio.Event()
+        """One call after another: the bus then never has to put commits in order."""
         while True:
             await self._to_publish.wait()
             self._to_publish.clear()
+            # Acknowledgements go first, and commits that follow quickly share one call.
+            await asyncio.sleep(self.LINGER_S)
             while self._unpublished:
-                commit = self._unpublished[0]
-                if not await self._hand_to_bus(commit):
-                    await asyncio.sleep(0.2)  # Ray does not say when an actor is back
-                elif self._unpublished and self._unpublished[0] is commit:
-                    self._unpublished.popleft()
+                handed = list(self._unpublished)
+                if await self._hand_to_bus(_joined(handed)):
+                    while self._unpublished and self._unpublished[0] in handed:
+                        self._unpublished.popleft()
+                else:
+                    await asyncio.sleep(self.PAUSE_S)  # Ray does not say when an actor is back
             self._published.set()
-            self._published.clear()
 
     async def _hand_to_bus(self, commit: Commit) -> bool:
         try:
@@ -138,6 +139,21 @@ class WriterActor(Process):
             logger.warning("the bus is away: %s", type(error).__name__)
             return False
         return True
+
+
+def _joined(commits: list[Commit]) -> Commit:
+    """Commits that follow one another, as one."""
+    if len(commits) == 1:
+        return commits[0]
+    lengths = array("I")
+    types: Counter[str] = Counter()
+    for commit in commits:
+        lengths.extend(commit.rows.lengths)
+        types.update(commit.types)
+    data = b"".join(commit.rows.data for commit in commits)
+    return Commit(
+        first_position=commits[0].first_position, rows=EncodedRows(data, lengths), types=types
+    )
 
 
 def _nothing_after(position: int) -> Commit:

@@ -11,6 +11,9 @@ import pytest
 
 from store.embedded import EmbeddedPostgres
 
+# pytest explains the asserts of test modules only, unless told of others.
+pytest.register_assert_rewrite("tests.contracts")
+
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

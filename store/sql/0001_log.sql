@@ -45,3 +45,40 @@ CREATE TABLE epochs (
     epoch   bigint NOT NULL,
     counter bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);  -- room for in-page updates: every commit updates its rows
+
+-- A small append in one round trip: fence, rows and commit. A large one uses COPY, whose
+-- four round trips it does not notice. Raises 'TB001' when a node's epoch is over.
+CREATE FUNCTION append_events(
+    names text[], numbers bigint[], counters bigint[], olds bigint[],
+    ids uuid[], aggregate_ids uuid[], versions bigint[], positions bigint[],
+    timestamps timestamptz[], committed timestamptz,
+    correlation_ids uuid[], causation_ids uuid[],
+    kinds text[], event_types text[], sources text[],
+    data text[], clocks text[], metadatas text[]
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    moved bigint;
+BEGIN
+    UPDATE epochs e SET counter = t.counter
+    FROM unnest(names, numbers, counters, olds) t(name, epoch, counter, old)
+    WHERE e.name = t.name AND e.epoch = t.epoch AND (t.old IS NULL OR e.counter = t.old);
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF moved <> cardinality(names) THEN
+        RAISE EXCEPTION 'an epoch is over' USING ERRCODE = 'TB001';
+    END IF;
+    INSERT INTO events (
+        id, aggregate_id, version, position, timestamp, recorded_at, correlation_id,
+        causation_id, kind, event_type, source, event_data, vector_clock, metadata
+    )
+    SELECT r.id, r.aggregate_id, r.version, r.position, r.timestamp, committed,
+        r.correlation_id, r.causation_id, r.kind, r.event_type, r.source,
+        r.data::jsonb, r.clock::jsonb, r.metadata::jsonb
+    FROM unnest(
+        ids, aggregate_ids, versions, positions, timestamps, correlation_ids, causation_ids,
+        kinds, event_types, sources, data, clocks, metadatas
+    ) r(
+        id, aggregate_id, version, position, timestamp, correlation_id, causation_id,
+        kind, event_type, source, data, clock, metadata
+    );
+END
+$$;

@@ -1,0 +1,151 @@
+"""Where everything is measured: one Ray, one PostgreSQL, and for each measure a database
+and a system of its own, drained and dropped afterwards.
+
+The settings are the project's own, so everything is on: dedupe, clocks, metrics, the bus
+and its subscriptions. PostgreSQL has fsync on, or nothing is measured.
+"""
+
+import fcntl
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import ray
+from psycopg import sql
+
+from benchmarks import machine
+from benchmarks.figures import NotAsExpected, Sizes, require
+from runtime.directory import metrics_folder
+from runtime.local import start_ray
+from runtime.settings import PROJECT_ROOT, Settings
+from runtime.system import ActorSystem
+from store.embedded import EmbeddedPostgres
+
+BUILD = PROJECT_ROOT / "build"
+DRAIN_S = 30.0
+
+
+class BenchRuns(Exception):
+    """Another bench of this checkout is under way."""
+
+    def __str__(self) -> str:
+        return "another bench runs here: two at a time would measure each other"
+
+
+class Bed:
+    """Makes databases and systems to measure, one at a time."""
+
+    def __init__(self, url: str, sizes: Sizes) -> None:
+        self.url = url
+        self.sizes = sizes
+        self._token = secrets.token_hex(3)  # tells it from others on the same server
+        self._numbers = count(1)
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The URL of an empty database, dropped afterwards."""
+        name = f"thornback_bench_{self._token}_{next(self._numbers)}"
+        identifier = sql.Identifier(name)
+        run_sql(self.url, sql.SQL("CREATE DATABASE {}").format(identifier))
+        try:
+            yield urlsplit(self.url)._replace(path=f"/{name}").geturl()
+        finally:
+            run_sql(self.url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+
+    @contextmanager
+    def system(self, url: str) -> Iterator[ActorSystem]:
+        """A freshly launched system on that database, drained afterwards."""
+        settings = self._settings(url)
+        require(settings.event_bus.metrics_enabled, "metrics are on")
+        require(settings.event_store.type == "postgres", "the log is in PostgreSQL")
+        settle(url)
+        system = ActorSystem.launch(settings)
+        try:
+            yield system
+        finally:
+            system.drain(timeout_s=DRAIN_S)
+            shutil.rmtree(metrics_folder(settings), ignore_errors=True)
+
+    def _settings(self, url: str) -> Settings:
+        namespace = f"bench-{self._token}-{next(self._numbers)}"
+        return Settings.load(
+            event_store={"connection_string": url},
+            actor_system={"namespace": namespace, "actor_modules": ["benchmarks.devices"]},
+            metrics={"port": _free_port()},
+        )
+
+
+@contextmanager
+def opened(sizes: Sizes) -> Iterator[Bed]:
+    """Start Ray and PostgreSQL (or take the one that DATABASE_URL names); stop them in the
+    end. Raises BenchRuns."""
+    BUILD.mkdir(exist_ok=True)
+    with _alone(BUILD / "bench.lock"), _postgres(BUILD / "bench-postgres") as url:
+        for name in machine.DURABLE:
+            if (value := machine.facts(url)[f"postgres_{name}"]) != "on":
+                raise NotAsExpected(f"PostgreSQL's {name} is {value}: commits are not durable")
+        start_ray()
+        try:
+            yield Bed(url, sizes)
+        finally:
+            ray.shutdown()
+
+
+def run_sql(url: str, statement: psycopg.abc.Query) -> None:
+    """Run one statement, outside a transaction."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def one_value(url: str, query: psycopg.abc.Query) -> Any:
+    """The one value that a query comes to."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(query).fetchone()
+    assert row is not None, "the query has a row"
+    return row[0]
+
+
+def settle(url: str) -> None:
+    """A checkpoint: what is measured next does not pay for what was written before."""
+    try:
+        run_sql(url, "CHECKPOINT")
+    except psycopg.errors.InsufficientPrivilege:
+        return  # somebody else's server: it checkpoints when it sees fit
+
+
+@contextmanager
+def _postgres(folder: Path) -> Iterator[str]:
+    given = Settings.load().event_store.connection_string.get_secret_value()
+    if given:
+        yield given
+        return
+    server = EmbeddedPostgres(folder)
+    server.destroy()  # of a bench that was killed
+    try:
+        yield server.start()
+    finally:
+        server.destroy()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BenchRuns from error
+        yield
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

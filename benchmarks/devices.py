@@ -1,0 +1,54 @@
+"""The measured device: a meter, whose every reading is an event with a typed payload.
+
+Hosts import this module (the setting `actor_modules`), as they would a user's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from actors.actor import Actor, Command, applies, handles
+from actors.event import DeviceEvent, Payload
+
+
+class TakeReading(Command):
+    """Take down one reading."""
+
+    celsius: float
+    room: str
+    number: int
+
+
+class ReadingTaken(DeviceEvent):
+    """One reading was taken."""
+
+    celsius: float
+    room: str
+    number: int
+
+
+@dataclass(slots=True)
+class MeterState:
+    """How many readings there were, and the last of them."""
+
+    readings: int = 0
+    celsius: float = 0.0
+    room: str = ""
+    number: int = 0
+
+
+class Meter(Actor[MeterState]):
+    """Takes every reading."""
+
+    @handles
+    def take(self, message: TakeReading) -> Iterator[Payload]:
+        """One command, one event."""
+        yield ReadingTaken(celsius=message.celsius, room=message.room, number=message.number)
+
+    @applies
+    def taken(self, event: ReadingTaken) -> None:
+        """Count it, and keep what it says."""
+        state = self.state
+        state.readings += 1
+        state.celsius = event.celsius
+        state.room = event.room
+        state.number = event.number

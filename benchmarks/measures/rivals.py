@@ -1,0 +1,68 @@
+"""What a user would do instead, in the same run, each in a database of its own."""
+
+from benchmarks.baselines import naive_ray_per_s
+from benchmarks.bed import Bed, settle
+from benchmarks.eventsourcing_baseline import (
+    eventsourcing_batched_per_s,
+    eventsourcing_single_per_s,
+)
+from benchmarks.figures import Figure, Measure
+
+NAIVE, SINGLE, BATCHED = (
+    "naive_ray_per_s", "eventsourcing_single_per_s", "eventsourcing_batched_per_s",
+)  # fmt: skip
+
+
+def naive_ray(bed: Bed, _wanted: frozenset[str]) -> dict[str, float]:
+    """A Ray actor a device and an INSERT an event."""
+    with bed.database() as url:
+        settle(url)
+        sizes = bed.sizes
+        return {NAIVE: naive_ray_per_s(url, devices=sizes.naive_devices, limit_s=sizes.rival_s)}
+
+
+def eventsourcing_single(bed: Bed, _wanted: frozenset[str]) -> dict[str, float]:
+    """The library eventsourcing, one save an event."""
+    with bed.database() as url:
+        settle(url)
+        return {SINGLE: eventsourcing_single_per_s(url, limit_s=bed.sizes.rival_s)}
+
+
+def eventsourcing_batched(bed: Bed, _wanted: frozenset[str]) -> dict[str, float]:
+    """The library eventsourcing, many aggregates in one save."""
+    with bed.database() as url:
+        settle(url)
+        return {BATCHED: eventsourcing_batched_per_s(url, limit_s=bed.sizes.rival_s)}
+
+
+MEASURES = (
+    Measure(
+        naive_ray,
+        (
+            Figure(
+                key=NAIVE,
+                input="{naive_devices} Ray actors, one INSERT an event; 4,000 or {rival_s:g} s",
+            ),
+        ),
+    ),
+    Measure(
+        eventsourcing_single,
+        (
+            Figure(
+                key=SINGLE,
+                input="the library eventsourcing, 20 aggregates, one save an event, 3,000 events "
+                "or {rival_s:g} s",
+            ),
+        ),
+    ),
+    Measure(
+        eventsourcing_batched,
+        (
+            Figure(
+                key=BATCHED,
+                input="the same, 1,000 aggregates a save, two processes, 50,000 events or "
+                "{rival_s:g} s",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,59 @@
+"""The one subscriber of a durable run: a process of its own that decodes every event."""
+
+from typing import Any, NamedTuple
+
+import ray
+
+from runtime.system import ActorSystem
+
+
+class Seen(NamedTuple):
+    """What a subscriber has decoded so far."""
+
+    events: int
+    numbers: int  #: the sum of the events' numbers
+    last_position: int
+
+
+class Watcher:
+    """A Ray actor that subscribes to readings, live, and decodes them into Events."""
+
+    def __init__(self, namespace: str) -> None:
+        self._system = ActorSystem.connect(namespace)
+        self._subscription = self._system.subscribe("reading-taken")
+        self._pages = self._subscription.pages()
+        self._seen = Seen(0, 0, 0)
+
+    def ready(self) -> None:
+        """Returns when the subscription stands."""
+
+    def until(self, events: int) -> Seen:
+        """Decode until so many events were seen in all."""
+        seen, numbers, position = self._seen
+        while seen < events:
+            page = next(self._pages)
+            seen += len(page)
+            numbers += sum(event.data["number"] for event in page)
+            position = page[-1].position or position if page else position
+        self._seen = Seen(seen, numbers, position)
+        return self._seen
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._subscription.close()
+        self._system.close()
+
+
+def start_watcher(namespace: str) -> Any:
+    """The handle of a watcher that is subscribed."""
+    watcher = ray.remote(num_cpus=0)(Watcher).remote(namespace)
+    ray.get(watcher.ready.remote(), timeout=60)
+    return watcher
+
+
+def stop_watcher(watcher: Any) -> None:
+    """Unsubscribe, then end the process."""
+    try:
+        ray.get(watcher.close.remote(), timeout=10)
+    finally:
+        ray.kill(watcher)

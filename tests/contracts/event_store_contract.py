@@ -1,0 +1,13 @@
+"""The contract of an event store: every promise of store/event_store.py as a test.
+
+An implementation derives a test class from it, and has a fixture `store`: an empty
+store for each test.
+"""
+
+from tests.contracts.append_contract import AppendContract
+from tests.contracts.reading_contract import ReadingContract
+from tests.contracts.values_contract import ValuesContract
+
+
+class EventStoreContract(AppendContract, ReadingContract, ValuesContract):
+    """Appending, reading, and what values are kept."""

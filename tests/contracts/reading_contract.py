@@ -1,0 +1,197 @@
+"""What every event store promises of reading: the log by position, and by aggregate."""
+
+import pytest
+
+from actors.event import Event
+from actors.naming import aggregate_id_of
+from store.codec import Decoder
+from store.event_store import EVERYTHING, EventStore, Selection, Snapshot
+from tests.contracts.appending import Log, history, made_event
+
+ONE, TWO = aggregate_id_of("device/one"), aggregate_id_of("device/two")
+
+#: Sources and types that a careless pattern would confuse.
+CATALOGUE = [
+    ("sensor/a_b", "value-read"),
+    ("sensor/axb", "value-read"),
+    ("sensor/100%", "value-read"),
+    ("sensor/1000", "value.read"),
+    ("sensor/back\\slash", "alarm-raised"),
+    ("sensor/backslash", "alarm-cleared"),
+    ("sensor/a+b", "alarm-raised"),
+    ("sensor/Zürich\n☃", "alarm"),
+    ("sensor/quote'$1", "alarm"),
+    ("other/a_b", "value-read"),
+]
+
+#: Which events of the catalogue each selection takes.
+SELECTED: list[tuple[Selection, tuple[int, ...]]] = [
+    (EVERYTHING, tuple(range(10))),
+    (Selection(sources=("*",)), tuple(range(10))),
+    (Selection(sources=("sensor/*",)), tuple(range(9))),
+    (Selection(sources=("*/a_b",)), (0, 9)),
+    (Selection(sources=("sensor/a_b",)), (0,)),
+    (Selection(sources=("sensor/100%",)), (2,)),
+    (Selection(sources=("sensor/100*",)), (2, 3)),
+    (Selection(sources=("sensor/back\\slash",)), (4,)),
+    (Selection(sources=("sensor/back*slash",)), (4, 5)),
+    (Selection(sources=("sensor/back\\*",)), (4,)),
+    (Selection(sources=("sensor/a+b",)), (6,)),
+    (Selection(sources=("sensor/Zürich*",)), (7,)),
+    (Selection(sources=("sensor/*☃",)), (7,)),
+    (Selection(sources=("sensor/quote'$1",)), (8,)),
+    (Selection(sources=("sensor/a.b",)), ()),
+    (Selection(sources=("sensor",)), ()),
+    (Selection(sources=("SENSOR/*",)), ()),
+    (Selection(sources=("other/*", "sensor/a_b")), (0, 9)),
+    (Selection(event_types=("alarm-*",)), (4, 5, 6)),
+    (Selection(event_types=("alarm*",)), (4, 5, 6, 7, 8)),
+    (Selection(event_types=("value.read",)), (3,)),
+    (Selection(event_types=("value-read", "alarm")), (0, 1, 2, 7, 8, 9)),
+    (Selection(event_types=("value-*",), sources=("*/a_b",)), (0, 9)),
+    (Selection(event_types=("alarm-*",), sources=("other/*",)), ()),
+]
+
+
+async def read_all(store: EventStore, selection: Selection = EVERYTHING) -> list[Event]:
+    """Everything selected, from the first position."""
+    return Decoder().events((await store.read(0, 1_000_000, selection=selection)).rows)
+
+
+class ReadingContract:
+    """Needs a fixture `store`: an empty event store."""
+
+    async def test_positions_follow_the_order_of_appends_without_a_gap(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        live = [
+            *await log.append(*history("device/one", 3)),
+            *await log.append(made_event("device/two")),
+            *await log.append(*history("device/one", 2, first=4)),
+        ]
+        assert [event.position for event in live] == [1, 2, 3, 4, 5, 6]
+        assert await read_all(store) == live
+
+    async def test_a_page_ends_at_its_limit_and_the_next_one_follows_on_it(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        live = await log.append(*history("device/one", 5))
+        found, pages, after = [], [], 0
+        while (page := await store.read(after, 2)).through > after:
+            found += Decoder().events(page.rows)
+            pages.append(page.through)
+            after = page.through
+        assert pages == [2, 4, 5]
+        assert found == live
+
+    @pytest.mark.parametrize("after", [5, 6, 1000])
+    async def test_a_page_at_or_beyond_the_head_is_empty_and_goes_nowhere(
+        self, store: EventStore, after: int
+    ) -> None:
+        log = await Log.open(store)
+        await log.append(*history("device/one", 5))
+        page = await store.read(after, 10)
+        assert (Decoder().events(page.rows), page.through) == ([], after)
+
+    async def test_a_page_without_a_match_still_says_how_far_it_looked(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        await log.append(*history("device/one", 5))
+        page = await store.read(1, 3, selection=Selection(sources=("device/two",)))
+        assert (Decoder().events(page.rows), page.through) == ([], 4)
+
+    async def test_a_limit_counts_positions_not_matches(self, store: EventStore) -> None:
+        log = await Log.open(store)
+        await log.append(made_event("device/one"), made_event("device/two"))
+        page = await store.read(0, 1, selection=Selection(sources=("device/two",)))
+        assert (Decoder().events(page.rows), page.through) == ([], 1)
+
+    async def test_a_selection_takes_a_star_for_any_text_and_the_rest_as_it_stands(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        await log.append(*(made_event(source, event_type=name) for source, name in CATALOGUE))
+        for selection, expected in SELECTED:
+            found = await read_all(store, selection)
+            assert [event.source for event in found] == [CATALOGUE[n][0] for n in expected], (
+                selection
+            )
+
+    async def test_an_aggregates_events_come_in_order_from_the_version_asked_for(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        live = await log.append(*history("device/one", 4))
+        await log.append(*history("device/two", 2))
+        assert await store.load_events(ONE) == live
+        assert await store.load_events(ONE, from_version=1) == live
+        assert await store.load_events(ONE, from_version=3) == live[2:]
+        assert await store.load_events(ONE, from_version=5) == []
+        assert await store.load_events(aggregate_id_of("device/none")) == []
+
+    async def test_rows_of_many_aggregates_come_each_above_its_version(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        await log.append(*(made_event("device/one", n) for n in (1, 2)), *history("device/two", 2))
+        await log.append(*history("device/one", 2, first=3), *history("device/three", 3))
+        rows = await store.load_rows({ONE.bytes: 1, TWO.bytes: 0, b"\xff" * 16: 0})
+        found = [(event.source, event.version) for event in Decoder().events(rows)]
+        assert sorted(found) == [
+            *(("device/one", version) for version in (2, 3, 4)),
+            *(("device/two", version) for version in (1, 2)),
+        ]
+        blocks = [source for source, _ in found]
+        assert blocks in (sorted(blocks), sorted(blocks, reverse=True)), "one aggregate at a time"
+        assert [version for source, version in found if source == "device/one"] == [2, 3, 4]
+
+    async def test_no_rows_are_found_of_nobody(self, store: EventStore) -> None:
+        assert Decoder().events(await store.load_rows({})) == []
+        assert Decoder().events(await store.load_rows({ONE.bytes: 0})) == []
+        assert Decoder().events(await store.find_rows([])) == []
+        assert await store.find_ids([]) == set()
+        assert await store.load_snapshots([]) == {}
+
+    async def test_ids_and_rows_are_found_of_events_that_are_in_the_log(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        live = await log.append(*history("device/one", 4))
+        wanted = [live[2].id.bytes, b"\xee" * 16, live[0].id.bytes]
+        assert await store.find_ids(wanted) == {live[0].id.bytes, live[2].id.bytes}
+        found = Decoder().events(await store.find_rows(wanted))
+        assert sorted(found, key=lambda event: event.position or 0) == [live[0], live[2]]
+
+    async def test_the_newest_snapshot_is_kept_whatever_the_order_of_saving(
+        self, store: EventStore
+    ) -> None:
+        assert await store.load_snapshot(ONE) is None
+        await store.save_snapshot(ONE, 20, b"\x00newer\xff")
+        await store.save_snapshot(ONE, 10, b"older")
+        assert await store.load_snapshot(ONE) == (20, b"\x00newer\xff")
+        await store.save_snapshot(ONE, 30, b"")
+        assert await store.load_snapshot(ONE) == (30, b"")
+
+    @pytest.mark.parametrize("versions", [(10, 20), (20, 10)])
+    async def test_the_newest_of_several_snapshots_saved_together_is_kept(
+        self, store: EventStore, versions: tuple[int, int]
+    ) -> None:
+        await store.save_snapshots(
+            [Snapshot(aggregate_id=ONE.bytes, version=v, data=b"at %d" % v) for v in versions]
+        )
+        assert await store.load_snapshot(ONE) == (20, b"at 20")
+
+    async def test_snapshots_of_several_aggregates_are_loaded_by_their_ids(
+        self, store: EventStore
+    ) -> None:
+        saved = [
+            Snapshot(aggregate_id=ONE.bytes, version=3, data=b"one"),
+            Snapshot(aggregate_id=TWO.bytes, version=5, data=b"two"),
+        ]
+        await store.save_snapshots([])
+        await store.save_snapshots(saved)
+        found = await store.load_snapshots([TWO.bytes, b"\xff" * 16])
+        assert found == {TWO.bytes: saved[1]}

@@ -1,0 +1,235 @@
+"""What the integration tests do with systems: launch, look into the log, kill, wait."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import asyncpg
+import psutil
+
+from actors.event import Event
+from runtime.settings import Settings
+from runtime.subscription import Subscription
+from runtime.system import ActorSystem
+
+T = TypeVar("T")
+
+LIMIT_S = 60.0  #: no test may wait longer than this for one thing
+
+
+class Launcher:
+    """Launches systems, each in a fresh namespace and database unless told otherwise."""
+
+    def __init__(self, new_database: Callable[[], str]) -> None:
+        self._new_database = new_database
+        self._systems: list[ActorSystem] = []
+
+    def settings(self, **sections: dict[str, Any]) -> Settings:
+        """Settings of a small system, where `sections` do not say otherwise."""
+        actor_system = {"namespace": f"test-{uuid4().hex[:12]}", "hosts": 2}
+        actor_system.update(sections.pop("actor_system", {}))
+        event_store = sections.pop("event_store", None)
+        if event_store is None or "type" not in event_store:
+            event_store = {"connection_string": "", **(event_store or {})}
+            event_store["connection_string"] = (
+                event_store["connection_string"] or self._new_database()
+            )
+        return Settings.load(
+            environ={},
+            actor_system=actor_system,
+            event_store=event_store,
+            metrics=sections.pop("metrics", {"port": 0}),
+            **sections,
+        )
+
+    def __call__(self, **sections: dict[str, Any]) -> ActorSystem:
+        """Launch one; it is drained after the test."""
+        return self.run(self.settings(**sections))
+
+    def run(self, settings: Settings) -> ActorSystem:
+        """Launch with exactly these settings."""
+        system = ActorSystem.launch(settings, timeout_s=LIMIT_S)
+        self._systems.append(system)
+        return system
+
+    def drain(self, system: ActorSystem) -> dict[str, Any]:
+        """Drain one now."""
+        self._systems.remove(system)
+        return system.drain(timeout_s=LIMIT_S)
+
+    def drain_all(self) -> None:
+        """Drain what is left."""
+        while self._systems:
+            self._systems.pop().drain(timeout_s=10.0)
+
+
+def fresh_database(server_url: str) -> str:
+    """A new, empty database on a server; its URL."""
+    name = f"test_{uuid4().hex[:12]}"
+    query(server_url, f"CREATE DATABASE {name}")
+    return f"{server_url.rpartition('/')[0]}/{name}"
+
+
+def url_of(system: ActorSystem) -> str:
+    """Where a system's log is."""
+    return system.settings.event_store.connection_string.get_secret_value()
+
+
+def query(url: str, text: str, *arguments: Any) -> list[Any]:
+    """Rows of an SQL query. Runs in a thread: callers may have a loop of their own."""
+    found: list[Any] = []
+
+    async def fetch() -> None:
+        connection = await asyncpg.connect(url, timeout=LIMIT_S)
+        try:
+            found.extend(await connection.fetch(text, *arguments))
+        finally:
+            await connection.close()
+
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            asyncio.run(fetch())
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+    return found
+
+
+def log_of(system: ActorSystem, text: str, *arguments: Any) -> list[Any]:
+    """Rows of an SQL query on a system's database."""
+    return query(url_of(system), text, *arguments)
+
+
+def stored(system: ActorSystem) -> int:
+    """Events in the log."""
+    return int(log_of(system, "SELECT count(*) FROM events")[0][0])
+
+
+def assert_log_is_whole(system: ActorSystem) -> None:
+    """Every aggregate's versions are 1..n, and the positions are 1..n, without gap or double."""
+    broken = log_of(
+        system,
+        "SELECT source FROM events GROUP BY source"
+        " HAVING min(version) <> 1 OR max(version) <> count(*)"
+        " OR count(DISTINCT version) <> count(*)",
+    )
+    assert broken == []
+    first, last, count = log_of(
+        system,
+        "SELECT coalesce(min(position), 1), coalesce(max(position), 0), count(*) FROM events",
+    )[0]
+    assert (first, last) == (1, count)
+
+
+@contextmanager
+def writes_held_up(url: str) -> Iterator[None]:
+    """No commit gets through while this lasts; connections stay up."""
+    held, release = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        connection = await asyncpg.connect(url, timeout=LIMIT_S)
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE events IN EXCLUSIVE MODE")
+                held.set()
+                await asyncio.to_thread(release.wait)
+        finally:
+            await connection.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(hold()))
+    thread.start()
+    try:
+        assert held.wait(LIMIT_S)
+        yield
+    finally:
+        release.set()
+        thread.join(LIMIT_S)
+
+
+def status_of(system: ActorSystem, name: str) -> dict[str, Any]:
+    """What one process says of itself."""
+    return next(one for one in system.status() if one["name"] == name)
+
+
+def kill(system: ActorSystem, name: str) -> int:
+    """kill -9 one process of the system; its pid, when the process is gone."""
+    pid: int = status_of(system, name)["pid"]
+    process = psutil.Process(pid)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    return pid
+
+
+def back(system: ActorSystem, name: str, pid: int) -> None:
+    """Wait until a process that was killed answers again."""
+    eventually(lambda: status_of(system, name).get("pid") not in (None, pid))
+
+
+def eventually(holds: Callable[[], T], limit_s: float = LIMIT_S) -> T:
+    """Wait for what announces itself to nobody; what it became."""
+    deadline = time.monotonic() + limit_s
+    while not (found := holds()):
+        assert time.monotonic() < deadline, f"not within {limit_s:g} s"
+        time.sleep(0.02)
+    return found
+
+
+def take(subscription: Subscription, count: int, limit_s: float = LIMIT_S) -> list[Event]:
+    """The next `count` events of a subscription, which stays open."""
+    taken: list[Event] = []
+    watchdog = threading.Timer(limit_s, subscription.close)
+    watchdog.start()
+    try:
+        for event in subscription if count else ():
+            taken.append(event)
+            if len(taken) == count:
+                break
+    finally:
+        watchdog.cancel()
+    assert len(taken) == count, f"{len(taken)} of {count} events within {limit_s:g} s"
+    return taken
+
+
+class Collector:
+    """Reads a subscription in a thread until it is closed."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.events: list[Event] = []
+        self._subscription = subscription
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for event in self._subscription:
+            self.events.append(event)
+
+    def wait_for(self, count: int, limit_s: float = LIMIT_S) -> list[Event]:
+        """All that came, once it is at least `count` events."""
+        eventually(lambda: len(self.events) >= count, limit_s)
+        return self.events
+
+    def close(self) -> list[Event]:
+        """End the subscription; all that came."""
+        self._subscription.close()
+        self._thread.join(LIMIT_S)
+        assert not self._thread.is_alive()
+        return self.events
+
+
+def assert_each_once_in_order(events: Iterable[Event]) -> None:
+    """Positions 1, 2, 3 ... as they came, so nothing is missing and nothing came twice."""
+    positions = [event.position for event in events]
+    assert positions == list(range(1, len(positions) + 1))
