@@ -1,12 +1,11 @@
-"""Two thermostats: every report is durable before its reply, refused or stored."""
+"""A thermostat: each report is in the log before its reply, or refused with a reason."""
 
 from collections.abc import Iterator
-
-from pydantic import BaseModel
+from dataclasses import dataclass
 
 from actors.actor import Actor, Command, applies, handles
 from actors.errors import Rejected
-from actors.event import DeviceEvent, Payload
+from actors.event import DeviceEvent
 from runtime.system import ActorSystem
 
 
@@ -18,13 +17,14 @@ class TemperatureReported(DeviceEvent):
     celsius: float
 
 
-class ThermostatState(BaseModel):
+@dataclass
+class ThermostatState:
     celsius: float | None = None
 
 
 class Thermostat(Actor[ThermostatState]):
     @handles
-    def report(self, message: ReportTemperature) -> Iterator[Payload]:
+    def report(self, message: ReportTemperature) -> Iterator[TemperatureReported]:
         if message.celsius < -273.15:
             raise Rejected("below absolute zero")
         yield TemperatureReported(celsius=message.celsius)
@@ -43,4 +43,4 @@ if __name__ == "__main__":
             kitchen.ask(ReportTemperature(celsius=-300)).result()
         except Rejected as refusal:
             print("rejected:", refusal)
-        print("state:", kitchen.state().result())
+        print(kitchen.state().result())

@@ -24,6 +24,7 @@ class Batch:
         self.answer: asyncio.Future[bytes] = loop.create_future()
         self.attempts = 0
         self.failure: Exception | None = None
+        self.clock: dict[str, int] = {}  #: the node's, after this batch
         self.reset()
 
     def reset(self) -> None:
@@ -94,12 +95,12 @@ class Batch:
         self.late_total += len(child.rows) + child.late_total
         self.deferred = []
 
-    def finish(self, clock: dict[str, int], elsewhere: dict[int, bytes]) -> bytes:
+    def finish(self, elsewhere: dict[int, bytes]) -> bytes:
         """The answer, now that all of it is durable."""
         wanted = self.request.want_events
         ack = self.acknowledged
         answer = Answer(
-            clock=clock,
+            clock=self.clock,
             total=len(self.rows) + self.late_total,
             repeats=set(self.repeats),
             first_position=ack.first_position,

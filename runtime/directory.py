@@ -8,7 +8,6 @@ running, serves the metrics of all, and stops everything when the system is drai
 import asyncio
 import json
 import logging
-import tempfile
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,7 +21,7 @@ from runtime.access import WRITER_ACTOR
 from runtime.bus import Bus
 from runtime.errors import EncodedError
 from runtime.host import Host
-from runtime.metrics import Exporter, PortTaken, fresh_folder
+from runtime.metrics import Exporter, PortTaken, fresh_folder, remove_folder
 from runtime.process import Process
 from runtime.settings import Settings, redacted_url
 from runtime.writer import BUS_ACTOR, WriterActor
@@ -45,8 +44,8 @@ class Directory(Process):
 
     def __init__(self, name: str, settings_json: str, metrics_folder: str | None) -> None:
         super().__init__(name, settings_json, metrics_folder)
+        self._metrics_folder = metrics_folder
         self._dedicated: set[str] = set()
-        self._actor_classes: dict[str, bytes] = {}
         self._locating = asyncio.Lock()
         self._exporter: Exporter | None = None
         self._database: EmbeddedPostgres | None = None
@@ -109,6 +108,8 @@ class Directory(Process):
             self._exporter.close()
         if self._database:
             await asyncio.get_running_loop().run_in_executor(None, self._database.stop)
+        if self._metrics_folder:
+            remove_folder(Path(self._metrics_folder))
         return drained
 
     async def facts(self) -> dict[str, Any]:
@@ -127,7 +128,8 @@ class Directory(Process):
             threading.Thread(target=self._keep_database, daemon=True).start()
         metrics = self.settings.metrics
         if self.settings.event_bus.metrics_enabled and metrics.port:
-            folder = metrics_folder(self.settings)
+            assert self._metrics_folder is not None
+            folder = Path(self._metrics_folder)
             self._exporter = Exporter(folder, metrics.host, metrics.port)
 
     def _keep_database(self) -> None:
@@ -149,10 +151,9 @@ class Directory(Process):
             yield self._spawn(Host, name)
 
     def _spawn(self, kind: type[Process], name: str, *more: Any) -> Any:
-        folder = str(metrics_folder(self.settings)) if _counts(self.settings) else None
         options = actor_options(self.settings, name)
         return ray.remote(kind).options(**options).remote(
-            name, self.settings.model_dump_json(), folder, *more
+            name, self.settings.model_dump_json(), self._metrics_folder, *more
         )
 
     def _names(self) -> list[str]:
@@ -193,11 +194,6 @@ def actor_options(settings: Settings, name: str) -> dict[str, Any]:
     }
 
 
-def metrics_folder(settings: Settings) -> Path:
-    """Where the processes of one system on this machine count."""
-    return Path(tempfile.gettempdir()) / f"thornback-metrics-{settings.actor_system.namespace}"
-
-
 def start_directory(settings: Settings) -> Any:
     """The directory's handle; started if there is none in the namespace."""
     folder = None
@@ -205,7 +201,7 @@ def start_directory(settings: Settings) -> Any:
         return ray.get_actor(DIRECTORY_ACTOR, namespace=settings.actor_system.namespace)
     except ValueError:
         if _counts(settings):
-            folder = str(fresh_folder(metrics_folder(settings)))
+            folder = str(fresh_folder(settings.actor_system.namespace))
     return (
         ray.remote(Directory)
         .options(**actor_options(settings, DIRECTORY_ACTOR))

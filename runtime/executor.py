@@ -104,6 +104,8 @@ class Executor:
                 logger.exception("%s: a batch could not be run", self._name)
             await self._abandon(batch, error)
             return
+        # Of now, not of when it is answered: ticks of later batches may never be stored.
+        batch.clock = self._decider.clock.counts()
         await self._window.acquire()
         append = self._journal.append(batch, self._decider.clock.ticks) if batch.rows else None
         task = asyncio.ensure_future(self._finish(batch, append, self._last))
@@ -190,7 +192,7 @@ class Executor:
                 batch.turn_away(error)
                 return
         if not batch.answer.done():
-            batch.answer.set_result(batch.finish(self._decider.clock.counts(), elsewhere))
+            batch.answer.set_result(batch.finish(elsewhere))
 
     async def _save_snapshots(self, batch: Batch) -> None:
         try:

@@ -162,6 +162,9 @@ class Host(Process):
         except StaleEpoch:
             logger.error("%s: a newer incarnation took over: this one is done", self.name)
             self._replaced = True
+        except Exception:
+            logger.exception("%s cannot go on: Ray is to start it anew", self.name)
+            os._exit(1)
 
     async def _append(self, append: Append) -> Acknowledged:
         try:

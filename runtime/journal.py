@@ -23,6 +23,7 @@ class Journal:
         self._send = send
         self._generation = 0
         self._sequence = 0
+        self._first: asyncio.Task[Acknowledged] | None = None
 
     def append(self, batch: Batch, tick: int) -> "asyncio.Task[Acknowledged]":
         """Send a batch's rows; `tick` is the last tick of the node's clock in them."""
@@ -36,9 +37,21 @@ class Journal:
             types=type_counts(batch.types),
         )
         self._sequence += 1
-        return asyncio.ensure_future(self._send(append))  # type: ignore[return-value]
+        sending = asyncio.ensure_future(self._travel(append, self._first))
+        self._first = self._first or sending
+        return sending
 
     def begin_generation(self) -> None:
         """After a refusal: the next append is the first of a new generation."""
         self._generation += 1
         self._sequence = 0
+        self._first = None
+
+    async def _travel(
+        self, append: Append, first: "asyncio.Task[Acknowledged] | None"
+    ) -> Acknowledged:
+        # The first of a generation travels alone: a writer that was restarted takes no
+        # other first, and so never waits for one that its predecessor had.
+        if first is not None and not first.done():
+            await asyncio.wait({first})
+        return await self._send(append)

@@ -9,6 +9,7 @@ device id.
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -176,15 +177,19 @@ class Exporter:
         self._thread.join()
 
 
-def fresh_folder(folder: Path) -> Path:
+def fresh_folder(namespace: str) -> Path:
     """An empty folder for the counters of a system that is being launched."""
+    return Path(tempfile.mkdtemp(prefix=f"thornback-metrics-{namespace}-"))
+
+
+def remove_folder(folder: Path) -> None:
+    """The system is at its end: nobody counts any more."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
 
 
 def _count_into(folder: Path, node: str) -> None:
     """Make this process's instruments count into `folder`, under the node's name."""
     identifier = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in node)
+    folder.mkdir(parents=True, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where prometheus_client looks
     values.ValueClass = values.MultiProcessValue(process_identifier=lambda: identifier)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 class Subscription:
     """Events in the order of their positions, each aggregate's in version order.
 
-    Iterate it (`for` or `async for`); it has no end until `close`. `position` is how far
+    Iterate it (`for` or `async for`); it has no end until `close`, and a further iteration
+    goes on where the last one was left. `position` is how far
     what was handed out reaches: subscribing again `after` it goes on without a gap. While
     bus or database are away it waits and goes on afterwards.
     """
@@ -50,6 +51,7 @@ class Subscription:
         self._name = uuid4().hex
         self._decoder = Decoder()
         self._pages: queue.Queue[Page | Exception | None] = queue.Queue()
+        self._rest: Iterator[Event] = iter(())  # of the page being handed out
         self._room = asyncio.Semaphore(self.AHEAD)
         self._store: EventStore | None = None
         self._closed = threading.Event()
@@ -60,17 +62,26 @@ class Subscription:
             self._begun.wait()  # from now on means: from before this call returns
 
     def __iter__(self) -> Iterator[Event]:
-        while (page := self._next_page()) is not None:
-            yield from self._hand_out(page)
+        while True:
+            # Not `yield from`: it would close, with this iterator, the rest of the page.
+            while (event := next(self._rest, None)) is not None:
+                yield event
+            if (page := self._next_page()) is None:
+                return
+            self._rest = self._hand_out(page)
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         loop = asyncio.get_running_loop()
-        while (page := await loop.run_in_executor(None, self._next_page)) is not None:
-            for event in self._hand_out(page):
+        while True:
+            while (event := next(self._rest, None)) is not None:
                 yield event
+            if (page := await loop.run_in_executor(None, self._next_page)) is None:
+                return
+            self._rest = self._hand_out(page)
 
     def pages(self) -> Iterator[list[Event]]:
         """The same stream, in the pieces in which it arrives (some may be empty)."""
+        yield list(self._rest)
         while (page := self._next_page()) is not None:
             events = self._decoder.events(page.rows)
             for event in events:
@@ -94,6 +105,7 @@ class Subscription:
     def _next_page(self) -> Page | None:
         page = self._pages.get()
         if isinstance(page, Exception):
+            self._pages.put(page)  # whoever asks again hears it again
             raise page
         if page is not None and not self._closed.is_set():
             self._loop.call_soon_threadsafe(self._room.release)

@@ -7,6 +7,7 @@ the log stands and its subscribers read the rest there.
 
 import asyncio
 import logging
+import os
 from array import array
 from collections import Counter, deque
 from typing import Any
@@ -106,6 +107,9 @@ class WriterActor(Process):
         except StaleEpoch as replaced:
             logger.error("another writer took over the log: this one is done")
             self._replaced = replaced
+        except Exception:
+            logger.exception("the writer cannot go on: Ray is to start it anew")
+            os._exit(1)
 
     def _publish(self, commit: Commit) -> None:
         self._counts.operation("append", "ok")

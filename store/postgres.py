@@ -289,7 +289,8 @@ class PostgresEventStore:
                 yield connection
         except StoreError:
             raise
-        except UNREACHABLE as error:
+        except (*UNREACHABLE, asyncpg.PostgresError) as error:
+            # Also a full disk or a missing table: somebody has to look after the database.
             raise StoreUnavailable(self._where, _reason(error)) from error
 
 

@@ -24,7 +24,8 @@ class Append:
     """Rows of one node, to be committed together after its earlier ones.
 
     `sequence` counts the node's appends from 0 within a `generation`; the node raises
-    the generation when one was refused, and starts again. `tick` is the last tick of its
+    the generation when one was refused, and starts again. It sends the first of a
+    generation alone. `tick` is the last tick of its
     vector clock in these rows.
     """
 
@@ -164,6 +165,9 @@ class Writer:
         if append.epoch < order.epoch:
             raise StaleEpoch(append.node, append.epoch)
         if stand > (order.epoch, order.generation):
+            if append.sequence:
+                # Its predecessors went to another writer: the node is to begin anew.
+                raise Superseded(append.node, append.sequence)
             self._refuse_early(order)
             order.epoch, order.generation = stand
             order.next, order.refused = 0, False

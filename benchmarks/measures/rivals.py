@@ -41,7 +41,8 @@ MEASURES = (
         (
             Figure(
                 key=NAIVE,
-                input="{naive_devices} Ray actors, one INSERT an event; 4,000 or {rival_s:g} s",
+                input="{naive_devices} Ray actors, an INSERT an event; 4,000 events "
+                "or {rival_s:g} s",
             ),
         ),
     ),
@@ -50,7 +51,7 @@ MEASURES = (
         (
             Figure(
                 key=SINGLE,
-                input="the library eventsourcing, 20 aggregates, one save an event, 3,000 events "
+                input="the library eventsourcing, 20 aggregates, one save an event; 3,000 events "
                 "or {rival_s:g} s",
             ),
         ),
@@ -60,7 +61,7 @@ MEASURES = (
         (
             Figure(
                 key=BATCHED,
-                input="the same, 1,000 aggregates a save, two processes, 50,000 events or "
+                input="the same, 1,000 aggregates a save, two processes; 50,000 events or "
                 "{rival_s:g} s",
             ),
         ),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from store.embedded import EmbeddedPostgres
-from tests.e2e.place import PATIENCE_S, ROOT, Place, place
+from tests.e2e.place import ROOT, Place, place
 
 pytestmark = pytest.mark.e2e
 
@@ -37,16 +37,16 @@ def test_a_first_run_stores_two_days_proves_it_and_leaves_nothing_running(here: 
 
 
 def test_a_second_run_changes_nothing_says_so_and_ends_tidily_at_ctrl_c(here: Place) -> None:
-    running = here.start(*RUN)
-    assert running.stdout is not None
     said = ""
-    for line in running.stdout:  # ends with the process, if that never gets so far
-        said += line
-        if "Ctrl-C stops everything" in line:
-            assert len(here.processes()) > 5  # the census sees them
-            running.send_signal(signal.SIGINT)
+    with here.start(*RUN) as running:
+        assert running.stdout is not None
+        for line in running.stdout:  # ends with the process, if that never gets so far
+            said += line
+            if "Ctrl-C stops everything" in line:
+                assert len(here.processes()) > 5  # the census sees them
+                running.send_signal(signal.SIGINT)
 
-    assert running.wait(PATIENCE_S) == 0, said
+    assert running.returncode == 0, said
     assert re.search(r"0 events are new, 5,478 were there, 0 failed", said)
     assert "nothing in it was changed" in said
     assert re.search(r"^stopped$", said, re.MULTILINE)

@@ -1,0 +1,150 @@
+"""A Ray of one's own: launch, replay, a driver, status and drain, as the README has them.
+
+The tests of this module are one story, told in order.
+"""
+
+import re
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from store.embedded import EmbeddedPostgres
+from tests.e2e.place import ROOT, Place, free_port, place
+from tests.e2e.readme import blocks, command
+
+pytestmark = pytest.mark.e2e
+
+
+class OwnRay:
+    """A Ray that was started by `ray start --head`, and what speaks to it."""
+
+    def __init__(self, here: Place) -> None:
+        self.here = here
+        port = free_port()
+        # `--block`, so that it ends with its own process: `ray stop` would end every Ray of
+        # this user. The ports are not the usual ones, which somebody else may have.
+        self.process = here.start(
+            *command("ray start --head"), "--block", "--port=0", f"--temp-dir={here.folder}",
+            "--include-dashboard=true", f"--dashboard-port={port}",
+            f"--dashboard-agent-listen-port={free_port()}",
+            f"--ray-client-server-port={free_port()}", "--num-cpus=2",
+            "--object-store-memory=100000000",
+        )  # fmt: skip
+        self._await_start()
+        self._where = {
+            "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{port}",
+            # Another Ray may run on this machine; drivers of the README find the only one.
+            "RAY_ADDRESS": (here.folder / "ray_current_cluster").read_text().strip(),
+        }
+
+    def run(self, line: str) -> tuple[int, str]:
+        """Run a line of the README; its exit code and what it printed."""
+        done = self.here.run(*command(line), **self._where)
+        return done.returncode, done.stdout
+
+    def stop(self) -> None:
+        """End it, as Ctrl-C in its terminal would."""
+        with self.process:  # closes its pipe
+            self.process.terminate()
+            self.process.wait(60)
+
+    def _await_start(self) -> None:
+        assert self.process.stdout is not None
+        said = ""
+        for line in self.process.stdout:  # ends with the process, if it does not start
+            said += line
+            if "Ray runtime started" in line:
+                return
+        pytest.fail(said)
+
+
+@pytest.fixture(scope="module")
+def ray_of_my_own() -> Iterator[OwnRay]:
+    with place() as here:
+        started = OwnRay(here)
+        yield started
+        started.stop()
+
+
+@pytest.fixture(scope="module")
+def pids() -> dict[str, str]:
+    """Which process runs where, as the first look at the system tells."""
+    return {}
+
+
+def test_launch_py_as_a_job_starts_the_topology(
+    ray_of_my_own: OwnRay, pids: dict[str, str]
+) -> None:
+    code, said = ray_of_my_own.run("ray job submit --working-dir . -- python jobs/launch.py")
+
+    assert code == 0, said
+    assert "running in namespace thornback" in said
+    pids.update(_processes(said))
+    assert pids.keys() == {"directory", "writer", "bus", "host-0", "host-1"}
+
+
+def test_replay_py_as_a_job_stores_two_days_exactly(ray_of_my_own: OwnRay) -> None:
+    code, said = ray_of_my_own.run(
+        "ray job submit --working-dir . -- python jobs/replay.py --days 2"
+    )
+
+    assert code == 0, said
+    assert re.search(r"holds +the log has exactly the expected events", said)
+    assert re.search(r"5,478 events are new, 0 were there, 0 failed", said)
+
+
+def test_the_readmes_driver_is_the_example_to_the_letter() -> None:
+    assert (ROOT / "examples" / "thermostat.py").read_text() in blocks("python")
+
+
+def test_the_readmes_driver_prints_what_the_readme_says(ray_of_my_own: OwnRay) -> None:
+    code, said = ray_of_my_own.run("python -m examples.thermostat")
+
+    assert code == 0, said
+    shown = next(block for block in blocks("text") if block.startswith("thermostat/"))
+    assert said.endswith(shown)
+
+
+def test_launching_twice_is_harmless_and_the_topology_outlives_the_job(
+    ray_of_my_own: OwnRay, pids: dict[str, str]
+) -> None:
+    code, said = ray_of_my_own.run("python -m jobs.launch")
+
+    assert code == 0, said
+    assert _processes(said) == pids
+
+
+def test_status_shows_every_process_and_the_position_of_the_log(
+    ray_of_my_own: OwnRay, pids: dict[str, str]
+) -> None:
+    code, said = ray_of_my_own.run("python -m jobs.status")
+
+    assert code == 0, said
+    assert _processes(said) == pids
+    assert re.search(r"^bus .* position 5,4\d\d", said, re.MULTILINE)
+
+
+def test_one_scrape_has_the_counts_of_every_process(ray_of_my_own: OwnRay) -> None:
+    port = ray_of_my_own.here.environment["THORNBACK_METRICS__PORT"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        text = response.read().decode()
+
+    assert 'events_published_total{event_type="weather-observed"} 139.0' in text
+    assert re.search(r'events_processed_total\{node="node-001.host-1"\} [1-9]', text)
+
+
+def test_drain_py_as_a_job_stops_the_topology_and_its_database(ray_of_my_own: OwnRay) -> None:
+    code, said = ray_of_my_own.run("ray job submit --working-dir . -- python jobs/drain.py")
+
+    assert code == 0, said
+    assert re.search(r"^stopped$", said, re.MULTILINE)
+    assert not EmbeddedPostgres(ray_of_my_own.here.data / "postgres").running()
+
+    code, said = ray_of_my_own.run("python -m jobs.status")
+    assert (code, "no system runs in namespace 'thornback'" in said) == (2, True), said
+
+
+def _processes(said: str) -> dict[str, str]:
+    """Process names and ids, out of the table that launch and status show."""
+    return dict(re.findall(r"^([a-z]+(?:-\d+)?) +(\d+) +\d+ s ", said, re.MULTILINE))

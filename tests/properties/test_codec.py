@@ -1,0 +1,142 @@
+"""The wire format: whatever is encoded decodes to what it was."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.event import Event, Kind
+from actors.moments import microseconds, moment_of
+from actors.naming import aggregate_id_of
+from store.codec import (
+    COPY_HEADER,
+    COPY_TRAILER,
+    Decoder,
+    EncodedRows,
+    encode_event,
+    event_type_at,
+    folds,
+    source_at,
+    stamp,
+)
+from store.json_text import decode_json
+from tests.strategies import clocks, json_object, texts
+
+moments = st.datetimes(timezones=st.just(UTC))
+sources = texts.filter(lambda text: bool(text.strip()))
+optional_ids = st.one_of(st.none(), st.uuids())
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Event:
+    """Any event that a log can hold, except for its place there."""
+    source = draw(sources)
+    cause = draw(optional_ids)
+    fields: dict[str, Any] = {
+        "id": draw(st.uuids()),
+        "event_type": draw(st.sampled_from(["a", "value-read", "x.y-z1"])),
+        "kind": draw(st.sampled_from(Kind)),
+        "version": draw(st.integers(min_value=1, max_value=2**63 - 1)),
+        "timestamp": draw(moments),
+        "data": draw(json_object),
+        "vector_clock": draw(clocks),
+        "correlation_id": draw(st.one_of(st.just(cause), optional_ids)),
+        "causation_id": cause,
+        "metadata": draw(st.dictionaries(texts, texts, max_size=2)),
+    }
+    return Event(source=source, aggregate_id=aggregate_id_of(source), **fields)
+
+
+streams = st.lists(events(), min_size=1, max_size=6)
+positions = st.integers(min_value=1, max_value=2**62)
+commit_times = moments.map(microseconds)
+
+
+def stamped(stream: list[Event], recorded_us: int, first: int) -> EncodedRows:
+    """The rows of a stream, committed."""
+    rows = EncodedRows.of([encode_event(event) for event in stream])
+    data = bytearray(rows.data)
+    stamp(data, rows.lengths, recorded_us, first)
+    return EncodedRows(bytes(data), rows.lengths)
+
+
+def committed(stream: list[Event], recorded_us: int, first: int) -> list[Event]:
+    """What a stream is expected to be once it is committed."""
+    return [
+        Event(
+            **{
+                **{name: getattr(event, name) for name in Event.__struct_fields__},
+                "position": position,
+                "recorded_at": moment_of(recorded_us),
+            }
+        )
+        for position, event in enumerate(stream, first)
+    ]
+
+
+@given(streams, commit_times, positions)
+def test_a_stream_decodes_to_what_was_encoded(
+    stream: list[Event], recorded_us: int, first: int
+) -> None:
+    rows = stamped(stream, recorded_us, first)
+    assert Decoder().events(bytes(rows.data)) == committed(stream, recorded_us, first)
+
+
+@given(streams, commit_times, positions)
+def test_rows_without_a_stamp_decode_with_what_stands_in_for_it(
+    stream: list[Event], recorded_us: int, first: int
+) -> None:
+    rows = EncodedRows.of([encode_event(event) for event in stream])
+    found = Decoder().events(bytes(rows.data), first_position=first, recorded_us=recorded_us)
+    assert found == committed(stream, recorded_us, first)
+
+
+@given(streams, commit_times, positions)
+def test_a_copy_stream_decodes_like_its_rows(
+    stream: list[Event], recorded_us: int, first: int
+) -> None:
+    rows = bytes(stamped(stream, recorded_us, first).data)
+    copied = COPY_HEADER + rows + COPY_TRAILER
+    assert Decoder().events(copied) == Decoder().events(rows)
+    assert list(folds(copied)) == list(folds(rows))
+
+
+@given(st.lists(streams, min_size=2, max_size=3))
+def test_a_decoder_keeps_nothing_of_one_stream_in_the_next(parts: list[list[Event]]) -> None:
+    decoder = Decoder()
+    for part in parts:
+        rows = bytes(stamped(part, 0, 1).data)
+        assert decoder.events(rows) == Decoder().events(rows)
+
+
+@given(streams)
+def test_a_fold_has_what_a_state_is_rebuilt_from(stream: list[Event]) -> None:
+    rows = stamped(stream, 0, 1)
+    for fold, event in zip(folds(bytes(rows.data)), stream, strict=True):
+        assert UUID(bytes=fold.aggregate_id) == event.aggregate_id
+        assert (fold.version, fold.event_type.decode()) == (event.version, event.event_type)
+        assert decode_json(fold.data) == event.data
+        assert decode_json(fold.clock) == dict(event.vector_clock)
+
+
+@given(streams)
+def test_type_and_source_are_read_without_decoding_the_rest(stream: list[Event]) -> None:
+    rows, at = stamped(stream, 0, 1), 0
+    for event, length in zip(stream, rows.lengths, strict=True):
+        assert event_type_at(rows.data, at).decode() == event.event_type
+        assert source_at(rows.data, at).decode() == event.source
+        at += length
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_a_moment_comes_back_from_its_microseconds(moment: datetime) -> None:
+    try:
+        expected = moment.astimezone(UTC)
+    except OverflowError:  # a year before 1 or after 9999, seen from UTC
+        return
+    assert moment_of(microseconds(moment)) == expected
+    assert moment_of(microseconds(moment) + 1) - expected == timedelta(microseconds=1) or (
+        expected == datetime.max.replace(tzinfo=UTC)
+    )

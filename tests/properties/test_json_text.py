@@ -1,0 +1,167 @@
+"""JSON text: what is accepted reads back equal, and what the log cannot hold is refused.
+
+That it also reads back equal from Postgres is the event store contract's part.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from actors.event import DeviceEvent
+from store.errors import InvalidData
+from store.json_text import MAX_EVENT_BYTES, decode_json, encode_json, encode_payload
+from tests.strategies import finite_floats, json_values, scalars
+
+
+class Reading(DeviceEvent):
+    """A payload whose field takes anything."""
+
+    value: Any = None
+
+
+class Measured(DeviceEvent):
+    """A payload whose fields say what they take."""
+
+    value: float = 0.0
+    by_name: Mapping[str, float] = Field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+
+
+def as_plain(value: Any) -> bytes:
+    """The way of plain data."""
+    return encode_json("reading", {"value": value})
+
+
+def as_payload(value: Any) -> bytes:
+    """The way of a typed payload."""
+    return encode_payload("reading", Reading(value=value))
+
+
+both_ways = pytest.mark.parametrize("encode", [as_plain, as_payload])
+Encode = Callable[[Any], bytes]
+
+
+def buried(poison: Any) -> st.SearchStrategy[Any]:
+    """A JSON value with `poison` somewhere inside."""
+    return st.recursive(
+        st.just(poison),
+        lambda inner: st.one_of(
+            st.tuples(scalars, inner).map(list), inner.map(lambda value: {"k": value, "l": 1})
+        ),
+        max_leaves=3,
+    )
+
+
+@both_ways
+@given(value=json_values)
+def test_any_json_value_reads_back_equal(encode: Encode, value: Any) -> None:
+    assert decode_json(encode(value)) == {"value": value}
+
+
+@both_ways
+@given(value=finite_floats)
+def test_a_float_reads_back_to_the_bit(encode: Encode, value: float) -> None:
+    read = decode_json(encode(value))["value"]
+    assert type(read) is float
+    assert (read, math.copysign(1, read)) == (value, math.copysign(1, value))
+
+
+@both_ways
+@given(value=finite_floats.filter(lambda number: abs(number) >= 1e16))
+def test_a_large_float_is_written_so_that_jsonb_gives_back_a_float(
+    encode: Encode, value: float
+) -> None:
+    text = encode(value)
+    assert b"e" not in text.removeprefix(b'{"value":')
+    assert text.endswith(b".0}")
+
+
+@both_ways
+@given(value=st.integers(min_value=-(10**300), max_value=10**300))
+def test_an_integer_of_any_size_reads_back_equal(encode: Encode, value: int) -> None:
+    read = decode_json(encode(value))["value"]
+    assert (type(read), read) == (int, value)
+
+
+@both_ways
+@given(data=st.data())
+@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf], ids=str)
+def test_no_number_that_json_lacks_gets_through(
+    encode: Encode, poison: float, data: st.DataObject
+) -> None:
+    with pytest.raises(InvalidData, match="not a JSON number"):
+        encode(data.draw(buried(poison)))
+
+
+@both_ways
+@given(data=st.data())
+@pytest.mark.parametrize("poison", ["\x00", "a\x00b", {"a\x00b": 1}, {"x": {"\x00": {}}}], ids=repr)
+def test_no_nul_gets_through_in_a_text_or_a_key(
+    encode: Encode, poison: Any, data: st.DataObject
+) -> None:
+    with pytest.raises(InvalidData, match="NUL"):
+        encode(data.draw(buried(poison)))
+
+
+@both_ways
+@given(data=st.data())
+@pytest.mark.parametrize("poison", ["\ud800", "x\udfff", {"\ud83d": 1}, "\udc00\ud800"], ids=ascii)
+def test_no_half_of_a_surrogate_pair_gets_through(
+    encode: Encode, poison: Any, data: st.DataObject
+) -> None:
+    with pytest.raises(InvalidData, match="surrogates not allowed"):
+        encode(data.draw(buried(poison)))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        Measured(value=math.nan),
+        Measured(value=-math.inf),
+        Measured(by_name={"x": math.inf}),
+        Measured(texts=("fine", "\x00")),
+        Measured(by_name={"\x00": 1.0}),
+        Measured(texts=("\ud800",)),
+    ],
+    ids=repr,
+)
+def test_typed_fields_hide_nothing(payload: Measured) -> None:
+    with pytest.raises(InvalidData) as caught:
+        encode_payload("measured", payload)
+    assert caught.value.event_type == "measured"
+    assert caught.value.problem in str(caught.value)
+
+
+@both_ways
+@pytest.mark.parametrize("text", ["\\u0000", "NaN", "Infinity", "1e+23", "-Infinity \\\\u0000"])
+def test_a_text_that_only_looks_like_what_is_refused_is_kept(encode: Encode, text: str) -> None:
+    assert decode_json(encode({text: text})) == {"value": {text: text}}
+
+
+@both_ways
+def test_data_may_take_a_mebibyte_and_not_a_byte_more(encode: Encode) -> None:
+    room = MAX_EVENT_BYTES - len(encode(""))
+    assert len(encode("x" * room)) == MAX_EVENT_BYTES
+    with pytest.raises(InvalidData, match="1,048,577 bytes, 1,048,576 are allowed"):
+        encode("x" * (room + 1))
+
+
+@both_ways
+def test_data_nested_beyond_all_reason_is_refused(encode: Encode) -> None:
+    value: Any = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(InvalidData):
+        encode(value)
+
+
+@both_ways
+@pytest.mark.parametrize("value", [object(), b"\xff"], ids=["object", "bytes"])
+def test_what_has_no_json_form_is_refused(encode: Encode, value: Any) -> None:
+    with pytest.raises(InvalidData):
+        encode(value)
