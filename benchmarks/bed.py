@@ -7,7 +7,6 @@ and its subscriptions. PostgreSQL has fsync on, or nothing is measured.
 
 import fcntl
 import secrets
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,6 @@ from psycopg import sql
 
 from benchmarks import machine
 from benchmarks.figures import Sizes, require
-from runtime.directory import metrics_folder
 from runtime.local import start_ray
 from runtime.settings import PROJECT_ROOT, Settings
 from runtime.system import ActorSystem
@@ -72,7 +70,6 @@ class Bed:
             yield system
         finally:
             system.drain(timeout_s=DRAIN_S)
-            shutil.rmtree(metrics_folder(settings), ignore_errors=True)
 
     def _settings(self, url: str) -> Settings:
         namespace = f"bench-{self._token}-{next(self._numbers)}"

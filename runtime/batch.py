@@ -3,6 +3,7 @@
 import asyncio
 from array import array
 from collections import deque
+from itertools import accumulate
 from typing import Any
 
 from runtime.errors import EncodedError, encode_error
@@ -99,14 +100,16 @@ class Batch:
         """The answer, now that all of it is durable."""
         wanted = self.request.want_events
         ack = self.acknowledged
+        numbers = list(accumulate(self.counts, initial=0)) if wanted else []
+        ends = list(accumulate(map(len, self.rows), initial=0)) if wanted else []
         answer = Answer(
             clock=self.clock,
             total=len(self.rows) + self.late_total,
             repeats=set(self.repeats),
             first_position=ack.first_position,
             recorded_us=ack.recorded_us,
-            counts=self.counts if wanted else [],
-            sizes=self._sizes() if wanted else [],
+            numbers=numbers,
+            offsets=[ends[number] for number in numbers],
             rows=b"".join(self.rows) if wanted else b"",
             elsewhere={**elsewhere, **self.late} if wanted else {},
             values=self.values,
@@ -117,10 +120,6 @@ class Batch:
     def encoded(self) -> EncodedRows:
         """The rows as one piece."""
         return EncodedRows.of(self.rows)
-
-    def _sizes(self) -> list[int]:
-        lengths = iter(map(len, self.rows))
-        return [sum(next(lengths) for _ in range(count)) if count else 0 for count in self.counts]
 
 
 class Recent(dict[bytes, tuple[Batch, int]]):

@@ -7,6 +7,9 @@ from runtime.errors import decode_error
 from runtime.wire import Answer, unpack_value
 from store.codec import Decoder
 
+#: Shared by all that read answers here, so that its texts are decoded once.
+_decoder = Decoder()
+
 
 def raise_error(answer: Answer, index: int) -> None:
     """Raise what command `index` was answered with, if that is an error."""
@@ -16,19 +19,14 @@ def raise_error(answer: Answer, index: int) -> None:
         raise decode_error(answer.errors[index])
 
 
-def events_of(answer: Answer, index: int = 0, decoder: Decoder | None = None) -> list[Event]:
+def events_of(answer: Answer, index: int = 0) -> list[Event]:
     """The events of command `index`, of its first run if it was a repeat."""
-    decoder = decoder or Decoder()
     if index in answer.elsewhere:
-        events = decoder.events(answer.elsewhere[index])
+        events = _decoder.events(answer.elsewhere[index])
         return sorted(events, key=lambda event: event.version or 0)
-    count = answer.counts[index]
-    if count == 0:
-        return []
-    start = sum(answer.sizes[:index])
-    return decoder.events(
-        answer.rows[start : start + answer.sizes[index]],
-        first_position=answer.first_position + sum(answer.counts[:index]),
+    return _decoder.events(
+        answer.rows[answer.offsets[index] : answer.offsets[index + 1]],
+        first_position=answer.first_position + answer.numbers[index],
         recorded_us=answer.recorded_us,
     )
 

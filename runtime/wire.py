@@ -56,11 +56,11 @@ class Request(msgspec.Struct, array_like=True):
 class Answer(msgspec.Struct, array_like=True):
     """What became of a batch.
 
-    `counts[i]` events of command i stand in `rows`, `sizes[i]` bytes of it; their
-    positions go up from `first_position`. A command that is in `elsewhere` has stamped
-    rows of its own there (it is a repeat, or ran late), one in `values` has an encoded
-    value, one in `errors` an error. With `want_events` off, counts, sizes and rows are
-    left out.
+    Command i's events are the rows from number `numbers[i]` to `numbers[i + 1]`, at the
+    bytes from `offsets[i]` to `offsets[i + 1]` of `rows`; row n has the position
+    `first_position` + n. A command that is in `elsewhere` has stamped rows of its own
+    there (it is a repeat, or ran late), one in `values` has an encoded value, one in
+    `errors` an error. With `want_events` off, numbers, offsets and rows are left out.
     """
 
     clock: dict[str, int]
@@ -68,8 +68,8 @@ class Answer(msgspec.Struct, array_like=True):
     repeats: set[int]  #: which commands had taken effect before
     first_position: int
     recorded_us: int
-    counts: list[int]
-    sizes: list[int]
+    numbers: list[int]
+    offsets: list[int]
     rows: bytes
     elsewhere: dict[int, bytes]
     values: dict[int, bytes]
@@ -247,5 +247,3 @@ def _extended(code: int, data: bytes) -> Any:
     if code == _BIG_INTEGER:
         return int(data)
     raise ValueError(f"unknown msgpack extension {code}")
-
-

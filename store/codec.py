@@ -170,7 +170,10 @@ def source_at(data: bytes | bytearray, row_start: int) -> bytes:
 
 
 class Decoder:
-    """Turns rows into Events, 4 us each. Keeps the texts that recur; not shared by threads."""
+    """Turns rows into Events, 4 us each. Keeps the texts that recur.
+
+    Threads may share one: what they both add to its tables is equal.
+    """
 
     MAX_CACHED = 50_000
 

@@ -17,6 +17,6 @@ def blocks(language: str) -> list[str]:
 def command(line: str) -> list[str]:
     """A command line that stands in the README, without its comment, as arguments."""
     lines = [each.strip() for block in blocks("sh") for each in block.splitlines()]
-    known = [each.partition("  #")[0].strip() for each in lines]
+    known = {each.partition("  #")[0].strip() for each in lines}
     assert line in known, f"the README does not say: {line}"
     return shlex.split(line)

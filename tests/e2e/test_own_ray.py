@@ -106,6 +106,24 @@ def test_the_readmes_driver_prints_what_the_readme_says(ray_of_my_own: OwnRay) -
     assert said.endswith(shown)
 
 
+def test_the_tour_of_the_api_runs_as_it_is(ray_of_my_own: OwnRay) -> None:
+    code, said = ray_of_my_own.run("python -m examples.tour")
+
+    assert code == 0, said
+    assert "a repeat is answered with the first events: True" in said
+    assert "subscribed: thermostat/attic {'celsius': 12.5}" in said
+    assert "told 1,000 commands, 1,000 events, 0 failed" in said
+    assert "published gateway-connected as version 1" in said
+    assert "attic: ThermostatState(celsius=9.99)" in said
+
+
+def test_device_data_in_the_shape_of_cloudevents_is_ingested(ray_of_my_own: OwnRay) -> None:
+    code, said = ray_of_my_own.run("python -m jobs.ingest examples/devices.jsonl")
+
+    assert code == 0, said
+    assert "6 lines: 5 new events, 1 duplicates, 1 late, 0 rejects; 2 devices" in said
+
+
 def test_launching_twice_is_harmless_and_the_topology_outlives_the_job(
     ray_of_my_own: OwnRay, pids: dict[str, str]
 ) -> None:
@@ -122,7 +140,7 @@ def test_status_shows_every_process_and_the_position_of_the_log(
 
     assert code == 0, said
     assert _processes(said) == pids
-    assert re.search(r"^bus .* position 5,4\d\d", said, re.MULTILINE)
+    assert re.search(r"^bus .* position 6,4\d\d", said, re.MULTILINE)
 
 
 def test_one_scrape_has_the_counts_of_every_process(ray_of_my_own: OwnRay) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -30,17 +30,15 @@ class Launcher:
         self._new_database = new_database
         self._systems: list[ActorSystem] = []
 
-    def settings(self, **sections: dict[str, Any]) -> Settings:
+    def settings(self, **sections: Mapping[str, Any]) -> Settings:
         """Settings of a small system, where `sections` do not say otherwise."""
-        actor_system = {"namespace": f"test-{uuid4().hex[:12]}", "hosts": 2}
-        actor_system.update(sections.pop("actor_system", {}))
-        event_store = sections.pop("event_store", None)
-        if event_store is None or "type" not in event_store:
-            event_store = {"connection_string": "", **(event_store or {})}
-            event_store["connection_string"] = (
-                event_store["connection_string"] or self._new_database()
-            )
+        namespace = f"test-{uuid4().hex[:12]}"
+        actor_system = {"namespace": namespace, "hosts": 2, **sections.pop("actor_system", {})}
+        event_store = dict(sections.pop("event_store", {}))
+        if not event_store.keys() & {"type", "connection_string", "data_folder"}:
+            event_store["connection_string"] = self._new_database()
         return Settings.load(
+            None,
             environ={},
             actor_system=actor_system,
             event_store=event_store,
@@ -48,7 +46,7 @@ class Launcher:
             **sections,
         )
 
-    def __call__(self, **sections: dict[str, Any]) -> ActorSystem:
+    def __call__(self, **sections: Mapping[str, Any]) -> ActorSystem:
         """Launch one; it is drained after the test."""
         return self.run(self.settings(**sections))
 
@@ -66,7 +64,8 @@ class Launcher:
     def drain_all(self) -> None:
         """Drain what is left."""
         while self._systems:
-            self._systems.pop().drain(timeout_s=10.0)
+            outcome = self._systems.pop().drain(timeout_s=10.0)
+            assert not [what for what in outcome.values() if isinstance(what, str)], outcome
 
 
 def fresh_database(server_url: str) -> str:

@@ -1,0 +1,78 @@
+"""Repeated commands are answered with the events of their first run, out of the log."""
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+import pytest
+
+from actors.event import Event
+from actors.ids import event_id
+from runtime.batch import Batch
+from runtime.repeats import FEW, rows_of_repeats
+from runtime.wire import PUBLISH, Request
+from store.codec import Decoder
+from store.memory import MemoryEventStore
+from tests.contracts.appending import Log, made_event
+
+LENGTHS = (1, FEW - 1, FEW, FEW + 1, 5 * FEW, 5 * FEW + 1, 500)
+
+
+class CountingStore(MemoryEventStore):
+    """Counts how often it is asked for rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries = 0
+
+    async def find_rows(self, event_ids: Sequence[bytes]) -> bytes:
+        self.queries += 1
+        return await super().find_rows(event_ids)
+
+
+def batch_of(*commands: tuple[str, UUID]) -> Batch:
+    """A batch of commands that all took effect before."""
+    sent = [["device/one", name, command.bytes, 0, {}, None, None] for name, command in commands]
+    batch = Batch(1, Request(b"driver", 1, 1, {}, want_events=True, commands=sent))
+    for index in range(len(sent)):
+        batch.repeated(index, None)
+    return batch
+
+
+async def first_run(log: Log, command: UUID, length: int) -> list[Event]:
+    """The events of a command, as its first run left them in the log."""
+    first = log.head + 1
+    return await log.append(
+        *(
+            made_event(version=first + number, id=UUID(bytes=event_id(command.bytes, number)))
+            for number in range(length)
+        )
+    )
+
+
+@pytest.fixture
+def store() -> CountingStore:
+    return CountingStore()
+
+
+async def test_each_repeat_has_all_its_events_in_order_and_no_other_s(store: CountingStore) -> None:
+    log = await Log.open(store)
+    commands = [uuid4() for _ in LENGTHS]
+    runs = [await first_run(log, *one) for one in zip(commands, LENGTHS, strict=True)]
+    found = await rows_of_repeats(store, batch_of(*(("add", command) for command in commands)))
+    assert [Decoder().events(found[index]) for index in range(len(runs))] == runs
+
+
+async def test_repeats_of_few_events_cost_one_query_in_all(store: CountingStore) -> None:
+    log = await Log.open(store)
+    commands = [uuid4() for _ in range(50)]
+    for command in commands:
+        await first_run(log, command, 2)
+    found = await rows_of_repeats(store, batch_of(*(("add", command) for command in commands)))
+    assert (len(found), store.queries) == (50, 1)
+
+
+async def test_a_published_event_is_found_by_its_own_id(store: CountingStore) -> None:
+    log = await Log.open(store)
+    (event,) = await log.append(made_event())
+    found = await rows_of_repeats(store, batch_of((PUBLISH, event.id)))
+    assert Decoder().events(found[0]) == [event]
