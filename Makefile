@@ -40,7 +40,7 @@ check: $(VENV)/.installed-dev ## Check format, lint, types and the direction of 
 bench: $(VENV)/.installed-bench ## Measure; the figures of the README come from here
 	@exec $(BIN)/python -m benchmarks.run $(ARGS)
 
-clean: ## Remove the environment and all caches; .data/ (the database) stays
+clean: ## Remove the environment and all caches; the database stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -7,6 +7,7 @@ and its subscriptions. PostgreSQL has fsync on, or nothing is measured.
 
 import fcntl
 import secrets
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,8 +95,9 @@ def opened(sizes: Sizes) -> Iterator[Bed]:
         for name in machine.DURABLE:
             value = facts[f"postgres_{name}"]
             require(value == "on", f"PostgreSQL's {name} is {value}: commits are not durable")
-        start_ray()
         try:
+            with _interrupted_afterwards():
+                start_ray()
             yield Bed(url, sizes)
         finally:
             ray.shutdown()
@@ -135,6 +137,21 @@ def _postgres(folder: Path) -> Iterator[str]:
         yield server.start()
     finally:
         server.destroy()
+
+
+@contextmanager
+def _interrupted_afterwards() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back: Ray leaves processes behind when its start is cut short."""
+    held: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(signum, lambda number, _: held.append(number)) for signum in signals]
+    try:
+        yield
+    finally:
+        for signum, handler in zip(signals, before, strict=True):
+            signal.signal(signum, handler)
+    for number in held[:1]:
+        signal.raise_signal(number)
 
 
 @contextmanager

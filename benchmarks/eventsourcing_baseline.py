@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
 from multiprocessing.synchronize import Barrier
@@ -103,11 +104,22 @@ def _eventsourcing_per_s(processes: int, load: Load) -> float:
     with schema(load.url, load.schema):
         Application[uuid.UUID](_settings(load)).close()  # makes the table
         with ProcessPoolExecutor(processes, context, _share, (start,)) as pool:
-            runs = list(pool.map(_save_on, [load] * processes))
+            with _ctrl_c_ignored():  # which the processes inherit: it is for their parent
+                under_way = pool.map(_save_on, [load] * processes)
+            runs = list(under_way)
         done = sum(run.done for run in runs)
         before = processes * (load.devices + WARM_UP_SAVES * load.per_save)
         require_stored(load.url, load.schema, "application_events", before + done)
     return done / (max(run.ended_s for run in runs) - min(run.started_s for run in runs))
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Run(NamedTuple):
@@ -117,7 +129,6 @@ class Run(NamedTuple):
 
 
 def _share(start: Barrier) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it ends the load
     _start_together.append(start)
 
 

@@ -46,14 +46,10 @@ class WriterMemoryStore:
     async def head(self) -> int:
         return await self._call("head")  # type: ignore[no-any-return]
 
-    async def read(
-        self, after: int, limit: int, *, selection: Selection = EVERYTHING
-    ) -> Page:
+    async def read(self, after: int, limit: int, *, selection: Selection = EVERYTHING) -> Page:
         return await self._call("read", after, limit, selection=selection)  # type: ignore[no-any-return]
 
-    async def load_events(
-        self, aggregate_id: UUID, from_version: int | None = None
-    ) -> list[Event]:
+    async def load_events(self, aggregate_id: UUID, from_version: int | None = None) -> list[Event]:
         return await self._call("load_events", aggregate_id, from_version)  # type: ignore[no-any-return]
 
     async def load_rows(self, after_versions: Mapping[bytes, int]) -> bytes:

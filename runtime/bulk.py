@@ -64,9 +64,7 @@ class Told:
         for index, encoded in outgoing.answer.errors.items():
             self._fail(outgoing, (index,), decode_error(encoded))
 
-    def _fail(
-        self, outgoing: Outgoing, indexes: Iterable[int], error: Exception | None
-    ) -> None:
+    def _fail(self, outgoing: Outgoing, indexes: Iterable[int], error: Exception | None) -> None:
         for index in indexes:
             self.failed += 1
             if len(self.errors) < self.MAX_ERRORS and error is not None:
@@ -163,9 +161,7 @@ def tell_many(
     return told
 
 
-def ask_many(
-    items: Iterable[Item], patience_s: float, ahead: int
-) -> Iterator[Reply[list[Event]]]:
+def ask_many(items: Iterable[Item], patience_s: float, ahead: int) -> Iterator[Reply[list[Event]]]:
     """See ActorSystem.ask_many."""
     filling = _Filling(patience_s, want_events=True)
     replies: deque[Reply[list[Event]]] = deque()
@@ -184,4 +180,3 @@ def _answered(reply: Reply[list[Event]], filling: _Filling) -> Reply[list[Event]
         filling.send_all()
         reply.wait()
     return reply
-

@@ -277,9 +277,7 @@ class Channel:
             if now >= outgoing.deadline_s and not outgoing.finished:
                 outgoing.finish(None, outgoing.error)
         with self._lock:
-            overdue = [
-                one for one in self._queue if not one.bulk and now >= one.deadline_s
-            ]
+            overdue = [one for one in self._queue if not one.bulk and now >= one.deadline_s]
         for outgoing in overdue:
             outgoing.finish(None, HostUnavailable(self.host, "it did not come back in time"))
         self._again = [pair for pair in self._again if not pair[1].finished]
@@ -309,5 +307,3 @@ class DriverClock:
 
 def _name(error: BaseException) -> str:
     return error.reason if isinstance(error, HostUnavailable) else type(error).__name__
-
-

@@ -123,9 +123,7 @@ class Decider:
                     event_type = event_types.get(key)
                     if event_type is None:
                         event_type = event_types[key] = _event_type(resident, payload)
-                    events.append(
-                        (event_type, payload, encode_payload(event_type.name, payload))
-                    )
+                    events.append((event_type, payload, encode_payload(event_type.name, payload)))
             except (Rejected, InvalidData, ValidationError) as refusal:
                 batch.refused(index, _refusal(refusal, source, message_type))
                 continue

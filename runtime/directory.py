@@ -152,8 +152,10 @@ class Directory(Process):
 
     def _spawn(self, kind: type[Process], name: str, *more: Any) -> Any:
         options = actor_options(self.settings, name)
-        return ray.remote(kind).options(**options).remote(
-            name, self.settings.model_dump_json(), self._metrics_folder, *more
+        return (
+            ray.remote(kind)
+            .options(**options)
+            .remote(name, self.settings.model_dump_json(), self._metrics_folder, *more)
         )
 
     def _names(self) -> list[str]:
@@ -226,4 +228,3 @@ def _counts(settings: Settings) -> bool:
 
 async def _await(reference: Any) -> Any:
     return await reference
-

@@ -7,7 +7,7 @@ is raised as the same typed error that was raised where it happened.
 from typing import Any
 
 from actors.errors import InvalidName, Rejected
-from store.errors import InvalidData, StoreUnavailable
+from store.errors import InvalidData, RowsRefused, StoreUnavailable
 
 
 class ThornbackError(Exception):
@@ -167,6 +167,7 @@ _TRAVELLERS: dict[str, type[Exception]] = {
         Rejected,
         InvalidName,
         InvalidData,
+        RowsRefused,
         StoreUnavailable,
     )
 }

@@ -21,7 +21,7 @@ from runtime.metrics import HostMetrics
 from runtime.repeats import rows_of_repeats
 from runtime.resident import Residents
 from runtime.wire import PUBLISH, Request
-from store.errors import AppendRefused, StaleEpoch, StoreError, StoreUnavailable
+from store.errors import AppendRefused, RowsRefused, StaleEpoch, StoreError, StoreUnavailable
 from store.event_store import EventStore
 from store.writer import Acknowledged
 
@@ -210,18 +210,42 @@ class Executor:
             return  # the whole batch is run again
         self._residents.drop(batch.rebuild)
         if batch.deferred:
-            late = [batch.commands[index] for index in batch.deferred]
-            request = Request(b"", 0, 0, {}, True, late)
-            child = Batch(batch.number, request)
-            await self._process(child)
-            await self.settled()
-            if child.failure is None and child.answer.done():
-                batch.adopt(child)
-            else:
-                self._failed = [one for one in self._failed if one is not child]
-                batch.failure = child.failure or _Discarded()
+            child = await self._apart(batch, batch.deferred)
+            if child.failure is not None:
+                batch.failure = child.failure
                 self._failed.append(batch)
                 return
+            batch.adopt(child)
+        await self._answer(batch)
+
+    async def _apart(self, batch: Batch, indexes: list[int]) -> Batch:
+        """Run some commands of a batch as a batch of their own, to its end."""
+        commands = [batch.commands[index] for index in indexes]
+        child = Batch(batch.number, Request(b"", 0, 0, {}, True, commands))
+        child.attempts = batch.attempts
+        await self._process(child)
+        await self.settled()
+        self._failed = [one for one in self._failed if one is not child]
+        return child
+
+    async def _one_by_one(self, batch: Batch) -> None:
+        """The database refuses some row of this batch, for what it is. Commands are run
+        alone then, so that it costs its own sender an answer and nobody else."""
+        batch.reset()
+        for index in range(len(batch.commands)):
+            child = await self._apart(batch, [index])
+            if child.failure is None:
+                batch.deferred = [index]
+                batch.adopt(child)
+                continue
+            self._journal.begin_generation()
+            self._recent.forget(child)
+            self._residents.drop(_sources(child))
+            if not isinstance(child.failure, RowsRefused):
+                self._turn_away([batch], RetriesExhausted(self._name, str(child.failure)))
+                return
+            batch.failed(index, child.failure)
+        batch.failure = None
         await self._answer(batch)
 
     async def _recover(self) -> None:
@@ -253,6 +277,9 @@ class Executor:
 
     async def _again(self, batch: Batch) -> None:
         batch.attempts += 1
+        if isinstance(batch.failure, RowsRefused):
+            await self._one_by_one(batch)
+            return
         if batch.attempts >= self.ATTEMPTS:
             self._turn_away([batch], RetriesExhausted(self._name, str(batch.failure)))
             return

@@ -18,6 +18,7 @@ from actors.actor import Command as Message
 from actors.event import Event
 from actors.ids import time_ordered_id
 from actors.moments import UNIX_OFFSET_US
+from actors.naming import actor_type_of
 from runtime.access import WRITER_ACTOR, open_store
 from runtime.batch import Recent
 from runtime.decision import Decider, NodeClock
@@ -100,7 +101,7 @@ class Host(Process):
             decider,
             recent,
             Journal(epoch, self._append),
-            HostMetrics(self.metrics, self.node),
+            HostMetrics(self.metrics, self._label),
             writer_back=self._writer_back,
             name=self.name,
         )
@@ -201,6 +202,13 @@ class Host(Process):
         raise_error(answer, 0)
         return answer
 
+    @property
+    def _label(self) -> str:
+        """This host's name in metrics: of a dedicated one the actor type, never the device."""
+        if self._source is None:
+            return self.node
+        return f"{self.settings.event_bus.node_id}.{actor_type_of(self._source)}"
+
     def _target(self, source: str | None) -> str:
         if source is None and self._source is None:
             raise UnknownActorType("(a pooled host: say which source)")
@@ -208,7 +216,11 @@ class Host(Process):
 
     def _types_of(self, module: str) -> None:
         for value in vars(importlib.import_module(module)).values():
-            if isinstance(value, type) and issubclass(value, Actor) and hasattr(value, "state_type"):
+            if (
+                isinstance(value, type)
+                and issubclass(value, Actor)
+                and hasattr(value, "state_type")
+            ):
                 self._types.register(value)
 
 
@@ -218,4 +230,3 @@ async def _result(reference: Any) -> Any:
 
 def _new_id() -> bytes:
     return time_ordered_id((now_us() + UNIX_OFFSET_US) // 1000, int.from_bytes(os.urandom(10)))
-

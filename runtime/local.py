@@ -42,8 +42,13 @@ def start_ray() -> None:
         log_to_driver=False,
         logging_level="warning",
         object_store_memory=256 * 1024 * 1024,
-        # Batches of commands and rows, a few hundred kB, then travel inside the calls that
-        # carry them instead of through shared memory, which costs more (docs/performance.md).
-        _system_config={"max_direct_call_object_size": 4 * 1024 * 1024},
+        _system_config={
+            # Batches of commands and rows, a few hundred kB, then travel inside the calls
+            # that carry them instead of through shared memory, which costs more
+            # (docs/performance.md).
+            "max_direct_call_object_size": 4 * 1024 * 1024,
+            # By default at 15, behind whatever else runs: hosts serve somebody who waits.
+            "worker_niceness": 0,
+        },
         _temp_dir=str(Path(tempfile.gettempdir()) / "thornback-ray"),
     )

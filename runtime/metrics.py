@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
@@ -49,7 +49,9 @@ class Metrics:
         self._registry = CollectorRegistry()
         if folder is not None:
             _count_into(folder, node)
-        self.published = self._counter("events_published", "Events handed to the bus", ["event_type"])
+        self.published = self._counter(
+            "events_published", "Events handed to the bus", ["event_type"]
+        )
         self.processed = self._counter(
             "events_processed", "Events decided, stored and acknowledged", ["node"]
         )
@@ -82,9 +84,9 @@ class Metrics:
         return Counter(name, text, labels or [], registry=self._registry)
 
     def _gauge(self, name: str, text: str, labels: list[str] | None = None) -> Gauge:
-        return Gauge(
-            name, text, labels or [], registry=self._registry, multiprocess_mode="mostrecent"
-        )
+        # Dedicated hosts of one actor type share a label: theirs add up.
+        mode: Literal["sum", "mostrecent"] = "sum" if labels else "mostrecent"
+        return Gauge(name, text, labels or [], registry=self._registry, multiprocess_mode=mode)
 
 
 class HostMetrics:
@@ -98,7 +100,8 @@ class HostMetrics:
         self._evicted = metrics.evicted.labels(node)
         self._waiting = metrics.waiting.labels(node)
         self._accepted, self._repeated, self._failed = (
-            metrics.commands.labels(node, outcome) for outcome in ("accepted", "repeated", "refused")
+            metrics.commands.labels(node, outcome)
+            for outcome in ("accepted", "repeated", "refused")
         )
         self._snapshots = metrics.operations.labels("save_snapshot", "ok")
         self._seen_evicted = 0

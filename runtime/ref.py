@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-
 class ActorRef(Generic[S]):
     """One actor, by name. Making a ref does no I/O, and costs the actor nothing."""
 
@@ -112,4 +111,3 @@ class ActorRef(Generic[S]):
         if self.actor is None:
             return state  # type: ignore[no-any-return]
         return self.actor.described().state_adapter.validate_python(state)  # type: ignore[no-any-return]
-

@@ -135,8 +135,9 @@ class Residents:
         snapshots = await self._store.load_snapshots(list(fresh))
         for aggregate, snapshot in snapshots.items():
             restore(fresh[aggregate], snapshot)
+        # From a snapshot's own event on: a snapshot has no clock, its event has.
         rows = await self._store.load_rows(
-            {aggregate: resident.version for aggregate, resident in fresh.items()}
+            {aggregate: max(resident.version - 1, 0) for aggregate, resident in fresh.items()}
         )
         self._fold(fresh, rows)
 
@@ -148,8 +149,9 @@ class Residents:
                 # An actor's last event is causally after all its earlier ones.
                 self._observe(decode_json(clock))
             previous, clock = aggregate, fold.clock
-            self.folded += 1
-            fold_into(fresh[aggregate], fold)
+            if fold.version > fresh[aggregate].version:
+                self.folded += 1
+                fold_into(fresh[aggregate], fold)
         if clock:
             self._observe(decode_json(clock))
 

@@ -1,20 +1,17 @@
 """Settings: one TOML file, overridden by the environment, overridden by arguments.
 
-Every value is checked together with where it came from, so that a refusal names the
-file or the environment variable, the key, what was found and what was expected. Only
-`Settings.load` reads the environment; a Settings object made in any other way (from
-JSON in a Ray actor, by its constructor) is what it was given and nothing else.
+Every key is here, with its type, its default and what it does; runtime/configuration.py
+reads and checks them. Only `Settings.load` reads the environment; a Settings object made
+in any other way (from JSON in a Ray actor, by its constructor) is what it was given and
+nothing else.
 """
 
-import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_origin
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,78 +20,19 @@ from pydantic import (
     Field,
     PlainSerializer,
     SecretStr,
-    TypeAdapter,
-    ValidationError,
 )
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from actors.errors import InvalidName
 from actors.naming import checked_type_name
+from runtime.configuration import ConfigurationError as ConfigurationError
+from runtime.configuration import Expected as Expected
+from runtime.configuration import Keys, read_file
+from runtime.configuration import Problem as Problem
+from runtime.configuration import redacted_url as redacted_url
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_FILE = PROJECT_ROOT / "config" / "event_driven.toml"
-
-PREFIX = "THORNBACK_"
-FILE_VARIABLE = "THORNBACK_CONFIG"
-
-_SHOWN_CHARS = 80  #: of a wrong value, in an error
-
-#: What Kubernetes adds to every pod beside a Service named thornback...: not meant for us.
-_SERVICE_LINK = re.compile(
-    r"THORNBACK_\w*(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)\w*)=.*"
-    r"|THORNBACK_\w*PORT=(tcp|udp|sctp)://.*"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong in the configuration; a line of a ConfigurationError."""
-
-    origin: str  #: the file's path, "environment variable NAME" or "argument"
-    key: str  #: section.key; a section alone, or empty when the whole file is meant
-    found: str  #: never a password
-    expected: str
-
-    def __str__(self) -> str:
-        place = f"{self.origin}: {self.key}" if self.key else self.origin
-        return f"{place}: found {self.found}, expected {self.expected}"
-
-
-class ConfigurationError(Exception):
-    """The settings cannot be used. `problems` has everything that was wrong, in order."""
-
-    def __init__(self, *problems: Problem) -> None:
-        super().__init__(*problems)
-        self.problems = problems
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.problems))
-
-
-def redacted_url(url: str) -> str:
-    """`url` with its passwords as `***`: after the user's name and in the query.
-
-    Hides too much rather than too little where a password is not percent-encoded; text
-    that is no URL is hidden as a whole. Not promised: that the result can be parsed.
-    """
-    parts = re.fullmatch(r"([A-Za-z][\w+.-]*://)(.*)", url, re.DOTALL)
-    if parts is None:
-        return "***" if url else ""
-    shown = re.sub(r"(?i)(password=)[^&\s]*", r"\1***", parts[2])
-    return parts[1] + re.sub(r"^([^:]*):.*@", r"\1:***@", shown, flags=re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """In an annotation: what values of this type are, in words for a ConfigurationError."""
-
-    words: str
 
 
 def _postgres_url_or_empty(url: SecretStr) -> SecretStr:
@@ -248,12 +186,12 @@ class Settings(BaseSettings):
         """
         variables = os.environ if environ is None else environ
         given = [
-            *_flattened(*_read_file(path, variables)),
-            *_from_environment(variables),
-            *_flattened("argument", overrides),
+            *_KEYS.flattened(*read_file(path, variables, DEFAULT_FILE)),
+            *_KEYS.from_environment(variables),
+            *_KEYS.flattened("argument", overrides),
         ]
-        problems = [problem for each in given if (problem := _problem(each)) is not None]
-        problems += _unknown_variables(variables)
+        problems = [problem for each in given if (problem := _KEYS.problem(each)) is not None]
+        problems += _KEYS.unknown_variables(variables)
         if problems:
             raise ConfigurationError(*problems)
         sections: dict[str, Any] = defaultdict(dict)
@@ -274,123 +212,10 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
-_SECTIONS: dict[str, type[BaseModel]] = {
-    name: type(field.default) for name, field in Settings.model_fields.items()
-}
-#: The short names first: where both are set, the full one wins.
-_VARIABLES: dict[str, tuple[str, str]] = {
-    "NODE_ID": ("event_bus", "node_id"),
-    "DATABASE_URL": ("event_store", "connection_string"),
-} | {
-    f"{PREFIX}{section}__{key}".upper(): (section, key)
-    for section, model in _SECTIONS.items()
-    for key in model.model_fields
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """A value and where it came from; `key` is None where a section should have been."""
-
-    origin: str
-    section: str
-    key: str | None
-    value: Any
-
-
-def _read_file(path: Path | None, variables: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    """The file's name for errors and its content."""
-    named = path if path is not None else variables.get(FILE_VARIABLE)
-    file = DEFAULT_FILE if named is None else Path(named)
-    try:
-        if file.is_file():
-            return str(file), TomlConfigSettingsSource(Settings, file).toml_data
-        found = "something that is no file" if file.exists() else "no such file"
-    except OSError as error:
-        found = error.strerror or "it unreadable"
-    except ValueError as error:  # not TOML, or not UTF-8
-        found = str(error)
-    if named is None and found == "no such file":
-        return str(file), {}
-    origin = "" if named is None or path is not None else f"environment variable {FILE_VARIABLE}: "
-    raise ConfigurationError(Problem(f"{origin}{file}", "", found, "a readable TOML file"))
-
-
-def _flattened(origin: str, sections: Mapping[str, Any]) -> Iterator[_Given]:
-    for section, table in sections.items():
-        if section in _SECTIONS and isinstance(table, Mapping):
-            yield from (_Given(origin, section, key, value) for key, value in table.items())
-        else:
-            yield _Given(origin, section, None, table)
-
-
-def _from_environment(variables: Mapping[str, str]) -> Iterator[_Given]:
-    for name, (section, key) in _VARIABLES.items():
-        if name in variables:
-            field = _SECTIONS[section].model_fields[key]
-            value = _decoded(field, variables[name])
-            yield _Given(f"environment variable {name}", section, key, value)
-
-
-def _decoded(field: FieldInfo, text: str) -> object:
-    """A variable's text as its key's type; tables and lists are JSON. Text if it cannot be."""
-    annotation: Any = field.annotation
-    try:
-        if get_origin(annotation) in (Mapping, tuple):
-            return json.loads(text)
-        return TypeAdapter(annotation).validate_strings(text)
-    except ValueError:
-        return text
-
-
-def _unknown_variables(variables: Mapping[str, str]) -> Iterator[Problem]:
-    known = {name.removeprefix(PREFIX): name for name in _VARIABLES if name.startswith(PREFIX)}
-    for name in sorted(variables.keys() - _VARIABLES.keys() - {FILE_VARIABLE}):
-        if name.startswith(PREFIX) and not _SERVICE_LINK.fullmatch(f"{name}={variables[name]}"):
-            near = get_close_matches(name.removeprefix(PREFIX).upper(), known, n=1, cutoff=0.5)
-            hint = f"; did you mean {known[near[0]]}?" if near else ""
-            key = name.removeprefix(PREFIX).lower().replace("__", ".", 1)
-            yield Problem(
-                f"environment variable {name}", key, "no such key", f"{PREFIX}SECTION__KEY{hint}"
-            )
-
-
-def _problem(given: _Given) -> Problem | None:
-    model = _SECTIONS.get(given.section)
-    if model is None:
-        expected = _one_of(_SECTIONS, given.section)
-        return Problem(given.origin, given.section, "no such section", expected)
-    if given.key is None:
-        return Problem(given.origin, given.section, "a single value", "a table of keys")
-    key = f"{given.section}.{given.key}"
-    if given.key not in model.model_fields:
-        expected = _one_of(model.model_fields, given.key)
-        return Problem(given.origin, key, "no such key", expected)
-    try:
-        model.model_validate({given.key: given.value})
-        return None
-    except ValidationError:
-        field = model.model_fields[given.key]
-        return Problem(given.origin, key, _shown(field, given.value), _expected(field))
-
-
-def _one_of(names: Iterable[str], unknown: str) -> str:
-    """`names`, and the nearest to `unknown` among them and the keys of all sections."""
-    homes = {key: f"{section}.{key}" for section, key in _VARIABLES.values()}
-    near = get_close_matches(unknown, [*names, *homes], n=1)
-    hint = f"; did you mean {homes.get(near[0], near[0])}?" if near else ""
-    return f"one of {', '.join(names)}{hint}"
-
-
-def _shown(field: FieldInfo, value: object) -> str:
-    """The value as it might stand in the file, on one line; a secret without its password."""
-    if field.annotation is SecretStr:
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        value = redacted_url(text) if isinstance(text, str) else type(text).__name__
-    text = json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
-    text = text.encode(errors="backslashreplace").decode()
-    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
-
-
-def _expected(field: FieldInfo) -> str:
-    return next(each.words for each in field.metadata if isinstance(each, Expected))
+_KEYS = Keys(
+    sections={name: type(field.default) for name, field in Settings.model_fields.items()},
+    short_names={
+        "NODE_ID": ("event_bus", "node_id"),
+        "DATABASE_URL": ("event_store", "connection_string"),
+    },
+)

@@ -41,9 +41,7 @@ class Subscription:
     WAIT_S = 10.0
     PAUSE_S = 0.2
 
-    def __init__(
-        self, system: "ActorSystem", selection: Selection, after: int | None
-    ) -> None:
+    def __init__(self, system: "ActorSystem", selection: Selection, after: int | None) -> None:
         self._system = system
         self._selection = selection
         self._start = after

