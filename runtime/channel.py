@@ -71,8 +71,8 @@ class Channel:
     def add(
         self, fields: tuple[Any, ...], actor: type[Actor[Any]] | None, *, want_events: bool
     ) -> tuple[Outgoing, int]:
-        """Put one command into the batch that leaves next. Raises TypeError or ValueError
-        for data that has no form on the wire."""
+        """Put one command into the batch that leaves next. Raises InvalidMessage for
+        data that has no form on the wire."""
         with self._lock:
             packed = self._packer.pack(*fields)
             outgoing = self._open

@@ -14,7 +14,7 @@ import msgspec
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from runtime.errors import EncodedError
+from runtime.errors import EncodedError, InvalidMessage
 from store.codec import EncodedRows
 from store.writer import Acknowledged, Append, Commit
 
@@ -106,9 +106,12 @@ class CommandPacker:
         self._pack = msgpack.Packer(default=_plain, autoreset=True).pack
 
     def pack(self, *fields: Any) -> bytes:
-        """One Command from its fields. Raises TypeError or ValueError for data that has
-        no msgpack form."""
-        packed: bytes = self._pack(fields)
+        """One Command from its fields. Raises InvalidMessage for data that has no form on
+        the wire."""
+        try:
+            packed: bytes = self._pack(fields)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InvalidMessage(fields[0], fields[1], str(error)) from error
         return packed
 
 

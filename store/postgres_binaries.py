@@ -66,6 +66,6 @@ def _newest_first(folders: Iterator[Path]) -> list[Path]:
 
 
 def _major(binaries: Path) -> int:
-    command = [binaries / "postgres", "--version"]
+    command = [str(binaries / "postgres"), "--version"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return int(re.findall(r"\d+", said)[0])  # postgres (PostgreSQL) 18.4

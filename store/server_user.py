@@ -26,6 +26,11 @@ class ServerUser:
         """Whether it is another user than this process's."""
         return self._account is not None
 
+    @property
+    def uid(self) -> int | None:
+        """The other user's number."""
+        return self._account.pw_uid if self._account else None
+
     def run(
         self,
         command: Command,
@@ -51,7 +56,7 @@ class ServerUser:
             cwd="/",
             umask=0o077,
             pass_fds=inherit,
-            user=account and account.pw_uid,
+            user=self.uid,
             group=account and account.pw_gid,
             extra_groups=account and [],
         )

@@ -409,7 +409,7 @@ async def test_a_stale_pid_file_that_names_a_living_process_does_not_matter(
     kill_postmaster(server)
     server._await_end(LIMIT_S)
     # PostgreSQL believes in a process of its own user only, so it has to be one.
-    user = server._user.pw_uid if server._user else None
+    user = server._user.uid
     stranger = await asyncio.create_subprocess_exec("sleep", "100", user=user, cwd="/")
     try:
         pid_file.write_text("\n".join([str(stranger.pid), *lines[1:]]))
