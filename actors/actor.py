@@ -151,7 +151,7 @@ class Actor(Generic[S]):
                 raise InvalidActor(cls.actor_type, "say its state type: class X(Actor[XState])")
             known = ActorType(cls)
             cls._described = known  # type: ignore[attr-defined]
-        return known  # type: ignore[no-any-return]
+        return known
 
     @property
     def now(self) -> datetime:
@@ -187,7 +187,5 @@ def _message_model(actor: type, method: Callable[..., Any]) -> type:
             "'from __future__ import annotations'",
         ) from error
     if not isinstance(model, type):
-        raise InvalidActor(
-            actor.__name__, f"{method.__name__}: annotate its message with a class"
-        )
+        raise InvalidActor(actor.__name__, f"{method.__name__}: annotate its message with a class")
     return model

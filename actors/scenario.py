@@ -19,7 +19,6 @@ from actors.moments import EPOCH, microseconds
 S = TypeVar("S")
 
 
-
 class Scenario(Generic[S]):
     """One actor taken through events and commands. Steps chain, in any order."""
 

@@ -63,8 +63,8 @@ class Bed:
     def system(self, url: str) -> Iterator[ActorSystem]:
         """A freshly launched system on that database, drained afterwards."""
         settings = self._settings(url)
-        require(settings.event_bus.metrics_enabled, "metrics are on")
-        require(settings.event_store.type == "postgres", "the log is in PostgreSQL")
+        require(settings.event_bus.metrics_enabled, "metrics are switched off")
+        require(settings.event_store.type == "postgres", "the log is not in PostgreSQL")
         settle(url)
         system = ActorSystem.launch(settings)
         try:

@@ -75,10 +75,10 @@ class NotAsExpected(Exception):
     """A measure's own check failed: its figure would mean nothing."""
 
 
-def require(held: bool, what: str) -> None:
-    """Raise NotAsExpected unless it held."""
+def require(held: bool, otherwise: str) -> None:
+    """Raise NotAsExpected, saying what is wrong, unless it held."""
     if not held:
-        raise NotAsExpected(what)
+        raise NotAsExpected(otherwise)
 
 
 @dataclass(slots=True)

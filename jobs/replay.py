@@ -49,8 +49,9 @@ def replay(system: ActorSystem, days: int | None, patience_s: float) -> bool:
     with console.status("reading flights and weather"):
         traffic = AirTraffic(days)
     console.print(
-        f"{traffic.aircraft:,} aircraft, {traffic.total:,} commands; {traffic.without_tail_number:,} "
-        "flights without a tail number are left out: no aircraft is known for them"
+        f"{traffic.aircraft:,} aircraft, {traffic.total:,} commands; "
+        f"{traffic.without_tail_number:,} flights without a tail number are left out: "
+        "no aircraft is known for them"
     )
     refs: Refs = {}
     told = _send(system, traffic, refs, patience_s)
@@ -73,8 +74,9 @@ def sends(system: ActorSystem, traffic: AirTraffic, refs: Refs) -> Iterator[Send
 
 def _send(system: ActorSystem, traffic: AirTraffic, refs: Refs, patience_s: float) -> Told:
     bar = Progress(
-        TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(), TimeRemainingColumn(), console=console, refresh_per_second=4,
+        TextColumn("replaying"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
+        console=console, refresh_per_second=4,
         disable=not sys.stdout.isatty(),
     )  # fmt: skip
     began_s, shown_s = time.monotonic(), time.monotonic()

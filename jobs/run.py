@@ -18,7 +18,6 @@ from runtime.local import start_ray
 from runtime.settings import Settings
 from store.embedded import EmbeddedPostgres
 
-
 INTERRUPTED = 130
 
 

@@ -70,7 +70,7 @@ class Buffer:
 
     def covers(self, after: int) -> bool:
         """Does the buffer hold all that comes after this position?"""
-        return after >= self.head or bool(self._kept) and self._kept[0].first <= after + 1
+        return after >= self.head or (bool(self._kept) and self._kept[0].first <= after + 1)
 
     def after(self, after: int, matcher: "Matcher") -> tuple[bytes, int]:
         """The matching rows after a position that is covered, and how far they reach."""

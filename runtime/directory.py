@@ -176,7 +176,7 @@ class Directory(Process):
 
     async def _status(self, name: str) -> dict[str, Any]:
         try:
-            return await asyncio.wait_for(_await(self._handle(name).status.remote()), 5)  # type: ignore[no-any-return]
+            return await asyncio.wait_for(_await(self._handle(name).status.remote()), 5)
         except (RayError, ValueError, TimeoutError) as error:
             return {"name": name, "away": type(error).__name__}
 

@@ -94,9 +94,9 @@ class Executor:
         """Take one batch to the point where only its durability is open."""
         try:
             self._decider.clock.observe(batch.request.clock)
-            await self._load(batch)
             if self._suspicion or batch.attempts:
                 await self._look_up_all(batch)
+            await self._load(batch)  # last: from here to deciding nothing is evicted
             self._decider.decide(batch, range(len(batch.commands)))
             await self._look_up_refused(batch)
         except Exception as error:
@@ -117,8 +117,8 @@ class Executor:
 
     async def _load(self, batch: Batch) -> None:
         get = self._residents.get
-        missing = {command[0] for command in batch.commands if get(command[0]) is None}
-        if missing:
+        # Again, until all are there: while some are loaded, an answer may evict others.
+        while missing := {command[0] for command in batch.commands if get(command[0]) is None}:
             await self._residents.load(missing)
 
     async def _look_up_all(self, batch: Batch) -> None:
@@ -160,7 +160,9 @@ class Executor:
         try:
             if append is not None:
                 batch.acknowledged = await append
-            elif before is not None:
+            if before is not None:
+                # Also with rows of its own: acknowledgements overtake one another, and an
+                # answer may repeat events of the batch before.
                 await asyncio.shield(before.durable)
         except (AppendRefused, StoreUnavailable, WriterAway, _Discarded) as error:
             batch.failure = error
@@ -239,6 +241,7 @@ class Executor:
                 batch.adopt(child)
                 continue
             self._journal.begin_generation()
+            self._last = None
             self._recent.forget(child)
             self._residents.drop(_sources(child))
             if not isinstance(child.failure, RowsRefused):

@@ -89,8 +89,8 @@ class Mailbox:
     async def take(self) -> Batch | None:
         """The next batch, or None after `wake`."""
         if not self._due:
-            self._wake.clear()
             await self._wake.wait()
+            self._wake.clear()  # only now: a wake of before this call counts, too
         return self._due.popleft() if self._due else None
 
     async def emptied(self) -> None:
@@ -104,11 +104,12 @@ class Mailbox:
         self._wake.set()
 
     def _order(self, request: Request) -> _Order:
-        order = self._orders.get(request.driver)
+        order = self._orders.pop(request.driver, None)
         if order is None:
             while len(self._orders) >= self.MAX_DRIVERS:
                 self._turn_away(self._orders.pop(next(iter(self._orders))))
-            order = self._orders[request.driver] = _Order()
+            order = _Order()
+        self._orders[request.driver] = order  # at the end: used last
         if request.generation < order.generation:
             raise HostUnavailable(self._host, _OVER)
         if request.generation > order.generation:

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
@@ -195,4 +195,5 @@ def _count_into(folder: Path, node: str) -> None:
     identifier = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in node)
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where prometheus_client looks
-    values.ValueClass = values.MultiProcessValue(process_identifier=lambda: identifier)
+    multi_process: Any = values.MultiProcessValue
+    values.ValueClass = multi_process(process_identifier=lambda: identifier)

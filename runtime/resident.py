@@ -200,7 +200,7 @@ def restore(resident: Resident, snapshot: Snapshot) -> None:
         resident.version = snapshot.version
         return
     header, _, state = snapshot.data.partition(b"\n")
-    if int(header) != resident.type.actor.snapshot_format:
+    if header != b"%d" % resident.type.actor.snapshot_format:
         return
     try:
         resident.actor.state = resident.type.state_adapter.validate_json(state)

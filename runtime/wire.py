@@ -5,7 +5,6 @@ of each. Events travel as encoded rows (store/codec.py) and are decoded by whoev
 looks at them.
 """
 
-from collections.abc import Iterable
 from array import array
 from typing import Any
 

@@ -246,9 +246,7 @@ class Decoder:
                     version=version,
                     timestamp=EPOCH + timedelta(0, 0, timestamp),
                     recorded_at=recorded_at,
-                    position=position
-                    if first_position is None
-                    else first_position + len(found),
+                    position=position if first_position is None else first_position + len(found),
                     data=payload,
                     vector_clock=VectorClock.adopt(clock),
                     correlation_id=correlation,

@@ -85,15 +85,11 @@ class EventStore(Protocol):
     async def head(self) -> int:
         """The last committed position; 0 for an empty log."""
 
-    async def read(
-        self, after: int, limit: int, *, selection: Selection = EVERYTHING
-    ) -> Page:
+    async def read(self, after: int, limit: int, *, selection: Selection = EVERYTHING) -> Page:
         """The events at the next `limit` positions above `after`, in order of position,
         less those not selected. `through` equals `after` at the head of the log."""
 
-    async def load_events(
-        self, aggregate_id: UUID, from_version: int | None = None
-    ) -> list[Event]:
+    async def load_events(self, aggregate_id: UUID, from_version: int | None = None) -> list[Event]:
         """An aggregate's events in order, from `from_version` (included) or the first."""
 
     async def load_rows(self, after_versions: Mapping[bytes, int]) -> bytes:

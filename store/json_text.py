@@ -90,4 +90,6 @@ def _number(event_type: str, value: float) -> str:
 
 
 def _too_large(event_type: str, size: int) -> InvalidData:
-    return InvalidData(event_type, f"its data takes {size:,} bytes, {MAX_EVENT_BYTES:,} are allowed")
+    return InvalidData(
+        event_type, f"its data takes {size:,} bytes, {MAX_EVENT_BYTES:,} are allowed"
+    )

@@ -24,7 +24,9 @@ class MemoryEventStore:
 
     async def open_epoch(self, name: str) -> Epoch:
         old = self._epochs.get(name)
-        new = Epoch(name=name, number=old.number + 1 if old else 1, counter=old.counter if old else 0)
+        new = Epoch(
+            name=name, number=old.number + 1 if old else 1, counter=old.counter if old else 0
+        )
         self._epochs[name] = new
         return new
 
@@ -37,9 +39,7 @@ class MemoryEventStore:
             self._by_id[row[6:22]] = len(self._rows)
             self._aggregates.setdefault(row[26:42], {})[_version(row)] = len(self._rows)
         for tick in (writer, *nodes):
-            self._epochs[tick.name] = Epoch(
-                name=tick.name, number=tick.epoch, counter=tick.counter
-            )
+            self._epochs[tick.name] = Epoch(name=tick.name, number=tick.epoch, counter=tick.counter)
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         return {name: self._epochs[name] for name in names if name in self._epochs}
@@ -47,17 +47,13 @@ class MemoryEventStore:
     async def head(self) -> int:
         return len(self._rows)
 
-    async def read(
-        self, after: int, limit: int, *, selection: Selection = EVERYTHING
-    ) -> Page:
+    async def read(self, after: int, limit: int, *, selection: Selection = EVERYTHING) -> Page:
         through = max(after, min(after + limit, len(self._rows)))
         match = row_filter(selection)
         rows = b"".join(row for row in self._rows[after:through] if match(row))
         return Page(rows=rows, through=through)
 
-    async def load_events(
-        self, aggregate_id: UUID, from_version: int | None = None
-    ) -> list[Event]:
+    async def load_events(self, aggregate_id: UUID, from_version: int | None = None) -> list[Event]:
         rows = await self.load_rows({aggregate_id.bytes: (from_version or 1) - 1})
         return Decoder().events(rows)
 

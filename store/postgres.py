@@ -137,9 +137,7 @@ class PostgresEventStore:
                 )
             )
 
-    async def read(
-        self, after: int, limit: int, *, selection: Selection = EVERYTHING
-    ) -> Page:
+    async def read(self, after: int, limit: int, *, selection: Selection = EVERYTHING) -> Page:
         through = max(after, min(after + limit, await self.head()))
         if through == after:
             return Page(rows=b"", through=after)
@@ -151,9 +149,7 @@ class PostgresEventStore:
         rows = await self._copy_out(f"WHERE {where} ORDER BY position", *arguments)
         return Page(rows=rows, through=through)
 
-    async def load_events(
-        self, aggregate_id: UUID, from_version: int | None = None
-    ) -> list[Event]:
+    async def load_events(self, aggregate_id: UUID, from_version: int | None = None) -> list[Event]:
         rows = await self._copy_out(
             "WHERE aggregate_id = $1 AND version >= $2 ORDER BY version",
             aggregate_id,
@@ -232,7 +228,8 @@ class PostgresEventStore:
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Any query on the log, for reports and checks."""
         async with self._connection() as connection:
-            return await connection.fetch(query, *arguments)
+            rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
+            return rows
 
     async def close(self) -> None:
         # Not Pool.close(): it waits without bound for a server that does not answer.

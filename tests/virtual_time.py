@@ -28,7 +28,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._now_s += seconds
 
 
-class _Jumping(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _Jumping(selectors.DefaultSelector):
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
         self._loop = loop

@@ -49,7 +49,7 @@ async def _burst(refs: Refs, asks: int) -> None:
     numbers = await asyncio.gather(
         *(_ask(refs[number % len(refs)], number) for number in range(asks))
     )
-    require(numbers == list(range(asks)), "each ask was answered with its own event")
+    require(numbers == list(range(asks)), "an ask was answered with the event of another")
 
 
 async def _ask(ref: ActorRef[MeterState], number: int) -> int:
@@ -65,7 +65,7 @@ def _one_at_a_time(refs: Refs, asks: int) -> dict[str, float]:
             number = next(numbers)
             message = TakeReading(celsius=21.5, room="hall", number=number)
             (event,) = refs[number % len(refs)].ask(message).result()
-            require(event.data["number"] == number, "the ask was answered with its own event")
+            require(event.data["number"] == number, "an ask was answered with the event of another")
 
         _timed_ms(hop, asks // 10)
         _timed_ms(ask, asks // 10)

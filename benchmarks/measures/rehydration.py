@@ -22,7 +22,7 @@ def run(bed: Bed, _wanted: frozenset[str]) -> dict[str, float]:
         with bed.system(url) as system:
             refs = [system.actor(Meter.actor_type, name) for name in names]
             all_told(system.tell_many(readings(refs, stored)), stored)
-        require(one_value(url, "SELECT count(*) FROM snapshots") == 0, "there are no snapshots")
+        require(one_value(url, "SELECT count(*) FROM snapshots") == 0, "there are snapshots")
         with bed.system(url) as system:
             for warm in range(8):  # one of them meets each host
                 system.actor(Meter, f"warm-{warm}").state().result()
@@ -34,7 +34,7 @@ def run(bed: Bed, _wanted: frozenset[str]) -> dict[str, float]:
     folded = sum(state.readings for state in states)
     require(folded == stored, f"{folded:,} events were folded, not {stored:,}")
     last = sorted(state.number for state in states)
-    require(last == list(range(stored - len(names), stored)), "each state is its last event's")
+    require(last == list(range(stored - len(names), stored)), "a state is not its last event's")
     return {KEY: stored / elapsed_s}
 
 

@@ -23,8 +23,8 @@ def run(bed: Bed, _wanted: frozenset[str]) -> dict[str, float]:
         told = system.tell_many(sends(system, traffic, refs))
         elapsed_s = time.perf_counter() - started_s
         all_told(told, traffic.total)
-        require(_counts(url) == traffic.expected, "the log has the expected events, type by type")
-        require(one_value(url, GAPS) == 0, "every aggregate's versions are 1..n")
+        require(_counts(url) == traffic.expected, "the log has other events than expected")
+        require(one_value(url, GAPS) == 0, "an aggregate's versions are not 1..n")
     return {KEY: traffic.total / elapsed_s}
 
 

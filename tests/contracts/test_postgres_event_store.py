@@ -1,10 +1,13 @@
 """The event store contract, on a real PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from store.errors import StoreUnavailable
 from store.postgres import PostgresEventStore
+from tests.contracts.appending import Log, made_event
 from tests.contracts.event_store_contract import EventStoreContract
 
 pytestmark = pytest.mark.integration
@@ -18,4 +21,43 @@ async def store(database: str) -> AsyncIterator[PostgresEventStore]:
 
 
 class TestPostgresEventStore(EventStoreContract):
-    pass
+    """As it is: small appends go in one statement, larger ones by COPY."""
+
+
+class TestPostgresEventStoreByCopy(EventStoreContract):
+    """Appends of any size by COPY."""
+
+    @pytest.fixture
+    def store(self, store: PostgresEventStore) -> PostgresEventStore:
+        store.SMALL = 0  # type: ignore[misc]
+        return store
+
+
+@pytest.mark.parametrize("small", [0, 100], ids=["copy", "small"])
+async def test_a_database_without_its_table_is_unavailable_until_it_is_there_again(
+    store: PostgresEventStore, small: int
+) -> None:
+    store.SMALL = small  # type: ignore[misc]
+    log = await Log.open(store)
+    await store.fetch("ALTER TABLE events RENAME TO elsewhere")
+    with pytest.raises(StoreUnavailable, match="events"):
+        await log.append(made_event())
+    await store.fetch("ALTER TABLE elsewhere RENAME TO events")
+    assert await store.head() == 0
+    [event] = await log.append(made_event())
+    assert event.position == 1
+
+
+async def test_a_server_that_is_not_there_is_said_to_be_so_without_its_password() -> None:
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:1/gone is not available") as caught:
+        await PostgresEventStore.connect("postgresql://me:secret@127.0.0.1:1/gone", timeout_s=5)
+    assert "secret" not in str(caught.value)
+
+
+async def test_two_stores_may_bring_one_database_up_to_date_at_once(database: str) -> None:
+    stores = await asyncio.gather(
+        *(PostgresEventStore.connect(database, pool_size=1) for _ in range(4))
+    )
+    assert [await one.head() for one in stores] == [0] * 4
+    for one in stores:
+        await one.close()

@@ -59,8 +59,12 @@ def test_the_guarantees_are_all_there_and_each_names_its_tests() -> None:
 
 def test_the_readme_and_make_help_name_the_same_targets() -> None:
     helped = subprocess.run(
-        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout  # fmt: skip
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     targets = set(re.findall(r"^  make (\w+) +\w", helped, re.MULTILINE))
     shown = {line for block in blocks("sh") for line in block.splitlines()}
     assert {match[1] for line in shown if (match := re.match(r"make (\w+)", line))} == targets
@@ -68,7 +72,9 @@ def test_the_readme_and_make_help_name_the_same_targets() -> None:
 
 def test_a_settings_key_that_is_named_is_one() -> None:
     sections = {name: field.default for name, field in Settings.model_fields.items()}
-    keys = {f"{name}.{key}" for name, section in sections.items() for key in type(section).model_fields}
+    keys = {
+        f"{name}.{key}" for name, section in sections.items() for key in type(section).model_fields
+    }
     named = set()
     for document in DOCUMENTS:
         for quoted in _QUOTED.findall(_CODE.sub("", document.read_text())):

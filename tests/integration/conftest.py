@@ -53,7 +53,7 @@ def launch(cluster: None, new_database: Callable[[], str]) -> Iterator[Launcher]
 def system(cluster: None, new_database: Callable[[], str]) -> Iterator[ActorSystem]:
     """One system for the tests of a module that leave it whole."""
     launcher = Launcher(new_database)
-    yield launcher()
+    yield launcher(actor_system={"hosts": 2})
     launcher.drain_all()
 
 

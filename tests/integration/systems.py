@@ -33,7 +33,7 @@ class Launcher:
     def settings(self, **sections: Mapping[str, Any]) -> Settings:
         """Settings of a small system, where `sections` do not say otherwise."""
         namespace = f"test-{uuid4().hex[:12]}"
-        actor_system = {"namespace": namespace, "hosts": 2, **sections.pop("actor_system", {})}
+        actor_system = {"namespace": namespace, "hosts": 1, **sections.pop("actor_system", {})}
         event_store = dict(sections.pop("event_store", {}))
         if not event_store.keys() & {"type", "connection_string", "data_folder"}:
             event_store["connection_string"] = self._new_database()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,6 +23,7 @@ from tests.integration.systems import (
     LIMIT_S,
     Launcher,
     assert_log_is_whole,
+    back,
     eventually,
     kill,
     log_of,
@@ -54,6 +56,10 @@ def moment(hour: int) -> datetime:
 
 def state(system: ActorSystem, source: str) -> DeviceTwinState:
     return system.actor(DeviceTwin, source).state().result(timeout_s=LIMIT_S)
+
+
+def reported(system: ActorSystem, source: str, times: int) -> bool:
+    return state(system, source).reports == times
 
 
 def values(twin: DeviceTwinState) -> dict[str, Any]:
@@ -98,7 +104,7 @@ class Pipe:
 
 
 @pytest.fixture
-def ingest(system: ActorSystem, tmp_path: Path) -> Iterator[Callable[..., Counts]]:
+def ingest(system: ActorSystem, tmp_path: Path) -> Callable[..., Counts]:
     """Ingests pieces of input in this process; what became of them."""
 
     def ingest(*pieces: bytes) -> Counts:
@@ -177,7 +183,7 @@ def test_a_file_of_good_and_bad_lines_is_ingested_and_again_without_effect(
     assert_log_is_whole(system)
 
 
-def test_lines_of_a_pipe_are_stored_before_the_pipe_ends(
+def test_lines_of_a_pipe_are_firstbefore_the_pipe_ends(
     system: ActorSystem, device: str, tmp_path: Path
 ) -> None:
     process = job(system, "-", folder=tmp_path)
@@ -186,7 +192,7 @@ def test_lines_of_a_pipe_are_stored_before_the_pipe_ends(
         for number in range(3):
             process.stdin.write(line(device, str(number), "12:00:00", data={"n": number}))
             process.stdin.flush()
-            eventually(lambda expected=number + 1: state(system, device).reports == expected)
+            eventually(partial(reported, system, device, number + 1))
         out, err = process.communicate(timeout=LIMIT_S)
     finally:
         process.kill()
@@ -255,26 +261,33 @@ def test_what_an_outage_keeps_from_the_log_is_among_the_rejects(
     launch: Launcher, device: str, tmp_path: Path
 ) -> None:
     system = launch(actor_system={"hosts": 1})
-    path = tmp_path / "rejects"
-    good, lost = line(device, "1", "12:00:00"), line(device, "2", "13:00:00")
-    unread = Pipe(good, lost, line(device, "3", "14:00:00"))
+    path, killed = tmp_path / "rejects", []
+    first, lost, unread = (line(device, str(hour), f"{hour}:00:00") for hour in (12, 13, 14))
+
+    def pieces() -> Iterator[bytes]:
+        yield first
+        killed.append(kill(system, "host-0"))
+        yield lost
+        yield unread
+
+    written = pieces()
     with Rejects(path, keep=True) as rejects:
         ingest = Ingest(system, rejects, patience_s=0.0)
-
-        def cut() -> Iterator[bytes]:
-            yield unread.read1(0)
-            kill(system, "host-0")
-            yield unread.read1(0)
-
-        pieces = cut()
         with pytest.raises(HostUnavailable):
-            ingest.run(_Reading(lambda: next(pieces)))
+            ingest.run(_Reading(lambda: next(written)))
     assert (ingest.counts.new, ingest.counts.rejects) == (1, 1)
     assert path.read_bytes() == lost
-    assert len(unread.pieces) == 1
+    assert list(written) == [unread]
+
+    back(system, "host-0", killed[0])
+    with path.open("rb") as file, Rejects(tmp_path / "none", keep=True) as rejects:
+        Ingest(system, rejects, LIMIT_S).run(file)
+    assert state(system, device).reports == 2
 
 
 class _Reading:
+    """Reads what a function returns."""
+
     def __init__(self, read: Callable[[], bytes]) -> None:
         self._read = read
 

@@ -1,0 +1,133 @@
+"""Launching, connecting and draining: what starts, what is left, who may do it twice."""
+
+import threading
+from collections.abc import Callable
+
+import psutil
+import pytest
+import ray
+
+from runtime.errors import HostUnavailable, SystemNotFound
+from runtime.system import ActorSystem
+from tests.integration.devices import Add, Beacon, Counter
+from tests.integration.systems import (
+    LIMIT_S,
+    Launcher,
+    assert_log_is_whole,
+    eventually,
+    log_of,
+    query,
+    stored,
+    url_of,
+    writes_held_up,
+)
+
+pytestmark = pytest.mark.integration
+
+
+def test_launching_twice_is_harmless(launch: Launcher) -> None:
+    settings = launch.settings()
+    first = launch.run(settings)
+    first.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
+    pids = {one["name"]: one["pid"] for one in first.status()}
+    with ActorSystem.launch(settings) as second:
+        assert {one["name"]: one["pid"] for one in second.status()} == pids
+        (event,) = second.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
+    assert event.version == 2
+    assert first.actor(Counter, "a").state().result(timeout_s=LIMIT_S).total == 2
+
+
+def test_a_drained_system_leaves_nothing_but_its_log(
+    launch: Launcher, new_database: Callable[[], str]
+) -> None:
+    url = new_database()
+    settings = launch.settings(
+        event_store={"connection_string": url},
+        actor_system={"hosts": 2, "placement": {"beacon": "dedicated"}},
+    )
+    system = launch.run(settings)
+    for number in range(20):
+        system.actor(Counter, str(number)).tell(Add())
+    system.actor(Beacon, "north").ask(Add()).result(timeout_s=LIMIT_S)
+    pids = [one["pid"] for one in system.status()]
+    assert len(pids) == 6  # directory, writer, bus, two hosts, and the dedicated one
+    system.flush()
+    outcome = launch.drain(system)
+    assert outcome.keys() == {"beacon/north", "host-0", "host-1", "writer"}
+    assert outcome["writer"] == 21
+    eventually(lambda: not any(_runs(pid) for pid in pids))
+    assert query(url, "SELECT count(*) FROM events")[0][0] == 21
+    with pytest.raises(SystemNotFound):
+        ActorSystem.connect(system.namespace)
+    again = launch.run(settings)
+    assert again.actor(Counter, "0").state().result(timeout_s=LIMIT_S).total == 1
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_draining_answers_what_was_accepted_before(launch: Launcher) -> None:
+    system = launch(actor_system={"actor_timeout_ms": 60_000})
+    url = url_of(system)
+    ref = system.actor(Counter, "a")
+    ref.ask(Add()).result(timeout_s=LIMIT_S)
+    with ActorSystem.connect(system.namespace) as other, writes_held_up(url):
+        replies = [other.actor(Counter, "a").ask(Add()) for _ in range(10)]
+        host = ray.get_actor("host-0", namespace=system.namespace)
+        eventually(lambda: ray.get(host.status.remote())["unanswered"] == 10)
+        drainer = threading.Thread(target=lambda: launch.drain(system))
+        drainer.start()
+        assert not any(reply.done() for reply in replies)
+        release = replies
+    drainer.join(LIMIT_S)
+    assert not drainer.is_alive()
+    assert query(url, "SELECT count(*) FROM events")[0][0] == 11
+    del release
+
+
+def test_connecting_again_finds_the_running_system(launch: Launcher) -> None:
+    system = launch()
+    with ActorSystem.connect(system.namespace) as other:
+        assert other.settings == system.settings
+        other.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
+    assert system.actor(Counter, "a").state().result(timeout_s=LIMIT_S).total == 1
+
+
+def test_what_is_unanswered_when_a_connection_is_closed_fails(launch: Launcher) -> None:
+    system = launch()
+    other = ActorSystem.connect(system.namespace)
+    ref = other.actor(Counter, "a")
+    ref.ask(Add()).result(timeout_s=LIMIT_S)
+    with writes_held_up(url_of(system)):
+        reply = ref.ask(Add())
+        other.close()
+        with pytest.raises(HostUnavailable, match="closed"):
+            reply.result(timeout_s=LIMIT_S)
+    other.close()  # a second time is harmless
+
+
+def test_two_systems_side_by_side_have_nothing_in_common(launch: Launcher) -> None:
+    one, other = launch(), launch()
+    one.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
+    assert other.actor(Counter, "a").state().result(timeout_s=LIMIT_S).total == 0
+    assert (stored(one), stored(other)) == (1, 0)
+
+
+def test_a_second_system_on_the_same_log_takes_it_over_and_breaks_nothing(
+    launch: Launcher, new_database: Callable[[], str]
+) -> None:
+    url = new_database()
+    old = launch(event_store={"connection_string": url})
+    old.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
+    new = launch(event_store={"connection_string": url})
+    (event,) = new.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
+    assert event.version == 2
+    with pytest.raises(Exception, match="took over|replaced|not available"):
+        old.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
+    assert new.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)[0].version == 3
+    assert_log_is_whole(new)
+    assert len(log_of(new, "SELECT 1 FROM events")) == 3

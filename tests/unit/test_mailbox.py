@@ -1,0 +1,172 @@
+"""A host's mailbox: bounded, in each driver's order, and with an end to every wait."""
+
+import asyncio
+
+import pytest
+
+from runtime.batch import Batch
+from runtime.errors import HostUnavailable, MailboxFull
+from runtime.mailbox import Mailbox
+from runtime.outcome import raise_error
+from runtime.wire import Request, unpack_answer
+from tests.virtual_time import settled, virtual_time
+
+
+def request(sequence: int, *, driver: bytes = b"d", generation: int = 0, size: int = 1) -> Request:
+    """A batch of so many commands."""
+    commands = [["counter/a", "add", b"", 0, {}, None, None]] * size
+    return Request(driver, generation, sequence, {}, True, commands)
+
+
+async def taken(mailbox: Mailbox, number: int) -> list[tuple[bytes, int]]:
+    """The next batches, as (driver, sequence)."""
+    found = []
+    for _ in range(number):
+        batch = await mailbox.take()
+        while batch is None:
+            batch = await mailbox.take()
+        found.append((batch.request.driver, batch.request.sequence))
+    return found
+
+
+async def turned_away(batch: Batch) -> None:
+    """The batch was answered with its host's being unavailable to it."""
+    answer = unpack_answer(await batch.answer)
+    with pytest.raises(HostUnavailable, match="turned away"):
+        raise_error(answer, 0)
+
+
+@virtual_time
+async def test_batches_that_overtook_one_another_are_put_back_in_order() -> None:
+    mailbox = Mailbox("host", 100)
+    for sequence in (0, 3, 1, 4, 2):
+        mailbox.put(request(sequence))
+    assert await taken(mailbox, 5) == [(b"d", n) for n in range(5)]
+
+
+@virtual_time
+async def test_a_driver_that_waits_for_an_earlier_batch_holds_up_no_other() -> None:
+    mailbox = Mailbox("host", 100)
+    for driver, sequence in ((b"a", 0), (b"a", 2), (b"b", 0), (b"b", 1), (b"a", 1)):
+        mailbox.put(request(sequence, driver=driver))
+    assert await taken(mailbox, 5) == [(b"a", 0), (b"b", 0), (b"b", 1), (b"a", 1), (b"a", 2)]
+
+
+@virtual_time
+async def test_a_full_mailbox_refuses_a_batch_and_the_rest_of_its_generation() -> None:
+    mailbox = Mailbox("host", 10)
+    mailbox.put(request(0, size=6))
+    with pytest.raises(MailboxFull, match="mailbox of 10 commands is full"):
+        mailbox.put(request(1, size=5))
+    with pytest.raises(HostUnavailable):
+        mailbox.put(request(2, size=1))
+    mailbox.put(request(0, driver=b"other", size=4))
+    assert mailbox.unanswered == 10
+    assert await taken(mailbox, 2) == [(b"d", 0), (b"other", 0)]
+    mailbox.put(request(0, generation=1, size=0))
+
+
+@virtual_time
+async def test_an_empty_mailbox_admits_a_batch_of_any_size() -> None:
+    mailbox = Mailbox("host", 10)
+    mailbox.put(request(0, size=50))
+    with pytest.raises(MailboxFull):
+        mailbox.put(request(1))
+
+
+@virtual_time
+async def test_answers_make_room() -> None:
+    mailbox = Mailbox("host", 2)
+    first = mailbox.put(request(0, size=2))
+    assert mailbox.unanswered == 2
+    first.answer.set_result(b"")
+    await settled()
+    assert mailbox.unanswered == 0
+    mailbox.put(request(1, size=2))
+
+
+@virtual_time
+async def test_a_new_generation_turns_away_what_the_old_one_still_waits_for() -> None:
+    mailbox = Mailbox("host", 100)
+    mailbox.put(request(0))
+    early = [mailbox.put(request(sequence)) for sequence in (2, 3)]
+    mailbox.put(request(0, generation=1))
+    for batch in early:
+        await turned_away(batch)
+    with pytest.raises(HostUnavailable):
+        mailbox.put(request(1))
+    mailbox.put(request(1, generation=1))
+    assert await taken(mailbox, 3) == [(b"d", 0), (b"d", 0), (b"d", 1)]
+
+
+@virtual_time
+async def test_a_generation_that_does_not_begin_at_its_beginning_is_refused() -> None:
+    """Its first batches went to a process that is gone: nobody must wait for them."""
+    mailbox = Mailbox("host", 100)
+    with pytest.raises(HostUnavailable, match="restarted"):
+        mailbox.put(request(4))
+    assert mailbox.unanswered == 0
+
+
+@virtual_time
+async def test_the_end_of_a_generation_turns_away_all_that_its_driver_has_waiting() -> None:
+    mailbox = Mailbox("host", 100)
+    failed = mailbox.put(request(0))
+    assert await taken(mailbox, 1) == [(b"d", 0)]
+    due, early = mailbox.put(request(1)), mailbox.put(request(3))
+    other = mailbox.put(request(0, driver=b"other"))
+    mailbox.end_generation(failed)
+    await turned_away(due)
+    await turned_away(early)
+    with pytest.raises(HostUnavailable):
+        mailbox.put(request(4))
+    assert await mailbox.take() is other
+
+
+@virtual_time
+async def test_the_end_of_an_old_generation_leaves_the_new_one_alone() -> None:
+    mailbox = Mailbox("host", 100)
+    old = mailbox.put(request(0))
+    new = mailbox.put(request(0, generation=1))
+    mailbox.end_generation(old)
+    assert await taken(mailbox, 2) == [(b"d", 0), (b"d", 0)]
+    assert not new.answer.done()
+
+
+@virtual_time
+async def test_a_wake_lets_the_host_look_around_also_when_it_comes_first() -> None:
+    mailbox = Mailbox("host", 100)
+    taking = asyncio.ensure_future(mailbox.take())
+    await settled()
+    mailbox.wake()
+    assert await taking is None
+    mailbox.wake()
+    assert await mailbox.take() is None
+
+
+@virtual_time
+async def test_emptied_waits_for_the_last_answer() -> None:
+    mailbox = Mailbox("host", 100)
+    await mailbox.emptied()
+    batches = [mailbox.put(request(0)), mailbox.put(request(1))]
+    emptied = asyncio.ensure_future(mailbox.emptied())
+    batches[1].answer.set_result(b"")
+    await settled()
+    assert not emptied.done()
+    batches[0].answer.set_result(b"")
+    await emptied
+
+
+@virtual_time
+async def test_the_drivers_that_have_been_idle_longest_are_forgotten() -> None:
+    mailbox = Mailbox("host", 100)
+    mailbox.MAX_DRIVERS = 2  # type: ignore[misc]
+    mailbox.put(request(0, driver=b"a"))
+    waiting = mailbox.put(request(0, driver=b"b")), mailbox.put(request(2, driver=b"b"))
+    mailbox.put(request(1, driver=b"a"))
+    mailbox.put(request(0, driver=b"c"))
+    await turned_away(waiting[1])
+    mailbox.put(request(2, driver=b"a"))
+    with pytest.raises(HostUnavailable, match="forgotten this driver"):
+        mailbox.put(request(1, driver=b"b"))
+    assert not waiting[0].answer.done()

@@ -1,0 +1,94 @@
+"""Names: stable type names, sources that any log can hold, and ids that never change."""
+
+from uuid import UUID, uuid5
+
+import pytest
+
+from actors.errors import InvalidName
+from actors.naming import (
+    AGGREGATES,
+    MAX_SOURCE_BYTES,
+    actor_type_of,
+    aggregate_id_of,
+    checked_source,
+    checked_type_name,
+    kebab_case,
+    source_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("class_name", "expected"),
+    [
+        ("TemperatureReported", "temperature-reported"),
+        ("Aircraft", "aircraft"),
+        ("HTTPRequestSent", "http-request-sent"),
+        ("GateB12Opened", "gate-b12-opened"),
+        ("_Hidden", "hidden"),
+        ("Snake_Case", "snake-case"),
+        ("ABC", "abc"),
+    ],
+)
+def test_a_class_name_becomes_kebab_case(class_name: str, expected: str) -> None:
+    assert kebab_case(class_name) == expected
+    assert checked_type_name(expected) == expected
+
+
+@pytest.mark.parametrize("name", ["a", "a1", "value-read", "org.example.value-read", "a.b.c"])
+def test_a_kebab_case_name_is_a_type_name(name: str) -> None:
+    assert checked_type_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "A", "aB", "a_b", "-a", "a-", "a--b", "a..b", ".a", "1a", "a b", "$state", "ä", "a\n"],
+)
+def test_anything_else_is_no_type_name(name: str) -> None:
+    with pytest.raises(InvalidName, match="kebab-case"):
+        checked_type_name(name)
+
+
+@pytest.mark.parametrize("source", ["aircraft/N14228", "x", "a/b/c", "Zürich/☃ 1", "x" * 1024])
+def test_a_source_is_any_text_that_a_log_can_hold(source: str) -> None:
+    assert checked_source(source) == source
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("", "not empty"),
+        (" \t\n", "not empty"),
+        ("a\x00b", "NUL"),
+        ("a\ud800", "valid Unicode"),
+        ("x" * (MAX_SOURCE_BYTES + 1), "at most 1024 bytes"),
+        ("☃" * 342, "at most 1024 bytes"),
+    ],
+)
+def test_a_source_that_no_log_can_hold_is_refused(source: str, problem: str) -> None:
+    with pytest.raises(InvalidName, match=problem):
+        checked_source(source)
+
+
+def test_a_source_is_an_actor_type_and_a_name() -> None:
+    assert source_of("aircraft", "N14228") == "aircraft/N14228"
+    assert source_of("aircraft", "a/b") == "aircraft/a/b"
+    assert actor_type_of("aircraft/a/b") == "aircraft"
+    assert actor_type_of("aircraft") == "aircraft"
+
+
+@pytest.mark.parametrize("name", ["", "\x00", "x" * 1024])
+def test_a_name_that_makes_no_source_is_refused(name: str) -> None:
+    with pytest.raises(InvalidName):
+        source_of("aircraft", name)
+
+
+def test_an_aggregate_id_is_the_source_where_that_is_a_uuid() -> None:
+    text = "0190f5c4-8e8b-7cc0-9a58-3f1d2b6c7e10"
+    assert aggregate_id_of(text) == UUID(text)
+
+
+def test_an_aggregate_id_is_otherwise_made_of_the_source_and_never_changes() -> None:
+    made = aggregate_id_of("aircraft/N14228")
+    assert made == uuid5(AGGREGATES, "aircraft/N14228")
+    assert str(made) == "8bac34e1-17c1-58f5-806d-4e958b0bd0c7"
+    assert aggregate_id_of("aircraft/N14229") != made

@@ -1,0 +1,130 @@
+"""The test kit itself: what it should pass passes, and what it should fail fails."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import BaseModel
+
+from actors.actor import Actor, Command, applies, handles
+from actors.errors import Rejected
+from actors.event import DeviceEvent, Payload
+from actors.scenario import Scenario
+
+
+class Fill(Command):
+    litres: int
+
+
+class Drain(Command):
+    """Not handled by anybody."""
+
+
+class Filled(DeviceEvent):
+    litres: int
+
+
+class Overflowed(DeviceEvent):
+    hour: int
+
+
+class TankState(BaseModel):
+    litres: int = 0
+
+
+class Tank(Actor[TankState]):
+    """Holds ten litres."""
+
+    @handles
+    def fill(self, message: Fill) -> Iterator[Payload]:
+        if message.litres == 0:
+            raise Rejected("nothing to fill in")
+        if message.litres < 0:
+            raise ValueError("less than nothing")
+        yield Filled(litres=message.litres)
+        if self.state.litres + message.litres > 10:
+            yield Overflowed(hour=self.now.hour)
+
+    @applies
+    def filled(self, event: Filled) -> None:
+        self.state.litres += event.litres
+
+
+def test_a_scenario_goes_from_past_events_over_commands_to_new_events() -> None:
+    scenario = (
+        Scenario(Tank)
+        .given(Filled(litres=3), Filled(litres=4))
+        .when(Fill(litres=1))
+        .then(Filled(litres=1))
+        .when(Fill(litres=5), at=datetime(2013, 1, 1, 17, tzinfo=UTC))
+        .then(Filled(litres=5), Overflowed(hour=17))
+        .when(Fill(litres=0))
+        .then_rejected("nothing")
+    )
+    assert scenario.state == TankState(litres=13)
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        (),
+        (Filled(litres=2),),
+        (Filled(litres=1), Filled(litres=1)),
+        (Overflowed(hour=0),),
+    ],
+    ids=repr,
+)
+def test_then_fails_for_anything_but_exactly_what_was_yielded(
+    expected: tuple[Payload, ...],
+) -> None:
+    scenario = Scenario(Tank).when(Fill(litres=1))
+    with pytest.raises(AssertionError, match=r"but got \[Filled\(litres=1\)\]"):
+        scenario.then(*expected)
+
+
+def test_then_fails_for_the_right_events_in_the_wrong_order() -> None:
+    scenario = Scenario(Tank).when(Fill(litres=11))
+    with pytest.raises(AssertionError):
+        scenario.then(Overflowed(hour=0), Filled(litres=11))
+
+
+def test_then_fails_after_a_refusal() -> None:
+    scenario = Scenario(Tank).when(Fill(litres=0))
+    with pytest.raises(AssertionError, match="refused: nothing to fill in"):
+        scenario.then()
+
+
+def test_a_refusal_that_nobody_expected_fails_at_the_next_command() -> None:
+    scenario = Scenario(Tank).when(Fill(litres=0))
+    with pytest.raises(AssertionError, match="refused: nothing to fill in"):
+        scenario.when(Fill(litres=1))
+
+
+def test_then_rejected_fails_where_nothing_was_refused() -> None:
+    scenario = Scenario(Tank).when(Fill(litres=1))
+    with pytest.raises(AssertionError, match=r"expected a refusal, got \[Filled"):
+        scenario.then_rejected()
+
+
+def test_then_rejected_fails_for_another_reason() -> None:
+    scenario = Scenario(Tank).when(Fill(litres=0))
+    with pytest.raises(AssertionError, match="expected a refusal for 'too full', got 'nothing"):
+        scenario.then_rejected("too full")
+
+
+def test_a_refusal_is_expected_once() -> None:
+    scenario = Scenario(Tank).when(Fill(litres=0)).then_rejected()
+    with pytest.raises(AssertionError, match="expected a refusal"):
+        scenario.then_rejected()
+
+
+def test_a_refused_or_failed_command_leaves_the_state_alone() -> None:
+    scenario = Scenario(Tank).given(Filled(litres=3)).when(Fill(litres=0)).then_rejected()
+    with pytest.raises(ValueError, match="less than nothing"):
+        scenario.when(Fill(litres=-1))
+    assert scenario.state.litres == 3
+
+
+def test_a_command_that_nobody_handles_fails() -> None:
+    with pytest.raises(AssertionError, match="tank does not handle Drain"):
+        Scenario(Tank).when(Drain())
