@@ -7,7 +7,6 @@ and its subscriptions. PostgreSQL has fsync on, or nothing is measured.
 
 import fcntl
 import secrets
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from psycopg import sql
 
 from benchmarks import machine
 from benchmarks.figures import Sizes, require
-from runtime.local import start_ray
+from runtime.local import start_ray, uninterrupted
 from runtime.settings import PROJECT_ROOT, Settings
 from runtime.system import ActorSystem
 from store.embedded import EmbeddedPostgres
@@ -96,7 +95,7 @@ def opened(sizes: Sizes) -> Iterator[Bed]:
             value = facts[f"postgres_{name}"]
             require(value == "on", f"PostgreSQL's {name} is {value}: commits are not durable")
         try:
-            with _interrupted_afterwards():
+            with uninterrupted():
                 start_ray()
             yield Bed(url, sizes)
         finally:
@@ -137,21 +136,6 @@ def _postgres(folder: Path) -> Iterator[str]:
         yield server.start()
     finally:
         server.destroy()
-
-
-@contextmanager
-def _interrupted_afterwards() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back: Ray leaves processes behind when its start is cut short."""
-    held: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(signum, lambda number, _: held.append(number)) for signum in signals]
-    try:
-        yield
-    finally:
-        for signum, handler in zip(signals, before, strict=True):
-            signal.signal(signum, handler)
-    for number in held[:1]:
-        signal.raise_signal(number)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import ray
 from jobs.console import console, parser, run, settings_of
 from jobs.launch import launch
 from jobs.replay import add_options, replay
-from runtime.local import start_ray
+from runtime.local import start_ray, uninterrupted
 from runtime.settings import Settings
 from store.embedded import EmbeddedPostgres
 
@@ -39,21 +39,21 @@ def main() -> int:
     stop = threading.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: _interrupted(stop))
-    start_ray()
+    code, system = INTERRUPTED, None
     try:
-        system = launch(settings)
-        code = INTERRUPTED
-        try:
-            code = 0 if replay(system, arguments.days, arguments.patience) else 1
-            if not arguments.exit:
-                console.print("up; Ctrl-C stops everything")
-                stop.wait()
-        except KeyboardInterrupt:
-            console.print("stopping")
-        finally:
+        with uninterrupted():
+            start_ray()
+            system = launch(settings)
+        code = 0 if replay(system, arguments.days, arguments.patience) else 1
+        if not arguments.exit:
+            console.print("up; Ctrl-C stops everything")
+            stop.wait()
+    except KeyboardInterrupt:
+        console.print("stopping")
+    finally:
+        if system is not None:
             system.drain()
             console.print("stopped")
-    finally:
         ray.shutdown()
     return code
 

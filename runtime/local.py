@@ -1,7 +1,10 @@
 """Ray for this process: the one that runs, or one of its own."""
 
 import os
+import signal
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray
@@ -52,3 +55,19 @@ def start_ray() -> None:
         },
         _temp_dir=str(Path(tempfile.gettempdir()) / "thornback-ray"),
     )
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block ends: a start that is cut short leaves
+    processes behind that nobody knows of. Main thread only."""
+    held: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(signum, lambda number, _: held.append(number)) for signum in signals]
+    try:
+        yield
+    finally:
+        for signum, handler in zip(signals, before, strict=True):
+            signal.signal(signum, handler)
+    for number in held[:1]:
+        signal.raise_signal(number)

@@ -29,7 +29,7 @@ class TestPostgresEventStoreByCopy(EventStoreContract):
 
     @pytest.fixture
     def store(self, store: PostgresEventStore) -> PostgresEventStore:
-        store.SMALL = 0  # type: ignore[misc]
+        store.SMALL = 0
         return store
 
 
@@ -37,7 +37,7 @@ class TestPostgresEventStoreByCopy(EventStoreContract):
 async def test_a_database_without_its_table_is_unavailable_until_it_is_there_again(
     store: PostgresEventStore, small: int
 ) -> None:
-    store.SMALL = small  # type: ignore[misc]
+    store.SMALL = small
     log = await Log.open(store)
     await store.fetch("ALTER TABLE events RENAME TO elsewhere")
     with pytest.raises(StoreUnavailable, match="events"):

@@ -28,7 +28,7 @@ class OwnRay:
             *command("ray start --head"), "--block", "--port=0", f"--temp-dir={here.folder}",
             "--include-dashboard=true", f"--dashboard-port={port}",
             f"--dashboard-agent-listen-port={free_port()}",
-            f"--ray-client-server-port={free_port()}", "--num-cpus=2",
+            f"--ray-client-server-port={free_port()}", "--num-cpus=1",
             "--object-store-memory=100000000",
         )  # fmt: skip
         self._await_start()

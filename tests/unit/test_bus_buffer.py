@@ -89,7 +89,7 @@ def test_the_oldest_commits_leave_when_there_are_too_many_events() -> None:
 def test_the_oldest_commits_leave_when_they_take_too_many_bytes() -> None:
     buffer = Buffer(0, 1000)
     one = some(1, 1)
-    buffer.MAX_BYTES = 2 * len(one[1])  # type: ignore[misc]
+    buffer.MAX_BYTES = 2 * len(one[1])
     for first in range(1, 6):
         buffer.add(*some(first, 1))
     assert (buffer.covers(2), buffer.covers(3)) == (False, True)

@@ -160,7 +160,7 @@ async def test_emptied_waits_for_the_last_answer() -> None:
 @virtual_time
 async def test_the_drivers_that_have_been_idle_longest_are_forgotten() -> None:
     mailbox = Mailbox("host", 100)
-    mailbox.MAX_DRIVERS = 2  # type: ignore[misc]
+    mailbox.MAX_DRIVERS = 2
     mailbox.put(request(0, driver=b"a"))
     waiting = mailbox.put(request(0, driver=b"b")), mailbox.put(request(2, driver=b"b"))
     mailbox.put(request(1, driver=b"a"))
