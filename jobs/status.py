@@ -19,7 +19,7 @@ def table(statuses: Iterable[dict[str, Any]]) -> Table:
             continue
         known = {"name", "node", "pid", "up_s", "rss", "private", "actor_types", "source"}
         facts = ", ".join(
-            f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
+            f"{name} {value:,}" if type(value) is int else f"{name} {value}"
             for name, value in status.items()
             if name not in known
         )

@@ -219,7 +219,7 @@ class Decider:
             resident.ready = False
             batch.rebuild.add(source)
         failure = f"{type(error).__name__}: {error}"
-        batch.failed(index, HandlerFailed(source, message_type, failure, decision))
+        batch.refused(index, HandlerFailed(source, message_type, failure, decision))
 
 
 def type_counts(names: list[str]) -> dict[str, int]:

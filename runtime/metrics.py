@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from zlib import crc32
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
@@ -192,7 +193,9 @@ def remove_folder(folder: Path) -> None:
 
 def _count_into(folder: Path, node: str) -> None:
     """Make this process's instruments count into `folder`, under the node's name."""
-    identifier = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in node)
+    readable = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in node)
+    # Two names that read alike, or one too long for a file, still get files of their own.
+    identifier = f"{readable[:80]}-{crc32(node.encode()):08x}"
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where prometheus_client looks
     multi_process: Any = values.MultiProcessValue

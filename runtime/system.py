@@ -36,6 +36,8 @@ class ActorSystem:
     """A connection to a running system. Use `connect` or `launch`; close it, or use it as
     a context manager, to end the connection (the system itself runs on)."""
 
+    MAX_FAILURES = 10_000
+
     def __init__(self, directory: Any, topology: dict[str, Any]) -> None:
         self.settings = Settings.model_validate_json(topology["settings"])
         self.namespace = self.settings.actor_system.namespace
@@ -170,7 +172,7 @@ class ActorSystem:
 
     def flush(self) -> list[tuple[str, Exception]]:
         """Wait until everything sent so far is answered; the failures of `tell` since the
-        last flush, as (source, error)."""
+        last flush, as (source, error), the first 10,000 of them (all are logged)."""
         for channel in self.courier.channels():
             self.courier.run(channel.flushed()).result()
         with self._lock:
@@ -232,7 +234,8 @@ class ActorSystem:
             if error is not None and (outgoing.answer is None or index in outgoing.answer.errors):
                 logger.warning("tell to %s failed: %s", outgoing.sources[index], error)
                 with self._lock:
-                    self._failures.append((outgoing.sources[index], error))
+                    if len(self._failures) < self.MAX_FAILURES:
+                        self._failures.append((outgoing.sources[index], error))
 
 
 def _globs(globs: str | Iterable[str]) -> tuple[str, ...]:

@@ -148,17 +148,15 @@ class Writer:
 
     async def run(self) -> None:
         """Commit for ever. Raises StaleEpoch when another writer has taken over."""
-        while True:
-            await self._work.wait()
-            while self._ready:
-                batch = self._next_batch()
-                try:
-                    await self._commit(batch)
-                except StaleEpoch:
-                    self._give_up(batch, StoreUnavailable("the log", "another writer took over"))
-                    raise
-            self._work.clear()
-            self._idle.set()
+        try:
+            while True:
+                await self._work.wait()
+                while self._ready:
+                    await self._commit_or_end(self._next_batch())
+                self._work.clear()
+                self._idle.set()
+        finally:
+            self._idle.set()  # one that was replaced has nothing to wait for either
 
     async def drained(self) -> None:
         """Wait until everything that arrived is committed or refused."""
@@ -191,6 +189,13 @@ class Writer:
             room -= len(self._ready[0].append.rows)
             batch.append(self._ready.popleft())
         return batch
+
+    async def _commit_or_end(self, batch: list[_Waiting]) -> None:
+        try:
+            await self._commit(batch)
+        except StaleEpoch:
+            self._give_up(batch, StoreUnavailable("the log", "another writer took over"))
+            raise
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         batch = [waiting for waiting in batch if self._stands(waiting)]

@@ -7,8 +7,10 @@ import pytest
 
 from store.errors import StoreUnavailable
 from store.postgres import PostgresEventStore
+from tests.contracts.append_contract import AppendContract
 from tests.contracts.appending import Log, made_event
 from tests.contracts.event_store_contract import EventStoreContract
+from tests.contracts.values_contract import ValuesContract
 
 pytestmark = pytest.mark.integration
 
@@ -24,7 +26,7 @@ class TestPostgresEventStore(EventStoreContract):
     """As it is: small appends go in one statement, larger ones by COPY."""
 
 
-class TestPostgresEventStoreByCopy(EventStoreContract):
+class TestPostgresAppendsByCopy(AppendContract, ValuesContract):
     """Appends of any size by COPY."""
 
     @pytest.fixture

@@ -17,7 +17,7 @@ from tests.strategies import json_objects
 
 #: One store serves all examples of a property: the log only grows, ids never recur.
 many_examples = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,

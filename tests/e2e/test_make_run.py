@@ -39,7 +39,7 @@ def test_a_first_run_stores_two_days_proves_it_and_leaves_nothing_running(here: 
 
 
 def test_a_second_run_changes_nothing_says_so_and_ends_tidily_at_ctrl_c(here: Place) -> None:
-    said = ""
+    said, code, printed = "", -1, "it never came up"
     with here.start(*RUN) as running:
         assert running.stdout is not None
         for line in running.stdout:  # ends with the process, if that never gets so far

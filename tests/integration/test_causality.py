@@ -1,5 +1,6 @@
 """Vector clocks travel with commands and events: G6, between real processes."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -70,5 +71,5 @@ def test_events_of_one_batch_and_of_one_command_are_ordered(launch: Launcher) ->
     system = launch()
     replies = [on_host(system, 0).ask(Add()) for _ in range(20)]
     events = [reply.result(timeout_s=LIMIT_S)[0] for reply in replies]
-    for earlier, later in zip(events, events[1:], strict=False):
+    for earlier, later in pairwise(events):
         assert earlier.vector_clock < later.vector_clock

@@ -126,7 +126,7 @@ def test_a_second_system_on_the_same_log_takes_it_over_and_breaks_nothing(
     new = launch(event_store={"connection_string": url})
     (event,) = new.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
     assert event.version == 2
-    with pytest.raises(Exception, match="took over|replaced|not available"):
+    with pytest.raises(Exception, match=r"took over|replaced|not available"):
         old.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
     assert new.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)[0].version == 3
     assert_log_is_whole(new)

@@ -1,7 +1,6 @@
 """One scrape over HTTP shows every process, and counts right whoever was killed."""
 
 import socket
-from collections.abc import Iterator
 from urllib.request import urlopen
 
 import pytest
@@ -35,12 +34,12 @@ FIXED_NAMES = {
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
+def port() -> int:
     """A port that is free now."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         number: int = taken.getsockname()[1]
-    yield number
+    return number
 
 
 def scrape(port: int) -> list[Sample]:

@@ -185,6 +185,20 @@ async def test_the_actors_used_last_are_those_that_stay() -> None:
 
 
 @virtual_time
+async def test_an_actor_that_an_unsettled_batch_has_touched_does_not_leave() -> None:
+    residents = (await Hosting.begin(capacity=0)).residents
+    await residents.load([f"counter/{name}" for name in "abc"])
+    for batch, source in enumerate(residents.sources(), 1):
+        resident = residents.get(source)
+        assert resident is not None
+        resident.batch = batch
+    residents.evict(settled=2)
+    assert residents.sources() == ["counter/c"]
+    residents.evict(settled=3)
+    assert residents.sources() == []
+
+
+@virtual_time
 async def test_an_actor_stays_while_what_it_decided_is_on_its_way() -> None:
     host = await Hosting.begin(capacity=1)
     await host.ask("counter/z", Add())

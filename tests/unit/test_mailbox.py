@@ -142,6 +142,9 @@ async def test_a_wake_lets_the_host_look_around_also_when_it_comes_first() -> No
     assert await taking is None
     mailbox.wake()
     assert await mailbox.take() is None
+    taking = asyncio.ensure_future(mailbox.take())
+    await settled()
+    assert not taking.done(), "a wake counts once"
 
 
 @virtual_time
