@@ -24,6 +24,7 @@ class Batch:
         self.arrived_s = loop.time()
         self.answer: asyncio.Future[bytes] = loop.create_future()
         self.attempts = 0
+        self.turned_away = False
         self.failure: Exception | None = None
         self.clock: dict[str, int] = {}  #: the node's, after this batch
         self.reset()
@@ -69,6 +70,7 @@ class Batch:
     def turn_away(self, error: Exception) -> None:
         """Answer that nothing of the batch was run, or that its outcome is open."""
         if not self.answer.done():
+            self.turned_away = True
             self.answer.set_result(refused(encode_error(error)))
 
     def rows_of(self, index: int) -> bytes:

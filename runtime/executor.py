@@ -275,8 +275,16 @@ class Executor:
         if gone is not None:
             self._turn_away(failed, gone)
             return
+        given_up: set[tuple[bytes, int]] = set()
         for batch in failed:
+            sender = (batch.request.driver, batch.request.generation)
+            if sender in given_up:
+                # Its driver sends both again, in order: this one must not run before.
+                batch.turn_away(HostUnavailable(self._name, "an earlier batch was turned away"))
+                continue
             await self._again(batch)
+            if batch.turned_away:
+                given_up.add(sender)
 
     async def _again(self, batch: Batch) -> None:
         batch.attempts += 1
