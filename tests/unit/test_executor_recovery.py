@@ -21,6 +21,7 @@ from tests.unit.hosting import (
     Add,
     AddOnce,
     AddUpTo,
+    Break,
     Hosting,
     command,
     intrude,
@@ -109,6 +110,17 @@ async def test_a_repeat_that_now_finds_nothing_to_do_is_answered_with_the_first_
     successor = await Hosting.begin(host.store)
     assert read_events(await successor.deliver(sent), 0) == first
     assert totals(first) == [1, 2, 3]
+
+
+@virtual_time
+async def test_a_repeat_whose_handler_now_fails_is_answered_with_the_first_run() -> None:
+    host = await Hosting.begin()
+    sent = command("counter/a", Add(times=2))
+    first = read_events(await host.deliver(sent), 0)
+    successor = await Hosting.begin(host.store)
+    fails_now = command("counter/a", Break(), id=sent[2])
+    assert read_events(await successor.deliver(fails_now), 0) == first
+    assert await successor.total("counter/a") == 2
 
 
 @virtual_time
