@@ -13,9 +13,10 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from ray.exceptions import RayError
+from ray.exceptions import ActorDiedError, RayError
 
 from actors.event import Event
+from runtime.errors import SystemNotFound
 from runtime.writer import BUS_ACTOR
 from store.codec import Decoder
 from store.errors import StoreUnavailable
@@ -31,7 +32,8 @@ class Subscription:
     Iterate it (`for` or `async for`); it has no end until `close`, and a further iteration
     goes on where the last one was left. `position` is how far
     what was handed out reaches: subscribing again `after` it goes on without a gap. While
-    bus or database are away it waits and goes on afterwards.
+    bus or database are away it waits and goes on afterwards. Iterating raises
+    SystemNotFound once the system was drained.
     """
 
     #: Positions read from the log at a time.
@@ -153,7 +155,9 @@ class Subscription:
         while True:
             try:
                 return await step(*arguments)
-            except (RayError, StoreUnavailable, ValueError):
+            except (ActorDiedError, ValueError) as error:
+                raise SystemNotFound(self._system.namespace) from error  # drained: for good
+            except (RayError, StoreUnavailable):
                 await asyncio.sleep(self.PAUSE_S)
 
     async def _head(self) -> int:

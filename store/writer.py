@@ -291,19 +291,19 @@ class Writer:
         if attempt.appends is appends:
             return attempt
         # Those who sent it were told that its outcome is open; the bus is still owed it.
-        self._publish(Commit(first_position=attempt.first, rows=attempt.rows, types={}))
+        types = _types(attempt.appends)
+        self._publish(Commit(first_position=attempt.first, rows=attempt.rows, types=types))
         return None
 
     def _acknowledge(self, batch: list[_Waiting], commit: _Committed) -> None:
         position = commit.first
-        types: Counter[str] = Counter()
         for waiting in batch:
-            types.update(waiting.append.types)
             if not waiting.done.done():
                 waiting.done.set_result(
                     Acknowledged(first_position=position, recorded_us=commit.recorded_us)
                 )
             position += len(waiting.append.rows)
+        types = _types([waiting.append for waiting in batch])
         self._publish(Commit(first_position=commit.first, rows=commit.rows, types=types))
 
     def _refuse(self, waiting: _Waiting, refusal: AppendRefused) -> None:
@@ -328,6 +328,14 @@ def _joined(appends: Sequence[Append]) -> EncodedRows:
     for append in appends:
         lengths.extend(append.rows.lengths)
     return EncodedRows(bytearray().join(append.rows.data for append in appends), lengths)
+
+
+def _types(appends: Sequence[Append]) -> dict[str, int]:
+    """Events by type."""
+    types: Counter[str] = Counter()
+    for append in appends:
+        types.update(append.types)
+    return dict(types)
 
 
 def _fail(waiting: _Waiting, error: Exception) -> None:
