@@ -76,7 +76,7 @@ class Channel:
         with self._lock:
             packed = self._packer.pack(*fields)
             outgoing = self._open
-            if outgoing is None:
+            if outgoing is None or self._loop.time() > outgoing.joined_until_s:
                 outgoing = self._open = self._new()
                 self._queue.append(outgoing)
                 self._watched.append(outgoing)
@@ -127,6 +127,8 @@ class Channel:
         outgoing = Outgoing(bulk=False, want_events=False)
         outgoing.created_s = self._loop.time()
         outgoing.deadline_s = outgoing.created_s + self._timeout_s
+        # One deadline serves all of a batch, so who joins late must not come much later.
+        outgoing.joined_until_s = outgoing.created_s + self._timeout_s / 20
         return outgoing
 
     def _call(self) -> None:
@@ -275,16 +277,23 @@ class Channel:
         now = self._loop.time()
         for _, outgoing in self._again:
             if now >= outgoing.deadline_s and not outgoing.finished:
-                outgoing.finish(None, outgoing.error)
+                self._end(outgoing, outgoing.error)
         with self._lock:
             overdue = [one for one in self._queue if not one.bulk and now >= one.deadline_s]
         for outgoing in overdue:
-            outgoing.finish(None, HostUnavailable(self.host, "it did not come back in time"))
+            self._end(outgoing, HostUnavailable(self.host, "it did not come back in time"))
         self._again = [pair for pair in self._again if not pair[1].finished]
 
     def _late(self, outgoing: Outgoing) -> None:
         late = AskTimeout(self.host, self._timeout_s)
-        outgoing.finish(None, outgoing.error or self._away or late)
+        self._end(outgoing, outgoing.error or self._away or late)
+
+    def _end(self, outgoing: Outgoing, error: Exception | None) -> None:
+        """Give a batch up. Nothing may join it any more: it would never be sent."""
+        with self._lock:
+            if self._open is outgoing:
+                self._open = None
+        outgoing.finish(None, error)
 
 
 class DriverClock:

@@ -17,7 +17,8 @@ class Outgoing:
 
     __slots__ = (
         "actors", "answer", "bulk", "commands", "created_s", "deadline_s", "error", "finished",
-        "futures", "lock", "on_finish", "registered", "size", "sources", "waiting", "want_events",
+        "futures", "joined_until_s", "lock", "on_finish", "registered", "size", "sources",
+        "waiting", "want_events",
     )  # fmt: skip
 
     def __init__(self, *, bulk: bool, want_events: bool) -> None:
@@ -29,6 +30,7 @@ class Outgoing:
         self.want_events = want_events
         self.created_s = 0.0
         self.deadline_s = 0.0
+        self.joined_until_s = 0.0
         self.registered = False
         self.answer: Answer | None = None
         self.error: Exception | None = None

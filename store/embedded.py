@@ -163,10 +163,12 @@ class EmbeddedPostgres:
                 self._shut_down()
                 # Renamed first: who waits for the lock shall find all of it or nothing.
                 home = self._home
+                if (self._folder / _NOTE).exists():
+                    shutil.rmtree(self._folder)
                 shutil.rmtree(home.rename(f"{home}.{secrets.token_hex(4)}"))
         elif self._folder.exists() and not (self._folder / _NOTE).exists():
             raise ForeignFolder(str(self._folder), "holds no embedded server: not deleted")
-        if (self._folder / _NOTE).exists():
+        elif (self._folder / _NOTE).exists():
             shutil.rmtree(self._folder)
 
     # The folder ------------------------------------------------------------------------
@@ -203,8 +205,12 @@ class EmbeddedPostgres:
     def _locked(self) -> Iterator[None]:
         """One start, stop or destroy at a time, among all processes."""
         while True:
-            path = self._make_home() / _LOCK
-            with path.open("a") as lock:
+            try:
+                path = self._make_home() / _LOCK
+                lock = path.open("a")
+            except FileNotFoundError:  # a destroy came in between: make it anew
+                continue
+            with lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if is_at(lock, path):  # else the owner before us destroyed the folder
                     yield
