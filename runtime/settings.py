@@ -102,7 +102,7 @@ class EventBusSettings(_Section):
         "node-001", description="first part of this system's node names in vector clocks"
     )
     buffer_size: Count = Field(
-        10_000, description="events the bus keeps in memory for its subscribers"
+        100_000, description="events the bus keeps in memory for its subscribers"
     )
     max_handlers_per_type: Count = Field(
         10, description="pipeline handlers that may listen to one event type"
