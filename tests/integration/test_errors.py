@@ -14,6 +14,7 @@ from runtime.errors import (
     ActorStopped,
     AskTimeout,
     HandlerFailed,
+    HostUnavailable,
     InvalidMessage,
     MailboxFull,
     SystemNotFound,
@@ -324,7 +325,8 @@ def test_a_host_that_hangs_holds_no_caller_beyond_the_timeout(
     stopped(status_of(system, "host-0")["pid"])
     replies = [system.actor(Counter, "a").ask(Add())]
     for _ in range(6):
-        with pytest.raises(AskTimeout):
+        # Nobody can tell slow from away: Ray may call a host that hangs unavailable.
+        with pytest.raises((AskTimeout, HostUnavailable)):
             replies[-1].result()
         replies.append(system.actor(Counter, "a").ask(Add()))
 
