@@ -30,7 +30,7 @@ class Process(ABC):
         self.node = f"{self.settings.event_bus.node_id}.{name}"
         self.metrics = Metrics(self.node, Path(metrics_folder) if metrics_folder else None)
         # What lives long here is many and acyclic: actors, rows, tables. Looking through it
-        # all for cycles as often as Python does by default takes a tenth of a host's time.
+        # all for cycles as often as Python does by default is work that finds nothing.
         gc.set_threshold(50_000, 20, 100)
         self._starting = asyncio.Lock()
         self._started = False
