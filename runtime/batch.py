@@ -41,15 +41,16 @@ class Batch:
         self.errors: dict[int, EncodedError] = {}
         self.empty: list[int] = []  #: commands without events
         self.refusals: list[int] = []  #: commands refused after looking at the state
-        self.repeats: dict[int, tuple[Batch, int] | None] = {}  #: None: look in the log
+        self.repeats: dict[int, Batch | None] = {}  #: where it ran first; None: in the log
         self.deferred: list[int] = []
         self.rebuild: set[str] = set()
         self.snapshots: list[Snapshot] = []
         self.late: dict[int, bytes] = {}  #: stamped rows of commands that ran late
         self.late_total = 0
+        self._places: dict[bytes, int] = {}
         self.acknowledged = Acknowledged(first_position=0, recorded_us=0)
 
-    def repeated(self, index: int, first: "tuple[Batch, int] | None") -> None:
+    def repeated(self, index: int, first: "Batch | None") -> None:
         """The command took effect before: in a recent batch, or somewhere in the log."""
         self.repeats[index] = first
 
@@ -72,6 +73,15 @@ class Batch:
         if not self.answer.done():
             self.turned_away = True
             self.answer.set_result(refused(encode_error(error)))
+
+    def rows_of_command(self, command_id: bytes) -> bytes:
+        """The stamped rows of the command that had this id and took effect here."""
+        if not self._places:
+            commands, counts = self.commands, self.counts
+            self._places = {
+                command[2]: index for index, command in enumerate(commands) if counts[index]
+            }
+        return self.rows_of(self._places[command_id])
 
     def rows_of(self, index: int) -> bytes:
         """The stamped rows of one command of a batch that is durable."""
@@ -124,8 +134,8 @@ class Batch:
         return EncodedRows.of(self.rows)
 
 
-class Recent(dict[bytes, tuple[Batch, int]]):
-    """The commands of the last batches: where each ran. Spares the look into the log."""
+class Recent(dict[bytes, Batch]):
+    """The commands of the last batches, by id: where each ran. Spares the look into the log."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__()
@@ -144,5 +154,5 @@ class Recent(dict[bytes, tuple[Batch, int]]):
     def forget(self, batch: Batch) -> None:
         """Take a batch's commands out: it was refused, or is too old."""
         for command in batch.commands:
-            if (place := self.get(command[2])) is not None and place[0] is batch:
+            if self.get(command[2]) is batch:
                 del self[command[2]]

@@ -7,11 +7,12 @@ State runs ahead of the log here; nothing of it leaves the host before it is dur
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
 
+from actors.actor import ActorType
 from actors.errors import Rejected
 from actors.event import Payload
 from actors.ids import event_id
@@ -26,7 +27,7 @@ from runtime.errors import (
 from runtime.publishing import publish_row
 from runtime.resident import Resident, Residents, plain_state, take_snapshot
 from runtime.wire import PUBLISH, STATE, pack_value
-from store.codec import cause_fields, encode_row, type_fields
+from store.codec import CAUSES, CLOCK, clock_prefix, encode_row, type_fields
 from store.errors import InvalidData
 from store.json_text import encode_payload
 
@@ -40,7 +41,7 @@ class NodeClock:
         self.node = node
         self.ticks = ticks
         self._others: dict[str, int] = {}
-        self.prefix = self._prefix()
+        self.prefix = self._prefix()  #: for codec.CLOCK: the clock's field up to our own tick
 
     def observe(self, counts: dict[str, int]) -> None:
         """Merge what came with a message or out of the log."""
@@ -57,20 +58,22 @@ class NodeClock:
         return {**self._others, self.node: self.ticks}
 
     def _prefix(self) -> bytes:
-        # An event's clock is this text, its tick and "}": only the tick changes per event.
+        # Only the node's own tick changes from event to event, so it comes last.
         entries = json.dumps({**self._others, self.node: 0}, separators=(",", ":"))
-        return entries.removesuffix("0}").encode()
+        return clock_prefix(entries.removesuffix("0}").encode())
 
 
 class _EventType:
     """What is constant about a payload class, per actor type."""
 
-    __slots__ = ("apply", "fields", "name")
+    __slots__ = ("actor", "apply", "fields", "name")
 
-    def __init__(self, payload: type[Payload], apply: Callable[[Any, Any], None] | None) -> None:
+    def __init__(self, actor: ActorType, payload: type[Payload]) -> None:
+        self.actor = actor
         self.name = payload.event_type
         self.fields = type_fields(payload.event_type, payload.kind.value)
-        self.apply = apply
+        applier = actor.appliers.get(payload.event_type)
+        self.apply = applier.apply if applier else None
 
 
 class Decider:
@@ -90,7 +93,8 @@ class Decider:
         self._recent = recent
         self._strategy = strategy
         self._snapshot_frequency = snapshot_frequency
-        self._event_types: dict[tuple[Any, type], _EventType] = {}
+        self._event_types: dict[type, _EventType] = {}  # of whichever actor type was last
+        self._by_actor: dict[tuple[ActorType, type], _EventType] = {}
 
     def decide(self, batch: Batch, indexes: Iterable[int]) -> None:
         """Run the commands of `batch` at `indexes`; every outcome is left in the batch.
@@ -116,13 +120,11 @@ class Decider:
             actor.at_us = at_us
             try:
                 message = handler.message.__pydantic_validator__.validate_python(data)
-                decided = handler.decide(actor, message)
                 events = []
-                for payload in decided if decided is not None else ():
-                    key = (resident.type, payload.__class__)
-                    event_type = event_types.get(key)
-                    if event_type is None:
-                        event_type = event_types[key] = _event_type(resident, payload)
+                for payload in handler.decide(actor, message) or ():
+                    event_type = event_types.get(payload.__class__)
+                    if event_type is None or event_type.actor is not resident.type:
+                        event_type = self._event_type(resident, payload)
                     events.append((event_type, payload, encode_payload(event_type.name, payload)))
             except (Rejected, InvalidData, ValidationError) as refusal:
                 batch.refused(index, _refusal(refusal, source, message_type))
@@ -133,39 +135,48 @@ class Decider:
             if not events:
                 batch.empty.append(index)
                 continue
+            made: list[bytes] = []
+            version, ticks, prefix = resident.version, clock.ticks, clock.prefix
+            tail = CAUSES % (correlation or command_id, causation or command_id)
             try:
-                for event_type, payload, _ in events:
+                for event_type, payload, text in events:
                     if event_type.apply is not None:
                         event_type.apply(actor, payload)
+                    version += 1
+                    ticks += 1
+                    made.append(
+                        encode_row(
+                            event_id(command_id, len(made)),
+                            resident.aggregate_id,
+                            version,
+                            at_us,
+                            event_type.fields,
+                            resident.source_field,
+                            text,
+                            CLOCK % (prefix, ticks),
+                            tail,
+                        )
+                    )
             except Exception as error:
                 self._failed(batch, index, resident, error, state_spoilt=True)
                 continue
-            version, prefix, ticks = resident.version, clock.prefix, clock.ticks
-            tail = cause_fields(correlation or command_id, causation or command_id)
-            for order, (event_type, _, text) in enumerate(events):
-                version += 1
-                ticks += 1
-                rows.append(
-                    encode_row(
-                        event_id(command_id, order),
-                        resident.aggregate_id,
-                        version,
-                        at_us,
-                        event_type.fields,
-                        resident.source_field,
-                        text,
-                        b"%b%d}" % (prefix, ticks),
-                        tail,
-                    )
-                )
+            rows += made
+            for event_type, _, _ in events:
                 names.append(event_type.name)
-            if version // frequency != resident.version // frequency:
-                resident.version = version
+            clock.ticks, resident.version = ticks, version
+            if version % frequency < len(made):
                 batch.snapshot(take_snapshot(resident))
-            resident.version = version
-            clock.ticks = ticks
-            counts[index] = len(events)
-            recent[command_id] = (batch, index)
+            counts[index] = len(made)
+            recent[command_id] = batch
+
+    def _event_type(self, resident: Resident, payload: Any) -> _EventType:
+        if not isinstance(payload, Payload) or not hasattr(payload, "kind"):
+            raise TypeError(f"a handler yields payloads, not {payload!r}")
+        assert resident.type is not None
+        key = (resident.type, type(payload))
+        found = self._by_actor.get(key) or _EventType(*key)
+        self._by_actor[key] = self._event_types[type(payload)] = found
+        return found
 
     def _unusual(self, batch: Batch, index: int, resident: Resident) -> None:
         source, message_type, *_ = batch.commands[index]
@@ -197,7 +208,7 @@ class Decider:
         batch.types.append(name)
         batch.counts[index] = 1
         resident.batch = batch.number
-        self._recent[batch.commands[index][2]] = (batch, index)
+        self._recent[batch.commands[index][2]] = batch
 
     def _failed(
         self,
@@ -225,14 +236,6 @@ class Decider:
 def type_counts(names: list[str]) -> dict[str, int]:
     """Events by type."""
     return dict(Counter(names))
-
-
-def _event_type(resident: Resident, payload: Any) -> _EventType:
-    if not isinstance(payload, Payload) or not hasattr(payload, "kind"):
-        raise TypeError(f"a handler yields payloads, not {payload!r}")
-    assert resident.type is not None
-    applier = resident.type.appliers.get(payload.event_type)
-    return _EventType(type(payload), applier.apply if applier else None)
 
 
 def _refusal(refusal: Exception, source: str, message_type: str) -> Exception:

@@ -6,7 +6,7 @@ from actors.event import Event
 from runtime.errors import PublishRefused
 from runtime.resident import Resident
 from runtime.wire import PUBLISH
-from store.codec import cause_fields, encode_row, type_fields
+from store.codec import CLOCK, cause_fields, encode_row, type_fields
 from store.json_text import encode_json
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def publish_row(command: list[Any], resident: Resident, clock: "NodeClock") -> t
         type_fields(data["event_type"], data["kind"]),
         resident.source_field,
         data["data"],
-        b"%b%d}" % (clock.prefix, clock.ticks),
+        CLOCK % (clock.prefix, clock.ticks),
         tail,
     )
     return row, data["event_type"]

@@ -26,7 +26,7 @@ async def rows_of_repeats(store: EventStore, batch: Batch) -> dict[int, bytes]:
     wanted: dict[int, list[bytes]] = {}
     for index, first in batch.repeats.items():
         if first is not None:
-            found[index] = first[0].rows_of(first[1])
+            found[index] = first.rows_of_command(batch.commands[index][2])
         else:
             wanted[index] = _ids(batch.commands[index], 0, FEW)
     if wanted:

@@ -38,6 +38,9 @@ COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
 
 _FIXED = Struct(">hi16si16siqiqiqiq")
+_HEAD = b"\0\x0e\0\0\0\x10"  #: the number of columns, the length of the id
+_VERSION_AND_TIME = Struct(">iqiq")
+_OPEN = (b"\0\0\0\x08" + bytes(8)) * 2  #: commit time and position, for `stamp` to fill in
 _STAMP = Struct(">qiq")
 _STAMP_AT = 70
 _LENGTH = Struct(">i")
@@ -45,6 +48,12 @@ _JSONB = Struct(">ib")
 _NULL = b"\xff\xff\xff\xff"
 _UUID_LENGTH = b"\0\0\0\x10"
 _TYPE_AT = _FIXED.size
+
+#: The columns of an event's causes, of correlation and causation id, without metadata.
+CAUSES = b"\0\0\0\x10%b\0\0\0\x10%b\xff\xff\xff\xff"
+#: The vector clock's column, of `clock_prefix` and the node's own tick. The tick has a
+#: fixed width, blanks before it, so that the column's length is known beforehand.
+CLOCK = b"%b%19d}"
 
 _KINDS = {kind.value.encode(): kind for kind in Kind}
 
@@ -91,6 +100,11 @@ def cause_fields(
     )
 
 
+def clock_prefix(text: bytes) -> bytes:
+    """What CLOCK begins with: `text` is a clock's JSON up to its last entry's count."""
+    return _JSONB.pack(len(text) + 19 + 1 + 1, 1) + text
+
+
 def _jsonb_field(text: bytes) -> bytes:
     return _JSONB.pack(len(text) + 1, 1) + text
 
@@ -108,18 +122,20 @@ def encode_row(
 ) -> bytes:
     """One row with position and commit time still open. The hot path of a host: 1 us.
 
-    `types`, `source` and `tail` are whole encoded columns, `data` and `clock` JSON text.
+    `data` is JSON text; `types`, `source`, `clock` and `tail` are whole encoded columns.
     """
     return b"".join(
         (
-            _FIXED.pack(
-                14, 16, event_id, 16, aggregate_id, 8, version, 8, timestamp_us, 8, 0, 8, 0
-            ),
+            _HEAD,
+            event_id,
+            _UUID_LENGTH,
+            aggregate_id,
+            _VERSION_AND_TIME.pack(8, version, 8, timestamp_us),
+            _OPEN,
             types,
             source,
             _JSONB.pack(len(data) + 1, 1),
             data,
-            _JSONB.pack(len(clock) + 1, 1),
             clock,
             tail,
         )
@@ -141,7 +157,7 @@ def encode_event(event: Event) -> bytes:
         type_fields(event.event_type, event.kind.value),
         text_field(event.source),
         encode_json(event.event_type, event.data),
-        encode_json(event.event_type, dict(event.vector_clock)),
+        _jsonb_field(encode_json(event.event_type, dict(event.vector_clock))),
         tail,
     )
 

@@ -20,9 +20,12 @@ from store.errors import InvalidData
 #: An event's data may take this much JSON text; more belongs into an object store.
 MAX_EVENT_BYTES = 1024 * 1024
 
-#: Shows that a text may hold a large float. Newer pydantics write 1e+23; older ones write
-#: 1e23, and with those nearly every text takes the long way.
+# What shows that a text may hold a value to be looked at: a large float, whose exponent
+# newer pydantics write as e+23 (older ones as e23: with those nearly every text is looked
+# at), a NUL, NaN, Infinity. A text without their first letters has none: looking for one
+# byte takes a tenth of the time of looking for several.
 _EXPONENT = b"e+" if b"e+" in to_json(1e23) else b"e"
+_PLUS, _BACKSLASH, _N, _I = _EXPONENT[-1], ord("\\"), ord("N"), ord("I")
 
 _decode = msgspec.json.Decoder().decode
 
@@ -33,7 +36,9 @@ def encode_payload(event_type: str, payload: BaseModel) -> bytes:
         text = payload.__pydantic_serializer__.to_json(payload)
     except (PydanticSerializationError, ValueError) as error:
         raise InvalidData(event_type, str(error)) from error
-    if _EXPONENT in text or b"\\u0000" in text or b"NaN" in text or b"Infinity" in text:
+    if (_PLUS in text or _BACKSLASH in text or _N in text or _I in text) and (
+        _EXPONENT in text or b"\\u0000" in text or b"NaN" in text or b"Infinity" in text
+    ):
         return encode_json(event_type, payload.model_dump(mode="python"))
     if len(text) > MAX_EVENT_BYTES:
         raise _too_large(event_type, len(text))
