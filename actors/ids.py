@@ -7,6 +7,8 @@ that a UUIDv7 (RFC 9562) starts with, so that new rows land side by side in the 
 """
 
 from hashlib import blake2b
+from itertools import count
+from random import Random
 from uuid import UUID
 
 #: The last byte of a command's id -> that of its first event: a bijection, so that two
@@ -30,6 +32,28 @@ def time_ordered_id(unix_ms: int, randomness: int) -> bytes:
         | 0x8000_0000_0000_0000
         | randomness & 0x3FFF_FFFF_FFFF_FFFF
     ).to_bytes(16, "big")
+
+
+class FreshIds:
+    """Makes new ids, from any thread.
+
+    Those of one millisecond count up from a random start of 73 bits (RFC 9562, 6.2,
+    method 2): a tenth of the cost of a random number each, and neighbours in an index.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._run = (-1, count())
+
+    def new(self, unix_ms: int) -> bytes:
+        """An id that nobody else has; `unix_ms` is now."""
+        begun_ms, numbers = self._run
+        if begun_ms != unix_ms:
+            # The highest bit that counts stays free, so that no run overflows.
+            start = time_ordered_id(unix_ms, self._random.getrandbits(74) & ~(1 << 61))
+            numbers = count(int.from_bytes(start, "big"))
+            self._run = (unix_ms, numbers)
+        return next(numbers).to_bytes(16, "big")
 
 
 def derived_id(unix_ms: int, key: bytes) -> bytes:

@@ -22,6 +22,7 @@ from runtime.outcome import read_events
 from runtime.outgoing import Outgoing, Reply
 from runtime.process import now_us
 from runtime.ref import ActorRef
+from runtime.wire import CommandPacker
 
 #: Batches handed to one channel and not answered yet: the bound of a bulk call's memory.
 WINDOW = 6
@@ -68,7 +69,7 @@ class Told:
         for index in indexes:
             self.failed += 1
             if len(self.errors) < self.MAX_ERRORS and error is not None:
-                self.errors.append((outgoing.sources[index], error))
+                self.errors.append((outgoing.source(index), error))
 
 
 class _Filling:
@@ -77,38 +78,34 @@ class _Filling:
     def __init__(self, patience_s: float, *, want_events: bool) -> None:
         self._patience_s = patience_s
         self._want_events = want_events
+        self._pack = CommandPacker().pack
         self._filling: dict[Channel, Outgoing] = {}
         self._slots: dict[Channel, threading.Semaphore] = {}
         self.on_finish: Callable[[Outgoing], None] | None = None
 
     def add(self, item: Item) -> tuple[Outgoing, int]:
         """Put a command into its channel's batch; blocks while too much is unanswered."""
-        ref, message = item[0], item[1]
-        command_id: Any = item[2] if len(item) > 2 else None
-        at: Any = item[3] if len(item) > 3 else None
-        if isinstance(command_id, UUID):
-            command_id = command_id.bytes
-        if at is None:
-            at = now_us()
-        elif not isinstance(at, int):
-            at = microseconds(at)
+        if len(item) == 2:
+            ref, message = item
+            command_id, at = ref.system.new_id(), now_us()
+        else:
+            ref, message, command_id, at = _particulars(item)
         channel = ref.channel
-        packed = channel.pack(
-            (
-                ref.source, message.message_type, command_id or ref.system.new_id(), at,
-                message.__dict__, None, None,
-            )
-        )  # fmt: skip
-        outgoing = self._filling.get(channel)
-        if outgoing is None:
-            outgoing = self._filling[channel] = Outgoing(bulk=True, want_events=self._want_events)
-            outgoing.deadline_s = channel.now_s() + self._patience_s
+        packed = self._pack(
+            (ref.source, message.message_type, command_id, at, message.__dict__, None, None)
+        )
+        outgoing = self._filling.get(channel) or self._begin(channel)
         if ref.actor is not None:
             outgoing.actors.add(ref.actor)
-        index = outgoing.add(packed, ref.source)
+        index = outgoing.add(packed)
         if outgoing.full:
             self.send(channel)
         return outgoing, index
+
+    def _begin(self, channel: Channel) -> Outgoing:
+        outgoing = self._filling[channel] = Outgoing(bulk=True, want_events=self._want_events)
+        outgoing.deadline_s = channel.now_s() + self._patience_s
+        return outgoing
 
     def send(self, channel: Channel) -> None:
         """Send what there is for a channel."""
@@ -134,6 +131,19 @@ class _Filling:
         if self.on_finish is not None:
             self.on_finish(outgoing)
         slots.release()
+
+
+def _particulars(item: Send) -> tuple[ActorRef[Any], Command, bytes, int]:
+    ref, message, command_id, at = item
+    if command_id is None:
+        command_id = ref.system.new_id()
+    elif isinstance(command_id, UUID):
+        command_id = command_id.bytes
+    if at is None:
+        at = now_us()
+    elif not isinstance(at, int):
+        at = microseconds(at)
+    return ref, message, command_id, at
 
 
 def tell_many(

@@ -31,6 +31,7 @@ class _Kept:
     first: int
     rows: bytes
     lengths: "array[int]"
+    types: frozenset[bytes]  #: of all its events
 
     @property
     def last(self) -> int:
@@ -49,17 +50,20 @@ class Buffer:
         self._events = 0
         self._bytes = 0
 
-    def add(self, first: int, rows: bytes, lengths: "array[int]") -> None:
+    def add(self, commit: Commit) -> None:
         """The next commit. One that does not follow on the last means that commits were
         missed: the buffer starts anew, and readers find the rest in the log. One that
         was seen before changes nothing."""
+        first, lengths = commit.first_position, commit.rows.lengths
         if first + len(lengths) - 1 <= self.head:
             return
         if first != self.head + 1:
             self._kept.clear()
             self._events = self._bytes = 0
         if lengths:
-            self._kept.append(_Kept(first, rows, lengths))
+            rows = bytes(commit.rows.data)
+            types = frozenset(name.encode() for name in commit.types)
+            self._kept.append(_Kept(first, rows, lengths, types))
             self._events += len(lengths)
             self._bytes += len(rows)
         self.head = first + len(lengths) - 1
@@ -100,8 +104,12 @@ class Matcher:
         """The rows of a commit above a position that are wanted."""
         skipped = max(after + 1 - kept.first, 0)
         at = sum(kept.lengths[:skipped])
-        if self._types is None and self._sources is None:
-            return kept.rows[at:] if at else kept.rows
+        if self._sources is None:
+            verdicts = set(map(self._wants_type, kept.types))
+            if verdicts == {True}:
+                return kept.rows[at:] if at else kept.rows
+            if verdicts == {False}:
+                return b""
         wanted: list[bytes] = []
         for length in kept.lengths[skipped:]:
             if self._wants(kept.rows, at):
@@ -110,15 +118,18 @@ class Matcher:
         return b"".join(wanted)
 
     def _wants(self, rows: bytes, at: int) -> bool:
-        if self._types is not None:
-            event_type = event_type_at(rows, at)
-            verdict = self._verdicts.get(event_type)
-            if verdict is None:
-                verdict = self._types.fullmatch(event_type) is not None
-                self._verdicts[event_type] = verdict
-            if not verdict:
-                return False
+        if self._types is not None and not self._wants_type(event_type_at(rows, at)):
+            return False
         return self._sources is None or self._sources.fullmatch(source_at(rows, at)) is not None
+
+    def _wants_type(self, event_type: bytes) -> bool:
+        if self._types is None:
+            return True
+        verdict = self._verdicts.get(event_type)
+        if verdict is None:
+            verdict = self._types.fullmatch(event_type) is not None
+            self._verdicts[event_type] = verdict
+        return verdict
 
 
 class Bus(Process):
@@ -149,9 +160,8 @@ class Bus(Process):
         """A commit, from the writer (wire.pack_commit)."""
         await self.started()
         commit = unpack_commit(packed)
-        first, rows = commit.first_position, commit.rows
         await self._count(commit)
-        self._buffer.add(first, bytes(rows.data), rows.lengths)
+        self._buffer.add(commit)
         self._news.set()
         self._news = asyncio.Event()
 

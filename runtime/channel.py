@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ray.exceptions import RayError
@@ -74,13 +74,13 @@ class Channel:
         """Put one command into the batch that leaves next. Raises InvalidMessage for
         data that has no form on the wire."""
         with self._lock:
-            packed = self._packer.pack(*fields)
+            packed = self._packer.pack(fields)
             outgoing = self._open
             if outgoing is None or self._loop.time() > outgoing.joined_until_s:
                 outgoing = self._open = self._new()
                 self._queue.append(outgoing)
                 self._watched.append(outgoing)
-            index = outgoing.add(packed, fields[0])
+            index = outgoing.add(packed)
             outgoing.want_events |= want_events
             if actor is not None:
                 outgoing.actors.add(actor)
@@ -92,11 +92,6 @@ class Channel:
     def now_s(self) -> float:
         """The clock that deadlines are set by."""
         return self._loop.time()
-
-    def pack(self, fields: tuple[Any, ...]) -> bytes:
-        """One command, packed, for a bulk batch of the caller's own."""
-        with self._lock:
-            return self._packer.pack(*fields)
 
     def submit(self, outgoing: Outgoing) -> None:
         """Send a whole batch after those that are waiting."""
@@ -302,7 +297,7 @@ class DriverClock:
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
 
-    def observe(self, counts: Any) -> None:
+    def observe(self, counts: Mapping[str, int]) -> None:
         """Merge the clock of an answer or of an event."""
         mine = self._counts
         for node, count in counts.items():

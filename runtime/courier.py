@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import ray
 
 from actors.actor import Actor
-from actors.ids import time_ordered_id
+from actors.ids import FreshIds
 from runtime.channel import Channel, DriverClock
 from runtime.errors import HostUnavailable
 from runtime.settings import Settings
@@ -29,7 +29,7 @@ class Courier:
         self.clock = DriverClock()
         self._directory = directory
         self._driver = os.urandom(8)
-        self._random = Random(os.urandom(16))
+        self._ids = FreshIds(Random(os.urandom(16)))
         self._channels: dict[str, Channel] = {}
         self._lock = threading.Lock()
         self.loop = asyncio.new_event_loop()
@@ -38,7 +38,7 @@ class Courier:
 
     def new_id(self) -> bytes:
         """A fresh command id."""
-        return time_ordered_id(time.time_ns() // 1_000_000, self._random.getrandbits(80))
+        return self._ids.new(time.time_ns() // 1_000_000)
 
     def channel(
         self, host: str, *, dedicated: bool = False, actor: type[Actor[Any]] | None = None

@@ -195,7 +195,7 @@ class Host(Process):
     async def _deliver_one(self, fields: tuple[Any, ...]) -> Any:
         request = pack_request(
             b"host" + self._own_sequence.to_bytes(8, "big"), 0, 0, {}, True,
-            [CommandPacker().pack(*fields)],
+            [CommandPacker().pack(fields)],
         )  # fmt: skip
         self._own_sequence += 1
         answer = unpack_answer(await self.deliver(request))

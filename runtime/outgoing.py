@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from actors.actor import Actor
 from runtime.errors import AskTimeout
-from runtime.wire import MAX_BYTES, MAX_COMMANDS, Answer
+from runtime.wire import MAX_BYTES, MAX_COMMANDS, Answer, source_of_command
 
 T = TypeVar("T")
 
@@ -17,13 +17,12 @@ class Outgoing:
 
     __slots__ = (
         "actors", "answer", "bulk", "commands", "created_s", "deadline_s", "error", "finished",
-        "futures", "joined_until_s", "lock", "on_finish", "registered", "size", "sources",
-        "waiting", "want_events",
+        "futures", "joined_until_s", "lock", "on_finish", "registered", "size", "waiting",
+         "want_events",
     )  # fmt: skip
 
     def __init__(self, *, bulk: bool, want_events: bool) -> None:
         self.commands: list[bytes] = []
-        self.sources: list[str] = []
         self.actors: set[type[Actor[Any]]] = set()
         self.size = 0
         self.bulk = bulk
@@ -45,12 +44,15 @@ class Outgoing:
         """Is it time to send it?"""
         return len(self.commands) >= MAX_COMMANDS or self.size >= MAX_BYTES
 
-    def add(self, packed: bytes, source: str) -> int:
+    def add(self, packed: bytes) -> int:
         """Add a command; its index."""
         self.commands.append(packed)
-        self.sources.append(source)
         self.size += len(packed)
         return len(self.commands) - 1
+
+    def source(self, index: int) -> str:
+        """Whom a command is for."""
+        return source_of_command(self.commands[index])
 
     def finish(self, answer: Answer | None, error: Exception | None) -> None:
         """Answered, or failed for good. The first outcome stands."""
@@ -121,7 +123,7 @@ class Reply(Generic[T]):
         """Wait for the answer. Without `timeout_s`, as long as the system's
         `actor_timeout_ms` allows. Raises AskTimeout, or what the command was answered."""
         if not self._outgoing.wait(timeout_s):
-            raise AskTimeout(self._outgoing.sources[self._index], timeout_s or 0.0)
+            raise AskTimeout(self._outgoing.source(self._index), timeout_s or 0.0)
         return self._value()
 
     def __await__(self) -> Generator[Any, None, T]:

@@ -84,8 +84,9 @@ class Subscription:
         yield list(self._rest)
         while (page := self._next_page()) is not None:
             events = self._decoder.events(page.rows)
+            observe = self._system.courier.clock.observe
             for event in events:
-                self._system.courier.clock.observe(event.vector_clock)
+                observe(event.vector_clock.counts)
             self.position = page.through
             yield events
 
@@ -118,7 +119,7 @@ class Subscription:
         for event in self._decoder.events(page.rows):
             if self._closed.is_set():
                 return
-            observe(event.vector_clock)
+            observe(event.vector_clock.counts)
             if event.position is not None:
                 self.position = event.position
             yield event

@@ -232,10 +232,10 @@ class ActorSystem:
             if outgoing.answer is not None and index in outgoing.answer.errors:
                 error = decode_error(outgoing.answer.errors[index])
             if error is not None and (outgoing.answer is None or index in outgoing.answer.errors):
-                logger.warning("tell to %s failed: %s", outgoing.sources[index], error)
+                logger.warning("tell to %s failed: %s", outgoing.source(index), error)
                 with self._lock:
                     if len(self._failures) < self.MAX_FAILURES:
-                        self._failures.append((outgoing.sources[index], error))
+                        self._failures.append((outgoing.source(index), error))
 
 
 def _globs(globs: str | Iterable[str]) -> tuple[str, ...]:

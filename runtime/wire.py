@@ -104,7 +104,7 @@ class CommandPacker:
     def __init__(self) -> None:
         self._pack = msgpack.Packer(default=_plain, autoreset=True).pack
 
-    def pack(self, *fields: Any) -> bytes:
+    def pack(self, fields: tuple[Any, ...]) -> bytes:
         """One Command from its fields. Raises InvalidMessage for data that has no form on
         the wire."""
         try:
@@ -132,6 +132,12 @@ def pack_request(
             *commands,
         )
     )
+
+
+def source_of_command(packed: bytes) -> str:
+    """Whom a packed command is for."""
+    source: str = unpack_value(packed)[0]
+    return source
 
 
 def unpack_request(packed: bytes) -> Request:

@@ -1,11 +1,12 @@
 """Ids: derived ones never meet, and all keep their time."""
 
+from random import Random
 from uuid import RFC_4122, UUID
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.ids import derived_id, event_id, time_ordered_id, uuid_of
+from actors.ids import FreshIds, derived_id, event_id, time_ordered_id, uuid_of
 
 raw_ids = st.binary(min_size=16, max_size=16)
 times_ms = st.integers(min_value=0, max_value=2**48 - 1)
@@ -81,3 +82,25 @@ def test_a_uuid_of_bytes_is_the_one_that_the_library_makes(raw: bytes) -> None:
         str(theirs),
         theirs.is_safe,
     )
+
+
+def test_fresh_ids_are_uuids_of_their_millisecond_that_ascend_and_never_recur() -> None:
+    ids = FreshIds(Random(1))
+    made = [ids.new(unix_ms) for unix_ms in (5, 6, 7) for _ in range(1000)]
+    assert made == sorted(set(made))
+    for number, each in enumerate(made):
+        found = UUID(bytes=each)
+        assert (found.version, found.variant, found.int >> 80) == (7, RFC_4122, 5 + number // 1000)
+
+
+class Ones(Random):
+    """Every bit it draws is set: from there a counter overflows first."""
+
+    def getrandbits(self, k: int, /) -> int:
+        return (1 << k) - 1
+
+
+def test_a_run_of_fresh_ids_leaves_version_and_variant_alone() -> None:
+    ids = FreshIds(Ones())
+    made = [UUID(bytes=ids.new(9)) for _ in range(100)]
+    assert {(each.version, each.variant, each.int >> 80) for each in made} == {(7, RFC_4122, 9)}

@@ -1,6 +1,6 @@
 """The bus's buffer: what it covers it has in full, and what it lacks is in the log."""
 
-from array import array
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -11,19 +11,24 @@ from runtime.bus import Buffer, Matcher
 from store.codec import Decoder, EncodedRows, encode_event, stamp
 from store.event_store import EVERYTHING, Selection
 from store.memory import row_filter
+from store.writer import Commit
 from tests.contracts.appending import made_event
 from tests.contracts.reading_contract import CATALOGUE, SELECTED
 
 
-def commit(first: int, events: list[Event]) -> tuple[int, bytes, "array[int]"]:
+def commit(first: int, events: list[Event]) -> Commit:
     """Events as one commit at a position."""
     rows = EncodedRows.of([encode_event(event) for event in events])
     data = bytearray(rows.data)
     stamp(data, rows.lengths, 0, first)
-    return first, bytes(data), rows.lengths
+    return Commit(
+        first_position=first,
+        rows=EncodedRows(bytes(data), rows.lengths),
+        types=Counter(event.event_type for event in events),
+    )
 
 
-def some(first: int, number: int) -> tuple[int, bytes, "array[int]"]:
+def some(first: int, number: int) -> Commit:
     """A commit of so many events."""
     return commit(first, [made_event("device/one", first + n) for n in range(number)])
 
@@ -43,7 +48,7 @@ def test_an_empty_buffer_covers_its_head_and_nothing_before() -> None:
 def test_commits_that_follow_on_one_another_are_read_from_any_position() -> None:
     buffer = Buffer(0, 100)
     for first, number in ((1, 3), (4, 1), (5, 4)):
-        buffer.add(*some(first, number))
+        buffer.add(some(first, number))
     for after in range(9):
         assert buffer.covers(after)
         assert held(buffer, after) == (list(range(after + 1, 9)), 8)
@@ -51,8 +56,8 @@ def test_commits_that_follow_on_one_another_are_read_from_any_position() -> None
 
 def test_a_gap_starts_the_buffer_anew() -> None:
     buffer = Buffer(0, 100)
-    buffer.add(*some(1, 3))
-    buffer.add(*some(6, 2))
+    buffer.add(some(1, 3))
+    buffer.add(some(6, 2))
     assert buffer.head == 7
     assert [buffer.covers(after) for after in (0, 3, 4, 5, 6, 7)] == [False] * 3 + [True] * 3
     assert held(buffer, 5) == ([6, 7], 7)
@@ -60,20 +65,20 @@ def test_a_gap_starts_the_buffer_anew() -> None:
 
 def test_news_of_a_head_without_events_is_a_gap_too() -> None:
     buffer = Buffer(0, 100)
-    buffer.add(*some(1, 3))
-    buffer.add(10, b"", array("I"))
+    buffer.add(some(1, 3))
+    buffer.add(commit(10, []))
     assert buffer.head == 9
     assert (buffer.covers(8), buffer.covers(9)) == (False, True)
-    buffer.add(*some(10, 1))
+    buffer.add(some(10, 1))
     assert held(buffer, 9) == ([10], 10)
 
 
 def test_a_commit_seen_before_changes_nothing() -> None:
     buffer = Buffer(0, 100)
-    buffer.add(*some(1, 3))
-    buffer.add(*some(4, 2))
-    buffer.add(*some(1, 3))
-    buffer.add(4, b"", array("I"))
+    buffer.add(some(1, 3))
+    buffer.add(some(4, 2))
+    buffer.add(some(1, 3))
+    buffer.add(commit(4, []))
     assert buffer.head == 5
     assert held(buffer, 0) == ([1, 2, 3, 4, 5], 5)
 
@@ -81,7 +86,7 @@ def test_a_commit_seen_before_changes_nothing() -> None:
 def test_the_oldest_commits_leave_when_there_are_too_many_events() -> None:
     buffer = Buffer(0, 5)
     for first in (1, 3, 5):
-        buffer.add(*some(first, 2))
+        buffer.add(some(first, 2))
     assert [buffer.covers(after) for after in (0, 1, 2, 6)] == [False, False, True, True]
     assert held(buffer, 2) == ([3, 4, 5, 6], 6)
 
@@ -89,17 +94,17 @@ def test_the_oldest_commits_leave_when_there_are_too_many_events() -> None:
 def test_the_oldest_commits_leave_when_they_take_too_many_bytes() -> None:
     buffer = Buffer(0, 1000)
     one = some(1, 1)
-    buffer.MAX_BYTES = 2 * len(one[1])
+    buffer.MAX_BYTES = 2 * len(one.rows.data)
     for first in range(1, 6):
-        buffer.add(*some(first, 1))
+        buffer.add(some(first, 1))
     assert (buffer.covers(2), buffer.covers(3)) == (False, True)
     assert held(buffer, 3) == ([4, 5], 5)
 
 
 def test_a_commit_larger_than_the_buffer_is_left_to_the_log() -> None:
     buffer = Buffer(0, 5)
-    buffer.add(*some(1, 2))
-    buffer.add(*some(3, 6))
+    buffer.add(some(1, 2))
+    buffer.add(some(3, 6))
     assert buffer.head == 8
     assert (buffer.covers(7), buffer.covers(8)) == (False, True)
 
@@ -109,8 +114,8 @@ def test_a_poll_brings_so_many_bytes_and_says_how_far_it_came(
 ) -> None:
     buffer = Buffer(0, 100)
     for first in (1, 3, 5, 7):
-        buffer.add(*some(first, 2))
-    size = len(some(1, 2)[1])
+        buffer.add(some(first, 2))
+    size = len(some(1, 2).rows.data)
     monkeypatch.setattr("runtime.bus._POLL_BYTES", size + 1)
     assert held(buffer, 0) == ([1, 2, 3, 4], 4)
     assert held(buffer, 3) == ([4, 5, 6], 6)
@@ -118,7 +123,7 @@ def test_a_poll_brings_so_many_bytes_and_says_how_far_it_came(
 
 def test_events_that_nobody_wants_still_move_the_reader_on() -> None:
     buffer = Buffer(0, 100)
-    buffer.add(*some(1, 3))
+    buffer.add(some(1, 3))
     assert held(buffer, 0, Selection(sources=("nobody",))) == ([], 3)
 
 
@@ -127,7 +132,7 @@ def test_a_selection_means_on_the_bus_what_it_means_in_the_log(
     selection: Selection, expected: tuple[int, ...]
 ) -> None:
     buffer = Buffer(0, 100)
-    buffer.add(*commit(1, [made_event(source, event_type=name) for source, name in CATALOGUE]))
+    buffer.add(commit(1, [made_event(source, event_type=name) for source, name in CATALOGUE]))
     assert held(buffer, 0, selection) == ([index + 1 for index in expected], len(CATALOGUE))
 
 
@@ -142,7 +147,7 @@ def test_any_selection_means_the_same_on_the_bus_and_in_memory(
     selection = Selection(event_types=types, sources=wanted)
     events = [made_event(source, event_type=kind) for source, kind in names]
     buffer, match = Buffer(0, 100), row_filter(selection)
-    buffer.add(*commit(1, events))
+    buffer.add(commit(1, events))
     expected = [n for n, event in enumerate(events, 1) if match(encode_event(event))]
     assert held(buffer, 0, selection) == (expected, len(events))
 
@@ -158,7 +163,7 @@ def test_what_is_covered_is_there_without_a_gap(
     buffer, head = Buffer(0, capacity), 0
     for number, size in enumerate(sizes):
         if number not in lost:
-            buffer.add(*some(head + 1, size))
+            buffer.add(some(head + 1, size))
         head += size
         for after in range(buffer.head + 1):
             if buffer.covers(after):
