@@ -135,6 +135,7 @@ class Matcher:
 class Bus(Process):
     """Named `bus`: one a partition."""
 
+    SERVES = "publish"
     #: A subscriber that has not asked for this long is not counted as live any more.
     FORGOTTEN_AFTER_S = 60.0
 
@@ -156,14 +157,15 @@ class Bus(Process):
         # How far an earlier incarnation counted; a new system counts from here on.
         self._counted = self._counts.position() or head
 
-    async def publish(self, packed: bytes) -> None:
-        """A commit, from the writer (wire.pack_commit)."""
+    async def publish(self, packed: bytes) -> bytes:
+        """A commit, from the writer (wire.pack_commit). Answers nothing."""
         await self.started()
         commit = unpack_commit(packed)
         await self._count(commit)
         self._buffer.add(commit)
         self._news.set()
         self._news = asyncio.Event()
+        return b""
 
     async def head(self) -> int:
         """The last position the bus has seen."""

@@ -16,6 +16,7 @@ from ray.exceptions import RayError
 
 from actors.actor import Actor
 from runtime.errors import AskTimeout, HostUnavailable, MailboxFull, decode_error
+from runtime.loopback import Caller
 from runtime.outgoing import Outgoing
 from runtime.wire import Answer, CommandPacker, pack_request, unpack_answer
 from store.errors import StoreUnavailable
@@ -62,6 +63,7 @@ class Channel:
         self._generation = 0
         self._sequence = 0
         self._handle: Any = None
+        self._caller: Caller | None = None
         self._registered: set[type[Actor[Any]]] = set()
         self._under_way: set[Outgoing] = set()
         self._again: list[tuple[int, Outgoing]] = []
@@ -86,7 +88,7 @@ class Channel:
                 outgoing.actors.add(actor)
             if outgoing.full:
                 self._open = None
-            self._call()
+            self._ring()
         return outgoing, index
 
     def now_s(self) -> float:
@@ -99,7 +101,7 @@ class Channel:
         with self._lock:
             self._open = None
             self._queue.append(outgoing)
-            self._call()
+            self._ring()
 
     async def flushed(self) -> None:
         """Wait until all that was sent so far is answered, or has failed for good."""
@@ -117,6 +119,8 @@ class Channel:
             task.cancel()
         for outgoing in (*self._queue, *self._under_way, *(one for _, one in self._again)):
             outgoing.finish(None, HostUnavailable(self.host, "the connection was closed"))
+        if self._caller is not None:
+            self._caller.close()
 
     def _new(self) -> Outgoing:
         outgoing = Outgoing(bulk=False, want_events=False)
@@ -126,7 +130,7 @@ class Channel:
         outgoing.joined_until_s = outgoing.created_s + self._timeout_s / 20
         return outgoing
 
-    def _call(self) -> None:
+    def _ring(self) -> None:
         if not self._woken:
             self._woken = True
             self._loop.call_soon_threadsafe(self._called)
@@ -170,7 +174,7 @@ class Channel:
             if order == 0:
                 await self._begin(self._generation)
                 order = self._sequence = 1
-        except (RayError, HostUnavailable) as error:
+        except (RayError, ConnectionError, HostUnavailable) as error:
             self._failed(order, outgoing, HostUnavailable(self.host, _name(error)))
             return
         self._under_way.add(outgoing)
@@ -179,8 +183,7 @@ class Channel:
             outgoing.want_events, outgoing.commands,
         )  # fmt: skip
         self._sequence += 1
-        reference = self._handle.deliver.remote(request)
-        task = asyncio.ensure_future(self._receive(order, outgoing, reference))
+        task = asyncio.ensure_future(self._deliver(order, outgoing, request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -188,7 +191,7 @@ class Channel:
         """The host learns of a generation by an empty batch, and takes no other first: so
         one that was restarted, and knows of none, does not wait for what it never gets."""
         hello = pack_request(self._driver, generation, 0, {}, False, [])
-        await self._handle.deliver.remote(hello)
+        await self._call(hello)
 
     async def _prepare(self, outgoing: Outgoing) -> None:
         """Find the host, and have it know the classes of the actors addressed."""
@@ -200,10 +203,15 @@ class Channel:
                 await self._handle.register.remote(pickled)
             self._registered.add(actor)
 
-    async def _receive(self, order: int, outgoing: Outgoing, reference: Any) -> None:
+    async def _call(self, request: bytes) -> bytes:
+        if self._caller is None:
+            self._caller = Caller(self._handle, "deliver")
+        return await self._caller.call(request)
+
+    async def _deliver(self, order: int, outgoing: Outgoing, request: bytes) -> None:
         try:
-            answer = unpack_answer(await reference)
-        except RayError as error:
+            answer = unpack_answer(await self._call(request))
+        except (RayError, ConnectionError) as error:
             self._failed(order, outgoing, HostUnavailable(self.host, _name(error)))
         else:
             self._judge(order, outgoing, answer)
@@ -252,7 +260,7 @@ class Channel:
                     self._handle = await self._find()
                 await self._begin(generation)
                 break
-            except (RayError, HostUnavailable) as error:
+            except (RayError, ConnectionError, HostUnavailable) as error:
                 self._away = HostUnavailable(self.host, _name(error))
                 await asyncio.sleep(self.PAUSE_S)
         self._away = None

@@ -25,6 +25,7 @@ from runtime.decision import Decider, NodeClock
 from runtime.errors import HostUnavailable, MailboxFull, UnknownActorType, encode_error
 from runtime.executor import Executor, WriterAway
 from runtime.journal import Journal
+from runtime.loopback import Caller
 from runtime.mailbox import Mailbox
 from runtime.metrics import HostMetrics
 from runtime.outcome import events_of, raise_error, unpack_state
@@ -51,6 +52,7 @@ logger = logging.getLogger("thornback.host")
 class Host(Process):
     """Runs the actors of its shards, or the one actor `source` it is dedicated to."""
 
+    SERVES = "deliver"
     #: Commands whose outcome is kept in memory, to answer a repeat without the log.
     RECENT = 20_000
 
@@ -71,6 +73,7 @@ class Host(Process):
             self._types.register(cloudpickle.loads(actor))
         self._mailbox = Mailbox(name, self.settings.actor_system.mailbox_size)
         self._peers = Peers(self.settings.actor_system.namespace)
+        self._writer: Caller | None = None
         self._replaced = False
         self._own_sequence = 0
 
@@ -144,6 +147,7 @@ class Host(Process):
         """Answer everything that arrived; how many actors were resident."""
         await self.started()
         await self._mailbox.emptied()
+        await self.flushed()
         return len(self._residents)
 
     async def facts(self) -> dict[str, Any]:
@@ -169,8 +173,10 @@ class Host(Process):
 
     async def _append(self, append: Append) -> Acknowledged:
         try:
-            packed = await self._peers.handle(WRITER_ACTOR).append.remote(pack_append(append))
-        except (RayError, ValueError) as error:
+            if self._writer is None:
+                self._writer = Caller(self._peers.handle(WRITER_ACTOR), "append")
+            packed = await self._writer.call(pack_append(append))
+        except (RayError, ConnectionError, ValueError) as error:
             raise WriterAway(type(error).__name__) from error
         answer = unpack_acknowledgement(packed)
         if isinstance(answer, Acknowledged):

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from runtime.loopback import Address, Server
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 
@@ -32,9 +33,13 @@ class Process(ABC):
         # What lives long here is many and acyclic: actors, rows, tables. Looking through it
         # all for cycles as often as Python does by default is work that finds nothing.
         gc.set_threshold(50_000, 20, 100)
+        self._server = Server(getattr(self, self.SERVES)) if self.SERVES else None
         self._starting = asyncio.Lock()
         self._started = False
         self._since_s = time.time()
+
+    #: The method that others call over loopback; one of bytes to bytes.
+    SERVES = ""
 
     @abstractmethod
     async def start(self) -> None:
@@ -52,6 +57,16 @@ class Process(ABC):
         """The node's name, once it has started."""
         await self.started()
         return self.node
+
+    async def address(self) -> Address:
+        """Where processes of the same machine reach the method it SERVES."""
+        assert self._server is not None, "it serves nothing over loopback"
+        return await self._server.address()
+
+    async def flushed(self) -> None:
+        """Wait until every call over loopback is answered."""
+        if self._server is not None:
+            await self._server.flushed()
 
     async def status(self) -> dict[str, Any]:
         """What `jobs/status.py` shows of this process."""

@@ -15,6 +15,7 @@ from typing import Any
 from ray.exceptions import RayError
 
 from runtime.access import open_store
+from runtime.loopback import Caller
 from runtime.metrics import WriterMetrics
 from runtime.peers import Peers
 from runtime.process import Process, now_us
@@ -33,6 +34,7 @@ BUS_ACTOR = "bus"
 class WriterActor(Process):
     """Named `writer`; there is one a database, which the epoch fence sees to."""
 
+    SERVES = "append"
     #: Commits kept for a bus that is away; beyond it only the log's head is told.
     MAX_UNPUBLISHED = 64
     LINGER_S = 0.001
@@ -46,6 +48,7 @@ class WriterActor(Process):
         self._to_publish = asyncio.Event()
         self._published = asyncio.Event()
         self._peers = Peers(self.settings.actor_system.namespace)
+        self._bus: Caller | None = None
         self._replaced: StaleEpoch | None = None
 
     async def start(self) -> None:
@@ -86,6 +89,7 @@ class WriterActor(Process):
         """Wait until all that arrived is committed and the bus has it; the head."""
         await self.started()
         await self._writer.drained()
+        await self.flushed()
         while self._unpublished:
             self._published.clear()
             await self._published.wait()
@@ -138,8 +142,10 @@ class WriterActor(Process):
 
     async def _hand_to_bus(self, commit: Commit) -> bool:
         try:
-            await self._peers.handle(BUS_ACTOR).publish.remote(pack_commit(commit))
-        except (RayError, ValueError) as error:
+            if self._bus is None:
+                self._bus = Caller(self._peers.handle(BUS_ACTOR), "publish")
+            await self._bus.call(pack_commit(commit))
+        except (RayError, ConnectionError, ValueError) as error:
             logger.warning("the bus is away: %s", type(error).__name__)
             return False
         return True
