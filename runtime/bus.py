@@ -17,7 +17,7 @@ from typing import Any
 from runtime.access import open_store
 from runtime.metrics import BusMetrics
 from runtime.process import Process
-from runtime.wire import unpack_commit
+from runtime.wire import Poll, Polled, pack_polled, unpack_commit, unpack_poll
 from store.codec import event_type_at, folds, source_at
 from store.event_store import Selection
 from store.writer import Commit
@@ -135,7 +135,7 @@ class Matcher:
 class Bus(Process):
     """Named `bus`: one a partition."""
 
-    SERVES = "publish"
+    SERVES = ("publish", "poll")
     #: A subscriber that has not asked for this long is not counted as live any more.
     FORGOTTEN_AFTER_S = 60.0
 
@@ -172,31 +172,23 @@ class Bus(Process):
         await self.started()
         return self._buffer.head
 
-    async def poll(
-        self,
-        subscriber: str,
-        after: int,
-        event_types: tuple[str, ...],
-        sources: tuple[str, ...],
-        wait_s: float,
-    ) -> tuple[bytes, int, bool]:
-        """What comes after a position: (rows, how far they reach, covered).
-
-        Waits up to `wait_s` for something to come. Not covered: the buffer does not
-        reach back that far, and the log has to be read up to the position returned.
-        """
+    async def poll(self, packed: bytes) -> bytes:
+        """What comes after a position: wire.Poll, answered by wire.Polled."""
         await self.started()
-        self._seen(subscriber)
-        matcher = self._matcher(Selection(event_types=event_types, sources=sources))
-        if after >= self._buffer.head and wait_s > 0:
+        return pack_polled(await self._polled(unpack_poll(packed)))
+
+    async def _polled(self, poll: Poll) -> Polled:
+        self._seen(poll.subscriber)
+        selection = Selection(event_types=poll.event_types, sources=poll.sources)
+        if poll.after >= self._buffer.head and poll.wait_s > 0:
             try:
-                await asyncio.wait_for(self._news.wait(), wait_s)
+                await asyncio.wait_for(self._news.wait(), poll.wait_s)
             except TimeoutError:
-                return b"", after, True
-        if not self._buffer.covers(after):
-            return b"", self._buffer.head, False
-        rows, through = self._buffer.after(after, matcher)
-        return rows, through, True
+                return Polled(poll.after, True, b"")
+        if not self._buffer.covers(poll.after):
+            return Polled(self._buffer.head, False, b"")
+        rows, through = self._buffer.after(poll.after, self._matcher(selection))
+        return Polled(through, True, rows)
 
     async def leave(self, subscriber: str) -> None:
         """A subscription was closed."""

@@ -136,6 +136,8 @@ class Channel:
             self._loop.call_soon_threadsafe(self._called)
 
     def _called(self) -> None:
+        with self._lock:
+            self._woken = False  # here, not in `_run`: that may be waiting for a host that hangs
         self._wake.set()
         while self._watched and self._watched[0].finished:
             self._watched.popleft()
@@ -153,8 +155,6 @@ class Channel:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            with self._lock:
-                self._woken = False
             while self._again or (self._queue and len(self._under_way) < self.WINDOW):
                 if self._again:
                     await self._recover()
@@ -205,8 +205,8 @@ class Channel:
 
     async def _call(self, request: bytes) -> bytes:
         if self._caller is None:
-            self._caller = Caller(self._handle, "deliver")
-        return await self._caller.call(request)
+            self._caller = Caller(self._handle)
+        return await self._caller.call("deliver", request)
 
     async def _deliver(self, order: int, outgoing: Outgoing, request: bytes) -> None:
         try:

@@ -52,7 +52,7 @@ logger = logging.getLogger("thornback.host")
 class Host(Process):
     """Runs the actors of its shards, or the one actor `source` it is dedicated to."""
 
-    SERVES = "deliver"
+    SERVES = ("deliver",)
     #: Commands whose outcome is kept in memory, to answer a repeat without the log.
     RECENT = 20_000
 
@@ -174,8 +174,8 @@ class Host(Process):
     async def _append(self, append: Append) -> Acknowledged:
         try:
             if self._writer is None:
-                self._writer = Caller(self._peers.handle(WRITER_ACTOR), "append")
-            packed = await self._writer.call(pack_append(append))
+                self._writer = Caller(self._peers.handle(WRITER_ACTOR))
+            packed = await self._writer.call("append", pack_append(append))
         except (RayError, ConnectionError, ValueError) as error:
             raise WriterAway(type(error).__name__) from error
         answer = unpack_acknowledgement(packed)

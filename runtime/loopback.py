@@ -6,9 +6,9 @@ go this way where caller and process share a machine. Ray starts, names, finds a
 restarts the processes all the same, tells their addresses, and carries the same calls
 between machines.
 
-On the wire: frames of a length and a number (each 32 bits, big-endian) and a payload; an
-answer has the number of its call. A connection begins with a token, which only Ray
-tells, and its proof, so that neither side talks to a stranger.
+On the wire: frames of a length and a number (each 32 bits, big-endian), a method's index
+(8 bits) and a payload; an answer has the number of its call. A connection begins with a
+token, which only Ray tells, and its proof, so that neither side talks to a stranger.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import contextlib
 import hmac
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from struct import Struct
 from typing import Any, NamedTuple
@@ -27,17 +27,18 @@ from ray.exceptions import RayError
 logger = logging.getLogger("thornback.loopback")
 
 LOOPBACK = "127.0.0.1"
-_HEADER = Struct(">II")
+_HEADER = Struct(">IIB")
 _GREETING = 0  #: the number of the frames that carry token and proof
 
 
 class Address(NamedTuple):
-    """Where a process answers calls over loopback."""
+    """Where a process answers calls over loopback, and which."""
 
     machine: str  #: Ray's id of the node it runs on
     port: int
     token: bytes
     proof: bytes
+    methods: tuple[str, ...]
 
 
 class _Frames(asyncio.Protocol):
@@ -55,26 +56,26 @@ class _Frames(asyncio.Protocol):
         buffer += data
         start, stop = 0, len(buffer)
         while stop - start >= _HEADER.size:
-            size, number = _HEADER.unpack_from(buffer, start)
+            size, number, method = _HEADER.unpack_from(buffer, start)
             end = start + _HEADER.size + size
             if end > stop:
                 break
-            self.received(number, bytes(buffer[start + _HEADER.size : end]))
+            self.received(number, method, bytes(buffer[start + _HEADER.size : end]))
             start = end
         del buffer[:start]
 
-    def send(self, number: int, payload: bytes) -> None:
-        self.transport.writelines((_HEADER.pack(len(payload), number), payload))
+    def send(self, number: int, method: int, payload: bytes) -> None:
+        self.transport.writelines((_HEADER.pack(len(payload), number, method), payload))
 
-    def received(self, number: int, payload: bytes) -> None:
+    def received(self, number: int, method: int, payload: bytes) -> None:
         raise NotImplementedError
 
 
 class Server:
-    """Answers calls with `handle`. A call that `handle` fails on ends its connection."""
+    """Answers calls of `methods`, by name. One that fails ends its caller's connection."""
 
-    def __init__(self, handle: Callable[[bytes], Awaitable[bytes]]) -> None:
-        self.handle = handle
+    def __init__(self, methods: Mapping[str, Callable[[bytes], Awaitable[bytes]]]) -> None:
+        self._methods = dict(methods)
         self.token, self.proof = secrets.token_bytes(16), secrets.token_bytes(16)
         self._opening = asyncio.Lock()
         self._server: asyncio.Server | None = None
@@ -87,28 +88,31 @@ class Server:
                 loop = asyncio.get_running_loop()
                 self._server = await loop.create_server(lambda: _Answering(self), LOOPBACK, 0)
         port = self._server.sockets[0].getsockname()[1]
-        return Address(_this_machine(), port, self.token, self.proof)
+        return Address(_this_machine(), port, self.token, self.proof, tuple(self._methods))
 
     async def flushed(self) -> None:
         """Wait until every call that arrived is answered."""
         while self._answering:
             await asyncio.wait(self._answering)
 
-    def answer(self, connection: "_Answering", number: int, request: bytes) -> None:
-        """Handle a call in the background."""
-        task = asyncio.ensure_future(self._answer(connection, number, request))
+    def answer(self, connection: "_Answering", number: int, method: int, request: bytes) -> None:
+        """Run a call in the background."""
+        called = tuple(self._methods.values())[method]
+        task = asyncio.ensure_future(self._answer(connection, number, called(request)))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
-    async def _answer(self, connection: "_Answering", number: int, request: bytes) -> None:
+    async def _answer(
+        self, connection: "_Answering", number: int, called: Awaitable[bytes]
+    ) -> None:
         try:
-            answer = await self.handle(request)
+            answer = await called
         except Exception:
             logger.exception("a call failed: its connection ends")
             connection.transport.abort()
             return
         if not connection.transport.is_closing():
-            connection.send(number, answer)
+            connection.send(number, 0, answer)
 
 
 class _Answering(_Frames):
@@ -119,12 +123,12 @@ class _Answering(_Frames):
         self._server = server
         self._trusted = False
 
-    def received(self, number: int, payload: bytes) -> None:
+    def received(self, number: int, method: int, payload: bytes) -> None:
         if self._trusted:
-            self._server.answer(self, number, payload)
+            self._server.answer(self, number, method, payload)
         elif number == _GREETING and hmac.compare_digest(payload, self._server.token):
             self._trusted = True
-            self.send(_GREETING, self._server.proof)
+            self.send(_GREETING, 0, self._server.proof)
         else:
             logger.warning("a stranger called: its connection ends")
             self.transport.abort()
@@ -139,20 +143,20 @@ class _Calling(_Frames):
         self._numbers = count(_GREETING)
         self.lost = False
 
-    async def call(self, request: bytes) -> bytes:
+    async def call(self, method: int, request: bytes) -> bytes:
         """The answer to a request. Raises ConnectionError when the connection ends."""
         if self.lost:
             raise ConnectionResetError("the connection has ended")
         number = next(self._numbers) & 0xFFFF_FFFF
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        self.send(number, request)
+        self.send(number, method, request)
         try:
             return await answer
         finally:
             self._waiting.pop(number, None)
 
-    def received(self, number: int, payload: bytes) -> None:
+    def received(self, number: int, method: int, payload: bytes) -> None:
         answer = self._waiting.get(number)
         if answer is not None and not answer.done():
             answer.set_result(payload)
@@ -165,7 +169,7 @@ class _Calling(_Frames):
 
 
 class Caller:
-    """Calls one method, of bytes to bytes, of a process: over loopback where the process
+    """Calls methods, of bytes to bytes, of a process: over loopback where the process
     runs on this machine, through Ray where not.
 
     A call raises RayError or ConnectionError when the process is away; whether it took
@@ -174,22 +178,22 @@ class Caller:
 
     GREETING_S = 1.0
 
-    def __init__(self, handle: Any, method: str) -> None:
+    def __init__(self, handle: Any) -> None:
         self._handle = handle
-        self._method = method
+        self._methods: dict[str, int] = {}
         self._near: _Calling | None = None
         self._far = False
         self._looking = asyncio.Lock()
 
-    async def call(self, request: bytes) -> bytes:
+    async def call(self, method: str, request: bytes) -> bytes:
         """The answer of the process."""
         near = self._near
         if near is None or near.lost:
             near = None if self._far else await self._look()
         if near is not None:
-            return await near.call(request)
+            return await near.call(self._methods[method], request)
         try:
-            answer: bytes = await getattr(self._handle, self._method).remote(request)
+            answer: bytes = await getattr(self._handle, method).remote(request)
         except RayError:
             self._far = False  # it may come back elsewhere
             raise
@@ -204,7 +208,8 @@ class Caller:
         async with self._looking:
             if self._near is not None and not self._near.lost:
                 return self._near  # somebody was quicker
-            address = Address(*await self._handle.address.remote())
+            address: Address = await self._handle.address.remote()
+            self._methods = {name: index for index, name in enumerate(address.methods)}
             self._near = await self._reach(address) if address.machine == _this_machine() else None
             self._far = self._near is None
         return self._near
@@ -215,7 +220,7 @@ class Caller:
         near: _Calling | None = None
         with contextlib.suppress(OSError, TimeoutError):
             _, near = await loop.create_connection(_Calling, LOOPBACK, address.port)
-            proof = await asyncio.wait_for(near.call(address.token), self.GREETING_S)
+            proof = await asyncio.wait_for(near.call(0, address.token), self.GREETING_S)
             if hmac.compare_digest(proof, address.proof):
                 return near
         if near is not None:

@@ -33,13 +33,13 @@ class Process(ABC):
         # What lives long here is many and acyclic: actors, rows, tables. Looking through it
         # all for cycles as often as Python does by default is work that finds nothing.
         gc.set_threshold(50_000, 20, 100)
-        self._server = Server(getattr(self, self.SERVES)) if self.SERVES else None
+        self._server = Server({name: getattr(self, name) for name in self.SERVES})
         self._starting = asyncio.Lock()
         self._started = False
         self._since_s = time.time()
 
-    #: The method that others call over loopback; one of bytes to bytes.
-    SERVES = ""
+    #: The methods that others call over loopback; all are of bytes to bytes.
+    SERVES: tuple[str, ...] = ()
 
     @abstractmethod
     async def start(self) -> None:
@@ -59,14 +59,12 @@ class Process(ABC):
         return self.node
 
     async def address(self) -> Address:
-        """Where processes of the same machine reach the method it SERVES."""
-        assert self._server is not None, "it serves nothing over loopback"
+        """Where processes of the same machine reach what it SERVES."""
         return await self._server.address()
 
     async def flushed(self) -> None:
         """Wait until every call over loopback is answered."""
-        if self._server is not None:
-            await self._server.flushed()
+        await self._server.flushed()
 
     async def status(self) -> dict[str, Any]:
         """What `jobs/status.py` shows of this process."""

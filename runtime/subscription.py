@@ -17,6 +17,8 @@ from ray.exceptions import ActorDiedError, RayError
 
 from actors.event import Event
 from runtime.errors import SystemNotFound
+from runtime.loopback import Caller
+from runtime.wire import Poll, pack_poll, unpack_polled
 from runtime.writer import BUS_ACTOR
 from store.codec import Decoder
 from store.errors import StoreUnavailable
@@ -53,6 +55,7 @@ class Subscription:
         self._pages: queue.Queue[Page | Exception | None] = queue.Queue()
         self._rest: Iterator[Event] = iter(())  # of the page being handed out
         self._room = asyncio.Semaphore(self.AHEAD)
+        self._caller: Caller | None = None
         self._store: EventStore | None = None
         self._closed = threading.Event()
         self._begun = threading.Event()
@@ -158,28 +161,28 @@ class Subscription:
                 return await step(*arguments)
             except (ActorDiedError, ValueError) as error:
                 raise SystemNotFound(self._system.namespace) from error  # drained: for good
-            except (RayError, StoreUnavailable):
+            except (RayError, ConnectionError, StoreUnavailable):
                 await asyncio.sleep(self.PAUSE_S)
 
     async def _head(self) -> int:
         return await self._bus().head.remote()  # type: ignore[no-any-return]
 
     async def _page(self, position: int) -> Page:
-        rows, through, covered = await self._bus().poll.remote(
-            self._name,
-            position,
-            self._selection.event_types,
-            self._selection.sources,
-            self.WAIT_S,
-        )
-        if covered:
-            return Page(rows=rows, through=through)
+        selection = self._selection
+        poll = Poll(self._name, position, selection.event_types, selection.sources, self.WAIT_S)
+        if self._caller is None:
+            self._caller = Caller(self._bus())
+        polled = unpack_polled(await self._caller.call("poll", pack_poll(poll)))
+        if polled.covered:
+            return Page(rows=polled.rows, through=polled.through)
         if self._store is None:
             self._store = await self._system.open_store()
-        limit = min(self.PAGE, through - position)
+        limit = min(self.PAGE, polled.through - position)
         return await self._store.read(position, limit, selection=self._selection)
 
     async def _leave(self) -> None:
+        if self._caller is not None:
+            self._caller.close()
         if self._store is not None:
             await self._store.close()
         try:

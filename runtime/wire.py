@@ -98,6 +98,26 @@ class CommitCall(msgspec.Struct, array_like=True):
     rows: bytes
 
 
+class Poll(msgspec.Struct, array_like=True):
+    """A subscription's question to the bus: what comes after a position? The answer may
+    take `wait_s` where nothing does."""
+
+    subscriber: str
+    after: int
+    event_types: tuple[str, ...]
+    sources: tuple[str, ...]
+    wait_s: float
+
+
+class Polled(msgspec.Struct, array_like=True):
+    """The bus's answer. Not `covered`: its buffer does not reach back that far, and the
+    log has to be read, up to the position `through`."""
+
+    through: int
+    covered: bool
+    rows: bytes
+
+
 class CommandPacker:
     """Packs commands one by one; not shared by threads."""
 
@@ -203,6 +223,26 @@ def unpack_commit(packed: bytes) -> Commit:
     return Commit(first_position=call.first_position, rows=rows, types=call.types)
 
 
+def pack_poll(poll: Poll) -> bytes:
+    """A poll as bytes."""
+    return _encode(poll)
+
+
+def unpack_poll(packed: bytes) -> Poll:
+    """The poll of its bytes."""
+    return _decode_poll(packed)
+
+
+def pack_polled(polled: Polled) -> bytes:
+    """An answer of the bus as bytes."""
+    return _encode(polled)
+
+
+def unpack_polled(packed: bytes) -> Polled:
+    """The answer of its bytes."""
+    return _decode_polled(packed)
+
+
 def pack_acknowledgement(done: Acknowledged | EncodedError) -> bytes:
     """(first position, commit time), or a refusal by name."""
     if isinstance(done, Acknowledged):
@@ -238,6 +278,8 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_any = msgspec.msgpack.Decoder().decode
 _decode_append = msgspec.msgpack.Decoder(AppendCall).decode
 _decode_commit = msgspec.msgpack.Decoder(CommitCall).decode
+_decode_poll = msgspec.msgpack.Decoder(Poll).decode
+_decode_polled = msgspec.msgpack.Decoder(Polled).decode
 _decode_answer = msgspec.msgpack.Decoder(Answer).decode
 
 

@@ -34,7 +34,7 @@ BUS_ACTOR = "bus"
 class WriterActor(Process):
     """Named `writer`; there is one a database, which the epoch fence sees to."""
 
-    SERVES = "append"
+    SERVES = ("append",)
     #: Commits kept for a bus that is away; beyond it only the log's head is told.
     MAX_UNPUBLISHED = 64
     LINGER_S = 0.001
@@ -143,8 +143,8 @@ class WriterActor(Process):
     async def _hand_to_bus(self, commit: Commit) -> bool:
         try:
             if self._bus is None:
-                self._bus = Caller(self._peers.handle(BUS_ACTOR), "publish")
-            await self._bus.call(pack_commit(commit))
+                self._bus = Caller(self._peers.handle(BUS_ACTOR))
+            await self._bus.call("publish", pack_commit(commit))
         except (RayError, ConnectionError, ValueError) as error:
             logger.warning("the bus is away: %s", type(error).__name__)
             return False
