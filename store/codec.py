@@ -10,8 +10,8 @@ patched and the event type be read at constant offsets.
 
 import gc
 from array import array
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from struct import Struct
@@ -24,7 +24,7 @@ from actors.clock import VectorClock
 from actors.event import Event, Kind
 from actors.ids import uuid_of
 from actors.moments import EPOCH, microseconds, moment_of
-from store.json_text import decode_json, encode_json
+from store.json_text import DecodeError, decode_json, decode_usual_json, encode_json
 
 #: The columns of a row, in the order in which COPY reads and writes them.
 COLUMNS = (
@@ -37,8 +37,8 @@ COLUMNS = (
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
 
-_FIXED = Struct(">hi16si16siqiqiqiq")
 _HEAD = b"\0\x0e\0\0\0\x10"  #: the number of columns, the length of the id
+_FIELDS = Struct(">6x16s4x16s4xq4xq4xq4xq")  # the fixed-size columns without their lengths
 _VERSION_AND_TIME = Struct(">iqiq")
 _OPEN = (b"\0\0\0\x08" + bytes(8)) * 2  #: commit time and position, for `stamp` to fill in
 _STAMP = Struct(">qiq")
@@ -47,10 +47,11 @@ _LENGTH = Struct(">i")
 _JSONB = Struct(">ib")
 _NULL = b"\xff\xff\xff\xff"
 _UUID_LENGTH = b"\0\0\0\x10"
-_TYPE_AT = _FIXED.size
+_TYPE_AT = _FIELDS.size
 
 #: The columns of an event's causes, of correlation and causation id, without metadata.
 CAUSES = b"\0\0\0\x10%b\0\0\0\x10%b\xff\xff\xff\xff"
+_CAUSES_SIZE = 44
 #: The vector clock's column, of `clock_prefix` and the node's own tick. The tick has a
 #: fixed width, blanks before it, so that the column's length is known beforehand.
 CLOCK = b"%b%19d}"
@@ -194,6 +195,7 @@ class Decoder:
     """
 
     MAX_CACHED = 50_000
+    LARGE = 64 * 1024  #: bytes; the events of less are not worth holding a collection back
 
     def __init__(self) -> None:
         self._types: dict[bytes, tuple[str, Kind]] = {}
@@ -208,22 +210,30 @@ class Decoder:
         """
         if len(self._sources) > self.MAX_CACHED:
             self._sources.clear()
-        with _no_collection():
-            return self._decoded(data, first_position, recorded_us)
+        with _no_collection() if len(data) > self.LARGE else nullcontext():
+            try:
+                return self._decoded(data, first_position, recorded_us, decode_usual_json)
+            except DecodeError:
+                return self._decoded(data, first_position, recorded_us, decode_json)
 
     def _decoded(
-        self, data: bytes, first_position: int | None, recorded_us: int | None
+        self,
+        data: bytes,
+        first_position: int | None,
+        recorded_us: int | None,
+        decode: Callable[[bytes], Any],
     ) -> list[Event]:
         types, sources = self._types, self._sources
-        fixed, length_at = _FIXED.unpack_from, _LENGTH.unpack_from
+        fields, length_at, adopt = _FIELDS.unpack_from, _LENGTH.unpack_from, VectorClock.adopt
         recorded_at, recorded_was = EPOCH, 0
+        correlation: UUID | None
+        causation: UUID | None
+        metadata: dict[str, str]
         found: list[Event] = []
         at, stop = _span(data)
-        # One loop without calls of its own: decoding is half of a subscriber's time.
+        # One loop with few calls of its own: decoding is half of a subscriber's time.
         while at < stop:
-            (
-                _, _, event_id, _, aggregate, _, version, _, timestamp, _, recorded, _, position
-            ) = fixed(data, at)  # fmt: skip
+            event_id, aggregate, version, timestamp, recorded, position = fields(data, at)
             at += _TYPE_AT
             end = at + 4 + length_at(data, at)[0]
             end += 4 + length_at(data, end)[0]
@@ -237,25 +247,16 @@ class Decoder:
                 source = sources[key] = (key.decode(), uuid_of(aggregate))
             at = end + 5
             end = at - 1 + length_at(data, end)[0]
-            payload = decode_json(data[at:end])
+            payload = decode(data[at:end])
             at = end + 5
             end = at - 1 + length_at(data, end)[0]
-            clock = decode_json(data[at:end])
-            correlation = causation = None
-            if data[end : end + 4] != _NULL:
-                correlation = uuid_of(data[end + 4 : end + 20])
-                end += 16
-            at = end + 4
-            if data[at : at + 4] != _NULL:
-                same = correlation and data[at + 4 : at + 20] == data[at - 16 : at]
-                causation = correlation if same else uuid_of(data[at + 4 : at + 20])
-                at += 16
-            end = at + 8
-            metadata = {}
-            if (length := length_at(data, at + 4)[0]) > 0:
-                metadata = decode_json(data[end + 1 : end + length])
-                end += length
-            at = end
+            clock = decode(data[at:end])
+            causes = data[end : end + _CAUSES_SIZE]
+            if causes == CAUSES % (causes[4:20], causes[4:20]):
+                correlation = causation = uuid_of(causes[4:20])
+                metadata, at = {}, end + _CAUSES_SIZE
+            else:
+                correlation, causation, metadata, at = _causes(data, end, decode)
             if recorded_us is not None:
                 recorded = recorded_us
             if recorded != recorded_was:
@@ -272,7 +273,7 @@ class Decoder:
                     recorded_at=recorded_at,
                     position=position if first_position is None else first_position + len(found),
                     data=payload,
-                    vector_clock=VectorClock.adopt(clock),
+                    vector_clock=adopt(clock),
                     correlation_id=correlation,
                     causation_id=causation,
                     metadata=metadata,
@@ -301,6 +302,20 @@ def _span(data: bytes) -> tuple[int, int]:
     return 0, len(data)
 
 
+def _causes(
+    data: bytes, at: int, decode: Callable[[bytes], Any]
+) -> tuple[UUID | None, UUID | None, dict[str, str], int]:
+    """Correlation id, causation id and metadata, any of which may be NULL; where they end."""
+    ids: list[UUID | None] = []
+    for _ in ("correlation_id", "causation_id"):
+        size = max(_LENGTH.unpack_from(data, at)[0], 0)
+        ids.append(uuid_of(data[at + 4 : at + 20]) if size else None)
+        at += 4 + size
+    size = max(_LENGTH.unpack_from(data, at)[0], 0)
+    metadata = decode(data[at + 5 : at + 4 + size]) if size else {}
+    return ids[0], ids[1], metadata, at + 4 + size
+
+
 def _type_and_kind(fields: bytes) -> tuple[str, Kind]:
     end = 4 + _LENGTH.unpack_from(fields, 0)[0]
     return fields[4:end].decode(), _KINDS[fields[end + 4 :]]
@@ -322,9 +337,7 @@ def _starts(rows: EncodedRows) -> Iterator[int]:
 
 
 def _values(data: bytes, at: int) -> tuple[Any, ...]:
-    (
-        _, _, event_id, _, aggregate, _, version, _, timestamp, _, recorded, _, position
-    ) = _FIXED.unpack_from(data, at)  # fmt: skip
+    event_id, aggregate, version, timestamp, recorded, position = _FIELDS.unpack_from(data, at)
     at += _TYPE_AT
     fields: list[bytes | None] = []
     while len(fields) < len(COLUMNS) - 6:
@@ -373,7 +386,7 @@ def folds(data: bytes) -> Iterator[Fold]:
     at, stop = _span(data)
     unpack = _LENGTH.unpack_from
     while at < stop:
-        _, _, _, _, aggregate, _, version, _, timestamp, *_ = _FIXED.unpack_from(data, at)
+        _, aggregate, version, timestamp, _, _ = _FIELDS.unpack_from(data, at)
         at += _TYPE_AT
         end = at + 4 + unpack(data, at)[0]
         event_type = data[at + 4 : end]

@@ -27,7 +27,10 @@ MAX_EVENT_BYTES = 1024 * 1024
 _EXPONENT = b"e+" if b"e+" in to_json(1e23) else b"e"
 _PLUS, _BACKSLASH, _N, _I = _EXPONENT[-1], ord("\\"), ord("N"), ord("I")
 
-_decode = msgspec.json.Decoder().decode
+#: The value of a JSON text, quickly. Raises DecodeError for numbers that `decode_json`
+#: knows how to read.
+decode_usual_json = msgspec.json.Decoder().decode
+DecodeError = msgspec.DecodeError
 
 
 def encode_payload(event_type: str, payload: BaseModel) -> bytes:
@@ -59,8 +62,8 @@ def encode_json(event_type: str, value: Any) -> bytes:
 def decode_json(text: bytes) -> Any:
     """The value of a JSON text, numbers of any size exactly."""
     try:
-        return _decode(text)
-    except msgspec.DecodeError:
+        return decode_usual_json(text)
+    except DecodeError:
         return json.loads(text)  # numbers that msgspec finds out of range
 
 
