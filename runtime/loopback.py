@@ -80,6 +80,7 @@ class Server:
         self._opening = asyncio.Lock()
         self._server: asyncio.Server | None = None
         self._answering: set[asyncio.Task[None]] = set()
+        self.connections: set[_Answering] = set()
 
     async def address(self) -> Address:
         """Where it listens; it begins to at the first question."""
@@ -89,6 +90,11 @@ class Server:
                 self._server = await loop.create_server(lambda: _Answering(self), LOOPBACK, 0)
         port = self._server.sockets[0].getsockname()[1]
         return Address(_this_machine(), port, self.token, self.proof, tuple(self._methods))
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.close()
 
     async def flushed(self) -> None:
         """Wait until every call that arrived is answered."""
@@ -122,6 +128,13 @@ class _Answering(_Frames):
         super().__init__()
         self._server = server
         self._trusted = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._server.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._server.connections.discard(self)
 
     def received(self, number: int, method: int, payload: bytes) -> None:
         if self._trusted:

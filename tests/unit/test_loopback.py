@@ -1,0 +1,306 @@
+"""Calls over loopback: answered in any order, of any size, and only among our own.
+
+Real sockets, no Ray: what Ray is asked here is a process's address, and who this is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ray.exceptions import ActorUnavailableError
+
+from runtime import loopback
+from runtime.loopback import Address, Caller, Server
+
+Method = Callable[[bytes], Awaitable[bytes]]
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine has a name without a Ray that gives it one."""
+    monkeypatch.setattr(loopback, "_this_machine", lambda: "here")
+
+
+class _Remote:
+    """A method of a Ray actor's handle."""
+
+    def __init__(self, method: Callable[..., Awaitable[Any]]) -> None:
+        self._method = method
+
+    def remote(self, *arguments: Any) -> Awaitable[Any]:
+        return self._method(*arguments)
+
+
+class Process:
+    """A process that answers calls, and the handle that Ray would give of it."""
+
+    def __init__(self, **methods: Method) -> None:
+        self.methods = methods
+        self.server = Server(methods)
+        self.looked_up = 0
+        self.through_ray: list[bytes] = []
+        self.away = False
+        self.changed: dict[str, Any] = {}  #: what Ray tells wrongly of its address
+        self.address = _Remote(self._address)
+        for name in methods:
+            setattr(self, name, _Remote(self._through_ray))
+
+    async def _address(self) -> Address:
+        self.looked_up += 1
+        if self.away:
+            raise ActorUnavailableError("it is away", None)
+        return (await self.server.address())._replace(**self.changed)
+
+    async def _through_ray(self, request: bytes) -> bytes:
+        if self.away:
+            raise ActorUnavailableError("it is away", None)
+        self.through_ray.append(request)
+        return b"through Ray: " + request
+
+    def dies(self) -> None:
+        """Its connections end; the next incarnation listens elsewhere."""
+        for connection in list(self.server.connections):
+            connection.transport.abort()
+        self.server.close()
+        self.server = Server(self.methods)
+
+
+class Held:
+    """A method whose answers are given by hand."""
+
+    def __init__(self) -> None:
+        self.called: dict[bytes, asyncio.Future[bytes]] = {}
+        self.arrived = asyncio.Event()
+
+    async def __call__(self, request: bytes) -> bytes:
+        self.called[request] = asyncio.get_running_loop().create_future()
+        self.arrived.set()
+        return await self.called[request]
+
+    async def has(self, *requests: bytes) -> None:
+        """Wait until these have arrived."""
+        while not self.called.keys() >= set(requests):
+            self.arrived.clear()
+            await self.arrived.wait()
+
+
+async def echo(request: bytes) -> bytes:
+    return request
+
+
+async def backwards(request: bytes) -> bytes:
+    return request[::-1]
+
+
+async def fails(request: bytes) -> bytes:
+    raise ZeroDivisionError
+
+
+class Machine:
+    """What runs and calls here; all of it ends with the test."""
+
+    def __init__(self) -> None:
+        self._processes: list[Process] = []
+        self._callers: list[Caller] = []
+
+    def process(self, **methods: Method) -> Process:
+        self._processes.append(Process(**methods))
+        return self._processes[-1]
+
+    def caller(self, process: Process) -> Caller:
+        self._callers.append(Caller(process))
+        return self._callers[-1]
+
+    async def end(self) -> None:
+        for caller in self._callers:
+            caller.close()
+        for process in self._processes:
+            process.dies()
+        for _ in range(3):
+            await asyncio.sleep(0)  # closed sockets are let go one turn of the loop later
+
+
+@pytest.fixture
+async def machine() -> AsyncIterator[Machine]:
+    """A machine for processes and callers."""
+    machine = Machine()
+    yield machine
+    await machine.end()
+
+
+async def test_calls_of_several_methods_share_one_connection(machine: Machine) -> None:
+    process = machine.process(echo=echo, backwards=backwards)
+    caller = machine.caller(process)
+    assert await caller.call("echo", b"abc") == b"abc"
+    assert await caller.call("backwards", b"abc") == b"cba"
+    assert (process.looked_up, len(process.server.connections)) == (1, 1)
+    assert process.through_ray == []
+
+
+async def test_answers_come_in_the_order_in_which_they_are_ready(machine: Machine) -> None:
+    held = Held()
+    caller = machine.caller(machine.process(ask=held))
+    first, second = (asyncio.ensure_future(caller.call("ask", ask)) for ask in (b"1", b"2"))
+    await held.has(b"1", b"2")
+    held.called[b"2"].set_result(b"two")
+    assert await second == b"two"
+    assert not first.done()
+    held.called[b"1"].set_result(b"one")
+    assert await first == b"one"
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 5_000_000])
+async def test_a_message_may_have_any_size(machine: Machine, size: int) -> None:
+    caller = machine.caller(machine.process(backwards=backwards))
+    request = bytes(index % 251 for index in range(size))
+    answers = await asyncio.gather(*(caller.call("backwards", request) for _ in range(3)))
+    assert answers == [request[::-1]] * 3
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 255), st.binary(max_size=40))),
+    st.lists(st.integers(min_value=1, max_value=30), min_size=1),
+)
+def test_frames_arrive_whole_however_the_stream_is_cut(
+    frames: list[tuple[int, int, bytes]], cuts: list[int]
+) -> None:
+    class Wire:
+        sent = b""
+
+        def writelines(self, parts: tuple[bytes, ...]) -> None:
+            self.sent += b"".join(parts)
+
+    class Collecting(loopback._Frames):
+        def received(self, number: int, method: int, payload: bytes) -> None:
+            found.append((number, method, payload))
+
+    found: list[tuple[int, int, bytes]] = []
+    end, wire = Collecting(), Wire()
+    end.transport = wire
+    for frame in frames:
+        end.send(*frame)
+    stream, turn = wire.sent, 0
+    while stream:
+        size = cuts[turn % len(cuts)]
+        end.data_received(stream[:size])
+        stream, turn = stream[size:], turn + 1
+    assert found == frames
+
+
+async def test_a_process_that_ends_fails_what_it_was_asked_and_is_found_again(
+    machine: Machine,
+) -> None:
+    held = Held()
+    process = machine.process(ask=held, echo=echo)
+    caller = machine.caller(process)
+    asked = asyncio.ensure_future(caller.call("ask", b"?"))
+    await held.has(b"?")
+    process.dies()
+    with pytest.raises(ConnectionError):
+        await asked
+    assert await caller.call("echo", b"!") == b"!"
+    assert (process.looked_up, process.through_ray) == (2, [])
+
+
+async def test_a_process_that_is_away_is_said_to_be_until_it_is_back(machine: Machine) -> None:
+    process = machine.process(echo=echo)
+    caller = machine.caller(process)
+    process.away = True
+    for _ in range(2):
+        with pytest.raises(ActorUnavailableError):
+            await caller.call("echo", b"?")
+    process.away = False
+    assert await caller.call("echo", b"?") == b"?"
+
+
+async def test_calls_to_another_machine_go_through_ray(machine: Machine) -> None:
+    process = machine.process(echo=echo)
+    process.changed = {"machine": "there"}
+    caller = machine.caller(process)
+    assert [await caller.call("echo", b"1"), await caller.call("echo", b"2")] == [
+        b"through Ray: 1",
+        b"through Ray: 2",
+    ]
+    assert (process.looked_up, process.server.connections) == (1, set())
+
+
+async def test_a_process_that_moved_to_this_machine_is_called_over_loopback(
+    machine: Machine,
+) -> None:
+    process = machine.process(echo=echo)
+    process.changed = {"machine": "there"}
+    caller = machine.caller(process)
+    await caller.call("echo", b"1")
+    process.away = True
+    with pytest.raises(ActorUnavailableError):
+        await caller.call("echo", b"2")
+    process.away, process.changed = False, {}
+    assert await caller.call("echo", b"3") == b"3"
+
+
+@pytest.mark.parametrize("wrong", ["port", "token", "proof"])
+async def test_where_a_stranger_listens_calls_go_through_ray(
+    machine: Machine, wrong: str, unused_tcp_port: int
+) -> None:
+    process = machine.process(echo=echo)
+    process.changed = {wrong: unused_tcp_port if wrong == "port" else b"x" * 16}
+    caller = machine.caller(process)
+    assert await caller.call("echo", b"1") == b"through Ray: 1"
+    assert await caller.call("echo", b"2") == b"through Ray: 2"
+
+
+async def test_a_stranger_is_not_served(machine: Machine) -> None:
+    process = machine.process(ask=(held := Held()))
+    address = await process.server.address()
+    reader, writer = await asyncio.open_connection(loopback.LOOPBACK, address.port)
+    writer.write(
+        loopback._HEADER.pack(16, 0, 0) + b"x" * 16 + loopback._HEADER.pack(1, 1, 0) + b"?"
+    )
+    with pytest.raises(asyncio.IncompleteReadError) as ended:
+        await reader.readexactly(1)
+    assert (ended.value.partial, held.called) == (b"", {})
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_call_that_fails_ends_the_connection_and_no_other(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = machine.process(fails=fails, echo=echo)
+    caller, other = machine.caller(process), machine.caller(process)
+    await other.call("echo", b"1")
+    with pytest.raises(ConnectionError):
+        await caller.call("fails", b"")
+    assert "ZeroDivisionError" in caplog.text
+    assert await other.call("echo", b"2") == b"2"
+    assert process.looked_up == 2
+
+
+async def test_a_caller_that_gives_up_leaves_the_connection_to_the_others(machine: Machine) -> None:
+    held = Held()
+    caller = machine.caller(machine.process(ask=held, echo=echo))
+    asked = asyncio.ensure_future(caller.call("ask", b"?"))
+    await held.has(b"?")
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    held.called[b"?"].set_result(b"too late")
+    assert await caller.call("echo", b"!") == b"!"
+
+
+async def test_flushed_means_that_every_answer_is_on_its_way(machine: Machine) -> None:
+    held = Held()
+    process = machine.process(ask=held)
+    caller = machine.caller(process)
+    asked = asyncio.ensure_future(caller.call("ask", b"?"))
+    await held.has(b"?")
+    flushed = asyncio.ensure_future(process.server.flushed())
+    await asyncio.sleep(0)
+    assert not flushed.done()
+    held.called[b"?"].set_result(b"!")
+    await flushed
+    process.dies()
+    assert await asked == b"!"
