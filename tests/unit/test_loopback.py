@@ -134,8 +134,10 @@ async def machine() -> AsyncIterator[Machine]:
 async def test_calls_of_several_methods_share_one_connection(machine: Machine) -> None:
     process = machine.process(echo=echo, backwards=backwards)
     caller = machine.caller(process)
-    assert await caller.call("echo", b"abc") == b"abc"
-    assert await caller.call("backwards", b"abc") == b"cba"
+    same, turned = await asyncio.gather(
+        caller.call("echo", b"abc"), caller.call("backwards", b"abc")
+    )
+    assert (same, turned) == (b"abc", b"cba")
     assert (process.looked_up, len(process.server.connections)) == (1, 1)
     assert process.through_ray == []
 
@@ -289,6 +291,8 @@ async def test_a_caller_that_gives_up_leaves_the_connection_to_the_others(machin
         await asked
     held.called[b"?"].set_result(b"too late")
     assert await caller.call("echo", b"!") == b"!"
+    assert caller._near is not None
+    assert caller._near._waiting == {}, "what nobody waits for is forgotten"
 
 
 async def test_flushed_means_that_every_answer_is_on_its_way(machine: Machine) -> None:
