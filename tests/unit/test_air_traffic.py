@@ -32,7 +32,7 @@ from actors.devices import (
     WeatherStation,
 )
 from jobs import air_traffic
-from jobs.air_traffic import TERRITORIES, AirTraffic, DataUnusable, LocalTime
+from jobs.air_traffic import TERRITORIES, AirTraffic, DataUnusable
 
 NEW_YORK = ZoneInfo("America/New_York")
 STEPS: dict[type[Command], str] = {
@@ -401,20 +401,3 @@ def test_files_of_another_version_are_refused(
     monkeypatch.setattr(air_traffic, "_data_folder", lambda: tmp_path)
     with pytest.raises(DataUnusable, match="year,month,day"):
         AirTraffic(1)
-
-
-@pytest.mark.parametrize(
-    ("time_of_day", "near", "found"),
-    [
-        (90, "2013-11-03T05:10Z", "2013-11-03T05:30Z"),  # 1:30 for the first time
-        (90, "2013-11-03T06:20Z", "2013-11-03T06:30Z"),  # and again
-        (150, "2013-03-10T07:00Z", "2013-03-10T07:30Z"),  # 2:30 was skipped: 3:30
-        (5, "2013-06-01T03:50Z", "2013-06-01T04:05Z"),  # over midnight
-        (23 * 60, "2013-06-01T04:10Z", "2013-06-01T03:00Z"),  # and back
-    ],
-)
-def test_the_nearest_time_of_day_is_found_across_midnight_and_changes_of_clocks(
-    time_of_day: int, near: str, found: str
-) -> None:
-    clocks = LocalTime("America/New_York")
-    assert clocks.nearest(time_of_day, minute(near)) == minute(found)
