@@ -103,8 +103,8 @@ class _Filling:
         return outgoing, index
 
     def _begin(self, channel: Channel) -> Outgoing:
-        outgoing = self._filling[channel] = Outgoing(bulk=True, want_events=self._want_events)
-        outgoing.deadline_s = channel.now_s() + self._patience_s
+        outgoing = Outgoing(self._patience_s, bulk=True, want_events=self._want_events)
+        self._filling[channel] = outgoing
         return outgoing
 
     def send(self, channel: Channel) -> None:

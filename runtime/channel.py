@@ -10,7 +10,10 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any
+from weakref import ReferenceType, ref
 
 from ray.exceptions import RayError
 
@@ -55,7 +58,9 @@ class Channel:
         self._packer = CommandPacker()
         self._open: Outgoing | None = None
         self._queue: deque[Outgoing] = deque()
-        self._watched: deque[Outgoing] = deque()  # by deadline, wherever they are now
+        # A heap, by deadline. Those that are answered long before are not kept for it.
+        self._watched: list[tuple[float, int, ReferenceType[Outgoing]]] = []
+        self._watches = count()
         self._timer: asyncio.TimerHandle | None = None
         self._away: HostUnavailable | None = None
         self._woken = False
@@ -81,7 +86,7 @@ class Channel:
             if outgoing is None or self._loop.time() > outgoing.joined_until_s:
                 outgoing = self._open = self._new()
                 self._queue.append(outgoing)
-                self._watched.append(outgoing)
+                self._watch(outgoing, outgoing.deadline_s)
             index = outgoing.add(packed)
             outgoing.want_events |= want_events
             if actor is not None:
@@ -98,9 +103,12 @@ class Channel:
     def submit(self, outgoing: Outgoing) -> None:
         """Send a whole batch after those that are waiting."""
         outgoing.created_s = self._loop.time()
+        outgoing.deadline_s = outgoing.created_s + outgoing.patience_s
         with self._lock:
             self._open = None
             self._queue.append(outgoing)
+            # An answer may take its time, even where nothing is to be sent twice.
+            self._watch(outgoing, max(outgoing.deadline_s, outgoing.created_s + self._timeout_s))
             self._ring()
 
     async def flushed(self) -> None:
@@ -123,7 +131,7 @@ class Channel:
             self._caller.close()
 
     def _new(self) -> Outgoing:
-        outgoing = Outgoing(bulk=False, want_events=False)
+        outgoing = Outgoing(self._timeout_s, bulk=False, want_events=False)
         outgoing.created_s = self._loop.time()
         outgoing.deadline_s = outgoing.created_s + self._timeout_s
         # One deadline serves all of a batch, so who joins late must not come much later.
@@ -139,17 +147,27 @@ class Channel:
         with self._lock:
             self._woken = False  # here, not in `_run`: that may be waiting for a host that hangs
         self._wake.set()
-        while self._watched and self._watched[0].finished:
-            self._watched.popleft()
-        if self._timer is None:
+        if self._timer is None or self._watched[0][0] < self._timer.when():
             self._sweep()
+
+    def _watch(self, outgoing: Outgoing, until_s: float) -> None:
+        heappush(self._watched, (until_s, next(self._watches), ref(outgoing)))
 
     def _sweep(self) -> None:
         """End what is overdue, also while the host takes its time over something else."""
+        if self._timer is not None:
+            self._timer.cancel()
         now, watched = self._loop.time(), self._watched
-        while watched and (watched[0].finished or now >= watched[0].deadline_s):
-            self._late(watched.popleft())
-        self._timer = self._loop.call_at(watched[0].deadline_s, self._sweep) if watched else None
+        late: list[Outgoing] = []
+        with self._lock:
+            while watched and ((outgoing := watched[0][2]()) is None or now >= watched[0][0]):
+                heappop(watched)
+                if outgoing is not None and not outgoing.finished:
+                    late.append(outgoing)
+            self._timer = self._loop.call_at(watched[0][0], self._sweep) if watched else None
+        for outgoing in late:
+            silent = AskTimeout(self.host, max(outgoing.patience_s, self._timeout_s))
+            self._end(outgoing, outgoing.error or self._away or silent)
 
     async def _run(self) -> None:
         while True:
@@ -191,7 +209,9 @@ class Channel:
         """The host learns of a generation by an empty batch, and takes no other first: so
         one that was restarted, and knows of none, does not wait for what it never gets."""
         hello = pack_request(self._driver, generation, 0, {}, False, [])
-        await self._call(hello)
+        error = self._refusal(unpack_answer(await self._call(hello)))
+        if isinstance(error, HostUnavailable):
+            raise error
 
     async def _prepare(self, outgoing: Outgoing) -> None:
         """Find the host, and have it know the classes of the actors addressed."""
@@ -220,8 +240,9 @@ class Channel:
             self._wake.set()
 
     def _judge(self, order: int, outgoing: Outgoing, answer: Answer) -> None:
-        if answer.refusal is not None:
-            self._failed(order, outgoing, decode_error(answer.refusal))
+        error = self._refusal(answer)
+        if error is not None:
+            self._failed(order, outgoing, error)
         elif self._forgotten(outgoing, answer):
             self._registered.clear()
             outgoing.registered = True
@@ -229,6 +250,14 @@ class Channel:
         else:
             self._clock.observe(answer.clock)
             outgoing.finish(answer, None)
+
+    def _refusal(self, answer: Answer) -> Exception | None:
+        if answer.refusal is None:
+            return None
+        error = decode_error(answer.refusal)
+        if isinstance(error, HostUnavailable) and self._caller is not None:
+            self._caller.look_again()  # it may have been replaced
+        return error
 
     def _forgotten(self, outgoing: Outgoing, answer: Answer) -> bool:
         """Did the host restart, and now not know a class it had been told?"""
@@ -287,10 +316,6 @@ class Channel:
             self._end(outgoing, HostUnavailable(self.host, "it did not come back in time"))
         self._again = [pair for pair in self._again if not pair[1].finished]
 
-    def _late(self, outgoing: Outgoing) -> None:
-        late = AskTimeout(self.host, self._timeout_s)
-        self._end(outgoing, outgoing.error or self._away or late)
-
     def _end(self, outgoing: Outgoing, error: Exception | None) -> None:
         """Give a batch up. Nothing may join it any more: it would never be sent."""
         with self._lock:
@@ -308,9 +333,9 @@ class DriverClock:
     def observe(self, counts: Mapping[str, int]) -> None:
         """Merge the clock of an answer or of an event."""
         mine = self._counts
-        for node, count in counts.items():
-            if count > mine.get(node, 0):
-                mine[node] = count
+        for node, ticks in counts.items():
+            if ticks > mine.get(node, 0):
+                mine[node] = ticks
 
     def counts(self) -> dict[str, int]:
         """The clock as it stands."""

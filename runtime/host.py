@@ -48,6 +48,8 @@ from store.writer import Acknowledged, Append
 
 logger = logging.getLogger("thornback.host")
 
+_REPLACED = "a newer incarnation took over"
+
 
 class Host(Process):
     """Runs the actors of its shards, or the one actor `source` it is dedicated to."""
@@ -115,7 +117,7 @@ class Host(Process):
         try:
             await self.started()
             if self._replaced:
-                raise HostUnavailable(self.name, "a newer incarnation took over")
+                raise HostUnavailable(self.name, _REPLACED)
             batch = self._mailbox.put(unpack_request(request))
         except (StoreUnavailable, HostUnavailable, MailboxFull) as error:
             return refused(encode_error(error))
@@ -167,6 +169,7 @@ class Host(Process):
         except StaleEpoch:
             logger.error("%s: a newer incarnation took over: this one is done", self.name)
             self._replaced = True
+            self._mailbox.close(HostUnavailable(self.name, _REPLACED))
         except Exception:
             logger.exception("%s cannot go on: Ray is to start it anew", self.name)
             os._exit(1)
@@ -175,13 +178,17 @@ class Host(Process):
         try:
             if self._writer is None:
                 self._writer = Caller(self._peers.handle(WRITER_ACTOR))
-            packed = await self._writer.call("append", pack_append(append))
+            writer = self._writer
+            packed = await writer.call("append", pack_append(append))
         except (RayError, ConnectionError, ValueError) as error:
             raise WriterAway(type(error).__name__) from error
         answer = unpack_acknowledgement(packed)
         if isinstance(answer, Acknowledged):
             return answer
-        raise getattr(store_errors, answer[0])(*answer[1])
+        refusal: Exception = getattr(store_errors, answer[0])(*answer[1])
+        if isinstance(refusal, StoreUnavailable):
+            writer.look_again()  # or it was replaced
+        raise refusal
 
     async def _writer_back(self) -> None:
         """Wait until the writer answers again; StoreUnavailable if it takes too long."""

@@ -186,7 +186,8 @@ class Caller:
     runs on this machine, through Ray where not.
 
     A call raises RayError or ConnectionError when the process is away; whether it took
-    effect is open then. The next call looks for the process anew.
+    effect is open then. The next call looks for the process anew, and after `look_again`
+    too: a process that was replaced may live on beside its successor, and answer.
     """
 
     GREETING_S = 1.0
@@ -194,14 +195,16 @@ class Caller:
     def __init__(self, handle: Any) -> None:
         self._handle = handle
         self._methods: dict[str, int] = {}
+        self._address: Address | None = None
         self._near: _Calling | None = None
         self._far = False
+        self._doubted = False
         self._looking = asyncio.Lock()
 
     async def call(self, method: str, request: bytes) -> bytes:
         """The answer of the process."""
         near = self._near
-        if near is None or near.lost:
+        if near is None or near.lost or self._doubted:
             near = None if self._far else await self._look()
         if near is not None:
             return await near.call(self._methods[method], request)
@@ -212,6 +215,10 @@ class Caller:
             raise
         return answer
 
+    def look_again(self) -> None:
+        """Have the next call ask Ray where the process is now."""
+        self._doubted, self._far = True, False
+
     def close(self) -> None:
         """End the connection; calls under way fail."""
         if self._near is not None:
@@ -219,12 +226,18 @@ class Caller:
 
     async def _look(self) -> _Calling | None:
         async with self._looking:
-            if self._near is not None and not self._near.lost:
+            standing = self._near is not None and not self._near.lost
+            if standing and not self._doubted:
                 return self._near  # somebody was quicker
             address: Address = await self._handle.address.remote()
-            self._methods = {name: index for index, name in enumerate(address.methods)}
-            self._near = await self._reach(address) if address.machine == _this_machine() else None
-            self._far = self._near is None
+            if not standing or address != self._address:
+                self.close()
+                self._address = address
+                self._methods = {name: index for index, name in enumerate(address.methods)}
+                here = address.machine == _this_machine()
+                self._near = await self._reach(address) if here else None
+                self._far = self._near is None
+            self._doubted = False
         return self._near
 
     async def _reach(self, address: Address) -> _Calling | None:

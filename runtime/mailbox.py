@@ -86,6 +86,17 @@ class Mailbox:
                 self._due.remove(due)
                 due.turn_away(HostUnavailable(self._host, _OVER))
 
+    def close(self, error: Exception) -> None:
+        """Turn away all that is not answered: nobody will take it any more."""
+        for order in self._orders.values():
+            order.over = True
+            for batch in order.early.values():
+                batch.turn_away(error)
+            order.early.clear()
+        for batch in self._due:
+            batch.turn_away(error)
+        self._due.clear()
+
     async def take(self) -> Batch | None:
         """The next batch, or None after `wake`."""
         if not self._due:

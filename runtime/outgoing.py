@@ -16,15 +16,16 @@ class Outgoing:
     """Commands for one host that travel together. Thread-safe once it is closed."""
 
     __slots__ = (
-        "actors", "answer", "bulk", "commands", "created_s", "deadline_s", "error", "finished",
-        "futures", "joined_until_s", "lock", "on_finish", "registered", "size", "waiting",
-         "want_events",
+        "__weakref__", "actors", "answer", "bulk", "commands", "created_s", "deadline_s", "error",
+        "finished", "futures", "joined_until_s", "lock", "on_finish", "patience_s", "registered",
+        "size", "waiting", "want_events",
     )  # fmt: skip
 
-    def __init__(self, *, bulk: bool, want_events: bool) -> None:
+    def __init__(self, patience_s: float, *, bulk: bool, want_events: bool) -> None:
         self.commands: list[bytes] = []
         self.actors: set[type[Actor[Any]]] = set()
         self.size = 0
+        self.patience_s = patience_s  #: from when it is sent until it has failed for good
         self.bulk = bulk
         self.want_events = want_events
         self.created_s = 0.0

@@ -115,7 +115,8 @@ class ActorSystem:
         order of the items, each done when it is yielded.
 
         At most `ahead` items are read before the first unanswered one. Hosts and database
-        may go away for up to `patience_s`; commands are then sent again with their ids.
+        may go away for up to `patience_s` after a batch was sent; its commands are then sent
+        again with their ids. What is unanswered then fails, and its outcome is open.
         """
         return bulk.ask_many(items, patience_s, ahead)
 

@@ -14,6 +14,7 @@ from runtime.errors import (
     ActorStopped,
     AskTimeout,
     HandlerFailed,
+    HostUnavailable,
     InvalidMessage,
     MailboxFull,
     SystemNotFound,
@@ -327,6 +328,18 @@ def test_a_host_that_hangs_holds_no_caller_beyond_the_timeout(
         with pytest.raises(AskTimeout):
             replies[-1].result()
         replies.append(system.actor(Counter, "a").ask(Add()))
+
+
+def test_a_host_that_hangs_holds_no_bulk_call_beyond_its_patience(
+    launch: Launcher, stopped: Callable[[int], None]
+) -> None:
+    system = launch(actor_system={"actor_timeout_ms": 300, "hosts": 1})
+    ref = system.actor(Counter, "a")
+    ask(ref, Add())
+    stopped(status_of(system, "host-0")["pid"])
+    told = system.tell_many(((ref, Add()) for _ in range(5000)), patience_s=1.0)
+    assert (told.commands, told.failed, told.events) == (5000, 5000, 0)
+    assert {type(error) for _, error in told.errors} <= {AskTimeout, HostUnavailable}
 
 
 def test_a_reply_may_be_waited_for_less_long_than_the_system_does(

@@ -308,3 +308,29 @@ async def test_flushed_means_that_every_answer_is_on_its_way(machine: Machine) -
     await flushed
     process.dies()
     assert await asked == b"!"
+
+
+async def test_a_process_that_lives_on_beside_its_successor_is_left_for_it(
+    machine: Machine,
+) -> None:
+    replaced, successor = machine.process(echo=echo), machine.process(echo=backwards)
+    caller = machine.caller(replaced)
+    assert await caller.call("echo", b"12") == b"12"
+    replaced.server = successor.server  # whom Ray means by that name now
+    assert await caller.call("echo", b"12") == b"12"
+    caller.look_again()
+    assert [await caller.call("echo", b"12"), await caller.call("echo", b"34")] == [b"21", b"43"]
+    assert replaced.looked_up == 2
+
+
+async def test_looking_again_keeps_a_connection_that_is_still_right(machine: Machine) -> None:
+    held = Held()
+    process = machine.process(ask=held, echo=echo)
+    caller = machine.caller(process)
+    asked = asyncio.ensure_future(caller.call("ask", b"?"))
+    await held.has(b"?")
+    caller.look_again()
+    assert await caller.call("echo", b"!") == b"!"
+    held.called[b"?"].set_result(b"kept")
+    assert await asked == b"kept"
+    assert (process.looked_up, len(process.server.connections)) == (2, 1)

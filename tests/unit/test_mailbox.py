@@ -173,3 +173,15 @@ async def test_the_drivers_that_have_been_idle_longest_are_forgotten() -> None:
     with pytest.raises(HostUnavailable, match="forgotten this driver"):
         mailbox.put(request(1, driver=b"b"))
     assert not waiting[0].answer.done()
+
+
+@virtual_time
+async def test_a_closed_mailbox_answers_everything_and_admits_no_more_of_it() -> None:
+    mailbox = Mailbox("host-0", 100)
+    due, early = mailbox.put(request(0)), mailbox.put(request(2))
+    mailbox.close(HostUnavailable("host-0", "turned away: it was replaced"))
+    for batch in (due, early):
+        await turned_away(batch)
+    assert mailbox.unanswered == 0
+    with pytest.raises(HostUnavailable):
+        mailbox.put(request(1))
