@@ -92,9 +92,11 @@ class Server:
         return Address(_this_machine(), port, self.token, self.proof, tuple(self._methods))
 
     def close(self) -> None:
-        """Listen no more."""
+        """Listen no more, and end all connections."""
         if self._server is not None:
             self._server.close()
+        for connection in list(self.connections):
+            connection.transport.abort()
 
     async def flushed(self) -> None:
         """Wait until every call that arrived is answered."""
