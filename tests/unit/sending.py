@@ -1,0 +1,67 @@
+"""A channel without Ray: to a host that a test plays, over a loop in virtual time."""
+
+import asyncio
+from itertools import count
+from typing import Any, cast
+
+from runtime.channel import Channel, DriverClock
+from runtime.loopback import Caller
+from runtime.outgoing import Reply
+from runtime.wire import Answer, Request, pack_answer, pack_value, unpack_request, unpack_value
+
+HOST = "host"
+TIMEOUT_S = 20.0
+
+
+class PlayedHost:
+    """The host's end, in the place of the caller: answers each command with its own data,
+    unless it is to hang."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.answering = asyncio.Event()
+        self.answering.set()
+
+    async def call(self, method: str, packed: bytes) -> bytes:
+        """What a channel calls."""
+        assert method == "deliver"
+        request = unpack_request(packed)
+        self.requests.append(request)
+        await self.answering.wait()
+        values = {index: pack_value(one[4]) for index, one in enumerate(request.commands)}
+        return pack_answer(Answer({}, 0, set(), 0, 0, [], [], b"", {}, values, {}))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    @property
+    def batches(self) -> list[list[Any]]:
+        """The data of the commands that came, batch by batch, without the hellos."""
+        return [[one[4] for one in each.commands] for each in self.requests if each.commands]
+
+
+class Sending:
+    """One driver's channel at work."""
+
+    def __init__(self) -> None:
+        self.host = PlayedHost()
+        self.channel = Channel(
+            HOST,
+            b"driver",
+            self._find,
+            asyncio.get_running_loop(),
+            DriverClock(),
+            pickled=lambda _: None,
+            timeout_s=TIMEOUT_S,
+        )
+        self.channel._caller = cast("Caller", self.host)  # one of its own would ask Ray
+        self._ids = count(1)
+
+    def ask(self, data: str) -> Reply[str]:
+        """A command, to be answered with its data."""
+        fields = ("counter/a", "echo", next(self._ids).to_bytes(16, "big"), 0, data, None, None)
+        outgoing, index = self.channel.add(fields, None, want_events=True)
+        return Reply(outgoing, index, lambda answer, place: unpack_value(answer.values[place]))
+
+    async def _find(self) -> PlayedHost:
+        return self.host

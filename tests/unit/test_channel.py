@@ -1,0 +1,34 @@
+"""A driver's channel to a host that takes its time: who travels with whom, and until when."""
+
+import pytest
+
+from runtime.errors import AskTimeout
+from tests.unit.sending import Sending
+from tests.virtual_time import settled, virtual_time
+
+
+@virtual_time
+async def test_asks_made_while_a_batch_is_under_way_travel_together_in_the_next() -> None:
+    sending = Sending()
+    sending.host.answering.clear()
+    replies = [sending.ask("first")]
+    await settled()
+    replies += [sending.ask("second"), sending.ask("third")]
+    sending.host.answering.set()
+    assert [await reply for reply in replies] == ["first", "second", "third"]
+    assert sending.host.batches == [["first"], ["second", "third"]]
+
+
+@virtual_time
+async def test_an_ask_made_after_a_batch_was_given_up_leaves_in_a_new_one() -> None:
+    sending = Sending()
+    sending.host.answering.clear()
+    sending.ask("hangs")
+    await settled()
+    given_up = sending.ask("given up")  # in a batch that waits behind the one that hangs
+    with pytest.raises(AskTimeout):
+        await given_up
+    later = sending.ask("later")
+    sending.host.answering.set()
+    assert await later == "later"
+    assert sending.host.batches[-1] == ["later"]
