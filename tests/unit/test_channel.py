@@ -1,10 +1,12 @@
 """A driver's channel to a host that takes its time: who travels with whom, and until when."""
 
+import asyncio
+
 import pytest
 
 from runtime.errors import AskTimeout
-from tests.unit.sending import Sending
-from tests.virtual_time import settled, virtual_time
+from tests.unit.sending import TIMEOUT_S, Sending
+from tests.virtual_time import now_s, settled, virtual_time
 
 
 @virtual_time
@@ -32,3 +34,29 @@ async def test_an_ask_made_after_a_batch_was_given_up_leaves_in_a_new_one() -> N
     sending.host.answering.set()
     assert await later == "later"
     assert sending.host.batches[-1] == ["later"]
+
+
+@virtual_time
+async def test_an_ask_joins_a_batch_within_a_twentieth_of_its_time_and_no_later() -> None:
+    sending = Sending()
+    sending.host.answering.clear()
+    sending.ask("hangs")
+    await settled()
+    replies = [sending.ask("begins")]
+    await asyncio.sleep(TIMEOUT_S / 20)
+    replies.append(sending.ask("joins"))
+    await asyncio.sleep(TIMEOUT_S / 20)
+    replies.append(sending.ask("comes late"))
+    sending.host.answering.set()
+    assert [await reply for reply in replies] == ["begins", "joins", "comes late"]
+    assert sending.host.batches[-2:] == [["begins", "joins"], ["comes late"]]
+
+
+@virtual_time
+async def test_every_ask_of_a_host_that_hangs_ends_at_its_deadline() -> None:
+    sending = Sending()
+    sending.host.answering.clear()
+    for number in range(1, 4):
+        with pytest.raises(AskTimeout):
+            await sending.ask("hangs")  # nobody but the ask itself sees to its end
+        assert now_s() == number * TIMEOUT_S
