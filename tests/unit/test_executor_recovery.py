@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from actors.event import Event, Kind
 from actors.naming import aggregate_id_of
-from runtime.errors import PublishRefused, RetriesExhausted
+from runtime.errors import HostUnavailable, PublishRefused, RetriesExhausted
 from runtime.outcome import read_events
 from runtime.publishing import publish_command
-from runtime.wire import STATE, unpack_answer
+from runtime.wire import STATE, Request, unpack_answer
+from store.errors import StoreUnavailable
 from store.writer import Acknowledged, Append
 from tests.unit.hosting import (
     AT_US,
@@ -28,7 +29,7 @@ from tests.unit.hosting import (
     totals,
     versions,
 )
-from tests.unit.writing import CuedStore
+from tests.unit.writing import GONE, CuedStore
 from tests.virtual_time import settled, virtual_time
 
 
@@ -174,6 +175,42 @@ async def test_a_command_that_the_log_refuses_for_ever_is_given_up_on() -> None:
     host.begin_generation()
     length = len(await host.log("counter/a"))
     assert versions(await host.ask("counter/a", Add())) == [length + 1]
+
+
+class LosingStore(CuedStore):
+    """Cannot load actors, so many times."""
+
+    losses = 0
+
+    async def load_rows(self, after_versions: Mapping[bytes, int]) -> bytes:
+        if self.losses:
+            self.losses -= 1
+            raise GONE
+        return await super().load_rows(after_versions)
+
+
+@virtual_time
+async def test_no_batch_is_run_again_after_an_earlier_one_of_its_driver_was_given_up() -> None:
+    host = await Hosting.begin(store := LosingStore())
+    await host.ask("counter/a", Add())
+    await intrude(host, "counter/a", 2)
+    store.open.clear()
+    sent = [command("counter/a", Add()), command("counter/b", Add()), command("counter/c", Add())]
+    batches = [host.send(one) for one in sent[:2]]
+    batches.append(host.mailbox.put(Request(b"another driver", 0, 0, {}, True, sent[2:])))
+    await settled()
+    store.losses = 1  # of the first batch, when it is run again after its conflict
+    store.open.set()
+    answers = [unpack_answer(await batch.answer) for batch in batches]
+    with pytest.raises(StoreUnavailable):
+        read_events(answers[0], 0)
+    with pytest.raises(HostUnavailable, match="an earlier batch was turned away"):
+        read_events(answers[1], 0)
+    assert versions(read_events(answers[2], 0)) == [1]
+    assert await host.log("counter/b") == []
+    host.begin_generation()
+    again = [await host.deliver(one) for one in sent[:2]]
+    assert [versions(read_events(answer, 0)) for answer in again] == [[3], [1]]
 
 
 @virtual_time
