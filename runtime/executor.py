@@ -245,7 +245,10 @@ class Executor:
             self._recent.forget(child)
             self._residents.drop(_sources(child))
             if not isinstance(child.failure, RowsRefused):
-                self._turn_away([batch], RetriesExhausted(self._name, str(child.failure)))
+                # What ran before this one is stored: their driver is to send all of it again.
+                gone = isinstance(child.failure, StoreUnavailable)
+                away = HostUnavailable(self._name, str(child.failure))
+                self._turn_away([batch], child.failure if gone else away)
                 return
             batch.failed(index, child.failure)
         batch.failure = None

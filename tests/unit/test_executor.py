@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from actors.errors import Rejected
+from actors.ids import event_id
 from actors.naming import aggregate_id_of
 from runtime.errors import HostUnavailable, InvalidMessage, UnknownActorType, UnknownMessage
 from runtime.executor import WriterAway
@@ -24,7 +25,7 @@ from tests.unit.hosting import (
     totals,
     versions,
 )
-from tests.unit.writing import CuedStore
+from tests.unit.writing import GONE, CuedStore
 from tests.virtual_time import settled, virtual_time
 
 
@@ -242,6 +243,59 @@ async def test_a_row_that_the_database_refuses_costs_its_own_sender_an_answer_al
     assert await host.store.sources() == [
         "counter/z:1", "counter/a:1", "counter/a:2", "counter/c:1", "counter/a:3",
     ]  # fmt: skip
+
+
+@virtual_time
+async def test_what_the_database_refuses_leaves_no_trace_in_actor_or_memory() -> None:
+    host = await Hosting.begin()
+    sent = [command("counter/a", Add(times=number)) for number in (1, 2, 3)]
+    refused = sent[1]
+
+    async def refuse_one(append: Append) -> Acknowledged:
+        if event_id(refused[2], 0) in append.rows.data:
+            raise RowsRefused("on cue")
+        return await host.writing.writer.append(append)
+
+    host.way = refuse_one  # type: ignore[method-assign]
+    answer = await host.deliver(*sent)
+    with pytest.raises(RowsRefused, match="on cue"):
+        read_events(answer, 1)
+    events = read_events(answer, 0) + read_events(answer, 2)
+    assert versions(events) == totals(events) == [1, 2, 3, 4]
+    assert await host.total("counter/a") == 4
+    del host.way
+    again = read_events(await host.deliver(refused), 0)  # no repeat: it took no effect
+    assert versions(again) == [5, 6]
+    assert await host.log("counter/a") == events + again
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [(GONE, StoreUnavailable), (WriterAway("killed"), HostUnavailable)],
+    ids=["store", "writer"],
+)
+@virtual_time
+async def test_an_outage_while_commands_are_run_alone_leaves_their_outcome_open(
+    failure: Exception, told: type[Exception]
+) -> None:
+    host = await Hosting.begin()
+
+    async def fail(append: Append) -> Acknowledged:
+        if b"counter/b" in append.rows.data:
+            raise RowsRefused("on cue")
+        if b"counter/c" in append.rows.data:
+            raise failure
+        return await host.writing.writer.append(append)
+
+    host.way = fail  # type: ignore[method-assign]
+    sent = [command(f"counter/{name}", Add()) for name in "abc"]
+    with pytest.raises(told):
+        read_events(await host.deliver(*sent), 0)
+    assert await host.store.sources() == ["counter/a:1"]
+    del host.way
+    host.begin_generation()
+    answer = await host.deliver(*sent)
+    assert [versions(read_events(answer, index)) for index in range(3)] == [[1]] * 3
 
 
 @virtual_time
