@@ -42,7 +42,7 @@ def encode_payload(event_type: str, payload: BaseModel) -> bytes:
     if (_PLUS in text or _BACKSLASH in text or _N in text or _I in text) and (
         _EXPONENT in text or b"\\u0000" in text or b"NaN" in text or b"Infinity" in text
     ):
-        return encode_json(event_type, payload.model_dump(mode="python"))
+        return encode_json(event_type, payload.model_dump(mode="json"))
     if len(text) > MAX_EVENT_BYTES:
         raise _too_large(event_type, len(text))
     return text

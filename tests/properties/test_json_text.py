@@ -5,12 +5,12 @@ That it also reads back equal from Postgres is the event store contract's part.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import ConfigDict, Field, PlainSerializer
 
 from actors.event import DeviceEvent
 from store.errors import InvalidData
@@ -135,6 +135,24 @@ def test_typed_fields_hide_nothing(payload: Measured) -> None:
         encode_payload("measured", payload)
     assert caught.value.event_type == "measured"
     assert caught.value.problem in str(caught.value)
+
+
+class Sealed(DeviceEvent):
+    """A payload that says how its values become JSON."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    seal: bytes = b"\xff"
+    code: Annotated[int, PlainSerializer(lambda code: f"#{code}", when_used="json")] = 7
+    value: float = 0.5
+
+
+@pytest.mark.parametrize("value", [1e23, 1e-300, -1e300])
+def test_what_a_payload_says_of_its_json_holds_whatever_its_other_fields_are(value: float) -> None:
+    usual = decode_json(encode_payload("sealed", Sealed()))
+    read = decode_json(encode_payload("sealed", Sealed(value=value)))
+    assert read == {**usual, "value": value}
+    assert read["code"] == "#7"
 
 
 @both_ways
