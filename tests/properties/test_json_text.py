@@ -5,7 +5,9 @@ That it also reads back equal from Postgres is the event store contract's part.
 
 import math
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Annotated, Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -135,6 +137,32 @@ def test_typed_fields_hide_nothing(payload: Measured) -> None:
         encode_payload("measured", payload)
     assert caught.value.event_type == "measured"
     assert caught.value.problem in str(caught.value)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("key", "written"),
+    [
+        (7, "7"),
+        (10**30, "1000000000000000000000000000000"),
+        (True, "true"),
+        (None, "None"),
+        (0.5, "0.5"),
+        (date(2013, 1, 1), "2013-01-01"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+    ],
+)
+@pytest.mark.parametrize("beside", [0.5, 1e23], ids=["usual", "looked-at"])
+def test_a_key_that_is_no_text_becomes_the_same_text_both_ways(
+    encode: Encode, key: Any, written: str, beside: float
+) -> None:
+    assert decode_json(encode({key: beside})) == {"value": {written: beside}}
+
+
+@both_ways
+def test_a_key_that_is_no_text_hides_no_nul(encode: Encode) -> None:
+    with pytest.raises(InvalidData, match="NUL"):
+        encode({("a\x00b", 1): 1})
 
 
 class Sealed(DeviceEvent):
