@@ -3,14 +3,16 @@
 That it also reads back equal from Postgres is the event store contract's part.
 """
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ConfigDict, Field, PlainSerializer
 
@@ -163,6 +165,44 @@ def test_a_key_that_is_no_text_becomes_the_same_text_both_ways(
 def test_a_key_that_is_no_text_hides_no_nul(encode: Encode) -> None:
     with pytest.raises(InvalidData, match="NUL"):
         encode({("a\x00b", 1): 1})
+
+
+#: What the quick way looks for, whole and in parts, and what has none of it.
+telling_texts = st.text(st.sampled_from('NaIfinty+-e0u\\\x00"1 é'), max_size=6) | st.sampled_from(
+    ["NaN", "Infinity", "-Infinity", "1e+23", "\\u0000", "N", "I", "+", "\\", "\x00", ""]
+)
+telling_values: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(
+        st.floats(),
+        st.sampled_from([1e15, 1e16, 1e23, -1e300, 1e-300, math.nan, math.inf, -math.inf]),
+        st.integers(),
+        telling_texts,
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(telling_texts, inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+
+
+def outcome(encode: Encode, value: Any) -> Any:
+    """What jsonb makes of it, to the digit (a point is what tells a float); or that it was
+    refused."""
+    try:
+        text = encode(value)
+    except InvalidData:
+        return InvalidData
+    numbers = {
+        "parse_float": lambda digits: ("." in digits, Decimal(digits)),
+        "parse_constant": lambda name: ("no number", name),
+    }
+    return json.loads(text, **numbers)  # type: ignore[arg-type]
+
+
+@settings(max_examples=500)
+@given(value=telling_values)
+def test_the_quick_way_lets_nothing_through_that_the_long_one_would_not(value: Any) -> None:
+    assert outcome(as_payload, value) == outcome(as_plain, value)
 
 
 class Sealed(DeviceEvent):
