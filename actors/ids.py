@@ -6,9 +6,9 @@ primary key refuses a second effect for ever. Both keep the 48 bits of milliseco
 that a UUIDv7 (RFC 9562) starts with, so that new rows land side by side in the index.
 """
 
+from collections.abc import Callable
 from hashlib import blake2b
 from itertools import count
-from random import Random
 from uuid import UUID
 
 #: The last byte of a command's id -> that of its first event: a bijection, so that two
@@ -41,8 +41,8 @@ class FreshIds:
     method 2): a tenth of the cost of a random number each, and neighbours in an index.
     """
 
-    def __init__(self, random: Random) -> None:
-        self._random = random
+    def __init__(self, random_bits: Callable[[int], int]) -> None:
+        self._random_bits = random_bits
         self._run = (-1, count())
 
     def new(self, unix_ms: int) -> bytes:
@@ -50,7 +50,7 @@ class FreshIds:
         begun_ms, numbers = self._run
         if begun_ms != unix_ms:
             # The highest bit that counts stays free, so that no run overflows.
-            start = time_ordered_id(unix_ms, self._random.getrandbits(74) & ~(1 << 61))
+            start = time_ordered_id(unix_ms, self._random_bits(74) & ~(1 << 61))
             numbers = count(int.from_bytes(start, "big"))
             self._run = (unix_ms, numbers)
         return next(numbers).to_bytes(16, "big")

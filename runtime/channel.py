@@ -291,6 +291,8 @@ class Channel:
                 break
             except (RayError, ConnectionError, HostUnavailable) as error:
                 self._away = HostUnavailable(self.host, _name(error))
+                # The host may have had this hello, and would not answer a second one.
+                generation += 1
                 await asyncio.sleep(self.PAUSE_S)
         self._away = None
         if self._tasks:

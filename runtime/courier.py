@@ -29,7 +29,7 @@ class Courier:
         self.clock = DriverClock()
         self._directory = directory
         self._driver = os.urandom(8)
-        self._ids = FreshIds(Random(os.urandom(16)))
+        self._ids = FreshIds(Random(os.urandom(16)).getrandbits)
         self._channels: dict[str, Channel] = {}
         self._lock = threading.Lock()
         self.loop = asyncio.new_event_loop()
