@@ -21,6 +21,7 @@ class PlayedHost:
         self.requests: list[Request] = []
         self.answering = asyncio.Event()
         self.answering.set()
+        self.losing = 0  #: so many of the next answers are lost on their way
 
     async def call(self, method: str, packed: bytes) -> bytes:
         """What a channel calls."""
@@ -28,8 +29,14 @@ class PlayedHost:
         request = unpack_request(packed)
         self.requests.append(request)
         await self.answering.wait()
+        if self.losing:
+            self.losing -= 1
+            raise ConnectionResetError
         values = {index: pack_value(one[4]) for index, one in enumerate(request.commands)}
         return pack_answer(Answer({}, 0, set(), 0, 0, [], [], b"", {}, values, {}))
+
+    def look_again(self) -> None:
+        """It is where it was."""
 
     def close(self) -> None:
         """Nothing is open."""

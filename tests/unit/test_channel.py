@@ -60,3 +60,14 @@ async def test_every_ask_of_a_host_that_hangs_ends_at_its_deadline() -> None:
         with pytest.raises(AskTimeout):
             await sending.ask("hangs")  # nobody but the ask itself sees to its end
         assert now_s() == number * TIMEOUT_S
+
+
+@virtual_time
+async def test_a_hello_whose_answer_is_lost_is_followed_by_one_of_a_new_generation() -> None:
+    sending = Sending()
+    assert await sending.ask("first") == "first"
+    sending.host.losing = 3  # of a batch, and of the next two hellos
+    assert await sending.ask("second") == "second"
+    hellos = [each.generation for each in sending.host.requests if not each.commands]
+    assert hellos == [0, 1, 2, 3]
+    assert sending.host.batches == [["first"], ["second"], ["second"]]

@@ -113,10 +113,21 @@ async def test_a_commit_given_up_on_that_had_happened_is_found_and_published() -
 
     writing.store.cues.append(lost_for_long)
     with pytest.raises(StoreUnavailable):
-        await node.send(2)
+        await node.send(2, types={"x": 2})
     writing.store.away = False
-    assert (await other.send()).first_position == 3
+    assert (await other.send(types={"y": 1})).first_position == 3
     assert writing.published() == await writing.store.sources() == ["a:1", "a:2", "b:1"]
+    assert [dict(commit.types) for commit in writing.commits] == [{"x": 2}, {"y": 1}]
+
+
+@virtual_time
+async def test_commits_found_out_about_are_counted_by_the_types_of_all_their_appends() -> None:
+    writing = await Writing.begin()
+    a, b = await writing.node("a"), await writing.node("b")
+    writing.store.cues.append(lost_after)
+    await asyncio.gather(a.send(3, types={"x": 1, "y": 2}), b.send(types={"x": 1}))
+    assert writing.store.calls == [4]
+    assert [dict(commit.types) for commit in writing.commits] == [{"x": 2, "y": 2}]
 
 
 @virtual_time
