@@ -184,7 +184,9 @@ class Channel:
             outgoing = self._queue.popleft()
             if outgoing is self._open:
                 self._open = None
+            self._under_way.add(outgoing)  # now: `flushed` is to see it wherever it is
         if outgoing.finished:
+            self._under_way.discard(outgoing)
             return
         order = self._sequence
         try:
@@ -194,8 +196,8 @@ class Channel:
                 order = self._sequence = 1
         except (RayError, ConnectionError, HostUnavailable) as error:
             self._failed(order, outgoing, HostUnavailable(self.host, _name(error)))
+            self._under_way.discard(outgoing)
             return
-        self._under_way.add(outgoing)
         request = pack_request(
             self._driver, self._generation, order, self._clock.counts(),
             outgoing.want_events, outgoing.commands,

@@ -54,6 +54,7 @@ class Subscription:
         self._decoder = Decoder()
         self._pages: queue.Queue[Page | Exception | None] = queue.Queue()
         self._rest: Iterator[Event] = iter(())  # of the page being handed out
+        self._coming: asyncio.Future[Page | None] | None = None  # what an async reader waits for
         self._room = asyncio.Semaphore(self.AHEAD)
         self._caller: Caller | None = None
         self._store: EventStore | None = None
@@ -78,7 +79,13 @@ class Subscription:
         while True:
             while (event := next(self._rest, None)) is not None:
                 yield event
-            if (page := await loop.run_in_executor(None, self._next_page)) is None:
+            coming = self._coming
+            if coming is None or coming.get_loop() is not loop:
+                coming = self._coming = loop.run_in_executor(None, self._next_page)
+            # Who gives up waiting leaves the page to whoever iterates next.
+            page = await asyncio.shield(coming)
+            self._coming = None
+            if page is None:
                 return
             self._rest = self._hand_out(page)
 

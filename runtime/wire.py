@@ -162,7 +162,10 @@ def source_of_command(packed: bytes) -> str:
 
 def unpack_request(packed: bytes) -> Request:
     """The Request of its bytes."""
-    return Request(*msgpack.unpackb(packed, ext_hook=_extended, use_list=True))
+    # Keys may be numbers: what they mean is for the message's own model to say.
+    return Request(
+        *msgpack.unpackb(packed, ext_hook=_extended, use_list=True, strict_map_key=False)
+    )
 
 
 def pack_answer(answer: Answer) -> bytes:

@@ -193,6 +193,13 @@ def test_any_json_value_is_kept_as_it_is(counter: ActorRef[CounterState], value:
     assert type(event.data["value"]) is type(value)
 
 
+def test_keys_that_are_numbers_are_kept_as_the_texts_that_json_has(
+    counter: ActorRef[CounterState],
+) -> None:
+    (event,) = ask(counter, Measure(value={1: {2.5: "a"}}))
+    assert event.data == {"value": {"1": {"2.5": "a"}}}
+
+
 def test_a_failed_actor_is_restarted_from_the_log_by_default(system: ActorSystem) -> None:
     failing, other = (system.actor(Counter, uuid4().hex) for _ in range(2))
     ask(failing, Add(amount=3))

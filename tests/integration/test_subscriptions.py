@@ -1,5 +1,6 @@
 """Subscriptions and published events: the log as one stream, whatever happens to the bus."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -68,6 +69,19 @@ async def test_a_subscription_can_be_iterated_asynchronously(system: ActorSystem
                 break
         watchdog.cancel()
     assert taken == events
+
+
+async def test_who_gives_up_waiting_for_an_event_misses_none(system: ActorSystem) -> None:
+    with system.subscribe() as subscription:
+        waiting = asyncio.ensure_future(anext(aiter(subscription)))
+        await asyncio.sleep(0)  # it waits for a page now
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        events = await system.actor(Counter, uuid4().hex).ask(Burst(count=3))
+        async with asyncio.timeout(LIMIT_S):
+            stream = aiter(subscription)
+            assert [await anext(stream) for _ in events] == events
 
 
 def test_closing_ends_the_iteration_of_another_thread(system: ActorSystem) -> None:

@@ -71,3 +71,17 @@ async def test_a_hello_whose_answer_is_lost_is_followed_by_one_of_a_new_generati
     hellos = [each.generation for each in sending.host.requests if not each.commands]
     assert hellos == [0, 1, 2, 3]
     assert sending.host.batches == [["first"], ["second"], ["second"]]
+
+
+@virtual_time
+async def test_flushed_waits_also_for_what_waits_for_the_first_hello() -> None:
+    sending = Sending()
+    sending.host.answering.clear()
+    reply = sending.ask("first")
+    await settled()
+    flushed = asyncio.ensure_future(sending.channel.flushed())
+    await settled()
+    assert not flushed.done()
+    sending.host.answering.set()
+    await flushed
+    assert reply.done()
