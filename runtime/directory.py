@@ -15,7 +15,7 @@ from typing import Any
 from zlib import crc32
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorUnavailableError, RayError
 
 from runtime.access import WRITER_ACTOR
 from runtime.bus import Bus
@@ -94,8 +94,7 @@ class Directory(Process):
         drained: dict[str, Any] = {}
         for name in (*self._hosts(), WRITER_ACTOR):
             try:
-                handle = self._handle(name)
-                drained[name] = await asyncio.wait_for(_await(handle.drain.remote()), timeout_s)
+                drained[name] = await asyncio.wait_for(self._drained(name), timeout_s)
             except (RayError, ValueError, TimeoutError) as error:
                 drained[name] = f"not drained: {type(error).__name__}"
         for name in self._names():
@@ -111,6 +110,14 @@ class Directory(Process):
         if self._metrics_folder:
             remove_folder(Path(self._metrics_folder))
         return drained
+
+    async def _drained(self, name: str) -> Any:
+        while True:
+            try:
+                return await self._handle(name).drain.remote()
+            except ActorUnavailableError:
+                # It is being restarted, or is back and this process does not know yet.
+                await asyncio.sleep(0.1)
 
     async def facts(self) -> dict[str, Any]:
         store = self.settings.event_store
