@@ -18,6 +18,7 @@ from weakref import ReferenceType, ref
 from ray.exceptions import RayError
 
 from actors.actor import Actor
+from actors.errors import InvalidActor
 from runtime.errors import AskTimeout, HostUnavailable, MailboxFull, decode_error
 from runtime.loopback import Caller
 from runtime.outgoing import Outgoing
@@ -198,6 +199,10 @@ class Channel:
             self._failed(order, outgoing, HostUnavailable(self.host, _name(error)))
             self._under_way.discard(outgoing)
             return
+        except InvalidActor as error:
+            self._under_way.discard(outgoing)
+            outgoing.finish(None, error)
+            return
         request = pack_request(
             self._driver, self._generation, order, self._clock.counts(),
             outgoing.want_events, outgoing.commands,
@@ -220,7 +225,10 @@ class Channel:
         if self._handle is None:
             self._handle = await self._find()
         for actor in outgoing.actors - self._registered:
-            pickled = self._pickled(actor)
+            try:
+                pickled = self._pickled(actor)
+            except Exception as error:  # whatever pickling a user's class comes to
+                raise InvalidActor(actor.actor_type, f"it cannot be sent: {error}") from error
             if pickled is not None:
                 await self._handle.register.remote(pickled)
             self._registered.add(actor)

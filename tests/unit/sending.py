@@ -4,6 +4,7 @@ import asyncio
 from itertools import count
 from typing import Any, cast
 
+from actors.actor import Actor
 from runtime.channel import Channel, DriverClock
 from runtime.loopback import Caller
 from runtime.outgoing import Reply
@@ -52,23 +53,29 @@ class Sending:
 
     def __init__(self) -> None:
         self.host = PlayedHost()
+        self.unpicklable = False
         self.channel = Channel(
             HOST,
             b"driver",
             self._find,
             asyncio.get_running_loop(),
             DriverClock(),
-            pickled=lambda _: None,
+            pickled=self._pickled,
             timeout_s=TIMEOUT_S,
         )
         self.channel._caller = cast("Caller", self.host)  # one of its own would ask Ray
         self._ids = count(1)
 
-    def ask(self, data: str) -> Reply[str]:
+    def ask(self, data: str, actor: type[Actor[Any]] | None = None) -> Reply[str]:
         """A command, to be answered with its data."""
         fields = ("counter/a", "echo", next(self._ids).to_bytes(16, "big"), 0, data, None, None)
-        outgoing, index = self.channel.add(fields, None, want_events=True)
+        outgoing, index = self.channel.add(fields, actor, want_events=True)
         return Reply(outgoing, index, lambda answer, place: unpack_value(answer.values[place]))
+
+    def _pickled(self, actor: type[Actor[Any]]) -> bytes | None:
+        if self.unpicklable:
+            raise TypeError("cannot pickle '_thread.lock' object")
+        return None
 
     async def _find(self) -> PlayedHost:
         return self.host

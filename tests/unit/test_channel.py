@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from actors.devices import DeviceTwin
+from actors.errors import InvalidActor
 from runtime.errors import AskTimeout
 from tests.unit.sending import TIMEOUT_S, Sending
 from tests.virtual_time import now_s, settled, virtual_time
@@ -85,3 +87,12 @@ async def test_flushed_waits_also_for_what_waits_for_the_first_hello() -> None:
     sending.host.answering.set()
     await flushed
     assert reply.done()
+
+
+@virtual_time
+async def test_a_class_that_cannot_be_sent_costs_those_who_use_it_and_nobody_else() -> None:
+    sending = Sending()
+    sending.unpicklable = True
+    with pytest.raises(InvalidActor, match="cannot be sent: cannot pickle"):
+        await sending.ask("first", DeviceTwin)
+    assert await sending.ask("second") == "second"
