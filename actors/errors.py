@@ -1,7 +1,11 @@
 """What can go wrong inside an actor, before any machine is involved."""
 
 
-class ActorError(Exception):
+class ThornbackError(Exception):
+    """Base of everything that any room of the project raises on purpose."""
+
+
+class ActorError(ThornbackError):
     """Base of everything actors/ raises."""
 
 

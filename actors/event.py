@@ -5,10 +5,10 @@ or from a business process. A typed payload is a frozen pydantic model whose bas
 class is its kind; its envelope is an `Event`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 import msgspec
@@ -16,8 +16,6 @@ from pydantic import BaseModel, ConfigDict
 
 from actors.clock import CausalRelation, VectorClock, causal_relation
 from actors.naming import aggregate_id_of, checked_source, checked_type_name, kebab_case
-
-State = TypeVar("State")
 
 
 class Kind(StrEnum):
@@ -124,24 +122,3 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def relation_to(self, other: "Event") -> CausalRelation:
         """How this event stands to `other`, read off their vector clocks."""
         return causal_relation(self.vector_clock, other.vector_clock)
-
-
-#: The event algebra's handler: from an event and a state, the next state and new events.
-EventHandler = Callable[[Event, State], tuple[State, list[Event]]]
-
-
-def process_stream(
-    handler: EventHandler[State], events: Iterable[Event], state: State
-) -> tuple[State, list[Event]]:
-    """Run `handler` over a stream; return the last state and the processed stream.
-
-    The processed stream keeps every event, followed by the events it gave rise to, so
-    it is never shorter than the input (the theorem `event_stream_monotonic`). New
-    events are not handled again. Pure whenever `handler` is.
-    """
-    processed: list[Event] = []
-    for event in events:
-        state, emitted = handler(event, state)
-        processed.append(event)
-        processed.extend(emitted)
-    return state, processed

@@ -21,12 +21,12 @@ from psycopg import sql
 
 from benchmarks import machine
 from benchmarks.figures import Sizes, require
-from runtime.local import start_ray, uninterrupted
-from runtime.settings import PROJECT_ROOT, Settings
+from runtime.cluster.ray_session import start_ray, uninterrupted
+from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
-from store.embedded import EmbeddedPostgres
+from store.embedded.server import EmbeddedPostgres
 
-BUILD = PROJECT_ROOT / "build"
+BUILD = Path(__file__).resolve().parent.parent / "build"
 DRAIN_S = 30.0
 PATIENCE_MS = 60_000  #: a slow machine shall get a slow figure, not a timeout
 

@@ -13,12 +13,10 @@ import time
 
 from rich.console import Console
 
+from actors.errors import ThornbackError
 from benchmarks import machine, measures, report
 from benchmarks.bed import BUILD, Bed, BenchRuns, opened
 from benchmarks.figures import FULL, QUICK, Figure, Measure, NotAsExpected, Results
-from runtime.errors import ThornbackError
-from runtime.settings import ConfigurationError
-from store.errors import StoreError
 
 CALIBRATION = "calibration_ns"
 #: What a table needs that goes to a file.
@@ -116,7 +114,7 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         console.print("interrupted: everything is stopped, build/bench.json is as it was")
         code = 130
-    except (BenchRuns, ConfigurationError, NotAsExpected, StoreError, ThornbackError) as error:
+    except (BenchRuns, NotAsExpected, ThornbackError) as error:
         console.print(f"[red]error[/]: {error}")
         code = 2
     sys.exit(code)

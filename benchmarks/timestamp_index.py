@@ -15,7 +15,7 @@ from statistics import median
 
 import asyncpg
 
-from store.codec import COLUMNS
+from store.rows.layout import COLUMNS
 
 ROWS = 100_000
 ROUNDS = 3

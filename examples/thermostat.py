@@ -3,10 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from actors.actor import Actor, Command, applies, handles
-from actors.errors import Rejected
-from actors.event import DeviceEvent
-from runtime.system import ActorSystem
+from thornback import Actor, ActorSystem, Command, DeviceEvent, Rejected, applies, handles
 
 
 class ReportTemperature(Command):

@@ -4,9 +4,8 @@ import asyncio
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from actors.event import DeviceEvent, Event
 from examples.thermostat import ReportTemperature, Thermostat
-from runtime.system import ActorSystem
+from thornback import ActorSystem, DeviceEvent, Event
 
 
 class GatewayConnected(DeviceEvent):

@@ -3,7 +3,7 @@
 Everything that was accepted is answered and durable before its process ends.
 """
 
-from jobs.console import connected, console, parser, run
+from jobs.command_line import connected, console, parser, run
 
 
 def main() -> int:

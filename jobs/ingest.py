@@ -1,7 +1,7 @@
 """Ingest CloudEvents, a JSON line each, from a file or standard input into device twins.
 
 Each source is a DeviceTwin actor (`device-twin/<source>`), each event a durable event of
-it; jobs/cloud_events.py says how one is read. An event is known by its source and id, so
+it; gateways/cloud_events.py says how one is read. An event is known by its source and id, so
 the same input can be ingested again and changes nothing. A line that is no good is
 reported and kept in the rejects file, and the run goes on; blank lines are passed over.
 The exit code is 0 when all was good, 1 when there were rejects, 2 when the run could not
@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobs.console import connected, console, parser, problems, run
-from jobs.ingestion import Ingest
-from jobs.json_lines import Readable, Rejects
+from gateways.files.ingestion import Ingest
+from gateways.files.json_lines import Readable, Rejects
+from jobs.command_line import connected, console, parser, problems, run
 
 STDIN = "-"
 
@@ -57,14 +57,18 @@ def _ingest(arguments: argparse.Namespace) -> int:
         connected(arguments) as system,
         Rejects(path, keep=source == STDIN) as rejects,
     ):
-        ingest = Ingest(system, rejects, arguments.patience)
+        ingest = Ingest(system, rejects, arguments.patience, report=_report)
         try:
             ingest.run(stream)
         finally:
-            console.print(f"{ingest.counts}; {ingest.rate:,.0f} lines/s")
+            _report(ingest)
     if ingest.counts.rejects:
         console.print(f"rejects are in {path}", markup=False)
     return 1 if ingest.counts.rejects else 0
+
+
+def _report(ingest: Ingest) -> None:
+    console.print(f"{ingest.counts}; {ingest.rate:,.0f} lines/s")
 
 
 @contextmanager

@@ -4,10 +4,10 @@ Launching twice is harmless: what runs already is left alone. The topology outli
 job; `jobs/drain.py` stops it.
 """
 
-from jobs.console import console, parser, run, settings_of
+from jobs.command_line import console, parser, run, settings_of
 from jobs.status import table
-from runtime.local import join_ray
-from runtime.settings import Settings
+from runtime.cluster.ray_session import join_ray
+from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 
 

@@ -23,12 +23,12 @@ from rich.progress import (
 from actors.actor import Actor
 from actors.devices import Aircraft
 from actors.moments import UNIX_OFFSET_US
-from jobs import report
-from jobs.air_traffic import AirTraffic
-from jobs.console import connected, console, parser, run
+from jobs.command_line import connected, console, parser, run
+from jobs.flights import report
+from jobs.flights.air_traffic import AirTraffic
 from jobs.status import table
-from runtime.bulk import Send, Told
-from runtime.ref import ActorRef
+from runtime.driver.bulk import BulkResult, Send
+from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
 
 Refs = dict[tuple[type[Actor[Any]], str], ActorRef[Any]]
@@ -72,7 +72,7 @@ def sends(system: ActorSystem, traffic: AirTraffic, refs: Refs) -> Iterator[Send
         yield Send(ref, message, command_id, at_us - UNIX_OFFSET_US)
 
 
-def _send(system: ActorSystem, traffic: AirTraffic, refs: Refs, patience_s: float) -> Told:
+def _send(system: ActorSystem, traffic: AirTraffic, refs: Refs, patience_s: float) -> BulkResult:
     bar = Progress(
         TextColumn("replaying"), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
@@ -83,7 +83,7 @@ def _send(system: ActorSystem, traffic: AirTraffic, refs: Refs, patience_s: floa
     with bar:
         task = bar.add_task("replaying", total=traffic.total, rate="")
 
-        def progress(told: Told) -> None:
+        def progress(told: BulkResult) -> None:
             nonlocal shown_s
             now_s = time.monotonic()
             rate = f"{told.commands / (now_s - began_s):,.0f}/s"

@@ -11,12 +11,12 @@ import threading
 
 import ray
 
-from jobs.console import console, parser, run, settings_of
+from jobs.command_line import console, parser, run, settings_of
 from jobs.launch import launch
 from jobs.replay import add_options, replay
-from runtime.local import start_ray, uninterrupted
-from runtime.settings import Settings
-from store.embedded import EmbeddedPostgres
+from runtime.cluster.ray_session import start_ray, uninterrupted
+from runtime.settings.settings import Settings
+from store.embedded.server import EmbeddedPostgres
 
 INTERRUPTED = 130
 

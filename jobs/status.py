@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from jobs.console import connected, console, parser, run
+from jobs.command_line import connected, console, parser, run
 
 
 def table(statuses: Iterable[dict[str, Any]]) -> Table:

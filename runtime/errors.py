@@ -1,17 +1,6 @@
-"""What a caller can be told, and how it travels.
+"""What a caller can be told: the errors that the runtime raises."""
 
-Errors cross processes as a name and plain arguments, never pickled; whatever arrives
-is raised as the same typed error that was raised where it happened.
-"""
-
-from typing import Any
-
-from actors.errors import InvalidName, Rejected
-from store.errors import InvalidData, RowsRefused, StoreUnavailable
-
-
-class ThornbackError(Exception):
-    """Base of everything runtime/ raises."""
+from actors.errors import ThornbackError
 
 
 class UnknownActorType(ThornbackError):
@@ -150,40 +139,3 @@ class RetriesExhausted(ThornbackError):
 
     def __str__(self) -> str:
         return f"{self.source}: the log refused its events again and again: {self.reason}"
-
-
-_TRAVELLERS: dict[str, type[Exception]] = {
-    error.__name__: error
-    for error in (
-        UnknownActorType,
-        UnknownMessage,
-        InvalidMessage,
-        HandlerFailed,
-        ActorStopped,
-        MailboxFull,
-        HostUnavailable,
-        PublishRefused,
-        RetriesExhausted,
-        Rejected,
-        InvalidName,
-        InvalidData,
-        RowsRefused,
-        StoreUnavailable,
-    )
-}
-
-EncodedError = tuple[str, list[Any]]
-
-
-def encode_error(error: Exception) -> EncodedError:
-    """An error as plain values. One that does not travel arrives as a HandlerFailed."""
-    name = type(error).__name__
-    if name in _TRAVELLERS:
-        return name, list(error.args)
-    return "HandlerFailed", ["the host", "a message", f"{name}: {error}", "not run"]
-
-
-def decode_error(encoded: EncodedError) -> Exception:
-    """The error that was encoded."""
-    name, arguments = encoded
-    return _TRAVELLERS[name](*arguments)

@@ -1,7 +1,9 @@
 """What can go wrong where events rest."""
 
+from actors.errors import ThornbackError
 
-class StoreError(Exception):
+
+class StoreError(ThornbackError):
     """Base of everything store/ raises."""
 
 

@@ -10,7 +10,8 @@ from typing import Protocol
 from uuid import UUID
 
 from actors.event import Event
-from store.codec import EncodedRows
+from store.rows.layout import EncodedRows
+from store.selection import EVERYTHING, Selection
 
 #: The writer's name in the table of epochs: one writer a database may append.
 WRITER = "writer"
@@ -26,7 +27,7 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
+class CounterMove:
     """How far an append takes a node: for a host the last tick of its vector clock in
     these rows, for the writer the last position."""
 
@@ -52,17 +53,6 @@ class Snapshot:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which events a reader wants. `*` stands for any text; an empty tuple for all."""
-
-    event_types: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-
-
-EVERYTHING = Selection()
-
-
 class EventStore(Protocol):
     """Where events rest. Every method raises StoreUnavailable when it cannot get there."""
 
@@ -70,7 +60,9 @@ class EventStore(Protocol):
         """Begin a new incarnation of `name`; appends of every older one are refused from
         now on, and what they had committed is visible from now on."""
 
-    async def append(self, rows: EncodedRows, *, writer: Tick, nodes: Sequence[Tick]) -> None:
+    async def append(
+        self, rows: EncodedRows, *, writer: CounterMove, nodes: Sequence[CounterMove]
+    ) -> None:
         """Commit all rows or none, durably.
 
         The rows carry versions, positions and commit time; positions end at

@@ -1,15 +1,16 @@
 """A store in memory, for tests and examples: the same contract, nothing survives."""
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from uuid import UUID
 
 from actors.event import Event
-from store.codec import Decoder, EncodedRows, event_type_at, source_at
 from store.errors import DuplicateEvent, StaleEpoch, VersionConflict
-from store.event_store import EVERYTHING, WRITER, Epoch, Page, Selection, Snapshot, Tick
+from store.event_store import WRITER, CounterMove, Epoch, Page, Snapshot
+from store.rows.decoding import Decoder
+from store.rows.layout import EncodedRows
+from store.selection import EVERYTHING, Selection, row_filter
 
 
 class MemoryEventStore:
@@ -30,7 +31,9 @@ class MemoryEventStore:
         self._epochs[name] = new
         return new
 
-    async def append(self, rows: EncodedRows, *, writer: Tick, nodes: Sequence[Tick]) -> None:
+    async def append(
+        self, rows: EncodedRows, *, writer: CounterMove, nodes: Sequence[CounterMove]
+    ) -> None:
         self._check_fence(writer, nodes, len(rows))
         fresh = list(_split(rows))
         self._check_free(fresh)
@@ -96,7 +99,7 @@ class MemoryEventStore:
     async def close(self) -> None:
         """Nothing is open."""
 
-    def _check_fence(self, writer: Tick, nodes: Sequence[Tick], count: int) -> None:
+    def _check_fence(self, writer: CounterMove, nodes: Sequence[CounterMove], count: int) -> None:
         for tick in (writer, *nodes):
             present = self._epochs.get(tick.name)
             if present is None or present.number != tick.epoch:
@@ -115,24 +118,6 @@ class MemoryEventStore:
                 raise VersionConflict(f"{UUID(bytes=aggregate)} version {version}")
             ids.add(event_id)
             versions.add((aggregate, version))
-
-
-def row_filter(selection: Selection):  # type: ignore[no-untyped-def]
-    """A predicate on encoded rows that says what a Selection says."""
-    types, sources = _pattern(selection.event_types), _pattern(selection.sources)
-
-    def match(row: bytes) -> bool:
-        if types is not None and not types.fullmatch(event_type_at(row, 0).decode()):
-            return False
-        return sources is None or bool(sources.fullmatch(source_at(row, 0).decode()))
-
-    return match
-
-
-def _pattern(globs: tuple[str, ...]) -> re.Pattern[str] | None:
-    if not globs:
-        return None
-    return re.compile("|".join(re.escape(glob).replace(r"\*", ".*") for glob in globs), re.DOTALL)
 
 
 def _version(row: bytes) -> int:

@@ -10,7 +10,7 @@ import asyncpg
 import hypothesis
 import pytest
 
-from store.embedded import EmbeddedPostgres
+from store.embedded.server import EmbeddedPostgres
 
 # pytest explains the asserts of test modules only, unless told of others.
 pytest.register_assert_rewrite("tests.contracts")

@@ -9,7 +9,7 @@ from benchmarks.baselines import two_hops
 from benchmarks.bed import Bed, one_value, settle
 from benchmarks.devices import Meter, MeterState, TakeReading
 from benchmarks.figures import Figure, Measure, at_least, require, times
-from runtime.ref import ActorRef
+from runtime.driver.ref import ActorRef
 
 MANY, P50, P99, HOPS = "ask_per_s", "ask_p50_ms", "ask_p99_ms", "ray_two_hop_p50_ms"
 BLOCKS = 20  #: asks and hops take turns in so many blocks, so that both see the same machine

@@ -16,11 +16,11 @@ from benchmarks.bed import Bed, one_value, settle
 from benchmarks.devices import Meter, TakeReading
 from benchmarks.figures import Figure, Measure, at_least, require, times
 from benchmarks.subscriber import start_watcher, stop_watcher
-from jobs.report import GAPS
-from runtime.bulk import Told
-from runtime.ref import ActorRef
+from jobs.flights.report import GAPS
+from runtime.driver.bulk import BulkResult
+from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
-from store.codec import COLUMNS
+from store.rows.layout import COLUMNS
 
 READINGS = "SELECT count(*) FROM events WHERE event_type = 'reading-taken'"
 DURABLE, CEILING, CATCH_UP = (
@@ -39,7 +39,7 @@ def readings(
         yield ref, TakeReading(celsius=number / 8, room="room 101, second floor", number=number)
 
 
-def all_told(told: Told, count: int) -> None:
+def all_told(told: BulkResult, count: int) -> None:
     """Every command led to one new event."""
     require(
         (told.events, told.repeats, told.failed) == (count, 0, 0),

@@ -7,9 +7,9 @@ import psycopg
 from benchmarks.bed import Bed, one_value
 from benchmarks.figures import Figure, Measure, at_least, require
 from benchmarks.measures.commands import all_told
-from jobs.air_traffic import AirTraffic
+from jobs.flights.air_traffic import AirTraffic
+from jobs.flights.report import COUNTS, GAPS
 from jobs.replay import Refs, sends
-from jobs.report import COUNTS, GAPS
 
 KEY = "replay_events_per_s"
 

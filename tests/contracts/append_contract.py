@@ -2,9 +2,9 @@
 
 import pytest
 
-from store.codec import EncodedRows
 from store.errors import AppendRefused, DuplicateEvent, StaleEpoch, VersionConflict
-from store.event_store import WRITER, Epoch, EventStore, Tick
+from store.event_store import WRITER, CounterMove, Epoch, EventStore
+from store.rows.layout import EncodedRows
 from tests.contracts.appending import NODE, Log, history, made_event
 
 
@@ -39,10 +39,10 @@ class AppendContract:
         rows = log.stamped([made_event("device/one"), made_event("device/two")])
         await store.append(
             rows,
-            writer=Tick(name=WRITER, epoch=log.writer.number, counter=2),
+            writer=CounterMove(name=WRITER, epoch=log.writer.number, counter=2),
             nodes=[
-                Tick(name=NODE, epoch=log.node.number, counter=7),
-                Tick(name="host-b", epoch=other.number, counter=9),
+                CounterMove(name=NODE, epoch=log.node.number, counter=7),
+                CounterMove(name="host-b", epoch=other.number, counter=9),
             ],
         )
         found = await store.epochs([NODE, "host-b", "nobody"])
@@ -93,8 +93,8 @@ class AppendContract:
         with pytest.raises(StaleEpoch, match="stranger"):
             await store.append(
                 log.stamped([made_event()]),
-                writer=Tick(name=WRITER, epoch=log.writer.number, counter=1),
-                nodes=[Tick(name="stranger", epoch=1, counter=1)],
+                writer=CounterMove(name=WRITER, epoch=log.writer.number, counter=1),
+                nodes=[CounterMove(name="stranger", epoch=1, counter=1)],
             )
         assert await everything(store) == before
 

@@ -9,8 +9,10 @@ from uuid import UUID
 from actors.clock import VectorClock
 from actors.event import Event, Kind
 from actors.naming import aggregate_id_of
-from store.codec import Decoder, EncodedRows, encode_event, stamp
-from store.event_store import WRITER, Epoch, EventStore, Tick
+from store.event_store import WRITER, CounterMove, Epoch, EventStore
+from store.rows.decoding import Decoder
+from store.rows.encoding import encode_event
+from store.rows.layout import EncodedRows, stamp
 
 NODE = "host-a"
 RECORDED_US = 441_849_600_000_001  #: 2014-01-01, a microsecond past midnight UTC
@@ -78,13 +80,13 @@ class Log:
         last, ticks = self.head + len(rows), self.ticks + len(rows)
         await self.store.append(
             rows,
-            writer=Tick(
+            writer=CounterMove(
                 name=WRITER,
                 epoch=self.writer.number if writer_epoch is None else writer_epoch,
                 counter=last if through is None else through,
             ),
             nodes=[
-                Tick(
+                CounterMove(
                     name=NODE,
                     epoch=self.node.number if node_epoch is None else node_epoch,
                     counter=ticks,

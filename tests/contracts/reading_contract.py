@@ -4,8 +4,9 @@ import pytest
 
 from actors.event import Event
 from actors.naming import aggregate_id_of
-from store.codec import Decoder
-from store.event_store import EVERYTHING, EventStore, Selection, Snapshot
+from store.event_store import EventStore, Snapshot
+from store.rows.decoding import Decoder
+from store.selection import EVERYTHING, Selection
 from tests.contracts.appending import Log, history, made_event
 
 ONE, TWO = aggregate_id_of("device/one"), aggregate_id_of("device/two")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from store.errors import StoreUnavailable
-from store.postgres import PostgresEventStore
+from store.postgres.event_store import PostgresEventStore
 from tests.contracts.append_contract import AppendContract
 from tests.contracts.appending import Log, made_event
 from tests.contracts.event_store_contract import EventStoreContract

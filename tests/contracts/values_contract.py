@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 
 from actors.clock import VectorClock
 from actors.event import Event, Kind
-from store.codec import Decoder
 from store.event_store import EventStore
-from store.json_text import MAX_EVENT_BYTES
+from store.rows.decoding import Decoder
+from store.rows.json_text import MAX_EVENT_BYTES
 from tests.contracts.appending import Log, made_event
 from tests.strategies import json_objects
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from store.embedded import EmbeddedPostgres
+from store.embedded.server import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[2]
 

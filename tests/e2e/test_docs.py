@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.settings import Settings
+from runtime.settings.settings import Settings
 from tests.e2e.place import ROOT
 from tests.e2e.readme import blocks
 

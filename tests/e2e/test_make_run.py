@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from store.embedded import EmbeddedPostgres
+from store.embedded.server import EmbeddedPostgres
 from tests.e2e.place import ROOT, Place, place
 from tests.e2e.readme import blocks, command
 

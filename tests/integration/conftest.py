@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from runtime.system import ActorSystem
-from store.embedded import EmbeddedPostgres
+from store.embedded.server import EmbeddedPostgres
 from tests.integration.systems import Launcher, fresh_database
 
 

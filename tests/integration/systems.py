@@ -14,8 +14,8 @@ import asyncpg
 import psutil
 
 from actors.event import Event
-from runtime.settings import Settings
-from runtime.subscription import Subscription
+from runtime.driver.subscription import Subscription
+from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 
 T = TypeVar("T")

@@ -7,9 +7,9 @@ import pytest
 
 from actors.clock import CausalRelation
 from actors.event import Event
-from runtime.directory import shard_of
-from runtime.ref import ActorRef
+from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
+from runtime.topology.placement import shard_of
 from tests.integration.devices import Add, Counter
 from tests.integration.systems import LIMIT_S, Launcher, back, kill, take
 

@@ -17,8 +17,8 @@ from actors.errors import InvalidActor, InvalidName, Rejected
 from actors.event import Kind
 from actors.ids import event_id
 from actors.moments import microseconds
-from runtime.bulk import Send
-from runtime.ref import ActorRef
+from runtime.driver.bulk import Send
+from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
 from tests.integration.devices import Add, Burst, Claim, Counter, CounterState, Note
 from tests.integration.systems import LIMIT_S, Launcher, assert_log_is_whole, back, kill, log_of

@@ -8,7 +8,7 @@ import pytest
 import ray
 
 from actors.naming import aggregate_id_of
-from runtime.ref import ActorRef
+from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
 from tests.integration.devices import Add, Beacon, Burst, Counter, CounterState, Fail
 from tests.integration.systems import (

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from store import embedded
-from store.embedded import (
+from store.embedded import server as embedded
+from store.embedded.server import (
     EmbeddedError,
     EmbeddedPostgres,
     ForeignFolder,

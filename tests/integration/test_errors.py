@@ -10,6 +10,9 @@ import pytest
 from actors.actor import Command
 from actors.errors import Rejected
 from actors.ids import uuid_of
+from runtime.clocks import now_us
+from runtime.driver.ref import ActorRef
+from runtime.driver.reply import Reply
 from runtime.errors import (
     ActorStopped,
     AskTimeout,
@@ -21,11 +24,8 @@ from runtime.errors import (
     UnknownActorType,
     UnknownMessage,
 )
-from runtime.outcome import read_events
-from runtime.outgoing import Reply
-from runtime.process import now_us
-from runtime.ref import ActorRef
 from runtime.system import ActorSystem
+from runtime.wire.answers import read_events
 from store.errors import InvalidData
 from tests.integration.devices import (
     Add,
@@ -69,7 +69,7 @@ def ask(ref: ActorRef[Any], message: Command) -> list[Any]:
 
 def ask_raw(ref: ActorRef[Any], message_type: str, data: object) -> list[Any]:
     """A message as another driver might send it: of any type, with any data."""
-    fields = (ref.source, message_type, ref.system.new_id(), now_us(), data, None, None)
+    fields = (ref.source, message_type, ref.connection.new_id(), now_us(), data, None, None)
     outgoing, index = ref.channel.add(fields, ref.actor, want_events=True)
     return Reply(outgoing, index, read_events).result(timeout_s=LIMIT_S)
 

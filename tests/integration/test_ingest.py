@@ -15,8 +15,8 @@ import pytest
 import ray
 
 from actors.devices import DeviceTwin, DeviceTwinState
-from jobs.ingestion import Counts, Ingest
-from jobs.json_lines import Rejects
+from gateways.files.ingestion import Counts, Ingest
+from gateways.files.json_lines import Rejects
 from runtime.errors import HostUnavailable
 from runtime.system import ActorSystem
 from tests.integration.systems import (

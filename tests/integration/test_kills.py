@@ -14,9 +14,9 @@ import pytest
 
 from actors.event import Event
 from actors.ids import event_id
-from runtime.bulk import Send, Told
+from runtime.driver.bulk import BulkResult, Send
 from runtime.system import ActorSystem
-from store.embedded import EmbeddedPostgres
+from store.embedded.server import EmbeddedPostgres
 from tests.integration.devices import Add, Counter
 from tests.integration.systems import (
     LIMIT_S,
@@ -40,9 +40,9 @@ def told_through(system: ActorSystem, strike: Callable[[], object]) -> None:
     sends = [Send(refs[number % ACTORS], Add(), uuid4()) for number in range(COMMANDS)]
     collector = Collector(system.subscribe(after=0))
     third, finished = threading.Event(), threading.Event()
-    told: list[Told] = []
+    told: list[BulkResult] = []
 
-    def noticed(so_far: Told) -> None:
+    def noticed(so_far: BulkResult) -> None:
         if so_far.commands >= COMMANDS // 3:
             third.set()
 
@@ -100,7 +100,7 @@ def test_a_dedicated_host_killed_in_the_middle_costs_nothing_but_time(launch: La
     sends = [Send(ref, Add(), uuid4()) for _ in range(5_000)]
     once = threading.Event()
 
-    def strike(so_far: Told) -> None:
+    def strike(so_far: BulkResult) -> None:
         if not once.is_set():
             once.set()
             threading.Thread(target=lambda: kill(system, ref.source)).start()

@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 import ray
 
+from runtime.driver.ref import ActorRef
 from runtime.errors import LaunchFailed
-from runtime.ref import ActorRef
 from runtime.system import ActorSystem
-from store.embedded import EmbeddedPostgres
+from store.embedded.server import EmbeddedPostgres
 from store.errors import StoreUnavailable
 from tests.integration.devices import Add, Counter
 from tests.integration.systems import (

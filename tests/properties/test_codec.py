@@ -10,18 +10,17 @@ from hypothesis import strategies as st
 from actors.event import Event, Kind
 from actors.moments import microseconds, moment_of
 from actors.naming import aggregate_id_of
-from store.codec import (
+from store.rows.decoding import Decoder, folds
+from store.rows.encoding import encode_event
+from store.rows.json_text import decode_json
+from store.rows.layout import (
     COPY_HEADER,
     COPY_TRAILER,
-    Decoder,
     EncodedRows,
-    encode_event,
     event_type_at,
-    folds,
     source_at,
     stamp,
 )
-from store.json_text import decode_json
 from tests.strategies import clocks, json_object, texts
 
 moments = st.datetimes(timezones=st.just(UTC))

@@ -6,8 +6,9 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.event import Event, Kind, process_stream
+from actors.event import Event, Kind
 from actors.naming import aggregate_id_of
+from streams.algebra import process_stream
 
 _WHEN = datetime(2013, 1, 1, tzinfo=UTC)
 _SOURCE = "device/one"

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, PlainSerializer
 
 from actors.event import DeviceEvent
 from store.errors import InvalidData
-from store.json_text import MAX_EVENT_BYTES, decode_json, encode_json, encode_payload
+from store.rows.json_text import MAX_EVENT_BYTES, decode_json, encode_json, encode_payload
 from tests.strategies import finite_floats, json_values, scalars
 
 

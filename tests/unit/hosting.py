@@ -12,17 +12,21 @@ from actors.actor import Actor, Command, applies, handles
 from actors.errors import Rejected
 from actors.event import DeviceEvent, Event, Payload
 from actors.naming import aggregate_id_of
-from runtime.batch import Batch, Recent
-from runtime.decision import Decider, NodeClock
-from runtime.executor import Executor
-from runtime.journal import Journal
-from runtime.mailbox import Mailbox
-from runtime.metrics import HostMetrics, Metrics
-from runtime.outcome import read_events, unpack_state
-from runtime.resident import ActorTypes, Residents
-from runtime.wire import STATE, Answer, Request, unpack_answer
-from store.codec import EncodedRows, encode_event
-from store.writer import Acknowledged, Append
+from runtime.clocks import NodeClock
+from runtime.host.batch import Batch
+from runtime.host.decision import Decider
+from runtime.host.executor import Executor
+from runtime.host.host_metrics import HostMetrics
+from runtime.host.mailbox import Mailbox
+from runtime.host.recent import Recent
+from runtime.host.residents import ActorTypes, Residents
+from runtime.partition.journal import Journal
+from runtime.telemetry.metrics import Metrics
+from runtime.wire.answers import read_events, unpack_state
+from runtime.wire.commands import STATE, Answer, Request, unpack_answer
+from store.appends import Acknowledged, Append
+from store.rows.encoding import encode_event
+from store.rows.layout import EncodedRows
 from tests.contracts.appending import made_event
 from tests.unit.writing import CuedStore, Writing
 

@@ -2,13 +2,14 @@
 
 import asyncio
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 from actors.actor import Actor
-from runtime.channel import Channel, DriverClock
-from runtime.loopback import Caller
-from runtime.outgoing import Reply
-from runtime.wire import Answer, Request, pack_answer, pack_value, unpack_request, unpack_value
+from runtime.clocks import DriverClock
+from runtime.driver.channel import Channel
+from runtime.driver.reply import Reply
+from runtime.wire.commands import Answer, Request, pack_answer, unpack_request
+from runtime.wire.values import pack_value, unpack_value
 
 HOST = "host"
 TIMEOUT_S = 20.0
@@ -60,10 +61,10 @@ class Sending:
             self._find,
             asyncio.get_running_loop(),
             DriverClock(),
+            reach=lambda: self.host,
             pickled=self._pickled,
             timeout_s=TIMEOUT_S,
         )
-        self.channel._caller = cast("Caller", self.host)  # one of its own would ask Ray
         self._ids = count(1)
 
     def ask(self, data: str, actor: type[Actor[Any]] | None = None) -> Reply[str]:

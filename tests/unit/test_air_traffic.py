@@ -31,8 +31,8 @@ from actors.devices import (
     ScheduleFlight,
     WeatherStation,
 )
-from jobs import air_traffic
-from jobs.air_traffic import TERRITORIES, AirTraffic, DataUnusable
+from jobs.flights import air_traffic
+from jobs.flights.air_traffic import TERRITORIES, AirTraffic, DataUnusable
 
 NEW_YORK = ZoneInfo("America/New_York")
 STEPS: dict[type[Command], str] = {

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.event import Event
-from runtime.bus import Buffer, Matcher
-from store.codec import Decoder, EncodedRows, encode_event, stamp
-from store.event_store import EVERYTHING, Selection
-from store.memory import row_filter
-from store.writer import Commit
+from runtime.partition.buffer import Buffer, Matcher
+from store.appends import Commit
+from store.rows.decoding import Decoder
+from store.rows.encoding import encode_event
+from store.rows.layout import EncodedRows, stamp
+from store.selection import EVERYTHING, Selection, row_filter
 from tests.contracts.appending import made_event
 from tests.contracts.reading_contract import CATALOGUE, SELECTED
 
@@ -116,7 +117,7 @@ def test_a_poll_brings_so_many_bytes_and_says_how_far_it_came(
     for first in (1, 3, 5, 7):
         buffer.add(some(first, 2))
     size = len(some(1, 2).rows.data)
-    monkeypatch.setattr("runtime.bus._POLL_BYTES", size + 1)
+    monkeypatch.setattr("runtime.partition.buffer.POLL_BYTES", size + 1)
     assert held(buffer, 0) == ([1, 2, 3, 4], 4)
     assert held(buffer, 3) == ([4, 5, 6], 6)
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from actors.devices import Report
 from actors.ids import event_id
-from jobs.cloud_events import BadEvent, CloudEvent, parse
-from jobs.json_lines import MAX_LINE_BYTES, Line, Rejects, blocks
+from gateways.cloud_events import BadEvent, CloudEvent, parse
+from gateways.files.json_lines import MAX_LINE_BYTES, Line, Rejects, blocks
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 EVENT = {"source": "pump/7", "type": "pressure", "id": "e1", "time": "2026-07-01T12:00:00Z"}

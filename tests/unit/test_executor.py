@@ -9,11 +9,11 @@ from actors.errors import Rejected
 from actors.ids import event_id
 from actors.naming import aggregate_id_of
 from runtime.errors import HostUnavailable, InvalidMessage, UnknownActorType, UnknownMessage
-from runtime.executor import WriterAway
-from runtime.outcome import read_events, unpack_state
-from runtime.wire import STATE, unpack_answer
+from runtime.partition.writer_link import WriterAway
+from runtime.wire.answers import read_events, unpack_state
+from runtime.wire.commands import STATE, unpack_answer
+from store.appends import Acknowledged, Append
 from store.errors import InvalidData, RowsRefused, StaleEpoch, StoreUnavailable
-from store.writer import Acknowledged, Append
 from tests.unit.hosting import (
     AT_US,
     NODE,

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from actors.event import Event, Kind
 from actors.naming import aggregate_id_of
+from runtime.driver.publishing import publish_command
 from runtime.errors import HostUnavailable, PublishRefused, RetriesExhausted
-from runtime.outcome import read_events
-from runtime.publishing import publish_command
-from runtime.wire import STATE, Request, unpack_answer
+from runtime.wire.answers import read_events
+from runtime.wire.commands import STATE, Request, unpack_answer
+from store.appends import Acknowledged, Append
 from store.errors import StoreUnavailable
-from store.writer import Acknowledged, Append
 from tests.unit.hosting import (
     AT_US,
     Add,

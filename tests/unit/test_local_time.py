@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from jobs.local_time import LocalTime
+from jobs.flights.local_time import LocalTime
 
 
 def minute(text: str) -> int:

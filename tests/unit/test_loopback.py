@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.exceptions import ActorUnavailableError
 
-from runtime import loopback
-from runtime.loopback import Address, Caller, Server
+from runtime.transport import loopback
+from runtime.transport.caller import Caller
+from runtime.transport.loopback import Address, Server
 
 Method = Callable[[bytes], Awaitable[bytes]]
 
@@ -173,7 +174,7 @@ def test_frames_arrive_whole_however_the_stream_is_cut(
         def writelines(self, parts: tuple[bytes, ...]) -> None:
             self.sent += b"".join(parts)
 
-    class Collecting(loopback._Frames):
+    class Collecting(loopback.Frames):
         def received(self, number: int, method: int, payload: bytes) -> None:
             found.append((number, method, payload))
 
@@ -256,9 +257,7 @@ async def test_a_stranger_is_not_served(machine: Machine) -> None:
     process = machine.process(ask=(held := Held()))
     address = await process.server.address()
     reader, writer = await asyncio.open_connection(loopback.LOOPBACK, address.port)
-    writer.write(
-        loopback._HEADER.pack(16, 0, 0) + b"x" * 16 + loopback._HEADER.pack(1, 1, 0) + b"?"
-    )
+    writer.write(loopback.HEADER.pack(16, 0, 0) + b"x" * 16 + loopback.HEADER.pack(1, 1, 0) + b"?")
     with pytest.raises(asyncio.IncompleteReadError) as ended:
         await reader.readexactly(1)
     assert (ended.value.partial, held.called) == (b"", {})

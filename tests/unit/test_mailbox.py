@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from runtime.batch import Batch
 from runtime.errors import HostUnavailable, MailboxFull
-from runtime.mailbox import Mailbox
-from runtime.outcome import raise_error
-from runtime.wire import Request, unpack_answer
+from runtime.host.batch import Batch
+from runtime.host.mailbox import Mailbox
+from runtime.wire.answers import raise_error
+from runtime.wire.commands import Request, unpack_answer
 from tests.virtual_time import settled, virtual_time
 
 

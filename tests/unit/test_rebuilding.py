@@ -6,11 +6,13 @@ from actors.event import Event, Kind
 from actors.ids import time_ordered_id, uuid_of
 from actors.moments import EPOCH
 from actors.naming import aggregate_id_of
-from runtime.decision import NodeClock
-from runtime.resident import ActorTypes, Residents, take_snapshot
-from store.codec import EncodedRows, encode_event
-from store.event_store import WRITER, Tick
+from runtime.clocks import NodeClock
+from runtime.host.resident import take_snapshot
+from runtime.host.residents import ActorTypes, Residents
+from store.event_store import WRITER, CounterMove
 from store.memory import MemoryEventStore
+from store.rows.encoding import encode_event
+from store.rows.layout import EncodedRows
 
 SOURCE = "device-twin/meter"
 
@@ -63,6 +65,6 @@ async def _append_event(store: MemoryEventStore, clock: dict[str, int]) -> None:
     )
     await store.append(
         EncodedRows.of([encode_event(event)]),
-        writer=Tick(name=WRITER, epoch=1, counter=1),
-        nodes=[Tick(name="here", epoch=1, counter=1)],
+        writer=CounterMove(name=WRITER, epoch=1, counter=1),
+        nodes=[CounterMove(name="here", epoch=1, counter=1)],
     )

@@ -7,11 +7,11 @@ import pytest
 
 from actors.event import Event
 from actors.ids import event_id
-from runtime.batch import Batch
-from runtime.repeats import FEW, rows_of_repeats
-from runtime.wire import PUBLISH, Request
-from store.codec import Decoder
+from runtime.host.batch import Batch
+from runtime.host.repeats import FEW, rows_of_repeats
+from runtime.wire.commands import PUBLISH, Request
 from store.memory import MemoryEventStore
+from store.rows.decoding import Decoder
 from tests.contracts.appending import Log, made_event
 
 LENGTHS = (1, FEW - 1, FEW, FEW + 1, 5 * FEW, 5 * FEW + 1, 500)

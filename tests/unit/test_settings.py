@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from runtime.settings import (
+from runtime.settings.settings import (
     DEFAULT_FILE,
-    PROJECT_ROOT,
     ConfigurationError,
     Expected,
     Problem,
@@ -164,9 +163,9 @@ class TestTheModel:
         with pytest.raises(ValidationError, match="frozen"):
             Settings().metrics = Settings().metrics  # type: ignore[misc]
 
-    def test_a_relative_data_folder_lies_in_the_project(self) -> None:
+    def test_a_relative_data_folder_lies_where_the_program_was_started(self) -> None:
         settings = Settings.load(environ={}, event_store={"data_folder": ".data"})
-        assert settings.event_store.data_folder == PROJECT_ROOT / ".data"
+        assert settings.event_store.data_folder == Path.cwd() / ".data"
 
     def test_a_data_folder_may_lie_in_the_home_folder(self) -> None:
         settings = Settings.load(environ={}, event_store={"data_folder": "~/data"})
@@ -211,7 +210,7 @@ class TestWhereValuesComeFrom:
     def test_the_default_file_alone_may_be_missing(
         self, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("runtime.settings.DEFAULT_FILE", file)
+        monkeypatch.setattr("runtime.settings.settings.DEFAULT_FILE", file)
         assert Settings.load(environ={}) == Settings()
         assert refused(file) == (Problem(str(file), "", "no such file", "a readable TOML file"),)
 

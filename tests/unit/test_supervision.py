@@ -3,8 +3,8 @@
 import pytest
 
 from runtime.errors import ActorStopped, HandlerFailed
-from runtime.outcome import read_events
-from runtime.wire import STATE, unpack_answer
+from runtime.wire.answers import read_events
+from runtime.wire.commands import STATE, unpack_answer
 from tests.unit.hosting import (
     Add,
     Break,

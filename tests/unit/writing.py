@@ -7,11 +7,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from actors.event import Event
-from store.codec import Decoder, EncodedRows, encode_event
+from store.appends import Acknowledged, Append, Commit
 from store.errors import StoreUnavailable
-from store.event_store import Epoch, Tick
+from store.event_store import CounterMove, Epoch
+from store.group_commit import Writer
 from store.memory import MemoryEventStore
-from store.writer import Acknowledged, Append, Commit, Writer
+from store.rows.decoding import Decoder
+from store.rows.encoding import encode_event
+from store.rows.layout import EncodedRows
 from tests.contracts.appending import made_event
 
 GONE = StoreUnavailable("memory", "on cue")
@@ -44,7 +47,9 @@ class CuedStore(MemoryEventStore):
         self.open = asyncio.Event()
         self.open.set()
 
-    async def append(self, rows: EncodedRows, *, writer: Tick, nodes: Sequence[Tick]) -> None:
+    async def append(
+        self, rows: EncodedRows, *, writer: CounterMove, nodes: Sequence[CounterMove]
+    ) -> None:
         self.calls.append(len(rows))
         await self.open.wait()
         # The writer may give the bytes to somebody else as soon as an append has failed.

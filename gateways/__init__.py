@@ -1,0 +1,1 @@
+"""Where the outside comes in: clients of the system."""

@@ -1,0 +1,160 @@
+"""What a replay comes to: counts beside the expected ones, and two proofs by SQL."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import quantiles
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from actors.devices import AircraftState
+from runtime.driver.bulk import BulkResult
+from runtime.driver.ref import ActorRef
+from runtime.system import ActorSystem
+from store.postgres.event_store import PostgresEventStore
+
+COUNTS = """
+    SELECT event_type, count(*) FROM events
+    WHERE source LIKE 'aircraft/%' OR source LIKE 'weather-station/%' GROUP BY event_type
+"""
+#: Every aggregate's versions are 1..n: as many as the highest, none twice, from 1.
+GAPS = """
+    SELECT count(*) FROM (
+        SELECT 1 FROM events GROUP BY aggregate_id
+        HAVING min(version) <> 1 OR max(version) <> count(*)
+            OR count(DISTINCT version) <> count(*)
+    ) broken
+"""
+AGGREGATES = "SELECT count(DISTINCT aggregate_id) FROM events"
+DELAYS = """
+    SELECT split_part(source, '/', 2) AS name,
+           sum(greatest((event_data->>'delay_min')::int, 0)) AS minutes
+    FROM events WHERE event_type = 'flight-arrived'
+    GROUP BY source ORDER BY minutes DESC, name LIMIT 10
+"""
+
+Delays = list[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the log and the actors say after a replay."""
+
+    counts: Mapping[str, int]
+    aggregates: int
+    broken_aggregates: int
+    delays_in_log: Delays
+    delays_in_actors: Delays
+
+
+async def from_log(system: ActorSystem) -> tuple[dict[str, int], int, int, Delays]:
+    """Counts by type, aggregates, aggregates with a gap, and the ten most delayed."""
+    store = await system.open_store()
+    assert isinstance(store, PostgresEventStore), "the checks are SQL: use a Postgres store"
+    try:
+        counts = {row[0]: row[1] for row in await store.fetch(COUNTS)}
+        aggregates = (await store.fetch(AGGREGATES))[0][0]
+        broken = (await store.fetch(GAPS))[0][0]
+        delays = [(row[0], int(row[1])) for row in await store.fetch(DELAYS)]
+    finally:
+        await store.close()
+    return counts, aggregates, broken, delays
+
+
+def from_actors(aircraft: Iterable[ActorRef[AircraftState]]) -> Delays:
+    """The ten aircraft with the most delay, read from the states of all of them."""
+    replies = [(ref.name, ref.state()) for ref in aircraft]
+    delays = [(name, reply.result().arrival_delay_min) for name, reply in replies]
+    return sorted(delays, key=lambda pair: (-pair[1], pair[0]))[:10]
+
+
+def gather(system: ActorSystem, aircraft: Iterable[ActorRef[AircraftState]]) -> Evidence:
+    """Ask the log and the actors."""
+    counts, aggregates, broken, in_log = system.connection.courier.run(from_log(system)).result()
+    return Evidence(
+        counts=counts,
+        aggregates=aggregates,
+        broken_aggregates=broken,
+        delays_in_log=in_log,
+        delays_in_actors=from_actors(aircraft),
+    )
+
+
+def show(
+    console: Console,
+    expected: Mapping[str, int],
+    told: BulkResult,
+    seconds: float,
+    evidence: Evidence,
+    statuses: Iterable[dict[str, Any]],
+) -> bool:
+    """Print the summary; does all of it hold?"""
+    verdicts = [_counts(console, expected, evidence.counts), _commands(console, expected, told)]
+    new = told.events
+    console.print(
+        f"{told.commands:,} commands in {seconds:,.1f} s: {told.commands / seconds:,.0f}/s"
+    )
+    if not new and told.repeats:
+        console.print("the log holds this replay already: nothing in it was changed")
+    if len(told.round_trips_s) > 1:
+        cuts = quantiles(told.round_trips_s, n=100)
+        console.print(
+            f"round trip of a batch: p50 {cuts[49] * 1e3:,.0f} ms, p99 {cuts[98] * 1e3:,.0f} ms"
+        )
+    residents = sum(status.get("residents") or 0 for status in statuses)
+    console.print(f"{residents:,} actors resident")
+    _delays(console, evidence)
+    verdicts.append(_verdict(
+        console, evidence.delays_in_log == evidence.delays_in_actors,
+        "the ten most delayed aircraft are the same in actor state and in the log",
+    ))  # fmt: skip
+    verdicts.append(_verdict(
+        console, evidence.broken_aggregates == 0,
+        f"the versions of all {evidence.aggregates:,} aggregates are 1..n",
+    ))  # fmt: skip
+    return all(verdicts)
+
+
+def _counts(console: Console, expected: Mapping[str, int], counts: Mapping[str, int]) -> bool:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("event type")
+    for column in ("in the log", "expected"):
+        table.add_column(column, justify="right")
+    for name, number in expected.items():
+        table.add_row(name, f"{counts.get(name, 0):,}", f"{number:,}")
+    total, wanted = sum(counts.values()), sum(expected.values())
+    table.add_row("in all", f"{total:,}", f"{wanted:,}", style="bold")
+    console.print(table)
+    if total > wanted:
+        console.print("the log holds more days than were replayed now: counts may be higher")
+        enough = all(counts.get(name, 0) >= number for name, number in expected.items())
+        return _verdict(console, enough, "the log has at least the expected events")
+    return _verdict(
+        console, dict(counts) == dict(expected), "the log has exactly the expected events"
+    )
+
+
+def _commands(console: Console, expected: Mapping[str, int], told: BulkResult) -> bool:
+    for source, error in told.errors[:5]:
+        console.print(f"[red]{source}[/]: {error}")
+    held = not told.failed and told.events + told.repeats == sum(expected.values())
+    return _verdict(
+        console,
+        held,
+        f"{told.events:,} events are new, {told.repeats:,} were there, {told.failed:,} failed",
+    )
+
+
+def _delays(console: Console, evidence: Evidence) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in ("aircraft", "minutes late in actor state", "in the log"):
+        table.add_column(column, justify="left" if column == "aircraft" else "right")
+    for mine, theirs in zip(evidence.delays_in_actors, evidence.delays_in_log, strict=False):
+        table.add_row(mine[0], f"{mine[1]:,}", f"{theirs[1]:,}" + ("" if mine == theirs else " !"))
+    console.print(table)
+
+
+def _verdict(console: Console, held: bool, claim: str) -> bool:
+    console.print(f"[green]holds[/]  {claim}" if held else f"[red]FAILS[/]  {claim}")
+    return held

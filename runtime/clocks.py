@@ -1,0 +1,59 @@
+"""Clocks: the time of day, and the vector clocks of drivers and nodes."""
+
+import json
+import time
+from collections.abc import Mapping
+
+from store.rows.encoding import clock_prefix
+
+
+class DriverClock:
+    """What this driver has seen: merged from answers and events, sent with commands."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def observe(self, counts: Mapping[str, int]) -> None:
+        """Merge the clock of an answer or of an event."""
+        mine = self._counts
+        for node, ticks in counts.items():
+            if ticks > mine.get(node, 0):
+                mine[node] = ticks
+
+    def counts(self) -> dict[str, int]:
+        """The clock as it stands."""
+        return dict(self._counts)
+
+
+class NodeClock:
+    """The vector clock of this process: its own ticks, and what it has observed."""
+
+    def __init__(self, node: str, ticks: int) -> None:
+        self.node = node
+        self.ticks = ticks
+        self._others: dict[str, int] = {}
+        self.prefix = self._prefix()  #: for codec.CLOCK: the clock's field up to our own tick
+
+    def observe(self, counts: dict[str, int]) -> None:
+        """Merge what came with a message or out of the log."""
+        changed = False
+        for node, count in counts.items():
+            if node != self.node and count > self._others.get(node, 0):
+                self._others[node] = count
+                changed = True
+        if changed:
+            self.prefix = self._prefix()
+
+    def counts(self) -> dict[str, int]:
+        """The clock as it stands."""
+        return {**self._others, self.node: self.ticks}
+
+    def _prefix(self) -> bytes:
+        # Only the node's own tick changes from event to event, so it comes last.
+        entries = json.dumps({**self._others, self.node: 0}, separators=(",", ":"))
+        return clock_prefix(entries.removesuffix("0}").encode())
+
+
+def now_us() -> int:
+    """Microseconds since 2000-01-01 UTC (moments.py): the runtime's clock."""
+    return time.time_ns() // 1000 - 946_684_800_000_000

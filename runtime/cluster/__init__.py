@@ -1,0 +1,1 @@
+"""Starting, placing, watching and stopping the processes of a system."""

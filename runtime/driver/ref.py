@@ -1,0 +1,118 @@
+"""References to actors: where a driver speaks to one."""
+
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from actors.actor import Actor, Command
+from actors.event import Event
+from actors.moments import microseconds
+from runtime.driver.channel import Channel
+from runtime.driver.connection import Connection
+from runtime.driver.reply import Reply
+from runtime.wire.answers import raise_error, read_events, unpack_state
+from runtime.wire.commands import STATE, Answer
+
+S = TypeVar("S")
+
+
+class ActorRef(Generic[S]):
+    """One actor, by name. Making a ref does no I/O, and costs the actor nothing."""
+
+    __slots__ = ("__dict__", "actor", "connection", "source")
+
+    def __init__(self, connection: Connection, actor: type[Actor[S]] | None, source: str) -> None:
+        self.connection = connection
+        self.actor = actor
+        self.source = source
+
+    def __repr__(self) -> str:
+        return f"ActorRef({self.source})"
+
+    @property
+    def name(self) -> str:
+        """The device's name: the source without its actor type."""
+        return self.source.partition("/")[2]
+
+    @cached_property
+    def channel(self) -> Channel:
+        """The way to the host of this actor."""
+        return self.connection.channel_of(self.source, self.actor)
+
+    def ask(
+        self,
+        message: Command,
+        *,
+        id: UUID | None = None,
+        at: datetime | None = None,
+        correlation_id: UUID | None = None,
+        causation_id: UUID | None = None,
+    ) -> Reply[list[Event]]:
+        """Send a message; the reply is the list of its events, committed.
+
+        `id` is the command's idempotency key, fresh unless given: one id takes effect
+        once, for ever, and a repeat is answered with the events of the first run. `at` is
+        when it happened, now unless given. The reply raises Rejected, UnknownActorType,
+        UnknownMessage, InvalidMessage, InvalidData, HandlerFailed, ActorStopped,
+        MailboxFull, AskTimeout, HostUnavailable or StoreUnavailable.
+        """
+        fields = self.fields(message, id, at, correlation_id, causation_id)
+        outgoing, index = self.channel.add(fields, self.actor, want_events=True)
+        return Reply(outgoing, index, read_events)
+
+    def tell(
+        self,
+        message: Command,
+        *,
+        id: UUID | None = None,
+        at: datetime | None = None,
+        correlation_id: UUID | None = None,
+        causation_id: UUID | None = None,
+    ) -> None:
+        """Send a message and go on. It is delivered like an `ask`; if it fails, that is
+        logged and counted (`ActorSystem.flush` waits for all and returns the failures)."""
+        fields = self.fields(message, id, at, correlation_id, causation_id)
+        outgoing, index = self.channel.add(fields, self.actor, want_events=False)
+        self.connection.watch(outgoing, index)
+
+    def state(self) -> Reply[S]:
+        """A read-only copy of the actor's state, after everything that was sent before
+        and only of what is durable. Plain values where the class is not known here."""
+        fields = (
+            self.source,
+            STATE,
+            self.connection.new_id(),
+            self.connection.world.now_us(),
+            None,
+            None,
+            None,
+        )
+        outgoing, index = self.channel.add(fields, self.actor, want_events=True)
+        return Reply(outgoing, index, self._read_state)
+
+    def fields(
+        self,
+        message: Command,
+        id: UUID | None = None,
+        at: datetime | None = None,
+        correlation_id: UUID | None = None,
+        causation_id: UUID | None = None,
+    ) -> tuple[Any, ...]:
+        """The command as it travels (wire.Command)."""
+        return (
+            self.source,
+            message.message_type,
+            id.bytes if id else self.connection.new_id(),
+            microseconds(at) if at else self.connection.world.now_us(),
+            message.__dict__,
+            correlation_id.bytes if correlation_id else None,
+            causation_id.bytes if causation_id else None,
+        )
+
+    def _read_state(self, answer: Answer, index: int) -> S:
+        raise_error(answer, index)
+        state = unpack_state(answer, index)["state"]
+        if self.actor is None:
+            return state  # type: ignore[no-any-return]
+        return self.actor.described().state_adapter.validate_python(state)  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""The process that runs actors: from the mailbox to the durable answer."""

@@ -1,0 +1,254 @@
+"""The host: a Ray actor that runs device actors.
+
+Pooled, it runs thousands; dedicated, exactly one, and is named after it. It is the same
+class; placement is a setting of the actor type.
+"""
+
+import asyncio
+import importlib
+import logging
+from typing import Any
+
+from ray import cloudpickle
+from ray.exceptions import RayError
+
+from actors.actor import Actor
+from actors.actor import Command as Message
+from actors.event import Event
+from actors.ids import time_ordered_id
+from actors.moments import UNIX_OFFSET_US
+from actors.naming import actor_type_of
+from runtime.clocks import NodeClock
+from runtime.errors import HostUnavailable, MailboxFull, UnknownActorType
+from runtime.host.decision import Decider
+from runtime.host.executor import Executor
+from runtime.host.host_metrics import HostMetrics
+from runtime.host.mailbox import Mailbox
+from runtime.host.recent import Recent
+from runtime.host.residents import ActorTypes, Residents
+from runtime.partition.journal import Journal
+from runtime.partition.writer_link import WriterAway
+from runtime.process.process import Process
+from runtime.process.world import Calls, World
+from runtime.topology.names import WRITER_ACTOR
+from runtime.wire.answers import events_of, raise_error, unpack_state
+from runtime.wire.commands import (
+    STATE,
+    CommandPacker,
+    pack_request,
+    refused,
+    unpack_answer,
+    unpack_request,
+)
+from runtime.wire.commits import pack_append, unpack_acknowledgement
+from runtime.wire.error_codec import encode_error
+from store import errors as store_errors
+from store.appends import Acknowledged, Append
+from store.errors import StaleEpoch, StoreUnavailable
+
+logger = logging.getLogger("thornback.host")
+
+_REPLACED = "a newer incarnation took over"
+
+
+class Host(Process):
+    """Runs the actors of its shards, or the one actor `source` it is dedicated to."""
+
+    SERVES = ("deliver",)
+    #: Commands whose outcome is kept in memory, to answer a repeat without the log.
+    RECENT = 20_000
+
+    def __init__(
+        self,
+        name: str,
+        settings_json: str,
+        metrics_folder: str | None,
+        source: str | None = None,
+        actor: bytes | None = None,
+        *,
+        world: World | None = None,
+    ) -> None:
+        super().__init__(name, settings_json, metrics_folder, world=world)
+        self._source = source
+        self._types = ActorTypes()
+        for module in ("actors.devices", *self.settings.actor_system.actor_modules):
+            self._types_of(module)
+        if actor is not None:
+            self._types.register(cloudpickle.loads(actor))
+        self._mailbox = Mailbox(name, self.settings.actor_system.mailbox_size)
+        self._writer: Calls | None = None
+        self._replaced = False
+        self._own_sequence = 0
+
+    async def start(self) -> None:
+        settings = self.settings.actor_system
+        self._store = await self.world.open_store(self.settings)
+        try:
+            epoch = await self._store.open_epoch(self.node)
+        except BaseException:
+            await self._store.close()
+            raise
+        clock = NodeClock(self.node, epoch.counter)
+        self._residents = Residents(
+            self._store, self._types, capacity=settings.max_actors, observe=clock.observe
+        )
+        recent = Recent(self.RECENT)
+        decider = Decider(
+            clock,
+            self._residents,
+            recent,
+            strategy=settings.supervisor_strategy,
+            snapshot_frequency=self.settings.event_store.snapshot_frequency,
+        )
+        self._executor = Executor(
+            self._store,
+            self._mailbox,
+            self._residents,
+            decider,
+            recent,
+            Journal(epoch, self._append),
+            HostMetrics(self.metrics, self._label),
+            writer_back=self._writer_back,
+            name=self.name,
+        )
+        self._running = asyncio.ensure_future(self._run())
+
+    async def deliver(self, request: bytes) -> bytes:
+        """Run a batch of commands (wire.py). The answer comes when all of it is durable."""
+        try:
+            await self.started()
+            if self._replaced:
+                raise HostUnavailable(self.name, _REPLACED)
+            batch = self._mailbox.put(unpack_request(request))
+        except (StoreUnavailable, HostUnavailable, MailboxFull) as error:
+            return refused(encode_error(error))
+        return await batch.answer
+
+    async def register(self, actor: bytes) -> None:
+        """Know an actor class (cloudpickled); actors of its name start from the log."""
+        await self.started()
+        known: type[Actor[Any]] = cloudpickle.loads(actor)
+        self._types.register(known)
+        await self._executor.settled()
+        prefix = f"{known.actor_type}/"
+        self._residents.drop(
+            source for source in self._residents.sources() if source.startswith(prefix)
+        )
+
+    async def ask(self, message: Message, source: str | None = None) -> list[Event]:
+        """Plain Ray: one message, its events. A dedicated host needs no `source`."""
+        fields = (self._target(source), message.message_type, self._new_id(), self.world.now_us(),
+                  message.__dict__, None, None)  # fmt: skip
+        return events_of(await self._deliver_one(fields))
+
+    async def state(self, source: str | None = None) -> dict[str, Any]:
+        """Plain Ray: the actor's durable state in JSON's types, and its version."""
+        fields = (
+            self._target(source),
+            STATE,
+            self._new_id(),
+            self.world.now_us(),
+            None,
+            None,
+            None,
+        )
+        return unpack_state(await self._deliver_one(fields))
+
+    async def drain(self) -> int:
+        """Answer everything that arrived; how many actors were resident."""
+        await self.started()
+        await self._mailbox.emptied()
+        await self.flushed()
+        return len(self._residents)
+
+    async def facts(self) -> dict[str, Any]:
+        if not self._started:
+            return {"residents": None}
+        return {
+            "residents": len(self._residents),
+            "evicted": self._residents.evicted,
+            "unanswered": self._mailbox.unanswered,
+            "actor_types": self._types.names(),
+            "source": self._source,
+        }
+
+    async def _run(self) -> None:
+        try:
+            await self._executor.run()
+        except StaleEpoch:
+            logger.error("%s: a newer incarnation took over: this one is done", self.name)
+            self._replaced = True
+            self._mailbox.close(HostUnavailable(self.name, _REPLACED))
+        except Exception:
+            logger.exception("%s cannot go on: Ray is to start it anew", self.name)
+            self.world.end()
+
+    async def _append(self, append: Append) -> Acknowledged:
+        try:
+            if self._writer is None:
+                self._writer = self.world.caller(WRITER_ACTOR)
+            writer = self._writer
+            packed = await writer.call("append", pack_append(append))
+        except (RayError, ConnectionError, ValueError) as error:
+            raise WriterAway(type(error).__name__) from error
+        answer = unpack_acknowledgement(packed)
+        if isinstance(answer, Acknowledged):
+            return answer
+        refusal: Exception = getattr(store_errors, answer[0])(*answer[1])
+        if isinstance(refusal, StoreUnavailable):
+            writer.look_again()  # or it was replaced
+        raise refusal
+
+    async def _writer_back(self) -> None:
+        """Wait until the writer answers again; StoreUnavailable if it takes too long."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.actor_system.actor_timeout_ms / 2000
+        while True:
+            try:
+                ready = self.world.handle(WRITER_ACTOR).ready.remote()
+                await asyncio.wait_for(_result(ready), deadline - loop.time())
+                return
+            except (RayError, ValueError, TimeoutError) as error:
+                if loop.time() >= deadline:
+                    reason = f"its process is away ({type(error).__name__})"
+                    raise StoreUnavailable("the writer", reason) from error
+                await asyncio.sleep(0.05)  # Ray does not say when an actor is back
+
+    async def _deliver_one(self, fields: tuple[Any, ...]) -> Any:
+        request = pack_request(
+            b"host" + self._own_sequence.to_bytes(8, "big"), 0, 0, {}, True,
+            [CommandPacker().pack(fields)],
+        )  # fmt: skip
+        self._own_sequence += 1
+        answer = unpack_answer(await self.deliver(request))
+        raise_error(answer, 0)
+        return answer
+
+    def _new_id(self) -> bytes:
+        unix_ms = (self.world.now_us() + UNIX_OFFSET_US) // 1000
+        return time_ordered_id(unix_ms, int.from_bytes(self.world.random(10)))
+
+    @property
+    def _label(self) -> str:
+        """This host's name in metrics: of a dedicated one the actor type, never the device."""
+        if self._source is None:
+            return self.node
+        return f"{self.settings.event_bus.node_id}.{actor_type_of(self._source)}"
+
+    def _target(self, source: str | None) -> str:
+        if source is None and self._source is None:
+            raise UnknownActorType("(a pooled host: say which source)")
+        return source or self._source or ""
+
+    def _types_of(self, module: str) -> None:
+        for value in vars(importlib.import_module(module)).values():
+            if (
+                isinstance(value, type)
+                and issubclass(value, Actor)
+                and hasattr(value, "state_type")
+            ):
+                self._types.register(value)
+
+
+async def _result(reference: Any) -> Any:
+    return await reference

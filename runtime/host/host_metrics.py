@@ -1,0 +1,42 @@
+"""What a host counts."""
+
+from runtime.host.batch import Batch
+from runtime.telemetry.metrics import Metrics
+
+
+class HostMetrics:
+    """What a host counts, once a batch."""
+
+    def __init__(self, metrics: Metrics, node: str) -> None:
+        self._metrics = metrics
+        self._processed = metrics.processed.labels(node)
+        self._duration = metrics.duration.labels(node)
+        self._residents = metrics.residents.labels(node)
+        self._evicted = metrics.evicted.labels(node)
+        self._waiting = metrics.waiting.labels(node)
+        self._accepted, self._repeated, self._failed = (
+            metrics.commands.labels(node, outcome)
+            for outcome in ("accepted", "repeated", "refused")
+        )
+        self._snapshots = metrics.operations.labels("save_snapshot", "ok")
+        self._seen_evicted = 0
+
+    def batch_done(self, batch: "Batch", residents: int, evicted: int, seconds: float) -> None:
+        """A batch is durable and about to be answered."""
+        self._processed.inc(len(batch.rows))
+        self._duration.observe(seconds)
+        self._residents.set(residents)
+        self._failed.inc(len(batch.errors))
+        self._repeated.inc(len(batch.repeats))
+        self._accepted.inc(len(batch.commands) - len(batch.errors) - len(batch.repeats))
+        self._evicted.inc(evicted - self._seen_evicted)
+        self._seen_evicted = evicted
+        self._metrics.count_comparisons()
+
+    def waiting(self, commands: int) -> None:
+        """How many commands are unanswered now."""
+        self._waiting.set(commands)
+
+    def snapshots_saved(self, count: int) -> None:
+        """Snapshots went into the store."""
+        self._snapshots.inc(count)

@@ -1,0 +1,1 @@
+"""One writer, the bus it feeds, and the ways to both."""

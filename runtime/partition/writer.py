@@ -1,0 +1,173 @@
+"""The writer: the Ray actor around the group commit of store/group_commit.py.
+
+It commits what hosts append, acknowledges them, and hands each commit to the bus. The
+bus is never waited for: while it is away commits go on, and afterwards it learns where
+the log stands and its subscribers read the rest there.
+"""
+
+import asyncio
+import logging
+from array import array
+from collections import Counter, deque
+from typing import Any
+
+from ray.exceptions import RayError
+
+from runtime.process.process import Process
+from runtime.process.world import Calls, World
+from runtime.telemetry.metrics import WriterMetrics
+from runtime.topology.names import BUS_ACTOR
+from runtime.wire.commits import pack_acknowledgement, pack_commit, unpack_append
+from store.appends import Commit
+from store.errors import AppendRefused, StaleEpoch, StoreUnavailable
+from store.event_store import EventStore
+from store.group_commit import Writer
+from store.memory import MemoryEventStore
+from store.rows.layout import EncodedRows
+
+logger = logging.getLogger("thornback.writer")
+
+
+class WriterActor(Process):
+    """Named `writer`; there is one a database, which the epoch fence sees to."""
+
+    SERVES = ("append",)
+    #: Commits kept for a bus that is away; beyond it only the log's head is told.
+    MAX_UNPUBLISHED = 64
+    LINGER_S = 0.001
+    PAUSE_S = 0.2
+
+    def __init__(
+        self,
+        name: str,
+        settings_json: str,
+        metrics_folder: str | None,
+        *,
+        world: World | None = None,
+    ) -> None:
+        super().__init__(name, settings_json, metrics_folder, world=world)
+        self._counts = WriterMetrics(self.metrics)
+        self._memory = MemoryEventStore()
+        self._unpublished: deque[Commit] = deque()
+        self._to_publish = asyncio.Event()
+        self._published = asyncio.Event()
+        self._bus: Calls | None = None
+        self._replaced: StaleEpoch | None = None
+
+    async def start(self) -> None:
+        memory = self.settings.event_store.type == "memory"
+        store: EventStore = self._memory if memory else await self.world.open_store(self.settings)
+        self._writer = Writer(
+            store,
+            batch_size=self.settings.event_store.batch_size,
+            publish=self._publish,
+            now_us=self.world.now_us,
+            # Half of what an ask waits: its caller then hears of the store, not of time.
+            patience_s=self.settings.actor_system.actor_timeout_ms / 2000,
+        )
+        try:
+            await self._writer.open()
+        except BaseException:
+            await store.close()
+            raise
+        self._running = asyncio.ensure_future(self._run())
+        self._publishing = asyncio.ensure_future(self._publish_all())
+        # Whatever an earlier incarnation committed and did not get to publish.
+        self._publish(_nothing_after(self._writer.position))
+
+    async def append(self, packed: bytes) -> bytes:
+        """Commit a host's rows (wire.pack_append); the acknowledgement or a refusal."""
+        try:
+            await self.started()
+            if self._replaced:
+                raise StoreUnavailable("the log", str(self._replaced))
+            done = await self._writer.append(unpack_append(packed))
+        except (AppendRefused, StoreUnavailable) as error:
+            name = type(error).__name__
+            self._counts.operation("append", name)
+            return pack_acknowledgement((name, list(error.args)))
+        return pack_acknowledgement(done)
+
+    async def drain(self) -> int:
+        """Wait until all that arrived is committed and the bus has it; the head."""
+        await self.started()
+        await self._writer.drained()
+        await self.flushed()
+        while self._unpublished:
+            self._published.clear()
+            await self._published.wait()
+        return self._writer.position
+
+    async def in_store(self, method: str, arguments: Any, named: Any) -> Any:
+        """The memory store, for the other processes (event_store.type = "memory")."""
+        await self.started()
+        return await getattr(self._memory, method)(*arguments, **named)
+
+    async def facts(self) -> dict[str, Any]:
+        if not self._started:
+            return {"position": None}
+        return {"position": self._writer.position, "backlog": self._writer.backlog}
+
+    async def _run(self) -> None:
+        try:
+            await self._writer.run()
+        except StaleEpoch as replaced:
+            logger.error("another writer took over the log: this one is done")
+            self._replaced = replaced
+        except Exception:
+            logger.exception("the writer cannot go on: Ray is to start it anew")
+            self.world.end()
+
+    def _publish(self, commit: Commit) -> None:
+        self._counts.operation("append", "ok")
+        self._unpublished.append(commit)
+        if len(self._unpublished) > self.MAX_UNPUBLISHED:
+            last = self._unpublished[-1]
+            self._unpublished.clear()
+            self._unpublished.append(_nothing_after(last.first_position + len(last.rows) - 1))
+        self._to_publish.set()
+
+    async def _publish_all(self) -> None:
+        """One call after another: the bus then never has to put commits in order."""
+        while True:
+            await self._to_publish.wait()
+            self._to_publish.clear()
+            # Acknowledgements go first, and commits that follow quickly share one call.
+            await asyncio.sleep(self.LINGER_S)
+            while self._unpublished:
+                handed = list(self._unpublished)
+                if await self._hand_to_bus(_joined(handed)):
+                    while self._unpublished and self._unpublished[0] in handed:
+                        self._unpublished.popleft()
+                else:
+                    await asyncio.sleep(self.PAUSE_S)  # Ray does not say when an actor is back
+            self._published.set()
+
+    async def _hand_to_bus(self, commit: Commit) -> bool:
+        try:
+            if self._bus is None:
+                self._bus = self.world.caller(BUS_ACTOR)
+            await self._bus.call("publish", pack_commit(commit))
+        except (RayError, ConnectionError, ValueError) as error:
+            logger.warning("the bus is away: %s", type(error).__name__)
+            return False
+        return True
+
+
+def _joined(commits: list[Commit]) -> Commit:
+    """Commits that follow one another, as one."""
+    if len(commits) == 1:
+        return commits[0]
+    lengths = array("I")
+    types: Counter[str] = Counter()
+    for commit in commits:
+        lengths.extend(commit.rows.lengths)
+        types.update(commit.types)
+    data = b"".join(commit.rows.data for commit in commits)
+    return Commit(
+        first_position=commits[0].first_position, rows=EncodedRows(data, lengths), types=types
+    )
+
+
+def _nothing_after(position: int) -> Commit:
+    return Commit(first_position=position + 1, rows=EncodedRows(b"", array("I")), types={})

@@ -1,0 +1,86 @@
+"""How the processes of a system reach its event store."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from ray.exceptions import RayError
+
+from actors.event import Event
+from runtime.settings.settings import Settings
+from runtime.topology.names import WRITER_ACTOR
+from runtime.transport.peers import Peers
+from store.errors import StoreUnavailable
+from store.event_store import CounterMove, Epoch, EventStore, Page, Snapshot
+from store.postgres.event_store import PostgresEventStore
+from store.rows.layout import EncodedRows
+from store.selection import EVERYTHING, Selection
+
+
+async def open_store(settings: Settings) -> EventStore:
+    """The event store that the settings name. Raises StoreUnavailable."""
+    if settings.event_store.type == "memory":
+        return WriterMemoryStore(settings.actor_system.namespace)
+    return await PostgresEventStore.connect(
+        settings.event_store.connection_string.get_secret_value(),
+        pool_size=settings.event_store.connection_pool_size,
+        timeout_s=settings.actor_system.actor_timeout_ms / 1000,
+    )
+
+
+class WriterMemoryStore:
+    """The memory store in the writer's process, reached by calls to the writer."""
+
+    def __init__(self, namespace: str) -> None:
+        self._peers = Peers(namespace)
+
+    async def open_epoch(self, name: str) -> Epoch:
+        return await self._call("open_epoch", name)  # type: ignore[no-any-return]
+
+    async def append(
+        self, rows: EncodedRows, *, writer: CounterMove, nodes: Sequence[CounterMove]
+    ) -> None:
+        raise StoreUnavailable("the writer", "only the writer itself appends")
+
+    async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
+        return await self._call("epochs", list(names))  # type: ignore[no-any-return]
+
+    async def head(self) -> int:
+        return await self._call("head")  # type: ignore[no-any-return]
+
+    async def read(self, after: int, limit: int, *, selection: Selection = EVERYTHING) -> Page:
+        return await self._call("read", after, limit, selection=selection)  # type: ignore[no-any-return]
+
+    async def load_events(self, aggregate_id: UUID, from_version: int | None = None) -> list[Event]:
+        return await self._call("load_events", aggregate_id, from_version)  # type: ignore[no-any-return]
+
+    async def load_rows(self, after_versions: Mapping[bytes, int]) -> bytes:
+        return await self._call("load_rows", dict(after_versions))  # type: ignore[no-any-return]
+
+    async def find_rows(self, event_ids: Sequence[bytes]) -> bytes:
+        return await self._call("find_rows", event_ids)  # type: ignore[no-any-return]
+
+    async def find_ids(self, event_ids: Sequence[bytes]) -> set[bytes]:
+        return await self._call("find_ids", event_ids)  # type: ignore[no-any-return]
+
+    async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
+        await self._call("save_snapshots", snapshots)
+
+    async def load_snapshots(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, Snapshot]:
+        return await self._call("load_snapshots", aggregate_ids)  # type: ignore[no-any-return]
+
+    async def save_snapshot(self, aggregate_id: UUID, version: int, data: bytes) -> None:
+        await self._call("save_snapshot", aggregate_id, version, data)
+
+    async def load_snapshot(self, aggregate_id: UUID) -> tuple[int, bytes] | None:
+        return await self._call("load_snapshot", aggregate_id)  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def _call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        try:
+            writer = self._peers.handle(WRITER_ACTOR)
+            return await writer.in_store.remote(method, arguments, named)
+        except (RayError, ValueError) as error:
+            raise StoreUnavailable("the writer's memory", str(error)) from error

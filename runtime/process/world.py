@@ -1,0 +1,60 @@
+"""What a process touches outside itself: its peers, the event store, time, chance, its end.
+
+Everything else in a process is plain asyncio. The simulation runs the very same processes
+with a world of its own, in which messages are delayed and lost, time jumps, and a process
+that ends is started again.
+"""
+
+import os
+from typing import Any, Protocol
+
+from runtime.clocks import now_us
+from runtime.process.store_access import open_store
+from runtime.settings.settings import Settings
+from runtime.transport.caller import Caller
+from runtime.transport.peers import Peers
+from store.event_store import EventStore
+
+
+class Calls(Protocol):
+    """The way to one process: calls of bytes to bytes. What Caller is."""
+
+    async def call(self, method: str, request: bytes) -> bytes:
+        """The answer. Raises RayError or ConnectionError while the process is away."""
+
+    def look_again(self) -> None:
+        """Find the process anew at the next call."""
+
+    def close(self) -> None:
+        """End the connection; calls under way fail."""
+
+
+class World:
+    """The real one: Ray, PostgreSQL, the machine's clock and its randomness."""
+
+    def __init__(self, namespace: str) -> None:
+        self._peers = Peers(namespace)
+
+    def handle(self, name: str) -> Any:
+        """The Ray handle of a process. Raises ValueError when there is none."""
+        return self._peers.handle(name)
+
+    def caller(self, name: str) -> Calls:
+        """A way to a process. Raises ValueError when there is none."""
+        return Caller(self._peers.handle(name))
+
+    async def open_store(self, settings: Settings) -> EventStore:
+        """The event store that the settings name. Raises StoreUnavailable."""
+        return await open_store(settings)
+
+    def now_us(self) -> int:
+        """Microseconds since 2000-01-01 UTC (actors/moments.py)."""
+        return now_us()
+
+    def random(self, size: int) -> bytes:
+        """So many random bytes."""
+        return os.urandom(size)
+
+    def end(self) -> None:
+        """End this process at once: Ray is to start it anew."""
+        os._exit(1)

@@ -1,0 +1,143 @@
+"""The sections of the settings: every key with its type, default and meaning."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
+
+from actors.errors import InvalidName
+from actors.naming import checked_type_name
+from runtime.settings.configuration import ConfigurationError as ConfigurationError
+from runtime.settings.configuration import Expected as Expected
+from runtime.settings.configuration import Problem as Problem
+from runtime.settings.configuration import redacted_url as redacted_url
+
+
+def _postgres_url_or_empty(url: SecretStr) -> SecretStr:
+    if re.fullmatch(r"(postgres(ql)?://\S*)?", url.get_secret_value()) is None:
+        raise ValueError("not a PostgreSQL URL")
+    return url
+
+
+def _from_here(folder: Path) -> Path:
+    if folder == Path():
+        raise ValueError("data does not lie among a project's own files")
+    try:
+        return Path.cwd() / folder.expanduser()
+    except RuntimeError as error:  # ~somebody without a home
+        raise ValueError(str(error)) from error
+
+
+def _actor_type(name: str) -> str:
+    try:
+        return checked_type_name(name)
+    except InvalidName as error:
+        raise ValueError(str(error)) from error
+
+
+Switch = Annotated[bool, Expected("true or false")]
+
+Count = Annotated[int, Field(ge=1), Expected("a whole number of at least 1")]
+
+Port = Annotated[int, Field(ge=0, le=65535), Expected("a whole number from 0 to 65535")]
+
+Word = Annotated[
+    str,
+    Field(pattern=r"""^[^\s\x00-\x1f\x7f"'`]+$"""),
+    Expected("text that is not empty and has no spaces or quotes"),
+]
+
+Folder = Annotated[
+    Path,
+    Field(strict=False),
+    AfterValidator(_from_here),
+    Expected("the path of a folder of its own"),
+]
+
+ConnectionString = Annotated[
+    SecretStr,
+    AfterValidator(_postgres_url_or_empty),
+    PlainSerializer(SecretStr.get_secret_value, return_type=str, when_used="json"),
+    Expected("a postgres:// or postgresql:// URL without spaces, or nothing"),
+]
+
+StoreType = Literal["postgres", "memory"]
+
+SupervisorStrategy = Literal["restart", "resume", "stop"]
+
+Placement = Literal["pooled", "dedicated"]
+
+Placements = Annotated[
+    Mapping[Annotated[str, AfterValidator(_actor_type)], Placement],
+    Expected('a table of actor types, each "pooled" or "dedicated"'),
+]
+
+ModuleNames = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")], ...],
+    Field(strict=False),
+    Expected('a list of module names, like ["examples.thermostat"]'),
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, validate_default=True, hide_input_in_errors=True
+    )
+
+
+class EventBusSettings(_Section):
+    node_id: Word = Field(
+        "node-001", description="first part of this system's node names in vector clocks"
+    )
+    buffer_size: Count = Field(
+        100_000, description="events the bus keeps in memory for its subscribers"
+    )
+    max_handlers_per_type: Count = Field(
+        10, description="pipeline handlers that may listen to one event type"
+    )
+    metrics_enabled: Switch = Field(True, description="whether processes keep and report metrics")
+
+
+class EventStoreSettings(_Section):
+    type: Annotated[StoreType, Expected('"postgres" or "memory"')] = Field(
+        "postgres", description="where the log is; memory is lost when its writer stops"
+    )
+    connection_string: ConnectionString = Field(
+        SecretStr(""), description="PostgreSQL's URL; empty: an embedded one is started"
+    )
+    data_folder: Folder = Field(
+        Path("~/.local/share/thornback"), description="home of the embedded PostgreSQL"
+    )
+    connection_pool_size: Count = Field(20, description="connections one process may open")
+    batch_size: Count = Field(5_000, description="events in one commit at most")
+    snapshot_frequency: Count = Field(1_000, description="events between snapshots of one actor")
+
+
+class ActorSystemSettings(_Section):
+    namespace: Word = Field("thornback", description="Ray namespace of all named actors")
+    hosts: Count = Field(2, description="pooled hosts")
+    max_actors: Count = Field(100_000, description="actors resident in one host")
+    actor_timeout_ms: Count = Field(5_000, description="milliseconds a reply is waited for")
+    supervisor_strategy: Annotated[
+        SupervisorStrategy, Expected('"restart", "resume" or "stop"')
+    ] = Field("restart", description="what happens to an actor whose handler failed")
+    mailbox_size: Count = Field(20_000, description="commands one host holds unanswered")
+    placement: Placements = Field(
+        default_factory=dict, description="actor type -> pooled or dedicated host"
+    )
+    actor_modules: ModuleNames = Field((), description="modules every host imports at start")
+
+
+class ProcessingSettings(_Section):
+    pipeline_parallelism: Count = Field(8, description="batches one pipeline works on at a time")
+    batch_processing_size: Count = Field(50, description="events in one batch of a pipeline")
+    processing_timeout_ms: Count = Field(
+        1_000, description="milliseconds a pipeline may spend on one batch"
+    )
+
+
+class MetricsSettings(_Section):
+    port: Port = Field(9_090, description="port of the Prometheus exporter; 0 turns it off")
+    host: Word = Field("127.0.0.1", description="address the exporter listens on")

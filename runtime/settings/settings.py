@@ -1,0 +1,100 @@
+"""Settings: one TOML file, overridden by the environment, overridden by arguments.
+
+Every key is here, with its type, its default and what it does; runtime/settings/configuration.py
+reads and checks them. Only `Settings.load` reads the environment; a Settings object made
+in any other way (from JSON in a Ray actor, by its constructor) is what it was given and
+nothing else.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from runtime.settings.configuration import ConfigurationError as ConfigurationError
+from runtime.settings.configuration import Expected as Expected
+from runtime.settings.configuration import Keys, read_file
+from runtime.settings.configuration import Problem as Problem
+from runtime.settings.configuration import redacted_url as redacted_url
+from runtime.settings.sections import (
+    ActorSystemSettings,
+    EventBusSettings,
+    EventStoreSettings,
+    MetricsSettings,
+    ProcessingSettings,
+)
+
+#: Relative to the folder in which a program is started, like every path of the settings:
+#: where the package itself lies says nothing about whose settings are meant.
+DEFAULT_FILE = Path("config/event_driven.toml")
+
+
+class Settings(BaseSettings):
+    """Every setting of the system. Frozen, picklable, and the same after a trip as JSON.
+
+    The JSON and the pickle contain the database password; repr and errors do not.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", strict=True, hide_input_in_errors=True
+    )
+
+    event_bus: EventBusSettings = EventBusSettings()
+    event_store: EventStoreSettings = EventStoreSettings()
+    actor_system: ActorSystemSettings = ActorSystemSettings()
+    processing: ProcessingSettings = ProcessingSettings()
+    metrics: MetricsSettings = MetricsSettings()
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        **overrides: Mapping[str, Any],
+    ) -> Self:
+        """Arguments over environment over file over defaults, key by key.
+
+        `path` is the file, otherwise what THORNBACK_CONFIG names, otherwise
+        config/event_driven.toml, which alone may be missing. `environ` stands in for the
+        process's environment; an `override` is a section: `actor_system={"hosts": 4}`.
+        Raises ConfigurationError. A value is refused even where another overrides it.
+        """
+        variables = os.environ if environ is None else environ
+        given = [
+            *_KEYS.flattened(*read_file(path, variables, DEFAULT_FILE)),
+            *_KEYS.from_environment(variables),
+            *_KEYS.flattened("argument", overrides),
+        ]
+        problems = [problem for each in given if (problem := _KEYS.problem(each)) is not None]
+        problems += _KEYS.unknown_variables(variables)
+        if problems:
+            raise ConfigurationError(*problems)
+        sections: dict[str, Any] = defaultdict(dict)
+        for each in given:
+            sections[each.section][each.key] = each.value
+        return cls(**sections)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The constructor's arguments alone: `load` is what reads the environment."""
+        return (init_settings,)
+
+
+_KEYS = Keys(
+    sections={name: type(field.default) for name, field in Settings.model_fields.items()},
+    short_names={
+        "NODE_ID": ("event_bus", "node_id"),
+        "DATABASE_URL": ("event_store", "connection_string"),
+    },
+)

@@ -1,0 +1,110 @@
+"""Metrics: every process counts into files of its own, one exporter reads them all.
+
+The files are prometheus_client's memory-mapped ones, named after the process's node
+name instead of its process id: what was counted survives a kill -9, and the node's
+next incarnation goes on counting where the last one stopped. Labels never carry a
+device id.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from zlib import crc32
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+
+from actors.clock import comparisons
+
+#: Seconds; from one quick commit to a replay's backlog.
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """The instruments of one process. `folder` None counts in memory for nobody."""
+
+    def __init__(self, node: str, folder: Path | None) -> None:
+        self._registry = CollectorRegistry()
+        if folder is not None:
+            _count_into(folder, node)
+        self.published = self._counter(
+            "events_published", "Events handed to the bus", ["event_type"]
+        )
+        self.processed = self._counter(
+            "events_processed", "Events decided, stored and acknowledged", ["node"]
+        )
+        self.duration = Histogram(
+            "event_processing_duration_seconds",
+            "From a batch's arrival at its host to its durable answer",
+            ["node"],
+            registry=self._registry,
+            buckets=_BUCKETS,
+        )
+        self.handlers = self._gauge("active_event_handlers", "Live subscriptions of the bus")
+        self.operations = self._counter(
+            "event_store_operations", "Operations on the event store", ["operation", "outcome"]
+        )
+        self.comparisons = self._counter("vector_clock_comparisons", "Vector clocks compared")
+        self.commands = self._counter("commands", "Commands answered", ["node", "outcome"])
+        self.residents = self._gauge("resident_actors", "Actors in memory", ["node"])
+        self.evicted = self._counter("evicted_actors", "Idle actors that left memory", ["node"])
+        self.waiting = self._gauge("mailbox_commands", "Commands unanswered in a host", ["node"])
+        self.position = self._gauge("log_position", "The last position handed to the bus")
+        self._compared = 0
+
+    def count_comparisons(self) -> None:
+        """Carry over what the clocks counted since the last call."""
+        total = comparisons.total
+        self.comparisons.inc(total - self._compared)
+        self._compared = total
+
+    def _counter(self, name: str, text: str, labels: list[str] | None = None) -> Counter:
+        return Counter(name, text, labels or [], registry=self._registry)
+
+    def _gauge(self, name: str, text: str, labels: list[str] | None = None) -> Gauge:
+        # Dedicated hosts of one actor type share a label: theirs add up.
+        mode: Literal["sum", "mostrecent"] = "sum" if labels else "mostrecent"
+        return Gauge(name, text, labels or [], registry=self._registry, multiprocess_mode=mode)
+
+
+class WriterMetrics:
+    """What the writer counts, once a commit."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._operations = metrics.operations
+
+    def operation(self, name: str, outcome: str) -> None:
+        """One operation on the store."""
+        self._operations.labels(name, outcome).inc()
+
+
+class BusMetrics:
+    """What the bus counts, once a commit."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def published(self, types: Mapping[str, int], position: int) -> None:
+        """A commit reached the bus."""
+        for event_type, count in types.items():
+            self._metrics.published.labels(event_type).inc(count)
+        self._metrics.position.set(position)
+
+    def position(self) -> int:
+        """The last position counted, also by an earlier incarnation; 0 if none was."""
+        return int(self._metrics.position._value.get())
+
+    def subscriptions(self, count: int) -> None:
+        """How many subscriptions are live."""
+        self._metrics.handlers.set(count)
+
+
+def _count_into(folder: Path, node: str) -> None:
+    """Make this process's instruments count into `folder`, under the node's name."""
+    readable = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in node)
+    # Two names that read alike, or one too long for a file, still get files of their own.
+    identifier = f"{readable[:80]}-{crc32(node.encode()):08x}"
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where prometheus_client looks
+    multi_process: Any = values.MultiProcessValue
+    values.ValueClass = multi_process(process_identifier=lambda: identifier)

@@ -1,0 +1,1 @@
+"""How processes call one another."""

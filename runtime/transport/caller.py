@@ -1,0 +1,122 @@
+"""The caller's end of a loopback connection, with Ray where there is none."""
+
+import asyncio
+import contextlib
+import hmac
+import logging
+from itertools import count
+from typing import Any
+
+from ray.exceptions import RayError
+
+from runtime.transport.loopback import GREETING, LOOPBACK, Address, Frames, this_machine
+
+logger = logging.getLogger("thornback.loopback")
+
+
+class _Calling(Frames):
+    """The caller's end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._numbers = count(GREETING)
+        self.lost = False
+
+    async def call(self, method: int, request: bytes) -> bytes:
+        """The answer to a request. Raises ConnectionError when the connection ends."""
+        if self.lost:
+            raise ConnectionResetError("the connection has ended")
+        number = next(self._numbers) & 0xFFFF_FFFF
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        self.send(number, method, request)
+        try:
+            return await answer
+        finally:
+            self._waiting.pop(number, None)
+
+    def received(self, number: int, method: int, payload: bytes) -> None:
+        answer = self._waiting.get(number)
+        if answer is not None and not answer.done():
+            answer.set_result(payload)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost = True
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(ConnectionResetError(str(error or "the process has ended")))
+
+
+class Caller:
+    """Calls methods, of bytes to bytes, of a process: over loopback where the process
+    runs on this machine, through Ray where not.
+
+    A call raises RayError or ConnectionError when the process is away; whether it took
+    effect is open then. The next call looks for the process anew, and after `look_again`
+    too: a process that was replaced may live on beside its successor, and answer.
+    """
+
+    GREETING_S = 1.0
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self._methods: dict[str, int] = {}
+        self._address: Address | None = None
+        self._near: _Calling | None = None
+        self._far = False
+        self._doubted = False
+        self._looking = asyncio.Lock()
+
+    async def call(self, method: str, request: bytes) -> bytes:
+        """The answer of the process."""
+        near = self._near
+        if near is None or near.lost or self._doubted:
+            near = None if self._far else await self._look()
+        if near is not None:
+            return await near.call(self._methods[method], request)
+        try:
+            answer: bytes = await getattr(self._handle, method).remote(request)
+        except RayError:
+            self._far = False  # it may come back elsewhere
+            raise
+        return answer
+
+    def look_again(self) -> None:
+        """Have the next call ask Ray where the process is now."""
+        self._doubted, self._far = True, False
+
+    def close(self) -> None:
+        """End the connection; calls under way fail."""
+        if self._near is not None:
+            self._near.transport.abort()
+
+    async def _look(self) -> _Calling | None:
+        async with self._looking:
+            standing = self._near is not None and not self._near.lost
+            if standing and not self._doubted:
+                return self._near  # somebody was quicker
+            address: Address = await self._handle.address.remote()
+            if not standing or address != self._address:
+                self.close()
+                self._address = address
+                self._methods = {name: index for index, name in enumerate(address.methods)}
+                here = address.machine == this_machine()
+                self._near = await self._reach(address) if here else None
+                self._far = self._near is None
+            self._doubted = False
+        return self._near
+
+    async def _reach(self, address: Address) -> _Calling | None:
+        """A connection, or None if there is none to be had."""
+        loop = asyncio.get_running_loop()
+        near: _Calling | None = None
+        with contextlib.suppress(OSError, TimeoutError):
+            _, near = await loop.create_connection(_Calling, LOOPBACK, address.port)
+            proof = await asyncio.wait_for(near.call(0, address.token), self.GREETING_S)
+            if hmac.compare_digest(proof, address.proof):
+                return near
+        if near is not None:
+            near.transport.abort()
+        logger.warning("port %d does not answer: calls go through Ray", address.port)
+        return None

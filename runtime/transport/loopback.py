@@ -1,0 +1,152 @@
+"""Calls between processes of one machine, past Ray.
+
+A call through Ray wakes five threads on its way and takes about a millisecond there and
+back; over a loopback connection it takes a tenth. So the calls that every command makes
+go this way where caller and process share a machine. Ray starts, names, finds and
+restarts the processes all the same, tells their addresses, and carries the same calls
+between machines.
+
+On the wire: frames of a length and a number (each 32 bits, big-endian), a method's index
+(8 bits) and a payload; an answer has the number of its call. A connection begins with a
+token, which only Ray tells, and its proof, so that neither side talks to a stranger.
+"""
+
+import asyncio
+import hmac
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from struct import Struct
+from typing import Any, NamedTuple
+
+import ray
+
+logger = logging.getLogger("thornback.loopback")
+
+LOOPBACK = "127.0.0.1"
+HEADER = Struct(">IIB")
+GREETING = 0  #: the number of the frames that carry token and proof
+
+
+class Address(NamedTuple):
+    """Where a process answers calls over loopback, and which."""
+
+    machine: str  #: Ray's id of the node it runs on
+    port: int
+    token: bytes
+    proof: bytes
+    methods: tuple[str, ...]
+
+
+class Frames(asyncio.Protocol):
+    """One end of a connection."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self.transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        buffer += data
+        start, stop = 0, len(buffer)
+        while stop - start >= HEADER.size:
+            size, number, method = HEADER.unpack_from(buffer, start)
+            end = start + HEADER.size + size
+            if end > stop:
+                break
+            self.received(number, method, bytes(buffer[start + HEADER.size : end]))
+            start = end
+        del buffer[:start]
+
+    def send(self, number: int, method: int, payload: bytes) -> None:
+        self.transport.writelines((HEADER.pack(len(payload), number, method), payload))
+
+    def received(self, number: int, method: int, payload: bytes) -> None:
+        raise NotImplementedError
+
+
+class Server:
+    """Answers calls of `methods`, by name. One that fails ends its caller's connection."""
+
+    def __init__(self, methods: Mapping[str, Callable[[bytes], Awaitable[bytes]]]) -> None:
+        self._methods = dict(methods)
+        self.token, self.proof = secrets.token_bytes(16), secrets.token_bytes(16)
+        self._opening = asyncio.Lock()
+        self._server: asyncio.Server | None = None
+        self._answering: set[asyncio.Task[None]] = set()
+        self.connections: set[_Answering] = set()
+
+    async def address(self) -> Address:
+        """Where it listens; it begins to at the first question."""
+        async with self._opening:
+            if self._server is None:
+                loop = asyncio.get_running_loop()
+                self._server = await loop.create_server(lambda: _Answering(self), LOOPBACK, 0)
+        port = self._server.sockets[0].getsockname()[1]
+        return Address(this_machine(), port, self.token, self.proof, tuple(self._methods))
+
+    def close(self) -> None:
+        """Listen no more, and end all connections."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.transport.abort()
+
+    async def flushed(self) -> None:
+        """Wait until every call that arrived is answered."""
+        while self._answering:
+            await asyncio.wait(self._answering)
+
+    def answer(self, connection: "_Answering", number: int, method: int, request: bytes) -> None:
+        """Run a call in the background."""
+        called = tuple(self._methods.values())[method]
+        task = asyncio.ensure_future(self._answer(connection, number, called(request)))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _answer(
+        self, connection: "_Answering", number: int, called: Awaitable[bytes]
+    ) -> None:
+        try:
+            answer = await called
+        except Exception:
+            logger.exception("a call failed: its connection ends")
+            connection.transport.abort()
+            return
+        if not connection.transport.is_closing():
+            connection.send(number, 0, answer)
+
+
+class _Answering(Frames):
+    """The server's end."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self._server = server
+        self._trusted = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._server.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._server.connections.discard(self)
+
+    def received(self, number: int, method: int, payload: bytes) -> None:
+        if self._trusted:
+            self._server.answer(self, number, method, payload)
+        elif number == GREETING and hmac.compare_digest(payload, self._server.token):
+            self._trusted = True
+            self.send(GREETING, 0, self._server.proof)
+        else:
+            logger.warning("a stranger called: its connection ends")
+            self.transport.abort()
+
+
+def this_machine() -> str:
+    """Ray's id of the node that this process runs on."""
+    machine: str = ray.get_runtime_context().get_node_id()
+    return machine

@@ -1,0 +1,42 @@
+"""What hosts append and what becomes of it: the values of group commit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from store.rows.layout import EncodedRows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Append:
+    """Rows of one node, to be committed together after its earlier ones.
+
+    `sequence` counts the node's appends from 0 within a `generation`; the node raises
+    the generation when one was refused, and starts again. It sends the first of a
+    generation alone. `tick` is the last tick of its
+    vector clock in these rows.
+    """
+
+    node: str
+    epoch: int
+    generation: int
+    sequence: int
+    tick: int
+    rows: EncodedRows
+    types: Mapping[str, int]  #: events by type, for the metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    """Committed: the rows stand at `first_position` and the positions that follow."""
+
+    first_position: int
+    recorded_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One committed batch, as it goes to the bus."""
+
+    first_position: int
+    rows: EncodedRows
+    types: Mapping[str, int]

@@ -1,0 +1,118 @@
+"""The one wire format: an event as a row of Postgres' binary COPY.
+
+A host encodes an event once; the writer fills in position and commit time and copies
+the bytes into the log; the bus forwards them; a subscriber decodes them here, and so
+does whoever reads the log, because a binary COPY out of it gives the same rows.
+
+A row starts with its fixed-size columns, so that position and commit time can be
+patched and the event type be read at constant offsets.
+"""
+
+from collections.abc import Mapping
+from struct import Struct
+
+from actors.event import Event
+from actors.moments import microseconds
+from store.rows.json_text import encode_json
+from store.rows.layout import LENGTH
+
+_HEAD = b"\0\x0e\0\0\0\x10"  #: the number of columns, the length of the id
+_VERSION_AND_TIME = Struct(">iqiq")
+_OPEN = (b"\0\0\0\x08" + bytes(8)) * 2  #: commit time and position, for `stamp` to fill in
+_JSONB = Struct(">ib")
+_NULL = b"\xff\xff\xff\xff"
+_UUID_LENGTH = b"\0\0\0\x10"
+
+#: The columns of an event's causes, of correlation and causation id, without metadata.
+CAUSES = b"\0\0\0\x10%b\0\0\0\x10%b\xff\xff\xff\xff"
+#: The vector clock's column, of `clock_prefix` and the node's own tick. The tick has a
+#: fixed width, blanks before it, so that the column's length is known beforehand.
+CLOCK = b"%b%19d}"
+
+
+def text_field(text: str) -> bytes:
+    """A text column, encoded."""
+    raw = text.encode()
+    return LENGTH.pack(len(raw)) + raw
+
+
+def type_fields(event_type: str, kind: str) -> bytes:
+    """The columns event_type and kind: constant per payload class, encoded once."""
+    return text_field(event_type) + text_field(kind)
+
+
+def cause_fields(
+    correlation_id: bytes | None,
+    causation_id: bytes | None,
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """The columns correlation_id, causation_id and metadata; empty metadata is NULL."""
+    return b"".join(
+        (
+            _UUID_LENGTH + correlation_id if correlation_id else _NULL,
+            _UUID_LENGTH + causation_id if causation_id else _NULL,
+            _jsonb_field(encode_json("metadata", dict(metadata))) if metadata else _NULL,
+        )
+    )
+
+
+def clock_prefix(text: bytes) -> bytes:
+    """What CLOCK begins with: `text` is a clock's JSON up to its last entry's count."""
+    return _JSONB.pack(len(text) + 19 + 1 + 1, 1) + text
+
+
+def _jsonb_field(text: bytes) -> bytes:
+    return _JSONB.pack(len(text) + 1, 1) + text
+
+
+def encode_row(
+    event_id: bytes,
+    aggregate_id: bytes,
+    version: int,
+    timestamp_us: int,
+    types: bytes,
+    source: bytes,
+    data: bytes,
+    clock: bytes,
+    tail: bytes,
+) -> bytes:
+    """One row with position and commit time still open. The hot path of a host: 1 us.
+
+    `data` is JSON text; `types`, `source`, `clock` and `tail` are whole encoded columns.
+    """
+    return b"".join(
+        (
+            _HEAD,
+            event_id,
+            _UUID_LENGTH,
+            aggregate_id,
+            _VERSION_AND_TIME.pack(8, version, 8, timestamp_us),
+            _OPEN,
+            types,
+            source,
+            _JSONB.pack(len(data) + 1, 1),
+            data,
+            clock,
+            tail,
+        )
+    )
+
+
+def encode_event(event: Event) -> bytes:
+    """A whole Event as a row; raises InvalidData for what the log cannot hold."""
+    tail = cause_fields(
+        event.correlation_id.bytes if event.correlation_id else None,
+        event.causation_id.bytes if event.causation_id else None,
+        event.metadata,
+    )
+    return encode_row(
+        event.id.bytes,
+        event.aggregate_id.bytes,
+        event.version or 0,
+        microseconds(event.timestamp),
+        type_fields(event.event_type, event.kind.value),
+        text_field(event.source),
+        encode_json(event.event_type, event.data),
+        _jsonb_field(encode_json(event.event_type, dict(event.vector_clock))),
+        tail,
+    )

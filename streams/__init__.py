@@ -1,0 +1,1 @@
+"""What is computed over streams of events: pure, like actors."""

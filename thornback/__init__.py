@@ -1,0 +1,119 @@
+"""Everything a user of Thornback needs, from one import.
+
+    from thornback import Actor, ActorSystem, BusinessEvent, Command, DeviceEvent, Rejected, handles
+
+Names are looked up when they are first used, so a module that only defines actors does
+not bring Ray in. Nothing inside the project imports this package.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from actors.actor import Actor as Actor
+    from actors.actor import Command as Command
+    from actors.actor import applies as applies
+    from actors.actor import handles as handles
+    from actors.clock import CausalRelation as CausalRelation
+    from actors.clock import VectorClock as VectorClock
+    from actors.devices import Aircraft as Aircraft
+    from actors.devices import AircraftState as AircraftState
+    from actors.devices import ArriveFlight as ArriveFlight
+    from actors.devices import CancelFlight as CancelFlight
+    from actors.devices import DepartFlight as DepartFlight
+    from actors.devices import DeviceTwin as DeviceTwin
+    from actors.devices import DeviceTwinState as DeviceTwinState
+    from actors.devices import DivertFlight as DivertFlight
+    from actors.devices import FlightArrived as FlightArrived
+    from actors.devices import FlightCancelled as FlightCancelled
+    from actors.devices import FlightDeparted as FlightDeparted
+    from actors.devices import FlightDiverted as FlightDiverted
+    from actors.devices import FlightScheduled as FlightScheduled
+    from actors.devices import ObserveWeather as ObserveWeather
+    from actors.devices import PropertiesReported as PropertiesReported
+    from actors.devices import Report as Report
+    from actors.devices import ScheduleFlight as ScheduleFlight
+    from actors.devices import WeatherObserved as WeatherObserved
+    from actors.devices import WeatherStation as WeatherStation
+    from actors.devices import WeatherStationState as WeatherStationState
+    from actors.errors import ActorError as ActorError
+    from actors.errors import InvalidActor as InvalidActor
+    from actors.errors import InvalidName as InvalidName
+    from actors.errors import Rejected as Rejected
+    from actors.errors import ThornbackError as ThornbackError
+    from actors.event import BusinessEvent as BusinessEvent
+    from actors.event import DeviceEvent as DeviceEvent
+    from actors.event import Event as Event
+    from actors.event import Kind as Kind
+    from actors.event import Payload as Payload
+    from actors.event import SystemEvent as SystemEvent
+    from actors.scenario import Scenario as Scenario
+    from runtime.driver.bulk import BulkResult as BulkResult
+    from runtime.driver.bulk import Send as Send
+    from runtime.driver.ref import ActorRef as ActorRef
+    from runtime.driver.reply import Reply as Reply
+    from runtime.driver.subscription import Subscription as Subscription
+    from runtime.errors import ActorStopped as ActorStopped
+    from runtime.errors import AskTimeout as AskTimeout
+    from runtime.errors import HandlerFailed as HandlerFailed
+    from runtime.errors import HostUnavailable as HostUnavailable
+    from runtime.errors import InvalidMessage as InvalidMessage
+    from runtime.errors import LaunchFailed as LaunchFailed
+    from runtime.errors import MailboxFull as MailboxFull
+    from runtime.errors import PublishRefused as PublishRefused
+    from runtime.errors import RetriesExhausted as RetriesExhausted
+    from runtime.errors import SystemNotFound as SystemNotFound
+    from runtime.errors import UnknownActorType as UnknownActorType
+    from runtime.errors import UnknownMessage as UnknownMessage
+    from runtime.settings.configuration import ConfigurationError as ConfigurationError
+    from runtime.settings.settings import Settings as Settings
+    from runtime.system import ActorSystem as ActorSystem
+    from store.errors import InvalidData as InvalidData
+    from store.errors import StoreError as StoreError
+    from store.errors import StoreUnavailable as StoreUnavailable
+    from streams.algebra import process_stream as process_stream
+
+#: Where each name lives; what stands above is the same for type checkers.
+_HOMES = {
+    "actors.actor": ("Actor", "Command", "applies", "handles"),
+    "actors.clock": ("CausalRelation", "VectorClock"),
+    "actors.devices": (
+        "Aircraft", "AircraftState", "ArriveFlight", "CancelFlight", "DepartFlight", "DeviceTwin",
+        "DeviceTwinState", "DivertFlight", "FlightArrived", "FlightCancelled", "FlightDeparted",
+        "FlightDiverted", "FlightScheduled", "ObserveWeather", "PropertiesReported", "Report",
+        "ScheduleFlight", "WeatherObserved", "WeatherStation", "WeatherStationState",
+    ),
+    "actors.errors": ("ActorError", "InvalidActor", "InvalidName", "Rejected", "ThornbackError"),
+    "actors.event": ("BusinessEvent", "DeviceEvent", "Event", "Kind", "Payload", "SystemEvent"),
+    "actors.scenario": ("Scenario",),
+    "runtime.driver.bulk": ("BulkResult", "Send"),
+    "runtime.driver.ref": ("ActorRef",),
+    "runtime.driver.reply": ("Reply",),
+    "runtime.driver.subscription": ("Subscription",),
+    "runtime.errors": (
+        "ActorStopped", "AskTimeout", "HandlerFailed", "HostUnavailable", "InvalidMessage",
+        "LaunchFailed", "MailboxFull", "PublishRefused", "RetriesExhausted", "SystemNotFound",
+        "UnknownActorType", "UnknownMessage",
+    ),
+    "runtime.settings.configuration": ("ConfigurationError",),
+    "runtime.settings.settings": ("Settings",),
+    "runtime.system": ("ActorSystem",),
+    "store.errors": ("InvalidData", "StoreError", "StoreUnavailable"),
+    "streams.algebra": ("process_stream",),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)  # noqa: PLE0605 - a list, made of the table
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(module), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
