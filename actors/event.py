@@ -120,5 +120,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         )
 
     def relation_to(self, other: "Event") -> CausalRelation:
-        """How this event stands to `other`, read off their vector clocks."""
-        return causal_relation(self.vector_clock, other.vector_clock)
+        """How this event stands to `other`, read off their vector clocks.
+
+        Two events of different processes of one node may have equal clocks; neither has
+        then seen the other.
+        """
+        relation = causal_relation(self.vector_clock, other.vector_clock)
+        if relation is CausalRelation.SAME and self.id != other.id:
+            return CausalRelation.CONCURRENT
+        return relation

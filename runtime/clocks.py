@@ -26,7 +26,13 @@ class DriverClock:
 
 
 class NodeClock:
-    """The vector clock of this process: its own ticks, and what it has observed."""
+    """The vector clock of this process: the ticks of its node, and what it has observed.
+
+    Several processes may be one node: the dedicated hosts of one actor type are, so that a
+    clock has an entry a type and not one a device. Whoever observes a count of its own
+    node above its ticks goes on from there (Lamport 1978), so an event is above everything
+    in its past whichever process of its node it comes from.
+    """
 
     def __init__(self, node: str, ticks: int) -> None:
         self.node = node
@@ -38,7 +44,9 @@ class NodeClock:
         """Merge what came with a message or out of the log."""
         changed = False
         for node, count in counts.items():
-            if node != self.node and count > self._others.get(node, 0):
+            if node == self.node:
+                self.ticks = max(self.ticks, count)
+            elif count > self._others.get(node, 0):
                 self._others[node] = count
                 changed = True
         if changed:

@@ -88,7 +88,7 @@ class Host(Process):
         except BaseException:
             await self._store.close()
             raise
-        clock = NodeClock(self.node, epoch.counter)
+        clock = NodeClock(self._label, epoch.counter)
         self._residents = Residents(
             self._store, self._types, capacity=settings.max_actors, observe=clock.observe
         )
@@ -230,7 +230,8 @@ class Host(Process):
 
     @property
     def _label(self) -> str:
-        """This host's name in metrics: of a dedicated one the actor type, never the device."""
+        """This host's name in clocks and metrics: of a dedicated one the actor type, never
+        the device, so that neither grows with the fleet."""
         if self._source is None:
             return self.node
         return f"{self.settings.event_bus.node_id}.{actor_type_of(self._source)}"

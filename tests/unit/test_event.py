@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from actors.clock import CausalRelation, VectorClock
@@ -104,3 +105,13 @@ def test_a_payload_needs_a_kind() -> None:
 
     with pytest.raises(AttributeError):
         made(Kindless())
+
+
+def test_two_events_with_equal_clocks_are_concurrent_and_an_event_is_the_same_as_itself() -> None:
+    clock = VectorClock({"node-001.meter": 51})
+    first, second = (
+        msgspec.structs.replace(made(Restarted(), id=UUID(int=number)), vector_clock=clock)
+        for number in (1, 2)
+    )
+    assert first.relation_to(second) is CausalRelation.CONCURRENT
+    assert first.relation_to(first) is CausalRelation.SAME
