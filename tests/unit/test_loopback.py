@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.exceptions import ActorUnavailableError
 
-from runtime.transport import loopback
+from runtime.transport import caller, loopback
 from runtime.transport.caller import Caller
 from runtime.transport.loopback import Address, Server
 
@@ -22,7 +22,8 @@ Method = Callable[[bytes], Awaitable[bytes]]
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine has a name without a Ray that gives it one."""
-    monkeypatch.setattr(loopback, "_this_machine", lambda: "here")
+    for end in (loopback, caller):
+        monkeypatch.setattr(end, "this_machine", lambda: "here")
 
 
 class _Remote:
