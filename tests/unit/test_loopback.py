@@ -115,8 +115,8 @@ class Machine:
         return self._callers[-1]
 
     async def end(self) -> None:
-        for caller in self._callers:
-            caller.close()
+        for one in self._callers:
+            one.close()
         for process in self._processes:
             process.dies()
         for _ in range(3):
