@@ -2,11 +2,19 @@
 
     from thornback import Actor, ActorSystem, BusinessEvent, Command, DeviceEvent, Rejected, handles
 
-Names are looked up when they are first used, so a module that only defines actors does
-not bring Ray in. Nothing inside the project imports this package.
+Names are looked up when they are first used (PEP 562), so a module that only defines
+actors does not bring Ray in. Nothing inside the project imports this package.
+
+The packages behind it have plain names (`jobs`, `store` ...), and Python looks for them in
+the folder of the program first. So the first import looks whether anything hides them, and
+raises ImportError that says what hides what.
 """
 
+import sys
+from difflib import get_close_matches
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,9 +36,15 @@ if TYPE_CHECKING:
     from actors.devices import FlightCancelled as FlightCancelled
     from actors.devices import FlightDeparted as FlightDeparted
     from actors.devices import FlightDiverted as FlightDiverted
+    from actors.devices import FlightPlan as FlightPlan
     from actors.devices import FlightScheduled as FlightScheduled
+    from actors.devices import FlightStatus as FlightStatus
+    from actors.devices import Leg as Leg
     from actors.devices import ObserveWeather as ObserveWeather
+    from actors.devices import OpenFlight as OpenFlight
     from actors.devices import PropertiesReported as PropertiesReported
+    from actors.devices import Property as Property
+    from actors.devices import Readings as Readings
     from actors.devices import Report as Report
     from actors.devices import ScheduleFlight as ScheduleFlight
     from actors.devices import WeatherObserved as WeatherObserved
@@ -47,6 +61,7 @@ if TYPE_CHECKING:
     from actors.event import Kind as Kind
     from actors.event import Payload as Payload
     from actors.event import SystemEvent as SystemEvent
+    from actors.naming import aggregate_id_of as aggregate_id_of
     from actors.scenario import Scenario as Scenario
     from runtime.driver.bulk import BulkResult as BulkResult
     from runtime.driver.bulk import Send as Send
@@ -69,8 +84,11 @@ if TYPE_CHECKING:
     from runtime.settings.settings import Settings as Settings
     from runtime.system import ActorSystem as ActorSystem
     from store.errors import InvalidData as InvalidData
+    from store.errors import SchemaMismatch as SchemaMismatch
     from store.errors import StoreError as StoreError
     from store.errors import StoreUnavailable as StoreUnavailable
+    from store.event_store import EventStore as EventStore
+    from store.selection import Selection as Selection
     from streams.algebra import process_stream as process_stream
 
 #: Where each name lives; what stands above is the same for type checkers.
@@ -80,11 +98,13 @@ _HOMES = {
     "actors.devices": (
         "Aircraft", "AircraftState", "ArriveFlight", "CancelFlight", "DepartFlight", "DeviceTwin",
         "DeviceTwinState", "DivertFlight", "FlightArrived", "FlightCancelled", "FlightDeparted",
-        "FlightDiverted", "FlightScheduled", "ObserveWeather", "PropertiesReported", "Report",
-        "ScheduleFlight", "WeatherObserved", "WeatherStation", "WeatherStationState",
+        "FlightDiverted", "FlightPlan", "FlightScheduled", "FlightStatus", "Leg", "ObserveWeather",
+        "OpenFlight", "PropertiesReported", "Property", "Readings", "Report", "ScheduleFlight",
+        "WeatherObserved", "WeatherStation", "WeatherStationState",
     ),
     "actors.errors": ("ActorError", "InvalidActor", "InvalidName", "Rejected", "ThornbackError"),
     "actors.event": ("BusinessEvent", "DeviceEvent", "Event", "Kind", "Payload", "SystemEvent"),
+    "actors.naming": ("aggregate_id_of",),
     "actors.scenario": ("Scenario",),
     "runtime.driver.bulk": ("BulkResult", "Send"),
     "runtime.driver.ref": ("ActorRef",),
@@ -98,7 +118,9 @@ _HOMES = {
     "runtime.settings.configuration": ("ConfigurationError",),
     "runtime.settings.settings": ("Settings",),
     "runtime.system": ("ActorSystem",),
-    "store.errors": ("InvalidData", "StoreError", "StoreUnavailable"),
+    "store.errors": ("InvalidData", "SchemaMismatch", "StoreError", "StoreUnavailable"),
+    "store.event_store": ("EventStore",),
+    "store.selection": ("Selection",),
     "streams.algebra": ("process_stream",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -109,11 +131,50 @@ __all__ = sorted(_MODULE_OF)  # noqa: PLE0605 - a list, made of the table
 def __getattr__(name: str) -> Any:
     module = _MODULE_OF.get(name)
     if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        near = get_close_matches(name, __all__, n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}{hint}",
+            name=name,
+            obj=sys.modules[__name__],
+        )
     found = getattr(import_module(module), name)
     globals()[name] = found
     return found
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return sorted({*globals(), *__all__})
+
+
+#: What this installation consists of, this package aside.
+_PACKAGES = ("actors", "gateways", "jobs", "runtime", "store", "streams")
+
+
+def _refuse_to_be_hidden() -> None:
+    """Raise ImportError where one of our names leads somewhere else than to the package
+    that lies beside this one. Imports nothing."""
+    home = Path(__file__).absolute().parents[1]
+    for package in _PACKAGES:
+        ours, found = home / package, _place_of(package)
+        if found is not None and Path(found).resolve() != ours.resolve():
+            raise ImportError(
+                f"{found} hides the package {package!r} of Thornback, which lies in {ours}: "
+                "rename it, or start the program from another folder",
+                name=package,
+                path=found,
+            )
+
+
+def _place_of(package: str) -> str | None:
+    """The folder, or else the file, that an import of this name would lead to."""
+    try:
+        spec = find_spec(package)
+    except ValueError:  # it was imported already, by something that gave it no spec
+        return getattr(sys.modules[package], "__file__", None)
+    if spec is None:
+        return None  # its import will say so
+    return next(iter(spec.submodule_search_locations or ()), spec.origin)
+
+
+_refuse_to_be_hidden()

@@ -15,12 +15,18 @@ pytestmark = pytest.mark.e2e
 DOCUMENTS = sorted({ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")})
 IDS = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
 
+EXAMPLES = sorted(ROOT.glob("examples/**/*.py"))
+
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_INSIDE = re.compile(
+    r"^[ >]*(?:from|import) +(?:actors|gateways|jobs|runtime|store|streams)\b.*", re.MULTILINE
+)
 _CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _QUOTED = re.compile(r"`([^`\n]+)`")
 _FILE = re.compile(r"(?:[\w.-]+/)+[\w.-]*(?:::\w+)?")
-_ROOMS = ("actors/", "store/", "runtime/", "jobs/", "tests/", "docs/", "examples/",
-          "config/", "benchmarks/")  # fmt: skip
+_ROOMS = ("actors/", "streams/", "store/", "runtime/", "gateways/", "jobs/", "thornback/", "tests/",
+          "docs/", "examples/", "config/", "benchmarks/")  # fmt: skip
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
@@ -90,6 +96,17 @@ def test_the_readmes_other_code_runs() -> None:
     assert snippets
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
+def test_what_is_shown_to_a_user_imports_from_the_facade_alone(document: Path) -> None:
+    shown = "".join(code for _, code in _BLOCK.findall(document.read_text()))
+    assert _INSIDE.findall(shown) == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_example_imports_from_the_facade_alone(example: Path) -> None:
+    assert _INSIDE.findall(example.read_text()) == []
 
 
 def _anchors(file: Path) -> set[str]:
