@@ -193,7 +193,8 @@ def outcome(encode: Encode, value: Any) -> Any:
     except InvalidData:
         return InvalidData
     numbers = {
-        "parse_float": lambda digits: ("." in digits, Decimal(digits)),
+        # jsonb writes exponents out: 1e-05 has a point there, and 1e+23 none.
+        "parse_float": lambda digits: ("." in f"{Decimal(digits):f}", Decimal(digits)),
         "parse_constant": lambda name: ("no number", name),
     }
     return json.loads(text, **numbers)  # type: ignore[arg-type]
