@@ -10,7 +10,6 @@ import logging
 from typing import Any
 
 from ray import cloudpickle
-from ray.exceptions import RayError
 
 from actors.actor import Actor
 from actors.actor import Command as Message
@@ -27,10 +26,9 @@ from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
 from runtime.host.residents import ActorTypes, Residents
 from runtime.partition.journal import Journal
-from runtime.partition.writer_link import WriterAway
+from runtime.partition.writer_link import WriterLink
 from runtime.process.process import Process
-from runtime.process.world import Calls, World
-from runtime.topology.names import WRITER_ACTOR
+from runtime.process.world import World
 from runtime.wire.answers import events_of, raise_error, unpack_state
 from runtime.wire.commands import (
     STATE,
@@ -40,10 +38,7 @@ from runtime.wire.commands import (
     unpack_answer,
     unpack_request,
 )
-from runtime.wire.commits import pack_append, unpack_acknowledgement
 from runtime.wire.error_codec import encode_error
-from store import errors as store_errors
-from store.appends import Acknowledged, Append
 from store.errors import StaleEpoch, StoreUnavailable
 
 logger = logging.getLogger("thornback.host")
@@ -76,7 +71,6 @@ class Host(Process):
         if actor is not None:
             self._types.register(cloudpickle.loads(actor))
         self._mailbox = Mailbox(name, self.settings.actor_system.mailbox_size)
-        self._writer: Calls | None = None
         self._replaced = False
         self._own_sequence = 0
 
@@ -93,6 +87,7 @@ class Host(Process):
             self._store, self._types, capacity=settings.max_actors, observe=clock.observe
         )
         recent = Recent(self.RECENT)
+        writer = WriterLink(self.world, patience_s=settings.actor_timeout_ms / 2000)
         decider = Decider(
             clock,
             self._residents,
@@ -106,9 +101,9 @@ class Host(Process):
             self._residents,
             decider,
             recent,
-            Journal(epoch, self._append),
+            Journal(epoch, writer.append),
             HostMetrics(self.metrics, self._label),
-            writer_back=self._writer_back,
+            writer_back=writer.wait_back,
             name=self.name,
         )
         self._running = asyncio.ensure_future(self._run())
@@ -183,37 +178,6 @@ class Host(Process):
             logger.exception("%s cannot go on: Ray is to start it anew", self.name)
             self.world.end()
 
-    async def _append(self, append: Append) -> Acknowledged:
-        try:
-            if self._writer is None:
-                self._writer = self.world.caller(WRITER_ACTOR)
-            writer = self._writer
-            packed = await writer.call("append", pack_append(append))
-        except (RayError, ConnectionError, ValueError) as error:
-            raise WriterAway(type(error).__name__) from error
-        answer = unpack_acknowledgement(packed)
-        if isinstance(answer, Acknowledged):
-            return answer
-        refusal: Exception = getattr(store_errors, answer[0])(*answer[1])
-        if isinstance(refusal, StoreUnavailable):
-            writer.look_again()  # or it was replaced
-        raise refusal
-
-    async def _writer_back(self) -> None:
-        """Wait until the writer answers again; StoreUnavailable if it takes too long."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.settings.actor_system.actor_timeout_ms / 2000
-        while True:
-            try:
-                ready = self.world.handle(WRITER_ACTOR).ready.remote()
-                await asyncio.wait_for(_result(ready), deadline - loop.time())
-                return
-            except (RayError, ValueError, TimeoutError) as error:
-                if loop.time() >= deadline:
-                    reason = f"its process is away ({type(error).__name__})"
-                    raise StoreUnavailable("the writer", reason) from error
-                await asyncio.sleep(0.05)  # Ray does not say when an actor is back
-
     async def _deliver_one(self, fields: tuple[Any, ...]) -> Any:
         request = pack_request(
             b"host" + self._own_sequence.to_bytes(8, "big"), 0, 0, {}, True,
@@ -249,7 +213,3 @@ class Host(Process):
                 and hasattr(value, "state_type")
             ):
                 self._types.register(value)
-
-
-async def _result(reference: Any) -> Any:
-    return await reference

@@ -18,6 +18,7 @@ from runtime.process.world import Calls, World
 from runtime.telemetry.metrics import WriterMetrics
 from runtime.topology.names import BUS_ACTOR
 from runtime.wire.commits import pack_acknowledgement, pack_commit, unpack_append
+from runtime.wire.error_codec import encode_error
 from store.appends import Commit
 from store.errors import AppendRefused, StaleEpoch, StoreUnavailable
 from store.event_store import EventStore
@@ -83,9 +84,8 @@ class WriterActor(Process):
                 raise StoreUnavailable("the log", str(self._replaced))
             done = await self._writer.append(unpack_append(packed))
         except (AppendRefused, StoreUnavailable) as error:
-            name = type(error).__name__
-            self._counts.operation("append", name)
-            return pack_acknowledgement((name, list(error.args)))
+            self._counts.operation("append", type(error).__name__)
+            return pack_acknowledgement(encode_error(error))
         return pack_acknowledgement(done)
 
     async def drain(self) -> int:

@@ -14,7 +14,15 @@ from runtime.errors import (
     UnknownActorType,
     UnknownMessage,
 )
-from store.errors import InvalidData, RowsRefused, StoreUnavailable
+from store.errors import (
+    DuplicateEvent,
+    InvalidData,
+    RowsRefused,
+    StaleEpoch,
+    StoreUnavailable,
+    Superseded,
+    VersionConflict,
+)
 
 _TRAVELLERS: dict[str, type[Exception]] = {
     error.__name__: error
@@ -33,6 +41,10 @@ _TRAVELLERS: dict[str, type[Exception]] = {
         InvalidData,
         RowsRefused,
         StoreUnavailable,
+        DuplicateEvent,
+        VersionConflict,
+        StaleEpoch,
+        Superseded,
     )
 }
 
