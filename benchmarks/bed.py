@@ -8,7 +8,7 @@ and its subscriptions. PostgreSQL has fsync on, or nothing is measured.
 import fcntl
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -20,7 +20,7 @@ import ray
 from psycopg import sql
 
 from benchmarks import machine
-from benchmarks.figures import Sizes, require
+from benchmarks.sizes import Sizes, require
 from runtime.cluster.ray_session import start_ray, uninterrupted
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
@@ -59,9 +59,10 @@ class Bed:
             run_sql(self.url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
 
     @contextmanager
-    def system(self, url: str) -> Iterator[ActorSystem]:
-        """A freshly launched system on that database, drained afterwards."""
-        settings = self._settings(url)
+    def system(self, url: str, *, max_actors: int | None = None) -> Iterator[ActorSystem]:
+        """A freshly launched system on that database, drained afterwards; with room for
+        the default number of resident actors in each host, or for `max_actors`."""
+        settings = self._settings(url, {} if max_actors is None else {"max_actors": max_actors})
         require(settings.event_bus.metrics_enabled, "metrics are switched off")
         require(settings.event_store.type == "postgres", "the log is not in PostgreSQL")
         settle(url)
@@ -71,7 +72,7 @@ class Bed:
         finally:
             system.drain(timeout_s=DRAIN_S)
 
-    def _settings(self, url: str) -> Settings:
+    def _settings(self, url: str, capacity: Mapping[str, int]) -> Settings:
         namespace = f"bench-{self._token}-{next(self._numbers)}"
         return Settings.load(
             event_store={"connection_string": url},
@@ -79,6 +80,7 @@ class Bed:
                 "namespace": namespace,
                 "actor_modules": ["benchmarks.devices"],
                 "actor_timeout_ms": PATIENCE_MS,
+                **capacity,
             },
             metrics={"port": _free_port()},
         )

@@ -1,37 +1,15 @@
-"""What is measured: the figures by name, how much goes in, and what the runs came to."""
+"""What is measured: the figures by name, their targets, and what the runs came to."""
 
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from benchmarks.sizes import Sizes
+
 if TYPE_CHECKING:
     from benchmarks.bed import Bed
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
-    """How much goes into each measure; the table names what went in."""
-
-    actors: int = 1_000  #: that bulk commands, asks and rehydration are spread over
-    commands: int = 200_000
-    chunk: int = 5_000  #: rows in one COPY, as many as a commit of the writer may have
-    days: int = 365  #: of 2013
-    asks: int = 10_000  #: at once
-    bursts: int = 4  #: of that many asks, one after the other
-    single_asks: int = 1_000
-    residents: int = 100_000
-    stored: int = 100_000  #: events in the log that are folded
-    naive_devices: int = 20
-    rival_s: float = 5.0  #: how long each rival runs at most
-
-
-FULL = Sizes()
-#: For trying the bench out: every path, no figure worth keeping.
-QUICK = Sizes(
-    commands=20_000, days=7, asks=2_000, bursts=2, single_asks=100, residents=5_000,
-    stored=10_000, naive_devices=4, rival_s=1.0,
-)  # fmt: skip
 
 #: The least or most a figure should be; some follow from what was measured beside it.
 Target = Callable[[Mapping[str, float]], float | None]
@@ -69,16 +47,6 @@ class Measure:
     def wanted(self, keys: frozenset[str]) -> frozenset[str]:
         """Those of its figures that are among `keys`."""
         return keys & {figure.key for figure in self.figures}
-
-
-class NotAsExpected(Exception):
-    """A measure's own check failed: its figure would mean nothing."""
-
-
-def require(held: bool, otherwise: str) -> None:
-    """Raise NotAsExpected, saying what is wrong, unless it held."""
-    if not held:
-        raise NotAsExpected(otherwise)
 
 
 @dataclass(slots=True)

@@ -22,7 +22,10 @@ def shown(figures: dict[str, Any], key: str) -> str:
         f"{_number(value)} ({_number(figures[f'{key}_min'])} to {_number(figures[f'{key}_max'])})"
     )
     target = figures.get(f"{key}_target")
-    return text if target is None else f"{text}, target {_number(target)}"
+    if target is None:
+        return text
+    verdict = "met" if figures[f"{key}_met"] else "short"
+    return f"{text}, target {_number(target)}: {verdict}"
 
 
 def filled(readme: str, figures: dict[str, Any]) -> str:

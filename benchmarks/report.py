@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.figures import Figure, Results, Sizes
+from benchmarks.figures import Figure, Results
+from benchmarks.sizes import Sizes
 
 Facts = Mapping[str, str | int | float | bool]
 Flat = dict[str, str | int | float | bool | None]
@@ -31,8 +32,8 @@ def show(
 
 
 def flat(figures: Iterable[Figure], results: Results, sizes: Sizes, facts: Facts) -> Flat:
-    """Every figure as `key`, `key_min`, `key_max`, `key_target` and `key_input`; a figure
-    that failed is null, with the reason as `key_failure`. The facts beside them."""
+    """Every figure as `key`, `key_min`, `key_max`, `key_target`, `key_met` and `key_input`;
+    one that failed is null, with the reason as `key_failure`. The facts beside them."""
     medians = results.medians()
     found: Flat = dict(facts)
     for figure in figures:
@@ -46,6 +47,7 @@ def flat(figures: Iterable[Figure], results: Results, sizes: Sizes, facts: Facts
         target = figure.target(medians) if figure.target else None
         if target is not None:
             found[f"{key}_target"] = _rounded(target)
+            found[f"{key}_met"] = key in medians and figure.met(medians[key], target)
         found[f"{key}_input"] = figure.says(sizes)
     return found
 

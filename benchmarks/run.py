@@ -16,7 +16,8 @@ from rich.console import Console
 from actors.errors import ThornbackError
 from benchmarks import machine, measures, report
 from benchmarks.bed import BUILD, Bed, BenchRuns, opened
-from benchmarks.figures import FULL, QUICK, Figure, Measure, NotAsExpected, Results
+from benchmarks.figures import Figure, Measure, Results
+from benchmarks.sizes import FULL, QUICK, NotAsExpected
 
 CALIBRATION = "calibration_ns"
 #: What a table needs that goes to a file.

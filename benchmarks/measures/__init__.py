@@ -1,13 +1,28 @@
 """Every measure, in the order of the table."""
 
 from benchmarks.figures import Measure
-from benchmarks.measures import asks, commands, rehydration, replay, residents, rivals
+from benchmarks.measures import (
+    asks,
+    clock_comparison,
+    commands,
+    first_touch,
+    live,
+    published,
+    rehydration,
+    replay,
+    residents,
+    rivals,
+)
 
 ALL: tuple[Measure, ...] = (
     commands.MEASURE,
+    first_touch.MEASURE,
     replay.MEASURE,
     asks.MEASURE,
-    residents.MEASURE,
+    published.MEASURE,
+    live.MEASURE,
+    *residents.MEASURES,
     rehydration.MEASURE,
+    clock_comparison.MEASURE,
     *rivals.MEASURES,
 )

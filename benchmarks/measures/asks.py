@@ -1,18 +1,24 @@
-"""Single asks: thousands at once, and one at a time beside two plain hops through Ray."""
+"""Single asks: thousands at once; one at a time beside a bare commit and two hops of Ray."""
 
 import asyncio
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
 
 from benchmarks.baselines import two_hops
 from benchmarks.bed import Bed, one_value, settle
 from benchmarks.devices import Meter, MeterState, TakeReading
-from benchmarks.figures import Figure, Measure, at_least, require, times
+from benchmarks.figures import Figure, Measure, at_least, times
+from benchmarks.schema import schema
+from benchmarks.sizes import require
 from runtime.driver.ref import ActorRef
 
-MANY, P50, P99, HOPS = "ask_per_s", "ask_p50_ms", "ask_p99_ms", "ray_two_hop_p50_ms"
-BLOCKS = 20  #: asks and hops take turns in so many blocks, so that both see the same machine
+MANY, P50, P99 = "ask_per_s", "ask_p50_ms", "ask_p99_ms"
+FLOOR, HOPS = "commit_floor_p50_ms", "ray_two_hop_p50_ms"
+BLOCKS = 20  #: asks, commits and hops take turns in blocks, so that all see the same machine
 READINGS = "SELECT count(*) FROM events WHERE event_type = 'reading-taken'"
 
 Refs = list[ActorRef[MeterState]]
@@ -28,7 +34,7 @@ def run(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
             measured[MANY] = asyncio.run(_bursts(refs, bed, url))
             asked += (bed.sizes.bursts + 1) * bed.sizes.asks
         if wanted - {MANY}:
-            measured |= _one_at_a_time(refs, bed.sizes.single_asks)
+            measured |= _one_at_a_time(refs, bed.sizes.single_asks, url)
             asked += bed.sizes.single_asks + bed.sizes.single_asks // 10
         stored = one_value(url, READINGS)
         require(stored == asked, f"{stored:,} events for {asked:,} asks")
@@ -57,8 +63,8 @@ async def _ask(ref: ActorRef[MeterState], number: int) -> int:
     return int(event.data["number"])
 
 
-def _one_at_a_time(refs: Refs, asks: int) -> dict[str, float]:
-    with two_hops() as hop:
+def _one_at_a_time(refs: Refs, asks: int, url: str) -> dict[str, float]:
+    with two_hops() as hop, _bare_commit(url) as commit:
         numbers = iter(range(asks + asks // 10))
 
         def ask() -> None:
@@ -67,18 +73,26 @@ def _one_at_a_time(refs: Refs, asks: int) -> dict[str, float]:
             (event,) = refs[number % len(refs)].ask(message).result()
             require(event.data["number"] == number, "an ask was answered with the event of another")
 
-        _timed_ms(hop, asks // 10)
-        _timed_ms(ask, asks // 10)
-        hops_ms: list[float] = []
-        asks_ms: list[float] = []
+        calls: dict[str, Callable[[], object]] = {HOPS: hop, FLOOR: commit, P50: ask}
+        for call in calls.values():
+            _timed_ms(call, asks // 10)  # warms up
+        took_ms: dict[str, list[float]] = {key: [] for key in calls}
         for _ in range(BLOCKS):
-            hops_ms += _timed_ms(hop, asks // BLOCKS)
-            asks_ms += _timed_ms(ask, asks // BLOCKS)
+            for key, call in calls.items():
+                took_ms[key] += _timed_ms(call, asks // BLOCKS)
     return {
-        P50: statistics.median(asks_ms),
-        P99: statistics.quantiles(asks_ms, n=100)[98],
-        HOPS: statistics.median(hops_ms),
+        **{key: statistics.median(each) for key, each in took_ms.items()},
+        P99: statistics.quantiles(took_ms[P50], n=100)[98],
     }
+
+
+@contextmanager
+def _bare_commit(url: str) -> Iterator[Callable[[], object]]:
+    """One row of one number, inserted and committed by a prepared statement: the floor
+    under whatever is durable before it answers."""
+    with schema(url, "floor"), psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE floor.commits (number bigint NOT NULL)")
+        yield lambda: connection.execute("INSERT INTO floor.commits VALUES (1)", prepare=True)
 
 
 def _timed_ms(call: Callable[[], object], calls: int) -> list[float]:
@@ -102,10 +116,16 @@ MEASURE = Measure(
         Figure(
             key=P50,
             input="{single_asks:,} asks one at a time, ask(...).result()",
-            target=times(1.6, HOPS),
+            target=times(3, FLOOR),
             at_most=True,
         ),
-        Figure(key=P99, input="the same asks", at_most=True),
+        Figure(key=P99, input="the same asks", target=times(3, P50), at_most=True),
+        Figure(
+            key=FLOOR,
+            input="{single_asks:,} commits of one row by one prepared statement, on the same "
+            "server and in turn with the asks",
+            at_most=True,
+        ),
         Figure(
             key=HOPS,
             input="{single_asks:,} plain calls, driver to async actor to async actor and back, "

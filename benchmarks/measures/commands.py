@@ -14,18 +14,27 @@ import ray
 
 from benchmarks.bed import Bed, one_value, settle
 from benchmarks.devices import Meter, TakeReading
-from benchmarks.figures import Figure, Measure, at_least, require, times
+from benchmarks.figures import Figure, Measure, at_least, times
+from benchmarks.sizes import require
 from benchmarks.subscriber import start_watcher, stop_watcher
 from jobs.flights.report import GAPS
 from runtime.driver.bulk import BulkResult
 from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
-from store.rows.layout import COLUMNS
+from store.postgres.migrations import migration
 
 READINGS = "SELECT count(*) FROM events WHERE event_type = 'reading-taken'"
 DURABLE, CEILING, CATCH_UP = (
     "durable_commands_per_s", "copy_ceiling_rows_per_s", "catch_up_events_per_s",
 )  # fmt: skip
+#: The columns of the table that the ceiling is measured with: that of the first migration,
+#: whatever the log's own has become, so that our changes do not move what they are held to.
+REFERENCE = {
+    "id": "uuid", "aggregate_id": "uuid", "version": "bigint", "timestamp": "timestamptz",
+    "recorded_at": "timestamptz", "position": "bigint", "event_type": "text", "kind": "text",
+    "source": "text", "event_data": "jsonb", "vector_clock": "jsonb", "correlation_id": "uuid",
+    "causation_id": "uuid", "metadata": "jsonb",
+}  # fmt: skip
 #: No run waits longer than this for its last event.
 LIMIT_S = 120.0
 
@@ -57,7 +66,8 @@ def run(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
             if CATCH_UP in wanted:
                 measured[CATCH_UP] = _catch_up(system, url)
         if CEILING in wanted:
-            measured[CEILING] = asyncio.run(_copy(url, bed.sizes.chunk))
+            with bed.database() as reference:
+                measured[CEILING] = asyncio.run(_copy(url, reference, bed.sizes.chunk))
     return {key: measured[key] for key in wanted}
 
 
@@ -105,23 +115,26 @@ def _catch_up(system: ActorSystem, url: str) -> float:
     return events / elapsed_s
 
 
-async def _copy(url: str, chunk: int) -> float:
-    """The log's rows into an identical, empty table, and nothing else."""
-    connection = await asyncpg.connect(url)
+async def _copy(url: str, reference: str, chunk: int) -> float:
+    """The log's rows into the reference table, empty and in a database of its own, and
+    nothing else."""
+    log = await asyncpg.connect(url)
+    connection = await asyncpg.connect(reference)
     try:
-        chunks = [rows async for rows in _captured(connection, chunk)]
-        await connection.execute("CREATE TABLE copied (LIKE events INCLUDING ALL)")
-        settle(url)
+        chunks = [rows async for rows in _captured(log, chunk)]
+        await connection.execute(migration(1))
+        settle(reference)
         started_s = time.perf_counter()
         for rows in chunks:
             async with connection.transaction():
                 await connection.copy_to_table(
-                    "copied", source=_one(rows), columns=COLUMNS, format="binary"
+                    "events", source=_one(rows), columns=list(REFERENCE), format="binary"
                 )
         elapsed_s = time.perf_counter() - started_s
-        stored = await connection.fetchval("SELECT count(*) FROM events")
-        copied = await connection.fetchval("SELECT count(*) FROM copied")
+        stored = await log.fetchval("SELECT count(*) FROM events")
+        copied = await connection.fetchval("SELECT count(*) FROM events")
     finally:
+        await log.close()
         await connection.close()
     require(copied == stored, f"{copied:,} rows copied of {stored:,}")
     return float(copied / elapsed_s)
@@ -130,7 +143,9 @@ async def _copy(url: str, chunk: int) -> float:
 async def _captured(
     connection: "asyncpg.Connection[asyncpg.Record]", chunk: int
 ) -> AsyncIterator[bytes]:
-    """The log as binary COPY streams of `chunk` rows, in its order."""
+    """The log as binary COPY streams of `chunk` rows, in its order, with the reference's
+    types: the log's own may differ by now."""
+    columns = ", ".join(f"{name}::{kind}" for name, kind in REFERENCE.items())
     head = await connection.fetchval("SELECT max(position) FROM events")
     for after in range(0, head, chunk):
         rows = bytearray()
@@ -139,7 +154,7 @@ async def _captured(
             rows += data
 
         await connection.copy_from_query(
-            f"SELECT {', '.join(COLUMNS)} FROM events"
+            f"SELECT {columns} FROM events"
             " WHERE position > $1 AND position <= $2 ORDER BY position",
             after, after + chunk, output=collect, format="binary",
         )  # fmt: skip
@@ -157,11 +172,11 @@ MEASURE = Measure(
             key=DURABLE,
             input="{commands:,} typed commands to {actors:,} actors by tell_many; warmed up by a "
             "tenth; ends when a subscriber process has decoded the last event",
-            target=times(0.5, CEILING, or_at_least=50_000),
+            target=times(0.55, CEILING, or_at_least=50_000),
         ),
         Figure(
             key=CEILING,
-            input="the log of that run into an identical empty table, by asyncpg, "
+            input="the log of that run into the empty table of the first migration, by asyncpg, "
             "{chunk:,} rows a transaction",
         ),
         Figure(

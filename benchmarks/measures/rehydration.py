@@ -4,8 +4,9 @@ import time
 
 from benchmarks.bed import Bed, one_value
 from benchmarks.devices import Meter
-from benchmarks.figures import Figure, Measure, at_least, require
+from benchmarks.figures import Figure, Measure, at_least
 from benchmarks.measures.commands import all_told, readings
+from benchmarks.sizes import require
 
 KEY = "rehydrate_events_per_s"
 

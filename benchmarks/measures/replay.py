@@ -5,8 +5,9 @@ import time
 import psycopg
 
 from benchmarks.bed import Bed, one_value
-from benchmarks.figures import Figure, Measure, at_least, require
+from benchmarks.figures import Figure, Measure, at_least
 from benchmarks.measures.commands import all_told
+from benchmarks.sizes import require
 from jobs.flights.air_traffic import AirTraffic
 from jobs.flights.report import COUNTS, GAPS
 from jobs.replay import Refs, sends

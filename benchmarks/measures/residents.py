@@ -1,14 +1,20 @@
-"""What an actor costs in memory."""
+"""What an actor costs in memory, and commands to a million of them."""
 
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from benchmarks.bed import Bed, one_value
-from benchmarks.devices import Meter
-from benchmarks.figures import Figure, Measure, at_least, require
+from benchmarks.bed import Bed, one_value, settle
+from benchmarks.devices import Meter, TakeReading
+from benchmarks.figures import Figure, Measure, at_least
 from benchmarks.measures.commands import READINGS, all_told, readings
+from benchmarks.sizes import require
+from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
 
 KEY = "bytes_per_resident_actor"
+RATE, EACH = "resident_million_per_s", "resident_million_bytes"
+STRIDE = 7_919  #: a prime: commands that follow one another go to actors far apart
 READS = 20  #: of the hosts' memory at most, until two in a row agree
 AGREE = 0.002
 
@@ -29,6 +35,42 @@ def run(bed: Bed, _wanted: frozenset[str]) -> dict[str, float]:
         require(residents == count, f"{residents:,} actors are resident, not {count:,}")
         require(one_value(url, READINGS) == count, "the log does not have all their events")
     return {KEY: (after - before) / count}
+
+
+def million(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
+    """Commands to actors picked from all over the resident ones: what a command costs when
+    neither caches nor tables hold the few that are busy, for there are none."""
+    count, commands = bed.sizes.million, bed.sizes.commands
+    require(count % STRIDE != 0, "the stride visits only some of the actors")
+    with bed.database() as url, bed.system(url, max_actors=count) as system:
+        before = _settled(system)
+        for start in range(0, count, CHUNK):
+            size = min(CHUNK, count - start)
+            all_told(system.tell_many(_spread(system, range(start, start + size))), size)
+        after, residents = _settled(system), _residents(system)
+        require(residents == count, f"{residents:,} actors are resident, not {count:,}")
+        settle(url)
+        picked = (number * STRIDE % count for number in range(commands))
+        started_s = time.perf_counter()
+        told = system.tell_many(_spread(system, picked))
+        elapsed_s = time.perf_counter() - started_s
+        all_told(told, commands)
+        require(_residents(system) == count, "actors were evicted meanwhile")
+        require(one_value(url, READINGS) == count + commands, "the log does not have them all")
+    measured = {RATE: commands / elapsed_s, EACH: (after - before) / count}
+    return {key: measured[key] for key in wanted}
+
+
+#: New actors in one bulk call: its failures, if any, are then told early.
+CHUNK = 100_000
+
+
+def _spread(
+    system: ActorSystem, numbers: Iterable[int]
+) -> Iterator[tuple[ActorRef[object], TakeReading]]:
+    for number in numbers:
+        ref = system.actor(Meter.actor_type, f"{number:06}")
+        yield ref, TakeReading(celsius=number / 8, room="room 101, second floor", number=number)
 
 
 def _settled(system: ActorSystem) -> int:
@@ -54,15 +96,32 @@ def _hosts(system: ActorSystem) -> list[dict[str, Any]]:
     return [status for status in system.status() if "residents" in status]
 
 
-MEASURE = Measure(
-    run,
-    (
-        Figure(
-            key=KEY,
-            input="private memory that new hosts grew by, with {residents:,} pooled actors after "
-            "one event each",
-            target=at_least(4_000),
-            at_most=True,
+MEASURES = (
+    Measure(
+        run,
+        (
+            Figure(
+                key=KEY,
+                input="private memory that new hosts grew by, with {residents:,} pooled actors "
+                "after one event each",
+                target=at_least(4_000),
+                at_most=True,
+            ),
+        ),
+    ),
+    Measure(
+        million,
+        (
+            Figure(
+                key=RATE,
+                input="{commands:,} commands by tell_many, spread over {million:,} actors that "
+                "are resident on two hosts",
+            ),
+            Figure(
+                key=EACH,
+                input="private memory that the two hosts grew by, with those {million:,} actors",
+                at_most=True,
+            ),
         ),
     ),
 )

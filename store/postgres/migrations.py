@@ -36,6 +36,11 @@ async def migrate(connection: Any) -> int:
     return max(scripts)
 
 
+def migration(number: int) -> str:
+    """The SQL of one migration. It never changes once it is released."""
+    return _scripts()[number]
+
+
 def _scripts() -> dict[int, str]:
     folder = files("store.postgres") / "sql"
     return {

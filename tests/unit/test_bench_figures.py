@@ -2,12 +2,18 @@
 
 import io
 import json
+import re
+from dataclasses import asdict
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
-from benchmarks import measures, report
-from benchmarks.figures import FULL, QUICK, Figure, Results, at_least, times
+from benchmarks import measures, publish, report
+from benchmarks.figures import Figure, Results, at_least, times
+from benchmarks.measures import commands
+from benchmarks.sizes import FULL, QUICK
+from store.postgres.migrations import migration
 
 FLOOR = Figure(key="floor_ms", input="{asks:,} calls", at_most=True)
 ASK = Figure(key="ask_ms", input="{asks:,} asks", target=times(1.5, "floor_ms"), at_most=True)
@@ -36,16 +42,31 @@ def test_the_bench_measures_these_figures_under_these_names() -> None:
         "durable_commands_per_s",
         "copy_ceiling_rows_per_s",
         "catch_up_events_per_s",
+        "first_touch_actors_per_s",
         "replay_events_per_s",
         "ask_per_s",
         "ask_p50_ms",
         "ask_p99_ms",
+        "commit_floor_p50_ms",
         "ray_two_hop_p50_ms",
+        "publish_per_s",
+        "publish_single_per_s",
+        "live_1_commands_per_s",
+        "live_50_commands_per_s",
+        "live_500_commands_per_s",
+        "live_1_bus_us",
+        "live_50_bus_us",
+        "live_500_bus_us",
         "bytes_per_resident_actor",
+        "resident_million_per_s",
+        "resident_million_bytes",
         "rehydrate_events_per_s",
+        "clock_compare_ns",
         "naive_ray_per_s",
         "eventsourcing_single_per_s",
         "eventsourcing_batched_per_s",
+        "dbos_batched_per_s",
+        "dbos_single_per_s",
     ]
 
 
@@ -66,6 +87,7 @@ def test_a_figure_is_the_median_of_its_runs_with_the_spread_beside_it() -> None:
 def test_a_target_may_follow_from_another_figure() -> None:
     found = report.flat(FIGURES, results(floor_ms=[2.0], ask_ms=[3.1]), FULL, {})
     assert found["ask_ms_target"] == 3.0
+    assert found["ask_ms_met"] is False
 
 
 def test_a_target_that_follows_from_what_was_not_measured_is_left_out() -> None:
@@ -73,11 +95,61 @@ def test_a_target_that_follows_from_what_was_not_measured_is_left_out() -> None:
     assert "ask_ms_target" not in found
 
 
+def target(key: str, **medians: float) -> float | None:
+    """What a figure of the bench has to reach beside those medians."""
+    (figure,) = (one for measure in measures.ALL for one in measure.figures if one.key == key)
+    assert figure.target is not None
+    return figure.target(medians)
+
+
 def test_durable_commands_have_to_reach_both_their_targets() -> None:
-    durable = measures.ALL[0].figures[0]
-    assert durable.target is not None
-    assert durable.target({"copy_ceiling_rows_per_s": 90_000.0}) == 50_000
-    assert durable.target({"copy_ceiling_rows_per_s": 120_000.0}) == 60_000
+    assert target("durable_commands_per_s", copy_ceiling_rows_per_s=90_000.0) == 50_000
+    assert target("durable_commands_per_s", copy_ceiling_rows_per_s=120_000.0) == pytest.approx(
+        66_000
+    )
+
+
+def test_one_ask_at_a_time_is_held_to_a_bare_commit_and_its_tail_to_the_middle() -> None:
+    assert target("ask_p50_ms", commit_floor_p50_ms=0.5) == 1.5
+    assert target("ask_p99_ms", ask_p50_ms=1.5) == 4.5
+
+
+def test_fifty_live_subscriptions_may_cost_publishers_a_tenth() -> None:
+    assert target("live_50_commands_per_s", live_1_commands_per_s=60_000.0) == 54_000
+
+
+def test_new_actors_are_to_be_touched_at_a_fixed_rate() -> None:
+    assert target("first_touch_actors_per_s") == 50_000
+
+
+def test_quick_sizes_are_smaller_and_never_more_than_the_figures_need() -> None:
+    full, quick = asdict(FULL), asdict(QUICK)
+    assert all(quick[name] <= size for name, size in full.items())
+    assert quick["million"] < full["million"] == 1_000_000
+    assert QUICK.live_commands % QUICK.actors == FULL.live_commands % FULL.actors == 0
+
+
+def test_the_ceiling_is_measured_with_the_columns_of_the_first_migration() -> None:
+    table = migration(1).partition("CREATE TABLE events (")[2].partition(");")[0]
+    columns = dict(
+        re.findall(r"^    ([a-z_]+) +(uuid|bigint|timestamptz|text|jsonb)\b", table, re.M)
+    )
+    assert columns == commands.REFERENCE
+
+
+def test_the_readme_gets_every_figure_of_a_row_with_spread_target_and_verdict() -> None:
+    found = report.flat(FIGURES, results(floor_ms=[2.0], ask_ms=[2.9, 3.1, 3.2]), FULL, {})
+    begin, end = f"text\n{publish.BEGIN} -->\n", f"{publish.END}\nmore\n"
+    old, new = "old", "3.1 (2.9 to 3.2), target 3.0: short; 2.0 (2.0 to 2.0)"
+    row = "| asks | `ask_ms`, `floor_ms` | {} |\n"
+    assert publish.filled(begin + row.format(old) + end, found) == begin + row.format(new) + end
+
+
+def test_the_readme_has_a_row_for_every_figure() -> None:
+    readme = (publish.ROOT / "README.md").read_text()
+    table = readme.partition(publish.BEGIN)[2].partition(publish.END)[0]
+    named = re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\|.*", table, re.M)))
+    assert sorted(named) == sorted(one.key for measure in measures.ALL for one in measure.figures)
 
 
 def test_the_table_says_what_met_its_target_and_what_fell_short() -> None:

@@ -1,0 +1,49 @@
+"""How much goes into each measure, and what a measure requires of its own run."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How much goes into each measure; the table names what went in."""
+
+    actors: int = 1_000  #: that bulk commands, asks and rehydration are spread over
+    commands: int = 200_000
+    chunk: int = 5_000  #: rows in one COPY, as many as a commit of the writer may have
+    days: int = 365  #: of 2013
+    asks: int = 10_000  #: at once
+    bursts: int = 4  #: of that many asks, one after the other
+    single_asks: int = 1_000
+    new_actors: int = 100_000  #: that get their first command
+    residents: int = 100_000
+    million: int = 1_000_000  #: actors resident at once
+    stored: int = 100_000  #: events in the log that are folded
+    live_commands: int = 100_000  #: to be routed to one, some and many subscriptions
+    some_live: int = 50  #: subscriptions
+    many_live: int = 500  #: subscriptions
+    published: int = 50_000  #: events from outside, in bulk
+    single_published: int = 1_000  #: events from outside, one at a time
+    comparisons: int = 200_000  #: of two clocks
+    naive_devices: int = 20
+    job: int = 5_000  #: commands in one workflow of dbos
+    rival_s: float = 5.0  #: how long each rival runs at most
+
+
+FULL = Sizes()
+#: For trying the bench out: every path, no figure worth keeping.
+QUICK = Sizes(
+    commands=20_000, days=7, asks=2_000, bursts=2, single_asks=100, new_actors=5_000,
+    residents=5_000, million=20_000, stored=10_000, live_commands=10_000, some_live=5, many_live=20,
+    published=2_000, single_published=100, comparisons=20_000, naive_devices=4, job=1_000,
+    rival_s=1.0,
+)  # fmt: skip
+
+
+class NotAsExpected(Exception):
+    """A measure's own check failed: its figure would mean nothing."""
+
+
+def require(held: bool, otherwise: str) -> None:
+    """Raise NotAsExpected, saying what is wrong, unless it held."""
+    if not held:
+        raise NotAsExpected(otherwise)
