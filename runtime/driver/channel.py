@@ -199,13 +199,13 @@ class Channel:
             if order == 0:
                 await self._begin(self._generation)
                 order = self._sequence = 1
-        except (RayError, ConnectionError, HostUnavailable) as error:
-            self._failed(order, outgoing, HostUnavailable(self.host, _name(error)))
-            self._under_way.discard(outgoing)
-            return
         except InvalidActor as error:
             self._under_way.discard(outgoing)
             outgoing.finish(None, error)
+            return
+        except (RayError, ConnectionError, HostUnavailable) as error:
+            self._failed(order, outgoing, HostUnavailable(self.host, _name(error)))
+            self._under_way.discard(outgoing)
             return
         request = pack_request(
             self._driver, self._generation, order, self._clock.counts(),
@@ -234,7 +234,10 @@ class Channel:
             except Exception as error:  # whatever pickling a user's class comes to
                 raise InvalidActor(actor.actor_type, f"it cannot be sent: {error}") from error
             if pickled is not None:
-                await self._handle.register.remote(pickled)
+                try:
+                    await self._handle.register.remote(pickled)
+                except InvalidActor as error:  # a RayError too, but the host is well
+                    raise InvalidActor(actor.actor_type, error.problem) from error
             self._registered.add(actor)
 
     async def _call(self, request: bytes) -> bytes:

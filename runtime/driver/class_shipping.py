@@ -2,11 +2,23 @@
 
 Commands and events never travel as pickles; classes have to, as code, like every Ray
 task. Who may send one may run code in the cluster already.
+
+A class travels with all that it uses of the user's own modules, whichever of them that
+is in. What is installed (the standard library, Thornback, what lies in site-packages)
+does not travel: hosts import it, and where one cannot, it says which module it misses.
 """
 
 import copyreg
 import dataclasses
+import site
 import sys
+import sysconfig
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ray import cloudpickle
@@ -18,21 +30,73 @@ from actors.actor import Actor
 copyreg.pickle(type(dataclasses.MISSING), lambda _: "MISSING")
 copyreg.pickle(dataclasses._FIELD_BASE, lambda sentinel: sentinel.name)  # type: ignore[attr-defined]
 
+#: Hosts have these, wherever they lie: an editable installation is beside the user's own.
+_THORNBACK = frozenset(
+    ("actors", "gateways", "jobs", "runtime", "store", "streams", "thornback")
+)  # fmt: skip
+
+#: Names of the folders that installers fill, in any environment.
+_INSTALLED = frozenset(("site-packages", "dist-packages"))
+
+#: What is registered is so for the whole process: one class at a time.
+_registering = threading.Lock()
+
 
 def pickled_class(actor: type[Actor[Any]]) -> bytes:
-    """A class with its module's code, where that module is the user's own: a host runs in
-    another process and perhaps on another machine, where it cannot be imported."""
-    module = sys.modules[actor.__module__]
-    if module.__name__ == "__main__" or _installed(module):
+    """A class with the code of the user's own modules: a host runs in another process and
+    perhaps on another machine, where they cannot be imported. Raises whatever pickling
+    the class comes to."""
+    with _registering, _by_value(own_modules()):
         return cloudpickle.dumps(actor)  # type: ignore[no-any-return]
-    cloudpickle.register_pickle_by_value(module)
+
+
+def own_modules() -> list[ModuleType]:
+    """The top-level modules that only this program has; each stands for all within it."""
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if "." not in name and _is_own(name, module)
+    ]
+
+
+@contextmanager
+def _by_value(modules: list[ModuleType]) -> Iterator[None]:
+    # What is registered already was so by the user, and stays so.
+    known = cloudpickle.list_registry_pickle_by_value()
+    added = [module for module in modules if module.__name__ not in known]
+    for module in added:
+        cloudpickle.register_pickle_by_value(module)
     try:
-        return cloudpickle.dumps(actor)  # type: ignore[no-any-return]
+        yield
     finally:
-        cloudpickle.unregister_pickle_by_value(module)
+        for module in added:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
-def _installed(module: Any) -> bool:
-    root = module.__name__.partition(".")[0]
-    file = getattr(module, "__file__", None) or ""
-    return root == "actors" or "site-packages" in file
+def _is_own(name: str, module: ModuleType) -> bool:
+    if name in _THORNBACK or name in sys.stdlib_module_names or name == "__main__":
+        return False  # of `__main__`, cloudpickle knows by itself
+    place = _place_of(module)
+    return place is not None and module.__name__ == name and not _is_installed(place)
+
+
+def _place_of(module: ModuleType) -> Path | None:
+    """Its file, or its folder if it is a package without a file; None for what has neither."""
+    file = getattr(module, "__file__", None)
+    if file is None:
+        file = next(iter(getattr(module, "__path__", ())), None)
+    return Path(file).absolute() if isinstance(file, str) else None
+
+
+def _is_installed(place: Path) -> bool:
+    if not _INSTALLED.isdisjoint(place.parts):
+        return True
+    return any(place.is_relative_to(folder) for folder in _installation())
+
+
+@cache
+def _installation() -> tuple[Path, ...]:
+    """Where this interpreter and what is installed for it lie."""
+    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
+    folders = [sysconfig.get_path(kind) for kind in kinds]
+    return tuple(Path(folder) for folder in (*folders, site.getusersitepackages()))

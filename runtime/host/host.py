@@ -9,16 +9,16 @@ import importlib
 import logging
 from typing import Any
 
-from ray import cloudpickle
-
 from actors.actor import Actor
 from actors.actor import Command as Message
+from actors.errors import InvalidActor
 from actors.event import Event
 from actors.ids import time_ordered_id
 from actors.moments import UNIX_OFFSET_US
 from actors.naming import actor_type_of
 from runtime.clocks import NodeClock
 from runtime.errors import HostUnavailable, MailboxFull, UnknownActorType
+from runtime.host.class_loading import loaded_class
 from runtime.host.decision import Decider
 from runtime.host.executor import Executor
 from runtime.host.host_metrics import HostMetrics
@@ -69,7 +69,7 @@ class Host(Process):
         for module in ("actors.devices", *self.settings.actor_system.actor_modules):
             self._types_of(module)
         if actor is not None:
-            self._types.register(cloudpickle.loads(actor))
+            self._know_own(actor)
         self._mailbox = Mailbox(name, self.settings.actor_system.mailbox_size)
         self._replaced = False
         self._own_sequence = 0
@@ -122,7 +122,7 @@ class Host(Process):
     async def register(self, actor: bytes) -> None:
         """Know an actor class (cloudpickled); actors of its name start from the log."""
         await self.started()
-        known: type[Actor[Any]] = cloudpickle.loads(actor)
+        known = loaded_class(actor)
         self._types.register(known)
         await self._executor.settled()
         prefix = f"{known.actor_type}/"
@@ -204,6 +204,15 @@ class Host(Process):
         if source is None and self._source is None:
             raise UnknownActorType("(a pooled host: say which source)")
         return source or self._source or ""
+
+    def _know_own(self, actor: bytes) -> None:
+        """The class of the actor this host is dedicated to. One that cannot be loaded does
+        not end the host: `register` tells the driver that brings it, and whoever comes
+        without one is told that the type is unknown."""
+        try:
+            self._types.register(loaded_class(actor))
+        except InvalidActor as error:
+            logger.warning("%s: %s", self.name, error)
 
     def _types_of(self, module: str) -> None:
         for value in vars(importlib.import_module(module)).values():
