@@ -97,6 +97,41 @@ class HostUnavailable(ThornbackError):
         return f"{self.host} is not available: {self.reason}"
 
 
+class ConnectionClosed(ThornbackError):
+    """This connection was closed: it takes no calls any more. The system may run on."""
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(namespace)
+        self.namespace = namespace
+
+    def __str__(self) -> str:
+        return f"the connection to {self.namespace!r} was closed: connect anew"
+
+
+class BusUnavailable(ThornbackError):
+    """The bus is away, or does not answer. Nothing is lost: it will be back, and who asks
+    again goes on where he was."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the bus is not available: {self.reason}"
+
+
+class SubscribeTimeout(ThornbackError):
+    """The bus did not say in time from where on a new subscription reads, so there is none.
+    Try again, or say the position (`after`)."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(timeout_s)
+        self.timeout_s = timeout_s
+
+    def __str__(self) -> str:
+        return f"the bus did not say within {self.timeout_s:g} s where the log stands"
+
+
 class SystemNotFound(ThornbackError):
     """No system is running in this namespace of this Ray."""
 

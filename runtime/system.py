@@ -1,5 +1,6 @@
 """The actor system, as a driver sees it: connect or launch, then speak to actors."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, TypeVar, overload
 
@@ -14,12 +15,11 @@ from runtime.driver.connection import Connection
 from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
-from runtime.driver.subscription import Subscription
+from runtime.driver.subscription import Subscription, selection_of
 from runtime.errors import LaunchFailed, SystemNotFound
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
 from store.event_store import EventStore
-from store.selection import Selection
 
 S = TypeVar("S")
 
@@ -134,14 +134,28 @@ class ActorSystem:
         *,
         sources: str | Iterable[str] = "*",
         after: int | None = None,
+        timeout_s: float | None = None,
     ) -> Subscription:
         """A stream of events: those after position `after` first (0: from the start of
         the log), then live; without `after` those committed from now on.
 
-        `*` in an event type or source stands for any text.
+        `*` in an event type or source stands for any text. From now on means: from before
+        this call returns. So without `after` it blocks until the bus has said where the log
+        stands, which takes it a millisecond: for `timeout_s`, or `actor_timeout_ms`, or one
+        second where an event loop runs in this thread. It then raises SubscribeTimeout. A
+        coroutine that must not block at all says `after=await system.head()`. Raises
+        InvalidName, SystemNotFound and ConnectionClosed, too.
         """
-        selection = Selection(event_types=_globs(event_types), sources=_globs(sources))
-        return Subscription(self.connection, selection, after)
+        subscription = Subscription(self.connection, selection_of(event_types, sources), after)
+        if after is None:
+            subscription.wait_begun(self._patience_s() if timeout_s is None else timeout_s)
+        return subscription
+
+    async def head(self) -> int:
+        """The position of the last event that the bus has seen: what is committed after
+        this has returned comes after it. Raises BusUnavailable, SystemNotFound or
+        ConnectionClosed."""
+        return await self.connection.head()
 
     def flush(self) -> list[tuple[str, Exception]]:
         """Wait until everything sent so far is answered; the failures of `tell` since the
@@ -168,13 +182,16 @@ class ActorSystem:
         """End this connection. Unanswered replies fail with HostUnavailable."""
         self.connection.close()
 
+    def _patience_s(self) -> float:
+        """How long a call may block this thread."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self.settings.actor_system.actor_timeout_ms / 1000
+        return 1.0
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _globs(globs: str | Iterable[str]) -> tuple[str, ...]:
-    found = (globs,) if isinstance(globs, str) else tuple(globs)
-    return () if "*" in found else found

@@ -4,9 +4,10 @@ References and subscriptions hold a connection, not the ActorSystem, which is a 
 over it. Connecting needs no part of the cluster: no host, no writer, no database.
 """
 
+import asyncio
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
@@ -19,7 +20,8 @@ from runtime.driver.channel import Channel
 from runtime.driver.class_shipping import pickled_class
 from runtime.driver.courier import Courier, Loop
 from runtime.driver.outgoing import Outgoing
-from runtime.errors import HostUnavailable
+from runtime.errors import ConnectionClosed, HostUnavailable
+from runtime.partition.log_access import LogAccess
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
@@ -58,6 +60,9 @@ class Connection:
         self._told: dict[Outgoing, list[int]] = {}
         self._failures: list[tuple[str, Exception]] = []
         self._lock = threading.Lock()
+        self.log = LogAccess(self.world, self.settings)  #: of all feeds; in the courier's loop
+        self._closed = False
+        self._to_tell: set[Callable[[], None]] = set()  #: when the connection is closed
 
     def new_id(self) -> bytes:
         """A fresh command id."""
@@ -102,16 +107,61 @@ class Connection:
             failures, self._failures = self._failures, []
         return failures
 
+    async def head(self) -> int:
+        """Where the log stands (LogAccess.head), for a coroutine in any loop."""
+        self.check_open()
+        asked = self.courier.run(self.log.head())
+        try:
+            return await asyncio.wrap_future(asked)
+        except asyncio.CancelledError as error:
+            if asked.cancelled() and self._closed:
+                raise ConnectionClosed(self.namespace) from error
+            raise
+
+    def check_open(self) -> None:
+        """Raises ConnectionClosed once it is closed."""
+        if self._closed:
+            raise ConnectionClosed(self.namespace)
+
     async def open_store(self) -> EventStore:
         """The event store of the system, opened for the caller. Raises StoreUnavailable."""
         return await self.world.open_store(self.settings)
 
+    def when_closed(self, told: Callable[[], None]) -> None:
+        """Have something called when the connection is closed. Raises ConnectionClosed
+        when it is."""
+        with self._lock:
+            if self._closed:
+                raise ConnectionClosed(self.namespace)
+            self._to_tell.add(told)
+
+    def no_longer(self, told: Callable[[], None]) -> None:
+        """Call it no more."""
+        with self._lock:
+            self._to_tell.discard(told)
+
     def close(self) -> None:
-        """End the connection. Unanswered replies fail with HostUnavailable."""
-        if not self.courier.loop.is_closed():
-            for channel in self.channels():
-                self.courier.loop.call_soon_threadsafe(channel.close)
-            self.courier.close()
+        """End the connection. Unanswered replies fail with HostUnavailable, readers of
+        subscriptions with ConnectionClosed."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            to_tell, self._to_tell = self._to_tell, set()
+        for told in to_tell:
+            told()
+        for channel in self.channels():
+            self.courier.loop.call_soon_threadsafe(channel.close)
+        closing = self.courier.run(self.log.close())  # is bounded in time
+        if not self._in_courier():
+            closing.result()
+        self.courier.close()
+
+    def _in_courier(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self.courier.loop
+        except RuntimeError:
+            return False
 
     def pickled(self, actor: type[Actor[Any]]) -> bytes | None:
         """A class for hosts that cannot import it; None for those that have it anyway."""

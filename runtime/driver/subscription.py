@@ -1,110 +1,143 @@
-"""Subscriptions: the log from a position on, then live, as one stream.
+"""Subscriptions: the log from a position on, then live, as one stream of events.
 
-A subscription is a position. It asks the bus for what comes after; where the bus's
-buffer does not reach back that far it reads the log up to where the buffer starts. The
-same number closes the seam: no event is missed there and none comes twice.
+A subscription is a feed (runtime/partition/feed.py), which lives in the courier's loop,
+and the page in hand. It may be iterated in any thread and in any event loop: whoever
+reads takes a page only when it is there, and never while waiting, so nobody who gives up
+takes one along. No reader needs a thread, and none waits in one that is not his own.
 """
 
 import asyncio
-import queue
 import threading
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import CancelledError
+from collections.abc import AsyncIterator, Iterable, Iterator
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import Any
-from uuid import uuid4
 
-from ray.exceptions import ActorDiedError, RayError
-
+from actors.errors import InvalidName
 from actors.event import Event
+from actors.naming import checked_source
 from runtime.driver.connection import Connection
-from runtime.errors import SystemNotFound
-from runtime.process.world import Calls
-from runtime.topology.names import BUS_ACTOR
-from runtime.wire.polls import Poll, pack_poll, unpack_polled
-from store.errors import StoreUnavailable
-from store.event_store import EventStore, Page
+from runtime.driver.reply import fresh
+from runtime.errors import ConnectionClosed, SubscribeTimeout
+from runtime.partition.feed import Feed
+from runtime.wire.polls import FROM_NOW
+from store.event_store import Page
 from store.rows.decoding import Decoder
 from store.selection import Selection
+
+#: Patterns that one subscription may name: the bus reads them with every poll.
+MAX_GLOBS = 1_000
+
+
+def selection_of(event_types: str | Iterable[str], sources: str | Iterable[str]) -> Selection:
+    """What a subscriber wants. Raises InvalidName for a pattern that no log can be asked for."""
+    return Selection(event_types=_globs(event_types), sources=_globs(sources))
+
+
+class _InHand:
+    """The page that is being handed out, and how far it reaches."""
+
+    __slots__ = ("events", "through")
+
+    def __init__(self, events: list[Event], through: int) -> None:
+        self.events = iter(events)
+        self.through = through
 
 
 class Subscription:
     """Events in the order of their positions, each aggregate's in version order.
 
-    Iterate it (`for` or `async for`); it has no end until `close`, and a further iteration
-    goes on where the last one was left. `position` is how far
-    what was handed out reaches: subscribing again `after` it goes on without a gap. While
-    bus or database are away it waits and goes on afterwards. Iterating raises
-    SystemNotFound once the system was drained.
+    Iterate it, with `for` or `async for`, one reader at a time; it has no end until
+    `close`, and a further iteration goes on where the last one was left, in whatever
+    thread or loop. `position` is how far what was handed out reaches: subscribing again
+    `after` it goes on without a gap. While bus or database are away it waits and goes on
+    afterwards. Iterating raises SystemNotFound once the system was drained, and
+    ConnectionClosed once the connection was closed.
     """
 
-    #: Positions read from the log at a time.
-    PAGE = 10_000
-    #: Pages ready before the reader asks: the next one is fetched while one is decoded.
-    AHEAD = 3
-    WAIT_S = 10.0
-    PAUSE_S = 0.2
-
     def __init__(self, connection: Connection, selection: Selection, after: int | None) -> None:
+        """Does not block. Raises ConnectionClosed."""
+        self.position = FROM_NOW if after is None else after
         self._connection = connection
-        self._selection = selection
-        self._start = after
-        self.position = after if after is not None else -1
-        self._name = uuid4().hex
-        self._decoder = Decoder()
-        self._pages: queue.Queue[Page | Exception | None] = queue.Queue()
-        self._rest: Iterator[Event] = iter(())  # of the page being handed out
-        self._coming: asyncio.Future[Page | None] | None = None  # what an async reader waits for
-        self._room = asyncio.Semaphore(self.AHEAD)
-        self._caller: Calls | None = None
-        self._store: EventStore | None = None
-        self._closed = threading.Event()
-        self._begun = threading.Event()
         self._loop = connection.courier.loop
-        self._task = connection.courier.run(self._fetch())
-        if after is None:
-            self._begun.wait()  # from now on means: from before this call returns
+        self._decoder = Decoder()
+        self._in_hand = _InHand([], self.position)
+        self._feed: Feed | None = None
+        self._begun: Future[int] = Future()
+        self._lock = threading.Lock()  #: guards what follows, and the turn from page to page
+        self._page: Page | None = None  #: taken, and not decoded yet
+        self._waiting: set[Future[None]] = set()  #: readers, until something changes
+        self._closed = False
+        self._error: Exception | None = None  #: what ended it, if not `close` or the feed
+        connection.when_closed(self._cut_off)
+        self._in_loop(self._open, selection, after)
+
+    def wait_begun(self, timeout_s: float) -> None:
+        """Block until it is known after which position the subscription begins: what is
+        committed afterwards will come. Raises SubscribeTimeout, or what ended it; there is
+        no subscription then."""
+        try:
+            self._begun.result(timeout_s)
+        except TimeoutError as error:
+            self.close()
+            raise SubscribeTimeout(timeout_s) from error
+        except Exception as error:
+            self.close()
+            raise fresh(error) from error
 
     def __iter__(self) -> Iterator[Event]:
-        while True:
-            # Not `yield from`: it would close, with this iterator, the rest of the page.
-            while (event := next(self._rest, None)) is not None:
+        observe = self._connection.clock.observe
+        while not self._over():
+            in_hand = self._in_hand
+            # A list's iterator stays where it is when this one is closed.
+            for event in in_hand.events:
+                observe(event.vector_clock.counts)
+                self.position = event.position or self.position
                 yield event
-            if (page := self._next_page()) is None:
-                return
-            self._rest = self._hand_out(page)
-
-    async def __aiter__(self) -> AsyncIterator[Event]:
-        loop = asyncio.get_running_loop()
-        while True:
-            while (event := next(self._rest, None)) is not None:
-                yield event
-            coming = self._coming
-            if coming is None or coming.get_loop() is not loop:
-                coming = self._coming = loop.run_in_executor(None, self._next_page)
-            # Who gives up waiting leaves the page to whoever iterates next.
-            page = await asyncio.shield(coming)
-            self._coming = None
-            if page is None:
-                return
-            self._rest = self._hand_out(page)
+                if self._over():
+                    return
+            self._turn(in_hand)
 
     def pages(self) -> Iterator[list[Event]]:
         """The same stream, in the pieces in which it arrives (some may be empty)."""
-        yield list(self._rest)
-        while (page := self._next_page()) is not None:
-            events = self._decoder.events(page.rows)
-            observe = self._connection.clock.observe
+        observe = self._connection.clock.observe
+        while not self._over():
+            in_hand = self._in_hand
+            events = list(in_hand.events)
             for event in events:
                 observe(event.vector_clock.counts)
-            self.position = page.through
+            self.position = max(self.position, in_hand.through)
             yield events
+            self._turn(in_hand)
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._over():
+            in_hand = self._in_hand
+            if (event := next(in_hand.events, None)) is not None:
+                self._connection.clock.observe(event.vector_clock.counts)
+                self.position = event.position or self.position
+                return event
+            if (waiter := self._turned_or(in_hand)) is not None:
+                try:
+                    await asyncio.wrap_future(waiter)
+                finally:
+                    self._gave_up(waiter)
+        raise StopAsyncIteration
 
     def close(self) -> None:
         """End the stream; whoever iterates comes to its end."""
-        if not self._closed.is_set():
-            self._closed.set()
-            self._task.cancel()
-            self._pages.put(None)
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._connection.no_longer(self._cut_off)
+        self._begun.cancel()
+        self._wake()
+        with suppress(ConnectionClosed):
+            self._in_loop(self._close_feed)
 
     def __enter__(self) -> "Subscription":
         return self
@@ -112,89 +145,91 @@ class Subscription:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _next_page(self) -> Page | None:
-        page = self._pages.get()
-        if isinstance(page, Exception):
-            self._pages.put(page)  # whoever asks again hears it again
-            raise page
-        if page is not None and not self._closed.is_set():
-            self._loop.call_soon_threadsafe(self._room.release)
-            return page
-        self._pages.put(None)  # for another reader, or the same one again
-        return None
+    def _over(self) -> bool:
+        """Was it closed? Raises what else ended it."""
+        if self._error is not None and not self._closed:
+            raise fresh(self._error)
+        return self._closed
 
-    def _hand_out(self, page: Page) -> Iterator[Event]:
-        observe = self._connection.clock.observe
-        for event in self._decoder.events(page.rows):
-            if self._closed.is_set():
-                return
-            observe(event.vector_clock.counts)
-            if event.position is not None:
-                self.position = event.position
-            yield event
-        self.position = page.through
-
-    async def _fetch(self) -> None:
-        try:
-            position = await self._begin()
-            self._begun.set()
-            while True:
-                await self._room.acquire()
-                page = await self._patiently(self._page, position)
-                if page.through == position:
-                    self._room.release()
-                    continue
-                position = page.through
-                self._pages.put(page)
-        except (asyncio.CancelledError, CancelledError):
-            raise
-        except Exception as error:
-            self._pages.put(error)
-        finally:
-            self._begun.set()
-            await self._leave()
-
-    async def _begin(self) -> int:
-        if self._start is not None:
-            return self._start
-        self.position = await self._patiently(self._head)
-        return self.position
-
-    async def _patiently(self, step: Any, *arguments: Any) -> Any:
-        """Again and again while bus or database are away: neither tells when it is back."""
-        while True:
+    def _turn(self, done: _InHand) -> None:
+        """Block until another page is in hand than the one that is done, or it is over."""
+        while not self._over() and (waiter := self._turned_or(done)) is not None:
             try:
-                return await step(*arguments)
-            except (ActorDiedError, ValueError) as error:
-                raise SystemNotFound(self._connection.namespace) from error  # drained: for good
-            except (RayError, ConnectionError, StoreUnavailable):
-                await asyncio.sleep(self.PAUSE_S)
+                waiter.result()
+            finally:
+                self._gave_up(waiter)
 
-    async def _head(self) -> int:
-        return await self._bus().head.remote()  # type: ignore[no-any-return]
+    def _turned_or(self, done: _InHand) -> "Future[None] | None":
+        """Turn to the next page, if it is there or another reader has done so. If not, what
+        is resolved as soon as something has changed. Raises what ended the feed."""
+        with self._lock:
+            if self._in_hand is not done:
+                return None
+            self.position = max(self.position, done.through)
+            # First be told of changes, then look: nothing changes unseen in between.
+            waiter: Future[None] = Future()
+            self._waiting.add(waiter)
+            if self._page is None and self._feed is not None:
+                self._page = self._feed.take()
+            if (page := self._page) is None:
+                return waiter
+            # Should it not decode, it stays: nobody gets past it unawares.
+            self._in_hand = _InHand(self._decoder.events(page.rows), page.through)
+            self._page = None
+            return None
 
-    async def _page(self, position: int) -> Page:
-        selection = self._selection
-        poll = Poll(self._name, position, selection.event_types, selection.sources, self.WAIT_S)
-        if self._caller is None:
-            self._caller = self._connection.world.caller(BUS_ACTOR)
-        polled = unpack_polled(await self._caller.call("poll", pack_poll(poll)))
-        if polled.covered:
-            return Page(rows=polled.rows, through=polled.through)
-        if self._store is None:
-            self._store = await self._connection.open_store()
-        limit = min(self.PAGE, polled.through - position)
-        return await self._store.read(position, limit, selection=self._selection)
+    def _gave_up(self, waiter: "Future[None]") -> None:
+        with self._lock:
+            self._waiting.discard(waiter)
 
-    async def _leave(self) -> None:
-        if self._caller is not None:
-            self._caller.close()
-        if self._store is not None:
-            await self._store.close()
+    def _open(self, selection: Selection, after: int | None) -> None:
+        if not self._closed and self._error is None:
+            log = self._connection.log
+            self._feed = Feed(log, selection, after, on_change=self._feed_changed)
+            self._feed_changed()
+
+    def _close_feed(self) -> None:
+        if self._feed is not None:
+            self._feed.close()
+
+    def _feed_changed(self) -> None:
+        """In the courier's loop: it has begun, a page is there, or it ended."""
+        feed = self._feed
+        if feed is None:
+            return
+        with suppress(InvalidStateError):
+            if feed.start is not None:
+                self.position = max(self.position, feed.start)
+                self._begun.set_result(feed.start)
+            elif feed.error is not None:
+                self._begun.set_exception(feed.error)
+        self._wake()
+
+    def _cut_off(self) -> None:
+        """The connection was closed."""
+        self._error = ConnectionClosed(self._connection.namespace)
+        with suppress(InvalidStateError):
+            self._begun.set_exception(self._error)
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, set()
+        for waiter in waiting:
+            with suppress(InvalidStateError):  # its reader gave up
+                waiter.set_result(None)
+
+    def _in_loop(self, step: Any, *arguments: Any) -> None:
         try:
-            self._bus().leave.remote(self._name)
-        except (RayError, ValueError):
-            return  # no bus: nobody to tell
+            self._loop.call_soon_threadsafe(step, *arguments)
+        except RuntimeError as error:  # the loop has ended
+            raise ConnectionClosed(self._connection.namespace) from error
 
-    def _bus(self) -> Any:
-        return self._connection.world.handle(BUS_ACTOR)
+
+def _globs(globs: str | Iterable[str]) -> tuple[str, ...]:
+    found = (globs,) if isinstance(globs, str) else tuple(globs)
+    if len(found) > MAX_GLOBS:
+        raise InvalidName(f"{len(found)} patterns", f"a subscription names at most {MAX_GLOBS}")
+    for glob in found:
+        checked_source(glob)
+    return () if "*" in found else found

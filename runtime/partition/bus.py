@@ -16,7 +16,7 @@ from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.telemetry.metrics import BusMetrics
 from runtime.wire.commits import unpack_commit
-from runtime.wire.polls import Poll, Polled, pack_polled, unpack_poll
+from runtime.wire.polls import FROM_NOW, Poll, Polled, pack_polled, unpack_names, unpack_poll
 from store.appends import Commit
 from store.rows.decoding import folds
 from store.selection import Selection
@@ -25,7 +25,7 @@ from store.selection import Selection
 class Bus(Process):
     """Named `bus`: one a partition."""
 
-    SERVES = ("publish", "poll")
+    SERVES = ("publish", "poll", "leave")
     #: A subscriber that has not asked for this long is not counted as live any more.
     FORGOTTEN_AFTER_S = 60.0
 
@@ -64,18 +64,16 @@ class Bus(Process):
         self._news = asyncio.Event()
         return b""
 
-    async def head(self) -> int:
-        """The last position the bus has seen."""
-        await self.started()
-        return self._buffer.head
-
     async def poll(self, packed: bytes) -> bytes:
         """What comes after a position: wire.Poll, answered by wire.Polled."""
         await self.started()
         return pack_polled(await self._polled(unpack_poll(packed)))
 
     async def _polled(self, poll: Poll) -> Polled:
-        self._seen(poll.subscriber)
+        if poll.subscriber:
+            self._seen(poll.subscriber)
+        if poll.after == FROM_NOW:
+            return Polled(self._buffer.head, True, b"")
         selection = Selection(event_types=poll.event_types, sources=poll.sources)
         if poll.after >= self._buffer.head and poll.wait_s > 0:
             try:
@@ -87,10 +85,12 @@ class Bus(Process):
         rows, through = self._buffer.after(poll.after, self._matcher(selection))
         return Polled(through, True, rows)
 
-    async def leave(self, subscriber: str) -> None:
-        """A subscription was closed."""
-        self._subscribers.pop(subscriber, None)
+    async def leave(self, packed: bytes) -> bytes:
+        """Subscriptions were closed (wire.pack_names). Answers nothing."""
+        for subscriber in unpack_names(packed):
+            self._subscribers.pop(subscriber, None)
         self._counts.subscriptions(len(self._subscribers))
+        return b""
 
     async def facts(self) -> dict[str, Any]:
         if not self._started:

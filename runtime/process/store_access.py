@@ -17,14 +17,16 @@ from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
 
 
-async def open_store(settings: Settings) -> EventStore:
-    """The event store that the settings name. Raises StoreUnavailable."""
+async def open_store(settings: Settings, *, migrate: bool = True) -> EventStore:
+    """The event store that the settings name. Who only reads leaves its schema to others,
+    and does not `migrate`. Raises StoreUnavailable."""
     if settings.event_store.type == "memory":
         return WriterMemoryStore(settings.actor_system.namespace)
     return await PostgresEventStore.connect(
         settings.event_store.connection_string.get_secret_value(),
         pool_size=settings.event_store.connection_pool_size,
         timeout_s=settings.actor_system.actor_timeout_ms / 1000,
+        migrates=migrate,
     )
 
 

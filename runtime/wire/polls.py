@@ -1,13 +1,19 @@
-"""What subscriptions ask of the bus, and its answers."""
+"""What feeds ask of the bus, and its answers."""
+
+from typing import Final
 
 import msgspec
 
 from runtime.wire.values import encode
 
+#: As the position of a poll: none yet. The answer says where the log stands, at once.
+FROM_NOW: Final = -1
+
 
 class Poll(msgspec.Struct, array_like=True):
-    """A subscription's question to the bus: what comes after a position? The answer may
-    take `wait_s` where nothing does."""
+    """A feed's question to the bus: what comes after a position? The answer may take
+    `wait_s` where nothing does. `subscriber` names the feed; a poll without a name is
+    answered and not counted as a subscription."""
 
     subscriber: str
     after: int
@@ -17,8 +23,9 @@ class Poll(msgspec.Struct, array_like=True):
 
 
 class Polled(msgspec.Struct, array_like=True):
-    """The bus's answer. Not `covered`: its buffer does not reach back that far, and the
-    log has to be read, up to the position `through`."""
+    """The bus's answer: the selected rows up to the position `through`, which moves also
+    over what was not selected. Not `covered`: the bus's buffer does not reach back that
+    far, and the log has to be read, up to `through`."""
 
     through: int
     covered: bool
@@ -45,6 +52,18 @@ def unpack_polled(packed: bytes) -> Polled:
     return _decode_polled(packed)
 
 
+def pack_names(subscribers: list[str]) -> bytes:
+    """The subscribers that leave, as bytes."""
+    return encode(subscribers)
+
+
+def unpack_names(packed: bytes) -> list[str]:
+    """The subscribers of their bytes."""
+    return _decode_names(packed)
+
+
 _decode_poll = msgspec.msgpack.Decoder(Poll).decode
 
 _decode_polled = msgspec.msgpack.Decoder(Polled).decode
+
+_decode_names = msgspec.msgpack.Decoder(list[str]).decode

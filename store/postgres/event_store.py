@@ -59,9 +59,10 @@ class PostgresEventStore:
 
     @classmethod
     async def connect(
-        cls, url: str, *, pool_size: int = 20, timeout_s: float = 10.0
+        cls, url: str, *, pool_size: int = 20, timeout_s: float = 10.0, migrates: bool = True
     ) -> "PostgresEventStore":
-        """Open a pool of up to `pool_size` connections and bring the schema up to date.
+        """Open a pool of up to `pool_size` connections and bring the schema up to date,
+        unless the caller leaves that to others.
 
         Raises StoreUnavailable, or SchemaMismatch for a database of a newer release.
         """
@@ -72,6 +73,8 @@ class PostgresEventStore:
         except (*UNREACHABLE, asyncpg.PostgresError, ValueError) as error:
             raise StoreUnavailable(address_of(url), reason_of(error)) from error
         store = cls(url, pool)
+        if not migrates:
+            return store
         try:
             async with store._connection() as connection:
                 await migrate(connection)

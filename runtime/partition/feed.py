@@ -1,0 +1,197 @@
+"""A feed: the log from a position on, then live, as pages, in one event loop.
+
+A feed is a position. It asks the bus for what comes after; where the bus's buffer does
+not reach back that far it reads the log up to where the buffer starts. Whichever of the
+two a page comes from, the next question names the position that the page reached. That
+number is the seam: no event is missed there, and none comes twice.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from runtime.errors import BusUnavailable
+from runtime.partition.log_access import LogAccess
+from runtime.wire.polls import FROM_NOW, Poll
+from store.errors import StoreUnavailable
+from store.event_store import Page
+from store.selection import EVERYTHING, Selection
+
+logger = logging.getLogger("thornback.feed")
+
+T = TypeVar("T")
+
+
+class Feed:
+    """Pages of the selected events, each once, in the order of their positions.
+
+    A page may be empty: its `through` then says how far the feed came without finding
+    anything. While bus or database are away the feed waits and goes on afterwards. It ends
+    with `close`, with the access to the log, or with an error, which every reader is told
+    after the pages that came before it: SystemNotFound once the system was drained.
+
+    It fetches ahead of its reader, at most so many pages and about so many bytes, and then
+    waits for him. Everything but `take` belongs to the loop in which it was made.
+    """
+
+    AHEAD_PAGES = 3
+    AHEAD_BYTES = 8 * 1024 * 1024
+    #: Positions that are read from the log at a time: at first, and where pages are small.
+    FIRST_PAGE, PAGE = 1_000, 10_000
+    #: What a page from the log aims at where events are large.
+    PAGE_BYTES = 4 * 1024 * 1024
+    #: How long a poll may wait at the bus.
+    WAIT_S = 10.0
+    #: Pauses while bus or database are away, which do not say when they are back.
+    PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+
+    def __init__(
+        self,
+        log: LogAccess,
+        selection: Selection = EVERYTHING,
+        after: int | None = None,
+        *,
+        on_change: Callable[[], None] | None = None,
+    ) -> None:
+        """Begin after a position (0: with the first event), or from now on. `on_change` is
+        called, in the loop, when it has begun, when a page is there, and when it ended."""
+        self.name = log.world.random(8).hex()
+        self.position = FROM_NOW if after is None else after  #: how far it has fetched
+        self.start = after  #: after which position it begins; None until that is known
+        self._log = log
+        self._selection = selection
+        self._on_change = on_change
+        self._loop = asyncio.get_running_loop()
+        self._ready: deque[Page] = deque()
+        self._ahead_bytes = 0  #: of the pages that are ready
+        self._error: Exception | None = None
+        self._closed = False
+        self._changed = asyncio.Event()  #: set when begun, when a page is there, when ended
+        self._room = asyncio.Event()  #: set when a page was taken
+        self._limit = self.FIRST_PAGE
+        log.joined(self)
+        self._task = asyncio.ensure_future(self._fetch())
+
+    @property
+    def error(self) -> Exception | None:
+        """What ended the feed, if anything but `close` did. Pages from before may be left."""
+        return self._error
+
+    async def begin(self) -> int:
+        """Wait until it is known after which position it begins: what is committed after
+        this has returned will come. Raises what ended the feed."""
+        while self.start is None:
+            if self._error is not None:
+                raise _anew(self._error)
+            if self._closed:
+                raise BusUnavailable("the feed was closed before it had begun")
+            self._changed.clear()
+            await self._changed.wait()
+        return self.start
+
+    async def next_page(self) -> Page | None:
+        """Wait for the next page; None once the feed is closed. Raises what ended it. Who
+        gives up waiting misses nothing."""
+        while (page := self.take()) is None and not self._closed:
+            self._changed.clear()
+            await self._changed.wait()
+        return page
+
+    def take(self) -> Page | None:
+        """The next page if one is there. Raises what ended the feed, if anything did. May
+        be called in any thread."""
+        try:
+            page = self._ready.popleft()
+        except IndexError:
+            if self._error is not None:
+                raise _anew(self._error) from None
+            return None
+        with suppress(RuntimeError):  # the loop has ended, and nothing is fetched any more
+            self._loop.call_soon_threadsafe(self._taken, len(page.rows))
+        return page
+
+    def close(self) -> None:
+        """End it: no page comes any more, and waiting readers come to the end."""
+        if not self._closed:
+            self._closed = True
+            self._task.cancel()
+            self._ready.clear()
+            self._log.left(self)
+            self._tell()
+
+    async def _fetch(self) -> None:
+        try:
+            if self.start is None:
+                self.start = self.position = await self._patiently(self._head)
+                self._tell()
+            while True:
+                while len(self._ready) >= self.AHEAD_PAGES or self._ahead_bytes > self.AHEAD_BYTES:
+                    self._room.clear()
+                    await self._room.wait()
+                page = await self._patiently(self._page)
+                if page.through > self.position:
+                    self._arrived(page)
+        except Exception as error:
+            self._error = error
+            self._log.left(self)
+            self._tell()
+
+    async def _head(self) -> int:
+        return (await self._log.poll(self._question(FROM_NOW, 0.0))).through
+
+    async def _page(self) -> Page:
+        polled = await self._log.poll(self._question(self.position, self.WAIT_S))
+        if polled.covered:
+            return Page(rows=polled.rows, through=polled.through)
+        limit = min(self._limit, polled.through - self.position)
+        page = await self._log.read(self.position, limit, self._selection)
+        if page.through == self.position:
+            raise StoreUnavailable("the log", f"it ends before {polled.through}")
+        fits = (page.through - self.position) * self.PAGE_BYTES // max(len(page.rows), 1)
+        self._limit = max(min(fits, 4 * self._limit, self.PAGE), 1)
+        return page
+
+    def _question(self, after: int, wait_s: float) -> Poll:
+        wanted = self._selection
+        return Poll(self.name, after, wanted.event_types, wanted.sources, wait_s)
+
+    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Again and again while bus or database are away."""
+        pause_s = self.PAUSE_S
+        while True:
+            try:
+                return await step()
+            except (BusUnavailable, StoreUnavailable) as error:
+                if pause_s == self.PAUSE_S:
+                    logger.info("a feed waits at position %d: %s", self.position, error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, self.LONGEST_PAUSE_S)
+
+    def _arrived(self, page: Page) -> None:
+        self.position = page.through
+        self._ahead_bytes += len(page.rows)
+        # An empty page that nobody took yet only says how far the feed came; the new one
+        # says more. So a reader who is slow and selective does not hold the feed back.
+        with suppress(IndexError):
+            last = self._ready.pop()
+            if last.rows:
+                self._ready.append(last)
+        self._ready.append(page)
+        self._tell()
+
+    def _taken(self, size: int) -> None:
+        self._ahead_bytes -= size
+        self._room.set()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        if self._on_change is not None:
+            self._on_change()
+
+
+def _anew(error: Exception) -> Exception:
+    """The error anew: one raised at several places would collect all their tracebacks."""
+    return type(error)(*error.args)

@@ -1,0 +1,161 @@
+"""The way of all feeds of one connection to the bus and to the log.
+
+They share one caller of the bus and one event store. The store is opened when the first
+feed has to read the log, and it migrates nothing; so many feeds that catch up take no
+more connections of the database than one does. Whatever is asked here has an answer or
+an error within a bound of time, also where bus or database say nothing at all.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
+
+from ray.exceptions import ActorDiedError, RayError
+
+from runtime.errors import BusUnavailable, SystemNotFound
+from runtime.process.world import Calls, World
+from runtime.settings.settings import Settings
+from runtime.topology.names import BUS_ACTOR
+from runtime.wire.polls import FROM_NOW, Poll, Polled, pack_names, pack_poll, unpack_polled
+from store.errors import StoreUnavailable
+from store.event_store import EventStore, Page
+from store.selection import Selection
+
+T = TypeVar("T")
+
+
+class Closable(Protocol):
+    """What ends with the access: a feed."""
+
+    name: str
+
+    def close(self) -> None:
+        """End it."""
+
+
+class LogAccess:
+    """Lives in one event loop, and so do the feeds over it."""
+
+    #: Pages that are read from the log at one time; other feeds wait for their turn.
+    READS = 4
+    #: How long opening the store and reading one page may take, once it is their turn.
+    READ_S = 30.0
+    #: How long the bus may take to answer, beyond what the poll lets it wait.
+    ANSWER_S = 5.0
+    #: How long closing waits for the bus to hear of it, which forgets by itself anyway.
+    LEAVE_S = 1.0
+
+    def __init__(self, world: World, settings: Settings) -> None:
+        self.world = world
+        self._settings = settings
+        self._bus: Calls | None = None
+        self._store: EventStore | None = None
+        self._opening = asyncio.Lock()
+        self._turns = asyncio.Semaphore(min(self.READS, settings.event_store.connection_pool_size))
+        self._feeds: dict[str, Closable] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    def joined(self, feed: Closable) -> None:
+        """A feed began; it is closed with the access."""
+        self._feeds[feed.name] = feed
+
+    def left(self, feed: Closable) -> None:
+        """A feed ended: the bus is told, and nobody waits for that."""
+        if self._feeds.pop(feed.name, None) is not None:
+            task = asyncio.ensure_future(self._leave([feed.name]))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def head(self) -> int:
+        """Where the log stands, as the bus knows it: what is committed from now on comes
+        after it. Raises BusUnavailable, or SystemNotFound."""
+        return (await self.poll(Poll("", FROM_NOW, (), (), 0.0))).through
+
+    async def poll(self, poll: Poll) -> Polled:
+        """Ask the bus. Raises BusUnavailable while it is away or says nothing, and
+        SystemNotFound when the system was drained."""
+        return unpack_polled(
+            await self._asked("poll", pack_poll(poll), poll.wait_s + self.ANSWER_S)
+        )
+
+    async def read(self, after: int, limit: int, selection: Selection) -> Page:
+        """A page of the log. Raises StoreUnavailable while it is away or says nothing."""
+        async with self._turns:
+            try:
+                store = await self._opened()
+                return await _within(self.READ_S, store.read(after, limit, selection=selection))
+            except TimeoutError as error:
+                await self._drop_store()  # or its connections stay in the hands of who hangs
+                raise StoreUnavailable("the log", "no answer in time") from error
+
+    async def close(self) -> None:
+        """End all feeds, and give back what was opened."""
+        feeds = list(self._feeds.values())
+        self._feeds.clear()
+        for feed in feeds:
+            feed.close()
+        if feeds:
+            await self._leave([feed.name for feed in feeds])
+        if self._leaving:
+            await asyncio.wait(self._leaving)  # each ends within LEAVE_S
+        if self._bus is not None:
+            self._bus.close()
+        await self._drop_store()
+
+    async def _asked(self, method: str, request: bytes, limit_s: float) -> bytes:
+        try:
+            if self._bus is None:
+                self._bus = self.world.caller(BUS_ACTOR)
+        except ValueError as error:
+            raise SystemNotFound(self._settings.actor_system.namespace) from error
+        try:
+            return await _within(limit_s, self._bus.call(method, request))
+        except ActorDiedError as error:
+            # Only what was ended for good dies: a process that is killed is started again.
+            raise SystemNotFound(self._settings.actor_system.namespace) from error
+        except TimeoutError as error:
+            self._bus.look_again()
+            raise BusUnavailable(f"no answer within {limit_s:g} s") from error
+        except (RayError, ConnectionError) as error:
+            raise BusUnavailable(str(error) or type(error).__name__) from error
+
+    async def _opened(self) -> EventStore:
+        async with self._opening:
+            if self._store is None:
+                opening = self.world.open_store(self._settings, migrate=False)
+                self._store = await _within(self.READ_S, opening)
+            return self._store
+
+    async def _drop_store(self) -> None:
+        if self._store is not None:
+            store, self._store = self._store, None
+            await store.close()
+
+    async def _leave(self, names: list[str]) -> None:
+        try:
+            await self._asked("leave", pack_names(names), self.LEAVE_S)
+        except (BusUnavailable, SystemNotFound):
+            return  # it forgets who does not ask any more
+
+
+async def _within(limit_s: float, work: Coroutine[Any, Any, T]) -> T:
+    """The result of some work. Raises TimeoutError after the limit, whether or not the
+    work ends when it is told to: a connection to a server that vanished may not."""
+    task = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait((task,), timeout=limit_s)
+    except asyncio.CancelledError:
+        task.cancel()
+        task.add_done_callback(_heard)
+        raise
+    if done:
+        return task.result()
+    task.cancel()
+    task.add_done_callback(_heard)
+    raise TimeoutError
+
+
+def _heard(task: "asyncio.Task[Any]") -> None:
+    """An error that comes after everybody stopped waiting is nobody's."""
+    if not task.cancelled():
+        task.exception()
