@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from runtime.driver.subscription import Subscription as Subscription
     from runtime.errors import ActorStopped as ActorStopped
     from runtime.errors import AskTimeout as AskTimeout
+    from runtime.errors import BusUnavailable as BusUnavailable
+    from runtime.errors import ConnectionClosed as ConnectionClosed
     from runtime.errors import HandlerFailed as HandlerFailed
     from runtime.errors import HostUnavailable as HostUnavailable
     from runtime.errors import InvalidMessage as InvalidMessage
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from runtime.errors import MailboxFull as MailboxFull
     from runtime.errors import PublishRefused as PublishRefused
     from runtime.errors import RetriesExhausted as RetriesExhausted
+    from runtime.errors import SubscribeTimeout as SubscribeTimeout
     from runtime.errors import SystemNotFound as SystemNotFound
     from runtime.errors import UnknownActorType as UnknownActorType
     from runtime.errors import UnknownMessage as UnknownMessage
@@ -111,9 +114,10 @@ _HOMES = {
     "runtime.driver.reply": ("Reply",),
     "runtime.driver.subscription": ("Subscription",),
     "runtime.errors": (
-        "ActorStopped", "AskTimeout", "HandlerFailed", "HostUnavailable", "InvalidMessage",
-        "LaunchFailed", "MailboxFull", "PublishRefused", "RetriesExhausted", "SystemNotFound",
-        "UnknownActorType", "UnknownMessage",
+        "ActorStopped", "AskTimeout", "BusUnavailable", "ConnectionClosed", "HandlerFailed",
+        "HostUnavailable", "InvalidMessage", "LaunchFailed", "MailboxFull", "PublishRefused",
+        "RetriesExhausted", "SubscribeTimeout", "SystemNotFound", "UnknownActorType",
+        "UnknownMessage",
     ),
     "runtime.settings.configuration": ("ConfigurationError",),
     "runtime.settings.settings": ("Settings",),
