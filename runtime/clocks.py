@@ -37,6 +37,7 @@ class NodeClock:
     def __init__(self, node: str, ticks: int) -> None:
         self.node = node
         self.ticks = ticks
+        self.stored = ticks  #: how far the log is known to have come: what may be told of ticks
         self._others: dict[str, int] = {}
         self.prefix = self._prefix()  #: for codec.CLOCK: the clock's field up to our own tick
 
@@ -45,15 +46,20 @@ class NodeClock:
         changed = False
         for node, count in counts.items():
             if node == self.node:
-                self.ticks = max(self.ticks, count)
+                # Whoever has seen that many saw them in the log.
+                self.ticks, self.stored = max(self.ticks, count), max(self.stored, count)
             elif count > self._others.get(node, 0):
                 self._others[node] = count
                 changed = True
         if changed:
             self.prefix = self._prefix()
 
+    def keep(self, ticks: int) -> None:
+        """Events of this process are durable, the last of them with so many ticks."""
+        self.stored = max(self.stored, ticks)
+
     def counts(self) -> dict[str, int]:
-        """The clock as it stands."""
+        """The clock as it stands; its ticks may be those of events that are never stored."""
         return {**self._others, self.node: self.ticks}
 
     def _prefix(self) -> bytes:

@@ -52,6 +52,29 @@ class HandlerFailed(ThornbackError):
         return f"{self.source} failed at {self.message_type}: {self.failure} ({self.decision})"
 
 
+class InvalidState(ThornbackError):
+    """The actor's state has no form in JSON, so it cannot be shown, nor snapshots be taken."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(source, problem)
+        self.source, self.problem = source, problem
+
+    def __str__(self) -> str:
+        return f"the state of {self.source} cannot be written as JSON: {self.problem}"
+
+
+class HostFailed(ThornbackError):
+    """The host itself failed at this command, which should not happen; its log says where.
+    The outcome is open: a retry with the same command id is safe, and tells."""
+
+    def __init__(self, host: str, failure: str) -> None:
+        super().__init__(host, failure)
+        self.host, self.failure = host, failure
+
+    def __str__(self) -> str:
+        return f"{self.host} failed at a command: {self.failure}"
+
+
 class ActorStopped(ThornbackError):
     """The actor was stopped by its supervisor and takes no messages."""
 

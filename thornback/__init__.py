@@ -73,8 +73,10 @@ if TYPE_CHECKING:
     from runtime.errors import BusUnavailable as BusUnavailable
     from runtime.errors import ConnectionClosed as ConnectionClosed
     from runtime.errors import HandlerFailed as HandlerFailed
+    from runtime.errors import HostFailed as HostFailed
     from runtime.errors import HostUnavailable as HostUnavailable
     from runtime.errors import InvalidMessage as InvalidMessage
+    from runtime.errors import InvalidState as InvalidState
     from runtime.errors import LaunchFailed as LaunchFailed
     from runtime.errors import MailboxFull as MailboxFull
     from runtime.errors import PublishRefused as PublishRefused
@@ -87,6 +89,7 @@ if TYPE_CHECKING:
     from runtime.settings.settings import Settings as Settings
     from runtime.system import ActorSystem as ActorSystem
     from store.errors import InvalidData as InvalidData
+    from store.errors import RowsRefused as RowsRefused
     from store.errors import SchemaMismatch as SchemaMismatch
     from store.errors import StoreError as StoreError
     from store.errors import StoreUnavailable as StoreUnavailable
@@ -115,14 +118,16 @@ _HOMES = {
     "runtime.driver.subscription": ("Subscription",),
     "runtime.errors": (
         "ActorStopped", "AskTimeout", "BusUnavailable", "ConnectionClosed", "HandlerFailed",
-        "HostUnavailable", "InvalidMessage", "LaunchFailed", "MailboxFull", "PublishRefused",
-        "RetriesExhausted", "SubscribeTimeout", "SystemNotFound", "UnknownActorType",
-        "UnknownMessage",
+        "HostFailed", "HostUnavailable", "InvalidMessage", "InvalidState", "LaunchFailed",
+        "MailboxFull", "PublishRefused", "RetriesExhausted", "SubscribeTimeout", "SystemNotFound",
+        "UnknownActorType", "UnknownMessage",
     ),
     "runtime.settings.configuration": ("ConfigurationError",),
     "runtime.settings.settings": ("Settings",),
     "runtime.system": ("ActorSystem",),
-    "store.errors": ("InvalidData", "SchemaMismatch", "StoreError", "StoreUnavailable"),
+    "store.errors": (
+        "InvalidData", "RowsRefused", "SchemaMismatch", "StoreError", "StoreUnavailable",
+    ),
     "store.event_store": ("EventStore",),
     "store.selection": ("Selection",),
     "streams.algebra": ("process_stream",),

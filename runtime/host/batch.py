@@ -1,71 +1,61 @@
-"""One batch of commands on its way through a host, and the table of recent ones."""
+"""A request, and its attempts.
+
+What is known of a request for good is the Batch. What one run of some of its commands
+decided is an Attempt, which is used once: commands that are to run again, or that had to
+wait, do so in another attempt of the same batch. When every command has an outcome in an
+attempt that is durable, the answer is put together from all of them.
+"""
 
 import asyncio
-from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from runtime.wire.commands import Answer, Request, pack_answer, refused
+from runtime.host.effects import Effects
+from runtime.wire.commands import Answer, Request, refused
 from runtime.wire.error_codec import EncodedError, encode_error
-from store.appends import Acknowledged
 from store.event_store import Snapshot
-from store.rows.layout import EncodedRows, stamp
+from store.rows.layout import EncodedRows
 
 
 class Batch:
-    """The commands of one request, and what became of each so far."""
+    """The commands of one request. Its host's line of work alone changes it, but for
+    `answer`, which whoever delivered the request waits for."""
 
     def __init__(self, number: int, request: Request) -> None:
-        self.number = number
+        self.number = number  #: its place among the host's batches; the mailbox gives it
         self.request = request
         self.commands: list[Any] = request.commands
         loop = asyncio.get_running_loop()
         self.arrived_s = loop.time()
         self.answer: asyncio.Future[bytes] = loop.create_future()
-        self.attempts = 0
         self.turned_away = False
-        self.failure: Exception | None = None
-        self.clock: dict[str, int] = {}  #: the node's, after this batch
-        self.reset()
+        self.left: list[int] = list(range(len(self.commands)))  #: commands to be run, ascending
+        self.under_way = 0  #: attempts that are neither durable nor undone
+        self.attempts: list[Attempt] = []  #: those that are durable, in their order
+        self.errors: dict[int, EncodedError] = {}  #: of commands that no attempt could finish
+        self.failure: Exception | None = None  #: why its last undone attempt was
+        self.tries = 0  #: how often it was begun again, by faults of its own
+        self.alone = False  #: its commands are run one by one
 
-    def reset(self) -> None:
-        """Forget every outcome: the batch is to be run again."""
-        self.durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.known: set[bytes] = set()  #: command ids that the log has events of
-        self.checked = False  #: `known` is complete
-        self.counts = [0] * len(self.commands)
-        self.rows: list[bytes] = []
-        self.types: list[str] = []
-        self.values: dict[int, bytes] = {}
-        self.errors: dict[int, EncodedError] = {}
-        self.empty: list[int] = []  #: commands without events
-        self.refusals: list[int] = []  #: commands refused after looking at the state
-        self.repeats: dict[int, Batch | None] = {}  #: where it ran first; None: in the log
-        self.deferred: list[int] = []
-        self.rebuild: set[str] = set()
-        self.snapshots: list[Snapshot] = []
-        self.late: dict[int, bytes] = {}  #: stamped rows of commands that ran late
-        self.late_total = 0
-        self._places: dict[bytes, int] = {}
-        self.acknowledged = Acknowledged(first_position=0, recorded_us=0)
+    @property
+    def complete(self) -> bool:
+        """Does every command have an outcome that is durable?"""
+        return not (self.left or self.under_way or self.turned_away)
 
-    def repeated(self, index: int, first: "Batch | None") -> None:
-        """The command took effect before: in a recent batch, or somewhere in the log."""
-        self.repeats[index] = first
+    def begin(self) -> "Attempt":
+        """Run what is left: all of it, or one command where they are to run alone."""
+        indexes, self.left = (self.left[:1], self.left[1:]) if self.alone else (self.left, [])
+        self.under_way += 1
+        return Attempt(self, indexes)
 
-    def refused(self, index: int, error: Exception) -> None:
-        """A refusal that stands unless the command turns out to be a repeat."""
-        self.failed(index, error)
-        self.refusals.append(index)
+    def postpone(self, indexes: Iterable[int]) -> None:
+        """These commands are to be run by another attempt."""
+        self.left = sorted({*self.left, *indexes})
 
-    def failed(self, index: int, error: Exception) -> None:
-        """The command's answer is an error."""
+    def conclude(self, index: int, error: Exception) -> None:
+        """The command's outcome is this error, whatever attempts there were."""
         self.errors[index] = encode_error(error)
-
-    def snapshot(self, snapshot: Snapshot | None) -> None:
-        """To be saved when the batch is durable."""
-        if snapshot is not None:
-            self.snapshots.append(snapshot)
 
     def turn_away(self, error: Exception) -> None:
         """Answer that nothing of the batch was run, or that its outcome is open."""
@@ -73,61 +63,121 @@ class Batch:
             self.turned_away = True
             self.answer.set_result(refused(encode_error(error)))
 
-    def rows_of_command(self, command_id: bytes) -> bytes:
-        """The stamped rows of the command that had this id and took effect here."""
-        if not self._places:
-            commands, counts = self.commands, self.counts
-            self._places = {
-                command[2]: index for index, command in enumerate(commands) if counts[index]
-            }
-        return self.rows_of(self._places[command_id])
-
-    def rows_of(self, index: int) -> bytes:
-        """The stamped rows of one command of a batch that is durable."""
-        if index in self.late:
-            return self.late[index]
-        start = sum(self.counts[:index])
-        rows = self.rows[start : start + self.counts[index]]
-        data, lengths = bytearray().join(rows), array("I", map(len, rows))
-        ack = self.acknowledged
-        stamp(data, lengths, ack.recorded_us, ack.first_position + start)
-        return bytes(data)
-
-    def adopt(self, child: "Batch") -> None:
-        """Take over the outcomes of the deferred commands, which ran as `child`."""
-        for place, index in enumerate(self.deferred):
-            if place in child.errors:
-                self.errors[index] = child.errors[place]
-            if place in child.values:
-                self.values[index] = child.values[place]
-            if place in child.repeats:
-                self.repeats[index] = child.repeats[place]
-            elif child.counts[place] or place in child.late:
-                self.late[index] = child.rows_of(place)
-        self.late_total += len(child.rows) + child.late_total
-        self.deferred = []
-
-    def finish(self, elsewhere: dict[int, bytes]) -> bytes:
-        """The answer, now that all of it is durable."""
+    def outcome(self, clock: dict[str, int], elsewhere: Mapping[int, bytes]) -> Answer:
+        """The answer, now that all of it is durable; `elsewhere` has the rows of repeats."""
         wanted = self.request.want_events
-        ack = self.acknowledged
-        numbers = list(accumulate(self.counts, initial=0)) if wanted else []
-        ends = list(accumulate(map(len, self.rows), initial=0)) if wanted else []
+        first = self.attempts[0].effects if self.attempts else Effects()
         answer = Answer(
-            clock=self.clock,
-            total=len(self.rows) + self.late_total,
-            repeats=set(self.repeats),
-            first_position=ack.first_position,
-            recorded_us=ack.recorded_us,
-            numbers=numbers,
-            offsets=[ends[number] for number in numbers],
-            rows=b"".join(self.rows) if wanted else b"",
-            elsewhere={**elsewhere, **self.late} if wanted else {},
-            values=self.values,
+            clock=clock,
+            total=sum(len(attempt.effects.rows) for attempt in self.attempts),
+            repeats={index for attempt in self.attempts for index in attempt.repeats},
+            first_position=first.acknowledged.first_position,
+            recorded_us=first.acknowledged.recorded_us,
+            numbers=[],
+            offsets=[],
+            rows=b"",
+            elsewhere={},
+            values={},
             errors=self.errors,
         )
-        return pack_answer(answer)
+        for attempt in self.attempts:
+            answer.values.update(attempt.values)
+            answer.errors.update(attempt.errors)
+        if wanted:
+            self._put_rows(answer, first)
+            answer.elsewhere.update(elsewhere)
+        return answer
 
-    def encoded(self) -> EncodedRows:
-        """The rows as one piece."""
-        return EncodedRows.of(self.rows)
+    def _put_rows(self, answer: Answer, first: Effects) -> None:
+        """The rows of the first attempt as they are, those of reruns stamped, by command."""
+        counts = [first.counts.get(command[2], 0) for command in self.commands]
+        for index in answer.repeats:
+            counts[index] = 0  # the id is that of an earlier command
+        ends = list(accumulate(first.rows.lengths, initial=0))
+        answer.numbers = list(accumulate(counts, initial=0))
+        answer.offsets = [ends[number] for number in answer.numbers]
+        answer.rows = bytes(first.rows.data)
+        for attempt in self.attempts[1:]:
+            rerun_rows = attempt.effects.rows_of(attempt.effects.counts.keys())
+            for index in attempt.indexes:
+                if index not in answer.repeats and self.commands[index][2] in rerun_rows:
+                    answer.elsewhere[index] = rerun_rows[self.commands[index][2]]
+
+
+class Attempt:
+    """One run of some commands of a batch; used once.
+
+    Filled by the decider in one go, then only `effects.acknowledged`, `failure` and
+    `durable` change: by the task that waits for its append.
+    """
+
+    __slots__ = (
+        "batch", "checked", "clock", "deferred", "doubtful", "durable", "effects", "errors",
+        "failure", "indexes", "known", "rebuild", "repeats", "rows", "snapshots", "stopped",
+        "ticks", "types", "values",
+    )  # fmt: skip
+
+    def __init__(self, batch: Batch, indexes: Sequence[int]) -> None:
+        # What it is to run, and what the log knows of that beforehand.
+        self.batch = batch
+        self.indexes = indexes
+        self.known: set[bytes] = set()  #: ids of commands that the log has events of
+        self.checked = False  #: `known` is complete
+        # What was decided: an outcome for each command, by its index.
+        self.effects = Effects()  #: of those with events; it outlives the attempt
+        self.errors: dict[int, EncodedError] = {}
+        self.values: dict[int, bytes] = {}
+        self.repeats: dict[int, Effects | None] = {}  #: where it ran first; None: in the log
+        self.doubtful: list[int] = []  #: without effect now, but perhaps they had one before
+        self.deferred: list[int] = []  #: without an outcome: their actor is to be rebuilt first
+        # What becomes of it beside the answer.
+        self.rows: list[bytes] = []  #: emptied when they are put together for the append
+        self.types: list[str] = []  #: of each row, for the metrics
+        self.rebuild: set[str] = set()  #: actors to be rebuilt before their next command
+        self.stopped: set[str] = set()  #: actors that it has stopped
+        self.snapshots: list[Snapshot] = []  #: to be saved once it is durable
+        self.clock: dict[str, int] = {}  #: the node's, when all was decided
+        self.ticks = 0  #: the node's own, when all was decided
+        # How it ends: durable, or undone because of a failure.
+        self.durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.failure: Exception | None = None
+
+    @property
+    def sources(self) -> set[str]:
+        """Whom its commands are for."""
+        return {self.batch.commands[index][0] for index in self.indexes}
+
+    def failed(self, index: int, error: Exception) -> None:
+        """The command's answer is an error."""
+        self.errors[index] = encode_error(error)
+
+    def refused(self, index: int, error: Exception) -> None:
+        """An error that stands unless the command turns out to be a repeat."""
+        self.failed(index, error)
+        self.doubtful.append(index)
+
+    def repeated(self, index: int) -> None:
+        """After all: the command took effect before, and the log has its events."""
+        self.errors.pop(index, None)
+        self.repeats[index] = None
+
+    def seal(self, clock: dict[str, int], ticks: int) -> None:
+        """All is decided: what is deferred goes back to the batch, the rows become one piece."""
+        self.clock, self.ticks = clock, ticks
+        self.batch.postpone(self.deferred)
+        if self.rows:
+            self.effects.rows = EncodedRows.of(self.rows)
+            self.rows = []
+
+    def succeed(self) -> None:
+        """It is durable, and so is all that was decided before it."""
+        self.batch.under_way -= 1
+        self.batch.attempts.append(self)
+        self.durable.set_result(None)
+
+    def undo(self, failure: Exception) -> None:
+        """Nothing of it stands: its commands are the batch's to run again."""
+        ran = set(self.indexes).difference(self.deferred)
+        self.batch.under_way -= 1
+        self.batch.failure = failure
+        self.batch.postpone(ran)

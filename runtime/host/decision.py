@@ -1,17 +1,16 @@
-"""Deciding a batch: each command through its actor, each event encoded once.
+"""Deciding an attempt: each command through its actor, each event encoded once.
 
 Nothing here waits or does I/O: the host loads actors before, and appends rows after.
 State runs ahead of the log here; nothing of it leaves the host before it is durable.
 """
 
 import logging
-from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
 
 from actors.actor import ActorType
-from actors.errors import Rejected
+from actors.errors import Rejected, ThornbackError
 from actors.event import Payload
 from actors.ids import event_id
 from runtime.clocks import NodeClock
@@ -19,15 +18,18 @@ from runtime.errors import (
     ActorStopped,
     HandlerFailed,
     InvalidMessage,
+    InvalidState,
+    PublishRefused,
     UnknownActorType,
     UnknownMessage,
 )
-from runtime.host.batch import Batch
+from runtime.host.batch import Attempt
 from runtime.host.publishing import publish_row
 from runtime.host.recent import Recent
-from runtime.host.resident import Resident, plain_state, take_snapshot
+from runtime.host.resident import FAILURES, Resident, plain_state, take_snapshot
 from runtime.host.residents import Residents
 from runtime.wire.commands import PUBLISH, STATE
+from runtime.wire.error_codec import text_of_error
 from runtime.wire.values import pack_value
 from store.errors import InvalidData
 from store.rows.encoding import CAUSES, CLOCK, encode_row, type_fields
@@ -69,24 +71,24 @@ class Decider:
         self._event_types: dict[type, _EventType] = {}  # of whichever actor type was last
         self._by_actor: dict[tuple[ActorType, type], _EventType] = {}
 
-    def decide(self, batch: Batch, indexes: Iterable[int]) -> None:
-        """Run the commands of `batch` at `indexes`; every outcome is left in the batch.
+    def decide(self, attempt: Attempt) -> None:
+        """Run the commands of an attempt; every outcome is left in it.
 
-        A command for an actor that must be rebuilt first is left in `batch.deferred`.
+        A command for an actor that must be rebuilt first is left in `attempt.deferred`.
         """
-        recent, known = self._recent, batch.known
+        recent, known, batch, effects = self._recent, attempt.known, attempt.batch, attempt.effects
         get, number, frequency = self._residents.get, batch.number, self._snapshot_frequency
         clock, event_types = self.clock, self._event_types
-        commands, rows, counts, names = batch.commands, batch.rows, batch.counts, batch.types
-        for index in indexes:
+        commands, rows, counts, names = batch.commands, attempt.rows, effects.counts, attempt.types
+        for index in attempt.indexes:
             source, message_type, command_id, at_us, data, correlation, causation = commands[index]
             if command_id in recent or command_id in known:
-                batch.repeated(index, recent.get(command_id))
+                attempt.repeats[index] = recent.get(command_id)
                 continue
             resident: Resident = get(source)  # type: ignore[assignment]
             handler = resident.handlers.get(message_type)
             if handler is None or not resident.ready:
-                self._unusual(batch, index, resident)
+                self._unusual(attempt, index, resident)
                 continue
             resident.batch = number
             actor = resident.actor
@@ -100,13 +102,13 @@ class Decider:
                         event_type = self._event_type(resident, payload)
                     events.append((event_type, payload, encode_payload(event_type.name, payload)))
             except (Rejected, InvalidData, ValidationError) as refusal:
-                batch.refused(index, _refusal(refusal, source, message_type))
+                attempt.refused(index, _refusal(refusal, source, message_type))
                 continue
-            except Exception as error:
-                self._failed(batch, index, resident, error)
+            except FAILURES as error:
+                self._failed(attempt, index, resident, error)
                 continue
             if not events:
-                batch.empty.append(index)
+                attempt.doubtful.append(index)
                 continue
             made: list[bytes] = []
             version, ticks, prefix = resident.version, clock.ticks, clock.prefix
@@ -130,17 +132,23 @@ class Decider:
                             tail,
                         )
                     )
-            except Exception as error:
-                self._failed(batch, index, resident, error, state_spoilt=True)
+            except FAILURES as error:
+                self._failed(attempt, index, resident, error, state_spoilt=True)
                 continue
             rows += made
             for event_type, _, _ in events:
                 names.append(event_type.name)
             clock.ticks, resident.version = ticks, version
             if version % frequency < len(made):
-                batch.snapshot(take_snapshot(resident))
-            counts[index] = len(made)
-            recent[command_id] = batch
+                self._snapshot(attempt, resident)
+            counts[command_id] = len(made)
+            recent[command_id] = effects
+
+    def forget_type(self, actor_type: ActorType) -> None:
+        """An actor type was replaced: keep nothing that was made for it."""
+        self._event_types.clear()
+        for key in [key for key in self._by_actor if key[0] is actor_type]:
+            del self._by_actor[key]
 
     def _event_type(self, resident: Resident, payload: Any) -> _EventType:
         if not isinstance(payload, Payload) or not hasattr(payload, "kind"):
@@ -151,59 +159,83 @@ class Decider:
         self._by_actor[key] = self._event_types[type(payload)] = found
         return found
 
-    def _unusual(self, batch: Batch, index: int, resident: Resident) -> None:
-        source, message_type, *_ = batch.commands[index]
+    def _unusual(self, attempt: Attempt, index: int, resident: Resident) -> None:
+        source, message_type, *_ = attempt.batch.commands[index]
         if resident.stopped:
-            batch.failed(index, ActorStopped(source))
-        elif source in batch.rebuild:
-            batch.deferred.append(index)
+            attempt.failed(index, ActorStopped(source))
+        elif source in attempt.rebuild and not resident.broken:
+            attempt.deferred.append(index)
+        elif self._residents.outdated(source, resident):
+            attempt.rebuild.add(source)
+            attempt.deferred.append(index)
         elif resident.broken:
-            batch.failed(index, HandlerFailed(source, message_type, resident.broken, "not run"))
-            batch.rebuild.add(source)
+            attempt.failed(index, HandlerFailed(source, message_type, resident.broken, "not run"))
+            attempt.rebuild.add(source)
         elif message_type == PUBLISH:
-            self._publish(batch, index, resident)
+            self._publish(attempt, index, resident)
         elif resident.type is None:
-            batch.failed(index, UnknownActorType(source.partition("/")[0]))
+            attempt.failed(index, UnknownActorType(source.partition("/")[0]))
         elif message_type == STATE:
-            state = {"version": resident.version, "state": plain_state(resident)}
-            batch.values[index] = pack_value(state)
+            self._state(attempt, index, resident)
         else:
             known = ", ".join(sorted(resident.handlers)) or "no messages"
-            batch.failed(index, UnknownMessage(source, message_type, known))
+            attempt.failed(index, UnknownMessage(source, message_type, known))
 
-    def _publish(self, batch: Batch, index: int, resident: Resident) -> None:
+    def _state(self, attempt: Attempt, index: int, resident: Resident) -> None:
+        source = resident.source
         try:
-            row, name = publish_row(batch.commands[index], resident, self.clock)
-        except Exception as error:
-            batch.failed(index, error)
+            state = {"version": resident.version, "state": plain_state(resident)}
+            attempt.values[index] = pack_value(state)
+        except FAILURES as error:
+            attempt.failed(index, InvalidState(source, text_of_error(error)))
+
+    def _snapshot(self, attempt: Attempt, resident: Resident) -> None:
+        """To be saved when the attempt is durable. The log can do without it."""
+        try:
+            attempt.snapshots.append(take_snapshot(resident))
+        except FAILURES as error:
+            logger.warning("%s: no snapshot, its state has no JSON: %s", resident.source, error)
+
+    def _publish(self, attempt: Attempt, index: int, resident: Resident) -> None:
+        command = attempt.batch.commands[index]
+        try:
+            row, name = publish_row(command, resident, self.clock)
+        except ThornbackError as refusal:
+            attempt.failed(index, refusal)
             return
-        batch.rows.append(row)
-        batch.types.append(name)
-        batch.counts[index] = 1
-        resident.batch = batch.number
-        self._recent[batch.commands[index][2]] = batch
+        except FAILURES as error:
+            attempt.failed(index, PublishRefused(resident.source, text_of_error(error)))
+            return
+        attempt.rows.append(row)
+        attempt.types.append(name)
+        resident.batch = attempt.batch.number
+        if resident.version % self._snapshot_frequency == 0:
+            self._snapshot(attempt, resident)
+        attempt.effects.counts[command[2]] = 1
+        self._recent[command[2]] = attempt.effects
 
     def _failed(
         self,
-        batch: Batch,
+        attempt: Attempt,
         index: int,
         resident: Resident,
-        error: Exception,
+        error: BaseException,
         *,
         state_spoilt: bool = False,
     ) -> None:
-        source, message_type, *_ = batch.commands[index]
+        source, message_type, *_ = attempt.batch.commands[index]
         logger.error("%s failed at %s", source, message_type, exc_info=error)
         decision = self._strategy
         if decision == "resume" and state_spoilt:
             decision = "restart"  # a half-applied event leaves nothing to resume with
         if decision == "stop":
             resident.ready, resident.stopped = False, True
+            attempt.stopped.add(source)
         elif decision == "restart":
             resident.ready = False
-            batch.rebuild.add(source)
-        failure = f"{type(error).__name__}: {error}"
-        batch.refused(index, HandlerFailed(source, message_type, failure, decision))
+            attempt.rebuild.add(source)
+        failure = text_of_error(error)
+        attempt.refused(index, HandlerFailed(source, message_type, failure, decision))
 
 
 def _refusal(refusal: Exception, source: str, message_type: str) -> Exception:

@@ -1,48 +1,48 @@
-"""A host's one line of work: load actors, decide, append, answer; and recover.
+"""A host's one line of work: load actors, decide, append, answer.
 
 Batches are decided one after another, and their appends travel to the writer without
 being waited for, so the state in memory runs ahead of the log. Nothing leaves before it
-is durable: an answer waits for its batch's append, a batch without rows for those
-before it. When an append is refused, the state that ran ahead is thrown away, and the
-batches concerned are run again on what the log says.
+is durable: an attempt is when its append is acknowledged and so is everything that was
+decided before it; a batch is answered when all its commands have durable outcomes. What
+happens when an append fails stands in recovery.py.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable
 
-from actors.ids import event_id
-from runtime.errors import HostUnavailable, RetriesExhausted
-from runtime.host.batch import Batch
+from runtime.errors import HostFailed
+from runtime.host.answering import Answering
+from runtime.host.batch import Attempt, Batch
 from runtime.host.decision import Decider
 from runtime.host.host_metrics import HostMetrics
 from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
-from runtime.host.repeats import rows_of_repeats
+from runtime.host.recovery import Discarded, Recovery
+from runtime.host.repeats import Lookups
 from runtime.host.residents import Residents
 from runtime.partition.journal import Journal, type_counts
 from runtime.partition.writer_link import WriterAway
-from runtime.wire.commands import PUBLISH, Request
+from runtime.wire.error_codec import text_of_error
 from store.appends import Acknowledged
-from store.errors import AppendRefused, RowsRefused, StaleEpoch, StoreError, StoreUnavailable
+from store.errors import AppendRefused, StoreUnavailable
 from store.event_store import EventStore
 
 logger = logging.getLogger("thornback.host")
 
-
-class _Discarded(StoreError):
-    """What this batch was decided on was thrown away."""
+#: Failures of an append that belong to the design; any other is logged whole.
+_EXPECTED = (AppendRefused, StoreUnavailable, WriterAway, Discarded)
 
 
 class Executor:
-    """Runs batches from the mailbox for ever."""
+    """Runs batches from the mailbox for ever.
+
+    `run` is the line of work; the tasks in `_finishing`, one an attempt, wait for what it
+    has decided and change nothing that it is deciding on.
+    """
 
     #: Appends on their way at once; more would only wait in the writer.
     WINDOW = 8
-    #: Runs of one batch before its callers are told that the log refuses it.
-    ATTEMPTS = 6
-    #: Batches looked up in the log beforehand, after one that held repeats.
-    LOOKUPS_AFTER_REPEAT = 16
 
     def __init__(
         self,
@@ -57,273 +57,162 @@ class Executor:
         writer_back: Callable[[], Awaitable[None]],
         name: str,
     ) -> None:
-        self._store = store
         self._mailbox = mailbox
         self._residents = residents
         self._decider = decider
         self._recent = recent
         self._journal = journal
-        self._metrics = metrics
-        self._writer_back = writer_back
         self._name = name
-        self._last: Batch | None = None
-        self._in_flight: dict[int, Batch] = {}
+        self._lookups = Lookups(store)
+        self._answering = Answering(store, residents, decider.clock, metrics, name=name)
+        self._recovery = Recovery(
+            self, mailbox, residents, recent, journal, writer_back=writer_back, name=name
+        )
+        self._last: Attempt | None = None  #: what was decided last and may still fail
+        self._in_flight: set[Attempt] = set()  #: decided, and neither durable nor failed
         self._finishing: set[asyncio.Task[None]] = set()
-        self._failed: list[Batch] = []
         self._window = asyncio.Semaphore(self.WINDOW)
-        self._lookups_left = 0
-        self._errands: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Work until cancelled. Raises StaleEpoch when this host was replaced."""
         while True:
             batch = await self._mailbox.take()
-            while self._failed:
-                await self._recover()
-            if batch is not None:
-                await self._process(batch)
+            if self._recovery.needed:
+                if batch is not None:
+                    self._recovery.postpone(batch)  # after all that came before it
+                await self._recovery.run()
+            elif batch is not None:
+                await self.run_batch(batch)
 
     async def settled(self) -> None:
-        """Wait until no append is on its way."""
+        """Wait until no append is under way."""
         while self._finishing:
             await asyncio.wait(self._finishing)
 
-    async def _process(self, batch: Batch) -> None:
-        """Take one batch to the point where only its durability is open."""
-        try:
-            self._decider.clock.observe(batch.request.clock)
-            if self._lookups_left or batch.attempts:
-                await self._look_up_all(batch)
-            await self._load(batch)  # last: from here to deciding nothing is evicted
-            self._decider.decide(batch, range(len(batch.commands)))
-            await self._look_up_refused(batch)
-        except Exception as error:
-            if not isinstance(error, StoreUnavailable):
-                logger.exception("%s: a batch could not be run", self._name)
-            await self._abandon(batch, error)
-            return
-        # Of now, not of when it is answered: ticks of later batches may never be stored.
-        batch.clock = self._decider.clock.counts()
-        await self._window.acquire()
-        append = None
-        if batch.rows:
-            types, ticks = type_counts(batch.types), self._decider.clock.ticks
-            append = self._journal.append(batch.encoded(), types, ticks)
-        task = asyncio.ensure_future(self._finish(batch, append, self._last))
-        self._last, self._in_flight[batch.number] = batch, batch
-        self._finishing.add(task)
-        task.add_done_callback(self._finishing.discard)
-        if batch.rebuild:
-            await self._rebuild(batch)
+    def begin_anew(self) -> None:
+        """What is decided next follows on nothing that is under way."""
+        self._last = None
 
-    async def _load(self, batch: Batch) -> None:
-        get = self._residents.get
-        # Again, until all are there: while some are loaded, an answer may evict others.
-        while missing := {command[0] for command in batch.commands if get(command[0]) is None}:
+    async def run_batch(self, batch: Batch) -> None:
+        """Run what is left of a batch, up to where its durability alone is open.
+
+        Commands that must wait for an actor's rebuilding are left at first, and run by
+        further attempts. What a failure elsewhere leaves over is left to the recovery.
+        """
+        going = True
+        while going:
+            attempt = batch.begin()
+            if await self._decide(attempt):
+                await self._send(attempt)
+                await self._rebuild(attempt)
+            going = bool(batch.left) and not (batch.turned_away or self._recovery.needed)
+        if batch.left and not batch.turned_away:
+            self._recovery.postpone(batch)
+
+    async def answer(self, batch: Batch) -> None:
+        """Answer a batch that is complete."""
+        in_flight = min((one.batch.number for one in self._in_flight), default=batch.number + 1)
+        await self._answering.answer(batch, settled=in_flight - 1)
+
+    async def _decide(self, attempt: Attempt) -> bool:
+        """Decide an attempt; False if that could not be done, and nothing is left of it."""
+        try:
+            self._decider.clock.observe(attempt.batch.request.clock)
+            await self._lookups.before(attempt)
+            await self._load(attempt)  # last: from here to deciding nothing is evicted
+            self._decider.decide(attempt)
+            # Of now, not of when it is answered: nothing that comes later is in its past.
+            clock, ticks = self._decider.clock.counts(), self._decider.clock.ticks
+            await self._lookups.after(attempt)
+            attempt.seal(clock, ticks)
+        except Exception as error:
+            await self._abandon(attempt, error)
+            return False
+        return True
+
+    async def _load(self, attempt: Attempt) -> None:
+        get, sources = self._residents.get, attempt.sources
+        # Again, until all are there: while some are loaded, an answer may evict others, and
+        # a class may be registered anew.
+        while missing := {source for source in sources if get(source) is None}:
             await self._residents.load(missing)
 
-    async def _look_up_all(self, batch: Batch) -> None:
-        """Which commands have taken effect before? One query for the whole batch."""
-        await self._look_up(batch, range(len(batch.commands)))
-        batch.checked = True
-        self._lookups_left = (
-            self.LOOKUPS_AFTER_REPEAT if batch.known else max(self._lookups_left - 1, 0)
-        )
-
-    async def _look_up_refused(self, batch: Batch) -> None:
-        """A command that now finds nothing to do may have done it before: the answer is
-        then the first run's, not the refusal."""
-        doubtful = [] if batch.checked else batch.empty + batch.refusals
-        if not doubtful:
+    async def _abandon(self, attempt: Attempt, error: Exception) -> None:
+        """It could not be decided. Where the store went away, its batch is turned away;
+        where something failed that should not, that costs the command it failed at."""
+        batch = attempt.batch
+        await self.settled()  # what was decided before it is in the state that is thrown away
+        self._recovery.undo(attempt, error)
+        if isinstance(error, StoreUnavailable):
+            self._recovery.turn_away(batch, error)
             return
-        await self._look_up(batch, doubtful)
-        for index in doubtful:
-            if batch.commands[index][2] in batch.known:
-                self._lookups_left = self.LOOKUPS_AFTER_REPEAT
-                batch.errors.pop(index, None)
-                batch.repeated(index, None)
+        logger.error("%s: commands could not be run", self._name, exc_info=error)
+        batch.alone = True
+        if len(attempt.indexes) > 1:
+            return
+        for index in attempt.indexes:
+            batch.left.remove(index)
+            batch.conclude(index, HostFailed(self._name, text_of_error(error)))
+        if batch.complete:
+            await self.answer(batch)
 
-    async def _look_up(self, batch: Batch, indexes: Iterable[int]) -> None:
-        commands = batch.commands
-        first = {_first_event(commands[index]): commands[index][2] for index in indexes}
-        batch.known |= {first[found] for found in await self._store.find_ids(list(first))}
-
-    async def _abandon(self, batch: Batch, error: Exception) -> None:
-        """The store went away while the batch was decided: undo, and say so."""
-        batch.failure = error
-        self._recent.forget(batch)
-        await self.settled()
-        self._residents.drop(_sources(batch))
-        self._turn_away([batch], error)
+    async def _send(self, attempt: Attempt) -> None:
+        await self._window.acquire()
+        append = None
+        if attempt.types:
+            types = type_counts(attempt.types)
+            append = self._journal.append(attempt.effects.rows, types, attempt.ticks)
+        task = asyncio.ensure_future(self._finish(attempt, append, self._last))
+        self._last = attempt
+        self._in_flight.add(attempt)
+        self._finishing.add(task)
+        task.add_done_callback(lambda done: self._finished(attempt, done))
 
     async def _finish(
-        self, batch: Batch, append: "asyncio.Task[Acknowledged] | None", before: Batch | None
+        self, attempt: Attempt, append: "asyncio.Task[Acknowledged] | None", before: Attempt | None
     ) -> None:
-        """Wait until the batch is durable, then answer it."""
+        """Wait until an attempt is durable; answer its batch if that was the last of it."""
         try:
             if append is not None:
-                batch.acknowledged = await append
+                attempt.effects.acknowledged = await append
             if before is not None:
                 # Also with rows of its own: acknowledgements overtake one another, and an
-                # answer may repeat events of the batch before.
+                # answer may repeat events of the attempt before.
                 await asyncio.shield(before.durable)
-        except (AppendRefused, StoreUnavailable, WriterAway, _Discarded) as error:
-            batch.failure = error
-            self._failed.append(batch)
-            batch.durable.set_exception(_Discarded())
-            batch.durable.exception()  # looked at: a batch that nobody waits for is no leak
+        except Exception as error:
+            if not isinstance(error, _EXPECTED):
+                logger.exception("%s: an append ended as it should not", self._name)
+            attempt.failure = error
+            self._recovery.failed(attempt)
+            attempt.durable.set_exception(Discarded())
+            attempt.durable.exception()  # looked at: one that nobody waits for is no leak
             self._mailbox.wake()
             return
         finally:
-            self._in_flight.pop(batch.number, None)
+            self._in_flight.discard(attempt)
             self._window.release()
-        batch.durable.set_result(None)
-        if not batch.rebuild:
-            await self._answer(batch)
+        if append is not None:
+            self._decider.clock.keep(attempt.ticks)
+        attempt.succeed()
+        self._recent.keep(attempt.effects)
+        self._answering.durable(attempt)
+        if attempt.batch.complete:
+            await self.answer(attempt.batch)
 
-    async def _answer(self, batch: Batch) -> None:
-        self._recent.keep(batch)
-        self._residents.evict(min(self._in_flight, default=batch.number + 1) - 1)
-        self._metrics.batch_done(
-            batch, len(self._residents), self._residents.evicted, loop_time() - batch.arrived_s
-        )
-        if batch.snapshots:
-            self._errand(self._save_snapshots(batch))
-        elsewhere: dict[int, bytes] = {}
-        if batch.repeats and batch.request.want_events:
-            try:
-                elsewhere = await rows_of_repeats(self._store, batch)
-            except StoreUnavailable as error:
-                batch.turn_away(error)
-                return
-        if not batch.answer.done():
-            batch.answer.set_result(batch.finish(elsewhere))
-
-    async def _save_snapshots(self, batch: Batch) -> None:
-        try:
-            await self._store.save_snapshots(batch.snapshots)
-            self._metrics.snapshots_saved(len(batch.snapshots))
-        except StoreError as error:
-            # Nothing is lost: the log has the events; the next snapshot is tried again.
-            logger.warning("%s: snapshots not saved: %s", self._name, error)
-
-    async def _rebuild(self, batch: Batch) -> None:
-        """Actors of this batch failed: once all is durable, rebuild them from the log
-        and run the commands that had to wait for it."""
-        await self.settled()
-        if self._failed:
-            return  # the whole batch is run again
-        self._residents.drop(batch.rebuild)
-        if batch.deferred:
-            child = await self._apart(batch, batch.deferred)
-            if child.failure is not None:
-                batch.failure = child.failure
-                self._failed.append(batch)
-                return
-            batch.adopt(child)
-        await self._answer(batch)
-
-    async def _apart(self, batch: Batch, indexes: list[int]) -> Batch:
-        """Run some commands of a batch as a batch of their own, to its end."""
-        commands = [batch.commands[index] for index in indexes]
-        child = Batch(batch.number, Request(b"", 0, 0, {}, True, commands))
-        child.attempts = batch.attempts
-        await self._process(child)
-        await self.settled()
-        self._failed = [one for one in self._failed if one is not child]
-        return child
-
-    async def _one_by_one(self, batch: Batch) -> None:
-        """The database refuses some row of this batch, for what it is. Commands are run
-        alone then, so that it costs its own sender an answer and nobody else."""
-        batch.reset()
-        for index in range(len(batch.commands)):
-            child = await self._apart(batch, [index])
-            if child.failure is None:
-                batch.deferred = [index]
-                batch.adopt(child)
-                continue
-            self._journal.begin_generation()
-            self._last = None
-            self._recent.forget(child)
-            self._residents.drop(_sources(child))
-            if not isinstance(child.failure, RowsRefused):
-                # What ran before this one is stored: their driver is to send all of it again.
-                gone = isinstance(child.failure, StoreUnavailable)
-                away = HostUnavailable(self._name, str(child.failure))
-                self._turn_away([batch], child.failure if gone else away)
-                return
-            batch.failed(index, child.failure)
-        batch.failure = None
-        await self._answer(batch)
-
-    async def _recover(self) -> None:
-        """Throw away what ran ahead, and run again what was not stored."""
-        await self.settled()
-        failed, self._failed = sorted(self._failed, key=lambda one: one.number), []
-        causes = [batch.failure for batch in failed]
-        logger.warning("%s: running %d batches again: %s", self._name, len(failed), causes[0])
-        self._journal.begin_generation()
-        self._last = None
-        for batch in failed:
-            self._recent.forget(batch)
-            self._residents.drop(_sources(batch))
-        for cause in causes:
-            if isinstance(cause, StaleEpoch):
-                self._turn_away(failed, HostUnavailable(self._name, "it was replaced"))
-                raise cause
-        gone = next((cause for cause in causes if isinstance(cause, StoreUnavailable)), None)
-        if gone is None and any(isinstance(cause, WriterAway) for cause in causes):
-            try:
-                await self._writer_back()
-            except StoreUnavailable as error:
-                gone = error
-        if gone is not None:
-            self._turn_away(failed, gone)
+    def _finished(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
+        self._finishing.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
             return
-        given_up: set[tuple[bytes, int]] = set()
-        for batch in failed:
-            sender = (batch.request.driver, batch.request.generation)
-            if sender in given_up:
-                # Its driver sends both again, in order: this one must not run before.
-                batch.turn_away(HostUnavailable(self._name, "an earlier batch was turned away"))
-                continue
-            await self._again(batch)
-            if batch.turned_away:
-                given_up.add(sender)
+        logger.error("%s: a batch could not be finished", self._name, exc_info=error)
+        attempt.batch.turn_away(HostFailed(self._name, text_of_error(error)))
 
-    async def _again(self, batch: Batch) -> None:
-        batch.attempts += 1
-        if isinstance(batch.failure, RowsRefused):
-            await self._one_by_one(batch)
+    async def _rebuild(self, attempt: Attempt) -> None:
+        """Before anything else is decided, actors that failed or whose class was replaced
+        leave memory, once all that they decided is in the log."""
+        if attempt.batch.alone:
+            await self.settled()
+        if not attempt.rebuild:
             return
-        if batch.attempts >= self.ATTEMPTS:
-            self._turn_away([batch], RetriesExhausted(self._name, str(batch.failure)))
-            return
-        batch.failure = None
-        batch.reset()
-        await self._process(batch)
-
-    def _turn_away(self, batches: list[Batch], error: Exception) -> None:
-        for batch in batches:
-            self._mailbox.end_generation(batch)
-            batch.turn_away(error)
-
-    def _errand(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
-
-
-def loop_time() -> float:
-    """Seconds of the running loop's clock."""
-    return asyncio.get_running_loop().time()
-
-
-def _first_event(command: list[object]) -> bytes:
-    command_id: bytes = command[2]  # type: ignore[assignment]
-    return command_id if command[1] == PUBLISH else event_id(command_id, 0)
-
-
-def _sources(batch: Batch) -> set[str]:
-    return {command[0] for command in batch.commands}
+        await self.settled()
+        if not self._recovery.needed:
+            self._residents.drop(attempt.rebuild)

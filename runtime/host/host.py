@@ -7,6 +7,7 @@ class; placement is a setting of the actor type.
 import asyncio
 import importlib
 import logging
+from hashlib import sha256
 from typing import Any
 
 from actors.actor import Actor
@@ -17,14 +18,15 @@ from actors.ids import time_ordered_id
 from actors.moments import UNIX_OFFSET_US
 from actors.naming import actor_type_of
 from runtime.clocks import NodeClock
-from runtime.errors import HostUnavailable, MailboxFull, UnknownActorType
+from runtime.errors import HostFailed, HostUnavailable, MailboxFull, UnknownActorType
+from runtime.host.actor_types import ActorTypes
 from runtime.host.class_loading import loaded_class
 from runtime.host.decision import Decider
 from runtime.host.executor import Executor
 from runtime.host.host_metrics import HostMetrics
 from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
-from runtime.host.residents import ActorTypes, Residents
+from runtime.host.residents import Residents
 from runtime.partition.journal import Journal
 from runtime.partition.writer_link import WriterLink
 from runtime.process.process import Process
@@ -38,7 +40,7 @@ from runtime.wire.commands import (
     unpack_answer,
     unpack_request,
 )
-from runtime.wire.error_codec import encode_error
+from runtime.wire.error_codec import encode_error, text_of_error
 from store.errors import StaleEpoch, StoreUnavailable
 
 logger = logging.getLogger("thornback.host")
@@ -68,9 +70,11 @@ class Host(Process):
         self._types = ActorTypes()
         for module in ("actors.devices", *self.settings.actor_system.actor_modules):
             self._types_of(module)
+        self._shipped: dict[str, bytes] = {}  #: digest of each class that came as a pickle
         if actor is not None:
             self._know_own(actor)
         self._mailbox = Mailbox(name, self.settings.actor_system.mailbox_size)
+        self._decider: Decider | None = None  #: from `start` on, as what else is made there
         self._replaced = False
         self._own_sequence = 0
 
@@ -87,8 +91,9 @@ class Host(Process):
             self._store, self._types, capacity=settings.max_actors, observe=clock.observe
         )
         recent = Recent(self.RECENT)
+        self._metrics = HostMetrics(self.metrics, self._label)
         writer = WriterLink(self.world, patience_s=settings.actor_timeout_ms / 2000)
-        decider = Decider(
+        self._decider = Decider(
             clock,
             self._residents,
             recent,
@@ -99,17 +104,18 @@ class Host(Process):
             self._store,
             self._mailbox,
             self._residents,
-            decider,
+            self._decider,
             recent,
             Journal(epoch, writer.append),
-            HostMetrics(self.metrics, self._label),
+            self._metrics,
             writer_back=writer.wait_back,
             name=self.name,
         )
         self._running = asyncio.ensure_future(self._run())
 
     async def deliver(self, request: bytes) -> bytes:
-        """Run a batch of commands (wire.py). The answer comes when all of it is durable."""
+        """Run a batch of commands (wire/commands.py). The answer comes when all of it is
+        durable; whatever goes wrong, there is one."""
         try:
             await self.started()
             if self._replaced:
@@ -117,18 +123,21 @@ class Host(Process):
             batch = self._mailbox.put(unpack_request(request))
         except (StoreUnavailable, HostUnavailable, MailboxFull) as error:
             return refused(encode_error(error))
-        return await batch.answer
+        except Exception as error:
+            logger.exception("%s: a request could not be taken", self.name)
+            return refused(encode_error(HostFailed(self.name, text_of_error(error))))
+        self._metrics.waiting(self._mailbox.unanswered)
+        try:
+            return await batch.answer
+        finally:
+            self._metrics.waiting(self._mailbox.unanswered)
 
     async def register(self, actor: bytes) -> None:
-        """Know an actor class (cloudpickled); actors of its name start from the log."""
+        """Know an actor class (cloudpickled) from now on: no command that is decided later
+        meets the class that it replaces. Actors of its name are rebuilt from the log before
+        their next command. The same bytes again change nothing. Raises InvalidActor."""
         await self.started()
-        known = loaded_class(actor)
-        self._types.register(known)
-        await self._executor.settled()
-        prefix = f"{known.actor_type}/"
-        self._residents.drop(
-            source for source in self._residents.sources() if source.startswith(prefix)
-        )
+        self._know(actor)
 
     async def ask(self, message: Message, source: str | None = None) -> list[Event]:
         """Plain Ray: one message, its events. A dedicated host needs no `source`."""
@@ -205,12 +214,22 @@ class Host(Process):
             raise UnknownActorType("(a pooled host: say which source)")
         return source or self._source or ""
 
+    def _know(self, actor: bytes) -> None:
+        digest = sha256(actor).digest()
+        if digest in self._shipped.values():
+            return
+        known = loaded_class(actor)
+        replaced = self._types.register(known)
+        self._shipped[known.actor_type] = digest
+        if replaced is not None and self._decider is not None:
+            self._decider.forget_type(replaced)
+
     def _know_own(self, actor: bytes) -> None:
         """The class of the actor this host is dedicated to. One that cannot be loaded does
         not end the host: `register` tells the driver that brings it, and whoever comes
         without one is told that the type is unknown."""
         try:
-            self._types.register(loaded_class(actor))
+            self._know(actor)
         except InvalidActor as error:
             logger.warning("%s: %s", self.name, error)
 

@@ -1,7 +1,10 @@
 """What a host counts."""
 
+import asyncio
+
 from runtime.host.batch import Batch
 from runtime.telemetry.metrics import Metrics
+from runtime.wire.commands import Answer
 
 
 class HostMetrics:
@@ -21,14 +24,15 @@ class HostMetrics:
         self._snapshots = metrics.operations.labels("save_snapshot", "ok")
         self._seen_evicted = 0
 
-    def batch_done(self, batch: "Batch", residents: int, evicted: int, seconds: float) -> None:
+    def answered(self, answer: Answer, batch: Batch, *, residents: int, evicted: int) -> None:
         """A batch is durable and about to be answered."""
-        self._processed.inc(len(batch.rows))
-        self._duration.observe(seconds)
+        failed, repeated = len(answer.errors), len(answer.repeats)
+        self._processed.inc(answer.total)
+        self._duration.observe(asyncio.get_running_loop().time() - batch.arrived_s)
         self._residents.set(residents)
-        self._failed.inc(len(batch.errors))
-        self._repeated.inc(len(batch.repeats))
-        self._accepted.inc(len(batch.commands) - len(batch.errors) - len(batch.repeats))
+        self._failed.inc(failed)
+        self._repeated.inc(repeated)
+        self._accepted.inc(len(batch.commands) - failed - repeated)
         self._evicted.inc(evicted - self._seen_evicted)
         self._seen_evicted = evicted
         self._metrics.count_comparisons()

@@ -1,29 +1,42 @@
-"""The table of recent commands: where each ran."""
+"""The table of recent commands: what each did."""
 
 from collections import deque
 
-from runtime.host.batch import Batch
+from runtime.host.effects import Effects
 
 
-class Recent(dict[bytes, Batch]):
-    """The commands of the last batches, by id: where each ran. Spares the look into the log."""
+class Recent(dict[bytes, Effects]):
+    """The commands of the last attempts, by id: it spares the look into the log.
 
-    def __init__(self, capacity: int) -> None:
+    Those under way are in it, too, as long as they may become durable. Of those that are,
+    at most so many commands are kept, and so many bytes.
+    """
+
+    MAX_BYTES = 64 * 1024 * 1024
+
+    def __init__(self, capacity: int, max_bytes: int = MAX_BYTES) -> None:
         super().__init__()
         self._capacity = capacity
-        self._batches: deque[Batch] = deque()
-        self._held = 0
+        self._max_bytes = max_bytes
+        self._kept: deque[Effects] = deque()
+        self._commands = 0
+        self.bytes = 0  #: about how much memory those kept take
 
-    def keep(self, batch: Batch) -> None:
-        """Remember a batch that is durable; forget the oldest beyond the capacity."""
-        self._batches.append(batch)
-        self._held += len(batch.commands)
-        while self._held > self._capacity and len(self._batches) > 1:
-            self.forget(oldest := self._batches.popleft())
-            self._held -= len(oldest.commands)
+    def keep(self, effects: Effects) -> None:
+        """Remember what is durable; forget the oldest beyond what may be kept."""
+        if not effects.counts:
+            return
+        self._kept.append(effects)
+        self._commands += len(effects.counts)
+        self.bytes += effects.size
+        while self._commands > self._capacity or self.bytes > self._max_bytes:
+            oldest = self._kept.popleft()
+            self._commands -= len(oldest.counts)
+            self.bytes -= oldest.size
+            self.forget(oldest)
 
-    def forget(self, batch: Batch) -> None:
-        """Take a batch's commands out: it was refused, or is too old."""
-        for command in batch.commands:
-            if self.get(command[2]) is batch:
-                del self[command[2]]
+    def forget(self, effects: Effects) -> None:
+        """Take its commands out: it was undone, or is too old."""
+        for command_id in effects.counts:
+            if self.get(command_id) is effects:
+                del self[command_id]

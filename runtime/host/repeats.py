@@ -1,14 +1,15 @@
 """The events of commands that took effect before: those of the first run.
 
-They are in a recent batch, or in the log. A batch that consists of repeats (an import
-that is run again) is looked up in one query, not in one a command.
+They are remembered, or in the log. A batch that consists of repeats (an import that is
+run again) is looked up in one query, not in one a command.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from actors.ids import event_id
-from runtime.host.batch import Batch
+from runtime.host.batch import Attempt
+from runtime.host.effects import Effects
 from runtime.wire.commands import PUBLISH
 from store.event_store import EventStore
 from store.rows.layout import split_rows
@@ -17,25 +18,65 @@ from store.rows.layout import split_rows
 FEW = 4
 
 
-async def rows_of_repeats(store: EventStore, batch: Batch) -> dict[int, bytes]:
-    """The stamped rows of each repeat of a batch, by the command's index.
+class Lookups:
+    """Asks the log which commands of an attempt have taken effect before."""
 
-    Raises StoreUnavailable.
-    """
+    #: Attempts looked up beforehand after one that held repeats: where one was, more follow.
+    AFTER_REPEAT = 16
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._left = 0
+
+    async def before(self, attempt: Attempt) -> None:
+        """Before deciding: all of its commands in one query, if repeats are likely."""
+        if not self._left and attempt.batch.failure is None:
+            return
+        await self._look_up(attempt, attempt.indexes)
+        attempt.checked = True
+        self._left = self.AFTER_REPEAT if attempt.known else max(self._left - 1, 0)
+
+    async def after(self, attempt: Attempt) -> None:
+        """After deciding: a command that now finds nothing to do may have done it before;
+        the answer is then the first run's, not the refusal."""
+        if attempt.checked or not attempt.doubtful:
+            return
+        await self._look_up(attempt, attempt.doubtful)
+        for index in attempt.doubtful:
+            if attempt.batch.commands[index][2] in attempt.known:
+                self._left = self.AFTER_REPEAT
+                attempt.repeated(index)
+
+    async def _look_up(self, attempt: Attempt, indexes: Iterable[int]) -> None:
+        commands = attempt.batch.commands
+        first = {_ids(commands[index], 0, 1)[0]: commands[index][2] for index in indexes}
+        attempt.known |= {first[found] for found in await self._store.find_ids(list(first))}
+
+
+async def rows_of_repeats(
+    store: EventStore, commands: Sequence[Any], repeats: Mapping[int, Effects | None]
+) -> tuple[dict[int, bytes], list[bytes]]:
+    """The stamped rows of each repeat, by the command's index; and those of them that came
+    out of the log. Raises StoreUnavailable."""
     found: dict[int, bytes] = {}
+    remembered: dict[Effects, list[int]] = {}
     wanted: dict[int, list[bytes]] = {}
-    for index, first in batch.repeats.items():
+    for index, first in repeats.items():
         if first is not None:
-            found[index] = first.rows_of_command(batch.commands[index][2])
+            remembered.setdefault(first, []).append(index)
         else:
-            wanted[index] = _ids(batch.commands[index], 0, FEW)
-    if wanted:
-        rows = await _rows(store, (each for ids in wanted.values() for each in ids))
-        for index, ids in wanted.items():
-            found[index] = b"".join(rows[each] for each in ids if each in rows)
-            if len(ids) == FEW and ids[-1] in rows:
-                found[index] += await _the_rest(store, batch.commands[index])
-    return found
+            wanted[index] = _ids(commands[index], 0, FEW)
+    for effects, indexes in remembered.items():
+        run = effects.rows_of({commands[index][2] for index in indexes})
+        found |= {index: run[commands[index][2]] for index in indexes}
+    if not wanted:
+        return found, []
+    rows = await _rows(store, (each for ids in wanted.values() for each in ids))
+    for index, ids in wanted.items():
+        found[index] = b"".join(rows[each] for each in ids if each in rows)
+        if len(ids) == FEW and ids[-1] in rows:
+            found[index] += await _the_rest(store, commands[index])
+    return found, [found[index] for index in wanted]
 
 
 async def _the_rest(store: EventStore, command: Any) -> bytes:

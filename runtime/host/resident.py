@@ -1,39 +1,67 @@
-"""Actors in memory: at most so many, the rest come back from snapshot and log unnoticed."""
+"""One actor in memory: how it is rebuilt from snapshot and log, and what a snapshot is."""
 
+import asyncio
 import json
 import logging
 from typing import Any
 
-from pydantic import ValidationError
-
 from actors.actor import ActorType
 from actors.naming import aggregate_id_of
+from runtime.wire.error_codec import message_of_error, text_of_error
 from store.event_store import Snapshot
 from store.rows.decoding import Fold
 from store.rows.encoding import text_field
 
 logger = logging.getLogger("thornback.host")
 
+#: What code of an actor may raise without harm to its neighbours. Nothing is awaited where
+#: it runs, so a CancelledError or a SystemExit is its own doing.
+FAILURES = (Exception, SystemExit, asyncio.CancelledError, GeneratorExit)
+
+
+class KnownType:
+    """An actor type as one host knows it, until a later class of its name replaces it."""
+
+    __slots__ = ("handlers", "type")
+
+    def __init__(self, type: ActorType) -> None:
+        self.type = type
+        #: By message type. Emptied when the type is replaced: its residents then decide
+        #: nothing any more, however many they are, and whoever meets one rebuilds it.
+        self.handlers = dict(type.handlers)
+
 
 class Resident:
     """One actor in memory. Its state may be ahead of the log by appends in flight."""
 
     __slots__ = (
-        "actor", "aggregate_id", "batch", "broken", "handlers", "ready", "source_field",
-        "stopped", "type", "version",
+        "actor", "aggregate_id", "batch", "broken", "handlers", "known", "ready", "source",
+        "source_field", "stopped", "type", "version",
     )  # fmt: skip
 
-    def __init__(self, source: str, type: ActorType | None) -> None:
+    def __init__(self, source: str, known: KnownType | None) -> None:
+        type = known.type if known else None
+        self.source = source
+        self.known = known
         self.type = type  # None: a source that events are published under, without an actor
-        self.actor: Any = type.actor(source.partition("/")[2]) if type else None
         self.aggregate_id = aggregate_id_of(source).bytes
         self.source_field = text_field(source)
         self.version = 0
         self.batch = 0  # number of the last batch that touched it
-        self.handlers = type.handlers if type else {}
+        self.handlers = known.handlers if known else {}
         self.ready = type is not None  # False: ask why before any message is decided
         self.stopped = False
         self.broken = ""  # why its state could not be rebuilt
+        self.actor: Any = None
+        try:
+            self.actor = type.actor(source.partition("/")[2]) if type else None
+        except FAILURES as error:
+            self.is_broken(f"it cannot be made: {text_of_error(error)}", error)
+
+    def is_broken(self, problem: str, error: BaseException) -> None:
+        """It takes no messages, and says why, until it is rebuilt."""
+        self.ready, self.broken = False, problem
+        logger.error("%s: %s", self.source, problem, exc_info=error)
 
 
 def fold_into(resident: Resident, event: Fold) -> None:
@@ -49,22 +77,20 @@ def fold_into(resident: Resident, event: Fold) -> None:
         payload = applier.payload.__pydantic_validator__.validate_json(event.data)
         resident.actor.at_us = event.timestamp_us
         applier.apply(resident.actor, payload)
-    except Exception as error:
-        resident.ready = False
-        resident.broken = f"its event {event.version} cannot be applied: {error}"
-        logger.exception("%s: event %d cannot be applied", resident.actor.source, event.version)
+    except FAILURES as error:
+        problem = f"its event {event.version} cannot be applied: {message_of_error(error)}"
+        resident.is_broken(problem, error)
 
 
-def take_snapshot(resident: Resident) -> Snapshot | None:
-    """The state as it is now, encoded; None for a source without an actor."""
-    if resident.type is None:
-        return None
-    header = b"%d\n" % resident.type.actor.snapshot_format
-    # json.dumps, not dump_json: an infinity in a state is legal and must come back.
-    state = json.dumps(plain_state(resident)).encode()
-    return Snapshot(
-        aggregate_id=resident.aggregate_id, version=resident.version, data=header + state
-    )
+def take_snapshot(resident: Resident) -> Snapshot:
+    """The state as it is now, encoded; of a source without an actor its version alone.
+    Raises what the state's serializer does."""
+    data = b""
+    if resident.type is not None:
+        header = b"%d\n" % resident.type.actor.snapshot_format
+        # json.dumps, not dump_json: an infinity in a state is legal and must come back.
+        data = header + json.dumps(plain_state(resident)).encode()
+    return Snapshot(aggregate_id=resident.aggregate_id, version=resident.version, data=data)
 
 
 def plain_state(resident: Resident) -> Any:
@@ -79,12 +105,14 @@ def restore(resident: Resident, snapshot: Snapshot) -> None:
     if resident.type is None:
         resident.version = snapshot.version
         return
+    if resident.broken:
+        return
     header, _, state = snapshot.data.partition(b"\n")
     if header != b"%d" % resident.type.actor.snapshot_format:
         return
     try:
         resident.actor.state = resident.type.state_adapter.validate_json(state)
-    except ValidationError as error:
-        logger.warning("%s: snapshot ignored: %s", resident.actor.source, error)
+    except FAILURES as error:
+        logger.warning("%s: snapshot ignored: %s", resident.source, text_of_error(error))
         return
     resident.version = snapshot.version

@@ -1,47 +1,29 @@
-"""The actors of one host, and the actor types it knows."""
+"""The actors of one host: at most so many, the rest come back from snapshot and log
+unnoticed."""
 
+import asyncio
 import heapq
 from collections.abc import Callable, Iterable
-from typing import Any
 
-from actors.actor import Actor, ActorType
 from actors.naming import actor_type_of
-from runtime.errors import UnknownActorType
+from runtime.host.actor_types import ActorTypes
 from runtime.host.resident import Resident, fold_into, restore
 from store.event_store import EventStore
-from store.rows.decoding import folds
+from store.rows.decoding import Fold, folds
 from store.rows.json_text import decode_json
 
 
-class ActorTypes:
-    """The actor types this host knows, by name."""
-
-    def __init__(self) -> None:
-        self._types: dict[str, ActorType] = {}
-
-    def register(self, actor: type[Actor[Any]]) -> None:
-        """Know a class; a later class of the same name replaces it. Raises InvalidActor."""
-        self._types[actor.actor_type] = actor.described()
-
-    def get(self, name: str) -> ActorType | None:
-        """The type of that name, if it is known."""
-        return self._types.get(name)
-
-    def of(self, source: str) -> ActorType:
-        """The type of a source's actor. Raises UnknownActorType."""
-        name = actor_type_of(source)
-        found = self._types.get(name)
-        if found is None:
-            raise UnknownActorType(name)
-        return found
-
-    def names(self) -> list[str]:
-        """All names, sorted."""
-        return sorted(self._types)
-
-
 class Residents:
-    """The actors of one host, by source. At most `capacity` stay between batches."""
+    """The actors of one host, by source. At most `capacity` stay between batches.
+
+    Who is `ready` and of a present type may decide; whoever is not is rebuilt first.
+    """
+
+    #: Actors loaded by one query: what one query brings is to stay small.
+    SOURCES_A_LOAD = 1_000
+    #: Work between two looks at what else there is to do: an event counts one, and one more
+    #: for each kibibyte. A few milliseconds.
+    SLICE = 500
 
     def __init__(
         self,
@@ -67,18 +49,20 @@ class Residents:
         """Who is resident."""
         return list(self._by_source)
 
+    def outdated(self, source: str, resident: Resident) -> bool:
+        """Has a class been registered since it was loaded, that replaces its own?"""
+        return self._types.get(actor_type_of(source)) is not resident.known
+
     async def load(self, sources: Iterable[str]) -> None:
         """Make those resident that are not; sources of an unknown type become residents
-        without an actor. One query for all their snapshots, one for all their events."""
-        fresh: dict[bytes, Resident] = {}
-        names: dict[bytes, str] = {}
-        for source in sources:
-            resident = Resident(source, self._types.get(actor_type_of(source)))
-            fresh[resident.aggregate_id] = resident
-            names[resident.aggregate_id] = source
-        await self._rebuild(fresh)
-        for aggregate, resident in fresh.items():
-            self._by_source[names[aggregate]] = resident
+        without an actor. A few at a time: one query for their snapshots, one for their
+        events.
+
+        Whose class is replaced meanwhile does not become resident.
+        """
+        missing = list(sources)
+        for start in range(0, len(missing), self.SOURCES_A_LOAD):
+            await self._load_some(missing[start : start + self.SOURCES_A_LOAD])
 
     def drop(self, sources: Iterable[str]) -> None:
         """Forget actors: their state is rebuilt from the log on the next message. A
@@ -87,6 +71,11 @@ class Residents:
             resident = self._by_source.get(source)
             if resident is not None and not resident.stopped:
                 del self._by_source[source]
+
+    def revive(self, sources: Iterable[str]) -> None:
+        """Forget actors that were stopped for something that is undone."""
+        for source in sources:
+            self._by_source.pop(source, None)
 
     def evict(self, settled: int) -> None:
         """Back to capacity: the least recently used leave, of those that no batch above
@@ -105,6 +94,16 @@ class Residents:
             del self._by_source[source]
         self.evicted += len(leaving)
 
+    async def _load_some(self, sources: list[str]) -> None:
+        fresh: dict[bytes, Resident] = {}
+        for source in sources:
+            resident = Resident(source, self._types.get(actor_type_of(source)))
+            fresh[resident.aggregate_id] = resident
+        await self._rebuild(fresh)
+        for resident in fresh.values():
+            if not self.outdated(resident.source, resident):
+                self._by_source[resident.source] = resident
+
     async def _rebuild(self, fresh: dict[bytes, Resident]) -> None:
         snapshots = await self._store.load_snapshots(list(fresh))
         for aggregate, snapshot in snapshots.items():
@@ -113,18 +112,22 @@ class Residents:
         rows = await self._store.load_rows(
             {aggregate: max(resident.version - 1, 0) for aggregate, resident in fresh.items()}
         )
-        self._fold(fresh, rows)
+        await self._fold(fresh, rows)
 
-    def _fold(self, fresh: dict[bytes, Resident], rows: bytes) -> None:
-        previous, clock = b"", b""
+    async def _fold(self, fresh: dict[bytes, Resident], rows: bytes) -> None:
+        last: Fold | None = None
+        work = 0
         for fold in folds(rows):
-            aggregate = fold.aggregate_id
-            if aggregate != previous and clock:
+            if last is not None and fold.aggregate_id != last.aggregate_id:
                 # An actor's last event is causally after all its earlier ones.
-                self._observe(decode_json(clock))
-            previous, clock = aggregate, fold.clock
-            if fold.version > fresh[aggregate].version:
+                self._observe(decode_json(last.clock))
+            last, resident = fold, fresh[fold.aggregate_id]
+            if fold.version > resident.version:
                 self.folded += 1
-                fold_into(fresh[aggregate], fold)
-        if clock:
-            self._observe(decode_json(clock))
+                fold_into(resident, fold)
+            work += 1 + len(fold.data) // 1024
+            if work >= self.SLICE:
+                work = 0
+                await asyncio.sleep(0)  # others have their turn
+        if last is not None:
+            self._observe(decode_json(last.clock))

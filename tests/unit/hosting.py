@@ -13,13 +13,14 @@ from actors.errors import Rejected
 from actors.event import DeviceEvent, Event, Payload
 from actors.naming import aggregate_id_of
 from runtime.clocks import NodeClock
+from runtime.host.actor_types import ActorTypes
 from runtime.host.batch import Batch
 from runtime.host.decision import Decider
 from runtime.host.executor import Executor
 from runtime.host.host_metrics import HostMetrics
 from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
-from runtime.host.residents import ActorTypes, Residents
+from runtime.host.residents import Residents
 from runtime.partition.journal import Journal
 from runtime.telemetry.metrics import Metrics
 from runtime.wire.answers import read_events, unpack_state

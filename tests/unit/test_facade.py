@@ -24,7 +24,7 @@ PACKAGES = ("actors", "gateways", "jobs", "runtime", "store", "streams")
 INTERNAL = {
     # Between a host and its writer. The host runs the command again; RetriesExhausted,
     # HostUnavailable or StoreUnavailable says that it gave up.
-    "AppendRefused", "DuplicateEvent", "RowsRefused", "StaleEpoch", "Superseded",
+    "AppendRefused", "Discarded", "DuplicateEvent", "StaleEpoch", "Superseded",
     "VersionConflict", "WriterAway",
     # Where the embedded database or the exporter does not start, the launch says LaunchFailed.
     "EmbeddedError", "ForeignFolder", "MajorMismatch", "NoBinaries", "NotStarted", "PortTaken",

@@ -7,8 +7,9 @@ from actors.ids import time_ordered_id, uuid_of
 from actors.moments import EPOCH
 from actors.naming import aggregate_id_of
 from runtime.clocks import NodeClock
+from runtime.host.actor_types import ActorTypes
 from runtime.host.resident import take_snapshot
-from runtime.host.residents import ActorTypes, Residents
+from runtime.host.residents import Residents
 from store.event_store import WRITER, CounterMove
 from store.memory import MemoryEventStore
 from store.rows.encoding import encode_event

@@ -7,9 +7,8 @@ import pytest
 
 from actors.event import Event
 from actors.ids import event_id
-from runtime.host.batch import Batch
 from runtime.host.repeats import FEW, rows_of_repeats
-from runtime.wire.commands import PUBLISH, Request
+from runtime.wire.commands import PUBLISH
 from store.memory import MemoryEventStore
 from store.rows.decoding import Decoder
 from tests.contracts.appending import Log, made_event
@@ -29,15 +28,13 @@ class CountingStore(MemoryEventStore):
         return await super().find_rows(event_ids)
 
 
-def batch_of(*commands: tuple[str, UUID]) -> Batch:
-    """A batch of commands that all took effect before."""
+async def found_of(store: MemoryEventStore, *commands: tuple[str, UUID]) -> dict[int, bytes]:
+    """What the log has of commands that all took effect before."""
     sent: list[object] = [
         ["device/one", name, command.bytes, 0, {}, None, None] for name, command in commands
     ]
-    batch = Batch(1, Request(b"driver", 1, 1, {}, want_events=True, commands=sent))
-    for index in range(len(sent)):
-        batch.repeated(index, None)
-    return batch
+    found, _ = await rows_of_repeats(store, sent, dict.fromkeys(range(len(sent))))
+    return found
 
 
 async def first_run(log: Log, command: UUID, length: int) -> list[Event]:
@@ -60,7 +57,7 @@ async def test_each_repeat_has_all_its_events_in_order_and_no_other_s(store: Cou
     log = await Log.open(store)
     commands = [uuid4() for _ in LENGTHS]
     runs = [await first_run(log, *one) for one in zip(commands, LENGTHS, strict=True)]
-    found = await rows_of_repeats(store, batch_of(*(("add", command) for command in commands)))
+    found = await found_of(store, *(("add", command) for command in commands))
     assert [Decoder().events(found[index]) for index in range(len(runs))] == runs
 
 
@@ -69,12 +66,12 @@ async def test_repeats_of_few_events_cost_one_query_in_all(store: CountingStore)
     commands = [uuid4() for _ in range(50)]
     for command in commands:
         await first_run(log, command, 2)
-    found = await rows_of_repeats(store, batch_of(*(("add", command) for command in commands)))
+    found = await found_of(store, *(("add", command) for command in commands))
     assert (len(found), store.queries) == (50, 1)
 
 
 async def test_a_published_event_is_found_by_its_own_id(store: CountingStore) -> None:
     log = await Log.open(store)
     (event,) = await log.append(made_event())
-    found = await rows_of_repeats(store, batch_of((PUBLISH, event.id)))
+    found = await found_of(store, (PUBLISH, event.id))
     assert Decoder().events(found[0]) == [event]

@@ -1,0 +1,115 @@
+"""The answer to a batch whose outcomes are all durable, and what is done beside it."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+from runtime.clocks import NodeClock
+from runtime.errors import HostFailed
+from runtime.host.batch import Attempt, Batch
+from runtime.host.host_metrics import HostMetrics
+from runtime.host.repeats import rows_of_repeats
+from runtime.host.residents import Residents
+from runtime.wire.commands import pack_answer
+from runtime.wire.error_codec import text_of_error
+from store.errors import StoreError, StoreUnavailable
+from store.event_store import EventStore, Snapshot
+from store.rows.decoding import folds
+from store.rows.json_text import decode_json
+
+logger = logging.getLogger("thornback.host")
+
+
+class Answering:
+    """Answers batches, each once and whatever happens."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        residents: Residents,
+        clock: NodeClock,
+        metrics: HostMetrics,
+        *,
+        name: str,
+    ) -> None:
+        self._store = store
+        self._residents = residents
+        self._clock = clock
+        self._metrics = metrics
+        self._name = name
+        self._errands: set[asyncio.Task[None]] = set()
+
+    async def answer(self, batch: Batch, *, settled: int) -> None:
+        """Answer a batch that is complete. Of the batches up to the number `settled` none is
+        under way, so actors that none above has touched may leave memory."""
+        try:
+            self._residents.evict(settled)
+            await self._answer(batch)
+        except StoreUnavailable as error:
+            batch.turn_away(error)
+        except Exception as error:
+            logger.exception("%s: an answer could not be put together", self._name)
+            batch.turn_away(HostFailed(self._name, text_of_error(error)))
+
+    def durable(self, attempt: Attempt) -> None:
+        """An attempt is durable: save its snapshots, which nobody waits for."""
+        if attempt.snapshots:
+            self._errand(self._save(attempt.snapshots))
+
+    async def _answer(self, batch: Batch) -> None:
+        elsewhere: dict[int, bytes] = {}
+        clock = self._clock_of(batch.attempts[-1]) if batch.attempts else {}
+        repeats = {at: one for attempt in batch.attempts for at, one in attempt.repeats.items()}
+        if repeats and batch.request.want_events:
+            elsewhere, read = await rows_of_repeats(self._store, batch.commands, repeats)
+            _merge_clocks(clock, read)
+        answer = batch.outcome(clock, elsewhere)
+        packed = pack_answer(answer)
+        self._metrics.answered(
+            answer, batch, residents=len(self._residents), evicted=self._residents.evicted
+        )
+        if not batch.answer.done():
+            batch.answer.set_result(packed)
+
+    def _clock_of(self, last: Attempt) -> dict[str, int]:
+        """The clock of an answer: what its driver has seen once it has it.
+
+        It is at or above the clocks of all events that the answer carries or shows the
+        effects of: those were decided before the batch's last attempt was (whose clock it
+        starts from), or were read out of the log: when an actor was loaded, before that
+        attempt was decided, or for a repeat, whose clocks are merged in.
+
+        It has no tick of an event that may never be stored. The ticks at the time of
+        deciding may be such: those of attempts that were undone are used up, and no later
+        event has them. `stored` counts what is durable alone, and all that this answer
+        may show is, because attempts become durable in the order in which they were decided.
+        """
+        return {**last.clock, self._clock.node: min(last.ticks, self._clock.stored)}
+
+    async def _save(self, snapshots: list[Snapshot]) -> None:
+        try:
+            await self._store.save_snapshots(snapshots)
+            self._metrics.snapshots_saved(len(snapshots))
+        except StoreError as error:
+            # Nothing is lost: the log has the events; the next snapshot is tried again.
+            logger.warning("%s: snapshots not saved: %s", self._name, error)
+
+    def _errand(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errand_done)
+
+    def _errand_done(self, task: asyncio.Task[None]) -> None:
+        self._errands.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s: an errand failed", self._name, exc_info=error)
+
+
+def _merge_clocks(clock: dict[str, int], rows: Iterable[bytes]) -> None:
+    """Raise a clock to those of stored rows."""
+    for data in rows:
+        for fold in folds(data):
+            for node, count in decode_json(fold.clock).items():
+                if count > clock.get(node, 0):
+                    clock[node] = count
