@@ -69,7 +69,8 @@ class Executor:
             self, mailbox, residents, recent, journal, writer_back=writer_back, name=name
         )
         self._last: Attempt | None = None  #: what was decided last and may still fail
-        self._in_flight: set[Attempt] = set()  #: decided, and neither durable nor failed
+        #: What was decided and is neither durable nor failed, with its append if it has rows.
+        self._in_flight: dict[Attempt, asyncio.Task[Acknowledged] | None] = {}
         self._finishing: set[asyncio.Task[None]] = set()
         self._window = asyncio.Semaphore(self.WINDOW)
 
@@ -159,12 +160,12 @@ class Executor:
     async def _send(self, attempt: Attempt) -> None:
         await self._window.acquire()
         append = None
-        if attempt.types:
+        if attempt.types and not self._recovery.has_failed:
             types = type_counts(attempt.types)
             append = self._journal.append(attempt.effects.rows, types, attempt.ticks)
         task = asyncio.ensure_future(self._finish(attempt, append, self._last))
         self._last = attempt
-        self._in_flight.add(attempt)
+        self._in_flight[attempt] = append
         self._finishing.add(task)
         task.add_done_callback(lambda done: self._finished(attempt, done))
 
@@ -179,17 +180,16 @@ class Executor:
                 # Also with rows of its own: acknowledgements overtake one another, and an
                 # answer may repeat events of the attempt before.
                 await asyncio.shield(before.durable)
+        except asyncio.CancelledError:
+            if append is None or not append.cancelled():
+                raise  # this task itself was
+            self._fail(attempt, WriterAway("given up with an earlier append"))
+            return
         except Exception as error:
-            if not isinstance(error, _EXPECTED):
-                logger.exception("%s: an append ended as it should not", self._name)
-            attempt.failure = error
-            self._recovery.failed(attempt)
-            attempt.durable.set_exception(Discarded())
-            attempt.durable.exception()  # looked at: one that nobody waits for is no leak
-            self._mailbox.wake()
+            self._fail(attempt, error)
             return
         finally:
-            self._in_flight.discard(attempt)
+            del self._in_flight[attempt]
             self._window.release()
         if append is not None:
             self._decider.clock.keep(attempt.ticks)
@@ -198,6 +198,21 @@ class Executor:
         self._answering.durable(attempt)
         if attempt.batch.complete:
             await self.answer(attempt.batch)
+
+    def _fail(self, attempt: Attempt, error: Exception) -> None:
+        if not isinstance(error, _EXPECTED):
+            logger.error("%s: an append ended as it should not", self._name, exc_info=error)
+        attempt.failure = error
+        attempt.durable.set_exception(Discarded())
+        attempt.durable.exception()  # looked at: one that nobody waits for is no leak
+        self._recovery.failed(attempt)
+        self._mailbox.wake()
+        if isinstance(error, AppendRefused | StoreUnavailable | Discarded):
+            return  # the writer has answered, and answers what follows, too
+        # The writer may never have got this append, and would hold back what follows it.
+        for append in self._in_flight.values():
+            if append is not None:
+                append.cancel()
 
     def _finished(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
         self._finishing.discard(task)

@@ -114,6 +114,11 @@ class Recovery:
         """Has something failed, so that nothing else is to be run before?"""
         return bool(self._failed or self._batches)
 
+    @property
+    def has_failed(self) -> bool:
+        """Is there a failed attempt that is not undone yet? What follows it would be."""
+        return bool(self._failed)
+
     def failed(self, attempt: Attempt) -> None:
         """An attempt cannot become durable."""
         self._failed.append(attempt)
