@@ -27,10 +27,12 @@ PATIENCE_S = 150.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Runs commands from the project's root, as a user who has activated `.venv` would."""
+    """Runs commands from the project's root, as a user who has activated `.venv` would; or
+    from another `root`, as the environment says."""
 
     folder: Path
     environment: Mapping[str, str]
+    root: Path = ROOT
 
     @property
     def data(self) -> Path:
@@ -40,14 +42,14 @@ class Place:
     def start(self, *command: str) -> "subprocess.Popen[str]":
         """Start a command; what it prints is in its `stdout`."""
         return subprocess.Popen(
-            command, cwd=ROOT, env=dict(self.environment), text=True, stdin=subprocess.DEVNULL,
+            command, cwd=self.root, env=dict(self.environment), text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
     def run(self, *command: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end; `variables` are added to its environment."""
         return subprocess.run(
-            command, cwd=ROOT, env={**self.environment, **variables}, text=True, check=False,
+            command, cwd=self.root, env={**self.environment, **variables}, text=True, check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=PATIENCE_S,
         )  # fmt: skip
