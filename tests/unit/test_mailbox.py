@@ -127,10 +127,69 @@ async def test_the_end_of_a_generation_turns_away_all_that_its_driver_has_waitin
 async def test_the_end_of_an_old_generation_leaves_the_new_one_alone() -> None:
     mailbox = Mailbox("host", 100)
     old = mailbox.put(request(0))
-    new = mailbox.put(request(0, generation=1))
+    assert await taken(mailbox, 1) == [(b"d", 0)]
+    new = mailbox.put(request(0, generation=1)), mailbox.put(request(1, generation=1))
     mailbox.end_generation(old)
-    assert await taken(mailbox, 2) == [(b"d", 0), (b"d", 0)]
-    assert not new.answer.done()
+    assert await taken(mailbox, 2) == [(b"d", 0), (b"d", 1)]
+    assert not any(batch.answer.done() for batch in new)
+
+
+@virtual_time
+async def test_a_batch_turned_away_takes_along_what_followed_it_before_a_newer_generation() -> None:
+    """The driver began anew because of a third batch, and has not sent the two again yet:
+    the second must not be run before the first."""
+    mailbox = Mailbox("host", 3)
+    mailbox.put(request(0, size=0))
+    first, second = mailbox.put(request(1)), mailbox.put(request(2))
+    assert await taken(mailbox, 2) == [(b"d", 0), (b"d", 1)]
+    with pytest.raises(MailboxFull):
+        mailbox.put(request(3, size=2))
+    hello = mailbox.put(request(0, generation=1, size=0))
+    mailbox.end_generation(first)
+    await turned_away(second)
+    assert await mailbox.take() is hello
+
+
+@virtual_time
+async def test_a_batch_without_room_takes_along_what_had_come_before_it_was_due() -> None:
+    mailbox = Mailbox("host", 3)
+    mailbox.put(request(0, size=2))
+    early = mailbox.put(request(2))
+    with pytest.raises(MailboxFull):
+        mailbox.put(request(1))
+    await turned_away(early)
+
+
+@virtual_time
+async def test_a_batch_that_comes_twice_is_taken_once_and_ends_nothing() -> None:
+    mailbox = Mailbox("host", 100)
+    mailbox.put(request(0))
+    early = mailbox.put(request(2))
+    for sequence in (0, 2):
+        with pytest.raises(HostUnavailable, match="came before"):
+            mailbox.put(request(sequence))
+    mailbox.put(request(1))
+    assert await taken(mailbox, 3) == [(b"d", 0), (b"d", 1), (b"d", 2)]
+    assert not early.answer.done()
+    assert mailbox.unanswered == 3
+
+
+@virtual_time
+async def test_batches_are_numbered_in_the_order_in_which_they_become_due() -> None:
+    """Batches that have to be run again are, by these numbers."""
+    mailbox = Mailbox("host", 100)
+    mailbox.put(request(0))
+    third, second = mailbox.put(request(2)), mailbox.put(request(1))
+    assert second.number < third.number
+
+
+@virtual_time
+async def test_a_generation_begins_also_where_there_is_no_room() -> None:
+    mailbox = Mailbox("host", 1)
+    mailbox.put(request(0, size=5))
+    hello = mailbox.put(request(0, driver=b"other", size=0))
+    assert await taken(mailbox, 2) == [(b"d", 0), (b"other", 0)]
+    assert not hello.answer.done()
 
 
 @virtual_time
@@ -162,8 +221,7 @@ async def test_emptied_waits_for_the_last_answer() -> None:
 
 @virtual_time
 async def test_the_drivers_that_have_been_idle_longest_are_forgotten() -> None:
-    mailbox = Mailbox("host", 100)
-    mailbox.MAX_DRIVERS = 2
+    mailbox = Mailbox("host", 100, max_drivers=2)
     mailbox.put(request(0, driver=b"a"))
     waiting = mailbox.put(request(0, driver=b"b")), mailbox.put(request(2, driver=b"b"))
     mailbox.put(request(1, driver=b"a"))
