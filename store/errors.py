@@ -90,17 +90,20 @@ class StoreUnavailable(StoreError):
 
 
 class SchemaMismatch(StoreError):
-    """The database's schema is newer than this code."""
+    """The database has another schema than this release: a newer one, or an older one that
+    no launch has brought up to date (0: none at all)."""
 
     def __init__(self, found: int, known: int) -> None:
         super().__init__(found, known)
         self.found, self.known = found, known
 
     def __str__(self) -> str:
-        return (
-            f"the database has schema {self.found}, this release knows {self.known}: "
+        advice = (
             "run the newer release"
+            if self.found > self.known
+            else "launch the system, which brings it up to date"
         )
+        return f"the database has schema {self.found}, this release knows {self.known}: {advice}"
 
 
 class EmbeddedError(StoreError):

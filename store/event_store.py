@@ -19,11 +19,13 @@ WRITER = "writer"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """A node's incarnation number, and where its counter stood when that began."""
+    """A node's incarnation number, and where its counter stands. `attempt` says which of the
+    writer's appends moved its counter last."""
 
     name: str
     number: int
     counter: int
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +39,29 @@ class CounterMove:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointMove:
+    """How far an append takes a durable subscription: the position up to which its effects
+    are in the log. Whoever works for it holds the epoch `epoch` of its name."""
+
+    name: str
+    epoch: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """A stretch of the log: the matching rows of the positions up to `through`."""
 
     rows: bytes
     through: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Rows of many aggregates, and what is still to be loaded of them: nothing at the end."""
+
+    rows: bytes
+    rest: Mapping[bytes, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +81,29 @@ class EventStore(Protocol):
         now on, and what they had committed is visible from now on."""
 
     async def append(
-        self, rows: EncodedRows, *, writer: CounterMove, nodes: Sequence[CounterMove]
+        self,
+        rows: EncodedRows,
+        *,
+        writer: CounterMove,
+        nodes: Sequence[CounterMove],
+        checkpoints: Sequence[CheckpointMove] = (),
+        attempt: int = 0,
     ) -> None:
-        """Commit all rows or none, durably.
+        """Commit all rows, counters and checkpoints or none of them, durably.
 
         The rows carry versions, positions and commit time; positions end at
-        `writer.counter`. Raises StaleEpoch if the writer or one of the nodes was
-        replaced, DuplicateEvent if an id is in the log, VersionConflict if an aggregate
-        has such a version.
+        `writer.counter`. `attempt` is kept beside that counter: after a lost connection
+        the writer tells by it which of its appends the log has.
+
+        Raises StaleEpoch if the writer, one of the nodes or the holder of a checkpoint
+        was replaced, or the writer's counter does not stand where the rows begin;
+        DuplicateEvent if an id is in the log, VersionConflict if an aggregate has such a
+        version, RowsRefused for rows that the store cannot hold. After StoreUnavailable
+        the outcome is open, and may yet come about.
         """
+
+    async def checkpoints(self, names: Iterable[str]) -> dict[str, int]:
+        """The positions of those durable subscriptions that have one."""
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         """The present epochs of those names that have one."""
@@ -79,13 +113,18 @@ class EventStore(Protocol):
 
     async def read(self, after: int, limit: int, *, selection: Selection = EVERYTHING) -> Page:
         """The events at the next `limit` positions above `after`, in order of position,
-        less those not selected. `through` equals `after` at the head of the log."""
+        less those not selected, or those at fewer positions where they are large.
+        `through` equals `after` at the head of the log."""
 
     async def load_events(self, aggregate_id: UUID, from_version: int | None = None) -> list[Event]:
         """An aggregate's events in order, from `from_version` (included) or the first."""
 
-    async def load_rows(self, after_versions: Mapping[bytes, int]) -> bytes:
-        """The rows of many aggregates, each above its version: by aggregate, by version."""
+    async def load_rows(self, after_versions: Mapping[bytes, int]) -> Load:
+        """The rows of many aggregates, each above its version: by aggregate, by version.
+
+        As many of them as are sensibly brought at a time; the rest is loaded by calling
+        again with `rest`, which begins with the rest of the aggregate that came last.
+        """
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> bytes:
         """The rows of those events that are in the log, in no promised order."""

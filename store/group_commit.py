@@ -1,59 +1,95 @@
 """Group commit: the appends that arrive while one commit runs share the next one.
 
-An idle writer commits at once; it never waits for company. Appends of one node carry
-sequence numbers and commit in that order, because calls to an async actor may overtake
-one another. When the store refuses a batch, its appends are tried one by one: those in
-conflict are refused, with all that follow them from the same node, and the others
-commit. After a lost connection the writer reads in the store whether its last commit
-happened, so a commit is neither lost nor done twice.
+An idle writer commits at once; it never waits for company. Appends of one node commit in
+the order of their numbers (store/sequencing.py). When the store refuses a batch, its
+appends are tried one by one: those in conflict are refused, with all that follow them
+from the same node, and the others commit.
+
+**In doubt.** When the connection is lost during a commit, the server may have done it,
+may do it later, or never. The writer keeps what it attempted: each attempt has a number,
+which the store keeps beside the writer's counter and moves with it, in the transaction of
+the rows. All attempts in doubt begin at the same position, so the database lets at most
+one of them happen, and its number says which. Whoever was in that one is acknowledged,
+where its rows stand; everybody else is tried again behind it. So no commit is lost, none
+is done twice, and nobody is acknowledged for rows that are not in the log, whatever
+company they were attempted in.
 """
 
 import asyncio
 from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from store.appends import Acknowledged, Append, Commit
-from store.errors import AppendRefused, StaleEpoch, StoreUnavailable, Superseded
+from store.errors import (
+    AppendRefused,
+    RowsRefused,
+    StaleEpoch,
+    StoreError,
+    StoreUnavailable,
+    Superseded,
+)
 from store.event_store import WRITER, CounterMove, EventStore
 from store.rows.layout import EncodedRows, stamp
+from store.sequencing import Sequencer, Why
+
+_Stand = tuple[int, int]  #: a node's epoch, and the generation in it
 
 
-@dataclass(frozen=True, slots=True)
-class _Committed:
-    """One transaction: what it wrote, and where."""
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """An append and whoever waits for it."""
 
+    append: Append
+    done: "asyncio.Future[Acknowledged]"
+    settled: bool = False  #: acknowledged or refused; `done` also ends when its caller leaves
+
+    @property
+    def stand(self) -> _Stand:
+        return self.append.epoch, self.append.generation
+
+    def acknowledge(self, done: Acknowledged) -> None:
+        self.settled = True
+        if not self.done.done():
+            self.done.set_result(done)
+
+    def fail(self, error: StoreError) -> None:
+        self.settled = True
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    """One transaction, as it is sent: on a retry the same, to the byte."""
+
+    number: int
     first: int
     recorded_us: int
     rows: EncodedRows
-    appends: Sequence[Append]
+    parts: Sequence[_Waiting]
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.rows) - 1
 
 
-@dataclass(slots=True)
-class _Waiting:
-    append: Append
-    done: "asyncio.Future[Acknowledged]"
+class TooMuchInDoubt(StoreError):
+    """The outcome of too many attempts is open. A writer that begins anew, in a new epoch,
+    settles them all."""
 
 
-@dataclass(slots=True)
-class _Order:
-    """Where a node stands: the next append to take, and those that came too early."""
-
-    epoch: int = 0
-    generation: int = -1
-    next: int = 0
-    refused: bool = False
-    early: dict[int, _Waiting] = field(default_factory=dict)
-
-
-class Writer:
+class GroupCommit:
     """Commits appends to a store in batches of up to `batch_size` events (one larger
     append goes alone). `publish` is called after each commit, in commit order.
 
     `now_us` tells the commit time; `patience_s` is how long an unreachable store is
     waited for before the appends in hand fail with StoreUnavailable.
     """
+
+    #: Attempts kept whose outcome is open, each with its rows.
+    MAX_IN_DOUBT = 16
 
     def __init__(
         self,
@@ -69,15 +105,17 @@ class Writer:
         self._publish = publish
         self._now_us = now_us
         self._patience_s = patience_s
-        self._orders: dict[str, _Order] = {}
+        #: Nodes are as many as there are processes: none is forgotten.
+        self._sequencer: Sequencer[str, _Stand, _Waiting] = Sequencer(max_senders=1_000_000)
         self._ready: deque[_Waiting] = deque()
+        self._in_hand: list[_Waiting] = []  #: taken out of `_ready`, to be settled next
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._epoch = 0
         self._position = 0
-        self._in_doubt = False
-        self._attempt: _Committed | None = None
+        self._attempts = 0  #: numbers given out in this epoch
+        self._doubtful: dict[int, _Attempt] = {}  #: all of which begin behind `_position`
 
     @property
     def position(self) -> int:
@@ -97,55 +135,51 @@ class Writer:
     async def append(self, append: Append) -> Acknowledged:
         """Commit in the node's order; returns when the rows are durable.
 
-        Raises DuplicateEvent, VersionConflict, StaleEpoch, Superseded (then nothing of
-        it was stored), or StoreUnavailable (then its outcome is open).
+        Raises DuplicateEvent, VersionConflict, StaleEpoch, Superseded or RowsRefused (then
+        nothing of it was stored), or StoreUnavailable (then its outcome is open).
         """
-        order = self._admit(append)
         waiting = _Waiting(append, asyncio.get_running_loop().create_future())
-        order.early[append.sequence] = waiting
-        while (due := order.early.pop(order.next, None)) is not None:
-            self._ready.append(due)
-            order.next += 1
+        problem = append.rows.problem()
+        arrival = self._sequencer.arrive(
+            append.node, waiting.stand, append.sequence, waiting, taken=problem is None
+        )
+        _supersede(arrival.turned_away)
+        if arrival.why is Why.REFUSED:
+            raise RowsRefused(str(problem))
+        if arrival.why is not None:
+            newest = self._sequencer.newest(append.node)
+            if newest is not None and append.epoch < newest[0]:
+                raise StaleEpoch(append.node, append.epoch)
+            raise Superseded(append.node, append.sequence)
+        self._ready += arrival.due
         if self._ready:
             self._idle.clear()
             self._work.set()
         return await waiting.done
 
     async def run(self) -> None:
-        """Commit for ever. Raises StaleEpoch when another writer has taken over."""
+        """Commit for ever. Raises StaleEpoch when another writer has taken over, and
+        TooMuchInDoubt when this one should begin anew."""
         try:
             while True:
                 await self._work.wait()
                 while self._ready:
-                    await self._commit_or_end(self._next_batch())
+                    self._in_hand = self._next_batch()
+                    await self._commit(self._in_hand)
                 self._work.clear()
                 self._idle.set()
+        except StaleEpoch:
+            self._give_up(StoreUnavailable("the log", "another writer took over"))
+            raise
+        except TooMuchInDoubt:
+            self._give_up(StoreUnavailable("the log", "its writer begins anew"))
+            raise
         finally:
             self._idle.set()  # one that was replaced has nothing to wait for either
 
     async def drained(self) -> None:
         """Wait until everything that arrived is committed or refused."""
         await self._idle.wait()
-
-    def _admit(self, append: Append) -> _Order:
-        order = self._orders.setdefault(append.node, _Order())
-        stand = (append.epoch, append.generation)
-        if append.epoch < order.epoch:
-            raise StaleEpoch(append.node, append.epoch)
-        if stand > (order.epoch, order.generation):
-            self._refuse_early(order)
-            order.epoch, order.generation = stand
-            # Not its first append: the others went to another writer, or were overtaken by
-            # this one. The node is to begin anew; nothing of this generation is awaited.
-            order.next, order.refused = 0, append.sequence > 0
-        if append.generation < order.generation or order.refused:
-            raise Superseded(append.node, append.sequence)
-        return order
-
-    def _refuse_early(self, order: _Order) -> None:
-        for waiting in order.early.values():
-            _fail(waiting, Superseded(waiting.append.node, waiting.append.sequence))
-        order.early.clear()
 
     def _next_batch(self) -> list[_Waiting]:
         batch = [self._ready.popleft()]
@@ -155,156 +189,146 @@ class Writer:
             batch.append(self._ready.popleft())
         return batch
 
-    async def _commit_or_end(self, batch: list[_Waiting]) -> None:
-        try:
-            await self._commit(batch)
-        except StaleEpoch:
-            self._give_up(batch, StoreUnavailable("the log", "another writer took over"))
-            raise
-
-    async def _commit(self, batch: list[_Waiting]) -> None:
-        batch = [waiting for waiting in batch if self._stands(waiting)]
-        if not batch:
-            return
-        try:
-            commit = await self._commit_once_there([waiting.append for waiting in batch])
-        except StoreUnavailable as error:
-            self._give_up(batch, error)
-        except AppendRefused as refusal:
-            if isinstance(refusal, StaleEpoch) and refusal.name == WRITER:
-                raise
-            if len(batch) == 1:
-                self._refuse(batch[0], refusal)
-            else:
-                for waiting in batch:
-                    await self._commit([waiting])
-        else:
-            self._acknowledge(batch, commit)
-
-    def _stands(self, waiting: _Waiting) -> bool:
-        append, order = waiting.append, self._orders[waiting.append.node]
-        current = (order.epoch, order.generation) == (append.epoch, append.generation)
-        if current and not order.refused:
-            return True
-        _fail(waiting, Superseded(append.node, append.sequence))
-        return False
-
-    async def _commit_once_there(self, appends: Sequence[Append]) -> _Committed:
-        """Commit, waiting up to `patience_s` for a store that is away."""
+    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        """Settle every append of a batch, waiting up to `patience_s` for a store that is
+        away."""
         loop = asyncio.get_running_loop()
         deadline: float | None = None
         pause_s = 0.02
-        stood = -1
-        while True:
+        attempt: _Attempt | None = None
+        while batch := self._standing(batch):
+            if attempt is None or attempt.first <= self._position or attempt.parts != batch:
+                attempt = self._stamped(batch)
             try:
-                if self._in_doubt and (done := await self._resolve(appends)) is not None:
-                    return done
-                return await self._append(appends)
-            except StaleEpoch as stale:
-                # Another writer; or a commit of our own, which was still under way when we
-                # looked whether it had happened.
-                if stale.name != WRITER or self._in_doubt or stood == self._position:
-                    raise
-                self._in_doubt, stood = True, self._position
-                continue
-            except StoreUnavailable:
-                self._in_doubt = True
+                await self._try(attempt)
+            except StoreUnavailable as error:
                 deadline = deadline or loop.time() + self._patience_s
                 if loop.time() + pause_s > deadline:
+                    self._give_up(error)
+                    return
+                await asyncio.sleep(pause_s)  # the server tells nobody when it is back
+                pause_s = min(pause_s * 2, 0.5)
+            except AppendRefused as refusal:
+                if isinstance(refusal, StaleEpoch) and refusal.name == WRITER:
                     raise
-            await asyncio.sleep(pause_s)  # the server tells nobody when it is back
-            pause_s = min(pause_s * 2, 0.5)
+                await self._refuse(batch, refusal)
 
-    async def _append(self, appends: Sequence[Append]) -> _Committed:
+    def _standing(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
+        """What of a batch is still to be committed; what follows a refusal is not."""
+        standing = []
+        for waiting in batch:
+            if waiting.settled:
+                continue
+            if self._sequencer.stands(waiting.append.node, waiting.stand):
+                standing.append(waiting)
+            else:
+                _supersede((waiting,))
+        return standing
+
+    def _stamped(self, batch: list[_Waiting]) -> _Attempt:
+        """The batch's rows as they are to stand at the head."""
+        recorded_us, first = self._now_us(), self._position + 1
+        rows = _joined(batch)
+        stamp(rows.data, rows.lengths, recorded_us, first)  # type: ignore[arg-type]
+        self._attempts += 1
+        return _Attempt(
+            number=self._attempts, first=first, recorded_us=recorded_us, rows=rows, parts=batch
+        )
+
+    async def _try(self, attempt: _Attempt) -> None:
+        """Have one attempt happen: this one, or one in doubt that turns out to have."""
+        if self._doubtful and await self._find():
+            return
+        again = attempt.number in self._doubtful
+        if not again and len(self._doubtful) >= self.MAX_IN_DOUBT:
+            raise TooMuchInDoubt
+        self._doubtful[attempt.number] = attempt  # from when it is sent until it is known
+        try:
+            await self._append(attempt)
+        except AppendRefused as refusal:
+            # The writer's fence tells nothing yet: an attempt in doubt may have moved the
+            # counter. Any other refusal is an answer to this attempt, sent for the first time.
+            if not again and not (isinstance(refusal, StaleEpoch) and refusal.name == WRITER):
+                del self._doubtful[attempt.number]
+            if self._doubtful and await self._find():
+                return
+            raise
+        self._happened(attempt)
+
+    async def _append(self, attempt: _Attempt) -> None:
         ticks: dict[str, CounterMove] = {}
-        for append in appends:
+        for part in attempt.parts:
+            append = part.append
             ticks[append.node] = CounterMove(
                 name=append.node, epoch=append.epoch, counter=append.tick
             )
-        attempt = self._attempt
-        if attempt is None or attempt.appends is not appends or attempt.first != self._position + 1:
-            attempt = self._attempt = self._stamped(appends)
-        last = self._position + len(attempt.rows)
         await self._store.append(
             attempt.rows,
-            writer=CounterMove(name=WRITER, epoch=self._epoch, counter=last),
+            writer=CounterMove(name=WRITER, epoch=self._epoch, counter=attempt.last),
             nodes=list(ticks.values()),
+            attempt=attempt.number,
         )
-        self._position = last
-        return attempt
 
-    def _stamped(self, appends: Sequence[Append]) -> _Committed:
-        """The rows as they are to stand at the head: on a retry the same, to the byte."""
-        recorded_us, first = self._now_us(), self._position + 1
-        rows = _joined(appends)
-        stamp(rows.data, rows.lengths, recorded_us, first)  # type: ignore[arg-type]
-        return _Committed(first, recorded_us, rows, appends)
-
-    async def _resolve(self, appends: Sequence[Append]) -> "_Committed | None":
-        """After a lost connection: did the commit in hand happen?"""
+    async def _find(self) -> bool:
+        """Has one of the attempts in doubt happened? Raises StaleEpoch if the counter moved
+        otherwise: the log is another writer's."""
         present = (await self._store.epochs([WRITER])).get(WRITER)
         if present is None or present.number != self._epoch:
             raise StaleEpoch(WRITER, self._epoch)
-        attempt, moved = self._attempt, present.counter > self._position
-        # By its first event's id: an earlier attempt may have been still under way, too.
-        done = (
-            moved
-            and attempt is not None
-            and bool(await self._store.find_ids([bytes(attempt.rows.data[6:22])]))
-        )
-        self._in_doubt, self._position = False, present.counter
-        if attempt is None or not done:
-            return None
-        if attempt.appends is appends:
-            return attempt
-        # Those who sent it were told that its outcome is open; the bus is still owed it.
-        types = _types(attempt.appends)
+        if present.counter == self._position:
+            return False  # so far: it may yet happen, and then the next attempt does not
+        happened = self._doubtful.get(present.attempt)
+        if happened is None or happened.last != present.counter:
+            raise StaleEpoch(WRITER, self._epoch)
+        self._happened(happened)
+        return True
+
+    def _happened(self, attempt: _Attempt) -> None:
+        """The attempt is in the log, so no other one in doubt ever will be."""
+        self._doubtful.clear()
+        self._position = attempt.last
+        first = attempt.first
+        for part in attempt.parts:
+            part.acknowledge(Acknowledged(first_position=first, recorded_us=attempt.recorded_us))
+            first += len(part.append.rows)
+        # Also where nobody waits any more, being told that the outcome is open: the bus is
+        # owed every commit.
+        types = _types(attempt.parts)
         self._publish(Commit(first_position=attempt.first, rows=attempt.rows, types=types))
-        return None
 
-    def _acknowledge(self, batch: list[_Waiting], commit: _Committed) -> None:
-        position = commit.first
-        for waiting in batch:
-            if not waiting.done.done():
-                waiting.done.set_result(
-                    Acknowledged(first_position=position, recorded_us=commit.recorded_us)
-                )
-            position += len(waiting.append.rows)
-        types = _types([waiting.append for waiting in batch])
-        self._publish(Commit(first_position=commit.first, rows=commit.rows, types=types))
+    async def _refuse(self, batch: list[_Waiting], refusal: AppendRefused) -> None:
+        """The store refuses the batch: so each goes alone, to see whom it refuses."""
+        if len(batch) > 1:
+            for waiting in batch:
+                await self._commit([waiting])
+            return
+        [refused] = batch
+        _supersede(self._sequencer.refuse(refused.append.node, refused.stand))
+        refused.fail(refusal)
 
-    def _refuse(self, waiting: _Waiting, refusal: AppendRefused) -> None:
-        order = self._orders[waiting.append.node]
-        order.refused = True
-        self._refuse_early(order)
-        _fail(waiting, refusal)
-
-    def _give_up(self, batch: list[_Waiting], error: StoreUnavailable) -> None:
-        for order in self._orders.values():
-            order.refused = True
-            for waiting in order.early.values():
-                _fail(waiting, error)
-            order.early.clear()
-        for waiting in (*batch, *self._ready):
-            _fail(waiting, error)
+    def _give_up(self, error: StoreUnavailable) -> None:
+        """Nobody here is to wait any longer; what is in doubt stays so."""
+        for waiting in (*self._in_hand, *self._ready, *self._sequencer.refuse_all()):
+            if not waiting.settled:
+                waiting.fail(error)
         self._ready.clear()
 
 
-def _joined(appends: Sequence[Append]) -> EncodedRows:
+def _supersede(appends: Sequence[_Waiting]) -> None:
+    for waiting in appends:
+        waiting.fail(Superseded(waiting.append.node, waiting.append.sequence))
+
+
+def _joined(batch: Sequence[_Waiting]) -> EncodedRows:
     lengths = array("I")
-    for append in appends:
-        lengths.extend(append.rows.lengths)
-    return EncodedRows(bytearray().join(append.rows.data for append in appends), lengths)
+    for waiting in batch:
+        lengths.extend(waiting.append.rows.lengths)
+    return EncodedRows(bytearray().join(each.append.rows.data for each in batch), lengths)
 
 
-def _types(appends: Sequence[Append]) -> dict[str, int]:
+def _types(parts: Sequence[_Waiting]) -> dict[str, int]:
     """Events by type."""
     types: Counter[str] = Counter()
-    for append in appends:
-        types.update(append.types)
+    for part in parts:
+        types.update(part.append.types)
     return dict(types)
-
-
-def _fail(waiting: _Waiting, error: Exception) -> None:
-    if not waiting.done.done():
-        waiting.done.set_exception(error)

@@ -2,12 +2,13 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from uuid import UUID
 
 from actors.event import Event
 from store.errors import DuplicateEvent, StaleEpoch, VersionConflict
-from store.event_store import WRITER, CounterMove, Epoch, Page, Snapshot
+from store.event_store import WRITER, CheckpointMove, CounterMove, Epoch, Load, Page, Snapshot
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection, row_filter
@@ -16,33 +17,49 @@ from store.selection import EVERYTHING, Selection, row_filter
 class MemoryEventStore:
     """EventStore kept in dicts of this process; rows stay encoded."""
 
+    #: Bytes that a read or a load brings at a time, a row more or less.
+    PAGE_BYTES = 16 * 1024 * 1024
+
     def __init__(self) -> None:
         self._rows: list[bytes] = []  # by position, from 1
         self._by_id: dict[bytes, int] = {}
         self._aggregates: dict[bytes, dict[int, int]] = {}  # version -> position
         self._epochs: dict[str, Epoch] = {}
         self._snapshots: dict[bytes, Snapshot] = {}
+        self._checkpoints: dict[str, int] = {}
 
     async def open_epoch(self, name: str) -> Epoch:
         old = self._epochs.get(name)
-        new = Epoch(
-            name=name, number=old.number + 1 if old else 1, counter=old.counter if old else 0
-        )
+        new = replace(old, number=old.number + 1) if old else Epoch(name=name, number=1, counter=0)
         self._epochs[name] = new
         return new
 
     async def append(
-        self, rows: EncodedRows, *, writer: CounterMove, nodes: Sequence[CounterMove]
+        self,
+        rows: EncodedRows,
+        *,
+        writer: CounterMove,
+        nodes: Sequence[CounterMove],
+        checkpoints: Sequence[CheckpointMove] = (),
+        attempt: int = 0,
     ) -> None:
-        self._check_fence(writer, nodes, len(rows))
+        self._check_fence(writer, (*nodes, *checkpoints), len(rows))
         fresh = list(_split(rows))
         self._check_free(fresh)
         for row in fresh:
             self._rows.append(row)
             self._by_id[row[6:22]] = len(self._rows)
             self._aggregates.setdefault(row[26:42], {})[_version(row)] = len(self._rows)
-        for tick in (writer, *nodes):
-            self._epochs[tick.name] = Epoch(name=tick.name, number=tick.epoch, counter=tick.counter)
+        for move in nodes:
+            self._epochs[move.name] = Epoch(name=move.name, number=move.epoch, counter=move.counter)
+        self._epochs[WRITER] = Epoch(
+            name=WRITER, number=writer.epoch, counter=writer.counter, attempt=attempt
+        )
+        for checkpoint in checkpoints:
+            self._checkpoints[checkpoint.name] = checkpoint.position
+
+    async def checkpoints(self, names: Iterable[str]) -> dict[str, int]:
+        return {name: self._checkpoints[name] for name in names if name in self._checkpoints}
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         return {name: self._epochs[name] for name in names if name in self._epochs}
@@ -52,21 +69,41 @@ class MemoryEventStore:
 
     async def read(self, after: int, limit: int, *, selection: Selection = EVERYTHING) -> Page:
         through = max(after, min(after + limit, len(self._rows)))
-        match = row_filter(selection)
-        rows = b"".join(row for row in self._rows[after:through] if match(row))
-        return Page(rows=rows, through=through)
+        match, found, size = row_filter(selection), [], 0
+        for position in range(after, through):
+            row = self._rows[position]
+            if match(row):
+                found.append(row)
+                size += len(row)
+            if size > self.PAGE_BYTES:
+                through = position + 1
+                break
+        return Page(rows=b"".join(found), through=through)
 
     async def load_events(self, aggregate_id: UUID, from_version: int | None = None) -> list[Event]:
-        rows = await self.load_rows({aggregate_id.bytes: (from_version or 1) - 1})
-        return Decoder().events(rows)
+        events: list[Event] = []
+        rest: Mapping[bytes, int] = {aggregate_id.bytes: (from_version or 1) - 1}
+        while rest:
+            load = await self.load_rows(rest)
+            events += Decoder().events(load.rows)
+            rest = load.rest
+        return events
 
-    async def load_rows(self, after_versions: Mapping[bytes, int]) -> bytes:
-        found = []
+    async def load_rows(self, after_versions: Mapping[bytes, int]) -> Load:
+        found: list[bytes] = []
+        rest = dict(after_versions)
+        size = 0
         for aggregate, after in after_versions.items():
             versions = sorted(self._aggregates.get(aggregate, {}).items())
             start = bisect_right(versions, after, key=itemgetter(0))
-            found += [self._rows[position - 1] for _, position in versions[start:]]
-        return b"".join(found)
+            for version, position in versions[start:]:
+                if size > self.PAGE_BYTES:
+                    return Load(rows=b"".join(found), rest=rest)
+                found.append(row := self._rows[position - 1])
+                size += len(row)
+                rest[aggregate] = version
+            del rest[aggregate]
+        return Load(rows=b"".join(found), rest={})
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> bytes:
         return b"".join(
@@ -99,11 +136,13 @@ class MemoryEventStore:
     async def close(self) -> None:
         """Nothing is open."""
 
-    def _check_fence(self, writer: CounterMove, nodes: Sequence[CounterMove], count: int) -> None:
-        for tick in (writer, *nodes):
-            present = self._epochs.get(tick.name)
-            if present is None or present.number != tick.epoch:
-                raise StaleEpoch(tick.name, tick.epoch)
+    def _check_fence(
+        self, writer: CounterMove, others: Sequence[CounterMove | CheckpointMove], count: int
+    ) -> None:
+        for move in (writer, *others):
+            present = self._epochs.get(move.name)
+            if present is None or present.number != move.epoch:
+                raise StaleEpoch(move.name, move.epoch)
         if self._epochs[WRITER].counter != writer.counter - count:
             raise StaleEpoch(writer.name, writer.epoch)
 

@@ -21,6 +21,7 @@ from runtime.host.host import Host
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
 from runtime.process.process import Process
+from runtime.process.store_access import migrate_store
 from runtime.process.world import World
 from runtime.settings.settings import Settings, redacted_url
 from runtime.telemetry.exporter import Exporter, PortTaken, fresh_folder, remove_folder
@@ -57,6 +58,7 @@ class Directory(Process):
         """Start every process of the system and wait until each is ready."""
         if self._database is None and self._exporter is None:
             await asyncio.get_running_loop().run_in_executor(None, self._open)
+        await migrate_store(self.settings)
         await asyncio.gather(*(actor.ready.remote() for actor in self._pooled_actors()))
 
     async def launch(self) -> dict[str, Any] | EncodedError:

@@ -3,7 +3,7 @@ unnoticed."""
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from actors.naming import actor_type_of
 from runtime.host.actor_types import ActorTypes
@@ -109,10 +109,13 @@ class Residents:
         for aggregate, snapshot in snapshots.items():
             restore(fresh[aggregate], snapshot)
         # From a snapshot's own event on: a snapshot has no clock, its event has.
-        rows = await self._store.load_rows(
-            {aggregate: max(resident.version - 1, 0) for aggregate, resident in fresh.items()}
-        )
-        await self._fold(fresh, rows)
+        rest: Mapping[bytes, int] = {
+            aggregate: max(resident.version - 1, 0) for aggregate, resident in fresh.items()
+        }
+        while rest:
+            load = await self._store.load_rows(rest)
+            await self._fold(fresh, load.rows)
+            rest = load.rest
 
     async def _fold(self, fresh: dict[bytes, Resident], rows: bytes) -> None:
         last: Fold | None = None

@@ -1,9 +1,9 @@
 """The way of all feeds of one connection to the bus and to the log.
 
 They share one caller of the bus and one event store. The store is opened when the first
-feed has to read the log, and it migrates nothing; so many feeds that catch up take no
-more connections of the database than one does. Whatever is asked here has an answer or
-an error within a bound of time, also where bus or database say nothing at all.
+feed has to read the log; so many feeds that catch up take no more connections of the
+database than one does. Whatever is asked here has an answer or an error within a bound of
+time, also where bus or database say nothing at all.
 """
 
 import asyncio
@@ -122,7 +122,7 @@ class LogAccess:
     async def _opened(self) -> EventStore:
         async with self._opening:
             if self._store is None:
-                opening = self.world.open_store(self._settings, migrate=False)
+                opening = self.world.open_store(self._settings)
                 self._store = await _within(self.READ_S, opening)
             return self._store
 

@@ -22,7 +22,7 @@ from runtime.wire.error_codec import encode_error
 from store.appends import Commit
 from store.errors import AppendRefused, StaleEpoch, StoreUnavailable
 from store.event_store import EventStore
-from store.group_commit import Writer
+from store.group_commit import GroupCommit
 from store.memory import MemoryEventStore
 from store.rows.layout import EncodedRows
 
@@ -58,7 +58,7 @@ class WriterActor(Process):
     async def start(self) -> None:
         memory = self.settings.event_store.type == "memory"
         store: EventStore = self._memory if memory else await self.world.open_store(self.settings)
-        self._writer = Writer(
+        self._commits = GroupCommit(
             store,
             batch_size=self.settings.event_store.batch_size,
             publish=self._publish,
@@ -67,14 +67,14 @@ class WriterActor(Process):
             patience_s=self.settings.actor_system.actor_timeout_ms / 2000,
         )
         try:
-            await self._writer.open()
+            await self._commits.open()
         except BaseException:
             await store.close()
             raise
         self._running = asyncio.ensure_future(self._run())
         self._publishing = asyncio.ensure_future(self._publish_all())
         # Whatever an earlier incarnation committed and did not get to publish.
-        self._publish(_nothing_after(self._writer.position))
+        self._publish(_nothing_after(self._commits.position))
 
     async def append(self, packed: bytes) -> bytes:
         """Commit a host's rows (wire.pack_append); the acknowledgement or a refusal."""
@@ -82,7 +82,7 @@ class WriterActor(Process):
             await self.started()
             if self._replaced:
                 raise StoreUnavailable("the log", str(self._replaced))
-            done = await self._writer.append(unpack_append(packed))
+            done = await self._commits.append(unpack_append(packed))
         except (AppendRefused, StoreUnavailable) as error:
             self._counts.operation("append", type(error).__name__)
             return pack_acknowledgement(encode_error(error))
@@ -91,12 +91,12 @@ class WriterActor(Process):
     async def drain(self) -> int:
         """Wait until all that arrived is committed and the bus has it; the head."""
         await self.started()
-        await self._writer.drained()
+        await self._commits.drained()
         await self.flushed()
         while self._unpublished:
             self._published.clear()
             await self._published.wait()
-        return self._writer.position
+        return self._commits.position
 
     async def in_store(self, method: str, arguments: Any, named: Any) -> Any:
         """The memory store, for the other processes (event_store.type = "memory")."""
@@ -106,11 +106,11 @@ class WriterActor(Process):
     async def facts(self) -> dict[str, Any]:
         if not self._started:
             return {"position": None}
-        return {"position": self._writer.position, "backlog": self._writer.backlog}
+        return {"position": self._commits.position, "backlog": self._commits.backlog}
 
     async def _run(self) -> None:
         try:
-            await self._writer.run()
+            await self._commits.run()
         except StaleEpoch as replaced:
             logger.error("another writer took over the log: this one is done")
             self._replaced = replaced

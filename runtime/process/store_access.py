@@ -11,23 +11,33 @@ from runtime.settings.settings import Settings
 from runtime.topology.names import WRITER_ACTOR
 from runtime.transport.peers import Peers
 from store.errors import StoreUnavailable
-from store.event_store import CounterMove, Epoch, EventStore, Page, Snapshot
+from store.event_store import CheckpointMove, CounterMove, Epoch, EventStore, Load, Page, Snapshot
 from store.postgres.event_store import PostgresEventStore
+from store.postgres.migrations import migrate
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
 
 
-async def open_store(settings: Settings, *, migrate: bool = True) -> EventStore:
-    """The event store that the settings name. Who only reads leaves its schema to others,
-    and does not `migrate`. Raises StoreUnavailable."""
+async def open_store(settings: Settings) -> EventStore:
+    """The event store that the settings name. Raises StoreUnavailable, and SchemaMismatch for
+    a database that no launch of this release has brought up to date."""
     if settings.event_store.type == "memory":
         return WriterMemoryStore(settings.actor_system.namespace)
     return await PostgresEventStore.connect(
         settings.event_store.connection_string.get_secret_value(),
         pool_size=settings.event_store.connection_pool_size,
         timeout_s=settings.actor_system.actor_timeout_ms / 1000,
-        migrates=migrate,
     )
+
+
+async def migrate_store(settings: Settings) -> None:
+    """Bring the schema of the settings' store up to date, before any process opens it.
+    Raises StoreUnavailable or SchemaMismatch."""
+    if settings.event_store.type == "postgres":
+        await migrate(
+            settings.event_store.connection_string.get_secret_value(),
+            timeout_s=settings.actor_system.actor_timeout_ms / 1000,
+        )
 
 
 class WriterMemoryStore:
@@ -40,9 +50,18 @@ class WriterMemoryStore:
         return await self._call("open_epoch", name)  # type: ignore[no-any-return]
 
     async def append(
-        self, rows: EncodedRows, *, writer: CounterMove, nodes: Sequence[CounterMove]
+        self,
+        rows: EncodedRows,
+        *,
+        writer: CounterMove,
+        nodes: Sequence[CounterMove],
+        checkpoints: Sequence[CheckpointMove] = (),
+        attempt: int = 0,
     ) -> None:
         raise StoreUnavailable("the writer", "only the writer itself appends")
+
+    async def checkpoints(self, names: Iterable[str]) -> dict[str, int]:
+        return await self._call("checkpoints", list(names))  # type: ignore[no-any-return]
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         return await self._call("epochs", list(names))  # type: ignore[no-any-return]
@@ -56,7 +75,7 @@ class WriterMemoryStore:
     async def load_events(self, aggregate_id: UUID, from_version: int | None = None) -> list[Event]:
         return await self._call("load_events", aggregate_id, from_version)  # type: ignore[no-any-return]
 
-    async def load_rows(self, after_versions: Mapping[bytes, int]) -> bytes:
+    async def load_rows(self, after_versions: Mapping[bytes, int]) -> Load:
         return await self._call("load_rows", dict(after_versions))  # type: ignore[no-any-return]
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> bytes:

@@ -43,9 +43,9 @@ class World:
         """A way to a process. Raises ValueError when there is none."""
         return Caller(self._peers.handle(name))
 
-    async def open_store(self, settings: Settings, *, migrate: bool = True) -> EventStore:
+    async def open_store(self, settings: Settings) -> EventStore:
         """The event store that the settings name. Raises StoreUnavailable."""
-        return await open_store(settings, migrate=migrate)
+        return await open_store(settings)
 
     def now_us(self) -> int:
         """Microseconds since 2000-01-01 UTC (actors/moments.py)."""

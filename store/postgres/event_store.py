@@ -2,48 +2,33 @@
 
 One transaction appends a batch: it moves the counters of the writer and of the nodes,
 which is also the fence (an update of a row with the caller's epoch, or no commit), and
-copies the rows. Because the writer's counter moves in the same transaction, whoever
-lost a connection in the middle of a commit can read there whether it happened.
+copies the rows. Because the number of the attempt moves with the writer's counter,
+whoever lost a connection in the middle of a commit can read there which one happened.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from io import BytesIO
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from actors.event import Event
-from store.errors import (
-    DuplicateEvent,
-    RowsRefused,
-    StaleEpoch,
-    StoreError,
-    StoreUnavailable,
-    VersionConflict,
-)
-from store.event_store import CounterMove, Epoch, Page, Snapshot
-from store.postgres.connections import UNREACHABLE, address_of, keep_session, reason_of
-from store.postgres.migrations import migrate
+from store.errors import DuplicateEvent, RowsRefused, StaleEpoch, VersionConflict
+from store.event_store import CheckpointMove, CounterMove, Epoch, Load, Page, Snapshot
+from store.postgres.connections import OPERATION_S, Connections, reason_of, transaction
+from store.postgres.migrations import check_schema
+from store.postgres.queries import QUERIES, rows_between, rows_of_aggregates, rows_of_ids
+from store.postgres.snapshots import Snapshots
 from store.rows.decoding import Decoder, column_values
-from store.rows.layout import COLUMNS, COPY_HEADER, COPY_TRAILER, EncodedRows
-from store.selection import EVERYTHING, Selection, like
+from store.rows.layout import COLUMNS, COPY_HEADER, COPY_TRAILER, EncodedRows, last_row
+from store.selection import EVERYTHING, Selection
 
-_COLUMN_LIST = ", ".join(COLUMNS)
-_FENCE = """
-    UPDATE epochs e SET counter = t.counter
-    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) t(name, epoch, counter, old)
-    WHERE e.name = t.name AND e.epoch = t.epoch AND (t.old IS NULL OR e.counter = t.old)
-    RETURNING e.name
-"""
-_APPEND = f"SELECT append_events({', '.join(f'${number}' for number in range(1, 19))})"
+_APPEND = f"SELECT append_events({', '.join(f'${number}' for number in range(1, 20))})"
 _EPOCH_OVER = "TB001"
-_OPEN_EPOCH = """
-    INSERT INTO epochs AS e (name, epoch) VALUES ($1, 1)
-    ON CONFLICT (name) DO UPDATE SET epoch = e.epoch + 1
-    RETURNING epoch, counter
-"""
+
+#: How many bytes of rows are sent at a time.
+_CHUNK = 1024 * 1024
 
 
 class PostgresEventStore:
@@ -51,251 +36,261 @@ class PostgresEventStore:
 
     #: Up to so many rows one statement is quicker than a COPY with its transaction.
     SMALL = 8
+    #: Bytes that a read or a load brings at a time, a row more or less.
+    PAGE_BYTES = 16 * 1024 * 1024
 
-    def __init__(self, url: str, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-        self._where = address_of(url)
-        self._pool = pool
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._snapshots = Snapshots(connections)
         self._decoder = Decoder()
 
     @classmethod
     async def connect(
-        cls, url: str, *, pool_size: int = 20, timeout_s: float = 10.0, migrates: bool = True
+        cls,
+        url: str,
+        *,
+        pool_size: int = 20,
+        timeout_s: float = 10.0,
+        operation_s: float = OPERATION_S,
     ) -> "PostgresEventStore":
-        """Open a pool of up to `pool_size` connections and bring the schema up to date,
-        unless the caller leaves that to others.
+        """Open a pool of up to `pool_size` connections to a database that was migrated
+        (store/postgres/migrations.py).
 
-        Raises StoreUnavailable, or SchemaMismatch for a database of a newer release.
+        `timeout_s` is for opening a connection, and for how long the server may be silent
+        to what was sent; `operation_s` is for an operation, however busy the server is.
+        Raises StoreUnavailable, or SchemaMismatch for a database of another release.
         """
+        connections = await Connections.open(
+            url, pool_size=pool_size, timeout_s=timeout_s, operation_s=operation_s
+        )
         try:
-            pool = await asyncpg.create_pool(
-                url, min_size=1, max_size=pool_size, timeout=timeout_s, reset=keep_session
-            )
-        except (*UNREACHABLE, asyncpg.PostgresError, ValueError) as error:
-            raise StoreUnavailable(address_of(url), reason_of(error)) from error
-        store = cls(url, pool)
-        if not migrates:
-            return store
-        try:
-            async with store._connection() as connection:
-                await migrate(connection)
+            async with connections.use() as connection:
+                await check_schema(connection)
         except BaseException:
-            pool.terminate()
+            connections.close()
             raise
-        return store
+        return cls(connections)
 
     async def open_epoch(self, name: str) -> Epoch:
-        async with self._connection() as connection:
-            row = await connection.fetchrow(_OPEN_EPOCH, name)
-        assert row is not None
-        return Epoch(name=name, number=row["epoch"], counter=row["counter"])
+        [row] = await self._connections.fetch(QUERIES["open_epoch"], name)
+        return Epoch(name=name, number=row["epoch"], counter=row["counter"], attempt=row["attempt"])
 
     async def append(
-        self, rows: EncodedRows, *, writer: CounterMove, nodes: Sequence[CounterMove]
+        self,
+        rows: EncodedRows,
+        *,
+        writer: CounterMove,
+        nodes: Sequence[CounterMove],
+        checkpoints: Sequence[CheckpointMove] = (),
+        attempt: int = 0,
     ) -> None:
-        async with self._connection() as connection:
+        moves = _moves(writer, nodes, len(rows), attempt)
+        async with self._connections.use() as connection:
             try:
-                if len(rows) <= self.SMALL:
-                    await self._append_small(connection, rows, writer, nodes)
+                if 0 < len(rows) <= self.SMALL and not checkpoints:
+                    await self._append_small(connection, rows, moves)
                 else:
-                    await self._append_copy(connection, rows, writer, nodes)
+                    await self._append_copy(connection, rows, moves, checkpoints)
             except asyncpg.UniqueViolationError as error:
-                raise _conflict(error) from error
-            except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+                raise _conflict(error, writer) from error
+            except Exception as error:
+                if not _is_of_the_rows(error):
+                    raise
                 raise RowsRefused(reason_of(error)) from error
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
-        async with self._connection() as connection:
-            rows = await connection.fetch(
-                "SELECT name, epoch, counter FROM epochs WHERE name = ANY($1)", list(names)
-            )
+        rows = await self._connections.fetch(
+            "SELECT name, epoch, counter, attempt FROM epochs WHERE name = ANY($1)", list(names)
+        )
         return {
-            row["name"]: Epoch(name=row["name"], number=row["epoch"], counter=row["counter"])
-            for row in rows
+            name: Epoch(name=name, number=number, counter=counter, attempt=attempt)
+            for name, number, counter, attempt in rows
         }
 
+    async def checkpoints(self, names: Iterable[str]) -> dict[str, int]:
+        rows = await self._connections.fetch(
+            "SELECT name, position FROM checkpoints WHERE name = ANY($1)", list(names)
+        )
+        return {row["name"]: row["position"] for row in rows}
+
     async def head(self) -> int:
-        async with self._connection() as connection:
-            return int(
-                await connection.fetchval(
-                    "SELECT coalesce((SELECT counter FROM epochs WHERE name = 'writer'), 0)"
-                )
-            )
+        rows = await self._connections.fetch("SELECT counter FROM epochs WHERE name = 'writer'")
+        return rows[0]["counter"] if rows else 0
 
     async def read(self, after: int, limit: int, *, selection: Selection = EVERYTHING) -> Page:
         through = max(after, min(after + limit, await self.head()))
         if through == after:
             return Page(rows=b"", through=after)
-        where, arguments = "position > $1 AND position <= $2", [after, through]
-        for column, globs in (("event_type", selection.event_types), ("source", selection.sources)):
-            if globs:
-                arguments.append([like(glob) for glob in globs])  # type: ignore[arg-type]
-                where += f" AND {column} LIKE ANY(${len(arguments)}::text[])"
-        rows = await self._copy_out(f"WHERE {where} ORDER BY position", *arguments)
-        return Page(rows=rows, through=through)
+        query = rows_between(after, through, selection)
+        found = await self._connections.copy_out(query, self.PAGE_BYTES)
+        if found.cut is not None:
+            through = last_row(found.cut).position
+        return Page(rows=found.rows, through=through)
 
     async def load_events(self, aggregate_id: UUID, from_version: int | None = None) -> list[Event]:
-        rows = await self._copy_out(
-            "WHERE aggregate_id = $1 AND version >= $2 ORDER BY version",
-            aggregate_id,
-            from_version or 1,
-        )
-        return self._decoder.events(rows)
+        events: list[Event] = []
+        rest: Mapping[bytes, int] = {aggregate_id.bytes: (from_version or 1) - 1}
+        while rest:
+            load = await self.load_rows(rest)
+            events += self._decoder.events(load.rows)
+            rest = load.rest
+        return events
 
-    async def load_rows(self, after_versions: Mapping[bytes, int]) -> bytes:
+    async def load_rows(self, after_versions: Mapping[bytes, int]) -> Load:
         if not after_versions:
-            return b""
-        return await self._copy_out(
-            "JOIN unnest($1::uuid[], $2::bigint[]) wanted(aggregate, after)"
-            " ON aggregate_id = aggregate AND version > after"
-            " ORDER BY aggregate_id, version",
-            [UUID(bytes=aggregate) for aggregate in after_versions],
-            list(after_versions.values()),
+            return Load(rows=b"", rest={})
+        query = rows_of_aggregates(after_versions)
+        found = await self._connections.copy_out(query, self.PAGE_BYTES)
+        if found.cut is None:
+            return Load(rows=found.rows, rest={})
+        last = last_row(found.cut)
+        begun = list(after_versions).index(last.aggregate_id)
+        rest = {last.aggregate_id: last.version}
+        return Load(
+            rows=found.rows, rest=rest | dict(islice(after_versions.items(), begun + 1, None))
         )
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> bytes:
         if not event_ids:
             return b""
-        return await self._copy_out(
-            "WHERE id = ANY($1::uuid[])", [UUID(bytes=event_id) for event_id in event_ids]
-        )
+        # As many bytes as the caller asks for: it knows how many events it has named.
+        found = await self._connections.copy_out(rows_of_ids(event_ids), _UNBOUNDED)
+        return found.rows
 
     async def find_ids(self, event_ids: Sequence[bytes]) -> set[bytes]:
         if not event_ids:
             return set()
-        async with self._connection() as connection:
-            rows = await connection.fetch(
-                "SELECT id FROM events WHERE id = ANY($1::uuid[])",
-                [UUID(bytes=event_id) for event_id in event_ids],
-            )
+        rows = await self._connections.fetch(
+            "SELECT id FROM events WHERE id = ANY($1::uuid[])",
+            [UUID(bytes=event_id) for event_id in event_ids],
+        )
         return {row["id"].bytes for row in rows}
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
-        if not snapshots:
-            return
-        in_order = sorted(snapshots, key=lambda snapshot: snapshot.version)
-        newest = {snapshot.aggregate_id: snapshot for snapshot in in_order}.values()
-        async with self._connection() as connection:
-            await connection.execute(
-                "INSERT INTO snapshots AS s (aggregate_id, version, data)"
-                " SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[])"
-                " ON CONFLICT (aggregate_id) DO UPDATE"
-                " SET version = excluded.version, data = excluded.data, timestamp = now()"
-                " WHERE s.version < excluded.version",
-                [UUID(bytes=snapshot.aggregate_id) for snapshot in newest],
-                [snapshot.version for snapshot in newest],
-                [snapshot.data for snapshot in newest],
-            )
+        await self._snapshots.save(snapshots)
 
     async def load_snapshots(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, Snapshot]:
-        async with self._connection() as connection:
-            rows = await connection.fetch(
-                "SELECT aggregate_id, version, data FROM snapshots"
-                " WHERE aggregate_id = ANY($1::uuid[])",
-                [UUID(bytes=aggregate) for aggregate in aggregate_ids],
-            )
-        return {
-            row["aggregate_id"].bytes: Snapshot(
-                aggregate_id=row["aggregate_id"].bytes, version=row["version"], data=row["data"]
-            )
-            for row in rows
-        }
+        return await self._snapshots.load(aggregate_ids)
 
     async def save_snapshot(self, aggregate_id: UUID, version: int, data: bytes) -> None:
-        await self.save_snapshots(
+        await self._snapshots.save(
             [Snapshot(aggregate_id=aggregate_id.bytes, version=version, data=data)]
         )
 
     async def load_snapshot(self, aggregate_id: UUID) -> tuple[int, bytes] | None:
-        found = (await self.load_snapshots([aggregate_id.bytes])).get(aggregate_id.bytes)
+        found = (await self._snapshots.load([aggregate_id.bytes])).get(aggregate_id.bytes)
         return (found.version, found.data) if found else None
 
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Any query on the log, for reports and checks."""
-        async with self._connection() as connection:
-            rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
-            return rows
+        return await self._connections.fetch(query, *arguments)
 
     async def close(self) -> None:
-        # Not Pool.close(): it waits without bound for a server that does not answer.
-        self._pool.terminate()
+        self._connections.close()
 
     async def _append_copy(
-        self, connection: Any, rows: EncodedRows, writer: CounterMove, nodes: Sequence[CounterMove]
+        self,
+        connection: Any,
+        rows: EncodedRows,
+        moves: "_Moves",
+        checkpoints: Sequence[CheckpointMove] = (),
     ) -> None:
-        async with connection.transaction():
-            await self._fence(connection, writer, nodes, len(rows))
-            await connection.copy_to_table(
-                "events", source=_copy_stream(rows), columns=COLUMNS, format="binary"
-            )
+        time_s = self._connections.time_for(len(rows.data))
+        async with transaction(connection):
+            await self._fence(connection, moves)
+            if checkpoints:
+                await self._move(connection, checkpoints)
+            if len(rows.data) > _CHUNK:
+                # The server's own limit is for an operation of the usual size.
+                await connection.execute(f"SET LOCAL statement_timeout = {int(time_s * 1000)}")
+            if len(rows):
+                await connection.copy_to_table(
+                    "events",
+                    source=_copy_stream(rows),
+                    columns=COLUMNS,
+                    format="binary",
+                    timeout=time_s,
+                )
 
-    async def _append_small(
-        self, connection: Any, rows: EncodedRows, writer: CounterMove, nodes: Sequence[CounterMove]
-    ) -> None:
+    async def _append_small(self, connection: Any, rows: EncodedRows, moves: "_Moves") -> None:
         """One round trip instead of five: most of what a single ask waits for."""
-        fields = column_values(rows)
         try:
-            await connection.execute(_APPEND, *_ticks(writer, nodes, len(rows)), *fields)
+            fields = column_values(rows)
+        except Exception as error:  # whatever it is that these bytes are
+            raise RowsRefused(reason_of(error)) from error
+        try:
+            await connection.execute(_APPEND, *moves, *fields)
         except asyncpg.PostgresError as error:
             if error.sqlstate != _EPOCH_OVER:
                 raise
-            await self._append_copy(connection, rows, writer, nodes)  # tells whose epoch
+            await self._append_copy(connection, rows, moves)  # tells whose epoch
 
-    async def _fence(
-        self, connection: Any, writer: CounterMove, nodes: Sequence[CounterMove], count: int
-    ) -> None:
-        ticks = (writer, *nodes)
-        moved = await connection.fetch(_FENCE, *_ticks(writer, nodes, count))
-        if len(moved) < len(ticks):
-            names = {row["name"] for row in moved}
-            stale = next(tick for tick in ticks if tick.name not in names)
-            raise StaleEpoch(stale.name, stale.epoch)
+    async def _fence(self, connection: Any, moves: "_Moves") -> None:
+        moved = {row["name"] for row in await connection.fetch(QUERIES["fence"], *moves)}
+        for name, epoch, *_ in zip(*moves, strict=True):
+            if name not in moved:
+                raise StaleEpoch(name, epoch)
 
-    async def _copy_out(self, clause: str, *arguments: Any) -> bytes:
-        # asyncpg writes the arguments of a COPY into its text; all are numbers, UUIDs or
-        # patterns that it quotes.
-        output = BytesIO()
-        async with self._connection() as connection:
-            await connection.copy_from_query(
-                f"SELECT {_COLUMN_LIST} FROM events {clause}",
-                *arguments,
-                output=output,
-                format="binary",
-            )
-        return output.getvalue()
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        try:
-            async with self._pool.acquire() as connection:
-                yield connection
-        except StoreError:
-            raise
-        except (*UNREACHABLE, asyncpg.PostgresError) as error:
-            # Also a full disk or a missing table: somebody has to look after the database.
-            raise StoreUnavailable(self._where, reason_of(error)) from error
+    async def _move(self, connection: Any, checkpoints: Sequence[CheckpointMove]) -> None:
+        in_order = sorted(checkpoints, key=lambda checkpoint: checkpoint.name)
+        names = [checkpoint.name for checkpoint in in_order]
+        epochs = [checkpoint.epoch for checkpoint in in_order]
+        held = {
+            row["name"]
+            for row in await connection.fetch(QUERIES["hold_checkpoints"], names, epochs)
+        }
+        for checkpoint in in_order:
+            if checkpoint.name not in held:
+                raise StaleEpoch(checkpoint.name, checkpoint.epoch)
+        positions = [checkpoint.position for checkpoint in in_order]
+        await connection.fetch(QUERIES["move_checkpoints"], names, positions)
 
 
-def _ticks(writer: CounterMove, nodes: Sequence[CounterMove], count: int) -> tuple[list[Any], ...]:
-    """Names, epochs, new counters, and for the writer the counter it must have had."""
-    ticks = sorted((writer, *nodes), key=lambda tick: tick.name)  # one lock order
+#: Names, epochs, new counters, the counter that the writer must have had, attempts.
+_Moves = tuple[list[str], list[int], list[int], list[int | None], list[int]]
+
+_UNBOUNDED = 2**62
+
+
+def _moves(writer: CounterMove, nodes: Sequence[CounterMove], count: int, attempt: int) -> _Moves:
+    moves = sorted((writer, *nodes), key=lambda move: move.name)  # one lock order
     return (
-        [tick.name for tick in ticks],
-        [tick.epoch for tick in ticks],
-        [tick.counter for tick in ticks],
-        [tick.counter - count if tick is writer else None for tick in ticks],
+        [move.name for move in moves],
+        [move.epoch for move in moves],
+        [move.counter for move in moves],
+        [move.counter - count if move is writer else None for move in moves],
+        [attempt if move is writer else 0 for move in moves],
     )
 
 
 async def _copy_stream(rows: EncodedRows) -> AsyncIterator[bytes]:
+    """In pieces: what is sent is taken over as it goes, and no message may have a gibibyte."""
     yield COPY_HEADER
-    yield bytes(rows.data)
+    view = memoryview(rows.data)
+    for start in range(0, len(view), _CHUNK):
+        yield bytes(view[start : start + _CHUNK])
     yield COPY_TRAILER
 
 
-def _conflict(error: asyncpg.UniqueViolationError) -> DuplicateEvent | VersionConflict | StaleEpoch:
+def _is_of_the_rows(error: Exception) -> bool:
+    """Is it for what the rows are that they cannot be stored, whoever tries?"""
+    if isinstance(error, asyncpg.InterfaceError):
+        return isinstance(error, ValueError)  # asyncpg's own: an argument that is none
+    return isinstance(
+        error,
+        asyncpg.DataError
+        | asyncpg.IntegrityConstraintViolationError
+        | asyncpg.ProgramLimitExceededError
+        | OverflowError,
+    )
+
+
+def _conflict(
+    error: asyncpg.UniqueViolationError, writer: CounterMove
+) -> DuplicateEvent | VersionConflict | StaleEpoch:
     detail = str(error.detail)
     if error.constraint_name == "events_pkey":
         return DuplicateEvent(detail)
     if error.constraint_name == "events_position_idx":
-        return StaleEpoch("writer", 0)
+        return StaleEpoch(writer.name, writer.epoch)
     return VersionConflict(detail)

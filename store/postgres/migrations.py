@@ -1,9 +1,15 @@
-"""Numbered SQL files, applied once each, in order, under a lock."""
+"""Numbered SQL files, applied once each, in order, under a lock, by whoever launches a system.
+
+All others find the schema as it is, and say so when it is not theirs.
+"""
 
 from importlib.resources import files
 from typing import Any
 
-from store.errors import SchemaMismatch
+import asyncpg
+
+from store.errors import SchemaMismatch, StoreUnavailable
+from store.postgres.connections import UNREACHABLE, address_of, probe, reason_of
 
 #: Any number will do that no other program takes as its advisory lock.
 _LOCK = 0x7_4862_4B43
@@ -14,25 +20,50 @@ _TABLE = """
         applied_at timestamptz NOT NULL DEFAULT now()
     )
 """
+_DONE = "SELECT coalesce(max(number), 0) FROM schema_migrations"
 
 
-async def migrate(connection: Any) -> int:
-    """Bring the database to this release's schema; return its number.
+async def migrate(url: str, *, timeout_s: float = 10.0) -> int:
+    """Bring a database to this release's schema; return its number.
 
-    Everything or nothing, and one process at a time. Raises SchemaMismatch when the
-    database has been migrated further than this release knows.
+    Everything or nothing, and one process at a time; it takes the time that it takes. Raises
+    StoreUnavailable, and SchemaMismatch when the database has been migrated further than
+    this release knows.
     """
+    try:
+        connection: Any = await asyncpg.connect(url, timeout=timeout_s)
+        try:
+            probe(connection, timeout_s)
+            async with connection.transaction():
+                return await _migrate(connection)
+        finally:
+            connection.terminate()
+    except (*UNREACHABLE, asyncpg.PostgresError, ValueError) as error:
+        raise StoreUnavailable(address_of(url), reason_of(error)) from error
+
+
+async def check_schema(connection: Any) -> None:
+    """Raises SchemaMismatch unless the database has this release's schema."""
+    known = max(_scripts())
+    try:
+        done = await connection.fetchval(_DONE)
+    except asyncpg.UndefinedTableError:
+        done = 0
+    if done != known:
+        raise SchemaMismatch(done, known)
+
+
+async def _migrate(connection: Any) -> int:
     scripts = _scripts()
-    async with connection.transaction():
-        await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
-        await connection.execute("SET LOCAL client_min_messages = warning")
-        await connection.execute(_TABLE)
-        done = await connection.fetchval("SELECT coalesce(max(number), 0) FROM schema_migrations")
-        if done > max(scripts):
-            raise SchemaMismatch(done, max(scripts))
-        for number in sorted(number for number in scripts if number > done):
-            await connection.execute(scripts[number])
-            await connection.execute("INSERT INTO schema_migrations (number) VALUES ($1)", number)
+    await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    await connection.execute("SET LOCAL client_min_messages = warning")
+    await connection.execute(_TABLE)
+    done = await connection.fetchval(_DONE)
+    if done > max(scripts):
+        raise SchemaMismatch(done, max(scripts))
+    for number in sorted(number for number in scripts if number > done):
+        await connection.execute(scripts[number])
+        await connection.execute("INSERT INTO schema_migrations (number) VALUES ($1)", number)
     return max(scripts)
 
 
@@ -46,5 +77,5 @@ def _scripts() -> dict[int, str]:
     return {
         int(script.name.partition("_")[0]): script.read_text()
         for script in folder.iterdir()
-        if script.name.endswith(".sql")
+        if script.name[:4].isdigit() and script.name.endswith(".sql")
     }

@@ -11,10 +11,11 @@ patched and the event type be read at constant offsets.
 from collections.abc import Mapping
 from struct import Struct
 
-from actors.event import Event
+from actors.event import Event, Kind
 from actors.moments import microseconds
+from store.errors import InvalidData
 from store.rows.json_text import encode_json
-from store.rows.layout import LENGTH
+from store.rows.layout import FIRST_MOMENT_US, LAST_MOMENT_US, LENGTH
 
 _HEAD = b"\0\x0e\0\0\0\x10"  #: the number of columns, the length of the id
 _VERSION_AND_TIME = Struct(">iqiq")
@@ -22,6 +23,7 @@ _OPEN = (b"\0\0\0\x08" + bytes(8)) * 2  #: commit time and position, for `stamp`
 _JSONB = Struct(">ib")
 _NULL = b"\xff\xff\xff\xff"
 _UUID_LENGTH = b"\0\0\0\x10"
+_KINDS = {kind.value for kind in Kind}
 
 #: The columns of an event's causes, of correlation and causation id, without metadata.
 CAUSES = b"\0\0\0\x10%b\0\0\0\x10%b\xff\xff\xff\xff"
@@ -31,13 +33,21 @@ CLOCK = b"%b%19d}"
 
 
 def text_field(text: str) -> bytes:
-    """A text column, encoded."""
-    raw = text.encode()
+    """A text column, encoded. Raises InvalidData for what is no text in UTF-8 without NUL."""
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidData(repr(text), str(error)) from error
+    if b"\0" in raw:
+        raise InvalidData(repr(text), "Postgres cannot hold NUL characters in text")
     return LENGTH.pack(len(raw)) + raw
 
 
 def type_fields(event_type: str, kind: str) -> bytes:
-    """The columns event_type and kind: constant per payload class, encoded once."""
+    """The columns event_type and kind: constant per payload class, encoded once. Raises
+    InvalidData for a kind that there is not."""
+    if kind not in _KINDS:
+        raise InvalidData(event_type, f"there is no kind of event {kind!r}")
     return text_field(event_type) + text_field(kind)
 
 
@@ -79,7 +89,10 @@ def encode_row(
     """One row with position and commit time still open. The hot path of a host: 1 us.
 
     `data` is JSON text; `types`, `source`, `clock` and `tail` are whole encoded columns.
+    Raises InvalidData for an id or a moment that no event can have.
     """
+    if len(event_id) != 16 or not FIRST_MOMENT_US <= timestamp_us <= LAST_MOMENT_US:
+        raise _invalid(event_id, timestamp_us, types)
     return b"".join(
         (
             _HEAD,
@@ -96,6 +109,13 @@ def encode_row(
             tail,
         )
     )
+
+
+def _invalid(event_id: bytes, timestamp_us: int, types: bytes) -> InvalidData:
+    event_type = types[4 : 4 + LENGTH.unpack_from(types)[0]].decode()
+    if len(event_id) != 16:
+        return InvalidData(event_type, f"an id has 16 bytes, this one {len(event_id)}")
+    return InvalidData(event_type, f"no calendar has the moment {timestamp_us} us after 2000")
 
 
 def encode_event(event: Event) -> bytes:

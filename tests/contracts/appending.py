@@ -1,6 +1,6 @@
 """What contract tests append: made-up events, and a log that counts for its writer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -9,7 +9,7 @@ from uuid import UUID
 from actors.clock import VectorClock
 from actors.event import Event, Kind
 from actors.naming import aggregate_id_of
-from store.event_store import WRITER, CounterMove, Epoch, EventStore
+from store.event_store import WRITER, CheckpointMove, CounterMove, Epoch, EventStore
 from store.rows.decoding import Decoder
 from store.rows.encoding import encode_event
 from store.rows.layout import EncodedRows, stamp
@@ -75,6 +75,8 @@ class Log:
         writer_epoch: int | None = None,
         node_epoch: int | None = None,
         through: int | None = None,
+        checkpoints: Sequence[CheckpointMove] = (),
+        attempt: int = 0,
     ) -> None:
         """Append with the right fence but for what is given; count only if it succeeds."""
         last, ticks = self.head + len(rows), self.ticks + len(rows)
@@ -92,6 +94,8 @@ class Log:
                     counter=ticks,
                 )
             ],
+            checkpoints=checkpoints,
+            attempt=attempt,
         )
         self.head, self.ticks = last, ticks
 

@@ -1,10 +1,12 @@
 """What every event store promises of reading: the log by position, and by aggregate."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from actors.event import Event
 from actors.naming import aggregate_id_of
-from store.event_store import EventStore, Snapshot
+from store.event_store import EventStore, Load, Snapshot
 from store.rows.decoding import Decoder
 from store.selection import EVERYTHING, Selection
 from tests.contracts.appending import Log, history, made_event
@@ -139,7 +141,9 @@ class ReadingContract:
         log = await Log.open(store)
         await log.append(*(made_event("device/one", n) for n in (1, 2)), *history("device/two", 2))
         await log.append(*history("device/one", 2, first=3), *history("device/three", 3))
-        rows = await store.load_rows({ONE.bytes: 1, TWO.bytes: 0, b"\xff" * 16: 0})
+        load = await store.load_rows({ONE.bytes: 1, TWO.bytes: 0, b"\xff" * 16: 0})
+        assert load.rest == {}
+        rows = load.rows
         found = [(event.source, event.version) for event in Decoder().events(rows)]
         assert sorted(found) == [
             *(("device/one", version) for version in (2, 3, 4)),
@@ -149,9 +153,60 @@ class ReadingContract:
         assert blocks in (sorted(blocks), sorted(blocks, reverse=True)), "one aggregate at a time"
         assert [version for source, version in found if source == "device/one"] == [2, 3, 4]
 
+    async def test_a_page_ends_early_where_its_events_are_large(
+        self, store: EventStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store, "PAGE_BYTES", 2_000_000, raising=False)
+        log = await Log.open(store)
+        live = await log.append(
+            *(made_event("device/one", n, data={"x": "y" * 900_000}) for n in range(1, 9)),
+            *history("device/two", 50),
+        )
+        found, pages, after = [], [], 0
+        while (page := await store.read(after, 1_000)).through > after:
+            found += Decoder().events(page.rows)
+            pages.append(len(page.rows))
+            after = page.through
+        assert found == live
+        assert len(pages) > 2
+        assert max(pages) < 2_000_000 + 1_000_000
+
+    async def test_a_load_brings_so_many_bytes_and_says_what_is_left(
+        self, store: EventStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store, "PAGE_BYTES", 2_000_000, raising=False)
+        log = await Log.open(store)
+        one, two = (
+            [made_event(source, n, data={"x": "y" * 900_000}) for n in range(1, 9)]
+            for source in ("device/one", "device/two")
+        )
+        live = [*await log.append(*one, *history("device/three", 5)), *await log.append(*two)]
+        found: list[Event] = []
+        loads = []
+        rest: Mapping[bytes, int] = {
+            TWO.bytes: 1, b"\xff" * 16: 0, ONE.bytes: 5, aggregate_id_of("device/three").bytes: 2
+        }  # fmt: skip
+        while rest:
+            load = await store.load_rows(rest)
+            found += Decoder().events(load.rows)
+            loads.append(len(load.rows))
+            rest = load.rest
+        wanted = {"device/one": 5, "device/two": 1, "device/three": 2}
+        expected = [event for event in live if (event.version or 0) > wanted[event.source]]
+        assert len(loads) > 2
+        assert max(loads) < 2_000_000 + 1_000_000
+        assert [(event.source, event.version) for event in found] == [
+            (event.source, event.version)
+            for source in ("device/two", "device/one", "device/three")
+            for event in expected
+            if event.source == source
+        ]
+        assert await store.load_events(TWO) == [e for e in live if e.source == "device/two"]
+
     async def test_no_rows_are_found_of_nobody(self, store: EventStore) -> None:
-        assert Decoder().events(await store.load_rows({})) == []
-        assert Decoder().events(await store.load_rows({ONE.bytes: 0})) == []
+        assert await store.load_rows({}) == Load(rows=b"", rest={})
+        nothing = await store.load_rows({ONE.bytes: 0})
+        assert (Decoder().events(nothing.rows), nothing.rest) == ([], {})
         assert Decoder().events(await store.find_rows([])) == []
         assert await store.find_ids([]) == set()
         assert await store.load_snapshots([]) == {}

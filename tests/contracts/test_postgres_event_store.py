@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from store.errors import StoreUnavailable
+from store.errors import SchemaMismatch, StoreUnavailable
 from store.postgres.event_store import PostgresEventStore
+from store.postgres.migrations import migrate
 from tests.contracts.append_contract import AppendContract
 from tests.contracts.appending import Log, made_event
 from tests.contracts.event_store_contract import EventStoreContract
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 async def store(database: str) -> AsyncIterator[PostgresEventStore]:
+    await migrate(database)
     opened = await PostgresEventStore.connect(database, pool_size=2)
     yield opened
     await opened.close()
@@ -56,10 +58,27 @@ async def test_a_server_that_is_not_there_is_said_to_be_so_without_its_password(
     assert "secret" not in str(caught.value)
 
 
-async def test_two_stores_may_bring_one_database_up_to_date_at_once(database: str) -> None:
-    stores = await asyncio.gather(
-        *(PostgresEventStore.connect(database, pool_size=1) for _ in range(4))
-    )
-    assert [await one.head() for one in stores] == [0] * 4
-    for one in stores:
-        await one.close()
+async def test_a_database_is_brought_up_to_date_once_however_many_try(database: str) -> None:
+    assert len(set(await asyncio.gather(*(migrate(database) for _ in range(4))))) == 1
+    store = await PostgresEventStore.connect(database, pool_size=1)
+    assert await store.head() == 0
+    await store.close()
+
+
+async def test_who_opens_a_store_changes_no_schema_and_says_which_one_it_finds(
+    database: str,
+) -> None:
+    with pytest.raises(SchemaMismatch, match=r"schema 0, .* launch the system"):
+        await PostgresEventStore.connect(database)
+    known = await migrate(database)
+    store = await PostgresEventStore.connect(database)
+    await store.fetch("INSERT INTO schema_migrations (number) VALUES ($1)", known + 1)
+    with pytest.raises(SchemaMismatch, match="run the newer release"):
+        await PostgresEventStore.connect(database)
+    with pytest.raises(SchemaMismatch, match="run the newer release"):
+        await migrate(database)
+    await store.fetch("DELETE FROM schema_migrations WHERE number >= $1", known)
+    with pytest.raises(SchemaMismatch) as older:
+        await PostgresEventStore.connect(database)
+    assert older.value.args == (known - 1, known)
+    await store.close()

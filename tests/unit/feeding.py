@@ -66,7 +66,7 @@ class PlayedWorld(World):
             raise ValueError("no actor of that name")
         return PlayedBus(self._partition)
 
-    async def open_store(self, settings: Settings, *, migrate: bool = True) -> EventStore:
+    async def open_store(self, settings: Settings) -> EventStore:
         if self._partition.log.away:
             raise GONE
         self._partition.log.opened += 1

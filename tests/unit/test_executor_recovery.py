@@ -17,6 +17,7 @@ from runtime.wire.answers import read_events
 from runtime.wire.commands import STATE, Request, unpack_answer
 from store.appends import Acknowledged, Append
 from store.errors import StoreUnavailable
+from store.event_store import Load
 from tests.unit.hosting import (
     AT_US,
     Add,
@@ -182,7 +183,7 @@ class LosingStore(CuedStore):
 
     losses = 0
 
-    async def load_rows(self, after_versions: Mapping[bytes, int]) -> bytes:
+    async def load_rows(self, after_versions: Mapping[bytes, int]) -> Load:
         if self.losses:
             self.losses -= 1
             raise GONE
@@ -262,7 +263,7 @@ async def test_an_actor_stays_while_what_it_decided_is_on_its_way() -> None:
 class SlowStore(CuedStore):
     """Takes a while to load what is asked of it."""
 
-    async def load_rows(self, after_versions: Mapping[bytes, int]) -> bytes:
+    async def load_rows(self, after_versions: Mapping[bytes, int]) -> Load:
         await asyncio.sleep(0.01)
         return await super().load_rows(after_versions)
 

@@ -9,8 +9,8 @@ from typing import Any
 from actors.event import Event
 from store.appends import Acknowledged, Append, Commit
 from store.errors import StoreUnavailable
-from store.event_store import CounterMove, Epoch
-from store.group_commit import Writer
+from store.event_store import CheckpointMove, CounterMove, Epoch
+from store.group_commit import GroupCommit
 from store.memory import MemoryEventStore
 from store.rows.decoding import Decoder
 from store.rows.encoding import encode_event
@@ -48,7 +48,13 @@ class CuedStore(MemoryEventStore):
         self.open.set()
 
     async def append(
-        self, rows: EncodedRows, *, writer: CounterMove, nodes: Sequence[CounterMove]
+        self,
+        rows: EncodedRows,
+        *,
+        writer: CounterMove,
+        nodes: Sequence[CounterMove],
+        checkpoints: Sequence[CheckpointMove] = (),
+        attempt: int = 0,
     ) -> None:
         self.calls.append(len(rows))
         await self.open.wait()
@@ -56,7 +62,9 @@ class CuedStore(MemoryEventStore):
         kept = EncodedRows(bytes(rows.data), array("I", rows.lengths))
 
         async def commit() -> None:
-            await MemoryEventStore.append(self, kept, writer=writer, nodes=nodes)
+            await MemoryEventStore.append(
+                self, kept, writer=writer, nodes=nodes, checkpoints=checkpoints, attempt=attempt
+            )
 
         if self.away:
             raise GONE
@@ -123,11 +131,12 @@ class Writing:
     def __init__(self, store: CuedStore, batch_size: int) -> None:
         self.store = store
         self.commits: list[Commit] = []
-        self.writer = Writer(
+        self.now_us = NOW_US
+        self.writer = GroupCommit(
             store,
             batch_size=batch_size,
             publish=self.commits.append,
-            now_us=lambda: NOW_US,
+            now_us=lambda: self.now_us,
             patience_s=PATIENCE_S,
         )
 

@@ -1,0 +1,68 @@
+-- What the event store asks, each under its name (store/postgres/queries.py). {words} stand
+-- for parts that are put in: COPY takes no parameters.
+
+-- name: open_epoch
+-- A new incarnation: appends of every older one fail at the fence from now on.
+INSERT INTO epochs AS e (name, epoch) VALUES ($1, 1)
+ON CONFLICT (name) DO UPDATE SET epoch = e.epoch + 1
+RETURNING epoch, counter, attempt;
+
+-- name: fence
+-- Moves the counters of all concerned, each only in its present epoch, and the writer's only
+-- from where it stands. Whoever is missing in the result was replaced.
+UPDATE epochs e SET counter = t.counter, attempt = t.attempt
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+    t(name, epoch, counter, old, attempt)
+WHERE e.name = t.name AND e.epoch = t.epoch AND (t.old IS NULL OR e.counter = t.old)
+RETURNING e.name;
+
+-- name: hold_checkpoints
+-- Locks the epochs that checkpoints are fenced by, so that they stay what they are until the
+-- checkpoints are moved. Whoever is missing in the result was replaced.
+SELECT e.name FROM epochs e, unnest($1::text[], $2::bigint[]) t(name, epoch)
+WHERE e.name = t.name AND e.epoch = t.epoch
+FOR SHARE OF e;
+
+-- name: move_checkpoints
+INSERT INTO checkpoints (name, position)
+SELECT * FROM unnest($1::text[], $2::bigint[])
+ON CONFLICT (name) DO UPDATE SET position = excluded.position;
+
+-- name: rows_between
+-- The log by position, less what is not selected.
+SELECT {columns} FROM events
+WHERE position > {after} AND position <= {through} {selected}
+ORDER BY position;
+
+-- name: rows_of_aggregates
+-- Many aggregates, each above its version, one after another in the order in which they are
+-- named. Each is looked up by itself: a join, or one order over all, would tempt the planner
+-- into reading the whole table, and would have nothing to show before it was through.
+SELECT {columns}
+FROM unnest({aggregates}::uuid[], {versions}::bigint[]) AS wanted (aggregate, after),
+    LATERAL (
+        SELECT * FROM events
+        WHERE aggregate_id = wanted.aggregate AND version > wanted.after
+        ORDER BY version
+    ) AS found;
+
+-- name: rows_of_ids
+SELECT {columns} FROM events WHERE id = ANY ({ids}::uuid[]);
+
+-- name: save_snapshots
+-- Each unless a newer one of its aggregate is there already.
+INSERT INTO snapshots AS s (aggregate_id, version, data)
+SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[])
+ON CONFLICT (aggregate_id) DO UPDATE
+SET version = excluded.version, data = excluded.data, timestamp = now()
+WHERE s.version < excluded.version;
+
+-- name: load_snapshots
+SELECT aggregate_id, version, data FROM snapshots WHERE aggregate_id = ANY ($1::uuid[]);
+
+-- name: begin_session
+-- A server that waits for a client that is gone holds its locks: it is to find out. Settings
+-- that the server does not know yet are left out.
+SELECT set_config(wanted.name, wanted.value, false)
+FROM unnest($1::text[], $2::text[]) AS wanted (name, value)
+WHERE wanted.name IN (SELECT name FROM pg_settings);
