@@ -36,7 +36,6 @@ class PlayedLog(MemoryEventStore):
         self.silent = False
         self.reads: list[int] = []  #: positions of each that was tried
         self.opened = 0
-        self.migrated = 0
 
     async def head(self) -> int:
         if self.away:
@@ -70,7 +69,6 @@ class PlayedWorld(World):
         if self._partition.log.away:
             raise GONE
         self._partition.log.opened += 1
-        self._partition.log.migrated += migrate
         return self._partition.log
 
     def random(self, size: int) -> bytes:

@@ -26,6 +26,8 @@ INTERNAL = {
     # HostUnavailable or StoreUnavailable says that it gave up.
     "AppendRefused", "Discarded", "DuplicateEvent", "StaleEpoch", "Superseded",
     "VersionConflict", "WriterAway",
+    # Of the writer, which then begins anew.
+    "TooMuchInDoubt",
     # Where the embedded database or the exporter does not start, the launch says LaunchFailed.
     "EmbeddedError", "ForeignFolder", "MajorMismatch", "NoBinaries", "NotStarted", "PortTaken",
     "ServerFailed", "ToolFailed",
