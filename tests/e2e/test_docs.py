@@ -63,6 +63,18 @@ def test_the_guarantees_are_all_there_and_each_names_its_tests() -> None:
         assert re.search(r"`tests/\w+/\w+\.py::test_\w+`", section), f"G{number}"
 
 
+def test_architecture_has_every_room_and_every_room_inside_the_runtime() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = {folder.parent.relative_to(ROOT) for folder in ROOT.glob("*/__init__.py")}
+    rooms |= {folder.parent.relative_to(ROOT) for folder in ROOT.glob("runtime/*/__init__.py")}
+    rooms -= {Path("benchmarks")}  # above all rooms, like the tests
+    assert {str(room) for room in rooms if f"`{room}/`" not in text} == set()
+    drawn = (ROOT / "docs" / "architecture.svg").read_text()
+    named = set(re.findall(r"[a-z]+(?:/[a-z]+)+/(?=<)", drawn))
+    assert {"runtime/cluster/", "runtime/driver/", "runtime/host/", "runtime/partition/"} <= named
+    assert {folder for folder in named if not (ROOT / folder).is_dir()} == set()
+
+
 def test_the_readme_and_make_help_name_the_same_targets() -> None:
     helped = subprocess.run(
         ["make", "--no-print-directory", "help"],
