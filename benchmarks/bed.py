@@ -70,7 +70,7 @@ class Bed:
         try:
             yield system
         finally:
-            system.drain(timeout_s=DRAIN_S)
+            system.drain(timeout_s=DRAIN_S).result()
 
     def _settings(self, url: str, capacity: Mapping[str, int]) -> Settings:
         namespace = f"bench-{self._token}-{next(self._numbers)}"

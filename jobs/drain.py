@@ -12,7 +12,7 @@ def main() -> int:
         "--timeout", type=float, default=60.0, metavar="S", help="seconds each process may take"
     )
     arguments = options.parse_args()
-    drained = connected(arguments).drain(timeout_s=arguments.timeout)
+    drained = connected(arguments).drain(timeout_s=arguments.timeout).result()
     late = 0
     for name, outcome in drained.items():
         console.print(f"{name}: {outcome}")

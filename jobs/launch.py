@@ -15,7 +15,7 @@ def launch(settings: Settings) -> ActorSystem:
     """Launch, and show what runs."""
     with console.status("launching"):
         system = ActorSystem.launch(settings)
-    console.print(table(system.status()))
+    console.print(table(system.status().result()))
     console.print(f"running in namespace [bold]{system.namespace}[/]")
     return system
 

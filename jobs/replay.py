@@ -56,7 +56,7 @@ def replay(system: ActorSystem, days: int | None, patience_s: float) -> bool:
     refs: Refs = {}
     told = _send(system, traffic, refs, patience_s)
     seconds = time.monotonic() - began_s
-    statuses = system.status()
+    statuses = system.status().result()
     evidence = report.gather(system, [ref for ref in refs.values() if ref.actor is Aircraft])
     held = report.show(console, traffic.expected, told, seconds, evidence, statuses)
     console.print(table(statuses))

@@ -52,7 +52,7 @@ def main() -> int:
         console.print("stopping")
     finally:
         if system is not None:
-            system.drain()
+            system.drain().result()
             console.print("stopped")
         ray.shutdown()
     return code

@@ -36,7 +36,7 @@ def table(statuses: Iterable[dict[str, Any]]) -> Table:
 def main() -> int:
     arguments = parser(__doc__).parse_args()
     with connected(arguments) as system:
-        statuses = system.status()
+        statuses = system.status().result()
         console.print(table(statuses))
     return 1 if any("away" in status for status in statuses) else 0
 

@@ -121,7 +121,8 @@ class HostUnavailable(ThornbackError):
 
 
 class ConnectionClosed(ThornbackError):
-    """This connection was closed: it takes no calls any more. The system may run on."""
+    """This connection was closed: it takes no calls any more. The system may run on. What was
+    unanswered then has an open outcome: a retry with the same command id is safe."""
 
     def __init__(self, namespace: str) -> None:
         super().__init__(namespace)
@@ -129,6 +130,18 @@ class ConnectionClosed(ThornbackError):
 
     def __str__(self) -> str:
         return f"the connection to {self.namespace!r} was closed: connect anew"
+
+
+class ChannelFailed(ThornbackError):
+    """This program's way to a host has ended by a fault of its own, which was logged:
+    connect anew. The outcome is open, like that of a host that is away."""
+
+    def __init__(self, host: str, fault: str) -> None:
+        super().__init__(host, fault)
+        self.host, self.fault = host, fault
+
+    def __str__(self) -> str:
+        return f"the way to {self.host} has ended by a fault: {self.fault}"
 
 
 class BusUnavailable(ThornbackError):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Self, TypeVar, overload
 
 import ray
@@ -9,7 +10,7 @@ import ray
 from actors.actor import Actor
 from actors.event import Event
 from actors.naming import checked_type_name, source_of
-from runtime.driver import bulk
+from runtime.driver import blocking
 from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
 from runtime.driver.publishing import publish
@@ -27,6 +28,9 @@ S = TypeVar("S")
 class ActorSystem:
     """A connection to a running system. Use `connect` or `launch`; close it, or use it as
     a context manager, to end the connection (the system itself runs on)."""
+
+    #: For the answers of all processes; each has a limit of its own, which is smaller.
+    STATUS_S = 30.0
 
     def __init__(self, directory: Any, topology: dict[str, Any]) -> None:
         self.connection = Connection(topology)
@@ -103,7 +107,7 @@ class ActorSystem:
         may go away for up to `patience_s` after a batch was sent; its commands are then sent
         again with their ids. What is unanswered then fails, and its outcome is open.
         """
-        return bulk.ask_many(items, patience_s, ahead)
+        return blocking.ask_many(items, patience_s=patience_s, ahead=ahead)
 
     def tell_many(
         self,
@@ -114,10 +118,12 @@ class ActorSystem:
     ) -> BulkResult:
         """Send many commands and return when every one is durable, refused or failed.
 
-        `progress` is called after each answered batch. Blocks the caller while too much is
-        unanswered, so the iterable may be endless data. Otherwise like `ask_many`.
+        `progress` is called in the calling thread, after answered batches. Blocks the caller
+        while too much is unanswered, so the iterable may be endless data. What the iterable
+        or `progress` raises is raised here, when all that was taken is settled. Raises
+        ConnectionClosed when the connection is closed meanwhile. Otherwise like `ask_many`.
         """
-        return bulk.tell_many(items, patience_s, self.connection.courier.loop.time, progress)
+        return blocking.tell_many(items, patience_s=patience_s, progress=progress)
 
     def publish(self, event: Event) -> Reply[list[Event]]:
         """Put an event from outside any actor into the log (Event.of makes one).
@@ -157,21 +163,28 @@ class ActorSystem:
         ConnectionClosed."""
         return await self.connection.head()
 
-    def flush(self) -> list[tuple[str, Exception]]:
+    def flush(self) -> Reply[list[tuple[str, Exception]]]:
         """Wait until everything sent so far is answered; the failures of `tell` since the
         last flush, as (source, error), the first 10,000 of them (all are logged)."""
         return self.connection.flush()
 
-    def status(self) -> list[dict[str, Any]]:
-        """What every process of the system says of itself."""
-        return ray.get(self._directory.statuses.remote())  # type: ignore[no-any-return]
+    def status(self) -> Reply[list[dict[str, Any]]]:
+        """What every process of the system says of itself. The reply raises HostUnavailable
+        when the directory is away."""
+        return self.connection.errand("status", self._status, self.STATUS_S)
 
-    def drain(self, *, timeout_s: float = 60.0) -> dict[str, Any]:
+    def drain(self, *, timeout_s: float = 60.0) -> Reply[dict[str, Any]]:
         """Flush hosts and writer, then stop every process of the system, and the embedded
-        database. Nothing that was acknowledged or accepted is lost."""
-        drained: dict[str, Any] = ray.get(self._directory.stop.remote(timeout_s))
+        database. Nothing that was acknowledged or accepted is lost. When it is done, the
+        connection is closed. The reply raises HostUnavailable when the directory is away."""
+        return self.connection.last_errand("drain", partial(self._drain, timeout_s))
+
+    async def _status(self) -> list[dict[str, Any]]:
+        return await self._directory.statuses.remote()  # type: ignore[no-any-return]
+
+    async def _drain(self, timeout_s: float) -> dict[str, Any]:
+        drained: dict[str, Any] = await self._directory.stop.remote(timeout_s)
         ray.kill(self._directory, no_restart=True)
-        self.close()
         return drained
 
     async def open_store(self) -> EventStore:
@@ -179,7 +192,8 @@ class ActorSystem:
         return await self.connection.open_store()
 
     def close(self) -> None:
-        """End this connection. Unanswered replies fail with HostUnavailable."""
+        """End this connection. What is unanswered fails with ConnectionClosed, and so does
+        whatever is called later. Closing twice is harmless."""
         self.connection.close()
 
     def _patience_s(self) -> float:

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from runtime.errors import ActorStopped as ActorStopped
     from runtime.errors import AskTimeout as AskTimeout
     from runtime.errors import BusUnavailable as BusUnavailable
+    from runtime.errors import ChannelFailed as ChannelFailed
     from runtime.errors import ConnectionClosed as ConnectionClosed
     from runtime.errors import HandlerFailed as HandlerFailed
     from runtime.errors import HostFailed as HostFailed
@@ -117,10 +118,10 @@ _HOMES = {
     "runtime.driver.reply": ("Reply",),
     "runtime.driver.subscription": ("Subscription",),
     "runtime.errors": (
-        "ActorStopped", "AskTimeout", "BusUnavailable", "ConnectionClosed", "HandlerFailed",
-        "HostFailed", "HostUnavailable", "InvalidMessage", "InvalidState", "LaunchFailed",
-        "MailboxFull", "PublishRefused", "RetriesExhausted", "SubscribeTimeout", "SystemNotFound",
-        "UnknownActorType", "UnknownMessage",
+        "ActorStopped", "AskTimeout", "BusUnavailable", "ChannelFailed", "ConnectionClosed",
+        "HandlerFailed", "HostFailed", "HostUnavailable", "InvalidMessage", "InvalidState",
+        "LaunchFailed", "MailboxFull", "PublishRefused", "RetriesExhausted", "SubscribeTimeout",
+        "SystemNotFound", "UnknownActorType", "UnknownMessage",
     ),
     "runtime.settings.configuration": ("ConfigurationError",),
     "runtime.settings.settings": ("Settings",),

@@ -68,7 +68,7 @@ def _past(
 
 
 def _bus_s(system: ActorSystem) -> float:
-    (pid,) = (each["pid"] for each in system.status() if each["name"] == BUS_ACTOR)
+    (pid,) = (each["pid"] for each in system.status().result() if each["name"] == BUS_ACTOR)
     used = psutil.Process(pid).cpu_times()
     return float(used.user + used.system)
 

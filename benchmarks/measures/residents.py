@@ -93,7 +93,7 @@ def _residents(system: ActorSystem) -> int:
 
 
 def _hosts(system: ActorSystem) -> list[dict[str, Any]]:
-    return [status for status in system.status() if "residents" in status]
+    return [status for status in system.status().result() if "residents" in status]
 
 
 MEASURES = (

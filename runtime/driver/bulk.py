@@ -3,11 +3,14 @@
 The iterable is read only as fast as the hosts answer. Order is kept per actor. What a
 host or database that is away leaves open is sent again, under the same ids, for as long
 as the caller's patience lasts.
+
+Nothing here waits, and nothing here knows threads: `telling` and `asking` are generators
+that hand control back whenever something has to happen first. Whoever drives them waits in
+its own way (blocking.py with a thread, the simulation with an event of its loop).
 """
 
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -20,12 +23,10 @@ from runtime.driver.channel import Channel
 from runtime.driver.outgoing import Outgoing
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
+from runtime.errors import ChannelFailed, ConnectionClosed
 from runtime.wire.answers import read_events
 from runtime.wire.commands import CommandPacker
 from runtime.wire.error_codec import decode_error
-
-#: Batches handed to one channel and not answered yet: the bound of a bulk call's memory.
-WINDOW = 6
 
 
 class Send(NamedTuple):
@@ -53,10 +54,10 @@ class BulkResult:
     errors: list[tuple[str, Exception]] = field(default_factory=list)  #: the first 100
     round_trips_s: list[float] = field(default_factory=list)  #: of each batch
 
-    def add(self, outgoing: Outgoing, now_s: float) -> None:
+    def add(self, outgoing: Outgoing, took_s: float) -> None:
         """Count a finished batch in."""
         self.commands += len(outgoing.commands)
-        self.round_trips_s.append(now_s - outgoing.created_s)
+        self.round_trips_s.append(took_s)
         if outgoing.answer is None:
             self._fail(outgoing, range(len(outgoing.commands)), outgoing.error)
             return
@@ -69,71 +70,108 @@ class BulkResult:
         for index in indexes:
             self.failed += 1
             if len(self.errors) < self.MAX_ERRORS and error is not None:
-                self.errors.append((outgoing.source(index), error))
+                self.errors.append((outgoing.what(index), error))
 
 
-class _Filling:
-    """The batch being filled for each channel of one bulk call."""
+class BulkCall:
+    """The batches of one bulk call: being filled, under way, answered.
 
-    def __init__(self, patience_s: float, *, want_events: bool) -> None:
-        self._patience_s = patience_s
-        self._want_events = want_events
+    One thread drives it. The channels finish batches in their own loop, which touches
+    `_answered` alone and then calls `changed`.
+    """
+
+    #: Batches handed to one channel and not answered yet; with the one being filled for it,
+    #: the bound of a bulk call's memory.
+    WINDOW = 6
+
+    def __init__(
+        self, patience_s: float, *, want_events: bool, changed: Callable[[], None]
+    ) -> None:
+        self._patience_s = patience_s  # immutable
+        self._want_events = want_events  # immutable
+        self._changed = changed  # immutable; called in the courier's loop
         self._pack = CommandPacker().pack
         self._filling: dict[Channel, Outgoing] = {}
-        self._slots: dict[Channel, threading.Semaphore] = {}
-        self.on_finish: Callable[[Outgoing], None] | None = None
+        self._stalled: dict[Channel, Outgoing] = {}  # full, and there is no room for them
+        self._under_way: dict[Channel, int] = {}
+        self._answered: deque[tuple[Channel, Outgoing, float]] = deque()  # appended to by the loop
 
-    def add(self, item: Item) -> tuple[Outgoing, int]:
-        """Put a command into its channel's batch; blocks while too much is unanswered."""
+    def offer(self, item: Item) -> tuple[Outgoing, int] | None:
+        """Put a command into its channel's batch. None if that is full and too much is under
+        way already: to be offered again when something was answered.
+
+        Raises InvalidMessage for what cannot be sent, and ConnectionClosed.
+        """
+        ref = item[0]
+        channel = ref.channel
+        outgoing = self._filling.get(channel)
+        if outgoing is None and channel in self._stalled and not self._send(channel):
+            return None
         if len(item) == 2:
-            ref, message = item
+            _, message = item
             command_id, at = ref.connection.new_id(), ref.connection.world.now_us()
         else:
-            ref, message, command_id, at = _particulars(item)
-        channel = ref.channel
+            message, command_id, at = _particulars(item)
         packed = self._pack(
             (ref.source, message.message_type, command_id, at, message.__dict__, None, None)
         )
-        outgoing = self._filling.get(channel) or self._begin(channel)
+        if outgoing is None:
+            outgoing = Outgoing(self._patience_s, bulk=True, want_events=self._want_events)
+            self._filling[channel] = outgoing
         if ref.actor is not None:
             outgoing.actors.add(ref.actor)
         index = outgoing.add(packed)
         if outgoing.full:
-            self.send(channel)
+            self._stalled[channel] = self._filling.pop(channel)
+            self._send(channel)
         return outgoing, index
 
-    def _begin(self, channel: Channel) -> Outgoing:
-        outgoing = Outgoing(self._patience_s, bulk=True, want_events=self._want_events)
-        self._filling[channel] = outgoing
-        return outgoing
-
-    def send(self, channel: Channel) -> None:
-        """Send what there is for a channel."""
-        outgoing = self._filling.pop(channel)
-        slots = self._slots.setdefault(channel, threading.Semaphore(WINDOW))
-        slots.acquire()
-        outgoing.on_finish = lambda finished: self._finished(finished, slots)
-        channel.submit(outgoing)
-
     def send_all(self) -> None:
-        """Send what there is for every channel."""
-        for channel in list(self._filling):
-            self.send(channel)
+        """Send what there is, full or not, to every channel that has room for it."""
+        for channel in (*self._stalled, *self._filling):
+            self._send(channel)
 
-    def wait(self) -> None:
-        """Block until everything is answered."""
-        self.send_all()
-        for slots in self._slots.values():
-            for _ in range(WINDOW):
-                slots.acquire()
+    @property
+    def answered(self) -> bool:
+        """Is there anything to collect?"""
+        return bool(self._answered)
 
-    def _finished(self, outgoing: Outgoing, slots: threading.Semaphore) -> None:
-        if self.on_finish is not None:
-            self.on_finish(outgoing)
-        slots.release()
+    @property
+    def idle(self) -> bool:
+        """Is nothing being filled, on its way or to be collected?"""
+        return not (self._filling or self._stalled or self._under_way)
+
+    def collect(self) -> list[tuple[Outgoing, float]]:
+        """The batches that were answered, or have failed, since the last call, each with the
+        seconds that it took; there is room for as many again."""
+        collected = []
+        while self._answered:
+            channel, outgoing, took_s = self._answered.popleft()
+            self._under_way[channel] -= 1
+            if not self._under_way[channel]:
+                del self._under_way[channel]
+            collected.append((outgoing, took_s))
+        return collected
+
+    def _send(self, channel: Channel) -> bool:
+        if self._under_way.get(channel, 0) >= self.WINDOW:
+            return False
+        batches = self._stalled if channel in self._stalled else self._filling
+        outgoing = batches.pop(channel)
+        self._under_way[channel] = self._under_way.get(channel, 0) + 1
+        outgoing.on_finish = lambda finished: self._finished(channel, finished)
+        try:
+            channel.submit(outgoing)
+        except (ConnectionClosed, ChannelFailed) as error:
+            outgoing.finish(None, error)
+        return True
+
+    def _finished(self, channel: Channel, outgoing: Outgoing) -> None:
+        self._answered.append((channel, outgoing, channel.now_s() - outgoing.created_s))
+        self._changed()
 
 
-def _particulars(item: Send) -> tuple[ActorRef[Any], Command, bytes, int]:
+def _particulars(item: Send) -> tuple[Command, bytes, int]:
     ref, message, command_id, at = item
     if command_id is None:
         command_id = ref.connection.new_id()
@@ -143,50 +181,82 @@ def _particulars(item: Send) -> tuple[ActorRef[Any], Command, bytes, int]:
         at = ref.connection.world.now_us()
     elif not isinstance(at, int):
         at = microseconds(at)
-    return ref, message, command_id, at
+    return message, command_id, at
 
 
-def tell_many(
-    items: Iterable[Item],
-    patience_s: float,
-    clock_s: Callable[[], float],
-    progress: Callable[[BulkResult], None] | None,
-) -> BulkResult:
-    """See ActorSystem.tell_many."""
-    told, lock = BulkResult(), threading.Lock()
+Progress = Callable[[BulkResult], None]
 
-    def finished(outgoing: Outgoing) -> None:
-        with lock:
-            told.add(outgoing, clock_s())
-            if progress is not None:
-                progress(told)
 
-    filling = _Filling(patience_s, want_events=False)
-    filling.on_finish = finished
+def telling(
+    items: Iterable[Item], call: BulkCall, progress: Progress | None
+) -> Generator[None, None, BulkResult]:
+    """See ActorSystem.tell_many. Yields when it can go on only after `changed`.
+
+    What the iterable or `progress` raises is raised when everything that was taken is
+    settled; `progress` is not called again after it has raised.
+    """
+    told = BulkResult()
+    failure: Exception | None = None
     try:
         for item in items:
-            filling.add(item)
-    finally:
-        filling.wait()
+            while call.offer(item) is None:
+                yield
+                _count(call, told, progress)
+            if call.answered:
+                _count(call, told, progress)
+    except Exception as error:
+        failure = error
+    while True:
+        try:
+            _count(call, told, progress if failure is None else None)
+        except Exception as error:
+            failure = failure or error
+        call.send_all()
+        if call.idle:
+            break
+        if not call.answered:
+            yield
+    if failure is not None:
+        raise failure
     return told
 
 
-def ask_many(items: Iterable[Item], patience_s: float, ahead: int) -> Iterator[Reply[list[Event]]]:
-    """See ActorSystem.ask_many."""
-    filling = _Filling(patience_s, want_events=True)
+def _count(call: BulkCall, told: BulkResult, progress: Progress | None) -> None:
+    collected = call.collect()
+    for outgoing, took_s in collected:
+        told.add(outgoing, took_s)
+    for outgoing, _ in collected:
+        if isinstance(outgoing.error, ConnectionClosed):
+            raise ConnectionClosed(*outgoing.error.args)
+        if progress is not None:
+            progress(told)
+
+
+def asking(
+    items: Iterable[Item], call: BulkCall, ahead: int
+) -> Generator[Reply[list[Event]] | None, None, None]:
+    """See ActorSystem.ask_many. Yields the replies, each done, in the order of the items;
+    and None when it can go on only after `changed`."""
     replies: deque[Reply[list[Event]]] = deque()
     for item in items:
-        outgoing, index = filling.add(item)
-        replies.append(Reply(outgoing, index, read_events))
+        while (placed := call.offer(item)) is None:
+            yield None
+            call.collect()
+        replies.append(Reply(*placed, read_events))
         if len(replies) >= ahead:
-            yield _answered(replies.popleft(), filling)
-    filling.send_all()
+            yield from _first(replies, call)
     while replies:
-        yield _answered(replies.popleft(), filling)
+        yield from _first(replies, call)
 
 
-def _answered(reply: Reply[list[Event]], filling: _Filling) -> Reply[list[Event]]:
-    if not reply.done():
-        filling.send_all()
-        reply.wait()
-    return reply
+def _first(
+    replies: "deque[Reply[list[Event]]]", call: BulkCall
+) -> Generator[Reply[list[Event]] | None, None, None]:
+    reply = replies.popleft()
+    while not reply.done():
+        call.collect()
+        call.send_all()
+        if not reply.done():
+            yield None
+    call.collect()
+    yield reply

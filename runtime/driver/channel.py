@@ -6,342 +6,273 @@ again, in its order; the commands' ids make that harmless.
 """
 
 import asyncio
+import contextlib
 import logging
-import threading
-from collections import deque
-from collections.abc import Awaitable, Callable
-from heapq import heappop, heappush
-from itertools import count
 from typing import Any
-from weakref import ReferenceType, ref
-
-from ray.exceptions import RayError
 
 from actors.actor import Actor
-from actors.errors import InvalidActor
 from runtime.clocks import DriverClock
+from runtime.driver.deadlines import Deadlines
+from runtime.driver.host_link import HostLink
+from runtime.driver.outbox import Outbox
 from runtime.driver.outgoing import Outgoing
-from runtime.errors import AskTimeout, HostUnavailable, MailboxFull
-from runtime.process.world import Calls
-from runtime.wire.commands import Answer, CommandPacker, pack_request, unpack_answer
-from runtime.wire.error_codec import decode_error
+from runtime.errors import (
+    AskTimeout,
+    ChannelFailed,
+    ConnectionClosed,
+    HostUnavailable,
+    MailboxFull,
+)
+from runtime.wire.commands import pack_request
 from store.errors import StoreUnavailable
 
 logger = logging.getLogger("thornback.driver")
 
+#: The host, or what it needs, is away or has no room: to be sent again.
+_PASSING = (HostUnavailable, MailboxFull, StoreUnavailable)
+
 
 class Channel:
-    """Sends to one host. `add` and `submit` may be called from any thread; the rest runs
-    in the courier's loop."""
+    """Sends to one host. `add`, `submit`, `now_s` and `close` may be called from any thread;
+    the rest runs in the courier's loop.
+
+    Every batch ends: with its answer, or with a typed error at its deadline at the latest,
+    or at once when the channel ends, by `close` or by a fault of its own.
+    """
 
     #: Batches under way at once: enough to keep a host busy while an answer travels.
     WINDOW = 4
     #: Between two tries to reach a host that is away: Ray does not say when it is back.
     PAUSE_S = 0.1
+    #: Before a batch is sent again that the host, though there, never answers: at most.
+    LONGEST_PAUSE_S = 1.6
 
     def __init__(
         self,
-        host: str,
+        link: HostLink,
         driver: bytes,
-        find: Callable[[], Awaitable[Any]],
         loop: asyncio.AbstractEventLoop,
-        clock: "DriverClock",
+        clock: DriverClock,
         *,
-        reach: Callable[[], Calls],
-        pickled: Callable[[type[Actor[Any]]], bytes | None],
         timeout_s: float,
     ) -> None:
-        self.host = host
+        # Immutable, and what has locks of its own where it needs them:
+        self.host = link.host
         self._driver = driver
-        self._find = find
         self._loop = loop
+        self._deadlines = Deadlines(loop, self._give_up)
+        self._outbox = Outbox(self.host, loop, self._deadlines, self._called, timeout_s=timeout_s)
+        # In the loop only:
+        self._link = link
         self._clock = clock
-        self._reach = reach
-        self._pickled = pickled
-        self._timeout_s = timeout_s
-        self._lock = threading.Lock()
-        self._packer = CommandPacker()
-        self._open: Outgoing | None = None
-        self._queue: deque[Outgoing] = deque()
-        # A heap, by deadline. Those that are answered long before are not kept for it.
-        self._watched: list[tuple[float, int, ReferenceType[Outgoing]]] = []
-        self._watches = count()
-        self._timer: asyncio.TimerHandle | None = None
-        self._away: HostUnavailable | None = None
-        self._woken = False
         self._wake = asyncio.Event()
         self._generation = 0
-        self._sequence = 0
-        self._handle: Any = None
-        self._caller: Calls | None = None
-        self._registered: set[type[Actor[Any]]] = set()
-        self._under_way: set[Outgoing] = set()
+        self._sequence = 0  # of the next batch; 0: this generation's hello is still to come
+        #: Taken from the outbox; with its delivery, once that has begun.
+        self._under_way: dict[Outgoing, asyncio.Task[None] | None] = {}
+        #: To be sent again, with their sequences: while there are any, a new generation is due.
         self._again: list[tuple[int, Outgoing]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._running = asyncio.run_coroutine_threadsafe(self._run(), loop)
+        #: A batch was given up without an answer: its generation may have a hole.
+        self._silent = False
+        self._away: Exception | None = None  # while a new generation cannot be begun: why
+        self._running = asyncio.run_coroutine_threadsafe(self._live(), loop)
+        # However it ends, and wherever: nobody waits for it afterwards.
+        self._running.add_done_callback(lambda _: self.close(ConnectionClosed(self.host)))
 
     def add(
         self, fields: tuple[Any, ...], actor: type[Actor[Any]] | None, *, want_events: bool
     ) -> tuple[Outgoing, int]:
-        """Put one command into the batch that leaves next. Raises InvalidMessage for
-        data that has no form on the wire."""
-        with self._lock:
-            packed = self._packer.pack(fields)
-            outgoing = self._open
-            if outgoing is None or self._loop.time() > outgoing.joined_until_s:
-                outgoing = self._open = self._new()
-                self._queue.append(outgoing)
-                self._watch(outgoing, outgoing.deadline_s)
-            index = outgoing.add(packed)
-            outgoing.want_events |= want_events
-            if actor is not None:
-                outgoing.actors.add(actor)
-            if outgoing.full:
-                self._open = None
-            self._ring()
-        return outgoing, index
+        """Put one command into the batch that leaves next. Raises InvalidMessage for data
+        that has no form on the wire, ConnectionClosed or ChannelFailed for a channel that
+        has ended."""
+        return self._outbox.add(fields, actor, want_events=want_events)
+
+    def submit(self, outgoing: Outgoing) -> None:
+        """Send a whole batch after those that are waiting. Raises ConnectionClosed or
+        ChannelFailed for a channel that has ended."""
+        self._outbox.submit(outgoing)
 
     def now_s(self) -> float:
         """The clock that deadlines are set by."""
         return self._loop.time()
 
-    def submit(self, outgoing: Outgoing) -> None:
-        """Send a whole batch after those that are waiting."""
-        outgoing.created_s = self._loop.time()
-        outgoing.deadline_s = outgoing.created_s + outgoing.patience_s
-        with self._lock:
-            self._open = None
-            self._queue.append(outgoing)
-            # An answer may take its time, even where nothing is to be sent twice.
-            self._watch(outgoing, max(outgoing.deadline_s, outgoing.created_s + self._timeout_s))
-            self._ring()
-
-    async def flushed(self) -> None:
+    async def wait_flushed(self) -> None:
         """Wait until all that was sent so far is answered, or has failed for good."""
-        with self._lock:
-            sent = [*self._queue, *self._under_way, *(one for _, one in self._again)]
-        for outgoing in sent:
+        for outgoing in self._outbox.unfinished():
             future = outgoing.future()
             if future is not None:
                 await future
 
-    def close(self) -> None:
-        """Stop sending; what is unanswered fails."""
+    def close(self, error: Exception) -> None:
+        """Stop sending; what is unanswered fails with `error`, and later calls do at once.
+        Closing twice is harmless."""
+        if self._outbox.end(error):
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing runs in it
+                self._loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
         self._running.cancel()
-        for task in self._tasks:
-            task.cancel()
-        for outgoing in (*self._queue, *self._under_way, *(one for _, one in self._again)):
-            outgoing.finish(None, HostUnavailable(self.host, "the connection was closed"))
-        if self._caller is not None:
-            self._caller.close()
-
-    def _new(self) -> Outgoing:
-        outgoing = Outgoing(self._timeout_s, bulk=False, want_events=False)
-        outgoing.created_s = self._loop.time()
-        outgoing.deadline_s = outgoing.created_s + self._timeout_s
-        # One deadline serves all of a batch, so who joins late must not come much later.
-        outgoing.joined_until_s = outgoing.created_s + self._timeout_s / 20
-        return outgoing
-
-    def _ring(self) -> None:
-        if not self._woken:
-            self._woken = True
-            self._loop.call_soon_threadsafe(self._called)
+        for task in self._under_way.values():
+            if task is not None:
+                task.cancel()
+        self._deadlines.close()
+        self._link.close()
 
     def _called(self) -> None:
-        with self._lock:
-            self._woken = False  # here, not in `_run`: that may be waiting for a host that hangs
+        self._outbox.heard()  # here, not in `_run`: that may be waiting for a host that hangs
         self._wake.set()
-        if self._timer is None or self._watched[0][0] < self._timer.when():
-            self._sweep()
+        self._deadlines.keep()
 
-    def _watch(self, outgoing: Outgoing, until_s: float) -> None:
-        heappush(self._watched, (until_s, next(self._watches), ref(outgoing)))
-
-    def _sweep(self) -> None:
-        """End what is overdue, also while the host takes its time over something else."""
-        if self._timer is not None:
-            self._timer.cancel()
-        now, watched = self._loop.time(), self._watched
-        late: list[Outgoing] = []
-        with self._lock:
-            while watched and ((outgoing := watched[0][2]()) is None or now >= watched[0][0]):
-                heappop(watched)
-                if outgoing is not None and not outgoing.finished:
-                    late.append(outgoing)
-            self._timer = self._loop.call_at(watched[0][0], self._sweep) if watched else None
-        for outgoing in late:
-            silent = AskTimeout(self.host, max(outgoing.patience_s, self._timeout_s))
-            self._end(outgoing, outgoing.error or self._away or silent)
+    async def _live(self) -> None:
+        """Run until it is closed."""
+        try:
+            await self._run()
+        except Exception as error:
+            logger.exception("the channel to %s has ended by a fault", self.host)
+            self.close(ChannelFailed(self.host, f"{type(error).__name__}: {error}"))
 
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._again or (self._queue and len(self._under_way) < self.WINDOW):
-                if self._again:
+            while True:
+                if self._again or (self._silent and not self._under_way):
                     await self._recover()
+                elif not self._has_room() or (outgoing := self._outbox.take()) is None:
+                    break
                 else:
-                    await self._send_next()
+                    await self._send(outgoing)
 
-    async def _send_next(self) -> None:
-        with self._lock:
-            outgoing = self._queue.popleft()
-            if outgoing is self._open:
-                self._open = None
-            self._under_way.add(outgoing)  # now: `flushed` is to see it wherever it is
-        if outgoing.finished:
-            self._under_way.discard(outgoing)
-            return
+    def _has_room(self) -> bool:
+        return len(self._under_way) < self.WINDOW
+
+    async def _send(self, outgoing: Outgoing) -> None:
+        self._under_way[outgoing] = None
         order = self._sequence
         try:
-            await self._prepare(outgoing)
-            if order == 0:
+            await self._link.ensure_found(outgoing.actors)
+            if self._sequence == 0:
                 await self._begin(self._generation)
                 order = self._sequence = 1
-        except InvalidActor as error:
-            self._under_way.discard(outgoing)
-            outgoing.finish(None, error)
+            await self._link.ensure_known(outgoing.actors)
+        except _PASSING as error:
+            del self._under_way[outgoing]
+            self._failed(order, outgoing, error)
             return
-        except (RayError, ConnectionError, HostUnavailable) as error:
-            self._failed(order, outgoing, HostUnavailable(self.host, _name(error)))
-            self._under_way.discard(outgoing)
+        if outgoing.finished:  # it was given up meanwhile
+            del self._under_way[outgoing]
             return
         request = pack_request(
             self._driver, self._generation, order, self._clock.counts(),
             outgoing.want_events, outgoing.commands,
         )  # fmt: skip
         self._sequence += 1
-        task = asyncio.ensure_future(self._deliver(order, outgoing, request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._under_way[outgoing] = asyncio.ensure_future(self._deliver(order, outgoing, request))
 
     async def _begin(self, generation: int) -> None:
         """The host learns of a generation by an empty batch, and takes no other first: so
         one that was restarted, and knows of none, does not wait for what it never gets."""
-        hello = pack_request(self._driver, generation, 0, {}, False, [])
-        error = self._refusal(unpack_answer(await self._call(hello)))
-        if isinstance(error, HostUnavailable):
-            raise error
-
-    async def _prepare(self, outgoing: Outgoing) -> None:
-        """Find the host, and have it know the classes of the actors addressed."""
-        if self._handle is None:
-            self._handle = await self._find()
-        for actor in outgoing.actors - self._registered:
-            try:
-                pickled = self._pickled(actor)
-            except Exception as error:  # whatever pickling a user's class comes to
-                raise InvalidActor(actor.actor_type, f"it cannot be sent: {error}") from error
-            if pickled is not None:
-                try:
-                    await self._handle.register.remote(pickled)
-                except InvalidActor as error:  # a RayError too, but the host is well
-                    raise InvalidActor(actor.actor_type, error.problem) from error
-            self._registered.add(actor)
-
-    async def _call(self, request: bytes) -> bytes:
-        if self._caller is None:
-            self._caller = self._reach()
-        return await self._caller.call("deliver", request)
+        refusal = await self._link.hello(pack_request(self._driver, generation, 0, {}, False, []))
+        if isinstance(refusal, _PASSING):
+            raise refusal
+        if refusal is not None:
+            raise HostUnavailable(self.host, str(refusal))
 
     async def _deliver(self, order: int, outgoing: Outgoing, request: bytes) -> None:
         try:
-            answer = unpack_answer(await self._call(request))
-        except (RayError, ConnectionError) as error:
-            self._failed(order, outgoing, HostUnavailable(self.host, _name(error)))
-        else:
-            self._judge(order, outgoing, answer)
-        finally:
-            self._under_way.discard(outgoing)
-            self._wake.set()
-
-    def _judge(self, order: int, outgoing: Outgoing, answer: Answer) -> None:
-        error = self._refusal(answer)
-        if error is not None:
+            answer, refusal = await self._link.deliver(request)
+            if refusal is None:
+                self._clock.observe(answer.clock)
+                self._outbox.finish(outgoing, answer, None)
+            else:
+                self._failed(order, outgoing, refusal)
+        except HostUnavailable as error:
+            outgoing.losses += 1
             self._failed(order, outgoing, error)
-        elif self._forgotten(outgoing, answer):
-            self._registered.clear()
-            outgoing.registered = True
-            self._failed(order, outgoing, HostUnavailable(self.host, "it forgot the actor type"))
-        else:
-            self._clock.observe(answer.clock)
-            outgoing.finish(answer, None)
-
-    def _refusal(self, answer: Answer) -> Exception | None:
-        if answer.refusal is None:
-            return None
-        error = decode_error(answer.refusal)
-        if isinstance(error, HostUnavailable) and self._caller is not None:
-            self._caller.look_again()  # it may have been replaced
-        return error
-
-    def _forgotten(self, outgoing: Outgoing, answer: Answer) -> bool:
-        """Did the host restart, and now not know a class it had been told?"""
-        if outgoing.registered or not outgoing.actors:
-            return False
-        return any(name == "UnknownActorType" for name, _ in answer.errors.values())
+        except Exception as error:
+            # Not the host's being away: an answer that cannot be read, say. It would be none
+            # the second time either, so it costs those who asked.
+            logger.exception("a batch for %s has failed", self.host)
+            self._failed(order, outgoing, ChannelFailed(self.host, repr(error)))
+        finally:
+            self._under_way.pop(outgoing, None)
+            self._wake.set()
 
     def _failed(self, order: int, outgoing: Outgoing, error: Exception) -> None:
         """Send it again, unless its time is over or a caller should hear of it now."""
         telling = isinstance(error, MailboxFull | StoreUnavailable) and not outgoing.bulk
-        passing = isinstance(error, HostUnavailable | MailboxFull | StoreUnavailable)
         over = self._loop.time() >= outgoing.deadline_s
-        if telling or over or not passing:
-            outgoing.finish(None, error)
-        if not outgoing.finished:
-            outgoing.error = error
+        outgoing.setback = error
+        if telling or over or not isinstance(error, _PASSING):
+            self._outbox.finish(outgoing, None, error)
         self._again.append((order, outgoing))
+
+    def _give_up(self, outgoing: Outgoing) -> None:
+        """Its deadline has come. Whether the host has it is open; if it has not, what follows
+        in this generation waits there for ever, so the generation ends with it."""
+        silent = AskTimeout(self.host, outgoing.may_take_s)
+        self._outbox.finish(outgoing, None, outgoing.setback or self._away or silent)
+        delivery = self._under_way.get(outgoing)
+        if delivery is not None:
+            self._silent = True
+            delivery.cancel()
 
     async def _recover(self) -> None:
         """Begin a new generation: the host turns away what is left of the old one. Then
         everything unanswered is sent again, in its order."""
-        generation = self._generation + 1
-        while True:
-            self._drop_overdue()
-            if not self._again and not self._under_way and not self._queue:
-                break
+        generation, begun = self._generation + 1, False
+        while not begun and self._wanted():
             try:
-                if self._handle is None:
-                    self._handle = await self._find()
+                await self._link.ensure_found(_classes(self._again))
                 await self._begin(generation)
-                break
-            except (RayError, ConnectionError, HostUnavailable) as error:
-                self._away = HostUnavailable(self.host, _name(error))
+                begun = True
+            except _PASSING as error:
+                self._away = error
+                self._tell(error)
                 # The host may have had this hello, and would not answer a second one.
                 generation += 1
                 await asyncio.sleep(self.PAUSE_S)
         self._away = None
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        self._generation, self._sequence = generation, 1
-        self._registered.clear()
+        if deliveries := [task for task in self._under_way.values() if task is not None]:
+            await asyncio.wait(deliveries)
+        self._silent = False
+        self._generation, self._sequence = generation, int(begun)
         waiting = [one for _, one in sorted(self._again, key=lambda each: each[0])]
         self._again = []
-        full = any(isinstance(one.error, MailboxFull | StoreUnavailable) for one in waiting)
-        with self._lock:
-            self._queue.extendleft(one for one in reversed(waiting) if not one.finished)
-        if full:
-            await asyncio.sleep(self.PAUSE_S)
+        self._put_back(waiting)
+        if pause_s := max(map(self._pause_s, waiting), default=0.0):
+            await asyncio.sleep(pause_s)
 
-    def _drop_overdue(self) -> None:
+    def _wanted(self) -> bool:
+        """Is anything left for which a new generation is worth beginning?"""
+        unanswered = any(not one.finished for _, one in self._again)
+        return unanswered or bool(self._under_way) or self._outbox.waiting()
+
+    def _tell(self, error: Exception) -> None:
+        """The host is there and says that its store is not: single callers hear it now."""
+        if isinstance(error, StoreUnavailable):
+            for outgoing in self._outbox.unfinished():
+                if not outgoing.bulk and outgoing not in self._under_way:
+                    self._outbox.finish(outgoing, None, error)
+
+    def _put_back(self, waiting: list[Outgoing]) -> None:
         now = self._loop.time()
-        for _, outgoing in self._again:
-            if now >= outgoing.deadline_s and not outgoing.finished:
-                self._end(outgoing, outgoing.error)
-        with self._lock:
-            overdue = [one for one in self._queue if not one.bulk and now >= one.deadline_s]
-        for outgoing in overdue:
-            self._end(outgoing, HostUnavailable(self.host, "it did not come back in time"))
-        self._again = [pair for pair in self._again if not pair[1].finished]
+        for outgoing in waiting:
+            if now >= outgoing.deadline_s:  # it ends later, but is not to be sent again
+                self._outbox.finish(outgoing, None, outgoing.setback)
+        self._outbox.put_back(waiting)
 
-    def _end(self, outgoing: Outgoing, error: Exception | None) -> None:
-        """Give a batch up. Nothing may join it any more: it would never be sent."""
-        with self._lock:
-            if self._open is outgoing:
-                self._open = None
-        outgoing.finish(None, error)
+    def _pause_s(self, outgoing: Outgoing) -> float:
+        """How long not to send again what had a setback: what is full stays so for a moment,
+        and what breaks the host's connections is not to do it all the time."""
+        if outgoing.finished:
+            return 0.0
+        if isinstance(outgoing.setback, MailboxFull | StoreUnavailable):
+            return self.PAUSE_S
+        if outgoing.losses < 2:
+            return 0.0
+        return min(self.PAUSE_S * 2.0 ** (outgoing.losses - 2), self.LONGEST_PAUSE_S)
 
 
-def _name(error: BaseException) -> str:
-    return error.reason if isinstance(error, HostUnavailable) else type(error).__name__
+def _classes(again: list[tuple[int, Outgoing]]) -> set[type[Actor[Any]]]:
+    return {actor for _, outgoing in again for actor in outgoing.actors}

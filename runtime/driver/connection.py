@@ -7,34 +7,42 @@ over it. Connecting needs no part of the cluster: no host, no writer, no databas
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
+
+from ray.exceptions import RayError
 
 from actors.actor import Actor
+from actors.errors import ThornbackError
 from actors.ids import FreshIds
 from actors.moments import UNIX_OFFSET_US
 from actors.naming import actor_type_of
 from runtime.clocks import DriverClock
 from runtime.driver.channel import Channel
-from runtime.driver.class_shipping import pickled_class
 from runtime.driver.courier import Courier, Loop
+from runtime.driver.host_link import HostLink
 from runtime.driver.outgoing import Outgoing
-from runtime.errors import ConnectionClosed, HostUnavailable
+from runtime.driver.pending import Pending
+from runtime.driver.reply import Reply, as_it_is
+from runtime.driver.shipped_classes import ShippedClasses
+from runtime.driver.tells import Tells
+from runtime.errors import AskTimeout, ConnectionClosed, HostUnavailable
 from runtime.partition.log_access import LogAccess
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.placement import shard_of
-from runtime.wire.error_codec import decode_error
 from store.event_store import EventStore
 
 logger = logging.getLogger("thornback.driver")
 
+T = TypeVar("T")
+
 
 class Connection:
-    """One driver's channels and their clock. `channel_of` and `watch` may be called from
-    any thread; the channels work in the courier's loop.
+    """One driver's channels and their clock. Everything here may be called from any thread;
+    the channels work in the courier's loop.
 
     `topology` is what the directory says of the system (settings and pooled hosts).
     """
@@ -47,22 +55,34 @@ class Connection:
         world: World | None = None,
         courier: Loop | None = None,
     ) -> None:
+        # Immutable, and what has locks of its own where it needs them:
         self.settings = Settings.model_validate_json(topology["settings"])
-        self.namespace = self.settings.actor_system.namespace
-        self.world = world or World(self.namespace)
+        self.world = world or World(self.settings.actor_system.namespace)
         self.courier = courier or Courier()
         self.clock = DriverClock()
         self._hosts: list[str] = topology["hosts"]
-        self._placement = dict(self.settings.actor_system.placement)
         self._driver = self.world.random(8)
         self._ids = FreshIds(Random(self.world.random(16)).getrandbits)
+        self._classes = ShippedClasses(
+            ("actors.devices", *self.settings.actor_system.actor_modules)
+        )
+        self._tells = Tells(self.MAX_FAILURES)
+        self.log = LogAccess(self.world, self.settings)  # of all feeds; in the courier's loop
+        self._lock = threading.Lock()  # guards what follows
         self._channels: dict[str, Channel] = {}
-        self._told: dict[Outgoing, list[int]] = {}
-        self._failures: list[tuple[str, Exception]] = []
-        self._lock = threading.Lock()
-        self.log = LogAccess(self.world, self.settings)  #: of all feeds; in the courier's loop
+        self._errands: set[Pending[Any]] = set()
+        self._to_tell: set[Callable[[], None]] = set()  # when the connection is closed
         self._closed = False
-        self._to_tell: set[Callable[[], None]] = set()  #: when the connection is closed
+
+    @property
+    def namespace(self) -> str:
+        """Where in Ray the system lives."""
+        return self.settings.actor_system.namespace
+
+    @property
+    def closed(self) -> bool:
+        """Was it closed?"""
+        return self._closed
 
     def new_id(self) -> bytes:
         """A fresh command id."""
@@ -70,42 +90,58 @@ class Connection:
 
     def channel_of(self, source: str, actor: type[Actor[Any]] | None) -> Channel:
         """The way to the host of a source: its own if its type is placed so, otherwise
-        the host of its shard."""
-        dedicated = self._placement.get(actor_type_of(source)) == "dedicated"
+        the host of its shard. Raises ConnectionClosed, and InvalidActor for a class that
+        its host cannot import and that cannot be sent there."""
+        if actor is not None:
+            self._classes.shipped(actor)
+        placed = self.settings.actor_system.placement.get(actor_type_of(source))
+        dedicated = placed == "dedicated"
         host = source if dedicated else self._hosts[shard_of(source) % len(self._hosts)]
-        channel = self._channels.get(host)
-        if channel is None:
-            with self._lock:
-                channel = self._channels.get(host)
-                if channel is None:
-                    opened = self._opened(host, dedicated, actor if dedicated else None)
-                    channel = self._channels[host] = opened
+        with self._lock:
+            self.check_open()
+            channel = self._channels.get(host)
+            if channel is None:
+                channel = self._channels[host] = self._opened(host, dedicated)
         return channel
 
     def channels(self) -> list[Channel]:
         """All that are open."""
-        return list(self._channels.values())
+        with self._lock:
+            return list(self._channels.values())
 
     def watch(self, outgoing: Outgoing, index: int) -> None:
         """Notice if a `tell` fails."""
-        with self._lock:
-            indexes = self._told.get(outgoing)
-            if indexes is not None:
-                indexes.append(index)
-                return
-            self._told[outgoing] = [index]
-            outgoing.on_finish = self._told_finished
-        if outgoing.finished:
-            self._told_finished(outgoing)
+        self._tells.watch(outgoing, index)
 
-    def flush(self) -> list[tuple[str, Exception]]:
+    def flush(self) -> Reply[list[tuple[str, Exception]]]:
         """Wait until everything sent so far is answered; the failures of `tell` since the
         last flush, as (source, error), the first 10,000 of them (all are logged)."""
-        for channel in self.channels():
-            self.courier.run(channel.flushed()).result()
+        return self.errand("flush", self._flush)
+
+    def errand(
+        self, name: str, work: Callable[[], Awaitable[T]], limit_s: float | None = None
+    ) -> Reply[T]:
+        """Run something in the courier's loop; the reply is what it returns. It raises
+        AskTimeout after `limit_s`, HostUnavailable for the errors of Ray, ConnectionClosed
+        when the connection is closed before it is done."""
+        return self._errand(Pending(name), work, limit_s)
+
+    def last_errand(self, name: str, work: Callable[[], Awaitable[T]]) -> Reply[T]:
+        """An errand after which the connection is closed, if it succeeds."""
+        pending: Pending[T] = Pending(name)
+        pending.on_finish = lambda done: self.close() if done.error is None else None
+        return self._errand(pending, work, None)
+
+    def _errand(
+        self, pending: Pending[T], work: Callable[[], Awaitable[T]], limit_s: float | None
+    ) -> Reply[T]:
         with self._lock:
-            failures, self._failures = self._failures, []
-        return failures
+            self.check_open()
+            self._errands.add(pending)
+        running = self.courier.run(self._run_errand(pending, work, limit_s))
+        # Also where it is cancelled before it has begun: nobody is to wait for it.
+        running.add_done_callback(lambda _: pending.finish(None, ConnectionClosed(self.namespace)))
+        return Reply(pending, 0, as_it_is)
 
     async def head(self) -> int:
         """Where the log stands (LogAccess.head), for a coroutine in any loop."""
@@ -123,16 +159,11 @@ class Connection:
         if self._closed:
             raise ConnectionClosed(self.namespace)
 
-    async def open_store(self) -> EventStore:
-        """The event store of the system, opened for the caller. Raises StoreUnavailable."""
-        return await self.world.open_store(self.settings)
-
     def when_closed(self, told: Callable[[], None]) -> None:
-        """Have something called when the connection is closed. Raises ConnectionClosed
-        when it is."""
+        """Have something called, in the closing thread, when the connection is closed. Raises
+        ConnectionClosed when it is."""
         with self._lock:
-            if self._closed:
-                raise ConnectionClosed(self.namespace)
+            self.check_open()
             self._to_tell.add(told)
 
     def no_longer(self, told: Callable[[], None]) -> None:
@@ -140,21 +171,35 @@ class Connection:
         with self._lock:
             self._to_tell.discard(told)
 
+    async def open_store(self) -> EventStore:
+        """The event store of the system, opened for the caller. Raises StoreUnavailable."""
+        return await self.world.open_store(self.settings)
+
     def close(self) -> None:
-        """End the connection. Unanswered replies fail with HostUnavailable, readers of
-        subscriptions with ConnectionClosed."""
+        """End the connection. What is unanswered, every reader of a subscription and every
+        later call fails with ConnectionClosed. Closing twice is harmless."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
+            channels, errands = list(self._channels.values()), list(self._errands)
             to_tell, self._to_tell = self._to_tell, set()
+        error = ConnectionClosed(self.namespace)
         for told in to_tell:
-            told()
-        for channel in self.channels():
-            self.courier.loop.call_soon_threadsafe(channel.close)
-        closing = self.courier.run(self.log.close())  # is bounded in time
-        if not self._in_courier():
-            closing.result()
+            try:
+                told()
+            except Exception:
+                logger.exception("whoever was told that the connection is closed failed")
+        for errand in errands:  # before what they wait for, which ends, too
+            errand.finish(None, error)
+        for channel in channels:
+            channel.close(error)
+        try:
+            closing = self.courier.run(self.log.close())  # is bounded in time
+            if not self._in_courier():
+                closing.result()
+        except ConnectionClosed:
+            logger.debug("the courier's loop was closed before")
         self.courier.close()
 
     def _in_courier(self) -> bool:
@@ -163,44 +208,46 @@ class Connection:
         except RuntimeError:
             return False
 
-    def pickled(self, actor: type[Actor[Any]]) -> bytes | None:
-        """A class for hosts that cannot import it; None for those that have it anyway."""
-        module = actor.__module__
-        known = ("actors.devices", *self.settings.actor_system.actor_modules)
-        if any(module == name or module.startswith(f"{name}.") for name in known):
-            return None
-        return pickled_class(actor)
+    async def _flush(self) -> list[tuple[str, Exception]]:
+        for channel in self.channels():
+            await channel.wait_flushed()
+        return self._tells.taken()
 
-    def _opened(self, host: str, dedicated: bool, actor: type[Actor[Any]] | None) -> Channel:
-        async def find() -> Any:
+    async def _run_errand(
+        self, pending: Pending[T], work: Callable[[], Awaitable[T]], limit_s: float | None
+    ) -> None:
+        answer: T | None = None
+        error: Exception | None = None
+        try:
+            async with asyncio.timeout(limit_s):
+                answer = await work()
+        except TimeoutError:
+            error = AskTimeout(pending.name, limit_s or 0.0)
+        except (RayError, ConnectionError) as failure:
+            error = HostUnavailable(DIRECTORY_ACTOR, type(failure).__name__)
+        except Exception as failure:
+            if not isinstance(failure, ThornbackError):
+                logger.exception("%s has failed", pending.name)
+            error = failure
+        with self._lock:
+            self._errands.discard(pending)
+        pending.finish(answer, error)
+
+    def _opened(self, host: str, dedicated: bool) -> Channel:
+        async def find(actors: Iterable[type[Actor[Any]]]) -> Any:
             try:
                 if dedicated:
                     directory = self.world.handle(DIRECTORY_ACTOR)
-                    await directory.locate.remote(host, self.pickled(actor) if actor else None)
+                    shipped = [self._classes.shipped(actor) for actor in actors]
+                    await directory.locate.remote(host, next(iter(shipped), None))
                 return self.world.handle(host)
             except ValueError as error:
                 raise HostUnavailable(host, "there is no such process") from error
 
         return Channel(
-            host,
+            HostLink(host, find, lambda: self.world.caller(host), self._classes.shipped),
             self._driver,
-            find,
             self.courier.loop,
             self.clock,
-            reach=lambda: self.world.caller(host),
-            pickled=self.pickled,
             timeout_s=self.settings.actor_system.actor_timeout_ms / 1000,
         )
-
-    def _told_finished(self, outgoing: Outgoing) -> None:
-        with self._lock:
-            indexes = self._told.pop(outgoing, [])
-        for index in indexes:
-            error = outgoing.error
-            if outgoing.answer is not None and index in outgoing.answer.errors:
-                error = decode_error(outgoing.answer.errors[index])
-            if error is not None and (outgoing.answer is None or index in outgoing.answer.errors):
-                logger.warning("tell to %s failed: %s", outgoing.source(index), error)
-                with self._lock:
-                    if len(self._failures) < self.MAX_FAILURES:
-                        self._failures.append((outgoing.source(index), error))

@@ -6,6 +6,8 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
+from runtime.errors import ConnectionClosed
+
 T = TypeVar("T")
 
 
@@ -15,7 +17,8 @@ class Loop(Protocol):
     loop: asyncio.AbstractEventLoop
 
     def run(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Run a coroutine in the loop. May be called from any thread."""
+        """Run a coroutine in the loop. May be called from any thread. Raises
+        ConnectionClosed once the loop is closed."""
 
     def close(self) -> None:
         """End what runs, and the loop. Calling it again changes nothing."""
@@ -30,22 +33,30 @@ class Courier:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Run a coroutine in the courier's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop)
+        """Run a coroutine in the courier's loop. Raises ConnectionClosed once it is closed."""
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self.loop)
+        except RuntimeError as error:
+            work.close()
+            raise ConnectionClosed("the system") from error
 
     def close(self) -> None:
-        """Cancel what runs, and stop the thread."""
-        if self._thread.is_alive():
+        """Cancel what runs, and stop the thread. Called in the thread itself, it stops as
+        soon as what runs there lets it."""
+        try:
             self.loop.call_soon_threadsafe(self.loop.stop)
+        except RuntimeError:
+            return  # it was closed before
+        if threading.current_thread() is not self._thread:
             self._thread.join()
-            self.loop.close()
 
     def _work(self) -> None:
         asyncio.set_event_loop(self.loop)
         try:
             self.loop.run_forever()
         finally:
-            tasks = asyncio.all_tasks(self.loop)
-            for task in tasks:
-                task.cancel()
-            self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            while tasks := asyncio.all_tasks(self.loop):  # some may begin only now
+                for task in tasks:
+                    task.cancel()
+                self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self.loop.close()

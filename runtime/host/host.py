@@ -35,6 +35,7 @@ from runtime.wire.answers import events_of, raise_error, unpack_state
 from runtime.wire.commands import (
     STATE,
     CommandPacker,
+    introduced,
     pack_request,
     refused,
     unpack_answer,
@@ -86,6 +87,7 @@ class Host(Process):
         except BaseException:
             await self._store.close()
             raise
+        self._incarnation = epoch.number
         clock = NodeClock(self._label, epoch.counter)
         self._residents = Residents(
             self._store, self._types, capacity=settings.max_actors, observe=clock.observe
@@ -128,9 +130,11 @@ class Host(Process):
             return refused(encode_error(HostFailed(self.name, text_of_error(error))))
         self._metrics.waiting(self._mailbox.unanswered)
         try:
-            return await batch.answer
+            answer = await batch.answer
         finally:
             self._metrics.waiting(self._mailbox.unanswered)
+        # Drivers tell the classes that they send to each incarnation once.
+        return answer if batch.commands else introduced(answer, self._incarnation)
 
     async def register(self, actor: bytes) -> None:
         """Know an actor class (cloudpickled) from now on: no command that is decided later

@@ -12,7 +12,7 @@ import msgspec
 
 from runtime.errors import InvalidMessage
 from runtime.wire.error_codec import EncodedError
-from runtime.wire.values import encode, extended_form, plain_form, unpack_value
+from runtime.wire.values import encode, extended_form, plain_form
 
 #: Message types that are not an actor's own: kebab-case names cannot collide with them.
 STATE = "$state"
@@ -69,6 +69,7 @@ class Answer(msgspec.Struct, array_like=True):
     values: dict[int, bytes]
     errors: dict[int, EncodedError]
     refusal: EncodedError | None = None  #: nothing of the batch was run
+    incarnation: int = 0  #: of the host: its epoch, in the answer to an empty batch
 
 
 class CommandPacker:
@@ -109,7 +110,10 @@ def pack_request(
 
 def source_of_command(packed: bytes) -> str:
     """Whom a packed command is for."""
-    source: str = unpack_value(packed)[0]
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(packed)
+    unpacker.read_array_header()
+    source: str = unpacker.unpack()  # and nothing else: the data may be anything
     return source
 
 
@@ -129,6 +133,13 @@ def pack_answer(answer: Answer) -> bytes:
 def unpack_answer(packed: bytes) -> Answer:
     """The Answer of its bytes."""
     return _decode_answer(packed)
+
+
+def introduced(packed: bytes, incarnation: int) -> bytes:
+    """The answer to an empty batch, which says who answers."""
+    answer = unpack_answer(packed)
+    answer.incarnation = incarnation
+    return pack_answer(answer)
 
 
 def refused(error: EncodedError) -> bytes:

@@ -59,12 +59,12 @@ class Launcher:
     def drain(self, system: ActorSystem) -> dict[str, Any]:
         """Drain one now."""
         self._systems.remove(system)
-        return system.drain(timeout_s=LIMIT_S)
+        return system.drain(timeout_s=LIMIT_S).result()
 
     def drain_all(self) -> None:
         """Drain what is left."""
         while self._systems:
-            outcome = self._systems.pop().drain(timeout_s=10.0)
+            outcome = self._systems.pop().drain(timeout_s=10.0).result()
             assert not [what for what in outcome.values() if isinstance(what, str)], outcome
 
 
@@ -160,7 +160,7 @@ def writes_held_up(url: str) -> Iterator[None]:
 
 def status_of(system: ActorSystem, name: str) -> dict[str, Any]:
     """What one process says of itself."""
-    return next(one for one in system.status() if one["name"] == name)
+    return next(one for one in system.status().result() if one["name"] == name)
 
 
 def kill(system: ActorSystem, name: str) -> int:

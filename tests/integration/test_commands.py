@@ -98,15 +98,15 @@ def test_the_state_by_type_name_comes_as_plain_values(
 def test_flush_returns_the_failures_of_tells_once(
     system: ActorSystem, counter: ActorRef[CounterState]
 ) -> None:
-    system.flush()
+    system.flush().result()
     for owner in ("first", "second", "third"):
         counter.tell(Claim(owner=owner))
-    failures = system.flush()
+    failures = system.flush().result()
     assert [(source, str(error)) for source, error in failures] == [
         (counter.source, "claimed by first")
     ] * 2
     assert all(isinstance(error, Rejected) for _, error in failures)
-    assert system.flush() == []
+    assert system.flush().result() == []
     assert versions(system, counter.source) == [1]  # durable by the time flush returned
 
 

@@ -150,7 +150,7 @@ def test_the_node_id_is_the_first_part_of_every_clock_entry(launch: Launcher) ->
     system = launch(event_bus={"node_id": "plant-7"}, actor_system={"hosts": 1})
     event = add(system.actor(Counter, "a"))
     assert dict(event.vector_clock) == {"plant-7.host-0": 1}
-    assert {one["node"] for one in system.status()} == {
+    assert {one["node"] for one in system.status().result()} == {
         "plant-7.directory", "plant-7.writer", "plant-7.bus", "plant-7.host-0"
     }  # fmt: skip
 
@@ -159,7 +159,9 @@ def test_hosts_is_how_many_pooled_processes_share_the_actors(launch: Launcher) -
     system = launch(actor_system={"hosts": 3})
     for number in range(60):
         add(system.actor(Counter, str(number)))
-    residents = {one["name"]: one["residents"] for one in system.status() if "residents" in one}
+    residents = {
+        one["name"]: one["residents"] for one in system.status().result() if "residents" in one
+    }
     assert residents.keys() == {"host-0", "host-1", "host-2"}
     assert sum(residents.values()) == 60
     assert min(residents.values()) > 0
@@ -207,7 +209,9 @@ def test_a_dedicated_actor_is_a_named_ray_actor_with_plain_methods(launch: Launc
     assert set(event.vector_clock) == {"node-001.beacon/north"}  # a node of its own
     with pytest.raises(ValueError, match="counter/north"):
         ray.get_actor(pooled.source, namespace=system.namespace)
-    host = next(one for one in system.status() if one.get("residents") and not one["source"])
+    host = next(
+        one for one in system.status().result() if one.get("residents") and not one["source"]
+    )
     shared = ray.get_actor(host["name"], namespace=system.namespace)
     (event,) = ray.get(shared.ask.remote(Add(), "counter/north"), timeout=LIMIT_S)
     assert event.version == 2
@@ -225,7 +229,7 @@ def test_placement_changes_with_the_setting_and_nothing_else_does(
             actor_system={"placement": {"beacon": placement}},
         )
         assert add(system.actor(Beacon, "a")).version == version
-        assert ("beacon/a" in {one["name"] for one in system.status()}) == (
+        assert ("beacon/a" in {one["name"] for one in system.status().result()}) == (
             placement == "dedicated"
         )
         launch.drain(system)

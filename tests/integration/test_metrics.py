@@ -70,7 +70,7 @@ def test_one_scrape_counts_all_processes_also_after_each_of_them_was_killed(
         write(system, 500)
         system.actor(Counter, "device-0").ask(Claim(owner="me")).result(timeout_s=LIMIT_S)
         system.actor(Counter, "device-0").tell(Claim(owner="you"))
-        system.flush()
+        system.flush().result()
         take(subscription, 501)
         assert total(port, "active_event_handlers") == 1
     assert {sample.name for sample in scrape(port)} >= FIXED_NAMES
@@ -112,7 +112,7 @@ def test_a_taken_metrics_port_is_a_clear_error_and_nothing_is_left(launch: Launc
         settings = launch.settings(metrics={"port": port})
         with pytest.raises(LaunchFailed, match=rf"{port}"):
             ActorSystem.launch(settings)
-    assert launch.run(settings).status()  # the port is free now, and so is the namespace
+    assert launch.run(settings).status().result()  # the port is free now, and so is the namespace
     assert scrape(port) is not None
 
 

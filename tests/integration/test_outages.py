@@ -59,7 +59,7 @@ def test_an_ask_hears_of_the_store_and_the_same_system_works_on_afterwards(
     commands = [uuid4() for _ in refs]
     for ref in refs:
         ref.ask(Add()).result(timeout_s=LIMIT_S)
-    processes = {one["name"]: one["pid"] for one in system.status()}
+    processes = {one["name"]: one["pid"] for one in system.status().result()}
     server.stop()
     for _ in range(2):
         replies = [
@@ -72,7 +72,7 @@ def test_an_ask_hears_of_the_store_and_the_same_system_works_on_afterwards(
     for ref, command in zip(refs, commands, strict=True):
         assert _asked_until_back(ref, command) == 2
         assert ref.state().result(timeout_s=LIMIT_S).total == 11
-    assert {one["name"]: one["pid"] for one in system.status()} == processes
+    assert {one["name"]: one["pid"] for one in system.status().result()} == processes
     assert_log_is_whole(system)
 
 
@@ -166,7 +166,7 @@ def test_a_database_that_is_down_at_launch_fails_it_with_the_reason_and_leaves_n
     assert url.rpartition("@")[0].rpartition(":")[2] not in _launch_error(settings)
     assert _actors_in(settings.actor_system.namespace) == []
     server.start()
-    assert launch.run(settings).status()  # the same namespace is free to be used
+    assert launch.run(settings).status().result()  # the same namespace is free to be used
 
 
 def _launch_error(settings: Any) -> str:

@@ -1,14 +1,28 @@
 """A channel without Ray: to a host that a test plays, over a loop in virtual time."""
 
 import asyncio
+from collections.abc import Iterable
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 from actors.actor import Actor
+from actors.errors import InvalidActor
 from runtime.clocks import DriverClock
 from runtime.driver.channel import Channel
+from runtime.driver.host_link import HostLink
 from runtime.driver.reply import Reply
-from runtime.wire.commands import Answer, Request, pack_answer, unpack_request
+from runtime.errors import UnknownActorType
+from runtime.wire.answers import raise_error
+from runtime.wire.commands import (
+    Answer,
+    Request,
+    introduced,
+    pack_answer,
+    refused,
+    unpack_request,
+)
+from runtime.wire.error_codec import encode_error
 from runtime.wire.values import pack_value, unpack_value
 
 HOST = "host"
@@ -24,6 +38,11 @@ class PlayedHost:
         self.answering = asyncio.Event()
         self.answering.set()
         self.losing = 0  #: so many of the next answers are lost on their way
+        self.garbling = 0  #: so many of the next answers arrive as something else
+        self.breaking: object = None  #: the connection breaks over a batch with this data
+        self.refusing: list[Exception] = []  #: what the next batches are refused with
+        self.unknown: list[object] = []  #: data of commands whose actor type it does not know
+        self.incarnation = 1
 
     async def call(self, method: str, packed: bytes) -> bytes:
         """What a channel calls."""
@@ -34,8 +53,26 @@ class PlayedHost:
         if self.losing:
             self.losing -= 1
             raise ConnectionResetError
+        if self.garbling:
+            self.garbling -= 1
+            return b"not an answer"
+        if any(one[4] == self.breaking for one in request.commands):
+            raise ConnectionResetError
+        if request.commands and self.refusing:
+            return refused(encode_error(self.refusing.pop(0)))
+        return self.answer(request)
+
+    def answer(self, request: Request) -> bytes:
+        """What becomes of a batch."""
+        errors = {
+            index: encode_error(UnknownActorType("device-twin"))
+            for index, one in enumerate(request.commands)
+            if one[4] in self.unknown
+        }
         values = {index: pack_value(one[4]) for index, one in enumerate(request.commands)}
-        return pack_answer(Answer({}, 0, set(), 0, 0, [], [], b"", {}, values, {}))
+        nothing = [0] * (len(request.commands) + 1)
+        answer = pack_answer(Answer({}, 0, set(), 0, 0, nothing, nothing, b"", {}, values, errors))
+        return answer if request.commands else introduced(answer, self.incarnation)
 
     def look_again(self) -> None:
         """It is where it was."""
@@ -54,15 +91,16 @@ class Sending:
 
     def __init__(self) -> None:
         self.host = PlayedHost()
-        self.unpicklable = False
+        self.found = asyncio.Event()
+        self.found.set()
+        self.failing: Exception | None = None  #: what finding the host raises once
+        self.registered: list[bytes] = []
+        self.unloadable: list[str] = []  #: classes that the host refuses
         self.channel = Channel(
-            HOST,
+            HostLink(HOST, self._find, lambda: self.host, lambda actor: actor.__name__.encode()),
             b"driver",
-            self._find,
             asyncio.get_running_loop(),
             DriverClock(),
-            reach=lambda: self.host,
-            pickled=self._pickled,
             timeout_s=TIMEOUT_S,
         )
         self._ids = count(1)
@@ -71,12 +109,21 @@ class Sending:
         """A command, to be answered with its data."""
         fields = ("counter/a", "echo", next(self._ids).to_bytes(16, "big"), 0, data, None, None)
         outgoing, index = self.channel.add(fields, actor, want_events=True)
-        return Reply(outgoing, index, lambda answer, place: unpack_value(answer.values[place]))
+        return Reply(outgoing, index, _read)
 
-    def _pickled(self, actor: type[Actor[Any]]) -> bytes | None:
-        if self.unpicklable:
-            raise TypeError("cannot pickle '_thread.lock' object")
-        return None
+    async def _find(self, actors: Iterable[type[Actor[Any]]]) -> Any:
+        await self.found.wait()
+        failing, self.failing = self.failing, None
+        if failing is not None:
+            raise failing
+        return SimpleNamespace(register=SimpleNamespace(remote=self._register))
 
-    async def _find(self) -> PlayedHost:
-        return self.host
+    async def _register(self, shipped: bytes) -> None:
+        if (name := shipped.decode()) in self.unloadable:
+            raise InvalidActor("device-twin", f"it lacks a module of {name}")
+        self.registered.append(shipped)
+
+
+def _read(answer: Answer, index: int) -> Any:
+    raise_error(answer, index)
+    return unpack_value(answer.values[index])

@@ -6,8 +6,19 @@ import pytest
 
 from actors.devices import DeviceTwin
 from actors.errors import InvalidActor
-from runtime.errors import AskTimeout
-from tests.unit.sending import TIMEOUT_S, Sending
+from runtime.driver.channel import Channel
+from runtime.driver.deadlines import Deadlines
+from runtime.driver.host_link import HostLink
+from runtime.driver.outbox import Outbox
+from runtime.driver.outgoing import Outgoing
+from runtime.errors import (
+    AskTimeout,
+    ChannelFailed,
+    ConnectionClosed,
+    HostUnavailable,
+    MailboxFull,
+)
+from tests.unit.sending import HOST, TIMEOUT_S, Sending
 from tests.virtual_time import now_s, settled, virtual_time
 
 
@@ -81,7 +92,7 @@ async def test_flushed_waits_also_for_what_waits_for_the_first_hello() -> None:
     sending.host.answering.clear()
     reply = sending.ask("first")
     await settled()
-    flushed = asyncio.ensure_future(sending.channel.flushed())
+    flushed = asyncio.ensure_future(sending.channel.wait_flushed())
     await settled()
     assert not flushed.done()
     sending.host.answering.set()
@@ -90,9 +101,150 @@ async def test_flushed_waits_also_for_what_waits_for_the_first_hello() -> None:
 
 
 @virtual_time
-async def test_a_class_that_cannot_be_sent_costs_those_who_use_it_and_nobody_else() -> None:
+async def test_what_goes_wrong_with_finding_the_host_passes_or_ends_at_the_deadline() -> None:
     sending = Sending()
-    sending.unpicklable = True
-    with pytest.raises(InvalidActor, match="cannot be sent: cannot pickle"):
-        await sending.ask("first", DeviceTwin)
-    assert await sending.ask("second") == "second"
+    sending.failing = KeyError("nobody thought of this one")
+    assert await sending.ask("first") == "first"
+
+
+@virtual_time
+async def test_asks_end_at_their_deadlines_while_the_host_is_being_started_for_ever() -> None:
+    sending = Sending()
+    sending.found.clear()
+    for number in range(1, 3):
+        with pytest.raises(AskTimeout):
+            await sending.ask("hangs")
+        assert now_s() == number * TIMEOUT_S
+    await asyncio.sleep(HostLink.SILENCE_S)
+    sending.found.set()  # it is asked for again, because it never answered
+    assert await sending.ask("later") == "later"
+
+
+@virtual_time
+async def test_an_answer_that_cannot_be_read_costs_those_who_asked() -> None:
+    sending = Sending()
+    assert await sending.ask("first") == "first"
+    sending.host.garbling = 1
+    with pytest.raises(ChannelFailed, match="host"):
+        await sending.ask("second")
+    assert await sending.ask("third") == "third"
+
+
+@virtual_time
+async def test_a_lost_request_ends_its_generation_and_those_behind_it_are_served() -> None:
+    """In a hole of the sequence the host would keep all that follow, for ever."""
+    sending = Sending()
+    assert await sending.ask("first") == "first"
+    sending.host.answering.clear()
+    with pytest.raises(AskTimeout):
+        await sending.ask("lost")
+    sending.host.answering.set()
+    assert await sending.ask("later") == "later"
+    assert sending.host.requests[-1].generation > sending.host.requests[1].generation
+
+
+@virtual_time
+async def test_four_batches_that_are_never_answered_do_not_stop_the_channel() -> None:
+    sending = Sending()
+    assert await sending.ask("first") == "first"
+    sending.host.answering.clear()
+    lost = []
+    for number in range(Channel.WINDOW):
+        lost.append(sending.ask(f"lost {number}"))
+        await settled()
+    outcomes = await asyncio.gather(*lost, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [AskTimeout] * Channel.WINDOW
+    sending.host.answering.set()
+    assert await sending.ask("later") == "later"
+
+
+@virtual_time
+async def test_a_batch_that_breaks_every_connection_is_sent_at_ever_longer_intervals() -> None:
+    sending = Sending()
+    assert await sending.ask("first") == "first"
+    sending.host.breaking = "poison"
+    with pytest.raises(HostUnavailable):
+        await sending.ask("poison")
+    assert len(sending.host.batches) < 25  # at 0.1, 0.2, 0.4 ... 1.6 s
+    assert now_s() == TIMEOUT_S
+    assert await sending.ask("later") == "later"
+
+
+@virtual_time
+async def test_a_fault_of_the_channel_fails_all_of_it_at_once_and_what_comes_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sending = Sending()
+    sending.host.answering.clear()
+    first = sending.ask("first")
+    await settled()
+    waiting = sending.ask("waiting")
+
+    def fault(*_: object) -> bytes:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("runtime.driver.channel.pack_request", fault)
+    sending.host.answering.set()
+    for reply in (first, waiting):
+        with pytest.raises(ChannelFailed, match="RuntimeError: a fault"):
+            await reply
+    with pytest.raises(ChannelFailed):
+        sending.ask("later")
+    assert now_s() == 0.0
+    assert "has ended by a fault" in caplog.text
+
+
+@virtual_time
+async def test_whoever_fails_at_being_told_of_an_answer_hurts_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sending = Sending()
+    outgoing = Outgoing(5.0, bulk=True, want_events=True)
+
+    def told(_: object) -> None:
+        raise RuntimeError("a listener")
+
+    outgoing.on_finish = told
+    sending.channel.submit(outgoing)
+    assert await sending.ask("first") == "first"
+    assert outgoing.finished
+    assert "a listener" in caplog.text
+
+
+@virtual_time
+async def test_a_loop_that_was_closed_under_the_channel_is_a_connection_that_is_closed() -> None:
+    other = asyncio.new_event_loop()
+    outbox = Outbox("host", other, Deadlines(other, print), print, timeout_s=5.0)
+    other.close()
+    for _ in range(2):
+        with pytest.raises(ConnectionClosed):
+            outbox.add(("a", "b", bytes(16), 0, None, None, None), None, want_events=True)
+    assert not outbox.unfinished()
+
+
+@virtual_time
+async def test_a_class_is_told_to_an_incarnation_once_however_often_its_mailbox_is_full() -> None:
+    sending = Sending()
+    assert await sending.ask("first", DeviceTwin) == "first"
+    sending.host.refusing = [MailboxFull(HOST, 10)] * 3
+    for _ in range(3):
+        with pytest.raises(MailboxFull):
+            await sending.ask("full", DeviceTwin)
+    assert await sending.ask("second", DeviceTwin) == "second"
+    assert sending.registered == [b"DeviceTwin"]
+    sending.host.incarnation += 1
+    sending.host.losing = 1
+    assert await sending.ask("third", DeviceTwin) == "third"
+    assert sending.registered == [b"DeviceTwin"] * 2
+
+
+@virtual_time
+async def test_a_class_that_the_host_refuses_costs_those_who_use_it_and_nobody_else() -> None:
+    sending = Sending()
+    sending.unloadable = ["DeviceTwin"]
+    sending.host.unknown = ["first"]
+    first, second = sending.ask("first", DeviceTwin), sending.ask("second")
+    with pytest.raises(InvalidActor, match="it lacks a module"):
+        await first
+    assert await second == "second"
+    assert len(sending.host.batches) == 1  # they travelled together

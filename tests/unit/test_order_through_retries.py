@@ -5,6 +5,7 @@ from typing import Any
 
 from runtime.clocks import DriverClock
 from runtime.driver.channel import Channel
+from runtime.driver.host_link import HostLink
 from runtime.driver.outgoing import Outgoing
 from runtime.errors import HostUnavailable, MailboxFull
 from runtime.host.batch import Batch
@@ -76,13 +77,10 @@ async def test_a_batch_that_is_turned_away_after_a_full_mailbox_is_not_overtaken
     first one turned away, which the host works on; the second one waits behind it."""
     host = HostByHand()
     channel = Channel(
-        "host",
+        HostLink("host", _nobody, lambda: host, lambda _actor: None),
         b"driver",
-        find=_nobody,
-        loop=asyncio.get_running_loop(),
-        clock=DriverClock(),
-        reach=lambda: host,
-        pickled=lambda _actor: None,
+        asyncio.get_running_loop(),
+        DriverClock(),
         timeout_s=TIMEOUT_S,
     )
     sent = [bulk("first"), bulk("second"), bulk("third", "third")]
@@ -102,5 +100,5 @@ async def test_a_batch_that_is_turned_away_after_a_full_mailbox_is_not_overtaken
     assert host.ran == ["first", "second", "third", "third"]
 
 
-async def _nobody() -> None:
+async def _nobody(_: object) -> None:
     return None

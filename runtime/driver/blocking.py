@@ -1,0 +1,37 @@
+"""Bulk calls for callers that block: the only place in which a bulk call waits."""
+
+import threading
+from collections.abc import Iterable, Iterator
+
+from actors.event import Event
+from runtime.driver.bulk import BulkCall, BulkResult, Item, Progress, asking, telling
+from runtime.driver.reply import Reply
+
+
+def tell_many(items: Iterable[Item], *, patience_s: float, progress: Progress | None) -> BulkResult:
+    """See ActorSystem.tell_many."""
+    changed = threading.Event()
+    call = BulkCall(patience_s, want_events=False, changed=changed.set)
+    steps = telling(items, call, progress)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: BulkResult = end.value
+            return result
+        changed.wait()
+        changed.clear()  # only now: what changes from here on is seen by the next step
+
+
+def ask_many(
+    items: Iterable[Item], *, patience_s: float, ahead: int
+) -> Iterator[Reply[list[Event]]]:
+    """See ActorSystem.ask_many."""
+    changed = threading.Event()
+    call = BulkCall(patience_s, want_events=True, changed=changed.set)
+    for reply in asking(items, call, ahead):
+        if reply is not None:
+            yield reply
+        else:
+            changed.wait()
+            changed.clear()  # only now: what changes from here on is seen by the next step

@@ -1,0 +1,141 @@
+"""The way to one host's process: find it, have it know actor classes, call it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from ray.exceptions import RayError
+
+from actors.actor import Actor
+from actors.errors import InvalidActor
+from runtime.errors import HostUnavailable, UnknownActorType
+from runtime.process.world import Calls
+from runtime.wire.commands import Answer, unpack_answer
+from runtime.wire.error_codec import decode_error, encode_error
+
+logger = logging.getLogger("thornback.driver")
+
+ActorClass = type[Actor[Any]]
+
+
+class HostLink:
+    """One host's process, wherever and whichever it is at the moment. Loop only.
+
+    Every way in which it can be away is a HostUnavailable, and none takes for ever.
+    """
+
+    #: An answer to one of the questions that come before commands (where are you, know this
+    #: class, begin anew) that has not come by then never will: the question is put again.
+    SILENCE_S = 60.0
+
+    def __init__(
+        self,
+        host: str,
+        find: Callable[[Iterable[ActorClass]], Awaitable[Any]],
+        reach: Callable[[], Calls],
+        shipped: Callable[[ActorClass], bytes | None],
+    ) -> None:
+        self.host = host
+        self._find = find  # its Ray handle; a dedicated host is started with a class
+        self._reach = reach  # the way that batches take
+        self._shipped = shipped  # what is sent of a class; None: hosts have it anyway
+        self._handle: Any = None
+        self._caller: Calls | None = None
+        self._incarnation: int | None = None
+        self._known: set[ActorClass] = set()  # by this incarnation, or refused by it
+        self._refused: dict[str, InvalidActor] = {}  # by actor type: what it said of a class
+
+    async def ensure_found(self, actors: Iterable[ActorClass]) -> None:
+        """Have a handle of the process. Raises HostUnavailable."""
+        if self._handle is None:
+            self._handle = await self._asked(self._find(actors))
+
+    async def ensure_known(self, actors: set[ActorClass]) -> None:
+        """Have the host know the classes of the actors addressed. One that it refuses costs
+        those who use it: `deliver` says so. Raises HostUnavailable."""
+        for actor in actors - self._known:
+            self._refused.pop(actor.actor_type, None)
+            shipped = self._shipped(actor)
+            if shipped is not None:
+                try:
+                    await self._asked(self._register(shipped))
+                except InvalidActor as error:
+                    self._refused[actor.actor_type] = error
+            self._known.add(actor)
+
+    async def hello(self, request: bytes) -> Exception | None:
+        """Begin a generation by an empty batch; why the host refuses, if it does. Raises
+        HostUnavailable."""
+        answer = await self._asked(self._call(request))
+        if answer.refusal is None and answer.incarnation != self._incarnation:
+            self._incarnation = answer.incarnation
+            self._known.clear()  # another process, which was told nothing
+            self._refused.clear()
+        return self._refusal(answer)
+
+    async def deliver(self, request: bytes) -> tuple[Answer, Exception | None]:
+        """What became of a batch; or why nothing of it was run. Raises HostUnavailable."""
+        try:
+            answer = await self._call(request)
+        except (RayError, ConnectionError) as error:
+            raise self._away(error) from error
+        if self._refused:
+            self._say_why(answer)
+        return answer, self._refusal(answer)
+
+    def close(self) -> None:
+        """End the connection; calls under way fail."""
+        if self._caller is not None:
+            self._caller.close()
+
+    async def _register(self, shipped: bytes) -> None:
+        try:
+            await self._handle.register.remote(shipped)
+        except InvalidActor as error:  # a RayError too, but the host is well
+            raise InvalidActor(error.actor, error.problem) from error
+
+    def _say_why(self, answer: Answer) -> None:
+        """A type is unknown to the host because its class was refused."""
+        for index, (name, arguments) in answer.errors.items():
+            if name == UnknownActorType.__name__ and arguments[0] in self._refused:
+                answer.errors[index] = encode_error(self._refused[arguments[0]])
+
+    async def _call(self, request: bytes) -> Answer:
+        if self._caller is None:
+            try:
+                self._caller = self._reach()
+            except Exception as error:  # ValueError where there is none, and Ray's own ones
+                raise HostUnavailable(self.host, f"it cannot be found: {error}") from error
+        return unpack_answer(await self._caller.call("deliver", request))
+
+    def _refusal(self, answer: Answer) -> Exception | None:
+        if answer.refusal is None:
+            return None
+        error = decode_error(answer.refusal)
+        if isinstance(error, HostUnavailable) and self._caller is not None:
+            self._caller.look_again()  # it may have been replaced
+        return error
+
+    async def _asked(self, question: Awaitable[Any]) -> Any:
+        """The answer to a question that may be put again as often as one likes."""
+        try:
+            async with asyncio.timeout(self.SILENCE_S):
+                return await question
+        except TimeoutError as error:
+            if self._caller is not None:
+                self._caller.look_again()
+            raise HostUnavailable(self.host, "it does not answer") from error
+        except InvalidActor:
+            raise
+        except (RayError, ConnectionError, HostUnavailable) as error:
+            raise self._away(error) from error
+        except Exception as error:
+            # Ray's own failures have no common root; whatever it is, it may pass.
+            logger.exception("%s cannot be asked", self.host)
+            raise HostUnavailable(self.host, f"{type(error).__name__}: {error}") from error
+
+    def _away(self, error: Exception) -> HostUnavailable:
+        if isinstance(error, HostUnavailable):
+            return error
+        return HostUnavailable(self.host, type(error).__name__)

@@ -1,0 +1,91 @@
+"""Something that a driver waits for: any number of threads and event loops at once."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+A = TypeVar("A")
+
+logger = logging.getLogger("thornback.driver")
+
+
+class Pending(Generic[A]):
+    """An outcome to come: an answer, or an error. The first one stands.
+
+    May be used from any thread. `finished`, `answer` and `error` are written once, under
+    the lock, and may be read without it when `finished` was seen.
+    """
+
+    __slots__ = (
+        "__weakref__", "_futures", "_lock", "_waiting", "answer", "error", "finished", "limit_s",
+        "name", "on_finish",
+    )  # fmt: skip
+
+    def __init__(self, name: str, limit_s: float | None = None) -> None:
+        self.name = name  #: what errors call it
+        #: How long it can take at most; a caller that waits longer has been forgotten.
+        self.limit_s = limit_s
+        self.answer: A | None = None
+        self.error: Exception | None = None
+        self.finished = False
+        #: Called once, by whoever finishes it. To be set before it can be finished, or to be
+        #: followed by a look at `finished`.
+        self.on_finish: Callable[[Any], None] | None = None
+        self._lock = threading.Lock()  # guards what follows, and the step to `finished`
+        self._waiting: threading.Event | None = None
+        self._futures: list[asyncio.Future[None]] = []
+
+    def what(self, index: int) -> str:
+        """What an error calls its part `index`."""
+        return self.name
+
+    def finish(self, answer: A | None, error: Exception | None) -> None:
+        """Answered, or failed for good. Hurts nobody: what goes wrong with those who are
+        told is theirs, and is logged."""
+        with self._lock:
+            if self.finished:
+                return
+            self.answer, self.error, self.finished = answer, error, True
+            waiting, futures = self._waiting, self._futures
+            self._futures = []
+        if waiting is not None:
+            waiting.set()
+        by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        for future in futures:
+            by_loop.setdefault(future.get_loop(), []).append(future)
+        for loop, theirs in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_resolve, theirs)
+            except RuntimeError:  # it is closed: nobody is left in it who could wait
+                logger.debug("%s: the event loop that waited is closed", self.name)
+        if self.on_finish is not None:
+            try:
+                self.on_finish(self)
+            except Exception:
+                logger.exception("%s: whoever was told of its end failed", self.name)
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Block until it is finished; False if that took too long."""
+        with self._lock:
+            if self.finished:
+                return True
+            if self._waiting is None:
+                self._waiting = threading.Event()
+        return self._waiting.wait(timeout_s)
+
+    def future(self) -> "asyncio.Future[None] | None":
+        """A new future of the running loop that ends with it; None if it is finished."""
+        with self._lock:
+            if self.finished:
+                return None
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._futures.append(future)
+            return future
+
+
+def _resolve(futures: "list[asyncio.Future[None]]") -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)

@@ -1,0 +1,35 @@
+"""Actor classes as a driver sends them to its hosts: each pickled once."""
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from actors.actor import Actor
+from actors.errors import InvalidActor
+from runtime.driver.class_shipping import pickled_class
+
+
+class ShippedClasses:
+    """Actor classes as they are sent to hosts, each pickled once. For any thread."""
+
+    def __init__(self, known_modules: Iterable[str]) -> None:
+        self._known = tuple(known_modules)  # immutable: hosts import these themselves
+        self._lock = threading.Lock()  # guards the table; and pickling is not for two at once
+        self._shipped: dict[type[Actor[Any]], bytes | None] = {}
+
+    def shipped(self, actor: type[Actor[Any]]) -> bytes | None:
+        """A class for hosts that cannot import it; None for those that have it anyway.
+        Raises InvalidActor for one that cannot be sent."""
+        with self._lock:
+            if actor not in self._shipped:
+                self._shipped[actor] = self._pickled(actor)
+            return self._shipped[actor]
+
+    def _pickled(self, actor: type[Actor[Any]]) -> bytes | None:
+        module = actor.__module__
+        if any(module == name or module.startswith(f"{name}.") for name in self._known):
+            return None
+        try:
+            return pickled_class(actor)
+        except Exception as error:  # whatever pickling a user's class comes to
+            raise InvalidActor(actor.actor_type, f"it cannot be sent: {error}") from error

@@ -1,0 +1,231 @@
+"""Bulk calls, driven from an event loop in virtual time: no thread takes part."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from actors.actor import Command
+from actors.errors import Rejected
+from actors.event import Event
+from runtime.driver.bulk import BulkCall, BulkResult, Item, asking, telling
+from runtime.driver.connection import Connection
+from runtime.driver.reply import Reply
+from runtime.errors import AskTimeout, ConnectionClosed, HostUnavailable, InvalidMessage
+from runtime.wire.commands import MAX_COMMANDS, Answer, Request, pack_answer
+from runtime.wire.error_codec import encode_error
+from tests.unit.connecting import HOST, OwnLoop, PlayedWorld, connection, ref
+from tests.unit.sending import PlayedHost
+from tests.virtual_time import now_s, settled, virtual_time
+
+
+class Note(Command):
+    """Anything at all."""
+
+    data: Any
+
+
+class RejectingHost(PlayedHost):
+    """Rejects every command, and counts no events."""
+
+    def answer(self, request: Request) -> bytes:
+        if not request.commands:
+            return super().answer(request)
+        errors = {index: encode_error(Rejected("no")) for index in range(len(request.commands))}
+        return pack_answer(Answer({}, 0, set(), 0, 0, [], [], b"", {}, {}, errors))
+
+
+class Driving:
+    """A bulk call at work over a played host."""
+
+    def __init__(self, host: type[PlayedHost] = PlayedHost, *, want_events: bool = False) -> None:
+        self.world = PlayedWorld(host)
+        self.connection: Connection = connection(self.world, OwnLoop())
+        self.changed = asyncio.Event()
+        self.call = BulkCall(30.0, want_events=want_events, changed=self.changed.set)
+        self.taken = 0
+
+    @property
+    def host(self) -> PlayedHost:
+        return self.world.caller(HOST)
+
+    def items(self, data: Iterable[Any]) -> Iterator[Item]:
+        """A command each; `taken` counts how many were asked for."""
+        for one in data:
+            self.taken += 1
+            yield ref(self.connection), Note(data=one)
+
+    async def told(
+        self, items: Iterable[Item], progress: Callable[[BulkResult], None] | None = None
+    ) -> BulkResult:
+        """tell_many, without a thread."""
+        steps = telling(items, self.call, progress)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: BulkResult = end.value
+                return result
+            await self.changed.wait()
+            self.changed.clear()
+
+    async def asked(
+        self, items: Iterable[Item], ahead: int = 20_000
+    ) -> AsyncIterator[Reply[list[Event]]]:
+        """ask_many, without a thread."""
+        for reply in asking(items, self.call, ahead):
+            if reply is not None:
+                yield reply
+                continue
+            await self.changed.wait()
+            self.changed.clear()
+
+
+@virtual_time
+async def test_everything_that_was_taken_is_told_in_full_batches_and_counted() -> None:
+    driving = Driving()
+    told = await driving.told(driving.items(range(2 * MAX_COMMANDS + 1)))
+    assert (told.commands, told.failed) == (2 * MAX_COMMANDS + 1, 0)
+    assert [len(batch) for batch in driving.host.batches] == [MAX_COMMANDS, MAX_COMMANDS, 1]
+    assert len(told.round_trips_s) == 3
+    assert driving.call.idle
+
+
+@virtual_time
+async def test_no_more_is_read_than_may_be_under_way() -> None:
+    driving = Driving()
+    driving.host.answering.clear()
+    telling = asyncio.ensure_future(driving.told(driving.items(range(100 * MAX_COMMANDS))))
+    await settled()
+    # All but the last of these are in batches; the last one waits for room.
+    assert driving.taken == (BulkCall.WINDOW + 1) * MAX_COMMANDS + 1
+    driving.host.answering.set()
+    assert (await telling).commands == 100 * MAX_COMMANDS
+
+
+@virtual_time
+async def test_progress_that_raises_is_raised_when_all_that_was_taken_is_settled() -> None:
+    driving = Driving()
+    seen: list[int] = []
+
+    def progress(told: BulkResult) -> None:
+        seen.append(told.commands)
+        raise RuntimeError("progress")
+
+    with pytest.raises(RuntimeError, match="progress"):
+        await driving.told(driving.items(range(20 * MAX_COMMANDS)), progress)
+    assert len(seen) == 1  # and not again
+    assert driving.taken < 20 * MAX_COMMANDS  # nor is anything else read
+    assert driving.call.idle
+    assert await ref(driving.connection).ask(Note(data="later")) == []  # nobody else is hurt
+
+
+@virtual_time
+async def test_progress_hears_of_the_last_batch_too_and_may_raise_there() -> None:
+    driving = Driving()
+
+    def progress(told: BulkResult) -> None:
+        if told.commands == 3:
+            raise RuntimeError("at the end")
+
+    with pytest.raises(RuntimeError, match="at the end"):
+        await driving.told(driving.items(range(3)), progress)
+
+
+@virtual_time
+async def test_failures_of_commands_whose_data_has_numbers_for_keys_are_told() -> None:
+    driving = Driving(RejectingHost)
+    told = await driving.told(driving.items([{1: 2}, {1: {2: 3}}]))
+    assert (told.commands, told.failed) == (2, 2)
+    assert [source for source, _ in told.errors] == ["counter/a"] * 2
+
+
+@virtual_time
+async def test_what_the_iterable_raises_is_raised_when_all_that_was_taken_is_settled() -> None:
+    driving = Driving()
+
+    def items() -> Iterator[Item]:
+        yield from driving.items(range(3))
+        raise LookupError("the source is broken")
+
+    with pytest.raises(LookupError):
+        await driving.told(items())
+    assert driving.host.batches == [[{"data": 0}, {"data": 1}, {"data": 2}]]
+    assert driving.call.idle
+
+
+@virtual_time
+async def test_a_host_that_hangs_ends_a_bulk_call_with_its_patience() -> None:
+    driving = Driving()
+    driving.host.answering.clear()
+    told = await driving.told(driving.items(range(3)))
+    assert (told.failed, now_s()) == (3, 30.0)
+    assert {type(error) for _, error in told.errors} == {AskTimeout}
+
+
+@virtual_time
+async def test_closing_the_connection_ends_a_bulk_call_with_a_typed_error() -> None:
+    driving = Driving()
+    driving.host.answering.clear()
+    telling = asyncio.ensure_future(driving.told(driving.items(range(100 * MAX_COMMANDS))))
+    await settled()
+    driving.connection.close()
+    with pytest.raises(ConnectionClosed):
+        await telling
+    assert now_s() == 0.0
+    assert driving.call.idle
+
+
+@virtual_time
+async def test_replies_come_in_the_order_of_the_items_each_of_them_done() -> None:
+    driving = Driving(want_events=True)
+    replies = [reply async for reply in driving.asked(driving.items(range(5)), ahead=2)]
+    assert all(reply.done() for reply in replies)
+    assert [await reply for reply in replies] == [[]] * 5
+
+
+@virtual_time
+async def test_asking_reads_no_further_ahead_than_it_may() -> None:
+    driving = Driving(want_events=True)
+    replies = driving.asked(driving.items(range(100)), ahead=10)
+    await anext(replies)
+    assert driving.taken == 10
+    await replies.aclose()  # type: ignore[attr-defined]
+
+
+@virtual_time
+async def test_closing_the_connection_answers_every_ask_with_a_typed_error() -> None:
+    driving = Driving(want_events=True)
+    driving.host.answering.clear()
+
+    async def outcomes() -> list[type[Exception]]:
+        found: list[type[Exception]] = []
+        async for reply in driving.asked(driving.items(range(3))):
+            with pytest.raises(ConnectionClosed) as raised:
+                reply.result()
+            found.append(raised.type)
+        return found
+
+    asking = asyncio.ensure_future(outcomes())
+    await settled()
+    driving.connection.close()
+    assert await asking == [ConnectionClosed] * 3
+
+
+@virtual_time
+async def test_an_item_that_cannot_be_sent_is_raised_and_costs_no_other() -> None:
+    driving = Driving()
+    with pytest.raises(InvalidMessage):
+        await driving.told(driving.items(["good", "\ud800"]))
+    assert driving.host.batches == [[{"data": "good"}]]
+
+
+@virtual_time
+async def test_a_host_that_is_away_is_told_again_until_it_is_back() -> None:
+    driving = Driving()
+    driving.host.losing = 3
+    assert (await driving.told(driving.items(range(3)))).failed == 0
+    driving.host.losing = 10**6
+    told = await driving.told(driving.items(range(3)))
+    assert {type(error) for _, error in told.errors} == {HostUnavailable}

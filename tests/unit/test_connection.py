@@ -1,0 +1,253 @@
+"""A driver's connection: what it ends with, and what never ends a call."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from actors.actor import Actor, Command
+from actors.errors import InvalidActor
+from runtime.driver.blocking import ask_many, tell_many
+from runtime.driver.bulk import Item
+from runtime.driver.connection import Connection
+from runtime.driver.ref import ActorRef
+from runtime.errors import AskTimeout, ConnectionClosed, HostUnavailable
+from tests.unit.connecting import HOST, OwnLoop, PlayedWorld, connection, ref
+from tests.virtual_time import now_s, settled, virtual_time
+
+#: How long a thread may take that has nothing to wait for: who takes longer, hangs.
+HANGS_S = 60.0
+
+
+class Ping(Command):
+    """Anything at all."""
+
+    number: int = 0
+
+
+class Nothing(BaseModel):
+    """A state."""
+
+
+class Plain(Actor[Nothing]):
+    """An actor whose class can be sent."""
+
+
+class Unpicklable(Actor[Nothing]):
+    """An actor whose class cannot."""
+
+    lock = threading.Lock()
+
+
+def ended(work: Callable[[], Any]) -> Any:
+    """What a blocking call comes to, in a thread: its value, or its error."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(HANGS_S)
+    assert outcome, "it hangs"
+    return outcome[0]
+
+
+@pytest.fixture
+def world() -> PlayedWorld:
+    return PlayedWorld()
+
+
+@pytest.fixture
+def threaded(world: PlayedWorld) -> Iterator[Connection]:
+    """A connection with a courier's thread."""
+    made = connection(world)
+    yield made
+    made.close()
+
+
+def test_use_after_close_is_a_typed_error_at_once(threaded: Connection) -> None:
+    old = ref(threaded)
+    assert ended(old.ask(Ping()).result) == []
+    threaded.close()
+    threaded.close()  # which is harmless
+    uses: list[Callable[[], Any]] = [
+        lambda: old.ask(Ping()),
+        lambda: old.ask(Ping()),
+        lambda: old.tell(Ping()),
+        old.state,
+        lambda: ref(threaded, "counter/b").ask(Ping()),
+        threaded.flush,
+        lambda: threaded.when_closed(print),
+        lambda: threaded.courier.run(asyncio.sleep(0)),
+        lambda: tell_many([(old, Ping())], patience_s=9.0, progress=None),
+        lambda: [one.result() for one in ask_many([(old, Ping())], patience_s=9.0, ahead=1)],
+    ]
+    for use in uses:
+        assert isinstance(ended(use), ConnectionClosed)
+
+
+def test_what_is_unanswered_fails_when_it_is_closed(
+    threaded: Connection, world: PlayedWorld
+) -> None:
+    world.caller(HOST).answering.clear()
+    reply = ref(threaded).ask(Ping())
+    flushed = threaded.flush()
+    threaded.close()
+    assert isinstance(ended(reply.result), ConnectionClosed)
+    assert isinstance(ended(flushed.result), ConnectionClosed)
+
+
+def test_closing_ends_the_bulk_calls_of_other_threads(
+    threaded: Connection, world: PlayedWorld
+) -> None:
+    world.caller(HOST).answering.clear()
+    begun = threading.Event()
+
+    def items() -> Iterator[Item]:
+        yield ref(threaded), Ping()
+        begun.set()
+
+    outcome: list[Any] = []
+    tellers = threading.Thread(
+        target=lambda: outcome.append(
+            ended(lambda: tell_many(items(), patience_s=1000.0, progress=None))
+        )
+    )
+    tellers.start()
+    assert begun.wait(HANGS_S)
+    threaded.close()
+    tellers.join(HANGS_S)
+    assert [type(one) for one in outcome] == [ConnectionClosed]
+
+
+def test_progress_that_raises_ends_a_blocking_bulk_call(threaded: Connection) -> None:
+    def progress(_: object) -> None:
+        raise RuntimeError("progress")
+
+    items = [(ref(threaded), Ping())]
+    outcome = ended(lambda: tell_many(items, patience_s=9.0, progress=progress))
+    assert isinstance(outcome, RuntimeError)
+
+
+def test_asks_of_several_threads_are_all_answered(threaded: Connection) -> None:
+    def ask() -> list[Any]:
+        return [ref(threaded, f"counter/{n}").ask(Ping()).result() for n in range(50)]
+
+    outcomes: list[Any] = []
+    threads = [threading.Thread(target=lambda: outcomes.append(ended(ask))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(HANGS_S)
+    assert outcomes == [[[]] * 50] * 8
+
+
+def test_without_a_timeout_a_result_takes_no_longer_than_the_system_allows(
+    world: PlayedWorld,
+) -> None:
+    world.caller(HOST).answering.clear()
+    to = connection(world, timeout_s=0.1)
+    assert isinstance(ended(ref(to).ask(Ping()).result), AskTimeout)
+    to.close()
+
+
+@virtual_time
+async def test_whoever_wants_to_know_is_told_that_it_is_closed() -> None:
+    to = connection(PlayedWorld(), OwnLoop())
+    told: list[str] = []
+
+    def failing() -> None:
+        told.append("failing")
+        raise RuntimeError("a listener")
+
+    def forgotten() -> None:
+        told.append("forgotten")
+
+    to.when_closed(failing)
+    to.when_closed(lambda: told.append("well"))
+    to.when_closed(forgotten)
+    to.no_longer(forgotten)
+    assert not to.closed
+    to.close()
+    to.close()
+    assert to.closed
+    assert sorted(told) == ["failing", "well"]
+
+
+@virtual_time
+async def test_a_class_that_cannot_be_sent_is_an_invalid_actor_at_the_call() -> None:
+    world = PlayedWorld()
+    to = connection(world, OwnLoop(), unpicklable="dedicated")
+    for source in ("unpicklable/a", "elsewhere/a"):  # with a host of its own, and without
+        bad = ActorRef(to, Unpicklable, source)
+        with pytest.raises(InvalidActor, match="cannot be sent: cannot pickle"):
+            bad.ask(Ping())
+        assert await ref(to, source).ask(Ping()) == []  # the same host, without the class
+
+
+@virtual_time
+async def test_a_dedicated_host_is_started_with_the_class_of_its_actor() -> None:
+    world = PlayedWorld()
+    to = connection(world, OwnLoop(), plain="dedicated")
+    assert await ActorRef(to, Plain, "plain/a").ask(Ping()) == []
+    ((source, shipped),) = world.located
+    assert (source, bool(shipped)) == ("plain/a", True)
+
+
+@virtual_time
+async def test_a_dedicated_host_that_never_starts_ends_its_asks_and_nobody_elses() -> None:
+    world = PlayedWorld()
+    never = asyncio.Event()
+
+    async def locating() -> None:
+        await never.wait()
+
+    world.locating = locating
+    to = connection(world, OwnLoop(), plain="dedicated", timeout_s=20.0)
+    hangs = ActorRef(to, Plain, "plain/a").ask(Ping())
+    assert await ref(to).ask(Ping()) == []
+    with pytest.raises(AskTimeout):
+        await hangs
+    assert now_s() == 20.0
+
+
+@virtual_time
+async def test_flush_waits_for_what_was_told_and_returns_what_failed() -> None:
+    world = PlayedWorld()
+    to = connection(world, OwnLoop())
+    ref(to).tell(Ping())
+    assert await to.flush() == []
+    world.caller(HOST).losing = 10**6
+    ref(to).tell(Ping(number=1))
+    ((source, error),) = await to.flush()
+    assert (source, type(error)) == ("counter/a", HostUnavailable)
+    assert await to.flush() == []
+
+
+@virtual_time
+async def test_an_errand_ends_with_its_value_a_typed_error_or_its_limit() -> None:
+    to = connection(PlayedWorld(), OwnLoop())
+
+    async def failing() -> None:
+        raise ConnectionResetError
+
+    async def work() -> int:
+        return 7
+
+    assert await to.errand("status", work) == 7
+    with pytest.raises(HostUnavailable, match="directory"):
+        await to.errand("status", failing)
+    with pytest.raises(AskTimeout, match="status"):
+        await to.errand("status", asyncio.Event().wait, 30.0)
+    assert now_s() == 30.0
+    last = to.last_errand("drain", work)
+    assert await last == 7
+    await settled()
+    assert to.closed
