@@ -7,11 +7,12 @@ import msgspec
 from runtime.wire.error_codec import EncodedError
 from runtime.wire.values import decode_any, encode
 from store.appends import Acknowledged, Append, Commit
+from store.errors import RowsRefused
 from store.rows.layout import EncodedRows
 
 
 class AppendCall(msgspec.Struct, array_like=True):
-    """A host's append on its way to the writer (store/writer.py, Append)."""
+    """A host's append on its way to the writer (store/appends.py, Append)."""
 
     node: str
     epoch: int
@@ -50,15 +51,19 @@ def pack_append(append: Append) -> bytes:
 
 
 def unpack_append(packed: bytes) -> Append:
-    """The append of its bytes."""
-    call = _decode_append(packed)
+    """The append of its bytes. Raises RowsRefused for bytes that are none."""
+    try:
+        call = _decode_append(packed)
+        rows = EncodedRows(call.rows, array("I", call.lengths))
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise RowsRefused(f"what arrived is no append: {error}") from error
     return Append(
         node=call.node,
         epoch=call.epoch,
         generation=call.generation,
         sequence=call.sequence,
         tick=call.tick,
-        rows=EncodedRows(call.rows, array("I", call.lengths)),
+        rows=rows,
         types=call.types,
     )
 

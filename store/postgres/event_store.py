@@ -276,6 +276,8 @@ def _is_of_the_rows(error: Exception) -> bool:
     """Is it for what the rows are that they cannot be stored, whoever tries?"""
     if isinstance(error, asyncpg.InterfaceError):
         return isinstance(error, ValueError)  # asyncpg's own: an argument that is none
+    if isinstance(error, asyncpg.InternalServerError):
+        return error.sqlstate == "XX000"  # also what reads columns may say so; others are damage
     return isinstance(
         error,
         asyncpg.DataError

@@ -1,13 +1,15 @@
 """JSON text that reads back from jsonb as it was written.
 
 Postgres keeps JSON numbers as exact decimals and has no NUL in its texts. So: integers
-of any size are kept; NaN, infinities and NUL characters are refused; and a large float
-is written out with ".0", because jsonb would otherwise hand 1e23 back as an integer
-that no float equals. An event read live then equals the same event read from the log.
+are kept up to the 4,300 digits that Python reads; NaN, infinities and NUL characters are
+refused; and a large float is written out with ".0", because jsonb would otherwise hand
+1e23 back as an integer that no float equals. An event read live then equals the same event
+read from the log.
 """
 
 import json
 import math
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +29,11 @@ MAX_EVENT_BYTES = 1024 * 1024
 _EXPONENT = b"e+" if b"e+" in to_json(1e23) else b"e"
 _PLUS, _BACKSLASH, _N, _I = _EXPONENT[-1], ord("\\"), ord("N"), ord("I")
 
+#: An integer of more digits than this is written by some and read by none.
+MAX_DIGITS = 4300
+_FIRST_TOO_LONG = 10**MAX_DIGITS
+_TOO_MANY_DIGITS = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1)).search
+
 #: The value of a JSON text, quickly. Raises DecodeError for numbers that `decode_json`
 #: knows how to read.
 decode_usual_json = msgspec.json.Decoder().decode
@@ -43,8 +50,11 @@ def encode_payload(event_type: str, payload: BaseModel) -> bytes:
         _EXPONENT in text or b"\\u0000" in text or b"NaN" in text or b"Infinity" in text
     ):
         return encode_json(event_type, payload.model_dump(mode="json"))
-    if len(text) > MAX_EVENT_BYTES:
-        raise _too_large(event_type, len(text))
+    if len(text) > MAX_DIGITS:
+        if len(text) > MAX_EVENT_BYTES:
+            raise _too_large(event_type, len(text))
+        if _TOO_MANY_DIGITS(text):  # perhaps those of a text, which may have any number
+            return encode_json(event_type, payload.model_dump(mode="json"))
     return text
 
 
@@ -70,6 +80,8 @@ def decode_json(text: bytes) -> Any:
 def _text(event_type: str, value: Any) -> str:
     match value:
         case None | bool() | int():
+            if value is not None and not -_FIRST_TOO_LONG < value < _FIRST_TOO_LONG:
+                raise InvalidData(event_type, f"an integer of more than {MAX_DIGITS:,} digits")
             return json.dumps(value)
         case float():
             return _number(event_type, value)

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from store.errors import SchemaMismatch, StoreUnavailable
+from store.errors import RowsRefused, SchemaMismatch, StoreUnavailable
 from store.postgres.event_store import PostgresEventStore
 from store.postgres.migrations import migrate
+from store.rows.encoding import encode_event
+from store.rows.layout import EncodedRows, stamp
 from tests.contracts.append_contract import AppendContract
-from tests.contracts.appending import Log, made_event
+from tests.contracts.appending import RECORDED_US, Log, made_event
 from tests.contracts.event_store_contract import EventStoreContract
 from tests.contracts.values_contract import ValuesContract
 
@@ -50,6 +52,59 @@ async def test_a_database_without_its_table_is_unavailable_until_it_is_there_aga
     assert await store.head() == 0
     [event] = await log.append(made_event())
     assert event.position == 1
+
+
+def damaged(column: str) -> EncodedRows:
+    """A row of which one column is as Postgres does not take it; nothing before it tells."""
+    row = encode_event(made_event("device/damaged", event_type="value-read", data={"x": "abc"}))
+    good, bad = {
+        "version": (row[42:54], row[42:46] + (0).to_bytes(8, "big")),
+        "text": (b"value-read", b"value\0read"),
+        "encoding": (b"value-read", b"value\xffread"),
+        "json": (b'{"x":"abc"}', b'{"x":"abc",'),
+        "json version": (b'\x01{"x":"abc"}', b'\x07{"x":"abc"}'),
+        "escape": (b'{"x":"abc"}', b'{"x":"\\u0"}'),
+        "length": (b"\0\0\0\x0avalue-read", b"\x7f\0\0\x0avalue-read"),
+        "nothing": (b"\0\0\0\x0avalue-read", b"\xff\xff\xff\xffvalue-read"),
+    }[column]
+    assert len(good) == len(bad)
+    assert good in row
+    return EncodedRows.of([row.replace(good, bad)])
+
+
+COLUMNS_DAMAGED = ["version", "text", "encoding", "json", "escape", "length", "nothing"]
+
+
+@pytest.mark.parametrize(
+    ("small", "column"),
+    [
+        *(pytest.param(0, name, id=f"copy-{name}") for name in (*COLUMNS_DAMAGED, "json version")),
+        *(pytest.param(100, name, id=f"small-{name}") for name in COLUMNS_DAMAGED),
+    ],
+)
+async def test_rows_that_postgres_does_not_take_are_refused_and_nothing_else_is(
+    store: PostgresEventStore, small: int, column: str
+) -> None:
+    store.SMALL = small
+    log = await Log.open(store)
+    rows = damaged(column)
+    data = bytearray(rows.data)
+    stamp(data, rows.lengths, RECORDED_US, log.head + 1)
+    with pytest.raises(RowsRefused):
+        await log.append_rows(EncodedRows(data, rows.lengths))
+    [event] = await log.append(made_event())
+    assert event.position == 1
+
+
+@pytest.mark.parametrize("small", [0, 100], ids=["copy", "small"])
+async def test_a_counter_that_no_bigint_holds_is_refused(
+    store: PostgresEventStore, small: int
+) -> None:
+    store.SMALL = small
+    log = await Log.open(store)
+    log.ticks = 2**64
+    with pytest.raises(RowsRefused):
+        await log.append(made_event())
 
 
 async def test_a_server_that_is_not_there_is_said_to_be_so_without_its_password() -> None:

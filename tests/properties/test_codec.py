@@ -4,20 +4,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.event import Event, Kind
 from actors.moments import microseconds, moment_of
 from actors.naming import aggregate_id_of
+from store.errors import InvalidData
 from store.rows.decoding import Decoder, folds
-from store.rows.encoding import encode_event
+from store.rows.encoding import encode_event, encode_row, text_field, type_fields
 from store.rows.json_text import decode_json
 from store.rows.layout import (
     COPY_HEADER,
     COPY_TRAILER,
+    FIRST_MOMENT_US,
+    LAST_MOMENT_US,
     EncodedRows,
     event_type_at,
+    last_row,
     source_at,
     stamp,
 )
@@ -139,3 +144,57 @@ def test_a_moment_comes_back_from_its_microseconds(moment: datetime) -> None:
     assert moment_of(microseconds(moment) + 1) - expected == timedelta(microseconds=1) or (
         expected == datetime.max.replace(tzinfo=UTC)
     )
+
+
+FIELDS = (b"\x01" * 16, b"\x02" * 16, 1)
+REST = (type_fields("value-read", "device"), text_field("a/b"), b"{}", b"", b"")
+
+
+@given(st.integers(min_value=-(2**63), max_value=2**63 - 1))
+@example(FIRST_MOMENT_US)
+@example(FIRST_MOMENT_US - 1)
+@example(LAST_MOMENT_US)
+@example(LAST_MOMENT_US + 1)
+def test_an_event_has_a_moment_that_a_calendar_has(moment_us: int) -> None:
+    try:
+        moment_of(moment_us)
+    except OverflowError:
+        with pytest.raises(InvalidData, match=r"^value-read: no calendar has the moment"):
+            encode_row(*FIELDS, moment_us, *REST)
+    else:
+        encode_row(*FIELDS, moment_us, *REST)
+
+
+@given(st.binary(max_size=20).filter(lambda raw: len(raw) != 16))
+def test_an_event_has_an_id_of_sixteen_bytes(event_id: bytes) -> None:
+    with pytest.raises(InvalidData, match=r"^value-read: an id has 16 bytes"):
+        encode_row(event_id, *FIELDS[1:], 0, *REST)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"])
+def test_a_text_that_postgres_cannot_hold_is_refused(text: str) -> None:
+    with pytest.raises(InvalidData):
+        text_field(text)
+
+
+def test_a_kind_that_there_is_not_is_refused() -> None:
+    with pytest.raises(InvalidData, match="no kind of event 'gossip'"):
+        type_fields("value-read", "gossip")
+
+
+@given(streams, positions, commit_times)
+def test_rows_as_they_are_encoded_have_no_problem(
+    stream: list[Event], first: int, recorded_us: int
+) -> None:
+    assert EncodedRows.of([encode_event(event) for event in stream]).problem() is None
+    assert stamped(stream, recorded_us, first).problem() is None
+
+
+@given(streams, positions, commit_times)
+def test_the_last_of_some_rows_says_where_it_stands(
+    stream: list[Event], first: int, recorded_us: int
+) -> None:
+    rows, last = stamped(stream, recorded_us, first), stream[-1]
+    expected = (last.aggregate_id.bytes, last.version, first + len(stream) - 1)
+    assert last_row(bytes(rows.data)) == expected
+    assert last_row(COPY_HEADER + bytes(rows.data)) == expected

@@ -18,7 +18,13 @@ from pydantic import ConfigDict, Field, PlainSerializer
 
 from actors.event import DeviceEvent
 from store.errors import InvalidData
-from store.rows.json_text import MAX_EVENT_BYTES, decode_json, encode_json, encode_payload
+from store.rows.json_text import (
+    MAX_DIGITS,
+    MAX_EVENT_BYTES,
+    decode_json,
+    encode_json,
+    encode_payload,
+)
 from tests.strategies import finite_floats, json_values, scalars
 
 
@@ -228,6 +234,18 @@ def test_what_a_payload_says_of_its_json_holds_whatever_its_other_fields_are(val
 @pytest.mark.parametrize("text", ["\\u0000", "NaN", "Infinity", "1e+23", "-Infinity \\\\u0000"])
 def test_a_text_that_only_looks_like_what_is_refused_is_kept(encode: Encode, text: str) -> None:
     assert decode_json(encode({text: text})) == {"value": {text: text}}
+
+
+@both_ways
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_integer_has_as_many_digits_as_can_be_read_and_not_one_more(
+    encode: Encode, sign: int
+) -> None:
+    longest = sign * (10**MAX_DIGITS - 1)
+    assert decode_json(encode([longest])) == {"value": [longest]}
+    with pytest.raises(InvalidData, match="more than 4,300 digits"):
+        encode({"deep": [longest + sign]})
+    assert decode_json(encode("1" * 9_000)) == {"value": "1" * 9_000}, "a text may have more"
 
 
 @both_ways

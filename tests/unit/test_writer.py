@@ -1,11 +1,23 @@
 """Group commit: who commits with whom, in which order, and who is refused."""
 
 import asyncio
+from array import array
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from store.errors import DuplicateEvent, StaleEpoch, StoreUnavailable, Superseded, VersionConflict
+from store.appends import Acknowledged, Append
+from store.errors import (
+    DuplicateEvent,
+    RowsRefused,
+    StaleEpoch,
+    StoreUnavailable,
+    Superseded,
+    VersionConflict,
+)
 from store.event_store import WRITER
+from store.rows.layout import FIRST_MOMENT_US, LAST_MOMENT_US, EncodedRows
 from tests.unit.writing import NOW_US, CuedStore, Writing
 from tests.virtual_time import now_s, settled, virtual_time
 
@@ -179,6 +191,63 @@ async def test_a_duplicate_event_refuses_its_append() -> None:
     with pytest.raises(DuplicateEvent):
         await node.send(rows=append.rows)
     assert await writing.store.sources() == ["a:1"]
+
+
+def with_moment(append: Append, moment_us: int) -> Append:
+    """The append with another moment in its last row, as no encoder would write it."""
+    data = bytearray(append.rows.data)
+    at = len(data) - append.rows.lengths[-1] + 58
+    data[at : at + 8] = moment_us.to_bytes(8, "big", signed=True)
+    return replace(append, rows=EncodedRows(bytes(data), append.rows.lengths))
+
+
+def shortened(append: Append) -> Append:
+    """The append without the last byte of its rows."""
+    return replace(append, rows=EncodedRows(append.rows.data[:-1], append.rows.lengths))
+
+
+def garbage(append: Append) -> Append:
+    """An append of as many bytes, of which none is as it should be."""
+    return replace(append, rows=EncodedRows(bytes(len(append.rows.data)), append.rows.lengths))
+
+
+@virtual_time
+@pytest.mark.parametrize("count", [1, 20])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda append: with_moment(append, LAST_MOMENT_US + 1),
+        lambda append: with_moment(append, FIRST_MOMENT_US - 1),
+        lambda append: with_moment(append, 2**63 - 1),
+        shortened,
+        garbage,
+        lambda append: replace(append, rows=EncodedRows(b"", array("I", [0]))),
+    ],
+    ids=["late", "early", "latest", "shortened", "garbage", "empty"],
+)
+async def test_rows_that_are_none_cost_their_sender_alone(
+    broken: Callable[[Append], Append], count: int
+) -> None:
+    writing = await Writing.begin()
+    a, b = await writing.node("a"), await writing.node("b")
+    writing.store.open.clear()
+    sent = [a.send(), b.send()]
+    await settled()
+    sent += [
+        asyncio.ensure_future(writing.writer.append(broken(a.made(count)))),
+        b.send(),
+        a.send(),
+    ]
+    await settled()
+    writing.store.open.set()
+    results = await asyncio.gather(*sent, return_exceptions=True)
+    assert [type(each) for each in results[1:]] == [
+        Acknowledged, RowsRefused, Acknowledged, Superseded
+    ]  # fmt: skip
+    known = [name for name in await writing.store.sources() if name.startswith("a")]
+    a.begin_generation(versions=len(known))
+    await a.send()
+    assert writing.published() == await writing.store.sources()
 
 
 @virtual_time
