@@ -1,14 +1,16 @@
 """How the processes of a system reach its event store."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+import ray
 from ray.exceptions import RayError
 
 from actors.event import Event
 from runtime.settings.settings import Settings
-from runtime.topology.names import WRITER_ACTOR
+from runtime.topology.names import DIRECTORY_ACTOR, WRITER_ACTOR
 from runtime.transport.peers import Peers
 from store.errors import StoreUnavailable
 from store.event_store import CheckpointMove, CounterMove, Epoch, EventStore, Load, Page, Snapshot
@@ -16,6 +18,9 @@ from store.postgres.event_store import PostgresEventStore
 from store.postgres.migrations import migrate
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
+
+#: How long the directory may take to say where the database is.
+ASKED_S = 2.0
 
 
 async def open_store(settings: Settings) -> EventStore:
@@ -27,6 +32,7 @@ async def open_store(settings: Settings) -> EventStore:
         settings.event_store.connection_string.get_secret_value(),
         pool_size=settings.event_store.connection_pool_size,
         timeout_s=settings.actor_system.actor_timeout_ms / 1000,
+        whereabouts=lambda: _database_url(settings),
     )
 
 
@@ -38,6 +44,17 @@ async def migrate_store(settings: Settings) -> None:
             settings.event_store.connection_string.get_secret_value(),
             timeout_s=settings.actor_system.actor_timeout_ms / 1000,
         )
+
+
+async def _database_url(settings: Settings) -> str:
+    """Where the database is now, as the directory knows; as the settings have it while the
+    directory is away."""
+    try:
+        directory = ray.get_actor(DIRECTORY_ACTOR, namespace=settings.actor_system.namespace)
+        url: str = await asyncio.wait_for(_result(directory.database_url.remote()), ASKED_S)
+    except (RayError, ValueError, TimeoutError):
+        return settings.event_store.connection_string.get_secret_value()
+    return url
 
 
 class WriterMemoryStore:
@@ -105,3 +122,7 @@ class WriterMemoryStore:
             return await writer.in_store.remote(method, arguments, named)
         except (RayError, ValueError) as error:
             raise StoreUnavailable("the writer's memory", str(error)) from error
+
+
+async def _result(reference: Any) -> Any:
+    return await reference

@@ -6,34 +6,19 @@ comes back, every operation has a time limit, and a connection whose operation t
 long is ended, so that what it was doing is in doubt and never goes on unseen.
 """
 
-import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import BytesIO
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 
 from store.errors import StoreError, StoreUnavailable
+from store.postgres.moving_address import UNREACHABLE, MovingAddress
 from store.postgres.queries import QUERIES
 from store.rows.layout import COPY_TRAILER
-
-#: What asyncpg and the operating system raise when the server is not there (any more).
-UNREACHABLE = (
-    OSError,
-    asyncio.TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-)
 
 #: An operation may take this long, and so much longer for what it writes. A server that is
 #: slower than that is as good as away.
@@ -49,14 +34,21 @@ PROBES = 3
 class Connections:
     """A pool of connections to one database."""
 
-    def __init__(self, url: str, pool: "asyncpg.Pool[asyncpg.Record]", operation_s: float) -> None:
-        self._where = address_of(url)
+    def __init__(
+        self, where: MovingAddress, pool: "asyncpg.Pool[asyncpg.Record]", operation_s: float
+    ) -> None:
+        self._where = where
         self._pool = pool
         self._operation_s = operation_s
 
     @classmethod
     async def open(
-        cls, url: str, *, pool_size: int, timeout_s: float, operation_s: float = OPERATION_S
+        cls,
+        where: MovingAddress,
+        *,
+        pool_size: int,
+        timeout_s: float,
+        operation_s: float = OPERATION_S,
     ) -> "Connections":
         """Up to `pool_size` connections, each opened within `timeout_s`. Raises
         StoreUnavailable."""
@@ -66,19 +58,20 @@ class Connections:
             settings = _session_settings(timeout_s, operation_s)
             await connection.fetch(QUERIES["begin_session"], list(settings), [*settings.values()])
 
+        connect: Any = where.connect  # asyncpg's protocol has names for what only it passes
         try:
             pool = await asyncpg.create_pool(
-                url,
                 min_size=1,
                 max_size=pool_size,
                 timeout=timeout_s,
                 command_timeout=operation_s,
+                connect=connect,
                 init=begin_session,
                 reset=_keep_session,
             )
         except (*UNREACHABLE, asyncpg.PostgresError, ValueError) as error:
-            raise StoreUnavailable(address_of(url), reason_of(error)) from error
-        return cls(url, pool, operation_s)
+            raise StoreUnavailable(str(where), reason_of(error)) from error
+        return cls(where, pool, operation_s)
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[Any]:
@@ -95,7 +88,7 @@ class Connections:
             raise
         except (*UNREACHABLE, asyncpg.PostgresError) as error:
             # Also a full disk or a missing table: somebody has to look after the database.
-            raise StoreUnavailable(self._where, reason_of(error)) from error
+            raise StoreUnavailable(str(self._where), reason_of(error)) from error
 
     async def fetch(self, query: str, *arguments: Any) -> "list[asyncpg.Record]":
         """The rows of a query."""
@@ -204,15 +197,6 @@ def _session_settings(timeout_s: float, operation_s: float) -> dict[str, str]:
 
 async def _keep_session(_connection: Any) -> None:
     """No session state is ever changed here, so none is reset: that saves a round trip."""
-
-
-def address_of(url: str) -> str:
-    """Where a connection string leads, without its secrets."""
-    try:
-        parts = urlsplit(url)
-        return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
-    except ValueError:
-        return "an address that is not a URL"
 
 
 def reason_of(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from store.errors import DuplicateEvent, RowsRefused, StaleEpoch, VersionConflic
 from store.event_store import CheckpointMove, CounterMove, Epoch, Load, Page, Snapshot
 from store.postgres.connections import OPERATION_S, Connections, reason_of, transaction
 from store.postgres.migrations import check_schema
+from store.postgres.moving_address import MovingAddress, Whereabouts
 from store.postgres.queries import QUERIES, rows_between, rows_of_aggregates, rows_of_ids
 from store.postgres.snapshots import Snapshots
 from store.rows.decoding import Decoder, column_values
@@ -52,16 +53,21 @@ class PostgresEventStore:
         pool_size: int = 20,
         timeout_s: float = 10.0,
         operation_s: float = OPERATION_S,
+        whereabouts: Whereabouts | None = None,
     ) -> "PostgresEventStore":
         """Open a pool of up to `pool_size` connections to a database that was migrated
         (store/postgres/migrations.py).
 
         `timeout_s` is for opening a connection, and for how long the server may be silent
         to what was sent; `operation_s` is for an operation, however busy the server is.
+        `whereabouts` is asked where the server is now when it cannot be reached.
         Raises StoreUnavailable, or SchemaMismatch for a database of another release.
         """
         connections = await Connections.open(
-            url, pool_size=pool_size, timeout_s=timeout_s, operation_s=operation_s
+            MovingAddress(url, whereabouts),
+            pool_size=pool_size,
+            timeout_s=timeout_s,
+            operation_s=operation_s,
         )
         try:
             async with connections.use() as connection:

@@ -9,7 +9,8 @@ from typing import Any
 import asyncpg
 
 from store.errors import SchemaMismatch, StoreUnavailable
-from store.postgres.connections import UNREACHABLE, address_of, probe, reason_of
+from store.postgres.connections import probe, reason_of
+from store.postgres.moving_address import UNREACHABLE, address_of
 
 #: Any number will do that no other program takes as its advisory lock.
 _LOCK = 0x7_4862_4B43
