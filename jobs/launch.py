@@ -9,12 +9,18 @@ from jobs.status import table
 from runtime.cluster.ray_session import join_ray
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
+from runtime.topology.status import Progress
 
 
 def launch(settings: Settings) -> ActorSystem:
     """Launch, and show what runs."""
-    with console.status("launching"):
-        system = ActorSystem.launch(settings)
+    with console.status("launching") as line:
+
+        def progress(now: Progress) -> None:
+            of = f" ({now.done} of {now.processes} are ready)" if now.processes else ""
+            line.update(f"launching: {now.doing}{of}")
+
+        system = ActorSystem.launch(settings, progress=progress)
     console.print(table(system.status().result()))
     console.print(f"running in namespace [bold]{system.namespace}[/]")
     return system

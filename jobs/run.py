@@ -12,6 +12,7 @@ import threading
 import ray
 
 from jobs.command_line import console, parser, run, settings_of
+from jobs.drain import show
 from jobs.launch import launch
 from jobs.replay import add_options, replay
 from runtime.cluster.ray_session import start_ray, uninterrupted
@@ -52,8 +53,8 @@ def main() -> int:
         console.print("stopping")
     finally:
         if system is not None:
-            system.drain().result()
-            console.print("stopped")
+            with console.status("draining"):
+                show(system.drain().result())
         ray.shutdown()
     return code
 

@@ -1,36 +1,52 @@
 """Show the running topology: every process, its memory, and how far it has come."""
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import fields
 
+from rich.markup import escape
 from rich.table import Table
 
 from jobs.command_line import connected, console, parser, run
+from runtime.topology.status import Facts, ProcessAway, Status
 
 
-def table(statuses: Iterable[dict[str, Any]]) -> Table:
+def table(statuses: Iterable[Status]) -> Table:
     """The statuses as a table, a process a row."""
     made = Table(box=None, pad_edge=False)
     for column in ("process", "pid", "up", "private memory", "facts"):
         made.add_column(column, overflow="fold")
     for status in statuses:
-        if "away" in status:
-            made.add_row(status["name"], "-", "-", "-", f"[red]away: {status['away']}[/]")
+        if isinstance(status, ProcessAway):
+            made.add_row(status.name, "-", "-", "-", f"[red]away: {status.reason}[/]")
             continue
-        known = {"name", "node", "pid", "up_s", "rss", "private", "actor_types", "source"}
-        facts = ", ".join(
-            f"{name} {value:,}" if type(value) is int else f"{name} {value}"
-            for name, value in status.items()
-            if name not in known
-        )
+        said = shown(status.facts) if status.facts else "not started yet"
+        if status.trouble:
+            said = f"[red]{escape(status.trouble)}[/]\n{said}"
         made.add_row(
-            status["name"],
-            str(status["pid"]),
-            f"{status['up_s']:,.0f} s",
-            f"{status['private'] / 2**20:,.0f} MiB",
-            facts,
+            status.name,
+            str(status.pid),
+            f"{status.up_s:,.0f} s",
+            f"{status.private_bytes / 2**20:,.0f} MiB",
+            said,
         )
     return made
+
+
+def shown(facts: Facts) -> str:
+    """Facts on one line: numbers with their names, and what is so."""
+    parts = []
+    for each in fields(facts):
+        value = getattr(facts, each.name)
+        if value is True:
+            parts.append(each.name)
+        elif each.repr and value is not False:
+            parts.append(f"{each.name} {value:,}" if type(value) is int else f"{each.name} {value}")
+    return escape(", ".join(parts))
+
+
+def well(status: Status) -> bool:
+    """Does the process answer, and is nothing amiss with it?"""
+    return not isinstance(status, ProcessAway) and status.trouble is None
 
 
 def main() -> int:
@@ -38,7 +54,7 @@ def main() -> int:
     with connected(arguments) as system:
         statuses = system.status().result()
         console.print(table(statuses))
-    return 1 if any("away" in status for status in statuses) else 0
+    return 0 if all(map(well, statuses)) else 1
 
 
 if __name__ == "__main__":

@@ -168,6 +168,14 @@ class SubscribeTimeout(ThornbackError):
         return f"the bus did not say within {self.timeout_s:g} s where the log stands"
 
 
+class StartFailed(HostUnavailable):
+    """The process is there and cannot start, for the reason that is given. It tries again
+    at its next call."""
+
+    def __str__(self) -> str:
+        return f"{self.host} does not start: {self.reason}"
+
+
 class SystemNotFound(ThornbackError):
     """No system is running in this namespace of this Ray."""
 
@@ -179,8 +187,23 @@ class SystemNotFound(ThornbackError):
         return f"no system runs in namespace {self.namespace!r}: launch one (jobs/launch.py)"
 
 
+class SystemDraining(ThornbackError):
+    """The system is being stopped: it takes no new drivers, and is not launched meanwhile."""
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(namespace)
+        self.namespace = namespace
+
+    def __str__(self) -> str:
+        return (
+            f"the system in namespace {self.namespace!r} is being drained: "
+            "launch it again when that has ended"
+        )
+
+
 class LaunchFailed(ThornbackError):
-    """The topology could not be started; what had been started was stopped again."""
+    """The system could not be started. What this launch had started was stopped again, and
+    what ran before runs on."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -13,13 +13,14 @@ from actors.naming import checked_type_name, source_of
 from runtime.driver import blocking
 from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
+from runtime.driver.directory_link import join
 from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.driver.subscription import Subscription, selection_of
-from runtime.errors import LaunchFailed, SystemNotFound
+from runtime.errors import SystemNotFound
 from runtime.settings.settings import Settings
-from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.event_store import EventStore
 
 S = TypeVar("S")
@@ -32,7 +33,7 @@ class ActorSystem:
     #: For the answers of all processes; each has a limit of its own, which is smaller.
     STATUS_S = 30.0
 
-    def __init__(self, directory: Any, topology: dict[str, Any]) -> None:
+    def __init__(self, directory: Any, topology: Topology) -> None:
         self.connection = Connection(topology)
         self.settings = self.connection.settings
         self.namespace = self.connection.namespace
@@ -41,47 +42,39 @@ class ActorSystem:
     @classmethod
     def connect(cls, namespace: str = "thornback", *, timeout_s: float = 30.0) -> Self:
         """Connect to the system of a namespace, on the Ray this process is connected to
-        (or on the one that `RAY_ADDRESS` or the machine offers). Raises SystemNotFound."""
+        (or on the one that `RAY_ADDRESS` or the machine offers).
+
+        Waits while it is just being started. Raises SystemNotFound, SystemDraining while it
+        is being stopped, and LaunchFailed with the reason if it does not start in time.
+        """
         if not ray.is_initialized():
             try:
                 ray.init(address="auto", log_to_driver=False)
             except ConnectionError as error:
                 raise SystemNotFound(namespace) from error
-        try:
-            directory = ray.get_actor(DIRECTORY_ACTOR, namespace=namespace)
-        except ValueError as error:
-            raise SystemNotFound(namespace) from error
-        return cls._of(directory, timeout_s)
+        return cls(*join(namespace, timeout_s))
 
     @classmethod
-    def launch(cls, settings: Settings | None = None, *, timeout_s: float = 90.0) -> Self:
+    def launch(
+        cls,
+        settings: Settings | None = None,
+        *,
+        timeout_s: float = 90.0,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Self:
         """Start the topology as detached, named actors and connect to it. Where it runs
         already this only connects. Starts a local Ray if there is none.
 
-        Raises LaunchFailed with the reason, after stopping what was started.
+        `progress` hears now and then how far the start has come. Raises LaunchFailed with the
+        reason, after stopping what this launch had started (what ran before runs on), and
+        SystemDraining while the system is being stopped.
         """
-        from runtime.cluster.directory import start_directory  # noqa: PLC0415 - connecting needs none of it
+        from runtime.cluster.launching import launch  # noqa: PLC0415 - connecting needs none of it
 
         settings = settings or Settings.load()
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
-        directory = start_directory(settings)
-        try:
-            return cls._of(directory, timeout_s)
-        except LaunchFailed:
-            ray.get(directory.stop.remote(1.0))
-            ray.kill(directory, no_restart=True)
-            raise
-
-    @classmethod
-    def _of(cls, directory: Any, timeout_s: float) -> Self:
-        try:
-            topology = ray.get(directory.launch.remote(), timeout=timeout_s)
-        except ray.exceptions.RayError as error:
-            raise LaunchFailed(f"the directory does not answer: {error}") from error
-        if isinstance(topology, tuple):
-            raise LaunchFailed(*topology[1])
-        return cls(directory, topology)
+        return cls(*launch(settings, timeout_s, progress))
 
     @overload
     def actor(self, actor: type[Actor[S]], name: str) -> ActorRef[S]: ...
@@ -168,22 +161,23 @@ class ActorSystem:
         last flush, as (source, error), the first 10,000 of them (all are logged)."""
         return self.connection.flush()
 
-    def status(self) -> Reply[list[dict[str, Any]]]:
+    def status(self) -> Reply[tuple[Status, ...]]:
         """What every process of the system says of itself. The reply raises HostUnavailable
         when the directory is away."""
         return self.connection.errand("status", self._status, self.STATUS_S)
 
-    def drain(self, *, timeout_s: float = 60.0) -> Reply[dict[str, Any]]:
+    def drain(self, *, timeout_s: float = 60.0) -> Reply[DrainReport]:
         """Flush hosts and writer, then stop every process of the system, and the embedded
         database. Nothing that was acknowledged or accepted is lost. When it is done, the
         connection is closed. The reply raises HostUnavailable when the directory is away."""
         return self.connection.last_errand("drain", partial(self._drain, timeout_s))
 
-    async def _status(self) -> list[dict[str, Any]]:
-        return await self._directory.statuses.remote()  # type: ignore[no-any-return]
+    async def _status(self) -> tuple[Status, ...]:
+        statuses: tuple[Status, ...] = await self._directory.statuses.remote()
+        return statuses
 
-    async def _drain(self, timeout_s: float) -> dict[str, Any]:
-        drained: dict[str, Any] = await self._directory.stop.remote(timeout_s)
+    async def _drain(self, timeout_s: float) -> DrainReport:
+        drained: DrainReport = await self._directory.stop.remote(timeout_s)
         ray.kill(self._directory, no_restart=True)
         return drained
 

@@ -82,13 +82,20 @@ if TYPE_CHECKING:
     from runtime.errors import MailboxFull as MailboxFull
     from runtime.errors import PublishRefused as PublishRefused
     from runtime.errors import RetriesExhausted as RetriesExhausted
+    from runtime.errors import StartFailed as StartFailed
     from runtime.errors import SubscribeTimeout as SubscribeTimeout
+    from runtime.errors import SystemDraining as SystemDraining
     from runtime.errors import SystemNotFound as SystemNotFound
     from runtime.errors import UnknownActorType as UnknownActorType
     from runtime.errors import UnknownMessage as UnknownMessage
     from runtime.settings.configuration import ConfigurationError as ConfigurationError
     from runtime.settings.settings import Settings as Settings
     from runtime.system import ActorSystem as ActorSystem
+    from runtime.topology.status import Drained as Drained
+    from runtime.topology.status import DrainReport as DrainReport
+    from runtime.topology.status import ProcessAway as ProcessAway
+    from runtime.topology.status import ProcessStatus as ProcessStatus
+    from runtime.topology.status import Progress as Progress
     from store.errors import InvalidData as InvalidData
     from store.errors import RowsRefused as RowsRefused
     from store.errors import SchemaMismatch as SchemaMismatch
@@ -120,12 +127,16 @@ _HOMES = {
     "runtime.errors": (
         "ActorStopped", "AskTimeout", "BusUnavailable", "ChannelFailed", "ConnectionClosed",
         "HandlerFailed", "HostFailed", "HostUnavailable", "InvalidMessage", "InvalidState",
-        "LaunchFailed", "MailboxFull", "PublishRefused", "RetriesExhausted", "SubscribeTimeout",
-        "SystemNotFound", "UnknownActorType", "UnknownMessage",
+        "LaunchFailed", "MailboxFull", "PublishRefused", "RetriesExhausted", "StartFailed",
+        "SubscribeTimeout", "SystemDraining", "SystemNotFound", "UnknownActorType",
+        "UnknownMessage",
     ),
     "runtime.settings.configuration": ("ConfigurationError",),
     "runtime.settings.settings": ("Settings",),
     "runtime.system": ("ActorSystem",),
+    "runtime.topology.status": (
+        "DrainReport", "Drained", "ProcessAway", "ProcessStatus", "Progress",
+    ),
     "store.errors": (
         "InvalidData", "RowsRefused", "SchemaMismatch", "StoreError", "StoreUnavailable",
     ),

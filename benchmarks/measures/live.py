@@ -15,6 +15,7 @@ from benchmarks.sizes import require
 from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
 from runtime.topology.names import BUS_ACTOR
+from runtime.topology.status import ProcessStatus
 
 ONE, SOME, MANY = "live_1_commands_per_s", "live_50_commands_per_s", "live_500_commands_per_s"
 BUS = {ONE: "live_1_bus_us", SOME: "live_50_bus_us", MANY: "live_500_bus_us"}
@@ -68,8 +69,9 @@ def _past(
 
 
 def _bus_s(system: ActorSystem) -> float:
-    (pid,) = (each["pid"] for each in system.status().result() if each["name"] == BUS_ACTOR)
-    used = psutil.Process(pid).cpu_times()
+    (bus,) = (each for each in system.status().result() if each.name == BUS_ACTOR)
+    assert isinstance(bus, ProcessStatus)
+    used = psutil.Process(bus.pid).cpu_times()
     return float(used.user + used.system)
 
 

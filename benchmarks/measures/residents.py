@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from benchmarks.bed import Bed, one_value, settle
 from benchmarks.devices import Meter, TakeReading
@@ -11,6 +10,7 @@ from benchmarks.measures.commands import READINGS, all_told, readings
 from benchmarks.sizes import require
 from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
+from runtime.topology.status import HostFacts, ProcessStatus
 
 KEY = "bytes_per_resident_actor"
 RATE, EACH = "resident_million_per_s", "resident_million_bytes"
@@ -85,15 +85,16 @@ def _settled(system: ActorSystem) -> int:
 
 
 def _private(system: ActorSystem) -> int:
-    return sum(status["private"] for status in _hosts(system))
+    return sum(status.private_bytes for status, _ in _hosts(system))
 
 
 def _residents(system: ActorSystem) -> int:
-    return sum(status["residents"] for status in _hosts(system))
+    return sum(facts.residents for _, facts in _hosts(system))
 
 
-def _hosts(system: ActorSystem) -> list[dict[str, Any]]:
-    return [status for status in system.status().result() if "residents" in status]
+def _hosts(system: ActorSystem) -> list[tuple[ProcessStatus, HostFacts]]:
+    statuses = (one for one in system.status().result() if isinstance(one, ProcessStatus))
+    return [(one, one.facts) for one in statuses if isinstance(one.facts, HostFacts)]
 
 
 MEASURES = (

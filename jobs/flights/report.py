@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import quantiles
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +11,7 @@ from actors.devices import AircraftState
 from runtime.driver.bulk import BulkResult
 from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
+from runtime.topology.status import HostFacts, ProcessStatus, Status
 from store.postgres.event_store import PostgresEventStore
 
 COUNTS = """
@@ -87,7 +87,7 @@ def show(
     told: BulkResult,
     seconds: float,
     evidence: Evidence,
-    statuses: Iterable[dict[str, Any]],
+    statuses: Iterable[Status],
 ) -> bool:
     """Print the summary; does all of it hold?"""
     verdicts = [_counts(console, expected, evidence.counts), _commands(console, expected, told)]
@@ -102,7 +102,11 @@ def show(
         console.print(
             f"round trip of a batch: p50 {cuts[49] * 1e3:,.0f} ms, p99 {cuts[98] * 1e3:,.0f} ms"
         )
-    residents = sum(status.get("residents") or 0 for status in statuses)
+    residents = sum(
+        status.facts.residents
+        for status in statuses
+        if isinstance(status, ProcessStatus) and isinstance(status.facts, HostFacts)
+    )
     console.print(f"{residents:,} actors resident")
     _delays(console, evidence)
     verdicts.append(_verdict(

@@ -3,38 +3,72 @@
 Actor ids hash into shards, and the directory maps shards to hosts. It is the Ray actor
 that starts the others, finds or makes dedicated hosts, keeps the embedded PostgreSQL
 running, serves the metrics of all, and stops everything when the system is drained.
+
+A system is launched, runs, is draining, and is over; there is no way back. While it is
+draining it takes no launch and no driver. One that is over waits for its end: whoever
+drained it ends this process, or else the next launch does (runtime/cluster/launching.py).
 """
 
 import asyncio
 import logging
-import threading
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayError
+from ray.exceptions import RayError
 
-from runtime.cluster.embedded_database import with_database
-from runtime.cluster.spawning import actor_options
+from actors.errors import ThornbackError
+from runtime.cluster import embedded_database as embedded
+from runtime.cluster.draining import Drain
+from runtime.cluster.embedded_database import DatabaseKeeper
+from runtime.cluster.spawning import (
+    DedicatedHosts,
+    awaited,
+    end,
+    handle_of,
+    processes_of,
+    reason_of,
+    spawn,
+)
+from runtime.errors import LaunchFailed, SystemDraining, SystemNotFound
 from runtime.host.host import Host
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
 from runtime.process.process import Process
 from runtime.process.store_access import migrate_store
 from runtime.process.world import World
-from runtime.settings.settings import Settings, redacted_url
-from runtime.telemetry.exporter import Exporter, PortTaken, fresh_folder, remove_folder
-from runtime.topology.names import BUS_ACTOR, DIRECTORY_ACTOR, WRITER_ACTOR, host_name
-from runtime.wire.error_codec import EncodedError
-from store.embedded.server import EmbeddedError, EmbeddedPostgres
-from store.errors import StoreError
+from runtime.settings.settings import redacted_url
+from runtime.telemetry.exporter import Exporter, MetricsPortTaken, remove_folder
+from runtime.topology.names import (
+    BUS_ACTOR,
+    WRITER_ACTOR,
+    ProcessKind,
+    host_name,
+)
+from runtime.topology.status import (
+    DirectoryFacts,
+    DrainReport,
+    ProcessAway,
+    Progress,
+    Status,
+    Topology,
+)
+from store.embedded.server import EmbeddedPostgres
+from store.errors import EmbeddedError
 
 logger = logging.getLogger("thornback.directory")
 
 
 class Directory(Process):
-    """Named `directory`. `start` is what `ActorSystem.launch` waits for."""
+    """Named `directory`. `launch` is what `ActorSystem.launch` waits for."""
+
+    #: The recovery of an embedded database may take minutes, and the others wait for it.
+    START_S = 600.0
+    #: Between two tries of a directory that was restarted to get back what it had.
+    PAUSE_S = 1.0
+    #: How long a process may take to say how it is.
+    STATUS_S = 5.0
 
     def __init__(
         self,
@@ -46,168 +80,257 @@ class Directory(Process):
     ) -> None:
         super().__init__(name, settings_json, metrics_folder, world=world)
         self._metrics_folder = metrics_folder
-        self._dedicated: set[str] = set()
-        self._locating = asyncio.Lock()
+        self._brings_database = embedded.wanted(self.settings)
+        self._database: DatabaseKeeper | None = None
+        self._opening = asyncio.Lock()
         self._exporter: Exporter | None = None
-        self._database: EmbeddedPostgres | None = None
-        self._stopping = threading.Event()
-        if ray.get_runtime_context().was_current_actor_reconstructed:
-            self._open()
+        self._exporter_trouble: str | None = None
+        #: Ran a system in this namespace before this incarnation? Then it is not ours to undo.
+        self._found_running = ray.get_runtime_context().was_current_actor_reconstructed
+        self._launches = 0  # calls of `launch` that wait now
+        self._progress = Progress(doing="starting")
+        self._dedicated = DedicatedHosts(self._handle, self._spawn_dedicated, self._end)
+        self._undoing: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[DrainReport] | None = None
+        self._drain: Drain | None = None
+        self._over = False
+        if self._found_running:
+            self.must_live(self._revive())
+
+    # Launching ------------------------------------------------------------------------
+
+    async def launch(self, timeout_s: float) -> Topology | None:
+        """Start the system, and say what runs; None if it is over.
+
+        Raises LaunchFailed, and then nothing is left in the namespace of what had not been
+        there before, unless another launch still waits. Raises SystemDraining.
+        """
+        if self._undoing is not None:
+            await asyncio.shield(self._undoing)
+        if self._over:
+            return None
+        self._launches += 1
+        try:
+            return await self._started_within(timeout_s)
+        except LaunchFailed:
+            if self._launches == 1 and not self._found_running:
+                self._undoing = asyncio.ensure_future(self._undo())
+                await asyncio.shield(self._undoing)
+            raise
+        finally:
+            self._launches -= 1
+
+    async def join(self, timeout_s: float) -> Topology:
+        """What a driver has to know, as soon as the system runs. Raises LaunchFailed if it
+        does not, SystemDraining, and SystemNotFound if it is over."""
+        if self._over:
+            raise SystemNotFound(self.settings.actor_system.namespace)
+        return await self._started_within(timeout_s)
 
     async def start(self) -> None:
         """Start every process of the system and wait until each is ready."""
-        if self._database is None and self._exporter is None:
-            await asyncio.get_running_loop().run_in_executor(None, self._open)
+        self._found_running |= any(name != self.name for name in processes_of(self.settings))
+        await self._ensure_database()
+        if not self._found_running:
+            self._open_exporter()
+        elif self._exporter is None and self._exporter_trouble is None:
+            self.must_live(self._reopen_exporter())
+        self._progress = Progress(doing="bringing the database's schema up to date")
         await migrate_store(self.settings)
-        await asyncio.gather(*(actor.ready.remote() for actor in self._pooled_actors()))
+        actors = [self._spawn(kind, name) for name, kind in self._pooled().items()]
+        self._progress = Progress(doing="starting processes", processes=len(actors))
+        await asyncio.gather(*map(self._wait_ready, actors))
+        self._found_running = True
 
-    async def launch(self) -> dict[str, Any] | EncodedError:
-        """Start, and say what runs; or why it could not."""
+    async def progress(self) -> Progress:
+        """How far the launch, or the drain, has come."""
+        return self._drain.progress if self._drain else self._progress
+
+    async def _started_within(self, timeout_s: float) -> Topology:
+        self._refuse_while_draining()
         try:
-            await self.started()
-        except (StoreError, EmbeddedError, PortTaken, RayError) as error:
-            cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
-            return "LaunchFailed", [str(cause)]
-        return self.topology()
+            await asyncio.wait_for(self.started(), timeout_s)
+        except asyncio.CancelledError as error:
+            self._refuse_while_draining()  # it was the drain that ended the start
+            raise LaunchFailed("the launch was given up") from error
+        except TimeoutError as error:
+            reason = self.trouble or f"{self._progress.doing} took too long"
+            raise LaunchFailed(f"not done within {timeout_s:g} s: {reason}") from error
+        except (ThornbackError, RayError) as error:
+            raise LaunchFailed(reason_of(error)) from error
+        return self._topology()
 
-    def topology(self) -> dict[str, Any]:
-        """What a driver needs: the settings, with the database's address, and the hosts."""
-        hosts = self.settings.actor_system.hosts
-        return {
-            "settings": self.settings.model_dump_json(),
-            "hosts": [host_name(number) for number in range(hosts)],
-        }
+    def _topology(self) -> Topology:
+        return Topology(
+            settings_json=self.settings.model_dump_json(), hosts=tuple(self._pooled_hosts())
+        )
+
+    async def _undo(self) -> None:
+        """End what was started in vain."""
+        logger.error("the launch failed: stopping what it had started")
+        await self._cancel_starts()
+        problem = await self._close()
+        if problem is not None:
+            logger.error("the embedded PostgreSQL does not stop: %s", problem)
+
+    async def _revive(self) -> None:
+        """A restarted directory gets back what it had, as soon as that is possible."""
+        while self._stopping is None and not self._started:
+            try:
+                await self.started()
+            except (ThornbackError, RayError) as error:
+                logger.error("what was running does not come back: %s", reason_of(error))
+                await asyncio.sleep(self.PAUSE_S)
+
+    # The parts that are not processes -----------------------------------------------------
+
+    async def database_url(self) -> str:
+        """Where the log is now: an embedded server may have had to move to another port."""
+        if self._database is None:
+            await self._ensure_database()
+        return self.settings.event_store.connection_string.get_secret_value()
+
+    async def _ensure_database(self) -> None:
+        if not self._brings_database:
+            return
+        async with self._opening:
+            if self._database is None:
+                server = EmbeddedPostgres(embedded.folder_of(self.settings))
+                self._database = DatabaseKeeper(server, self._moved)
+            if not self._database.started:
+                self._progress = Progress(doing="starting the embedded PostgreSQL")
+                await self._database.start()
+                self.must_live(self._database.keep())
+
+    def _moved(self, url: str) -> None:
+        self.settings = embedded.with_database(self.settings, url)
+
+    def _open_exporter(self) -> None:
+        metrics = self.settings.metrics
+        if self._exporter is None and self._metrics_folder is not None and metrics.port:
+            folder = Path(self._metrics_folder)
+            self._exporter = Exporter(folder, metrics.host, metrics.port)
+        self._exporter_trouble = None
+
+    async def _reopen_exporter(self) -> None:
+        """Who runs already is not kept from it by a port that somebody else has."""
+        opened = False
+        while self._stopping is None and not opened:
+            try:
+                self._open_exporter()
+                opened = True
+            except MetricsPortTaken as error:
+                self._exporter_trouble = str(error)
+                await asyncio.sleep(self.PAUSE_S)
+
+    # Dedicated hosts, and how all are ---------------------------------------------------
 
     async def locate(self, source: str, actor: bytes | None) -> str:
-        """The dedicated host of an actor, started if it is not there; its name."""
-        async with self._locating:
-            if source not in self._dedicated:
-                handle = self._spawn(Host, source, source, actor)
-                await handle.ready.remote()
-                self._dedicated.add(source)
+        """The dedicated host of an actor, started if it is not there; its name. Raises
+        StartFailed when it does not get ready, and SystemDraining during a drain."""
+        self._refuse_while_draining()
+        if self._database is None or not self._database.started:
+            await self._ensure_database()
+        await self._dedicated.ensure_started(source, actor)
         return source
 
-    async def statuses(self) -> list[dict[str, Any]]:
+    async def statuses(self) -> tuple[Status, ...]:
         """The status of every process; one that does not answer says so."""
-        return [await self.status(), *await asyncio.gather(*map(self._status, self._names()))]
+        processes = processes_of(self.settings)
+        others = (self._status(*each) for each in processes.items() if each[0] != self.name)
+        return (await self.status(), *await asyncio.gather(*others))
 
-    async def stop(self, timeout_s: float) -> dict[str, Any]:
-        """Flush every host and the writer, then end every process but this one."""
-        drained: dict[str, Any] = {}
-        for name in (*self._hosts(), WRITER_ACTOR):
-            try:
-                drained[name] = await asyncio.wait_for(self._drained(name), timeout_s)
-            except (RayError, ValueError, TimeoutError) as error:
-                drained[name] = f"not drained: {type(error).__name__}"
-        for name in self._names():
-            try:
-                ray.kill(self._handle(name), no_restart=True)
-            except ValueError:
-                logger.info("%s: was gone already", name)
-        self._stopping.set()
+    async def facts(self) -> DirectoryFacts:
+        store = self.settings.event_store
+        url = store.connection_string.get_secret_value()
+        return DirectoryFacts(
+            store="memory" if store.type == "memory" else redacted_url(url),
+            embedded=self._brings_database,
+            draining=self._stopping is not None,
+        )
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the system does not start, or what it cannot keep up."""
+        database = self._database.trouble if self._database else None
+        return database or self._exporter_trouble or super().trouble
+
+    async def _status(self, name: str, kind: ProcessKind) -> Status:
+        try:
+            asked = self._handle(name).status.remote()
+            status: Status = await asyncio.wait_for(awaited(asked), self.STATUS_S)
+        except (RayError, ValueError, TimeoutError) as error:
+            return ProcessAway(name=name, kind=kind, reason=type(error).__name__)
+        return status
+
+    # The end --------------------------------------------------------------------------
+
+    async def stop(self, timeout_s: float) -> DrainReport:
+        """Flush every host and the writer, then end every process but this one. Who calls
+        meanwhile shares the drain."""
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._stop(timeout_s))
+        return await asyncio.shield(self._stopping)
+
+    async def _stop(self, timeout_s: float) -> DrainReport:
+        await self._cancel_starts()
+        self._drain = Drain(processes_of(self.settings), self._handle, timeout_s)
+        drained = await self._drain.run()
+        return DrainReport(processes=drained, database_problem=await self._close())
+
+    async def _cancel_starts(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        await self._dedicated.cancel()
+
+    async def _close(self) -> str | None:
+        """End all that there is; why the database did not stop."""
+        problem = None
+        for name in processes_of(self.settings):
+            if name != self.name:
+                self._end(name)
         if self._exporter:
             self._exporter.close()
         if self._database:
-            await asyncio.get_running_loop().run_in_executor(None, self._database.stop)
+            try:
+                await self._database.stop()
+            except EmbeddedError as error:
+                problem = str(error)
         if self._metrics_folder:
             remove_folder(Path(self._metrics_folder))
-        return drained
+        self._over = True
+        return problem
 
-    async def _drained(self, name: str) -> Any:
-        while True:
-            try:
-                return await self._handle(name).drain.remote()
-            except ActorUnavailableError:
-                # It is being restarted, or is back and this process does not know yet.
-                await asyncio.sleep(0.1)
+    async def over(self) -> bool:
+        """Has all that this directory had started ended again?"""
+        return self._over
 
-    async def facts(self) -> dict[str, Any]:
-        store = self.settings.event_store
-        url = store.connection_string.get_secret_value()
-        where = "memory" if store.type == "memory" else redacted_url(url)
-        return {"store": where, "embedded": self._database is not None}
+    def _refuse_while_draining(self) -> None:
+        if self._stopping is not None:
+            raise SystemDraining(self.settings.actor_system.namespace)
 
-    def _open(self) -> None:
-        """The parts that are not actors: the embedded database and the exporter."""
-        store = self.settings.event_store
-        if store.type == "postgres" and not store.connection_string.get_secret_value():
-            self._database = EmbeddedPostgres(store.data_folder / "postgres")
-            url = self._database.start()
-            self.settings = with_database(self.settings, url)
-            threading.Thread(target=self._keep_database, daemon=True).start()
-        metrics = self.settings.metrics
-        if self.settings.event_bus.metrics_enabled and metrics.port:
-            assert self._metrics_folder is not None
-            folder = Path(self._metrics_folder)
-            self._exporter = Exporter(folder, metrics.host, metrics.port)
+    # Processes ------------------------------------------------------------------------
 
-    def _keep_database(self) -> None:
-        """Start the embedded server again when it has died."""
-        database = self._database
-        assert database is not None
-        while not self._stopping.wait(0.5):  # a server of another user's is not our child
-            try:
-                if not database.running():
-                    logger.error("the embedded PostgreSQL is gone: starting it again")
-                    database.start()
-            except (EmbeddedError, OSError):
-                logger.exception("the embedded PostgreSQL does not start")
+    def _pooled(self) -> dict[str, type[Process]]:
+        hosts = dict.fromkeys(self._pooled_hosts(), Host)
+        return {WRITER_ACTOR: WriterActor, BUS_ACTOR: Bus, **hosts}
 
-    def _pooled_actors(self) -> Iterable[Any]:
-        yield self._spawn(WriterActor, WRITER_ACTOR)
-        yield self._spawn(Bus, BUS_ACTOR)
-        for name in self.topology()["hosts"]:
-            yield self._spawn(Host, name)
+    def _pooled_hosts(self) -> list[str]:
+        return [host_name(number) for number in range(self.settings.actor_system.hosts)]
 
-    def _spawn(self, kind: type[Process], name: str, *more: Any) -> Any:
-        options = actor_options(self.settings, name)
-        return (
-            ray.remote(kind)
-            .options(**options)
-            .remote(name, self.settings.model_dump_json(), self._metrics_folder, *more)
-        )
+    def _spawn(self, kind: type[Process], name: str, *more: object) -> Any:
+        return spawn(kind, self.settings, name, self._metrics_folder, *more)
 
-    def _names(self) -> list[str]:
-        return [WRITER_ACTOR, BUS_ACTOR, *self._hosts()]
+    def _spawn_dedicated(self, source: str, actor: bytes | None) -> Any:
+        return self._spawn(Host, source, source, actor)
 
-    def _hosts(self) -> list[str]:
-        named = ray.util.list_named_actors(all_namespaces=True)
-        ours = {one["name"] for one in named if one["namespace"] == self._namespace}
-        ours -= {WRITER_ACTOR, BUS_ACTOR, DIRECTORY_ACTOR}
-        return sorted(ours)
-
-    @property
-    def _namespace(self) -> str:
-        return self.settings.actor_system.namespace
+    async def _wait_ready(self, actor: Any) -> None:
+        await actor.ready.remote()
+        self._progress = replace(self._progress, done=self._progress.done + 1)
 
     def _handle(self, name: str) -> Any:
-        return ray.get_actor(name, namespace=self._namespace)
+        return handle_of(self.settings, name)
 
-    async def _status(self, name: str) -> dict[str, Any]:
-        try:
-            return await asyncio.wait_for(_await(self._handle(name).status.remote()), 5)
-        except (RayError, ValueError, TimeoutError) as error:
-            return {"name": name, "away": type(error).__name__}
-
-
-def start_directory(settings: Settings) -> Any:
-    """The directory's handle; started if there is none in the namespace."""
-    folder = None
-    try:
-        return ray.get_actor(DIRECTORY_ACTOR, namespace=settings.actor_system.namespace)
-    except ValueError:
-        if _counts(settings):
-            folder = str(fresh_folder(settings.actor_system.namespace))
-    return (
-        ray.remote(Directory)
-        .options(**actor_options(settings, DIRECTORY_ACTOR))
-        .remote(DIRECTORY_ACTOR, settings.model_dump_json(), folder)
-    )
-
-
-def _counts(settings: Settings) -> bool:
-    return settings.event_bus.metrics_enabled
-
-
-async def _await(reference: Any) -> Any:
-    return await reference
+    def _end(self, name: str) -> None:
+        end(self.settings, name)

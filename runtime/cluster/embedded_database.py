@@ -1,8 +1,27 @@
 """The embedded PostgreSQL of a system, kept running beside the directory."""
 
+import asyncio
+import contextlib
 import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
 
 from runtime.settings.settings import Settings
+from store.embedded.server import EmbeddedError, EmbeddedPostgres
+
+logger = logging.getLogger("thornback.directory")
+
+
+def wanted(settings: Settings) -> bool:
+    """Does the system that is set up so bring its own database?"""
+    store = settings.event_store
+    return store.type == "postgres" and not store.connection_string.get_secret_value()
+
+
+def folder_of(settings: Settings) -> Path:
+    """Where the embedded PostgreSQL of these settings has its data."""
+    return settings.event_store.data_folder / "postgres"
 
 
 def with_database(settings: Settings, url: str) -> Settings:
@@ -10,3 +29,52 @@ def with_database(settings: Settings, url: str) -> Settings:
     plain = json.loads(settings.model_dump_json())
     plain["event_store"]["connection_string"] = url
     return Settings.model_validate_json(json.dumps(plain))
+
+
+class DatabaseKeeper:
+    """Starts the embedded PostgreSQL, and starts it again whenever it has died.
+
+    `moved` hears its address after every start: it is the same for as long as nobody else
+    takes the port while the server is down. `trouble` says why it does not start now.
+    """
+
+    #: Between two looks: a server of another user's is not our child, so nobody tells.
+    LOOK_S = 0.5
+
+    def __init__(self, server: EmbeddedPostgres, moved: Callable[[str], None]) -> None:
+        self._server, self._moved = server, moved
+        self._one_at_a_time = asyncio.Lock()
+        self._stopped = asyncio.Event()
+        self.started = False  #: once, at least
+        self.trouble: str | None = None
+
+    async def start(self) -> None:
+        """Return when the server answers. Raises an EmbeddedError that says what to do."""
+        async with self._one_at_a_time:
+            if self._stopped.is_set():
+                return
+            try:
+                self._moved(await asyncio.to_thread(self._server.start))
+            except (EmbeddedError, OSError) as error:
+                self.trouble = str(error)
+                raise
+            self.started, self.trouble = True, None
+
+    async def keep(self) -> None:
+        """Watch it until it is stopped."""
+        while not self._stopped.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), self.LOOK_S)
+                return
+            try:
+                if not await asyncio.to_thread(self._server.running):
+                    logger.error("the embedded PostgreSQL is gone: starting it again")
+                    await self.start()
+            except (EmbeddedError, OSError) as error:
+                logger.error("the embedded PostgreSQL does not start: %s", error)
+
+    async def stop(self) -> None:
+        """Shut it down cleanly. Raises EmbeddedError."""
+        self._stopped.set()
+        async with self._one_at_a_time:
+            await asyncio.to_thread(self._server.stop)

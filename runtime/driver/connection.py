@@ -7,7 +7,7 @@ over it. Connecting needs no part of the cluster: no host, no writer, no databas
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from random import Random
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.placement import shard_of
+from runtime.topology.status import Topology
 from store.event_store import EventStore
 
 logger = logging.getLogger("thornback.driver")
@@ -44,23 +45,23 @@ class Connection:
     """One driver's channels and their clock. Everything here may be called from any thread;
     the channels work in the courier's loop.
 
-    `topology` is what the directory says of the system (settings and pooled hosts).
+    `topology` is what the directory says of the system.
     """
 
     MAX_FAILURES = 10_000
 
     def __init__(
         self,
-        topology: Mapping[str, Any],
+        topology: Topology,
         world: World | None = None,
         courier: Loop | None = None,
     ) -> None:
         # Immutable, and what has locks of its own where it needs them:
-        self.settings = Settings.model_validate_json(topology["settings"])
+        self.settings = Settings.model_validate_json(topology.settings_json)
         self.world = world or World(self.settings.actor_system.namespace)
         self.courier = courier or Courier()
         self.clock = DriverClock()
-        self._hosts: list[str] = topology["hosts"]
+        self._hosts = topology.hosts
         self._driver = self.world.random(8)
         self._ids = FreshIds(Random(self.world.random(16)).getrandbits)
         self._classes = ShippedClasses(

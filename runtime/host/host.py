@@ -31,6 +31,7 @@ from runtime.partition.journal import Journal
 from runtime.partition.writer_link import WriterLink
 from runtime.process.process import Process
 from runtime.process.world import World
+from runtime.topology.status import HostFacts
 from runtime.wire.answers import events_of, raise_error, unpack_state
 from runtime.wire.commands import (
     STATE,
@@ -169,16 +170,16 @@ class Host(Process):
         await self.flushed()
         return len(self._residents)
 
-    async def facts(self) -> dict[str, Any]:
+    async def facts(self) -> HostFacts | None:
         if not self._started:
-            return {"residents": None}
-        return {
-            "residents": len(self._residents),
-            "evicted": self._residents.evicted,
-            "unanswered": self._mailbox.unanswered,
-            "actor_types": self._types.names(),
-            "source": self._source,
-        }
+            return None
+        return HostFacts(
+            residents=len(self._residents),
+            evicted=self._residents.evicted,
+            unanswered=self._mailbox.unanswered,
+            actor_types=tuple(self._types.names()),
+            source=self._source,
+        )
 
     async def _run(self) -> None:
         try:

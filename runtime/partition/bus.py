@@ -9,12 +9,12 @@ subscriber, who loses nothing; and the seam between log and live is a number.
 import asyncio
 import time
 from collections import Counter
-from typing import Any
 
 from runtime.partition.buffer import Buffer, Matcher
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.telemetry.metrics import BusMetrics
+from runtime.topology.status import BusFacts
 from runtime.wire.commits import unpack_commit
 from runtime.wire.polls import FROM_NOW, Poll, Polled, pack_polled, unpack_names, unpack_poll
 from store.appends import Commit
@@ -92,10 +92,10 @@ class Bus(Process):
         self._counts.subscriptions(len(self._subscribers))
         return b""
 
-    async def facts(self) -> dict[str, Any]:
+    async def facts(self) -> BusFacts | None:
         if not self._started:
-            return {"position": None}
-        return {"position": self._buffer.head, "subscriptions": len(self._subscribers)}
+            return None
+        return BusFacts(position=self._buffer.head, subscriptions=len(self._subscribers))
 
     async def _count(self, commit: Commit) -> None:
         """Count what is published, each event once: what an earlier bus or writer did not

@@ -17,6 +17,7 @@ from runtime.process.process import Process
 from runtime.process.world import Calls, World
 from runtime.telemetry.metrics import WriterMetrics
 from runtime.topology.names import BUS_ACTOR
+from runtime.topology.status import WriterFacts
 from runtime.wire.commits import pack_acknowledgement, pack_commit, unpack_append
 from runtime.wire.error_codec import encode_error
 from store.appends import Commit
@@ -103,10 +104,10 @@ class WriterActor(Process):
         await self.started()
         return await getattr(self._memory, method)(*arguments, **named)
 
-    async def facts(self) -> dict[str, Any]:
+    async def facts(self) -> WriterFacts | None:
         if not self._started:
-            return {"position": None}
-        return {"position": self._commits.position, "backlog": self._commits.backlog}
+            return None
+        return WriterFacts(position=self._commits.position, backlog=self._commits.backlog)
 
     async def _run(self) -> None:
         try:

@@ -2,7 +2,8 @@
 
 Ray reruns the constructor of a restarted actor, and nothing else, so an actor comes to
 life with its first call: `start` runs once, and again after it failed, because a store
-that is away at start is back later.
+that is away at start is back later. What a process cannot do without runs under
+`must_live`: where that fails, the process ends, and Ray starts it anew.
 """
 
 import asyncio
@@ -11,15 +12,22 @@ import logging
 import os
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from actors.errors import ThornbackError
+from runtime.errors import StartFailed
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.telemetry.metrics import Metrics
+from runtime.topology.names import kind_of
+from runtime.topology.status import Facts, ProcessStatus
 from runtime.transport.loopback import Address, Server
+
+logger = logging.getLogger("thornback.process")
 
 
 class Process(ABC):
@@ -43,29 +51,42 @@ class Process(ABC):
         # all for cycles as often as Python does by default is work that finds nothing.
         gc.set_threshold(50_000, 20, 100)
         self._server = Server({name: getattr(self, name) for name in self.SERVES})
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
         self._started = False
+        self._trouble: str | None = None
+        self._living: set[asyncio.Task[None]] = set()
         self._since_s = time.time()
 
     #: The methods that others call over loopback; all are of bytes to bytes.
     SERVES: tuple[str, ...] = ()
+    #: How long one try to start may take: more than all that it may have to wait for.
+    START_S = 60.0
 
     @abstractmethod
     async def start(self) -> None:
         """Open what the process needs. Raises what a caller should hear."""
 
     async def started(self) -> None:
-        """Start if that has not happened yet."""
+        """Start if that has not happened yet. Who calls meanwhile shares the try, and its
+        failure: a ThornbackError, StartFailed where `start` raised something else or took
+        longer than START_S. The next call tries again."""
         if not self._started:
-            async with self._starting:
-                if not self._started:
-                    await self.start()
-                    self._started = True
+            if self._starting is None:
+                self._starting = asyncio.ensure_future(self._start())
+            await asyncio.shield(self._starting)
 
     async def ready(self) -> str:
-        """The node's name, once it has started."""
+        """The node's name, once it has started. Raises what `started` raises."""
         await self.started()
         return self.node
+
+    def must_live(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run what this process cannot do without, in the background: should it fail, that
+        is logged and the process ends, for Ray to start it anew."""
+        task = asyncio.ensure_future(work)
+        self._living.add(task)
+        task.add_done_callback(self._outlived)
+        return task
 
     async def address(self) -> Address:
         """Where processes of the same machine reach what it SERVES."""
@@ -75,20 +96,46 @@ class Process(ABC):
         """Wait until every call over loopback is answered."""
         await self._server.flushed()
 
-    async def status(self) -> dict[str, Any]:
+    async def status(self) -> ProcessStatus:
         """What `jobs/status.py` shows of this process."""
-        process = psutil.Process()
-        memory = process.memory_full_info()
-        return {
-            "name": self.name,
-            "node": self.node,
-            "pid": os.getpid(),
-            "up_s": time.time() - self._since_s,
-            "rss": memory.rss,
-            "private": memory.uss,
-            **await self.facts(),
-        }
+        kind = kind_of(self.name, self.settings.actor_system.placement)
+        assert kind is not None  # it was started under this name because of it
+        memory = psutil.Process().memory_full_info()
+        return ProcessStatus(
+            name=self.name,
+            kind=kind,
+            node=self.node,
+            pid=os.getpid(),
+            up_s=time.time() - self._since_s,
+            rss_bytes=memory.rss,
+            private_bytes=memory.uss,
+            trouble=self.trouble,
+            facts=await self.facts(),
+        )
 
-    async def facts(self) -> dict[str, Any]:
-        """What else there is to say of this kind of process."""
-        return {}
+    @property
+    def trouble(self) -> str | None:
+        """Why the last try to start failed; None if it did not."""
+        return self._trouble
+
+    @abstractmethod
+    async def facts(self) -> Facts | None:
+        """What else there is to say of this kind of process; None until it has started."""
+
+    async def _start(self) -> None:
+        try:
+            await asyncio.wait_for(self.start(), self.START_S)
+            self._started, self._trouble = True, None
+        except Exception as error:
+            self._trouble = str(error) or f"not done within {self.START_S:g} s"
+            if isinstance(error, ThornbackError):
+                raise
+            raise StartFailed(self.name, self._trouble) from error
+        finally:
+            self._starting = None
+
+    def _outlived(self, task: asyncio.Task[None]) -> None:
+        self._living.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.critical("%s cannot go on: Ray is to start it anew", self.name, exc_info=error)
+            self.world.end()

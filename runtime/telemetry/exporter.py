@@ -1,6 +1,7 @@
 """The exporter: serves the metrics of every process over HTTP."""
 
 import errno
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from actors.errors import ThornbackError
 
 
-class PortTaken(ThornbackError):
+class MetricsPortTaken(ThornbackError):
     """The metrics port is in use by something else."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
@@ -38,7 +39,7 @@ class Exporter:
             )
         except OSError as error:
             reason = "in use" if error.errno == errno.EADDRINUSE else str(error)
-            raise PortTaken(host, port, reason) from error
+            raise MetricsPortTaken(host, port, reason) from error
 
     def close(self) -> None:
         """Stop serving."""
@@ -48,8 +49,9 @@ class Exporter:
 
 
 def fresh_folder(namespace: str) -> Path:
-    """An empty folder for the counters of a system that is being launched."""
-    return Path(tempfile.mkdtemp(prefix=f"thornback-metrics-{namespace}-"))
+    """The name of a folder for the counters of a system that is being launched. Whoever
+    counts first makes it."""
+    return Path(tempfile.gettempdir()) / f"thornback-metrics-{namespace}-{secrets.token_hex(8)}"
 
 
 def remove_folder(folder: Path) -> None:

@@ -104,7 +104,7 @@ def _count_into(folder: Path, node: str) -> None:
     readable = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in node)
     # Two names that read alike, or one too long for a file, still get files of their own.
     identifier = f"{readable[:80]}-{crc32(node.encode()):08x}"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where prometheus_client looks
     multi_process: Any = values.MultiProcessValue
     values.ValueClass = multi_process(process_identifier=lambda: identifier)

@@ -5,6 +5,7 @@ actors may live in the namespace, too: a name that is none of ours has no kind.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 DIRECTORY_ACTOR = "directory"
@@ -30,13 +31,12 @@ class ProcessKind(StrEnum):
 
 
 #: Who is drained when: hosts answer what they hold and need the writer for it, which
-#: hands its commits to the bus.
-_DRAINED = (
-    ProcessKind.POOLED_HOST,
-    ProcessKind.DEDICATED_HOST,
-    ProcessKind.WRITER,
-    ProcessKind.BUS,
-    ProcessKind.DIRECTORY,
+#: hands its commits to the bus. Those of one stage do not need one another.
+_DRAIN_STAGES: tuple[tuple[ProcessKind, ...], ...] = (
+    (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST),
+    (ProcessKind.WRITER,),
+    (ProcessKind.BUS,),
+    (ProcessKind.DIRECTORY,),
 )
 
 
@@ -45,8 +45,12 @@ def host_name(number: int) -> str:
     return f"host-{number}"
 
 
-def kind_of(name: str) -> ProcessKind | None:
-    """What the process of that name is; None for an actor that is none of the system's."""
+def kind_of(name: str, placement: Mapping[str, str]) -> ProcessKind | None:
+    """What the process of that name is; None for an actor that is none of the system's.
+
+    `placement` says which actor types have hosts of their own: a dedicated host has its
+    actor's source for a name, and an actor of somebody else may have a slash in its name.
+    """
     match name:
         case "directory":
             return ProcessKind.DIRECTORY
@@ -56,13 +60,23 @@ def kind_of(name: str) -> ProcessKind | None:
             return ProcessKind.BUS
     if _POOLED.fullmatch(name):
         return ProcessKind.POOLED_HOST
-    # A dedicated host has its actor's source for a name.
     actor_type, slash, device = name.partition("/")
-    return ProcessKind.DEDICATED_HOST if actor_type and slash and device else None
+    dedicated = slash and device and placement.get(actor_type) == "dedicated"
+    return ProcessKind.DEDICATED_HOST if dedicated else None
 
 
-def in_drain_order(names: list[str]) -> list[str]:
-    """The system's processes among these names, in the order in which they are drained."""
-    ranks = {kind: rank for rank, kind in enumerate(_DRAINED)}
-    ours = [(ranks[kind], name) for name in names if (kind := kind_of(name)) is not None]
-    return [name for _, name in sorted(ours)]
+def processes_among(names: Iterable[str], placement: Mapping[str, str]) -> dict[str, ProcessKind]:
+    """The system's processes among these names, each with its kind, in order of name."""
+    kinds = ((name, kind_of(name, placement)) for name in sorted(names))
+    return {name: kind for name, kind in kinds if kind is not None}
+
+
+def drain_stages(processes: Mapping[str, ProcessKind]) -> list[list[str]]:
+    """Names by the stage in which their processes are drained, first things first.
+
+    A stage begins when the one before it has settled. Stages without a process are left out.
+    """
+    stages = (
+        [name for name, kind in processes.items() if kind in kinds] for kinds in _DRAIN_STAGES
+    )
+    return [stage for stage in stages if stage]

@@ -79,7 +79,7 @@ class ForeignFolder(EmbeddedError):
     """The folder holds something that is no embedded server: hands off."""
 
 
-class PortTaken(EmbeddedError):
+class DatabasePortTaken(EmbeddedError):
     """The port that was asked for is in use."""
 
 
@@ -329,7 +329,7 @@ class EmbeddedPostgres:
         if port and _is_free(port):
             return port
         if self._port is not None:
-            raise PortTaken(f"port {port}", "taken: name another, or none for a free one")
+            raise DatabasePortTaken(f"port {port}", "taken: name another, or none for a free one")
         with socket.create_server(("127.0.0.1", 0)) as probe:
             return int(probe.getsockname()[1])
 

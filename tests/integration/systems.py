@@ -17,6 +17,8 @@ from actors.event import Event
 from runtime.driver.subscription import Subscription
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
+from runtime.topology.names import ProcessKind
+from runtime.topology.status import BusFacts, DrainReport, HostFacts, ProcessStatus, WriterFacts
 
 T = TypeVar("T")
 
@@ -56,16 +58,19 @@ class Launcher:
         self._systems.append(system)
         return system
 
-    def drain(self, system: ActorSystem) -> dict[str, Any]:
+    def drain(self, system: ActorSystem) -> DrainReport:
         """Drain one now."""
-        self._systems.remove(system)
+        self.forget(system)
         return system.drain(timeout_s=LIMIT_S).result()
+
+    def forget(self, system: ActorSystem) -> None:
+        """Its end is the test's affair."""
+        self._systems.remove(system)
 
     def drain_all(self) -> None:
         """Drain what is left."""
         while self._systems:
-            outcome = self._systems.pop().drain(timeout_s=10.0).result()
-            assert not [what for what in outcome.values() if isinstance(what, str)], outcome
+            assert self._systems.pop().drain(timeout_s=10.0).result().problems == ()
 
 
 def fresh_database(server_url: str) -> str:
@@ -158,14 +163,46 @@ def writes_held_up(url: str) -> Iterator[None]:
         thread.join(LIMIT_S)
 
 
-def status_of(system: ActorSystem, name: str) -> dict[str, Any]:
-    """What one process says of itself."""
-    return next(one for one in system.status().result() if one["name"] == name)
+def statuses_of(system: ActorSystem) -> dict[str, ProcessStatus]:
+    """What the processes say of themselves that answer now."""
+    return {one.name: one for one in system.status().result() if isinstance(one, ProcessStatus)}
+
+
+def pids_of(system: ActorSystem) -> dict[str, int]:
+    """Which processes answer now, and as which the operating system knows them."""
+    return {name: status.pid for name, status in statuses_of(system).items()}
+
+
+def pooled_hosts(system: ActorSystem) -> list[str]:
+    """The names of the pooled hosts that answer now."""
+    statuses = statuses_of(system).values()
+    return [one.name for one in statuses if one.kind is ProcessKind.POOLED_HOST]
+
+
+def host_of(system: ActorSystem, name: str) -> HostFacts:
+    """What a host says of itself."""
+    facts = statuses_of(system)[name].facts
+    assert isinstance(facts, HostFacts)
+    return facts
+
+
+def writer_of(system: ActorSystem) -> WriterFacts:
+    """What the writer says of itself."""
+    facts = statuses_of(system)["writer"].facts
+    assert isinstance(facts, WriterFacts)
+    return facts
+
+
+def bus_of(system: ActorSystem) -> BusFacts:
+    """What the bus says of itself."""
+    facts = statuses_of(system)["bus"].facts
+    assert isinstance(facts, BusFacts)
+    return facts
 
 
 def kill(system: ActorSystem, name: str) -> int:
     """kill -9 one process of the system; its pid, when the process is gone."""
-    pid: int = status_of(system, name)["pid"]
+    pid = pids_of(system)[name]
     process = psutil.Process(pid)
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
@@ -174,7 +211,7 @@ def kill(system: ActorSystem, name: str) -> int:
 
 def back(system: ActorSystem, name: str, pid: int) -> None:
     """Wait until a process that was killed answers again."""
-    eventually(lambda: status_of(system, name).get("pid") not in (None, pid))
+    eventually(lambda: pids_of(system).get(name) not in (None, pid))
 
 
 def eventually(holds: Callable[[], T], limit_s: float = LIMIT_S) -> T:

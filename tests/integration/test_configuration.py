@@ -16,11 +16,14 @@ from tests.integration.systems import (
     Launcher,
     assert_log_is_whole,
     eventually,
+    host_of,
     log_of,
+    pooled_hosts,
     query,
-    status_of,
+    statuses_of,
     take,
     url_of,
+    writer_of,
     writes_held_up,
 )
 
@@ -41,12 +44,12 @@ def test_max_actors_bounds_the_residents_who_come_back_unnoticed(launch: Launche
     refs = [system.actor(Counter, str(number)) for number in range(100)]
     for start in range(0, 100, 10):  # ten batches: who leaves is decided between them
         system.tell_many((ref, Add(amount=2)) for ref in refs[start : start + 10])
-    status = status_of(system, "host-0")
-    assert status["residents"] <= 20
-    assert status["evicted"] == 100 - status["residents"]
+    status = host_of(system, "host-0")
+    assert status.residents <= 20
+    assert status.evicted == 100 - status.residents
     # The most recent ones are still there, the first ones are not; neither can tell.
     assert add(refs[-1]).version == 2
-    assert status_of(system, "host-0")["evicted"] == status["evicted"]
+    assert host_of(system, "host-0").evicted == status.evicted
     assert [add(ref).version for ref in refs[:30]] == [2] * 30
     assert {total(ref) for ref in refs[:30]} == {3}
     assert_log_is_whole(system)
@@ -56,8 +59,8 @@ def test_actors_within_max_actors_stay(launch: Launcher) -> None:
     system = launch(actor_system={"max_actors": 200, "hosts": 1})
     for _ in range(2):
         system.tell_many((system.actor(Counter, str(number)), Add()) for number in range(100))
-    status = status_of(system, "host-0")
-    assert (status["residents"], status["evicted"]) == (100, 0)
+    status = host_of(system, "host-0")
+    assert (status.residents, status.evicted) == (100, 0)
 
 
 def test_a_snapshot_is_taken_every_so_many_events_and_is_what_the_state_comes_from(
@@ -90,10 +93,10 @@ def _snapshot(system: ActorSystem, aggregate: object) -> int | None:
 
 def _push_out(system: ActorSystem, ref: ActorRef[Any]) -> None:
     """Have others take the actor's place in memory."""
-    before = status_of(system, "host-0")["evicted"]
+    before = host_of(system, "host-0").evicted
     for _ in range(3):
         add(system.actor(Counter, uuid4().hex))
-    assert status_of(system, "host-0")["evicted"] > before
+    assert host_of(system, "host-0").evicted > before
 
 
 def test_an_actor_of_many_snapshots_comes_back_with_what_came_after_the_last(
@@ -120,9 +123,9 @@ def test_batch_size_bounds_a_commit(launch: Launcher, batch_size: int, commits: 
     with writes_held_up(url_of(system)):
         # Seven appends of one event each: one is being committed, six wait behind it.
         waiting = [host.ask.remote(Add(), "counter/0")]
-        eventually(lambda: status_of(system, "host-0")["unanswered"] == 1)
+        eventually(lambda: host_of(system, "host-0").unanswered == 1)
         waiting += [host.ask.remote(Add(), f"counter/{number}") for number in range(1, 7)]
-        eventually(lambda: status_of(system, "writer")["backlog"] == 6)
+        eventually(lambda: writer_of(system).backlog == 6)
     ray.get(waiting, timeout=LIMIT_S)
     rows = log_of(
         system,
@@ -150,7 +153,7 @@ def test_the_node_id_is_the_first_part_of_every_clock_entry(launch: Launcher) ->
     system = launch(event_bus={"node_id": "plant-7"}, actor_system={"hosts": 1})
     event = add(system.actor(Counter, "a"))
     assert dict(event.vector_clock) == {"plant-7.host-0": 1}
-    assert {one["node"] for one in system.status().result()} == {
+    assert {one.node for one in statuses_of(system).values()} == {
         "plant-7.directory", "plant-7.writer", "plant-7.bus", "plant-7.host-0"
     }  # fmt: skip
 
@@ -159,9 +162,7 @@ def test_hosts_is_how_many_pooled_processes_share_the_actors(launch: Launcher) -
     system = launch(actor_system={"hosts": 3})
     for number in range(60):
         add(system.actor(Counter, str(number)))
-    residents = {
-        one["name"]: one["residents"] for one in system.status().result() if "residents" in one
-    }
+    residents = {name: host_of(system, name).residents for name in pooled_hosts(system)}
     assert residents.keys() == {"host-0", "host-1", "host-2"}
     assert sum(residents.values()) == 60
     assert min(residents.values()) > 0
@@ -172,7 +173,7 @@ def test_a_module_that_hosts_import_needs_no_class_from_a_driver(launch: Launche
     ref = system.actor("counter", "a")
     ref.ask(Add(amount=4)).result(timeout_s=LIMIT_S)
     assert ref.state().result(timeout_s=LIMIT_S)["total"] == 4
-    assert {"counter", "beacon"} <= set(status_of(system, "host-0")["actor_types"])
+    assert {"counter", "beacon"} <= set(host_of(system, "host-0").actor_types)
 
 
 def test_a_system_in_memory_does_all_of_it_without_a_database(launch: Launcher) -> None:
@@ -206,16 +207,14 @@ def test_a_dedicated_actor_is_a_named_ray_actor_with_plain_methods(launch: Launc
     shown = ray.get(handle.state.remote(), timeout=LIMIT_S)
     assert shown == {"version": 2, "state": {"total": 7, "notes": 0, "owner": ""}}
     assert beacon.state().result(timeout_s=LIMIT_S) == CounterState(total=7)
-    assert set(event.vector_clock) == {"node-001.beacon/north"}  # a node of its own
+    assert set(event.vector_clock) == {"node-001.beacon"}  # its type is a node of its own
     with pytest.raises(ValueError, match="counter/north"):
         ray.get_actor(pooled.source, namespace=system.namespace)
-    host = next(
-        one for one in system.status().result() if one.get("residents") and not one["source"]
-    )
-    shared = ray.get_actor(host["name"], namespace=system.namespace)
+    name = next(name for name in pooled_hosts(system) if host_of(system, name).residents)
+    shared = ray.get_actor(name, namespace=system.namespace)
     (event,) = ray.get(shared.ask.remote(Add(), "counter/north"), timeout=LIMIT_S)
     assert event.version == 2
-    assert status_of(system, "beacon/north")["residents"] == 1
+    assert host_of(system, "beacon/north").residents == 1
     assert_log_is_whole(system)
 
 
@@ -229,7 +228,5 @@ def test_placement_changes_with_the_setting_and_nothing_else_does(
             actor_system={"placement": {"beacon": placement}},
         )
         assert add(system.actor(Beacon, "a")).version == version
-        assert ("beacon/a" in {one["name"] for one in system.status().result()}) == (
-            placement == "dedicated"
-        )
+        assert ("beacon/a" in statuses_of(system)) == (placement == "dedicated")
         launch.drain(system)

@@ -21,19 +21,22 @@ import pytest
 
 from store.embedded import server as embedded
 from store.embedded.server import (
+    DatabasePortTaken,
     EmbeddedError,
     EmbeddedPostgres,
     ForeignFolder,
     MajorMismatch,
     NoBinaries,
     NotStarted,
-    PortTaken,
     ServerFailed,
 )
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 60.0  #: no test may wait longer than this for one thing
-START = "import sys; from pathlib import Path; from store.embedded import EmbeddedPostgres as E; "
+START = (
+    "import sys; from pathlib import Path; "
+    "from store.embedded.server import EmbeddedPostgres as E; "
+)
 Make = Callable[..., EmbeddedPostgres]
 
 pytestmark = pytest.mark.integration
@@ -385,7 +388,7 @@ async def test_a_taken_port_is_an_error_if_asked_for_and_else_chosen_again(
     port = urlsplit(url).port
     holder = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", port)
     async with holder:
-        with pytest.raises(PortTaken, match=str(port)):
+        with pytest.raises(DatabasePortTaken, match=str(port)):
             EmbeddedPostgres(server._folder, port=port).start()
         assert await start(server) != url
 

@@ -44,7 +44,8 @@ from tests.integration.systems import (
     Launcher,
     assert_log_is_whole,
     eventually,
-    status_of,
+    host_of,
+    pids_of,
     stored,
     url_of,
     writes_held_up,
@@ -269,7 +270,7 @@ def test_a_full_mailbox_is_told_at_once_and_nothing_of_it_was_run(launch: Launch
     ask(ref, Add())
     with writes_held_up(url_of(system)):
         waiting = ref.ask(Add())
-        eventually(lambda: status_of(system, "host-0")["unanswered"] == 1)
+        eventually(lambda: host_of(system, "host-0").unanswered == 1)
         replies = [ref.ask(Add()) for _ in range(50)]
         # More than fit were sent: some hear of it while the others still wait.
         eventually(lambda: any(reply.done() for reply in replies))
@@ -329,7 +330,7 @@ def test_a_host_that_hangs_holds_no_caller_beyond_the_timeout(
     launch: Launcher, stopped: Callable[[int], None]
 ) -> None:
     system = launch(actor_system={"actor_timeout_ms": 500, "hosts": 1})
-    stopped(status_of(system, "host-0")["pid"])
+    stopped(pids_of(system)["host-0"])
     replies = [system.actor(Counter, "a").ask(Add())]
     for _ in range(6):
         with pytest.raises(AskTimeout):
@@ -343,7 +344,7 @@ def test_a_host_that_hangs_holds_no_bulk_call_beyond_its_patience(
     system = launch(actor_system={"actor_timeout_ms": 300, "hosts": 1})
     ref = system.actor(Counter, "a")
     ask(ref, Add())
-    stopped(status_of(system, "host-0")["pid"])
+    stopped(pids_of(system)["host-0"])
     told = system.tell_many(((ref, Add()) for _ in range(5000)), patience_s=1.0)
     assert (told.commands, told.failed, told.events) == (5000, 5000, 0)
     assert {type(error) for _, error in told.errors} <= {AskTimeout, HostUnavailable}

@@ -16,6 +16,7 @@ from tests.integration.systems import (
     assert_log_is_whole,
     eventually,
     log_of,
+    pids_of,
     query,
     stored,
     url_of,
@@ -29,9 +30,9 @@ def test_launching_twice_is_harmless(launch: Launcher) -> None:
     settings = launch.settings()
     first = launch.run(settings)
     first.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
-    pids = {one["name"]: one["pid"] for one in first.status().result()}
+    pids = pids_of(first)
     with ActorSystem.launch(settings) as second:
-        assert {one["name"]: one["pid"] for one in second.status().result()} == pids
+        assert pids_of(second) == pids
         (event,) = second.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
     assert event.version == 2
     assert first.actor(Counter, "a").state().result(timeout_s=LIMIT_S).total == 2
@@ -49,12 +50,13 @@ def test_a_drained_system_leaves_nothing_but_its_log(
     for number in range(20):
         system.actor(Counter, str(number)).tell(Add())
     system.actor(Beacon, "north").ask(Add()).result(timeout_s=LIMIT_S)
-    pids = [one["pid"] for one in system.status().result()]
+    pids = list(pids_of(system).values())
     assert len(pids) == 6  # directory, writer, bus, two hosts, and the dedicated one
     system.flush().result()
     outcome = launch.drain(system)
-    assert outcome.keys() == {"beacon/north", "host-0", "host-1", "writer"}
-    assert outcome["writer"] == 21
+    flushed = [each.name for each in outcome.processes]
+    assert (sorted(flushed[:-1]), flushed[-1]) == (["beacon/north", "host-0", "host-1"], "writer")
+    assert outcome["writer"].settled == 21
     eventually(lambda: not any(_runs(pid) for pid in pids))
     assert query(url, "SELECT count(*) FROM events")[0][0] == 21
     with pytest.raises(SystemNotFound):
@@ -78,7 +80,7 @@ def test_draining_answers_what_was_accepted_before(launch: Launcher) -> None:
     with ActorSystem.connect(system.namespace) as other, writes_held_up(url):
         replies = [other.actor(Counter, "a").ask(Add()) for _ in range(10)]
         host = ray.get_actor("host-0", namespace=system.namespace)
-        eventually(lambda: ray.get(host.status.remote())["unanswered"] == 10)
+        eventually(lambda: ray.get(host.status.remote()).facts.unanswered == 10)
         drainer = threading.Thread(target=lambda: launch.drain(system))
         drainer.start()
         assert not any(reply.done() for reply in replies)

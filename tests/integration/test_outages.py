@@ -22,7 +22,7 @@ from tests.integration.systems import (
     assert_log_is_whole,
     eventually,
     fresh_database,
-    status_of,
+    pids_of,
     stored,
     take,
 )
@@ -59,7 +59,7 @@ def test_an_ask_hears_of_the_store_and_the_same_system_works_on_afterwards(
     commands = [uuid4() for _ in refs]
     for ref in refs:
         ref.ask(Add()).result(timeout_s=LIMIT_S)
-    processes = {one["name"]: one["pid"] for one in system.status().result()}
+    processes = pids_of(system)
     server.stop()
     for _ in range(2):
         replies = [
@@ -72,7 +72,7 @@ def test_an_ask_hears_of_the_store_and_the_same_system_works_on_afterwards(
     for ref, command in zip(refs, commands, strict=True):
         assert _asked_until_back(ref, command) == 2
         assert ref.state().result(timeout_s=LIMIT_S).total == 11
-    assert {one["name"]: one["pid"] for one in system.status().result()} == processes
+    assert pids_of(system) == processes
     assert_log_is_whole(system)
 
 
@@ -143,13 +143,13 @@ def test_a_subscription_waits_for_the_log_and_goes_on(
 ) -> None:
     (ref, *_) = refs_of(system)
     first = ref.ask(Add()).result(timeout_s=LIMIT_S)
-    pid = status_of(system, "bus")["pid"]
+    pid = pids_of(system)["bus"]
     server.stop()
     ray.kill(ray.get_actor("bus", namespace=system.namespace), no_restart=False)
     subscription = system.subscribe(
         sources=ref.source, after=0
     )  # neither bus nor log can say anything now
-    eventually(lambda: status_of(system, "bus").get("pid") not in (None, pid))
+    eventually(lambda: pids_of(system).get("bus") not in (None, pid))
     server.start()
     assert take(subscription, 1) == first
     subscription.close()

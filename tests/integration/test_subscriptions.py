@@ -20,10 +20,10 @@ from tests.integration.systems import (
     Launcher,
     assert_each_once_in_order,
     back,
+    bus_of,
     eventually,
     kill,
     log_of,
-    status_of,
     stored,
     take,
 )
@@ -225,11 +225,11 @@ def test_a_subscription_goes_on_after_the_bus_was_killed(launch: Launcher) -> No
 def test_the_bus_counts_live_subscriptions(launch: Launcher) -> None:
     system = launch()
     one, two = system.subscribe(), system.subscribe(after=0)
-    eventually(lambda: status_of(system, "bus")["subscriptions"] == 2)
+    eventually(lambda: bus_of(system).subscriptions == 2)
     one.close()
-    eventually(lambda: status_of(system, "bus")["subscriptions"] == 1)
+    eventually(lambda: bus_of(system).subscriptions == 1)
     two.close()
-    eventually(lambda: status_of(system, "bus")["subscriptions"] == 0)
+    eventually(lambda: bus_of(system).subscriptions == 0)
 
 
 def test_a_published_event_enters_the_log_and_the_bus_once(system: ActorSystem) -> None:

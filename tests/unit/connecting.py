@@ -12,6 +12,7 @@ from runtime.driver.courier import Loop
 from runtime.driver.ref import ActorRef
 from runtime.process.world import World
 from runtime.settings.settings import Settings
+from runtime.topology.status import Topology
 from tests.unit.sending import PlayedHost
 
 T = TypeVar("T")
@@ -91,7 +92,7 @@ def connection(
     settings = Settings.model_validate(
         {"actor_system": {"actor_timeout_ms": int(timeout_s * 1000), "placement": placement}}
     )
-    topology = {"settings": settings.model_dump_json(), "hosts": [HOST]}
+    topology = Topology(settings_json=settings.model_dump_json(), hosts=(HOST,))
     return Connection(topology, world, courier)
 
 

@@ -29,8 +29,8 @@ INTERNAL = {
     # Of the writer, which then begins anew.
     "TooMuchInDoubt",
     # Where the embedded database or the exporter does not start, the launch says LaunchFailed.
-    "EmbeddedError", "ForeignFolder", "MajorMismatch", "NoBinaries", "NotStarted", "PortTaken",
-    "ServerFailed", "ToolFailed",
+    "EmbeddedError", "ForeignFolder", "MajorMismatch", "NoBinaries", "NotStarted",
+    "DatabasePortTaken", "MetricsPortTaken", "ServerFailed", "ToolFailed",
     # Of the jobs; a driver is told SystemNotFound.
     "NoRay",
 }  # fmt: skip

@@ -12,6 +12,14 @@ from tests.unit.feeding import Partition, fed, positions
 from tests.virtual_time import now_s, settled, virtual_time
 
 
+async def subscriptions(partition: Partition) -> int:
+    """How many the bus knows of."""
+    assert partition.bus is not None
+    facts = await partition.bus.facts()
+    assert facts is not None
+    return facts.subscriptions
+
+
 @virtual_time
 async def test_from_a_position_it_reads_the_log_and_goes_on_live() -> None:
     partition = Partition(buffer_size=2)
@@ -246,13 +254,11 @@ async def test_closing_releases_who_waits_and_tells_the_bus() -> None:
     feed = partition.feed(after=0)
     waiting = asyncio.ensure_future(feed.next_page())
     await settled()
-    bus = partition.bus
-    assert bus is not None
-    assert (await bus.facts())["subscriptions"] == 1
+    assert await subscriptions(partition) == 1
     feed.close()
     assert await waiting is None
     await settled()
-    assert (await bus.facts())["subscriptions"] == 0
+    assert await subscriptions(partition) == 0
     assert await feed.next_page() is None
 
 
@@ -269,9 +275,7 @@ async def test_all_feeds_of_a_connection_share_one_store_and_end_with_it() -> No
     await settled()
     await access.close()
     assert await waiting is None
-    bus = partition.bus
-    assert bus is not None
-    assert (await bus.facts())["subscriptions"] == 0
+    assert await subscriptions(partition) == 0
 
 
 @virtual_time

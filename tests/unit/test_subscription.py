@@ -13,6 +13,7 @@ from actors.event import Event
 from runtime.driver.connection import Connection
 from runtime.driver.subscription import Subscription, selection_of
 from runtime.errors import ConnectionClosed, SubscribeTimeout, SystemNotFound
+from runtime.topology.status import Topology
 from store.selection import EVERYTHING
 from tests.unit.feeding import Partition
 
@@ -26,7 +27,7 @@ class Driving:
 
     def __init__(self) -> None:
         self.partition = Partition()
-        topology = {"settings": self.partition.settings.model_dump_json(), "hosts": []}
+        topology = Topology(settings_json=self.partition.settings.model_dump_json(), hosts=())
         self.connection = Connection(topology, self.partition.world)
 
     def commit(self, *sources: str) -> None:

@@ -1,0 +1,78 @@
+"""Launching a system from a driver: one directory in the namespace, and what it starts.
+
+Launches may race: Ray gives all of them the same directory, and they share one start. A
+directory that was drained, or that failed to start and undid it, is over; whoever finds it
+so ends it and starts a new one.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.exceptions import ActorDiedError, RayError
+
+from runtime.cluster.directory import Directory
+from runtime.cluster.spawning import reason_of, spawn
+from runtime.driver.directory_link import answer
+from runtime.errors import LaunchFailed
+from runtime.settings.settings import Settings
+from runtime.telemetry.exporter import fresh_folder
+from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.status import Progress, Topology
+
+
+def launch(
+    settings: Settings, timeout_s: float, progress: Callable[[Progress], None] | None = None
+) -> tuple[Any, Topology]:
+    """The directory of the system and its topology; what does not run yet is started.
+
+    `progress` hears now and then how far the start has come. Raises LaunchFailed with the
+    reason, after stopping what this launch had started and nothing else, and SystemDraining
+    for a system that is just being drained.
+    """
+    until_s = time.monotonic() + timeout_s
+    while True:
+        directory = _ensure_directory(settings)
+        try:
+            topology: Topology | None = answer(
+                directory.launch,
+                max(until_s - time.monotonic(), 0.0),
+                looked=_looking(directory, progress) if progress else None,
+            )
+        except LaunchFailed:
+            _end_if_over(directory)
+            raise
+        except ActorDiedError as error:
+            # Whoever drained the system, or failed to launch it, has just ended this one.
+            if error.actor_init_failed or time.monotonic() >= until_s:
+                raise LaunchFailed(reason_of(error)) from error
+            continue
+        if topology is not None:
+            return directory, topology
+        _end_if_over(directory)
+
+
+def _ensure_directory(settings: Settings) -> Any:
+    namespace = settings.actor_system.namespace
+    counts = settings.event_bus.metrics_enabled
+    folder = str(fresh_folder(namespace)) if counts else None
+    return spawn(Directory, settings, DIRECTORY_ACTOR, folder)
+
+
+def _end_if_over(directory: Any) -> None:
+    try:
+        if ray.get(directory.over.remote(), timeout=5.0):
+            ray.kill(directory, no_restart=True)
+    except RayError:
+        return  # it is away, or has ended: there is nothing left to end
+
+
+def _looking(directory: Any, progress: Callable[[Progress], None]) -> Callable[[], None]:
+    def look() -> None:
+        try:
+            progress(ray.get(directory.progress.remote(), timeout=1.0))
+        except RayError:
+            progress(Progress(doing="waiting for the directory"))
+
+    return look

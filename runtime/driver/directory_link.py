@@ -1,0 +1,70 @@
+"""A driver's way to the directory: how to find it, and how to wait while it restarts."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError, RayTaskError
+
+from runtime.errors import LaunchFailed, SystemNotFound
+from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.status import Topology
+
+#: Between two tries: Ray does not say when a process that restarts is back.
+_PAUSE_S = 0.1
+#: How much longer than the directory itself a caller waits for its answer.
+_GRACE_S = 15.0
+#: Between two looks at how far something has come.
+_LOOK_S = 0.25
+
+
+def directory_of(namespace: str) -> Any:
+    """The directory of a namespace. Raises SystemNotFound."""
+    try:
+        return ray.get_actor(DIRECTORY_ACTOR, namespace=namespace)
+    except ValueError as error:
+        raise SystemNotFound(namespace) from error
+
+
+def join(namespace: str, timeout_s: float) -> tuple[Any, Topology]:
+    """The directory and the topology of a running system. Waits while it is just being
+    started. Raises SystemNotFound, SystemDraining or LaunchFailed."""
+    directory = directory_of(namespace)
+    try:
+        topology: Topology = answer(directory.join, timeout_s)
+    except ActorDiedError as error:
+        raise SystemNotFound(namespace) from error
+    return directory, topology
+
+
+def answer(method: Any, timeout_s: float, *, looked: Callable[[], None] | None = None) -> Any:
+    """What a method of the directory answers, which takes its time limit as its argument.
+
+    While the directory is being restarted it is asked again: only for what may happen
+    twice. `looked` is called every quarter of a second meanwhile. Raises what the method
+    raised, LaunchFailed when no answer comes, and ActorDiedError when it has ended for good.
+    """
+    until_s = time.monotonic() + timeout_s
+    while True:
+        left_s = until_s - time.monotonic()
+        try:
+            return _get(method.remote(max(left_s, 0.0)), left_s + _GRACE_S, looked)
+        except RayTaskError as error:
+            raise error.cause from error
+        except ActorUnavailableError as error:
+            if left_s <= 0:
+                raise LaunchFailed("the directory is away and does not come back") from error
+            time.sleep(_PAUSE_S)
+        except GetTimeoutError as error:
+            raise LaunchFailed(f"the directory does not answer within {timeout_s:g} s") from error
+
+
+def _get(reference: Any, timeout_s: float, looked: Callable[[], None] | None) -> Any:
+    until_s = time.monotonic() + timeout_s
+    while looked is not None and time.monotonic() < until_s:
+        done, _ = ray.wait([reference], timeout=_LOOK_S)
+        if done:
+            break
+        looked()
+    return ray.get(reference, timeout=max(until_s - time.monotonic(), 0.0))

@@ -1,0 +1,124 @@
+"""What a system says of itself: where it runs, what its processes do, how a drain went.
+
+All are plain values that travel between processes, and their units stand in their names.
+"""
+
+from dataclasses import dataclass, field
+
+from runtime.topology.names import ProcessKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """What a driver has to know to speak to a system."""
+
+    settings_json: str  #: with the database's address, also of an embedded one
+    hosts: tuple[str, ...]  #: the pooled hosts, in the order in which shards are dealt out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """What there is to say of a host."""
+
+    residents: int  #: actors in memory
+    evicted: int  #: actors that have left memory because there were too many
+    unanswered: int  #: commands
+    actor_types: tuple[str, ...] = field(repr=False)
+    source: str | None = field(repr=False)  #: of the one actor of a dedicated host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterFacts:
+    """What there is to say of a writer."""
+
+    position: int  #: of the last event that is committed
+    backlog: int  #: appends that are not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusFacts:
+    """What there is to say of a bus."""
+
+    position: int  #: of the last event it was handed
+    subscriptions: int  #: that have asked of late
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryFacts:
+    """What there is to say of the directory."""
+
+    store: str  #: where the log is, without a password
+    embedded: bool  #: is that a PostgreSQL of the system's own?
+    draining: bool  #: is the system being stopped?
+
+
+Facts = HostFacts | WriterFacts | BusFacts | DirectoryFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessStatus:
+    """What a process says of itself."""
+
+    name: str
+    kind: ProcessKind
+    node: str  #: its name in vector clocks
+    pid: int
+    up_s: float  #: since this incarnation began
+    rss_bytes: int  #: resident memory, with what it shares
+    private_bytes: int  #: memory that is its own
+    trouble: str | None  #: why its last try to start failed, or what it cannot keep up
+    facts: Facts | None  #: None until it has started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessAway:
+    """A process that did not answer."""
+
+    name: str
+    kind: ProcessKind
+    reason: str
+
+
+Status = ProcessStatus | ProcessAway
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a launch or a drain has come."""
+
+    doing: str  #: what is waited for now
+    done: int = 0  #: so many processes are through
+    processes: int = 0  #: of so many; 0 where that does not matter yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drained:
+    """How the drain of one process ended."""
+
+    name: str
+    kind: ProcessKind
+    settled: int | None  #: residents of a host, the log's head at the writer; None: see problem
+    problem: str | None = None  #: why not all that it had accepted is known to be answered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainReport:
+    """What became of a system that was drained: an entry for each process that had to be
+    flushed, in the order in which that happened."""
+
+    processes: tuple[Drained, ...]
+    database_problem: str | None = None  #: why the embedded PostgreSQL did not stop
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What did not end as it should, a line for each; none is the rule."""
+        unflushed = (f"{each.name}: {each.problem}" for each in self.processes if each.problem)
+        database = (self.database_problem,) if self.database_problem else ()
+        return (*unflushed, *database)
+
+    def __getitem__(self, name: str) -> Drained:
+        """The entry of one process. Raises KeyError."""
+        for each in self.processes:
+            if each.name == name:
+                return each
+        raise KeyError(name)

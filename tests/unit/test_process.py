@@ -1,0 +1,135 @@
+"""What every process shares: one try to start at a time, again after a failure, and an end
+for a process whose background work failed."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from runtime.errors import StartFailed
+from runtime.process.process import Process
+from runtime.process.world import World
+from runtime.settings.settings import Settings
+from runtime.topology.names import ProcessKind
+from runtime.topology.status import HostFacts
+from store.errors import StoreUnavailable
+from tests.virtual_time import now_s, settled, virtual_time
+
+
+class Mortal(World):
+    """A world in which the end of a process is noticed and nothing else happens."""
+
+    ended = 0
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+class Sample(Process):
+    """Fails to start for as long as `failure` says."""
+
+    def __init__(self) -> None:
+        self.mortal = Mortal("n")
+        super().__init__("host-0", Settings().model_dump_json(), None, world=self.mortal)
+        self.failure: Exception | None = None
+        self.takes_s = 1.0
+        self.tries = 0
+
+    async def start(self) -> None:
+        self.tries += 1
+        await asyncio.sleep(self.takes_s)
+        if self.failure is not None:
+            raise self.failure
+
+    async def facts(self) -> HostFacts | None:
+        return None
+
+
+@virtual_time
+async def test_all_who_wait_share_one_try_and_its_failure() -> None:
+    process = Sample()
+    process.failure = StoreUnavailable("127.0.0.1:5432", "refused")
+    outcomes = await asyncio.gather(*(process.ready() for _ in range(50)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
+    assert (process.tries, now_s()) == (1, 1)
+
+
+@virtual_time
+async def test_the_next_call_after_a_failure_tries_again() -> None:
+    process = Sample()
+    process.failure = StoreUnavailable("127.0.0.1:5432", "refused")
+    with pytest.raises(StoreUnavailable):
+        await process.ready()
+    assert "127.0.0.1:5432" in str(process.trouble)
+    process.failure = None
+    assert await process.ready() == "node-001.host-0"
+    assert process.trouble is None
+    await process.ready()
+    assert process.tries == 2
+
+
+@virtual_time
+async def test_a_failure_without_a_type_of_ours_gets_one() -> None:
+    process = Sample()
+    process.failure = KeyError("what nobody thought of")
+    with pytest.raises(StartFailed, match=r"host-0 does not start: .*what nobody thought of"):
+        await process.ready()
+
+
+@virtual_time
+async def test_a_start_that_hangs_ends_in_a_typed_error_and_is_tried_again() -> None:
+    process = Sample()
+    process.takes_s = 1e9
+    with pytest.raises(StartFailed, match="not done within 60 s"):
+        await process.ready()
+    assert now_s() == 60
+    process.takes_s = 1.0
+    await process.ready()
+
+
+@virtual_time
+async def test_who_gives_up_waiting_does_not_end_the_start_for_the_others() -> None:
+    process = Sample()
+    patient = asyncio.ensure_future(process.ready())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(process.ready(), 0.5)
+    assert await patient == "node-001.host-0"
+    assert process.tries == 1
+
+
+@virtual_time
+async def test_background_work_that_fails_is_logged_and_ends_the_process(
+    caplog: Any,
+) -> None:
+    process = Sample()
+
+    async def work() -> None:
+        await asyncio.sleep(1)
+        raise KeyError("what nobody thought of")
+
+    with caplog.at_level(logging.CRITICAL):
+        process.must_live(work())
+        await asyncio.sleep(2)
+    assert process.mortal.ended == 1
+    assert "what nobody thought of" in caplog.text
+
+
+@virtual_time
+async def test_background_work_that_is_done_or_cancelled_ends_nothing() -> None:
+    process = Sample()
+    process.must_live(asyncio.sleep(0))
+    process.must_live(asyncio.sleep(9)).cancel()
+    await settled()
+    assert process.mortal.ended == 0
+
+
+@virtual_time
+async def test_the_status_says_what_a_process_is_and_why_it_does_not_start() -> None:
+    process = Sample()
+    process.failure = StoreUnavailable("127.0.0.1:5432", "refused")
+    with pytest.raises(StoreUnavailable):
+        await process.ready()
+    status = await process.status()
+    assert (status.name, status.kind, status.facts) == ("host-0", ProcessKind.POOLED_HOST, None)
+    assert status.trouble == str(process.failure)
