@@ -10,10 +10,11 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic.errors import PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
 
 from actors.errors import InvalidActor
 from actors.event import Payload
@@ -67,6 +68,19 @@ def applies(method: Method) -> Method:
     return method
 
 
+class _StateSchema(GenerateJsonSchema):
+    """Finds out whether a state's type has a form in JSON; nobody looks at the schema."""
+
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        """A default that has no JSON is none of our business: states of that type may."""
+
+    def ser_schema(self, schema: Any) -> JsonSchemaValue | None:
+        found = super().ser_schema(schema)
+        if found is None and schema["type"].startswith("function-"):
+            return {}  # a serializer that does not say what it makes
+        return found
+
+
 class ActorType:
     """What an actor class says of itself, read once: handlers, appliers, state.
 
@@ -79,13 +93,19 @@ class ActorType:
         self.name = actor.actor_type
         self.handlers: dict[str, Handler] = {}
         self.appliers: dict[str, Applier] = {}
+        #: Encodes and decodes the state for snapshots and `state()`.
+        self.state_adapter = self._state_adapter()
         for method in _marked_methods(actor):
             self._add(method)
 
-    @cached_property
-    def state_adapter(self) -> TypeAdapter[Any]:
-        """Encodes and decodes the state for snapshots and `state()`."""
-        return TypeAdapter(self.actor.state_type)
+    def _state_adapter(self) -> TypeAdapter[Any]:
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(self.actor.state_type)
+            adapter.json_schema(mode="serialization", schema_generator=_StateSchema)
+        except (PydanticUserError, NameError) as error:
+            problem = f"its state cannot be written as JSON: {str(error).splitlines()[0]}"
+            raise InvalidActor(self.name, problem) from error
+        return adapter
 
     def _add(self, method: Callable[..., Any]) -> None:
         model = _message_model(self.actor, method)

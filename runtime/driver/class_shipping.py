@@ -46,7 +46,7 @@ def pickled_class(actor: type[Actor[Any]]) -> bytes:
     """A class with the code of the user's own modules: a host runs in another process and
     perhaps on another machine, where they cannot be imported. Raises whatever pickling
     the class comes to."""
-    with _registering, _by_value(own_modules()):
+    with _registering, _by_value(own_modules()), _undescribed():
         return cloudpickle.dumps(actor)  # type: ignore[no-any-return]
 
 
@@ -71,6 +71,31 @@ def _by_value(modules: list[ModuleType]) -> Iterator[None]:
     finally:
         for module in added:
             cloudpickle.unregister_pickle_by_value(module)
+
+
+@contextmanager
+def _undescribed() -> Iterator[None]:
+    """Without what classes have been found to say of themselves: whoever receives one reads
+    it anew, and a class is the same bytes whether or not it has been used here before. Hosts
+    tell by its bytes that they know it already."""
+    described = {
+        actor: actor.__dict__["_described"]
+        for actor in _subclasses(Actor)
+        if "_described" in actor.__dict__
+    }
+    for actor in described:
+        del actor._described
+    try:
+        yield
+    finally:
+        for actor, description in described.items():
+            actor._described = description
+
+
+def _subclasses(actor: Any) -> Iterator[Any]:
+    for derived in actor.__subclasses__():
+        yield derived
+        yield from _subclasses(derived)
 
 
 def _is_own(name: str, module: ModuleType) -> bool:

@@ -69,6 +69,7 @@ class Host(Process):
     ) -> None:
         super().__init__(name, settings_json, metrics_folder, world=world)
         self._source = source
+        self._decider: Decider | None = None  #: from `start` on, as what else is made there
         self._types = ActorTypes()
         for module in ("actors.devices", *self.settings.actor_system.actor_modules):
             self._types_of(module)
@@ -76,7 +77,6 @@ class Host(Process):
         if actor is not None:
             self._know_own(actor)
         self._mailbox = Mailbox(name, self.settings.actor_system.mailbox_size)
-        self._decider: Decider | None = None  #: from `start` on, as what else is made there
         self._replaced = False
         self._own_sequence = 0
 

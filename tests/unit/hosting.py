@@ -168,14 +168,14 @@ class Hosting:
         """A host with an epoch of its own and a writer, over an old store or a new one."""
         hosting = cls(await Writing.begin(store))
         epoch = await hosting.store.open_epoch(NODE)
-        types = ActorTypes()
+        types = hosting.types = ActorTypes()
         types.register(Counter)
         clock = NodeClock(NODE, epoch.counter)
         hosting.residents = Residents(
             hosting.store, types, capacity=capacity, observe=clock.observe
         )
-        table = Recent(recent)
-        decider = Decider(
+        table = hosting.recent = Recent(recent)
+        decider = hosting.decider = Decider(
             clock, hosting.residents, table, strategy=strategy, snapshot_frequency=frequency
         )
         hosting.mailbox = Mailbox(NODE, mailbox)
@@ -193,6 +193,9 @@ class Hosting:
         hosting.running = asyncio.ensure_future(hosting.executor.run())
         return hosting
 
+    types: ActorTypes
+    decider: Decider
+    recent: Recent
     residents: Residents
     mailbox: Mailbox
     executor: Executor
@@ -218,6 +221,12 @@ class Hosting:
     async def deliver(self, *commands: list[Any], clock: dict[str, int] | None = None) -> Answer:
         """A batch, and what became of it."""
         return unpack_answer(await self.send(*commands, clock=clock).answer)
+
+    def register(self, actor: type[Actor[Any]]) -> None:
+        """Know a class from now on, as Host.register does."""
+        replaced = self.types.register(actor)
+        if replaced is not None:
+            self.decider.forget_type(replaced)
 
     def begin_generation(self) -> None:
         """After a failure: a driver begins anew."""

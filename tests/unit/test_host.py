@@ -1,0 +1,166 @@
+"""The host process itself, in a world without Ray: requests in, answers out."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import msgpack
+import pytest
+from pydantic import BaseModel
+from ray import cloudpickle
+
+from actors.actor import Actor, Command, handles
+from actors.errors import InvalidActor, ThornbackError
+from actors.event import DeviceEvent, Payload
+from runtime.host.host import Host
+from runtime.process.world import World
+from runtime.settings.settings import Settings
+from runtime.wire.answers import raise_error, read_events
+from runtime.wire.commands import Answer, CommandPacker, pack_request, unpack_answer
+from runtime.wire.commits import pack_acknowledgement, unpack_append
+from runtime.wire.error_codec import encode_error
+from store.errors import AppendRefused, StoreUnavailable
+from store.event_store import EventStore
+from tests.unit.hosting import command
+from tests.unit.writing import CuedStore, Writing
+from tests.virtual_time import settled, virtual_time
+
+
+class OneWriter(World):
+    """A world with a store in memory and a writer over it, and nobody else."""
+
+    def __init__(self, writing: Writing) -> None:
+        self.writing = writing
+
+    def caller(self, name: str) -> Any:
+        return self
+
+    async def call(self, method: str, request: bytes) -> bytes:
+        try:
+            done = await self.writing.writer.append(unpack_append(request))
+        except (AppendRefused, StoreUnavailable) as error:
+            return pack_acknowledgement(encode_error(error))
+        return pack_acknowledgement(done)
+
+    def look_again(self) -> None:
+        """There is but one writer."""
+
+    async def open_store(self, settings: Settings, *, migrate: bool = False) -> EventStore:
+        return self.writing.store
+
+    def random(self, size: int) -> bytes:
+        return bytes(size)
+
+
+async def begun() -> Host:
+    """A pooled host, ready to work."""
+    world = OneWriter(await Writing.begin())
+    host = Host("host-0", Settings().model_dump_json(), None, world=world)
+    await host.ready()
+    return host
+
+
+async def deliver(host: Host, *commands: list[Any], sequence: int = 0) -> Answer:
+    pack = CommandPacker().pack
+    packed = [pack(tuple(one)) for one in commands]
+    return unpack_answer(await host.deliver(pack_request(b"driver", 0, sequence, {}, True, packed)))
+
+
+class Ring(Command):
+    """Press the bell."""
+
+
+class Rang(DeviceEvent):
+    by: str
+
+
+class BellState(BaseModel):
+    """Nothing to remember."""
+
+
+def bell(by: str) -> type[Actor[Any]]:
+    """A class of bells that say which class they are of."""
+
+    class Bell(Actor[BellState]):
+        actor_type = "bell"
+
+        @handles
+        def ring(self, message: Ring) -> Iterator[Payload]:
+            yield Rang(by=by)
+
+    return Bell
+
+
+@virtual_time
+async def test_the_gauge_of_unanswered_commands_rises_and_falls() -> None:
+    host = await begun()
+    await host.register(cloudpickle.dumps(bell("old")))
+    gauge = host.metrics.waiting.labels(host.node)._value
+    store = host._store
+    assert isinstance(store, CuedStore)
+    store.open.clear()
+    delivering = asyncio.ensure_future(deliver(host, *(command("bell/a", Ring()),) * 3))
+    await settled()
+    assert gauge.get() == 3
+    store.open.set()
+    await delivering
+    assert gauge.get() == 0
+
+
+@virtual_time
+async def test_a_class_that_comes_again_in_the_same_bytes_changes_nothing() -> None:
+    host = await begun()
+    old, new = cloudpickle.dumps(bell("old")), cloudpickle.dumps(bell("new"))
+    await host.register(old)
+    await deliver(host, command("bell/a", Ring()))
+    resident = host._residents.get("bell/a")
+    await host.register(old)
+    [event] = read_events(await deliver(host, command("bell/a", Ring()), sequence=1), 0)
+    assert event.data == {"by": "old"}
+    assert host._residents.get("bell/a") is resident
+    await host.register(new)
+    [event] = read_events(await deliver(host, command("bell/a", Ring()), sequence=2), 0)
+    assert (event.version, event.data) == (3, {"by": "new"})
+    await host.register(old)
+    [event] = read_events(await deliver(host, command("bell/a", Ring()), sequence=3), 0)
+    assert (event.version, event.data) == (4, {"by": "old"})
+
+
+@virtual_time
+async def test_a_dedicated_host_may_be_of_a_class_that_replaces_one_it_has_by_name() -> None:
+    world = OneWriter(await Writing.begin())
+
+    class Twin(Actor[BellState]):
+        actor_type = "device-twin"
+
+        @handles
+        def ring(self, message: Ring) -> Iterator[Payload]:
+            yield Rang(by="twin")
+
+    plain = Settings().model_dump_json()
+    host = Host("device-twin/a", plain, None, "device-twin/a", cloudpickle.dumps(Twin), world=world)
+    await host.ready()
+    [event] = await host.ask(Ring())
+    assert event.data == {"by": "twin"}
+
+
+@virtual_time
+async def test_registering_what_is_no_actor_class_is_told_and_changes_nothing() -> None:
+    host = await begun()
+    with pytest.raises(InvalidActor):
+        await host.register(b"not a pickle")
+    await host.register(cloudpickle.dumps(bell("old")))
+    assert not (await deliver(host, command("bell/a", Ring()))).errors
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [b"", b"\xc1", msgpack.packb(7), msgpack.packb([b"d", 0]), b"\x96" + b"\x00" * 6],
+)
+@virtual_time
+async def test_bytes_that_are_no_request_are_answered(request_bytes: bytes) -> None:
+    host = await begun()
+    answer = unpack_answer(await host.deliver(request_bytes))
+    with pytest.raises(ThornbackError):
+        raise_error(answer, 0)
+    assert await host.drain() == 0
