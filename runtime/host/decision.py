@@ -162,24 +162,24 @@ class Decider:
     def _unusual(self, attempt: Attempt, index: int, resident: Resident) -> None:
         source, message_type, *_ = attempt.batch.commands[index]
         if resident.stopped:
-            attempt.failed(index, ActorStopped(source))
+            attempt.refused(index, ActorStopped(source))
         elif source in attempt.rebuild and not resident.broken:
             attempt.deferred.append(index)
         elif self._residents.outdated(source, resident):
             attempt.rebuild.add(source)
             attempt.deferred.append(index)
         elif resident.broken:
-            attempt.failed(index, HandlerFailed(source, message_type, resident.broken, "not run"))
+            attempt.refused(index, HandlerFailed(source, message_type, resident.broken, "not run"))
             attempt.rebuild.add(source)
         elif message_type == PUBLISH:
             self._publish(attempt, index, resident)
         elif resident.type is None:
-            attempt.failed(index, UnknownActorType(source.partition("/")[0]))
+            attempt.refused(index, UnknownActorType(source.partition("/")[0]))
         elif message_type == STATE:
             self._state(attempt, index, resident)
         else:
             known = ", ".join(sorted(resident.handlers)) or "no messages"
-            attempt.failed(index, UnknownMessage(source, message_type, known))
+            attempt.refused(index, UnknownMessage(source, message_type, known))
 
     def _state(self, attempt: Attempt, index: int, resident: Resident) -> None:
         source = resident.source

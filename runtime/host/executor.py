@@ -106,7 +106,7 @@ class Executor:
             if await self._decide(attempt):
                 await self._send(attempt)
                 await self._rebuild(attempt)
-            going = bool(batch.left) and not (batch.turned_away or self._recovery.needed)
+            going = bool(batch.left) and not (batch.turned_away or self._recovery.has_failed)
         if batch.left and not batch.turned_away:
             self._recovery.postpone(batch)
 
@@ -229,5 +229,5 @@ class Executor:
         if not attempt.rebuild:
             return
         await self.settled()
-        if not self._recovery.needed:
+        if not self._recovery.has_failed:
             self._residents.drop(attempt.rebuild)

@@ -20,7 +20,7 @@ class Residents:
     """
 
     #: Actors loaded by one query: what one query brings is to stay small.
-    SOURCES_A_LOAD = 1_000
+    SOURCES_A_LOAD = 2_000
     #: Work between two looks at what else there is to do: an event counts one, and one more
     #: for each kibibyte. A few milliseconds.
     SLICE = 500

@@ -183,6 +183,18 @@ async def test_a_batch_in_hand_does_not_run_before_an_earlier_one_that_was_turne
 
 
 @virtual_time
+async def test_batches_that_overtook_one_another_are_run_again_in_their_driver_s_order() -> None:
+    host = await Hosting.begin()
+    await host.ask("counter/z", Add())
+    sent = [command("counter/a", AddOnce()), command("counter/a", Add())]
+    first, second = (Request(b"driver", 0, 1 + n, {}, True, [sent[n]]) for n in range(2))
+    fail_once(host, WriterAway("killed"))
+    batches = [host.mailbox.put(request) for request in (second, first)]
+    answers = [unpack_answer(await batch.answer) for batch in batches]
+    assert [versions(read_events(answer, 0)) for answer in answers] == [[2], [1]]
+
+
+@virtual_time
 async def test_what_was_sent_behind_a_lost_append_is_not_waited_for() -> None:
     """The writer holds it back for the lost one, which it never gets."""
     host = await Hosting.begin()

@@ -17,6 +17,7 @@ from runtime.wire.answers import read_events, unpack_state
 from runtime.wire.commands import PUBLISH, STATE, unpack_answer
 from store.appends import Acknowledged, Append
 from store.errors import InvalidData
+from store.event_store import Load
 from tests.unit.hosting import Add, AddOnce, Hosting, command, versions
 from tests.unit.writing import CuedStore
 from tests.virtual_time import settled, virtual_time
@@ -199,7 +200,7 @@ async def test_an_actor_that_cannot_be_made_says_why_and_stops_nobody_else() -> 
 class PoisonedStore(CuedStore):
     """Cannot give back the events of one actor, for a reason nobody has thought of."""
 
-    async def load_rows(self, after_versions: Mapping[bytes, int]) -> bytes:
+    async def load_rows(self, after_versions: Mapping[bytes, int]) -> Load:
         if aggregate_id_of("counter/poisoned").bytes in after_versions:
             raise KeyError("poison")
         return await super().load_rows(after_versions)
@@ -267,7 +268,7 @@ async def test_a_published_event_that_is_refused_takes_no_version_and_no_tick() 
     answer = await host.deliver(
         published("tower/jfk"),
         published("tower/jfk", metadata={"by": "\x00"}),
-        published("tower/jfk", kind=None),
+        published("tower/jfk", clock=None),
         published("tower/jfk"),
     )
     with pytest.raises(InvalidData):

@@ -13,6 +13,7 @@ from actors.event import DeviceEvent, Payload
 from runtime.errors import HandlerFailed, UnknownMessage
 from runtime.wire.answers import read_events, unpack_state
 from runtime.wire.commands import STATE, unpack_answer
+from store.event_store import Load
 from tests.unit.hosting import Add, Counter, Hosting, command, intrude, versions
 from tests.unit.writing import CuedStore
 from tests.virtual_time import settled, virtual_time
@@ -99,7 +100,7 @@ class SlowStore(CuedStore):
         self.loading = asyncio.Event()
         self.loading.set()
 
-    async def load_rows(self, after_versions: Mapping[bytes, int]) -> bytes:
+    async def load_rows(self, after_versions: Mapping[bytes, int]) -> Load:
         await self.loading.wait()
         return await super().load_rows(after_versions)
 
