@@ -17,6 +17,7 @@ from actors.event import Event
 from store.errors import DuplicateEvent, RowsRefused, StaleEpoch, VersionConflict
 from store.event_store import CheckpointMove, CounterMove, Epoch, Load, Page, Snapshot
 from store.postgres.connections import OPERATION_S, Connections, reason_of, transaction
+from store.postgres.fence import EPOCH_OVER, Fence, Moves, Place
 from store.postgres.migrations import check_schema
 from store.postgres.moving_address import MovingAddress, Whereabouts
 from store.postgres.queries import QUERIES, rows_between, rows_of_aggregates, rows_of_ids
@@ -25,8 +26,8 @@ from store.rows.decoding import Decoder, column_values
 from store.rows.layout import COLUMNS, COPY_HEADER, COPY_TRAILER, EncodedRows, last_row
 from store.selection import EVERYTHING, Selection
 
-_APPEND = f"SELECT append_events({', '.join(f'${number}' for number in range(1, 20))})"
-_EPOCH_OVER = "TB001"
+_APPEND = f"SELECT append_events({', '.join(f'${number}' for number in range(1, 21))})"
+_FENCE = "SELECT move_counters($1, $2, $3, $4, $5, $6)"
 
 #: How many bytes of rows are sent at a time.
 _CHUNK = 1024 * 1024
@@ -41,8 +42,9 @@ class PostgresEventStore:
     PAGE_BYTES = 16 * 1024 * 1024
 
     def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+        self.connections = connections
         self._snapshots = Snapshots(connections)
+        self.fence = Fence()
         self._decoder = Decoder()
 
     @classmethod
@@ -78,7 +80,7 @@ class PostgresEventStore:
         return cls(connections)
 
     async def open_epoch(self, name: str) -> Epoch:
-        [row] = await self._connections.fetch(QUERIES["open_epoch"], name)
+        [row] = await self.connections.fetch(QUERIES["open_epoch"], name)
         return Epoch(name=name, number=row["epoch"], counter=row["counter"], attempt=row["attempt"])
 
     async def append(
@@ -90,22 +92,25 @@ class PostgresEventStore:
         checkpoints: Sequence[CheckpointMove] = (),
         attempt: int = 0,
     ) -> None:
-        moves = _moves(writer, nodes, len(rows), attempt)
-        async with self._connections.use() as connection:
+        moves = self.fence.moves(writer, nodes, count=len(rows), attempt=attempt)
+        async with self.connections.use() as connection:
             try:
                 if 0 < len(rows) <= self.SMALL and not checkpoints:
-                    await self._append_small(connection, rows, moves)
+                    places = await self._append_small(connection, rows, moves)
                 else:
-                    await self._append_copy(connection, rows, moves, checkpoints)
+                    places = await self._append_copy(connection, rows, moves, checkpoints)
             except asyncpg.UniqueViolationError as error:
                 raise _conflict(error, writer) from error
             except Exception as error:
+                if isinstance(error, asyncpg.PostgresError) and error.sqlstate == EPOCH_OVER:
+                    raise moves.stale(error) from error
                 if not _is_of_the_rows(error):
                     raise
                 raise RowsRefused(reason_of(error)) from error
+        self.fence.moved(moves, places)
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
-        rows = await self._connections.fetch(
+        rows = await self.connections.fetch(
             "SELECT name, epoch, counter, attempt FROM epochs WHERE name = ANY($1)", list(names)
         )
         return {
@@ -114,13 +119,13 @@ class PostgresEventStore:
         }
 
     async def checkpoints(self, names: Iterable[str]) -> dict[str, int]:
-        rows = await self._connections.fetch(
+        rows = await self.connections.fetch(
             "SELECT name, position FROM checkpoints WHERE name = ANY($1)", list(names)
         )
         return {row["name"]: row["position"] for row in rows}
 
     async def head(self) -> int:
-        rows = await self._connections.fetch("SELECT counter FROM epochs WHERE name = 'writer'")
+        rows = await self.connections.fetch("SELECT counter FROM epochs WHERE name = 'writer'")
         return rows[0]["counter"] if rows else 0
 
     async def read(self, after: int, limit: int, *, selection: Selection = EVERYTHING) -> Page:
@@ -128,7 +133,7 @@ class PostgresEventStore:
         if through == after:
             return Page(rows=b"", through=after)
         query = rows_between(after, through, selection)
-        found = await self._connections.copy_out(query, self.PAGE_BYTES)
+        found = await self.connections.copy_out(query, self.PAGE_BYTES)
         if found.cut is not None:
             through = last_row(found.cut).position
         return Page(rows=found.rows, through=through)
@@ -146,7 +151,7 @@ class PostgresEventStore:
         if not after_versions:
             return Load(rows=b"", rest={})
         query = rows_of_aggregates(after_versions)
-        found = await self._connections.copy_out(query, self.PAGE_BYTES)
+        found = await self.connections.copy_out(query, self.PAGE_BYTES)
         if found.cut is None:
             return Load(rows=found.rows, rest={})
         last = last_row(found.cut)
@@ -160,14 +165,14 @@ class PostgresEventStore:
         if not event_ids:
             return b""
         # As many bytes as the caller asks for: it knows how many events it has named.
-        found = await self._connections.copy_out(rows_of_ids(event_ids), _UNBOUNDED)
+        found = await self.connections.copy_out(rows_of_ids(event_ids), _UNBOUNDED)
         return found.rows
 
     async def find_ids(self, event_ids: Sequence[bytes]) -> set[bytes]:
         if not event_ids:
             return set()
-        rows = await self._connections.fetch(
-            "SELECT id FROM events WHERE id = ANY($1::uuid[])",
+        rows = await self.connections.fetch(
+            QUERIES["find_ids"],
             [UUID(bytes=event_id) for event_id in event_ids],
         )
         return {row["id"].bytes for row in rows}
@@ -189,21 +194,21 @@ class PostgresEventStore:
 
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Any query on the log, for reports and checks."""
-        return await self._connections.fetch(query, *arguments)
+        return await self.connections.fetch(query, *arguments)
 
     async def close(self) -> None:
-        self._connections.close()
+        self.connections.close()
 
     async def _append_copy(
         self,
         connection: Any,
         rows: EncodedRows,
-        moves: "_Moves",
-        checkpoints: Sequence[CheckpointMove] = (),
-    ) -> None:
-        time_s = self._connections.time_for(len(rows.data))
+        moves: Moves,
+        checkpoints: Sequence[CheckpointMove],
+    ) -> list[Place]:
+        time_s = self.connections.time_for(len(rows.data))
         async with transaction(connection):
-            await self._fence(connection, moves)
+            places: list[Place] = await connection.fetchval(_FENCE, *moves)
             if checkpoints:
                 await self._move(connection, checkpoints)
             if len(rows.data) > _CHUNK:
@@ -217,25 +222,16 @@ class PostgresEventStore:
                     format="binary",
                     timeout=time_s,
                 )
+        return places
 
-    async def _append_small(self, connection: Any, rows: EncodedRows, moves: "_Moves") -> None:
+    async def _append_small(self, connection: Any, rows: EncodedRows, moves: Moves) -> list[Place]:
         """One round trip instead of five: most of what a single ask waits for."""
         try:
             fields = column_values(rows)
         except Exception as error:  # whatever it is that these bytes are
             raise RowsRefused(reason_of(error)) from error
-        try:
-            await connection.execute(_APPEND, *moves, *fields)
-        except asyncpg.PostgresError as error:
-            if error.sqlstate != _EPOCH_OVER:
-                raise
-            await self._append_copy(connection, rows, moves)  # tells whose epoch
-
-    async def _fence(self, connection: Any, moves: "_Moves") -> None:
-        moved = {row["name"] for row in await connection.fetch(QUERIES["fence"], *moves)}
-        for name, epoch, *_ in zip(*moves, strict=True):
-            if name not in moved:
-                raise StaleEpoch(name, epoch)
+        places: list[Place] = await connection.fetchval(_APPEND, *moves, *fields)
+        return places
 
     async def _move(self, connection: Any, checkpoints: Sequence[CheckpointMove]) -> None:
         in_order = sorted(checkpoints, key=lambda checkpoint: checkpoint.name)
@@ -252,21 +248,7 @@ class PostgresEventStore:
         await connection.fetch(QUERIES["move_checkpoints"], names, positions)
 
 
-#: Names, epochs, new counters, the counter that the writer must have had, attempts.
-_Moves = tuple[list[str], list[int], list[int], list[int | None], list[int]]
-
 _UNBOUNDED = 2**62
-
-
-def _moves(writer: CounterMove, nodes: Sequence[CounterMove], count: int, attempt: int) -> _Moves:
-    moves = sorted((writer, *nodes), key=lambda move: move.name)  # one lock order
-    return (
-        [move.name for move in moves],
-        [move.epoch for move in moves],
-        [move.counter for move in moves],
-        [move.counter - count if move is writer else None for move in moves],
-        [attempt if move is writer else 0 for move in moves],
-    )
 
 
 async def _copy_stream(rows: EncodedRows) -> AsyncIterator[bytes]:

@@ -7,15 +7,6 @@ INSERT INTO epochs AS e (name, epoch) VALUES ($1, 1)
 ON CONFLICT (name) DO UPDATE SET epoch = e.epoch + 1
 RETURNING epoch, counter, attempt;
 
--- name: fence
--- Moves the counters of all concerned, each only in its present epoch, and the writer's only
--- from where it stands. Whoever is missing in the result was replaced.
-UPDATE epochs e SET counter = t.counter, attempt = t.attempt
-FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
-    t(name, epoch, counter, old, attempt)
-WHERE e.name = t.name AND e.epoch = t.epoch AND (t.old IS NULL OR e.counter = t.old)
-RETURNING e.name;
-
 -- name: hold_checkpoints
 -- Locks the epochs that checkpoints are fenced by, so that they stay what they are until the
 -- checkpoints are moved. Whoever is missing in the result was replaced.
@@ -48,6 +39,9 @@ FROM unnest({aggregates}::uuid[], {versions}::bigint[]) AS wanted (aggregate, af
 
 -- name: rows_of_ids
 SELECT {columns} FROM events WHERE id = ANY ({ids}::uuid[]);
+
+-- name: find_ids
+SELECT id FROM events WHERE id = ANY ($1::uuid[]);
 
 -- name: save_snapshots
 -- Each unless a newer one of its aggregate is there already.
