@@ -150,7 +150,7 @@ def wheel_binaries() -> list[Path]:
 
 async def test_starting_twice_reuses_the_server(server: EmbeddedPostgres) -> None:
     url = await start(server)
-    second = EmbeddedPostgres(server._folder)
+    second = EmbeddedPostgres(server._home.folder)
     started = await fetch(url, "SELECT pg_postmaster_start_time()")
     assert await start(second) == url == second.url
     assert await fetch(url, "SELECT pg_postmaster_start_time()") == started
@@ -175,7 +175,7 @@ async def test_committed_data_survives_stop_and_start_on_the_same_port(
     assert not server.running()
     with pytest.raises(ConnectionRefusedError):
         await fetch(url, "SELECT 1")
-    assert await start(EmbeddedPostgres(server._folder)) == url
+    assert await start(EmbeddedPostgres(server._home.folder)) == url
     assert await kept(url, 7)
 
 
@@ -224,22 +224,32 @@ async def test_a_backend_that_never_ends_is_an_error_that_says_so(
 
 async def test_another_process_stops_the_server(server: EmbeddedPostgres) -> None:
     await start(server)
-    output(python("E(Path(sys.argv[1])).stop()", server._folder))
+    output(python("E(Path(sys.argv[1])).stop()", server._home.folder))
     assert not server.running()
+
+
+def test_the_port_is_none_that_the_system_gives_to_outgoing_connections(
+    server: EmbeddedPostgres,
+) -> None:
+    port = urlsplit(server.start()).port or 0
+    taken = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first, last = map(int, taken.read_text().split()) if taken.exists() else (49_152, 65_535)
+    assert port in embedded.PORTS
+    assert not first <= port <= last
 
 
 def test_stopping_what_never_ran_is_harmless_and_leaves_nothing(make: Make) -> None:
     server = make()
     server.stop()
     server.destroy()
-    assert not server._folder.exists()
+    assert not server._home.folder.exists()
     with pytest.raises(NotStarted):
         _ = server.url
 
 
 async def test_two_processes_starting_at_once_get_the_same_server(make: Make) -> None:
     server = make()
-    both = [python("print(E(Path(sys.argv[1])).start())", server._folder) for _ in range(2)]
+    both = [python("print(E(Path(sys.argv[1])).start())", server._home.folder) for _ in range(2)]
     first, second = [output(process) for process in both]
     assert first == second
     assert await fetch(first, "SELECT 1") == 1
@@ -250,7 +260,7 @@ async def test_the_server_outlives_ctrl_c_and_the_end_of_its_starter(
 ) -> None:
     await asyncio.to_thread(server.stop)
     code = "print(E(Path(sys.argv[1])).start(), flush=True); sys.stdin.read()"
-    starter = python(code, server._folder, start_new_session=True)
+    starter = python(code, server._home.folder, start_new_session=True)
     assert starter.stdout is not None
     url = (await asyncio.wait_for(asyncio.to_thread(starter.stdout.readline), LIMIT_S)).strip()
     for end in (signal.SIGINT, signal.SIGKILL):
@@ -269,10 +279,10 @@ async def test_a_password_is_required(server: EmbeddedPostgres) -> None:
                 port=address.port,
                 user="thornback",
                 password=password,
-                passfile=str(server._folder / "none"),
+                passfile=str(server._home.folder / "none"),
                 database="thornback",
             )
-    marker = server._home / "embedded.json"
+    marker = server._home.path / "embedded.json"
     assert marker.stat().st_mode & 0o777 == 0o600
     assert json.loads(marker.read_text())["password"] == address.password
 
@@ -291,10 +301,10 @@ async def test_destroying_leaves_nothing_and_a_new_start_begins_anew(make: Make)
     server = make()
     url = await start(server)
     await write(url, 1)
-    home = server._home
+    home = server._home.path
     await asyncio.to_thread(server.destroy)
     assert not home.exists()
-    assert not server._folder.exists()
+    assert not server._home.folder.exists()
     assert not list(home.parent.glob(f"{home.name}.*"))
     url = await start(server)
     assert await fetch(url, "SELECT to_regclass('kept')") is None
@@ -304,7 +314,7 @@ async def test_a_cluster_of_another_major_is_refused_with_both_versions(make: Ma
     server = make()
     await start(server)
     await asyncio.to_thread(server.stop)
-    (server._cluster / "PG_VERSION").write_text("9\n")
+    (server._home.cluster / "PG_VERSION").write_text("9\n")
     with pytest.raises(MajorMismatch, match=r"made by PostgreSQL 9, .* \d+: .*--fresh"):
         server.start()
 
@@ -341,7 +351,7 @@ async def test_binaries_the_server_cannot_read_are_copied(make: Make, tmp_path: 
     for _ in range(2):
         assert await fetch(await start(server), "SELECT 1") == 1
         await asyncio.to_thread(server.stop)
-    assert len([*server._home.glob("pginstall*")]) == 1
+    assert len([*server._home.path.glob("pginstall*")]) == 1
 
 
 @as_root
@@ -350,9 +360,9 @@ async def test_a_folder_the_servers_user_can_reach_is_used_itself(
 ) -> None:
     server = make(open_folder / "with a space")
     await start(server)
-    assert server._home == open_folder / "with a space"
-    assert private(server._cluster)
-    assert server._cluster.owner() != "root"
+    assert server._home.path == open_folder / "with a space"
+    assert private(server._home.cluster)
+    assert server._home.cluster.owner() != "root"
 
 
 @as_root
@@ -361,7 +371,7 @@ async def test_a_folder_the_servers_user_cannot_reach_is_left_so_and_has_a_stand
 ) -> None:
     server = make()
     url = await start(server)
-    assert not server._home.is_relative_to(tmp_path)
+    assert not server._home.path.is_relative_to(tmp_path)
     assert private(tmp_path)
     shutil.rmtree(tmp_path / "pg")  # the data is not in it, and is not lost with it
     assert await start(make()) == url
@@ -389,7 +399,7 @@ async def test_a_taken_port_is_an_error_if_asked_for_and_else_chosen_again(
     holder = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", port)
     async with holder:
         with pytest.raises(DatabasePortTaken, match=str(port)):
-            EmbeddedPostgres(server._folder, port=port).start()
+            EmbeddedPostgres(server._home.folder, port=port).start()
         assert await start(server) != url
 
 
@@ -397,7 +407,7 @@ async def test_a_server_that_cannot_start_shows_its_log(make: Make) -> None:
     server = make()
     await start(server)
     await asyncio.to_thread(server.stop)
-    conf = server._cluster / "postgresql.conf"
+    conf = server._home.cluster / "postgresql.conf"
     conf.write_text(conf.read_text() + "no_such_setting = 1\n")
     with pytest.raises(ServerFailed, match="no_such_setting"):
         server.start()
@@ -407,12 +417,12 @@ async def test_a_stale_pid_file_that_names_a_living_process_does_not_matter(
     server: EmbeddedPostgres,
 ) -> None:
     url = await start(server)
-    pid_file = server._cluster / "postmaster.pid"
+    pid_file = server._home.cluster / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     kill_postmaster(server)
     server._await_end(LIMIT_S)
     # PostgreSQL believes in a process of its own user only, so it has to be one.
-    user = server._user.uid
+    user = server._home.user.uid
     stranger = await asyncio.create_subprocess_exec("sleep", "100", user=user, cwd="/")
     try:
         pid_file.write_text("\n".join([str(stranger.pid), *lines[1:]]))
