@@ -4,7 +4,6 @@ Pooled, it runs thousands; dedicated, exactly one, and is named after it. It is 
 class; placement is a setting of the actor type.
 """
 
-import asyncio
 import importlib
 import logging
 from hashlib import sha256
@@ -114,7 +113,7 @@ class Host(Process):
             writer_back=writer.wait_back,
             name=self.name,
         )
-        self._running = asyncio.ensure_future(self._run())
+        self.must_live(self._run())
 
     async def deliver(self, request: bytes) -> bytes:
         """Run a batch of commands (wire/commands.py). The answer comes when all of it is
@@ -188,9 +187,6 @@ class Host(Process):
             logger.error("%s: a newer incarnation took over: this one is done", self.name)
             self._replaced = True
             self._mailbox.close(HostUnavailable(self.name, _REPLACED))
-        except Exception:
-            logger.exception("%s cannot go on: Ray is to start it anew", self.name)
-            self.world.end()
 
     async def _deliver_one(self, fields: tuple[Any, ...]) -> Any:
         request = pack_request(

@@ -13,6 +13,7 @@ from typing import Any
 
 from ray.exceptions import RayError
 
+from actors.errors import ThornbackError
 from runtime.process.process import Process
 from runtime.process.world import Calls, World
 from runtime.telemetry.metrics import WriterMetrics
@@ -72,22 +73,31 @@ class WriterActor(Process):
         except BaseException:
             await store.close()
             raise
-        self._running = asyncio.ensure_future(self._run())
-        self._publishing = asyncio.ensure_future(self._publish_all())
+        self.must_live(self._run())
+        self.must_live(self._publish_all())
         # Whatever an earlier incarnation committed and did not get to publish.
         self._publish(_nothing_after(self._commits.position))
 
     async def append(self, packed: bytes) -> bytes:
         """Commit a host's rows (wire.pack_append); the acknowledgement or a refusal."""
         try:
-            await self.started()
-            if self._replaced:
-                raise StoreUnavailable("the log", str(self._replaced))
+            await self._ensure_open()
             done = await self._commits.append(unpack_append(packed))
         except (AppendRefused, StoreUnavailable) as error:
             self._counts.operation("append", type(error).__name__)
             return pack_acknowledgement(encode_error(error))
         return pack_acknowledgement(done)
+
+    async def _ensure_open(self) -> None:
+        """Raises StoreUnavailable where this writer cannot commit, whatever the reason."""
+        try:
+            await self.started()
+        except StoreUnavailable:
+            raise
+        except ThornbackError as error:
+            raise StoreUnavailable("the writer", str(error)) from error
+        if self._replaced:
+            raise StoreUnavailable("the log", str(self._replaced))
 
     async def drain(self) -> int:
         """Wait until all that arrived is committed and the bus has it; the head."""
@@ -115,9 +125,6 @@ class WriterActor(Process):
         except StaleEpoch as replaced:
             logger.error("another writer took over the log: this one is done")
             self._replaced = replaced
-        except Exception:
-            logger.exception("the writer cannot go on: Ray is to start it anew")
-            self.world.end()
 
     def _publish(self, commit: Commit) -> None:
         self._counts.operation("append", "ok")

@@ -1,0 +1,83 @@
+"""The writer's process around the group commit: what it cannot do without is watched, and
+where it does not start it says so to its hosts."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from runtime.partition.writer import WriterActor
+from runtime.process.world import World
+from runtime.settings.settings import Settings
+from runtime.wire.commits import unpack_acknowledgement
+from store.errors import SchemaMismatch, StoreUnavailable
+from tests.virtual_time import settled, virtual_time
+
+
+class BrokenBus:
+    """Fails as nobody thought of."""
+
+    async def call(self, method: str, request: bytes) -> bytes:
+        raise KeyError("what nobody thought of")
+
+    def look_again(self) -> None:
+        """There is no other."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Played(World):
+    """A world in which the end of a process is noticed and nothing else happens."""
+
+    ended = 0
+    opening: Exception | None = None
+
+    def caller(self, name: str) -> BrokenBus:
+        return BrokenBus()
+
+    async def open_store(self, settings: Settings) -> Any:
+        assert self.opening is not None
+        raise self.opening
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+def writer(world: World, store: str) -> WriterActor:
+    settings = Settings.load(environ={}, event_store={"type": store})
+    return WriterActor("writer", settings.model_dump_json(), None, world=world)
+
+
+@virtual_time
+async def test_a_writer_that_cannot_publish_any_more_ends_instead_of_keeping_its_bus_waiting() -> (
+    None
+):
+    world = Played("n")
+    await writer(world, "memory").ready()
+    await asyncio.sleep(1)
+    await settled()
+    assert world.ended == 1
+
+
+@pytest.mark.parametrize(
+    ("opening", "said"),
+    [
+        (StoreUnavailable("127.0.0.1:5432", "refused"), "refused"),
+        (SchemaMismatch(7, 2), "7"),
+        (KeyError("what nobody thought of"), "what nobody thought of"),
+    ],
+)
+def test_a_writer_that_does_not_start_answers_its_hosts_with_the_reason(
+    opening: Exception, said: str
+) -> None:
+    @virtual_time
+    async def test() -> None:
+        world = Played("n")
+        world.opening = opening
+        refusal = unpack_acknowledgement(await writer(world, "postgres").append(b""))
+        assert isinstance(refusal, tuple)
+        assert refusal[0] == "StoreUnavailable"
+        assert said in str(refusal[1])
+
+    test()
