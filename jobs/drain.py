@@ -3,9 +3,30 @@
 Everything that was accepted is answered and durable before its process ends.
 """
 
-from jobs.command_line import connected, console, parser, run
+from contextlib import suppress
+
+from actors.errors import ThornbackError
+from jobs.command_line import INTERRUPTED, connected, console, parser, problems, run, waiting
+from runtime.errors import AskTimeout
+from runtime.system import ActorSystem
 from runtime.topology.names import ProcessKind
 from runtime.topology.status import Drained, DrainReport
+
+#: Between two looks at how far it has come.
+_LOOK_S = 0.5
+
+
+def drain(system: ActorSystem, timeout_s: float = 60.0) -> DrainReport:
+    """Drain, and show how far that has come."""
+    reply = system.drain(timeout_s=timeout_s)
+    with waiting("draining") as show_progress:
+        while not reply.done():
+            try:
+                return reply.result(timeout_s=_LOOK_S)
+            except AskTimeout:
+                with suppress(ThornbackError):  # it may just have ended
+                    show_progress(system.progress().result())
+        return reply.result()
 
 
 def show(report: DrainReport) -> None:
@@ -31,8 +52,11 @@ def main() -> int:
     )
     arguments = options.parse_args()
     system = connected(arguments)
-    with console.status("draining"):
-        report = system.drain(timeout_s=arguments.timeout).result()
+    try:
+        report = drain(system, arguments.timeout)
+    except KeyboardInterrupt:
+        problems.print("interrupted; the drain goes on without this job")
+        return INTERRUPTED
     show(report)
     return 1 if report.problems else 0
 

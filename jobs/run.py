@@ -11,15 +11,13 @@ import threading
 
 import ray
 
-from jobs.command_line import console, parser, run, settings_of
-from jobs.drain import show
+from jobs.command_line import INTERRUPTED, console, parser, run, settings_of
+from jobs.drain import drain, show
 from jobs.launch import launch
 from jobs.replay import add_options, replay
 from runtime.cluster.ray_session import start_ray, uninterrupted
 from runtime.settings.settings import Settings
 from store.embedded.server import EmbeddedPostgres
-
-INTERRUPTED = 130
 
 
 def _options() -> argparse.ArgumentParser:
@@ -53,8 +51,7 @@ def main() -> int:
         console.print("stopping")
     finally:
         if system is not None:
-            with console.status("draining"):
-                show(system.drain().result())
+            show(drain(system))
         ray.shutdown()
     return code
 

@@ -166,6 +166,11 @@ class ActorSystem:
         when the directory is away."""
         return self.connection.errand("status", self._status, self.STATUS_S)
 
+    def progress(self) -> Reply[Progress]:
+        """How far a launch, or a drain, has come. The reply raises HostUnavailable when the
+        directory is away, or has ended."""
+        return self.connection.errand("progress", self._progress, self.STATUS_S)
+
     def drain(self, *, timeout_s: float = 60.0) -> Reply[DrainReport]:
         """Flush hosts and writer, then stop every process of the system, and the embedded
         database. Nothing that was acknowledged or accepted is lost. When it is done, the
@@ -175,6 +180,10 @@ class ActorSystem:
     async def _status(self) -> tuple[Status, ...]:
         statuses: tuple[Status, ...] = await self._directory.statuses.remote()
         return statuses
+
+    async def _progress(self) -> Progress:
+        progress: Progress = await self._directory.progress.remote()
+        return progress
 
     async def _drain(self, timeout_s: float) -> DrainReport:
         drained: DrainReport = await self._directory.stop.remote(timeout_s)

@@ -276,6 +276,7 @@ class Directory(Process):
         await self._cancel_starts()
         self._drain = Drain(processes_of(self.settings), self._handle, timeout_s)
         drained = await self._drain.run()
+        self._drain = None
         return DrainReport(processes=drained, database_problem=await self._close())
 
     async def _cancel_starts(self) -> None:
@@ -287,12 +288,14 @@ class Directory(Process):
     async def _close(self) -> str | None:
         """End all that there is; why the database did not stop."""
         problem = None
+        self._progress = Progress(doing="ending the processes")
         for name in processes_of(self.settings):
             if name != self.name:
                 self._end(name)
         if self._exporter:
             self._exporter.close()
         if self._database:
+            self._progress = Progress(doing="stopping the embedded PostgreSQL")
             try:
                 await self._database.stop()
             except EmbeddedError as error:
