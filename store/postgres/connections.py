@@ -25,6 +25,9 @@ from store.rows.layout import COPY_TRAILER
 OPERATION_S = 30.0
 SLOWEST_BYTES_PER_S = 1024 * 1024
 
+#: A question that somebody asks of the whole log may take this long.
+REPORT_S = 3600.0
+
 #: The probing of a connection on which nothing comes.
 PROBE_AFTER_S = 5
 PROBE_EVERY_S = 2
@@ -94,6 +97,21 @@ class Connections:
         """The rows of a query."""
         async with self.use() as connection:
             rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
+            return rows
+
+    async def report(self, query: str, *arguments: Any) -> "list[asyncpg.Record]":
+        """The rows of a query that may take its time, up to an hour."""
+        async with self.use() as connection:
+            await connection.execute("SET statement_timeout = 0")
+            try:
+                rows: list[asyncpg.Record] = await connection.fetch(
+                    query, *arguments, timeout=REPORT_S
+                )
+            except BaseException:
+                connection.terminate()  # with its setting
+                raise
+            limit = _session_settings(0, self._operation_s)["statement_timeout"]
+            await connection.execute(f"SET statement_timeout = {limit}")
             return rows
 
     async def copy_out(self, query: str, max_bytes: int) -> "CopiedOut":

@@ -193,8 +193,8 @@ class PostgresEventStore:
         return (found.version, found.data) if found else None
 
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Any query on the log, for reports and checks."""
-        return await self.connections.fetch(query, *arguments)
+        """Any query on the log, for reports and checks. It may take its time."""
+        return await self.connections.report(query, *arguments)
 
     async def close(self) -> None:
         self.connections.close()

@@ -132,7 +132,8 @@ async def test_both_ends_probe_a_connection_on_which_nothing_comes(
     names = [
         "tcp_keepalives_idle", "statement_timeout", "idle_in_transaction_session_timeout"
     ]  # fmt: skip
-    rows = await store.fetch("SELECT name, setting FROM pg_settings WHERE name = ANY($1)", names)
+    query = "SELECT name, setting FROM pg_settings WHERE name = ANY($1)"
+    rows = await store.connections.fetch(query, names)
     assert {row["name"]: row["setting"] for row in rows} == {
         "tcp_keepalives_idle": str(PROBE_AFTER_S),
         "statement_timeout": str(int((OPERATION_S + PROBE_AFTER_S) * 1000)),
@@ -144,3 +145,16 @@ async def test_both_ends_probe_a_connection_on_which_nothing_comes(
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             assert plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
             assert plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == PROBE_AFTER_S
+
+
+async def test_a_report_may_take_longer_than_an_operation_and_leaves_the_limit_as_it_was(
+    store: PostgresEventStore,
+) -> None:
+    slowly = f"SELECT pg_sleep({OPERATION_S * 2})"
+    await store.fetch(slowly)
+    with pytest.raises(StoreUnavailable):
+        await store.connections.fetch(slowly)
+    for _ in range(2):  # a connection each
+        async with store.connections.use() as connection:
+            limit = await connection.fetchval("SHOW statement_timeout")
+            assert limit == f"{int((OPERATION_S + PROBE_AFTER_S) * 1000)}ms"

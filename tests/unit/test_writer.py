@@ -290,12 +290,14 @@ async def test_a_caller_that_goes_away_leaves_its_append_to_be_committed() -> No
     writing.store.open.clear()
     sent = [node.send(), node.send()]
     await settled()
-    sent[1].cancel()
+    sent += [node.send(), node.send()]  # these wait for the commit of the others
+    await settled()
+    for gone in (sent[1], sent[2]):
+        gone.cancel()
     await settled()
     writing.store.open.set()
-    await sent[0]
-    await node.send()
-    assert await writing.store.sources() == ["a:1", "a:2", "a:3"]
+    await asyncio.gather(sent[0], sent[3])
+    assert await writing.store.sources() == ["a:1", "a:2", "a:3", "a:4"]
 
 
 @virtual_time

@@ -42,6 +42,7 @@ class CuedStore(MemoryEventStore):
     def __init__(self) -> None:
         super().__init__()
         self.cues: deque[Cue] = deque()
+        self.always: Cue | None = None  #: for every append that has no cue of its own
         self.away = False  #: nothing reaches it at all
         self.calls: list[int] = []  #: events of each append that was tried
         self.open = asyncio.Event()
@@ -68,7 +69,8 @@ class CuedStore(MemoryEventStore):
 
         if self.away:
             raise GONE
-        await (self.cues.popleft()(commit) if self.cues else commit())
+        cue = self.cues.popleft() if self.cues else self.always
+        await (cue(commit) if cue else commit())
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         if self.away:
