@@ -44,9 +44,11 @@ clean: ## Remove the environment and all caches; the database stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# One dependency is an old source archive: pips before 23.1 deplore that at length, unless they are told
+# to build it as newer ones do.
 $(VENV)/.installed-%: pyproject.toml constraints.txt $(BIN)/python
 	@echo 'Installing into $(VENV) (a minute or two the first time) ...'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(EXTRAS_$*)'
+	@PIP_USE_PEP517=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(EXTRAS_$*)'
 	@touch $@
 
 $(BIN)/python:

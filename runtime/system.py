@@ -49,7 +49,7 @@ class ActorSystem:
         """
         if not ray.is_initialized():
             try:
-                ray.init(address="auto", log_to_driver=False)
+                ray.init(address="auto", log_to_driver=False, logging_level="warning")
             except ConnectionError as error:
                 raise SystemNotFound(namespace) from error
         return cls(*join(namespace, timeout_s))
@@ -73,7 +73,7 @@ class ActorSystem:
 
         settings = settings or Settings.load()
         if not ray.is_initialized():
-            ray.init(log_to_driver=False)
+            ray.init(log_to_driver=False, logging_level="warning")
         return cls(*launch(settings, timeout_s, progress))
 
     @overload

@@ -161,7 +161,7 @@ def test_a_driver_without_a_job_does_too(ray_of_my_own: OwnRay) -> None:
     code, said = ray_of_my_own.run("python drive.py")
 
     assert code == 0, said
-    assert said.endswith("boiler/cellar heated {'celsius': 60.0}\nBoilerState(celsius=60.0)\n")
+    assert said == "boiler/cellar heated {'celsius': 60.0}\nBoilerState(celsius=60.0)\n"
 
 
 def test_the_topology_is_drained(ray_of_my_own: OwnRay) -> None:
