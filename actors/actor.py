@@ -145,7 +145,7 @@ class Actor(Generic[S]):
     snapshot_format: ClassVar[int] = 1
 
     name: str  #: the device's name: the source without its actor type
-    at_us: int  #: when the message in hand happened, microseconds since 2000 (moments.py)
+    at_us: int  #: when the message in hand happened, Unix microseconds (moments.py)
     state: S
 
     def __init__(self, name: str) -> None:

@@ -22,7 +22,6 @@ from rich.progress import (
 
 from actors.actor import Actor
 from actors.devices import Aircraft
-from actors.moments import UNIX_OFFSET_US
 from jobs.command_line import connected, console, parser, run
 from jobs.flights import report
 from jobs.flights.air_traffic import AirTraffic
@@ -69,7 +68,7 @@ def sends(system: ActorSystem, traffic: AirTraffic, refs: Refs) -> Iterator[Send
         ref = refs.get((actor, name))
         if ref is None:
             ref = refs[actor, name] = system.actor(actor, name)
-        yield Send(ref, message, command_id, at_us - UNIX_OFFSET_US)
+        yield Send(ref, message, command_id, at_us)
 
 
 def _send(system: ActorSystem, traffic: AirTraffic, refs: Refs, patience_s: float) -> BulkResult:

@@ -69,5 +69,5 @@ class NodeClock:
 
 
 def now_us() -> int:
-    """Microseconds since 2000-01-01 UTC (moments.py): the runtime's clock."""
-    return time.time_ns() // 1000 - 946_684_800_000_000
+    """Unix microseconds: the runtime's clock."""
+    return time.time_ns() // 1000

@@ -35,7 +35,7 @@ class Send(NamedTuple):
     ref: ActorRef[Any]
     message: Command
     id: UUID | bytes | None = None
-    at: datetime | int | None = None  #: an aware datetime, or microseconds since 2000
+    at: datetime | int | None = None  #: an aware datetime, or Unix microseconds
 
 
 Item = Send | tuple[ActorRef[Any], Command]

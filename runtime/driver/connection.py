@@ -16,7 +16,6 @@ from ray.exceptions import RayError
 from actors.actor import Actor
 from actors.errors import ThornbackError
 from actors.ids import FreshIds
-from actors.moments import UNIX_OFFSET_US
 from actors.naming import actor_type_of
 from runtime.clocks import DriverClock
 from runtime.driver.channel import Channel
@@ -87,7 +86,7 @@ class Connection:
 
     def new_id(self) -> bytes:
         """A fresh command id."""
-        return self._ids.new((self.world.now_us() + UNIX_OFFSET_US) // 1000)
+        return self._ids.new(self.world.now_us() // 1000)
 
     def channel_of(self, source: str, actor: type[Actor[Any]] | None) -> Channel:
         """The way to the host of a source: its own if its type is placed so, otherwise

@@ -14,7 +14,6 @@ from actors.actor import Command as Message
 from actors.errors import InvalidActor
 from actors.event import Event
 from actors.ids import time_ordered_id
-from actors.moments import UNIX_OFFSET_US
 from actors.naming import actor_type_of
 from runtime.clocks import NodeClock
 from runtime.errors import HostFailed, HostUnavailable, MailboxFull, UnknownActorType
@@ -199,7 +198,7 @@ class Host(Process):
         return answer
 
     def _new_id(self) -> bytes:
-        unix_ms = (self.world.now_us() + UNIX_OFFSET_US) // 1000
+        unix_ms = self.world.now_us() // 1000
         return time_ordered_id(unix_ms, int.from_bytes(self.world.random(10)))
 
     @property

@@ -48,7 +48,7 @@ class World:
         return await open_store(settings)
 
     def now_us(self) -> int:
-        """Microseconds since 2000-01-01 UTC (actors/moments.py)."""
+        """Unix microseconds: the time of day."""
         return now_us()
 
     def random(self, size: int) -> bytes:

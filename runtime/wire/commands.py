@@ -30,7 +30,7 @@ class Command(msgspec.Struct, array_like=True, gc=False):
     source: str
     message_type: str
     id: bytes
-    at_us: int  #: when it happened, microseconds since 2000
+    at_us: int  #: when it happened, Unix microseconds
     data: Any
     correlation_id: bytes | None
     causation_id: bytes | None

@@ -12,12 +12,23 @@ import msgspec
 from actors.clock import VectorClock
 from actors.event import Event, Kind
 from actors.ids import uuid_of
-from actors.moments import EPOCH, moment_of
+from actors.moments import moment_of
 from store.rows.encoding import CAUSES
 from store.rows.json_text import DecodeError, decode_json, decode_usual_json
-from store.rows.layout import COLUMNS, FIELDS, LENGTH, TYPE_AT, EncodedRows, row_starts, span
+from store.rows.layout import (
+    COLUMNS,
+    FIELDS,
+    LENGTH,
+    POSTGRES_EPOCH_US,
+    TYPE_AT,
+    EncodedRows,
+    row_starts,
+    span,
+)
 
 _CAUSES_SIZE = 44
+
+_EPOCH = moment_of(POSTGRES_EPOCH_US)
 
 _KINDS = {kind.value.encode(): kind for kind in Kind}
 
@@ -59,7 +70,8 @@ class Decoder:
     ) -> list[Event]:
         types, sources = self._types, self._sources
         fields, length_at, adopt = FIELDS.unpack_from, LENGTH.unpack_from, VectorClock.adopt
-        recorded_at, recorded_was = EPOCH, 0
+        recorded_at, recorded_was = _EPOCH, 0
+        stamped = None if recorded_us is None else recorded_us - POSTGRES_EPOCH_US
         correlation: UUID | None
         causation: UUID | None
         metadata: dict[str, str]
@@ -91,10 +103,10 @@ class Decoder:
                 metadata, at = {}, end + _CAUSES_SIZE
             else:
                 correlation, causation, metadata, at = _causes(data, end, decode)
-            if recorded_us is not None:
-                recorded = recorded_us
+            if stamped is not None:
+                recorded = stamped
             if recorded != recorded_was:
-                recorded_at, recorded_was = moment_of(recorded), recorded
+                recorded_at, recorded_was = _EPOCH + timedelta(0, 0, recorded), recorded
             found.append(
                 Event(
                     id=uuid_of(event_id),
@@ -103,7 +115,7 @@ class Decoder:
                     source=source[0],
                     aggregate_id=source[1],
                     version=version,
-                    timestamp=EPOCH + timedelta(0, 0, timestamp),
+                    timestamp=_EPOCH + timedelta(0, 0, timestamp),
                     recorded_at=recorded_at,
                     position=position if first_position is None else first_position + len(found),
                     data=payload,
@@ -167,7 +179,7 @@ def _values(data: bytes, at: int) -> tuple[Any, ...]:
     event_type, kind, source, payload, clock, correlation, causation, metadata = fields
     return (
         uuid_of(event_id), uuid_of(aggregate), version, position,
-        moment_of(timestamp), moment_of(recorded),
+        _EPOCH + timedelta(0, 0, timestamp), _EPOCH + timedelta(0, 0, recorded),
         correlation and uuid_of(correlation), causation and uuid_of(causation),
         _text(kind), _text(event_type), _text(source),
         _text(payload, 1), _text(clock, 1), _text(metadata, 1),
@@ -183,7 +195,7 @@ class Fold(msgspec.Struct):
 
     aggregate_id: bytes
     version: int
-    timestamp_us: int
+    timestamp_us: int  #: Unix microseconds
     event_type: bytes
     data: bytes  #: JSON text
     clock: bytes  #: JSON text
@@ -209,4 +221,4 @@ def folds(data: bytes) -> Iterator[Fold]:
         for _ in ("correlation_id", "causation_id", "metadata"):
             end += 4 + max(unpack(data, end)[0], 0)
         at = end
-        yield Fold(aggregate, version, timestamp, event_type, payload, clock)
+        yield Fold(aggregate, version, timestamp + POSTGRES_EPOCH_US, event_type, payload, clock)

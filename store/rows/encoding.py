@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from struct import Struct
 
 from actors.event import Event, Kind
-from actors.moments import microseconds
+from actors.moments import FIRST_US, LAST_US, microseconds
 from store.errors import InvalidData
 from store.rows.json_text import encode_json
-from store.rows.layout import FIRST_MOMENT_US, LAST_MOMENT_US, LENGTH
+from store.rows.layout import LENGTH, POSTGRES_EPOCH_US
 
 _HEAD = b"\0\x0e\0\0\0\x10"  #: the number of columns, the length of the id
 _VERSION_AND_TIME = Struct(">iqiq")
@@ -91,7 +91,7 @@ def encode_row(
     `data` is JSON text; `types`, `source`, `clock` and `tail` are whole encoded columns.
     Raises InvalidData for an id or a moment that no event can have.
     """
-    if len(event_id) != 16 or not FIRST_MOMENT_US <= timestamp_us <= LAST_MOMENT_US:
+    if len(event_id) != 16 or not FIRST_US <= timestamp_us <= LAST_US:
         raise _invalid(event_id, timestamp_us, types)
     return b"".join(
         (
@@ -99,7 +99,7 @@ def encode_row(
             event_id,
             _UUID_LENGTH,
             aggregate_id,
-            _VERSION_AND_TIME.pack(8, version, 8, timestamp_us),
+            _VERSION_AND_TIME.pack(8, version, 8, timestamp_us - POSTGRES_EPOCH_US),
             _OPEN,
             types,
             source,
@@ -115,7 +115,7 @@ def _invalid(event_id: bytes, timestamp_us: int, types: bytes) -> InvalidData:
     event_type = types[4 : 4 + LENGTH.unpack_from(types)[0]].decode()
     if len(event_id) != 16:
         return InvalidData(event_type, f"an id has 16 bytes, this one {len(event_id)}")
-    return InvalidData(event_type, f"no calendar has the moment {timestamp_us} us after 2000")
+    return InvalidData(event_type, f"no calendar has the moment {timestamp_us} us after 1970")
 
 
 def encode_event(event: Event) -> bytes:

@@ -3,11 +3,10 @@
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from struct import Struct
 from typing import NamedTuple
 
-from actors.moments import microseconds
+from actors.moments import FIRST_US, LAST_US
 
 #: The columns of a row, in the order in which COPY reads and writes them.
 COLUMNS = (
@@ -34,10 +33,14 @@ TYPE_AT = FIELDS.size
 # The number of columns, the lengths of the fixed-size ones, and the moment of an event.
 _FRAME = Struct(">hi16xi16xi8xiqi8xi8x")
 
-#: The moments that a datetime can hold, the years 1 to 9999. Postgres holds more, which
-#: nobody could read.
-FIRST_MOMENT_US = microseconds(datetime.min.replace(tzinfo=UTC))
-LAST_MOMENT_US = microseconds(datetime.max.replace(tzinfo=UTC))
+#: From the Unix epoch, which everybody else counts from, to 2000-01-01, from which Postgres
+#: does and therefore rows do.
+POSTGRES_EPOCH_US = 946_684_800_000_000
+
+# The moments that a datetime can hold, the years 1 to 9999, as rows have them. Postgres holds
+# more, which nobody could read.
+_FIRST = FIRST_US - POSTGRES_EPOCH_US
+_LAST = LAST_US - POSTGRES_EPOCH_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +78,18 @@ class EncodedRows:
                 or version != 8 or time != 8 or recorded != 8 or position != 8
             ):  # fmt: skip
                 return "a row does not begin with the columns of an event"
-            if not FIRST_MOMENT_US <= moment <= LAST_MOMENT_US:
-                return f"no calendar has the moment {moment} us after 2000"
+            if not _FIRST <= moment <= _LAST:
+                return f"no calendar has the moment {moment + POSTGRES_EPOCH_US} us after 1970"
             at += length
         return None
 
 
 def stamp(data: bytearray, lengths: "array[int]", recorded_us: int, first_position: int) -> None:
     """Fill in commit time and positions, in place: the writer's part of a row, 0.2 us."""
-    at = _STAMP_AT
+    at, recorded = _STAMP_AT, recorded_us - POSTGRES_EPOCH_US
     pack_into = _STAMP.pack_into
     for position, length in enumerate(lengths, first_position):
-        pack_into(data, at, recorded_us, 8, position)
+        pack_into(data, at, recorded, 8, position)
         at += length
 
 

@@ -15,7 +15,7 @@ from store.rows.encoding import encode_event
 from store.rows.layout import EncodedRows, stamp
 
 NODE = "host-a"
-RECORDED_US = 441_849_600_000_001  #: 2014-01-01, a microsecond past midnight UTC
+RECORDED_US = 1_388_534_400_000_001  #: 2014-01-01, a microsecond past midnight UTC
 _HAPPENED = datetime(2013, 7, 1, 12, 30, 0, 123_456, tzinfo=UTC)
 
 _ids: Iterator[int] = count(1)
