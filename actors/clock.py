@@ -8,6 +8,13 @@ not named counts zero; clocks that differ in zeros only are equal.
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from typing import Any
+
+#: What a clock from outside may be: so many nodes, with names of so many characters, each of
+#: which has counted so far. Beyond the numbers of any system, and within those of the log.
+MAX_NODES = 10_000
+MAX_NODE_NAME = 1_200
+MAX_COUNT = 2**62
 
 
 class CausalRelation(StrEnum):
@@ -122,6 +129,22 @@ class VectorClock(Mapping[str, int]):
 
     def __hash__(self) -> int:
         return hash(frozenset(item for item in self._counts.items() if item[1]))
+
+
+def checked_counts(counts: Mapping[Any, Any]) -> dict[str, int]:
+    """The entries of a clock from outside. Raises ValueError, which says what was expected."""
+    found = dict(counts)
+    if len(found) > MAX_NODES:
+        raise ValueError(f"a clock names at most {MAX_NODES:,} nodes, not {len(found):,}")
+    for node, count in found.items():
+        if not isinstance(node, str) or not 0 < len(node) <= MAX_NODE_NAME or "\0" in node:
+            raise ValueError(
+                f"a node's name is a text of up to {MAX_NODE_NAME:,} characters without NUL, "
+                f"not {node!r:.80}"
+            )
+        if type(count) is not int or not 0 <= count <= MAX_COUNT:
+            raise ValueError(f"a clock counts from 0 to 2**62, not {count!r:.80}, at {node:.80}")
+    return found
 
 
 def causal_relation(first: VectorClock, second: VectorClock) -> CausalRelation:

@@ -32,17 +32,29 @@ def checked_type_name(name: str) -> str:
 
 def checked_source(source: str) -> str:
     """Return `source`; raises InvalidName for what no log or key can hold."""
-    if not source or source.isspace():
-        raise InvalidName(source, "a source is not empty")
-    if "\x00" in source:
-        raise InvalidName(source, "Postgres cannot hold NUL characters")
+    return _checked_text(source, "a source")
+
+
+def checked_event_type(name: str) -> str:
+    """Return the event type of an event from outside, which need not be kebab-case; raises
+    InvalidName for what no log can hold."""
+    return _checked_text(name, "an event type")
+
+
+def _checked_text(text: str, what: str) -> str:
+    if not isinstance(text, str):
+        raise InvalidName(repr(text)[:40], f"{what} is a text")
+    if not text or text.isspace():
+        raise InvalidName(text, f"{what} is not empty")
+    if "\x00" in text:
+        raise InvalidName(text, "Postgres cannot hold NUL characters")
     try:
-        size = len(source.encode())
+        size = len(text.encode())
     except UnicodeEncodeError as error:
-        raise InvalidName(source, "a source is valid Unicode") from error
+        raise InvalidName(text, f"{what} is valid Unicode") from error
     if size > MAX_SOURCE_BYTES:
-        raise InvalidName(source[:40] + "...", f"a source has at most {MAX_SOURCE_BYTES} bytes")
-    return source
+        raise InvalidName(text[:40] + "...", f"{what} has at most {MAX_SOURCE_BYTES} bytes")
+    return text
 
 
 def source_of(actor_type: str, name: str) -> str:

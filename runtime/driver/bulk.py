@@ -18,11 +18,11 @@ from uuid import UUID
 
 from actors.actor import Command
 from actors.event import Event
-from actors.moments import microseconds
 from runtime.driver.channel import Channel
 from runtime.driver.outgoing import Outgoing
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
+from runtime.driver.validation import check_message, id_bytes, moment_us
 from runtime.errors import ChannelFailed, ConnectionClosed
 from runtime.wire.answers import read_events
 from runtime.wire.commands import CommandPacker
@@ -112,6 +112,7 @@ class BulkCall:
             command_id, at = ref.connection.new_id(), ref.connection.world.now_us()
         else:
             message, command_id, at = _particulars(item)
+        check_message(message, ref.source)
         packed = self._pack(
             (ref.source, message.message_type, command_id, at, message.__dict__, None, None)
         )
@@ -173,15 +174,12 @@ class BulkCall:
 
 def _particulars(item: Send) -> tuple[Command, bytes, int]:
     ref, message, command_id, at = item
-    if command_id is None:
-        command_id = ref.connection.new_id()
-    elif isinstance(command_id, UUID):
-        command_id = command_id.bytes
-    if at is None:
-        at = ref.connection.world.now_us()
-    elif not isinstance(at, int):
-        at = microseconds(at)
-    return message, command_id, at
+    of = ref.source, message.message_type
+    return (
+        message,
+        ref.connection.new_id() if command_id is None else id_bytes(command_id, *of),
+        ref.connection.world.now_us() if at is None else moment_us(at, *of),
+    )
 
 
 Progress = Callable[[BulkResult], None]

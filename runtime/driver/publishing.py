@@ -1,43 +1,76 @@
 """Events from outside any actor, on their way to the host of their source."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from actors.event import Event
-from actors.moments import microseconds
+import msgspec
+
+from actors.clock import checked_counts
+from actors.event import Event, Kind
+from actors.naming import checked_event_type, checked_source
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
+from runtime.driver.validation import id_bytes, moment_us
+from runtime.errors import InvalidMessage
 from runtime.wire.answers import read_events
 from runtime.wire.commands import PUBLISH
+from runtime.wire.publications import Publication
+from store.errors import InvalidData
 from store.rows.json_text import encode_json
 
 
-def publish_command(event: Event) -> tuple[str, str, bytes, dict[str, Any]]:
-    """What travels to the host of the event's source: source, message type, id, data.
+def publish_fields(event: Event) -> tuple[Any, ...]:
+    """The command that travels to the host of the event's source.
 
-    Encoding here refuses, at the caller, what the log cannot hold: raises InvalidData.
+    What the log cannot hold is refused here, at the caller: raises InvalidName for source
+    and event type, InvalidData for data and metadata, InvalidMessage for ids, moment, kind
+    and clock.
     """
-    data = {
-        "event_type": event.event_type,
-        "kind": event.kind.value,
-        "data": encode_json(event.event_type, event.data),
-        "metadata": dict(event.metadata),
-        "clock": dict(event.vector_clock),
-    }
-    return event.source, PUBLISH, event.id.bytes, data
+    source, event_type = checked_source(event.source), checked_event_type(event.event_type)
+    _check_metadata(event.metadata)
+    publication = Publication(
+        event_type=event_type,
+        kind=_kind(event.kind, source, event_type),
+        data=encode_json(event_type, event.data),
+        metadata=dict(event.metadata),
+        clock=_clock(event.vector_clock, source, event_type),
+    )
+    correlation, causation = event.correlation_id, event.causation_id
+    return (
+        source,
+        PUBLISH,
+        id_bytes(event.id, source, event_type),
+        moment_us(event.timestamp, source, event_type),
+        msgspec.structs.asdict(publication),
+        id_bytes(correlation, source, event_type, "correlation id") if correlation else None,
+        id_bytes(causation, source, event_type, "causation id") if causation else None,
+    )
 
 
 def publish(connection: Connection, event: Event) -> Reply[list[Event]]:
     """See ActorSystem.publish."""
-    source, message_type, event_id, data = publish_command(event)
-    correlation, causation = event.correlation_id, event.causation_id
-    fields = (
-        source,
-        message_type,
-        event_id,
-        microseconds(event.timestamp),
-        data,
-        correlation.bytes if correlation else None,
-        causation.bytes if causation else None,
-    )
-    outgoing, index = connection.channel_of(source, None).add(fields, None, want_events=True)
+    fields = publish_fields(event)
+    channel = connection.channel_of(event.source, None)
+    outgoing, index = channel.add(fields, None, want_events=True)
     return Reply(outgoing, index, read_events)
+
+
+def _check_metadata(metadata: Mapping[Any, Any]) -> None:
+    for name, text in metadata.items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise InvalidData("metadata", f"texts by name are expected, not {name!r}: {text!r:.80}")
+    encode_json("metadata", dict(metadata))  # looks at every character, and at the size
+
+
+def _kind(kind: Kind, source: str, event_type: str) -> Any:
+    try:
+        return Kind(kind).value
+    except ValueError as error:
+        raise InvalidMessage(source, event_type, f"its kind: {error}") from error
+
+
+def _clock(counts: Mapping[str, int], source: str, event_type: str) -> dict[str, int]:
+    try:
+        return checked_counts(counts)
+    except ValueError as error:
+        raise InvalidMessage(source, event_type, f"its clock: {error}") from error

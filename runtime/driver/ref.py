@@ -7,10 +7,10 @@ from uuid import UUID
 
 from actors.actor import Actor, Command
 from actors.event import Event
-from actors.moments import microseconds
 from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
+from runtime.driver.validation import check_message, id_bytes, moment_us
 from runtime.wire.answers import raise_error, read_events, unpack_state
 from runtime.wire.commands import STATE, Answer
 
@@ -44,8 +44,8 @@ class ActorRef(Generic[S]):
         self,
         message: Command,
         *,
-        id: UUID | None = None,
-        at: datetime | None = None,
+        id: UUID | bytes | None = None,
+        at: datetime | int | None = None,
         correlation_id: UUID | None = None,
         causation_id: UUID | None = None,
     ) -> Reply[list[Event]]:
@@ -53,7 +53,10 @@ class ActorRef(Generic[S]):
 
         `id` is the command's idempotency key, fresh unless given: one id takes effect
         once, for ever, and a repeat is answered with the events of the first run. `at` is
-        when it happened, now unless given. The reply raises Rejected, UnknownActorType,
+        when it happened (an aware datetime or Unix microseconds), now unless given.
+
+        Raises InvalidMessage for what cannot be sent, InvalidActor for a class that cannot,
+        and ConnectionClosed. The reply raises Rejected, UnknownActorType,
         UnknownMessage, InvalidMessage, InvalidData, HandlerFailed, ActorStopped,
         MailboxFull, AskTimeout, HostUnavailable or StoreUnavailable.
         """
@@ -65,8 +68,8 @@ class ActorRef(Generic[S]):
         self,
         message: Command,
         *,
-        id: UUID | None = None,
-        at: datetime | None = None,
+        id: UUID | bytes | None = None,
+        at: datetime | int | None = None,
         correlation_id: UUID | None = None,
         causation_id: UUID | None = None,
     ) -> None:
@@ -94,20 +97,22 @@ class ActorRef(Generic[S]):
     def fields(
         self,
         message: Command,
-        id: UUID | None = None,
-        at: datetime | None = None,
+        id: UUID | bytes | None = None,
+        at: datetime | int | None = None,
         correlation_id: UUID | None = None,
         causation_id: UUID | None = None,
     ) -> tuple[Any, ...]:
-        """The command as it travels (wire.Command)."""
+        """The command as it travels (wire/commands.py). Raises InvalidMessage."""
+        check_message(message, self.source)
+        of = self.source, message.message_type
         return (
             self.source,
             message.message_type,
-            id.bytes if id else self.connection.new_id(),
-            microseconds(at) if at else self.connection.world.now_us(),
+            self.connection.new_id() if id is None else id_bytes(id, *of),
+            self.connection.world.now_us() if at is None else moment_us(at, *of),
             message.__dict__,
-            correlation_id.bytes if correlation_id else None,
-            causation_id.bytes if causation_id else None,
+            None if correlation_id is None else id_bytes(correlation_id, *of, "correlation id"),
+            None if causation_id is None else id_bytes(causation_id, *of, "causation id"),
         )
 
     def _read_state(self, answer: Answer, index: int) -> S:

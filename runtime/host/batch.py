@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Any
 
 from runtime.host.effects import Effects
-from runtime.wire.commands import Answer, Request, refused
+from runtime.wire.commands import ID, SOURCE, Answer, Request, refused
 from runtime.wire.error_codec import EncodedError, encode_error
 from store.event_store import Snapshot
 from store.rows.layout import EncodedRows
@@ -90,7 +90,7 @@ class Batch:
 
     def _put_rows(self, answer: Answer, first: Effects) -> None:
         """The rows of the first attempt as they are, those of reruns stamped, by command."""
-        counts = [first.counts.get(command[2], 0) for command in self.commands]
+        counts = [first.counts.get(command[ID], 0) for command in self.commands]
         for index in answer.repeats:
             counts[index] = 0  # the id is that of an earlier command
         ends = list(accumulate(first.rows.lengths, initial=0))
@@ -100,8 +100,8 @@ class Batch:
         for attempt in self.attempts[1:]:
             rerun_rows = attempt.effects.rows_of(attempt.effects.counts.keys())
             for index in attempt.indexes:
-                if index not in answer.repeats and self.commands[index][2] in rerun_rows:
-                    answer.elsewhere[index] = rerun_rows[self.commands[index][2]]
+                if index not in answer.repeats and self.commands[index][ID] in rerun_rows:
+                    answer.elsewhere[index] = rerun_rows[self.commands[index][ID]]
 
 
 class Attempt:
@@ -147,7 +147,7 @@ class Attempt:
     @property
     def sources(self) -> set[str]:
         """Whom its commands are for."""
-        return {self.batch.commands[index][0] for index in self.indexes}
+        return {self.batch.commands[index][SOURCE] for index in self.indexes}
 
     def failed(self, index: int, error: Exception) -> None:
         """The command's answer is an error."""

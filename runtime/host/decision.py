@@ -28,7 +28,7 @@ from runtime.host.publishing import publish_row
 from runtime.host.recent import Recent
 from runtime.host.resident import FAILURES, Resident, plain_state, take_snapshot
 from runtime.host.residents import Residents
-from runtime.wire.commands import PUBLISH, STATE
+from runtime.wire.commands import DATA, ID, INVALID, PUBLISH, STATE
 from runtime.wire.error_codec import text_of_error
 from runtime.wire.values import pack_value
 from store.errors import InvalidData
@@ -161,7 +161,9 @@ class Decider:
 
     def _unusual(self, attempt: Attempt, index: int, resident: Resident) -> None:
         source, message_type, *_ = attempt.batch.commands[index]
-        if resident.stopped:
+        if message_type == INVALID:
+            attempt.failed(index, InvalidMessage(*attempt.batch.commands[index][DATA]))
+        elif resident.stopped:
             attempt.refused(index, ActorStopped(source))
         elif source in attempt.rebuild and not resident.broken:
             attempt.deferred.append(index)
@@ -211,8 +213,8 @@ class Decider:
         resident.batch = attempt.batch.number
         if resident.version % self._snapshot_frequency == 0:
             self._snapshot(attempt, resident)
-        attempt.effects.counts[command[2]] = 1
-        self._recent[command[2]] = attempt.effects
+        attempt.effects.counts[command[ID]] = 1
+        self._recent[command[ID]] = attempt.effects
 
     def _failed(
         self,

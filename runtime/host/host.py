@@ -16,7 +16,13 @@ from actors.event import Event
 from actors.ids import time_ordered_id
 from actors.naming import actor_type_of
 from runtime.clocks import NodeClock
-from runtime.errors import HostFailed, HostUnavailable, MailboxFull, UnknownActorType
+from runtime.errors import (
+    HostFailed,
+    HostUnavailable,
+    InvalidMessage,
+    MailboxFull,
+    UnknownActorType,
+)
 from runtime.host.actor_types import ActorTypes
 from runtime.host.class_loading import loaded_class
 from runtime.host.decision import Decider
@@ -38,9 +44,9 @@ from runtime.wire.commands import (
     pack_request,
     refused,
     unpack_answer,
-    unpack_request,
 )
 from runtime.wire.error_codec import encode_error, text_of_error
+from runtime.wire.reading import unpack_request
 from store.errors import StaleEpoch, StoreUnavailable
 
 logger = logging.getLogger("thornback.host")
@@ -122,7 +128,7 @@ class Host(Process):
             if self._replaced:
                 raise HostUnavailable(self.name, _REPLACED)
             batch = self._mailbox.put(unpack_request(request))
-        except (StoreUnavailable, HostUnavailable, MailboxFull) as error:
+        except (StoreUnavailable, HostUnavailable, MailboxFull, InvalidMessage) as error:
             return refused(encode_error(error))
         except Exception as error:
             logger.exception("%s: a request could not be taken", self.name)

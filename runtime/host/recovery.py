@@ -33,6 +33,7 @@ from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
 from runtime.host.residents import Residents
 from runtime.partition.journal import Journal
+from runtime.wire.commands import SOURCE
 from store.errors import (
     AppendRefused,
     RowsRefused,
@@ -249,7 +250,7 @@ class Recovery:
             self.turn_away(batch, HostUnavailable(self._name, str(failure)))
             return
         for index in batch.left:
-            batch.conclude(index, RetriesExhausted(batch.commands[index][0], str(failure)))
+            batch.conclude(index, RetriesExhausted(batch.commands[index][SOURCE], str(failure)))
         batch.left = []
         await self._line.answer(batch)
 

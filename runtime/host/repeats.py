@@ -10,7 +10,7 @@ from typing import Any
 from actors.ids import event_id
 from runtime.host.batch import Attempt
 from runtime.host.effects import Effects
-from runtime.wire.commands import PUBLISH
+from runtime.wire.commands import ID, PUBLISH
 from store.event_store import EventStore
 from store.rows.layout import split_rows
 
@@ -43,13 +43,13 @@ class Lookups:
             return
         await self._look_up(attempt, attempt.doubtful)
         for index in attempt.doubtful:
-            if attempt.batch.commands[index][2] in attempt.known:
+            if attempt.batch.commands[index][ID] in attempt.known:
                 self._left = self.AFTER_REPEAT
                 attempt.repeated(index)
 
     async def _look_up(self, attempt: Attempt, indexes: Iterable[int]) -> None:
         commands = attempt.batch.commands
-        first = {_ids(commands[index], 0, 1)[0]: commands[index][2] for index in indexes}
+        first = {_ids(commands[index], 0, 1)[0]: commands[index][ID] for index in indexes}
         attempt.known |= {first[found] for found in await self._store.find_ids(list(first))}
 
 
@@ -67,8 +67,8 @@ async def rows_of_repeats(
         else:
             wanted[index] = _ids(commands[index], 0, FEW)
     for effects, indexes in remembered.items():
-        run = effects.rows_of({commands[index][2] for index in indexes})
-        found |= {index: run[commands[index][2]] for index in indexes}
+        run = effects.rows_of({commands[index][ID] for index in indexes})
+        found |= {index: run[commands[index][ID]] for index in indexes}
     if not wanted:
         return found, []
     rows = await _rows(store, (each for ids in wanted.values() for each in ids))

@@ -18,12 +18,39 @@ def pack_value(value: Any) -> bytes:
 
 def unpack_value(packed: bytes) -> Any:
     """The value of its bytes."""
-    return msgpack.unpackb(packed, ext_hook=extended_form)
+    return _decode_value(packed)
 
 
 encode = msgspec.msgpack.Encoder().encode
 
 decode_any = msgspec.msgpack.Decoder().decode
+
+#: What a key may be as it is.
+_KEYS = frozenset((str, int, float, bool, bytes, type(None)))
+
+
+def check_keys(value: Any) -> None:
+    """Raises ValueError for a mapping, however deep inside, with a key that is neither a
+    text nor a number: on the wire it would be a list or a mapping itself."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            _check_key(key)
+            check_keys(member)
+    elif isinstance(value, BaseModel):
+        check_keys(value.__dict__)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for member in value:
+            check_keys(member)
+
+
+def _check_key(key: Any) -> None:
+    if type(key) in _KEYS:
+        return
+    if not isinstance(key, tuple | list | frozenset | dict | BaseModel):
+        form = plain_form(key)  # of an enumeration, a UUID, a date
+        if isinstance(form, str | int | float | msgpack.ExtType):
+            return
+    raise ValueError(f"the key of a mapping is a text or a number, not {key!r:.80}")
 
 
 def plain_form(value: Any) -> Any:
@@ -36,7 +63,10 @@ def plain_form(value: Any) -> Any:
     return to_jsonable_python(value, inf_nan_mode="constants")
 
 
-def extended_form(code: int, data: bytes) -> Any:
+def extended_form(code: int, data: bytes | memoryview) -> Any:
     if code == _BIG_INTEGER:
-        return int(data)
+        return int(bytes(data))
     raise ValueError(f"unknown msgpack extension {code}")
+
+
+_decode_value = msgspec.msgpack.Decoder(ext_hook=extended_form).decode

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.event import Event, Kind
-from actors.moments import microseconds, moment_of
+from actors.moments import FIRST_US, LAST_US, microseconds, moment_of
 from actors.naming import aggregate_id_of
 from store.errors import InvalidData
 from store.rows.decoding import Decoder, folds
@@ -18,8 +18,6 @@ from store.rows.json_text import decode_json
 from store.rows.layout import (
     COPY_HEADER,
     COPY_TRAILER,
-    FIRST_MOMENT_US,
-    LAST_MOMENT_US,
     EncodedRows,
     event_type_at,
     last_row,
@@ -151,10 +149,10 @@ REST = (type_fields("value-read", "device"), text_field("a/b"), b"{}", b"", b"")
 
 
 @given(st.integers(min_value=-(2**63), max_value=2**63 - 1))
-@example(FIRST_MOMENT_US)
-@example(FIRST_MOMENT_US - 1)
-@example(LAST_MOMENT_US)
-@example(LAST_MOMENT_US + 1)
+@example(FIRST_US)
+@example(FIRST_US - 1)
+@example(LAST_US)
+@example(LAST_US + 1)
 def test_an_event_has_a_moment_that_a_calendar_has(moment_us: int) -> None:
     try:
         moment_of(moment_us)

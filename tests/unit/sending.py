@@ -20,9 +20,9 @@ from runtime.wire.commands import (
     introduced,
     pack_answer,
     refused,
-    unpack_request,
 )
 from runtime.wire.error_codec import encode_error
+from runtime.wire.reading import unpack_request
 from runtime.wire.values import pack_value, unpack_value
 
 HOST = "host"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actors.event import Event, Kind
 from actors.naming import aggregate_id_of
-from runtime.driver.publishing import publish_command
+from runtime.driver.publishing import publish_fields
 from runtime.errors import HostUnavailable, PublishRefused, RetriesExhausted
 from runtime.wire.answers import read_events
 from runtime.wire.commands import STATE, Request, unpack_answer
@@ -19,7 +19,6 @@ from store.appends import Acknowledged, Append
 from store.errors import StoreUnavailable
 from store.event_store import Load
 from tests.unit.hosting import (
-    AT_US,
     Add,
     AddOnce,
     AddUpTo,
@@ -345,10 +344,7 @@ def outside(source: str, number: int) -> Event:
 @virtual_time
 async def test_a_published_event_enters_the_log_once_under_its_own_id() -> None:
     host = await Hosting.begin()
-    sent = []
-    for number in (1, 2):
-        source, kind, event_id, data = publish_command(outside("tower/jfk", number))
-        sent.append(command(source, kind, id=event_id, data=data))
+    sent = [list(publish_fields(outside("tower/jfk", number))) for number in (1, 2)]
     answer = await host.deliver(*sent, sent[0])
     first, second, again = [read_events(answer, index) for index in range(3)]
     assert again == first
@@ -364,8 +360,7 @@ async def test_a_published_event_enters_the_log_once_under_its_own_id() -> None:
 @virtual_time
 async def test_nobody_publishes_in_the_name_of_an_actor() -> None:
     host = await Hosting.begin()
-    source, kind, event_id, data = publish_command(outside("counter/a", 1))
-    answer = await host.deliver(command(source, kind, id=event_id, data=data, at_us=AT_US))
+    answer = await host.deliver(list(publish_fields(outside("counter/a", 1))))
     with pytest.raises(PublishRefused, match="counter/a"):
         read_events(answer, 0)
     assert await host.store.sources() == []

@@ -10,8 +10,9 @@ from runtime.driver.outgoing import Outgoing
 from runtime.errors import HostUnavailable, MailboxFull
 from runtime.host.batch import Batch
 from runtime.host.mailbox import Mailbox
-from runtime.wire.commands import Answer, CommandPacker, pack_answer, refused, unpack_request
+from runtime.wire.commands import Answer, CommandPacker, pack_answer, refused
 from runtime.wire.error_codec import encode_error
+from runtime.wire.reading import unpack_request
 from store.errors import StoreUnavailable
 from tests.virtual_time import settled, virtual_time
 

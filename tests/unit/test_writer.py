@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from actors.moments import FIRST_US, LAST_US
 from store.appends import Acknowledged, Append
 from store.errors import (
     DuplicateEvent,
@@ -17,7 +18,7 @@ from store.errors import (
     VersionConflict,
 )
 from store.event_store import WRITER
-from store.rows.layout import FIRST_MOMENT_US, LAST_MOMENT_US, EncodedRows
+from store.rows.layout import POSTGRES_EPOCH_US, EncodedRows
 from tests.unit.writing import NOW_US, CuedStore, Writing
 from tests.virtual_time import now_s, settled, virtual_time
 
@@ -216,8 +217,8 @@ def garbage(append: Append) -> Append:
 @pytest.mark.parametrize(
     "broken",
     [
-        lambda append: with_moment(append, LAST_MOMENT_US + 1),
-        lambda append: with_moment(append, FIRST_MOMENT_US - 1),
+        lambda append: with_moment(append, LAST_US - POSTGRES_EPOCH_US + 1),
+        lambda append: with_moment(append, FIRST_US - POSTGRES_EPOCH_US - 1),
         lambda append: with_moment(append, 2**63 - 1),
         shortened,
         garbage,

@@ -1,0 +1,63 @@
+"""What callers give, checked where they give it: messages, ids and moments of commands."""
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+from uuid import UUID
+
+from actors.actor import Command
+from actors.moments import checked_us
+from runtime.errors import InvalidMessage
+from runtime.wire.values import check_keys
+
+_SIMPLE = (
+    str, int, float, bool, bytes, type(None), UUID, Decimal, date, datetime, time, timedelta
+)  # fmt: skip
+
+#: Of each class of messages: may its fields hold mappings?
+_nested: dict[type[Command], bool] = {}
+
+
+def check_message(message: Command, source: str) -> None:
+    """Raises InvalidMessage for a mapping with keys that have no form on the wire. It is
+    looked for in messages only whose fields may hold mappings."""
+    kind = type(message)
+    nested = _nested.get(kind)
+    if nested is None:
+        fields = kind.model_fields.values()
+        nested = _nested[kind] = not all(_is_simple(field.annotation) for field in fields)
+    if nested:
+        try:
+            check_keys(message.__dict__)
+        except (ValueError, RecursionError) as error:
+            raise InvalidMessage(source, message.message_type, str(error)) from error
+
+
+def id_bytes(value: UUID | bytes, source: str, message_type: str, what: str = "id") -> bytes:
+    """The 16 bytes of an id. Raises InvalidMessage."""
+    if isinstance(value, UUID):
+        return value.bytes
+    if type(value) is bytes and len(value) == 16:
+        return value
+    raise InvalidMessage(
+        source, message_type, f"its {what} is a UUID or 16 bytes, not {value!r:.80}"
+    )
+
+
+def moment_us(value: datetime | int, source: str, message_type: str) -> int:
+    """The Unix microseconds of a moment. Raises InvalidMessage."""
+    try:
+        return checked_us(value)
+    except ValueError as error:
+        raise InvalidMessage(source, message_type, f"when it happened: {error}") from error
+
+
+def _is_simple(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return True
+    if origin in (Union, UnionType):
+        return all(map(_is_simple, get_args(annotation)))
+    return isinstance(annotation, type) and (annotation in _SIMPLE or issubclass(annotation, Enum))

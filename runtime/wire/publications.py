@@ -1,0 +1,44 @@
+"""A published event as it travels: the data of a command to the host of its source."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from actors.naming import MAX_SOURCE_BYTES
+from runtime.errors import PublishRefused
+from runtime.wire.commands import Counts
+from store.errors import InvalidData
+from store.rows.json_text import MAX_EVENT_BYTES, decode_json, encode_json
+
+Text = Annotated[str, Meta(min_length=1, max_length=MAX_SOURCE_BYTES)]
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """What of an event is not a field of its command."""
+
+    event_type: Text
+    kind: Literal["device", "system", "business"]
+    data: Annotated[bytes, Meta(max_length=MAX_EVENT_BYTES)]  #: JSON text
+    metadata: dict[str, str]
+    clock: Counts
+
+
+def read_publication(source: str, data: object) -> Publication:
+    """The publication that a command's data is, whoever sent it. Raises PublishRefused for
+    data that is none, InvalidData for what the log cannot hold."""
+    try:
+        found = msgspec.convert(data, Publication)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise PublishRefused(source, str(error)) from error
+    if "\0" in found.event_type or "\0" in "".join(found.clock):
+        raise InvalidData("a published event", "Postgres cannot hold NUL characters")
+    try:
+        value = decode_json(found.data)
+    except ValueError as error:
+        raise InvalidData(found.event_type, f"its data is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InvalidData(found.event_type, "its data is not a JSON object")
+    if b"\\u" in found.data:
+        encode_json(found.event_type, value)  # looks at every character
+    return found
