@@ -150,11 +150,11 @@ class ActorSystem:
             subscription.wait_begun(self._patience_s() if timeout_s is None else timeout_s)
         return subscription
 
-    async def head(self) -> int:
+    def head(self) -> Reply[int]:
         """The position of the last event that the bus has seen: what is committed after
-        this has returned comes after it. Raises BusUnavailable, SystemNotFound or
+        the reply is there comes after it. It raises BusUnavailable, SystemNotFound or
         ConnectionClosed."""
-        return await self.connection.head()
+        return self.connection.head()
 
     def flush(self) -> Reply[list[tuple[str, Exception]]]:
         """Wait until everything sent so far is answered; the failures of `tell` since the

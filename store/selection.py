@@ -34,8 +34,22 @@ def pattern(globs: tuple[str, ...]) -> re.Pattern[bytes] | None:
     """What matches encoded texts that one of the globs stands for; None matches all."""
     if not globs or "*" in globs:
         return None
-    texts = (re.escape(glob.encode()).replace(rb"\*", b".*") for glob in globs)
-    return re.compile(b"|".join(texts), re.DOTALL)
+    return re.compile(b"|".join(map(_expression, globs)), re.DOTALL)
+
+
+def literal_prefix(glob: str) -> bytes:
+    """What every encoded text begins with that the glob stands for."""
+    return glob.partition("*")[0].encode()
+
+
+def _expression(glob: str) -> bytes:
+    """A glob as a regular expression that looks at no part of a text twice: between two
+    stars the first place that fits is as good as any later one (an atomic group)."""
+    first, *others = (re.escape(part.encode()) for part in glob.split("*"))
+    if not others:
+        return first
+    between = (rb"(?>.*?" + part + rb")" for part in others[:-1] if part)
+    return first + b"".join(between) + rb".*" + others[-1]
 
 
 def like(glob: str) -> str:

@@ -143,16 +143,10 @@ class Connection:
         running.add_done_callback(lambda _: pending.finish(None, ConnectionClosed(self.namespace)))
         return Reply(pending, 0, as_it_is)
 
-    async def head(self) -> int:
-        """Where the log stands (LogAccess.head), for a coroutine in any loop."""
-        self.check_open()
-        asked = self.courier.run(self.log.head())
-        try:
-            return await asyncio.wrap_future(asked)
-        except asyncio.CancelledError as error:
-            if asked.cancelled() and self._closed:
-                raise ConnectionClosed(self.namespace) from error
-            raise
+    def head(self) -> Reply[int]:
+        """Where the log stands (LogAccess.head). It raises BusUnavailable, SystemNotFound or
+        ConnectionClosed, within LogAccess.ANSWER_S."""
+        return self.errand("the head of the log", self.log.head)
 
     def check_open(self) -> None:
         """Raises ConnectionClosed once it is closed."""

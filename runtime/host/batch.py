@@ -107,10 +107,8 @@ class Batch:
 class Attempt:
     """One run of some commands of a batch; used once.
 
-    The line of work fills it in one go; then only `effects.acknowledged`, `failure` and
-    `durable` change, by the task that waits for its append. It has many fields because a
-    run has many outcomes, and the hot loop of the decider reaches each in one step; they
-    stand in four groups.
+    Filled by the decider in one go, then only `effects.acknowledged`, `failure` and
+    `durable` change: by the task that waits for its append.
     """
 
     __slots__ = (

@@ -21,8 +21,8 @@ class Residents:
 
     #: Actors loaded by one query: what one query brings is to stay small.
     SOURCES_A_LOAD = 2_000
-    #: Work between two looks at what else there is to do: an event or a snapshot counts one,
-    #: and one more for each kibibyte. A few milliseconds.
+    #: Work between two looks at what else there is to do: an event counts one, and one more
+    #: for each kibibyte. A few milliseconds.
     SLICE = 500
 
     def __init__(
@@ -106,22 +106,20 @@ class Residents:
 
     async def _rebuild(self, fresh: dict[bytes, Resident]) -> None:
         snapshots = await self._store.load_snapshots(list(fresh))
-        turns = _Turns(self.SLICE)
         for aggregate, snapshot in snapshots.items():
             restore(fresh[aggregate], snapshot)
-            if turns.over(len(snapshot.data)):
-                await asyncio.sleep(0)
         # From a snapshot's own event on: a snapshot has no clock, its event has.
         rest: Mapping[bytes, int] = {
             aggregate: max(resident.version - 1, 0) for aggregate, resident in fresh.items()
         }
         while rest:
             load = await self._store.load_rows(rest)
-            await self._fold(fresh, load.rows, turns)
+            await self._fold(fresh, load.rows)
             rest = load.rest
 
-    async def _fold(self, fresh: dict[bytes, Resident], rows: bytes, turns: "_Turns") -> None:
+    async def _fold(self, fresh: dict[bytes, Resident], rows: bytes) -> None:
         last: Fold | None = None
+        work = 0
         for fold in folds(rows):
             if last is not None and fold.aggregate_id != last.aggregate_id:
                 # An actor's last event is causally after all its earlier ones.
@@ -130,23 +128,9 @@ class Residents:
             if fold.version > resident.version:
                 self.folded += 1
                 fold_into(resident, fold)
-            if turns.over(len(fold.data)):
-                await asyncio.sleep(0)
+            work += 1 + len(fold.data) // 1024
+            if work >= self.SLICE:
+                work = 0
+                await asyncio.sleep(0)  # others have their turn
         if last is not None:
             self._observe(decode_json(last.clock))
-
-
-class _Turns:
-    """Tells when it is time to let others have their turn."""
-
-    def __init__(self, slice_size: int) -> None:
-        self._slice = slice_size
-        self._work = 0
-
-    def over(self, size: int) -> bool:
-        """One more piece is done, of so many bytes: is the slice worked off?"""
-        self._work += 1 + size // 1024
-        if self._work < self._slice:
-            return False
-        self._work = 0
-        return True

@@ -4,13 +4,17 @@ It keeps the last commits as they are, encoded, in one buffer for all. A subscri
 a position: whoever asks for what comes after it gets that from the buffer, or is told
 to read the log up to where the buffer starts. So publishers never wait for a slow
 subscriber, who loses nothing; and the seam between log and live is a number.
+
+Who asks when there is nothing waits. A commit wakes those alone who may want some of it,
+and whoever has waited is told how far he came without missing anything.
 """
 
 import asyncio
-import time
-from collections import Counter
 
-from runtime.partition.buffer import Buffer, Matcher
+from runtime.partition.buffer import Buffer
+from runtime.partition.matching import Matchers
+from runtime.partition.subscribers import Subscriber, Subscribers
+from runtime.partition.tally import Tally
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.telemetry.metrics import BusMetrics
@@ -18,7 +22,6 @@ from runtime.topology.status import BusFacts
 from runtime.wire.commits import unpack_commit
 from runtime.wire.polls import FROM_NOW, Poll, Polled, pack_polled, unpack_names, unpack_poll
 from store.appends import Commit
-from store.rows.decoding import folds
 from store.selection import Selection
 
 
@@ -26,8 +29,10 @@ class Bus(Process):
     """Named `bus`: one a partition."""
 
     SERVES = ("publish", "poll", "leave")
-    #: A subscriber that has not asked for this long is not counted as live any more.
-    FORGOTTEN_AFTER_S = 60.0
+    #: However long a poll would wait, it is answered, so that its subscriber stays known.
+    LONGEST_WAIT_S = Subscribers.FORGOTTEN_AFTER_S / 2
+    #: A subscriber that is so many events behind is answered without a pause.
+    BEHIND = 10_000
 
     def __init__(
         self,
@@ -39,9 +44,9 @@ class Bus(Process):
     ) -> None:
         super().__init__(name, settings_json, metrics_folder, world=world)
         self._counts = BusMetrics(self.metrics)
-        self._news = asyncio.Event()
-        self._subscribers: dict[str, float] = {}
-        self._matchers: dict[Selection, Matcher] = {}
+        self._matchers = Matchers()
+        self._subscribers = Subscribers(self._matchers)
+        self._live = 0  #: subscriptions, as the metrics have them
 
     async def start(self) -> None:
         self._store = await self.world.open_store(self.settings)
@@ -50,18 +55,18 @@ class Bus(Process):
         except BaseException:
             await self._store.close()
             raise
-        self._buffer = Buffer(head, self.settings.event_bus.buffer_size)
+        self._buffer = Buffer(head, self.settings.event_bus.buffer_size, self._matchers)
         # How far an earlier incarnation counted; a new system counts from here on.
-        self._counted = self._counts.position() or head
+        counted = self._counts.position() or head
+        self._tally = Tally(counted, self._counts.published, self._store.read)
 
     async def publish(self, packed: bytes) -> bytes:
         """A commit, from the writer (wire.pack_commit). Answers nothing."""
         await self.started()
         commit = unpack_commit(packed)
-        await self._count(commit)
-        self._buffer.add(commit)
-        self._news.set()
-        self._news = asyncio.Event()
+        self._tally.add(commit)
+        self._take(commit)
+        self._subscribers.forget(asyncio.get_running_loop().time())
         return b""
 
     async def poll(self, packed: bytes) -> bytes:
@@ -69,27 +74,11 @@ class Bus(Process):
         await self.started()
         return pack_polled(await self._polled(unpack_poll(packed)))
 
-    async def _polled(self, poll: Poll) -> Polled:
-        if poll.subscriber:
-            self._seen(poll.subscriber)
-        if poll.after == FROM_NOW:
-            return Polled(self._buffer.head, True, b"")
-        selection = Selection(event_types=poll.event_types, sources=poll.sources)
-        if poll.after >= self._buffer.head and poll.wait_s > 0:
-            try:
-                await asyncio.wait_for(self._news.wait(), poll.wait_s)
-            except TimeoutError:
-                return Polled(poll.after, True, b"")
-        if not self._buffer.covers(poll.after):
-            return Polled(self._buffer.head, False, b"")
-        rows, through = self._buffer.after(poll.after, self._matcher(selection))
-        return Polled(through, True, rows)
-
     async def leave(self, packed: bytes) -> bytes:
         """Subscriptions were closed (wire.pack_names). Answers nothing."""
-        for subscriber in unpack_names(packed):
-            self._subscribers.pop(subscriber, None)
-        self._counts.subscriptions(len(self._subscribers))
+        for name in unpack_names(packed):
+            self._subscribers.leaves(name)
+        self._count_live()
         return b""
 
     async def facts(self) -> BusFacts | None:
@@ -97,32 +86,92 @@ class Bus(Process):
             return None
         return BusFacts(position=self._buffer.head, subscriptions=len(self._subscribers))
 
-    async def _count(self, commit: Commit) -> None:
-        """Count what is published, each event once: what an earlier bus or writer did not
-        come to is counted out of the log."""
-        last = commit.first_position + len(commit.rows) - 1
-        if last <= self._counted:
-            return
-        types = Counter(commit.types)
-        while self._counted < commit.first_position - 1:
-            missing = commit.first_position - 1 - self._counted
-            page = await self._store.read(self._counted, min(missing, 10_000))
-            types.update(fold.event_type.decode() for fold in folds(page.rows))
-            self._counted = page.through
-        self._counts.published(types, last)
-        self._counted = last
+    def _take(self, commit: Commit) -> None:
+        head = self._buffer.head
+        nothing_up_to = commit.first_position - 1
+        if nothing_up_to > head:
+            # Commits were missed. Who waits has missed nothing up to the last one before.
+            _wake(self._matchers.waiting(), head)
+        for matcher in self._buffer.add(commit):
+            _wake(matcher.waiting, max(nothing_up_to, head))
 
-    def _seen(self, subscriber: str) -> None:
-        now = time.monotonic()
-        self._subscribers.pop(subscriber, None)
-        self._subscribers[subscriber] = now
-        for name, seen in list(self._subscribers.items()):
-            if now - seen < self.FORGOTTEN_AFTER_S:
-                break  # in order of when they were seen
-            del self._subscribers[name]
-        self._counts.subscriptions(len(self._subscribers))
+    async def _polled(self, poll: Poll) -> Polled:
+        selection = Selection(event_types=poll.event_types, sources=poll.sources)
+        if not poll.subscriber:
+            return self._looked_up(poll, selection)
+        loop = asyncio.get_running_loop()
+        subscriber = self._subscribers.asks(poll.subscriber, selection, loop.time())
+        self._count_live()
+        if poll.after == FROM_NOW:
+            return Polled(self._buffer.head, True, b"")
+        return await self._answer(poll, subscriber, loop)
 
-    def _matcher(self, selection: Selection) -> Matcher:
-        if len(self._matchers) > 1000:
-            self._matchers.clear()
-        return self._matchers.setdefault(selection, Matcher(selection))
+    async def _answer(
+        self, poll: Poll, subscriber: Subscriber, loop: asyncio.AbstractEventLoop
+    ) -> Polled:
+        """The answer, once there is one: at the latest after `wait_s`."""
+        deadline_s = loop.time() + min(poll.wait_s, self.LONGEST_WAIT_S)
+        matcher, turn, position = subscriber.matcher, subscriber.turn, poll.after
+        while True:
+            now_s = loop.time()
+            due_s = min(subscriber.answered_s + self._subscribers.share_s, deadline_s)
+            if now_s < due_s and self._buffer.head - position < self.BEHIND:
+                await asyncio.sleep(due_s - now_s)
+            elif not self._buffer.covers(position):
+                if position > poll.after:
+                    return Polled(position, True, b"")
+                return Polled(self._buffer.head, False, b"")
+            else:
+                rows, position = self._buffer.after(position, matcher)
+                if rows:
+                    subscriber.answered_s = now_s
+                    return Polled(position, True, rows)
+                if now_s >= deadline_s:
+                    return Polled(position, True, b"")
+                if position < self._buffer.head:
+                    await asyncio.sleep(0)  # to look at more; others look in between
+                else:
+                    position = max(position, await self._news(subscriber, deadline_s, loop))
+            if subscriber.turn != turn:
+                return Polled(position, True, b"")  # it asks anew, or left
+
+    async def _news(
+        self, subscriber: Subscriber, deadline_s: float, loop: asyncio.AbstractEventLoop
+    ) -> int:
+        """Wait until there may be something; the position up to which there was nothing."""
+        waiter: asyncio.Future[int] = loop.create_future()
+        timer = loop.call_at(deadline_s, self._expire, waiter)
+        waiting = subscriber.matcher.waiting
+        waiting.add(waiter)
+        subscriber.waiter = waiter
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
+            waiting.discard(waiter)
+
+    def _expire(self, waiter: "asyncio.Future[int]") -> None:
+        if not waiter.done():
+            waiter.set_result(self._buffer.head)
+
+    def _looked_up(self, poll: Poll, selection: Selection) -> Polled:
+        """At once, what is asked without a name."""
+        if poll.after == FROM_NOW or not self._buffer.covers(poll.after):
+            return Polled(self._buffer.head, poll.after == FROM_NOW, b"")
+        matcher = self._matchers.use(selection)
+        try:
+            rows, through = self._buffer.after(poll.after, matcher)
+        finally:
+            self._matchers.give_back(matcher)
+        return Polled(through, True, rows)
+
+    def _count_live(self) -> None:
+        if self._live != len(self._subscribers):
+            self._live = len(self._subscribers)
+            self._counts.subscriptions(self._live)
+
+
+def _wake(waiters: "set[asyncio.Future[int]] | list[asyncio.Future[int]]", position: int) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(position)

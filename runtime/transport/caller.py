@@ -111,12 +111,16 @@ class Caller:
         """A connection, or None if there is none to be had."""
         loop = asyncio.get_running_loop()
         near: _Calling | None = None
-        with contextlib.suppress(OSError, TimeoutError):
-            _, near = await loop.create_connection(_Calling, LOOPBACK, address.port)
-            proof = await asyncio.wait_for(near.call(0, address.token), self.GREETING_S)
-            if hmac.compare_digest(proof, address.proof):
-                return near
-        if near is not None:
-            near.transport.abort()
+        proven = False
+        try:
+            with contextlib.suppress(OSError, TimeoutError):
+                _, near = await loop.create_connection(_Calling, LOOPBACK, address.port)
+                proof = await asyncio.wait_for(near.call(0, address.token), self.GREETING_S)
+                proven = hmac.compare_digest(proof, address.proof)
+        finally:
+            if near is not None and not proven:
+                near.transport.abort()  # also where the caller gave up meanwhile
+        if proven:
+            return near
         logger.warning("port %d does not answer: calls go through Ray", address.port)
         return None

@@ -24,7 +24,10 @@ from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
 from tests.contracts.appending import Log, made_event
 
-GONE = StoreUnavailable("memory", "on cue")
+
+def gone() -> StoreUnavailable:
+    """What a log that is away raises."""
+    return StoreUnavailable("memory", "on cue")
 
 
 class PlayedLog(MemoryEventStore):
@@ -39,7 +42,7 @@ class PlayedLog(MemoryEventStore):
 
     async def head(self) -> int:
         if self.away:
-            raise GONE
+            raise gone()
         return await super().head()
 
     async def read(self, after: int, limit: int, *, selection: Selection = EVERYTHING) -> Page:
@@ -47,7 +50,7 @@ class PlayedLog(MemoryEventStore):
         if self.silent:
             await asyncio.get_running_loop().create_future()
         if self.away:
-            raise GONE
+            raise gone()
         return await super().read(after, limit, selection=selection)
 
 
@@ -67,7 +70,7 @@ class PlayedWorld(World):
 
     async def open_store(self, settings: Settings) -> EventStore:
         if self._partition.log.away:
-            raise GONE
+            raise gone()
         self._partition.log.opened += 1
         return self._partition.log
 

@@ -26,7 +26,6 @@ from runtime.telemetry.metrics import Metrics
 from runtime.wire.answers import read_events, unpack_state
 from runtime.wire.commands import STATE, Answer, Request, unpack_answer
 from store.appends import Acknowledged, Append
-from store.errors import StoreUnavailable
 from store.rows.encoding import encode_event
 from store.rows.layout import EncodedRows
 from tests.contracts.appending import made_event
@@ -152,7 +151,6 @@ class Hosting:
         self.appends: list[Append] = []
         self.writer_back = asyncio.Event()
         self.writer_back.set()
-        self.gone: StoreUnavailable | None = None  #: the writer does not come back, for this
         self._sequence = 0
         self.generation = 0
 
@@ -250,8 +248,6 @@ class Hosting:
 
     async def _wait_for_writer(self) -> None:
         await self.writer_back.wait()
-        if self.gone is not None:
-            raise self.gone
 
 
 def totals(events: list[Event]) -> list[Any]:

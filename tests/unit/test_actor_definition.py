@@ -1,12 +1,10 @@
 """What an actor class may look like, and what is said of one that is not well formed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_serializer
+from pydantic import BaseModel
 
 from actors.actor import Actor, Command, applies, handles
 from actors.errors import InvalidActor, InvalidName
@@ -206,59 +204,3 @@ def test_commands_and_events_are_frozen_and_commands_take_no_unknown_field() -> 
     with pytest.raises(ValueError, match="Extra inputs"):
         Open.model_validate({"wide": True})
     assert HeldOpen.model_validate({"since": 1}) == HeldOpen()
-
-
-class Opaque:
-    """Pydantic knows nothing of it."""
-
-
-class LooseState(BaseModel):
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-
-class HoldsOpaque(LooseState):
-    opaque: Opaque | None = None
-
-
-class HoldsFunction(LooseState):
-    call: Callable[[], int] | None = None
-
-
-class WritesOpaque(LooseState):
-    opaque: Annotated[Opaque, PlainSerializer(lambda _: "opaque")] = Field(default_factory=Opaque)
-
-
-class WritesOpaqueItself(LooseState):
-    opaque: Opaque = Opaque()
-
-    @field_serializer("opaque")
-    def written(self, opaque: Opaque) -> Any:
-        return "opaque"
-
-
-class HoldsAnything(BaseModel):
-    anything: Any = None
-    seen: set[datetime] = set()
-    raw: bytes = b""
-    default: object = Opaque()
-
-
-def actor_of(state: type) -> type[Actor[Any]]:
-    """A class of actors with that state."""
-
-    class Holder(Actor[state]):  # type: ignore[valid-type]
-        pass
-
-    return Holder
-
-
-@pytest.mark.parametrize("state", [Opaque, HoldsOpaque, HoldsFunction])
-def test_a_state_that_shows_by_its_type_that_it_has_no_json_is_refused(state: type) -> None:
-    with pytest.raises(InvalidActor, match="holder: its state cannot be written as JSON"):
-        actor_of(state).described()
-
-
-@pytest.mark.parametrize("state", [WritesOpaque, WritesOpaqueItself, HoldsAnything, dict])
-def test_a_state_that_may_have_json_is_taken(state: type) -> None:
-    described = actor_of(state).described()
-    assert described.state_adapter.core_schema

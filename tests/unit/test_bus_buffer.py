@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.event import Event
-from runtime.partition.buffer import Buffer, Matcher
+from runtime.partition.buffer import Buffer
+from runtime.partition.matching import Matchers
 from store.appends import Commit
 from store.rows.decoding import Decoder
 from store.rows.encoding import encode_event
@@ -34,20 +35,25 @@ def some(first: int, number: int) -> Commit:
     return commit(first, [made_event("device/one", first + n) for n in range(number)])
 
 
+def new(head: int, capacity: int) -> Buffer:
+    """A buffer for matchers of its own."""
+    return Buffer(head, capacity, Matchers())
+
+
 def held(buffer: Buffer, after: int, selection: Selection = EVERYTHING) -> tuple[list[int], int]:
     """The positions that the buffer has after one, and how far that reaches."""
-    rows, through = buffer.after(after, Matcher(selection))
+    rows, through = buffer.after(after, buffer.matchers.use(selection))
     return [event.position or 0 for event in Decoder().events(rows)], through
 
 
 def test_an_empty_buffer_covers_its_head_and_nothing_before() -> None:
-    buffer = Buffer(7, 100)
+    buffer = new(7, 100)
     assert [buffer.covers(after) for after in (6, 7, 8)] == [False, True, True]
     assert held(buffer, 7) == ([], 7)
 
 
 def test_commits_that_follow_on_one_another_are_read_from_any_position() -> None:
-    buffer = Buffer(0, 100)
+    buffer = new(0, 100)
     for first, number in ((1, 3), (4, 1), (5, 4)):
         buffer.add(some(first, number))
     for after in range(9):
@@ -56,7 +62,7 @@ def test_commits_that_follow_on_one_another_are_read_from_any_position() -> None
 
 
 def test_a_gap_starts_the_buffer_anew() -> None:
-    buffer = Buffer(0, 100)
+    buffer = new(0, 100)
     buffer.add(some(1, 3))
     buffer.add(some(6, 2))
     assert buffer.head == 7
@@ -65,7 +71,7 @@ def test_a_gap_starts_the_buffer_anew() -> None:
 
 
 def test_news_of_a_head_without_events_is_a_gap_too() -> None:
-    buffer = Buffer(0, 100)
+    buffer = new(0, 100)
     buffer.add(some(1, 3))
     buffer.add(commit(10, []))
     assert buffer.head == 9
@@ -75,7 +81,7 @@ def test_news_of_a_head_without_events_is_a_gap_too() -> None:
 
 
 def test_a_commit_seen_before_changes_nothing() -> None:
-    buffer = Buffer(0, 100)
+    buffer = new(0, 100)
     buffer.add(some(1, 3))
     buffer.add(some(4, 2))
     buffer.add(some(1, 3))
@@ -85,7 +91,7 @@ def test_a_commit_seen_before_changes_nothing() -> None:
 
 
 def test_the_oldest_commits_leave_when_there_are_too_many_events() -> None:
-    buffer = Buffer(0, 5)
+    buffer = new(0, 5)
     for first in (1, 3, 5):
         buffer.add(some(first, 2))
     assert [buffer.covers(after) for after in (0, 1, 2, 6)] == [False, False, True, True]
@@ -93,9 +99,10 @@ def test_the_oldest_commits_leave_when_there_are_too_many_events() -> None:
 
 
 def test_the_oldest_commits_leave_when_they_take_too_many_bytes() -> None:
-    buffer = Buffer(0, 1000)
-    one = some(1, 1)
-    buffer.MAX_BYTES = 2 * len(one.rows.data)
+    buffer = new(0, 1000)
+    one = new(0, 1000)
+    one.add(some(1, 1))
+    buffer.MAX_BYTES = 2 * one.size  # of the rows, and of what the buffer notes of them
     for first in range(1, 6):
         buffer.add(some(first, 1))
     assert (buffer.covers(2), buffer.covers(3)) == (False, True)
@@ -103,7 +110,7 @@ def test_the_oldest_commits_leave_when_they_take_too_many_bytes() -> None:
 
 
 def test_a_commit_larger_than_the_buffer_is_left_to_the_log() -> None:
-    buffer = Buffer(0, 5)
+    buffer = new(0, 5)
     buffer.add(some(1, 2))
     buffer.add(some(3, 6))
     assert buffer.head == 8
@@ -113,26 +120,89 @@ def test_a_commit_larger_than_the_buffer_is_left_to_the_log() -> None:
 def test_a_poll_brings_so_many_bytes_and_says_how_far_it_came(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    buffer = Buffer(0, 100)
+    buffer = new(0, 100)
     for first in (1, 3, 5, 7):
         buffer.add(some(first, 2))
     size = len(some(1, 2).rows.data)
     monkeypatch.setattr("runtime.partition.buffer.POLL_BYTES", size + 1)
-    assert held(buffer, 0) == ([1, 2, 3, 4], 4)
+    assert held(buffer, 0) == ([1, 2, 3], 3)  # the row that goes beyond is the last
     assert held(buffer, 3) == ([4, 5, 6], 6)
 
 
+def test_a_poll_of_some_rows_is_bounded_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = new(0, 100)
+    buffer.add(commit(1, [made_event(source) for source in "abababab"]))
+    monkeypatch.setattr("runtime.partition.buffer.POLL_BYTES", len(some(1, 1).rows.data) + 1)
+    wanted = Selection(sources=("b",))
+    assert held(buffer, 0, wanted) == ([2, 4], 5)
+    assert held(buffer, 5, wanted) == ([6, 8], 8)
+
+
 def test_events_that_nobody_wants_still_move_the_reader_on() -> None:
-    buffer = Buffer(0, 100)
+    buffer = new(0, 100)
     buffer.add(some(1, 3))
     assert held(buffer, 0, Selection(sources=("nobody",))) == ([], 3)
+
+
+def test_what_the_buffer_notes_of_its_commits_counts_among_its_bytes() -> None:
+    buffer = new(0, 1000)
+    matchers = [buffer.matchers.use(Selection(sources=(f"{n}*",))) for n in range(10)]
+    buffer.add(commit(1, [made_event(f"{n % 10}/x") for n in range(100)]))
+    noted = buffer.size
+    assert noted > len(some(1, 1).rows.data) * 100 + 10 * 4 * 10
+    buffer.MAX_BYTES = noted * 5 // 2  # two such commits, and some notes
+    for round_ in range(1, 6):
+        buffer.add(commit(1 + 100 * round_, [made_event(f"{n % 10}/x") for n in range(100)]))
+        assert buffer.size <= buffer.MAX_BYTES
+    # A matcher that comes later has it looked through again, which counts, too.
+    late = [buffer.matchers.use(Selection(sources=(f"*{n}/x",))) for n in range(10)]
+    before = buffer.size
+    assert buffer.after(500, late[1])[1] == 600
+    assert buffer.size > before
+    assert buffer.after(500, matchers[1]) == buffer.after(500, late[1])
+    buffer.add(commit(10_000, []))
+    assert buffer.size == 0
+
+
+def test_one_look_goes_through_so_many_events_and_says_how_far() -> None:
+    buffer = new(0, 1000)
+    buffer.MAX_LOOK = 4
+    for first in (1, 3, 5, 7):
+        buffer.add(some(first, 2))
+    nobody = Selection(sources=("nobody",))
+    assert held(buffer, 0, nobody) == ([], 4)
+    assert held(buffer, 4, nobody) == ([], 8)
+
+
+def test_of_a_commit_that_was_seen_in_part_the_rest_is_new() -> None:
+    buffer = new(0, 100)
+    buffer.add(some(1, 3))
+    buffer.add(some(2, 4))
+    assert (buffer.head, buffer.covers(0)) == (5, True)
+    assert held(buffer, 0) == ([1, 2, 3, 4, 5], 5)
+
+
+def test_a_commit_interests_those_who_want_some_of_it_and_nobody_else() -> None:
+    buffer = new(0, 100)
+    wishes = [
+        Selection(),
+        Selection(event_types=("temp*",)),
+        Selection(event_types=("other",)),
+        Selection(sources=("device/1",)),
+        Selection(sources=("device/2", "dev*/3")),
+        Selection(event_types=("other",), sources=("device/1",)),
+    ]
+    matchers = [buffer.matchers.use(wish) for wish in wishes]
+    for source, expected in (("device/1", {0, 1, 3}), ("device/3", {0, 1, 4}), ("x", {0, 1})):
+        interested = buffer.add(commit(buffer.head + 1, [made_event(source)]))
+        assert {matchers.index(one) for one in interested} == expected
 
 
 @pytest.mark.parametrize(("selection", "expected"), SELECTED)
 def test_a_selection_means_on_the_bus_what_it_means_in_the_log(
     selection: Selection, expected: tuple[int, ...]
 ) -> None:
-    buffer = Buffer(0, 100)
+    buffer = new(0, 100)
     buffer.add(commit(1, [made_event(source, event_type=name) for source, name in CATALOGUE]))
     assert held(buffer, 0, selection) == ([index + 1 for index in expected], len(CATALOGUE))
 
@@ -147,7 +217,7 @@ def test_any_selection_means_the_same_on_the_bus_and_in_memory(
 ) -> None:
     selection = Selection(event_types=types, sources=wanted)
     events = [made_event(source, event_type=kind) for source, kind in names]
-    buffer, match = Buffer(0, 100), row_filter(selection)
+    buffer, match = new(0, 100), row_filter(selection)
     buffer.add(commit(1, events))
     expected = [n for n, event in enumerate(events, 1) if match(encode_event(event))]
     assert held(buffer, 0, selection) == (expected, len(events))
@@ -161,7 +231,7 @@ def test_any_selection_means_the_same_on_the_bus_and_in_memory(
 def test_what_is_covered_is_there_without_a_gap(
     sizes: list[int], capacity: int, lost: set[int]
 ) -> None:
-    buffer, head = Buffer(0, capacity), 0
+    buffer, head = new(0, capacity), 0
     for number, size in enumerate(sizes):
         if number not in lost:
             buffer.add(some(head + 1, size))

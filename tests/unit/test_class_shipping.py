@@ -196,14 +196,6 @@ def test_a_class_that_cannot_be_loaded_says_so() -> None:
         loaded_class(b"no pickle")
 
 
-def test_a_class_is_the_same_bytes_after_it_was_used(project: Path) -> None:
-    thermostat = importlib.import_module("house.devices").Thermostat
-    before = pickled_class(thermostat)
-    described = thermostat.described()
-    assert pickled_class(thermostat) == before
-    assert thermostat.described() is described
-
-
 def test_what_a_user_has_registered_stays_so_and_nothing_else_does(project: Path) -> None:
     devices = importlib.import_module("house.devices")
     margins = importlib.import_module("margins")

@@ -13,7 +13,6 @@ from actors.event import DeviceEvent, Payload
 from actors.naming import aggregate_id_of
 from runtime.errors import HandlerFailed, HostFailed, InvalidState, PublishRefused
 from runtime.host.batch import Batch
-from runtime.host.effects import Effects
 from runtime.wire.answers import read_events, unpack_state
 from runtime.wire.commands import PUBLISH, STATE, unpack_answer
 from store.appends import Acknowledged, Append
@@ -240,25 +239,6 @@ async def test_an_answer_that_cannot_be_put_together_is_an_answer_too(
     assert versions(read_events(await host.deliver(sent[1]), 0)) == [2]
     assert versions(read_events(await host.deliver(sent[0]), 0)) == [1]
     assert host.mailbox.unanswered == 0
-
-
-@virtual_time
-async def test_a_batch_that_cannot_be_finished_is_answered_and_leaves_room(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    host = await Hosting.begin()
-
-    def broken(effects: Effects) -> None:
-        raise LookupError("nobody has thought of this")
-
-    host.recent.keep = broken  # type: ignore[method-assign]
-    with pytest.raises(HostFailed, match="LookupError"):
-        await host.ask("counter/a", Add())
-    await settled()
-    assert host.mailbox.unanswered == 0
-    assert "a batch could not be finished" in caplog.text
-    del host.recent.keep
-    assert versions(await host.ask("counter/a", Add())) == [2]
 
 
 @virtual_time

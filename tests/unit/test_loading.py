@@ -75,28 +75,6 @@ async def test_others_have_their_turn_while_a_long_history_is_folded() -> None:
 
 
 @virtual_time
-async def test_others_have_their_turn_while_many_snapshots_are_taken() -> None:
-    store = CountingStore()
-    host = await Hosting.begin(store, frequency=1, capacity=5_000)
-    names = [f"counter/{number}" for number in range(1_500)]
-    await host.deliver(*(command(name, Add()) for name in names))
-    await settled()
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
-    residents = Residents(store, host.types, capacity=5_000, observe=lambda _: None)
-    running = asyncio.ensure_future(others())
-    await residents.load(names)
-    running.cancel()
-    assert turns >= 2 * 1_500 // Residents.SLICE - 1, "a snapshot each, and its event"
-
-
-@virtual_time
 async def test_a_published_source_is_loaded_without_its_history() -> None:
     store = CountingStore()
     host = await Hosting.begin(store, frequency=10)
