@@ -141,7 +141,7 @@ class Buffer:
         self.matchers = matchers
         self._kept: list[Kept] = []  #: the first `_gone` of them left
         self._gone = 0
-        self._events = 0
+        self.events = 0  #: kept
         self.size = 0  #: bytes
 
     def add(self, commit: Commit) -> Iterable[Matcher]:
@@ -164,7 +164,7 @@ class Buffer:
         kept = Kept(first, bytes(data), lengths, commit.types)
         interested = kept.interested(self.matchers)
         self._kept.append(kept)
-        self._events += len(kept)
+        self.events += len(kept)
         self.size += kept.size
         self._trim()
         return interested
@@ -194,9 +194,9 @@ class Buffer:
         """Let the oldest leave while there is too much."""
         going = self._gone
         while going < len(self._kept) and (
-            self._events > self._capacity or self.size > self.MAX_BYTES
+            self.events > self._capacity or self.size > self.MAX_BYTES
         ):
-            self._events -= len(self._kept[going])
+            self.events -= len(self._kept[going])
             self.size -= self._kept[going].size
             self._kept[going] = _GONE
             going += 1
@@ -207,7 +207,7 @@ class Buffer:
 
     def _forget(self, count: int) -> None:
         del self._kept[:count]
-        self._gone = self._events = self.size = 0
+        self._gone = self.events = self.size = 0
 
 
 _GONE = Kept(0, b"", array("I"), ())
