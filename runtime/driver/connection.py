@@ -190,11 +190,15 @@ class Connection:
             channel.close(error)
         try:
             closing = self.courier.run(self.log.close())  # is bounded in time
-            if not self._in_courier():
-                closing.result()
         except ConnectionClosed:
             logger.debug("the courier's loop was closed before")
-        self.courier.close()
+            return
+        if self._in_courier():
+            # It cannot be waited for here, and must not be cancelled before it has begun.
+            closing.add_done_callback(lambda _: self.courier.close())
+        else:
+            closing.result()
+            self.courier.close()
 
     def _in_courier(self) -> bool:
         try:

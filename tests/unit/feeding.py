@@ -39,6 +39,10 @@ class PlayedLog(MemoryEventStore):
         self.silent = False
         self.reads: list[int] = []  #: positions of each that was tried
         self.opened = 0
+        self.given_back: list[str] = []  #: by whoever had opened it
+
+    async def close(self) -> None:
+        self.given_back.append("log")
 
     async def head(self) -> int:
         if self.away:
@@ -104,7 +108,7 @@ class PlayedBus:
         """It is where it was."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        self._partition.given_back.append("bus")
 
 
 class Partition:
@@ -120,6 +124,7 @@ class Partition:
         )
         self.world = PlayedWorld(self)
         self.calls: list[tuple[float, str]] = []  #: when what was asked of the bus
+        self.given_back = self.log.given_back
         self.drained = False
         self.bus_silent = False
         self.bus: Bus | None = None

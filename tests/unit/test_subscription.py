@@ -11,6 +11,7 @@ import pytest
 from actors.errors import InvalidName
 from actors.event import Event
 from runtime.driver.connection import Connection
+from runtime.driver.courier import Courier
 from runtime.driver.subscription import Subscription, selection_of
 from runtime.errors import ConnectionClosed, SubscribeTimeout, SystemNotFound
 from runtime.topology.status import Topology
@@ -261,6 +262,24 @@ async def test_closing_the_connection_releases_a_coroutine_that_reads(driving: D
     async with asyncio.timeout(LIMIT_S):
         with pytest.raises(ConnectionClosed):
             await waiting
+
+
+def test_a_connection_that_is_closed_in_its_own_loop_gives_everything_back(
+    driving: Driving,
+) -> None:
+    driving.partition = Partition(buffer_size=1)
+    driving.connection.log.world = driving.partition.world
+    driving.commit("a", "b", "c")
+    assert taken(driving.subscribe(), 3) == [1, 2, 3]  # out of the log
+
+    async def nothing() -> None:
+        """What a drain would be."""
+
+    driving.connection.last_errand("drain", nothing).result(LIMIT_S)
+    courier = driving.connection.courier
+    assert isinstance(courier, Courier)
+    joined(courier._thread)
+    assert driving.partition.given_back == ["bus", "log"]
 
 
 async def test_a_closed_connection_is_not_subscribed_to_nor_asked(driving: Driving) -> None:
