@@ -70,8 +70,8 @@ class Connection:
         self.log = LogAccess(self.world, self.settings)  # of all feeds; in the courier's loop
         self._lock = threading.Lock()  # guards what follows
         self._channels: dict[str, Channel] = {}
-        self._errands: set[Pending[Any]] = set()
-        self._to_tell: set[Callable[[], None]] = set()  # when the connection is closed
+        self._errands: dict[Pending[Any], None] = {}  # in their order
+        self._to_tell: dict[Callable[[], None], None] = {}  # when the connection is closed
         self._closed = False
 
     @property
@@ -137,7 +137,7 @@ class Connection:
     ) -> Reply[T]:
         with self._lock:
             self.check_open()
-            self._errands.add(pending)
+            self._errands[pending] = None
         running = self.courier.run(self._run_errand(pending, work, limit_s))
         # Also where it is cancelled before it has begun: nobody is to wait for it.
         running.add_done_callback(lambda _: pending.finish(None, ConnectionClosed(self.namespace)))
@@ -158,12 +158,12 @@ class Connection:
         ConnectionClosed when it is."""
         with self._lock:
             self.check_open()
-            self._to_tell.add(told)
+            self._to_tell[told] = None
 
     def no_longer(self, told: Callable[[], None]) -> None:
         """Call it no more."""
         with self._lock:
-            self._to_tell.discard(told)
+            self._to_tell.pop(told, None)
 
     async def open_store(self) -> EventStore:
         """The event store of the system, opened for the caller. Raises StoreUnavailable."""
@@ -177,7 +177,7 @@ class Connection:
                 return
             self._closed = True
             channels, errands = list(self._channels.values()), list(self._errands)
-            to_tell, self._to_tell = self._to_tell, set()
+            to_tell, self._to_tell = list(self._to_tell), {}
         error = ConnectionClosed(self.namespace)
         for told in to_tell:
             try:
@@ -228,7 +228,7 @@ class Connection:
                 logger.exception("%s has failed", pending.name)
             error = failure
         with self._lock:
-            self._errands.discard(pending)
+            self._errands.pop(pending, None)
         pending.finish(answer, error)
 
     def _opened(self, host: str, dedicated: bool) -> Channel:

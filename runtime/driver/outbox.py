@@ -39,7 +39,7 @@ class Outbox:
         self._packer = CommandPacker()
         self._open: Outgoing | None = None  # the last in the queue, while commands may join it
         self._queue: deque[Outgoing] = deque()
-        self._unfinished: set[Outgoing] = set()
+        self._unfinished: dict[Outgoing, None] = {}  # in their order, which they end in
         self._rung = False  # the loop will come
         self._ended: Exception | None = None  # nothing gets in any more, because of this
 
@@ -96,7 +96,7 @@ class Outbox:
         with self._lock:
             if self._open is outgoing:
                 self._open = None
-            self._unfinished.discard(outgoing)
+            self._unfinished.pop(outgoing, None)
         outgoing.finish(answer, error)
 
     def unfinished(self) -> list[Outgoing]:
@@ -116,7 +116,7 @@ class Outbox:
             if self._ended is not None:
                 return False
             self._ended, self._open = error, None
-            unanswered, self._unfinished = list(self._unfinished), set()
+            unanswered, self._unfinished = list(self._unfinished), {}
             self._queue.clear()
         for outgoing in unanswered:
             outgoing.finish(None, error)
@@ -139,7 +139,7 @@ class Outbox:
 
     def _enqueue(self, outgoing: Outgoing, until_s: float) -> None:
         self._queue.append(outgoing)
-        self._unfinished.add(outgoing)
+        self._unfinished[outgoing] = None
         self._deadlines.watch(outgoing, until_s)
 
     def _ring(self) -> None:

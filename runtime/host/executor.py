@@ -136,7 +136,7 @@ class Executor:
         # Again, until all are there: while some are loaded, an answer may evict others, and
         # a class may be registered anew.
         while missing := {source for source in sources if get(source) is None}:
-            await self._residents.load(missing)
+            await self._residents.load(sorted(missing))  # the same order every time
 
     async def _abandon(self, attempt: Attempt, error: Exception) -> None:
         """It could not be decided. Where the store went away, its batch is turned away;

@@ -50,7 +50,9 @@ class Process(ABC):
         # What lives long here is many and acyclic: actors, rows, tables. Looking through it
         # all for cycles as often as Python does by default is work that finds nothing.
         gc.set_threshold(50_000, 20, 100)
-        self._server = Server({name: getattr(self, name) for name in self.SERVES})
+        self._server = Server(
+            {name: getattr(self, name) for name in self.SERVES}, self.world.machine
+        )
         self._starting: asyncio.Task[None] | None = None
         self._started = False
         self._trouble: str | None = None

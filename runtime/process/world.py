@@ -12,6 +12,7 @@ from runtime.clocks import now_us
 from runtime.process.store_access import open_store
 from runtime.settings.settings import Settings
 from runtime.transport.caller import Caller
+from runtime.transport.loopback import this_machine
 from runtime.transport.peers import Peers
 from store.event_store import EventStore
 
@@ -41,7 +42,11 @@ class World:
 
     def caller(self, name: str) -> Calls:
         """A way to a process. Raises ValueError when there is none."""
-        return Caller(self._peers.handle(name))
+        return Caller(self._peers.handle(name), self.machine)
+
+    def machine(self) -> str:
+        """Where this process runs: processes of one machine reach one another past Ray."""
+        return this_machine()
 
     async def open_store(self, settings: Settings) -> EventStore:
         """The event store that the settings name. Raises StoreUnavailable."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -59,8 +60,9 @@ class Caller:
 
     GREETING_S = 1.0
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: Any, machine: Callable[[], str] | None = None) -> None:
         self._handle = handle
+        self._machine = machine  # what tells where this process runs; Ray does, unless given
         self._methods: dict[str, int] = {}
         self._address: Address | None = None
         self._near: _Calling | None = None
@@ -101,7 +103,7 @@ class Caller:
                 self.close()
                 self._address = address
                 self._methods = {name: index for index, name in enumerate(address.methods)}
-                here = address.machine == this_machine()
+                here = address.machine == (self._machine or this_machine)()
                 self._near = await self._reach(address) if here else None
                 self._far = self._near is None
             self._doubted = False

@@ -71,8 +71,13 @@ class Frames(asyncio.Protocol):
 class Server:
     """Answers calls of `methods`, by name. One that fails ends its caller's connection."""
 
-    def __init__(self, methods: Mapping[str, Callable[[bytes], Awaitable[bytes]]]) -> None:
+    def __init__(
+        self,
+        methods: Mapping[str, Callable[[bytes], Awaitable[bytes]]],
+        machine: Callable[[], str] | None = None,
+    ) -> None:
         self._methods = dict(methods)
+        self._machine = machine  # what tells where this process runs; Ray does, unless given
         self.token, self.proof = secrets.token_bytes(16), secrets.token_bytes(16)
         self._opening = asyncio.Lock()
         self._server: asyncio.Server | None = None
@@ -86,7 +91,8 @@ class Server:
                 loop = asyncio.get_running_loop()
                 self._server = await loop.create_server(lambda: _Answering(self), LOOPBACK, 0)
         port = self._server.sockets[0].getsockname()[1]
-        return Address(this_machine(), port, self.token, self.proof, tuple(self._methods))
+        machine = (self._machine or this_machine)()
+        return Address(machine, port, self.token, self.proof, tuple(self._methods))
 
     def close(self) -> None:
         """Listen no more, and end all connections."""

@@ -217,6 +217,22 @@ async def test_what_was_sent_behind_a_lost_append_is_not_waited_for() -> None:
 
 
 @virtual_time
+async def test_an_actor_that_fails_in_a_rerun_is_rebuilt_before_the_batches_after_it() -> None:
+    host = await Hosting.begin()
+    fail_once(host, WriterAway("killed"))
+    batches = [
+        host.send(command("counter/a", Add())),
+        host.send(command("counter/b", Break())),
+        host.send(command("counter/b", Add())),
+        host.send(command("counter/c", Add())),
+    ]
+    answers = [unpack_answer(await batch.answer) for batch in batches]
+    with pytest.raises(HandlerFailed):
+        read_events(answers[1], 0)
+    assert [versions(read_events(answers[place], 0)) for place in (0, 2, 3)] == [[1], [1], [1]]
+
+
+@virtual_time
 async def test_an_actor_stopped_by_what_is_undone_is_not_stopped() -> None:
     host = await Hosting.begin(strategy="stop")
     await host.ask("counter/a", Add())
