@@ -18,10 +18,10 @@ EXTRAS_bench := [bench]
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test check bench clean
+.PHONY: help run test check simulate bench clean
 
 help: ## Say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  Arguments are passed on: make run ARGS=--help'
 
@@ -36,6 +36,9 @@ check: $(VENV)/.installed-dev ## Check format, lint, types and the direction of 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+simulate: $(VENV)/.installed-dev ## Search for faults in simulated time (ARGS: --seconds, --seed, --mutations)
+	@exec $(BIN)/python -m tests.simulation $(ARGS)
 
 bench: $(VENV)/.installed-bench ## Measure; the figures of the README come from here
 	@exec $(BIN)/python -m benchmarks.run $(ARGS)

@@ -1,0 +1,147 @@
+"""The checker: judges a history against the log. It shares no code with what it judges.
+
+The log is read by a decoder of its own (plain_rows.py), and what a command has to do is said
+again here, message by message.
+"""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from tests.simulation.history import Call, History
+from tests.simulation.judging_clocks import judge_clocks
+from tests.simulation.judging_order import judge_order
+from tests.simulation.judging_readings import judge_readings
+from tests.simulation.judging_rest import judge_rest
+from tests.simulation.log_index import LogIndex, effect_of, expected_error, must_fail, same
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+#: Errors that say that nothing of the command was stored.
+_NOTHING_STORED = {
+    "Rejected", "HandlerFailed", "InvalidMessage", "UnknownMessage", "UnknownActorType",
+    "RowsRefused", "InvalidData", "PublishRefused", "InvalidName",
+    "RetriesExhausted",
+}  # fmt: skip
+#: Errors that any command may be answered with: what is away, too much, or too late.
+_PASSING = {"AskTimeout", "HostUnavailable", "StoreUnavailable", "MailboxFull", "ActorStopped"}
+
+
+def check(simulation: "Simulation") -> list[str]:
+    """Everything that is wrong with what happened."""
+    log = LogIndex(simulation.records(), simulation.database.epochs_of)
+    history = simulation.history
+    return [
+        *history.complaints,
+        *_judge_log(log, history),
+        *_judge_answers(log, history),
+        *judge_order(log, history),
+        *judge_clocks(log, history),
+        *judge_readings(log, history, simulation),
+        *_judge_deadlines(history),
+        *judge_rest(simulation),
+    ]
+
+
+def _judge_log(log: LogIndex, history: History) -> list[str]:
+    wrong = []
+    for place, record in enumerate(log.records, 1):
+        if record.position != place:
+            wrong.append(f"position {record.position} stands at place {place}")
+    if len(log.by_id) != len(log.records):
+        wrong.append("an event id is in the log twice")
+    for source, records in log.by_source.items():
+        versions = [record.version for record in records]
+        if versions != list(range(1, len(versions) + 1)):
+            wrong.append(f"{source} has the versions {versions}")
+    sent = {call.id: call for call in history.calls}
+    for record in log.records:
+        call = sent.get(log.command_of(record))
+        if call is None:
+            wrong.append(f"nobody sent what event {record.position} came of: {record}")
+        elif call.source != record.source:
+            wrong.append(f"event {record.position} of {call.source} is in {record.source}")
+    for command, records in log.by_command.items():
+        call = sent.get(command)
+        if call is not None and (problem := effect_of(call, records)):
+            wrong.append(f"call {call.number} ({call.message}) {problem}")
+    return wrong
+
+
+def _judge_answers(log: LogIndex, history: History) -> list[str]:
+    wrong = []
+    by_id: dict[bytes, list[Call]] = defaultdict(list)
+    for call in history.calls:
+        by_id[call.id].append(call)
+    for call in history.calls:
+        if call.kind == "state":
+            continue
+        if call.events is not None:
+            wrong += _judge_success(log, call)
+        elif call.error:
+            closed = call.driver in history.closed and call.error == "ConnectionClosed"
+            if not closed:
+                wrong += _judge_error(log, call, alone=len(by_id[call.id]) == 1)
+    return wrong
+
+
+def _judge_success(log: LogIndex, call: Call) -> list[str]:
+    assert call.events is not None
+    stored = log.by_command.get(call.id, [])
+    name = f"call {call.number} ({call.kind} {call.message} to {call.source})"
+    wrong = []
+    if call.after_close:
+        wrong.append(f"{name} was made after close and answered")
+    if must_fail(call):
+        wrong.append(f"{name} was acknowledged and has to fail")
+    if [one.id for one in call.events] != [record.id for record in stored]:
+        wrong.append(
+            f"{name} was acknowledged with the versions {[one.version for one in call.events]}"
+            f" at {[one.position for one in call.events]}, the log has"
+            f" {[(record.version, record.position) for record in stored]}"
+        )
+    else:
+        for one, record in zip(call.events, stored, strict=True):
+            if problem := same(one, record):
+                wrong.append(f"{name} was acknowledged with another {problem} than the log has")
+    if call.repeated and not stored:
+        wrong.append(f"{name} was acknowledged as a repeat of what is not in the log")
+    if not stored and call.message in ("Note", "Demand") and not must_fail(call):
+        wrong.append(f"{name} was acknowledged without effect")
+    if call.revision == 2 and not call.repeated:
+        old = [record.version for record in stored if record.payload.get("revision") != 2]
+        if old:
+            wrong.append(f"{name} was run by an older class than its driver had registered")
+    return wrong
+
+
+def _judge_error(log: LogIndex, call: Call, *, alone: bool) -> list[str]:
+    stored = log.by_command.get(call.id, [])
+    name = f"call {call.number} ({call.kind} {call.message} to {call.source})"
+    wrong = []
+    if alone and stored and call.error in _NOTHING_STORED:
+        wrong.append(f"{name} failed with {call.error} and is in the log")
+    expected = expected_error(call)
+    if call.after_close:
+        return [f"{name} was made after close and failed with {call.error}"]
+    if call.error in _PASSING:
+        return wrong
+    if call.error not in expected:
+        wrong.append(f"{name} failed with {call.error}{call.arguments}, not one of {expected}")
+    return wrong
+
+
+def _judge_deadlines(history: History) -> list[str]:
+    wrong = []
+    for call in history.calls:
+        if call.abandoned or call.deadline_s is None:
+            continue
+        name = f"call {call.number} ({call.kind} {call.message} to {call.source})"
+        if call.ended_s is None:
+            wrong.append(f"{name} of {call.driver} was never answered")
+        elif call.ended_s > call.deadline_s:
+            late_s = call.ended_s - call.deadline_s
+            wrong.append(
+                f"{name} ended {late_s:.2f} s after its deadline with {call.error or 'ok'}"
+            )
+    return wrong

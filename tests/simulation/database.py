@@ -1,0 +1,234 @@
+"""A database that behaves like PostgreSQL: what is committed, and how that may go wrong.
+
+One transaction is atomic: all rows and all counters, or nothing. Ids, versions and positions
+are unique. The rows of `epochs` are locked by who updates them until the end of the
+transaction, and whoever waits for a lock checks again what it then finds. What a client asked
+for may happen after the client has given up; the answer to a commit may be lost.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from store.errors import (
+    DuplicateEvent,
+    RowsRefused,
+    StaleEpoch,
+    StoreUnavailable,
+    VersionConflict,
+)
+from store.event_store import WRITER, CheckpointMove, CounterMove, Epoch, Snapshot
+from tests.simulation.draws import stream
+from tests.simulation.scheduler import Owner, SimulatedLoop
+
+#: A row whose data has this text in it is one that the database cannot hold.
+POISON = b"poisonous"
+
+
+@dataclass
+class Request:
+    """What one client asks for."""
+
+    client: Owner
+    names: frozenset[str]  #: the rows of `epochs` that it updates
+    work: Callable[[], Any]
+    answered: Callable[[Any, Exception | None], None]
+    #: It is an append. Only those happen late: an epoch that is opened late, after the one
+    #: that was opened in its stead, fences a process that nothing starts anew.
+    commits: bool = False
+    open: bool = True  #: the client still listens
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """What one append commits."""
+
+    rows: Sequence[bytes]
+    writer: CounterMove
+    nodes: Sequence[CounterMove]
+    checkpoints: Sequence[CheckpointMove]
+    attempt: int
+
+    @property
+    def names(self) -> list[str]:
+        """The rows of `epochs` that it locks."""
+        nodes = [move.name for move in self.nodes]
+        return [self.writer.name, *nodes, *(move.name for move in self.checkpoints)]
+
+
+@dataclass
+class Trouble:
+    """What is wrong with the database at present; counts are of the next transactions."""
+
+    away_until_s: float = 0.0
+    silent: bool = False  #: while it is away it does not even refuse connections
+    slow: float = 1.0
+    late: list[float] = field(default_factory=list)  #: seconds that a commit takes longer
+    locked_late: list[float] = field(default_factory=list)  #: the same, holding its locks
+    unheard: int = 0  #: commits whose answer is lost
+
+
+class Database:
+    """The server. Everything here happens at one instant; the ways there take time."""
+
+    def __init__(self, loop: SimulatedLoop) -> None:
+        self.loop = loop
+        self.server = Owner(loop, "database")
+        self.draw = stream(loop.seed, "database")
+        self.trouble = Trouble()
+        self.rows: list[bytes] = []  #: by position, from 1
+        #: Of each row, the epochs of the nodes in its commit.
+        self.epochs_of: list[dict[str, int]] = []
+        self.by_id: dict[bytes, int] = {}
+        self.versions: dict[bytes, dict[int, int]] = {}
+        self.epochs: dict[str, Epoch] = {}
+        self.snapshots: dict[bytes, Snapshot] = {}
+        self.checkpoints: dict[str, int] = {}
+        self.commits = 0
+        self._locked: dict[str, Request] = {}
+        self._waiting: list[Request] = []
+        self._under_way: dict[int, Request] = {}
+
+    @property
+    def away(self) -> bool:
+        """Is the server down?"""
+        return self.loop.time() < self.trouble.away_until_s
+
+    def go_away(self, seconds: float, *, silent: bool) -> None:
+        """The server ends at once, and is back after a while. What was under way is lost,
+        what was committed stays."""
+        self.trouble.away_until_s = self.loop.time() + seconds
+        self.trouble.silent = silent
+        lost = [*self._waiting, *self._under_way.values()]
+        self._waiting.clear()
+        self._under_way.clear()
+        self._locked.clear()
+        for request in lost:
+            self._answer(request, None, gone("the server went away"))
+
+    def ask(self, request: Request) -> None:
+        """A request has arrived."""
+        if self.away:
+            if not self.trouble.silent:
+                self._answer(request, None, gone("connection refused"))
+            return
+        delay_s = 0.0002 * self.trouble.slow * (1 + self.draw.random())
+        if request.commits and self.trouble.late:
+            # The connection breaks; what was sent is in the server's hands, and it is slow.
+            delay_s += self.trouble.late.pop()
+            self._answer(request, None, gone("the connection broke"))
+        self._under_way[id(request)] = request
+        self.server.later(delay_s, self._run, request)
+
+    def _run(self, request: Request) -> None:
+        if self._under_way.pop(id(request), None) is None:
+            return  # lost with the server
+        if any(self._locked.get(name, request) is not request for name in request.names):
+            self._waiting.append(request)
+            return
+        if request.commits and self.trouble.locked_late and request.open:
+            # The rows are updated and locked; COMMIT takes its time, unheard by the client.
+            for name in request.names:
+                self._locked[name] = request
+            self._answer(request, None, gone("the connection broke"))
+            self._under_way[id(request)] = request
+            self.server.later(self.trouble.locked_late.pop(), self._run, request)
+            return
+        self._execute(request)
+
+    def _execute(self, request: Request) -> None:
+        result, error = None, None
+        try:
+            result = request.work()
+        except Exception as raised:
+            error = raised
+        for name in request.names:
+            self._locked.pop(name, None)
+        if request.commits and error is None and self.trouble.unheard and request.open:
+            self.trouble.unheard -= 1
+            error = gone("the connection broke before the answer")
+        self._answer(request, result, error)
+        waiting, self._waiting = self._waiting, []
+        for other in waiting:
+            self._under_way[id(other)] = other
+            self.server.later(0.0, self._run, other)
+
+    def _answer(self, request: Request, result: Any, error: Exception | None) -> None:
+        if request.open:
+            request.open = False
+            request.answered(result, error)
+
+    # What requests do, each at one instant.
+
+    def open_epoch(self, name: str) -> Epoch:
+        """A new incarnation."""
+        old = self.epochs.get(name)
+        new = replace(old, number=old.number + 1) if old else Epoch(name=name, number=1, counter=0)
+        self.epochs[name] = new
+        return new
+
+    def append(self, transaction: Transaction) -> None:
+        """All of it, or nothing."""
+        rows, writer = transaction.rows, transaction.writer
+        self._fence(transaction)
+        positions = range(writer.counter - len(rows) + 1, writer.counter + 1)
+        ids: set[bytes] = set()
+        versions: set[tuple[bytes, int]] = set()
+        for row, position in zip(rows, positions, strict=True):
+            if POISON in row:
+                raise RowsRefused("invalid input: poison")
+            self._check(row, position, ids, versions)
+        self.commits += 1
+        epochs = {move.name: move.epoch for move in transaction.nodes}
+        for row in rows:
+            self.rows.append(row)
+            self.epochs_of.append(epochs)
+            self.by_id[row[6:22]] = len(self.rows)
+            self.versions.setdefault(row[26:42], {})[_version(row)] = len(self.rows)
+        for move in transaction.nodes:
+            self.epochs[move.name] = Epoch(name=move.name, number=move.epoch, counter=move.counter)
+        self.epochs[WRITER] = Epoch(
+            name=WRITER, number=writer.epoch, counter=writer.counter, attempt=transaction.attempt
+        )
+        for checkpoint in transaction.checkpoints:
+            self.checkpoints[checkpoint.name] = checkpoint.position
+
+    def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
+        """Newer ones replace older ones."""
+        for snapshot in snapshots:
+            old = self.snapshots.get(snapshot.aggregate_id)
+            if old is None or old.version < snapshot.version:
+                self.snapshots[snapshot.aggregate_id] = snapshot
+
+    def _fence(self, transaction: Transaction) -> None:
+        writer = transaction.writer
+        moves: list[CounterMove | CheckpointMove] = [writer, *transaction.nodes]
+        for move in (*moves, *transaction.checkpoints):
+            present = self.epochs.get(move.name)
+            if present is None or present.number != move.epoch:
+                raise StaleEpoch(move.name, move.epoch)
+        if self.epochs[WRITER].counter != writer.counter - len(transaction.rows):
+            raise StaleEpoch(writer.name, writer.epoch)
+
+    def _check(
+        self, row: bytes, position: int, ids: set[bytes], versions: set[tuple[bytes, int]]
+    ) -> None:
+        event_id, aggregate, version = row[6:22], row[26:42], _version(row)
+        if event_id in self.by_id or event_id in ids:
+            raise DuplicateEvent(f"Key (id)=({UUID(bytes=event_id)}) already exists.")
+        if version in self.versions.get(aggregate, {}) or (aggregate, version) in versions:
+            raise VersionConflict(f"Key ({UUID(bytes=aggregate)}, {version}) already exists.")
+        if int.from_bytes(row[82:90], "big") != position or position <= len(self.rows):
+            raise StaleEpoch(WRITER, 0)  # the unique index on positions
+        ids.add(event_id)
+        versions.add((aggregate, version))
+
+
+def gone(reason: str) -> StoreUnavailable:
+    """What a client hears of a database that is not there."""
+    return StoreUnavailable("database", reason)
+
+
+def _version(row: bytes) -> int:
+    return int.from_bytes(row[46:54], "big")

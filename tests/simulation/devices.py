@@ -1,0 +1,180 @@
+"""The actors of the simulation: a ledger that keeps every token it was given, in order.
+
+Its state is the list of tokens, so that whoever sees a state sees which prefix of the log it
+is the fold of. Its messages take every way through a host: one event, several, none, a
+rejection, a failure, a state that was spoilt, a row that the database does not hold.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from actors.actor import Actor, Command, applies, handles
+from actors.errors import Rejected
+from actors.event import BusinessEvent, DeviceEvent, Payload
+
+
+class Note(Command):
+    """Keep a token, so many times."""
+
+    token: int
+    times: int = 1
+
+
+class NoteOnce(Command):
+    """Keep a token unless an equal one is kept: then there is nothing to do."""
+
+    token: int
+
+
+class NoteUnlessFull(Command):
+    """Keep a token unless so many are kept: then it is rejected."""
+
+    token: int
+    limit: int
+
+
+class Refuse(Command):
+    """Rejected in one of several ways, always."""
+
+    token: int
+    way: str
+
+
+class Break(Command):
+    """Yields an event and then fails with something that is no rejection."""
+
+    token: int
+
+
+class Spoil(Command):
+    """Yields an event whose application fails."""
+
+    token: int
+
+
+class Poison(Command):
+    """Yields what the database does not hold."""
+
+    token: int
+
+
+class Idle(Command):
+    """Nothing to do."""
+
+    token: int
+
+
+class Unhandled(Command):
+    """No actor handles this."""
+
+    token: int
+
+
+class Demand(Command):
+    """Keep a token, with a field that the handler's own class checks."""
+
+    token: int
+    positive: int
+
+
+class Noted(DeviceEvent):
+    """A token was kept."""
+
+    token: int
+    number: int
+    revision: int = 1
+
+
+class Spoilt(BusinessEvent):
+    """Cannot be applied."""
+
+    token: int
+
+
+class Poisoned(DeviceEvent):
+    """Cannot be stored."""
+
+    token: int
+    text: str
+
+
+class Overdrawn(Rejected):
+    """A rejection of its own class."""
+
+
+class Odd(Rejected):
+    """A rejection whose argument is no plain value."""
+
+
+class LedgerState(BaseModel):
+    tokens: list[int] = []
+
+
+class Ledger(Actor[LedgerState]):
+    """Keeps tokens."""
+
+    revision = 1
+
+    @handles
+    def note(self, message: Note) -> Iterator[Payload]:
+        for number in range(message.times):
+            yield Noted(token=message.token, number=number, revision=self.revision)
+
+    @handles
+    def note_once(self, message: NoteOnce) -> Iterator[Payload]:
+        if message.token not in self.state.tokens:
+            yield Noted(token=message.token, number=0, revision=self.revision)
+
+    @handles
+    def note_unless_full(self, message: NoteUnlessFull) -> Iterator[Payload]:
+        if len(self.state.tokens) >= message.limit:
+            raise Rejected(f"full at {message.limit}")
+        yield Noted(token=message.token, number=0, revision=self.revision)
+
+    @handles
+    def refuse(self, message: Refuse) -> Iterator[Payload]:
+        if message.way == "own class":
+            raise Overdrawn("overdrawn")
+        if message.way == "odd":
+            raise Odd(ValueError("what does not travel"))  # type: ignore[arg-type]
+        if message.way == "late":
+            yield Noted(token=message.token, number=0)
+        raise Rejected("as asked")
+
+    @handles
+    def break_down(self, message: Break) -> Iterator[Payload]:
+        yield Noted(token=message.token, number=0)
+        raise RuntimeError("broken")
+
+    @handles
+    def spoil(self, message: Spoil) -> Iterator[Payload]:
+        yield Noted(token=message.token, number=0)
+        yield Spoilt(token=message.token)
+
+    @handles
+    def poison(self, message: Poison) -> Iterator[Payload]:
+        yield Poisoned(token=message.token, text="poisonous")
+
+    @handles
+    def idle(self, message: Idle) -> Any:
+        return None
+
+    @handles
+    def demand(self, message: Demand) -> Iterator[Payload]:
+        yield Noted(token=message.token, number=0, revision=self.revision)
+
+    @applies
+    def noted(self, event: Noted) -> None:
+        self.state.tokens.append(event.token)
+
+    @applies
+    def spoilt(self, event: Spoilt) -> None:
+        raise RuntimeError("spoilt")
+
+
+class Lodger(Ledger):
+    """The same, of a type whose hosts may be told of a newer class."""
+
+    actor_type = "lodger"

@@ -1,0 +1,136 @@
+"""How each fault strikes."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tests.simulation.database import Trouble
+from tests.simulation.draws import stream
+from tests.simulation.plan import Fault
+from tests.simulation.processes import SimulatedProcess
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+
+def strike(simulation: "Simulation", fault: Fault) -> None:
+    """Have it happen now."""
+    told = f"{fault.kind} {fault.target} {fault.other}"
+    simulation.history.faults.append((simulation.loop.time(), told))
+    _HOW[fault.kind](simulation, fault)
+
+
+def cease(simulation: "Simulation") -> None:
+    """Nothing goes wrong any more: what was still to go wrong is forgotten."""
+    database = simulation.database
+    database.trouble = Trouble(away_until_s=database.trouble.away_until_s)
+    for process in simulation.cluster.processes.values():
+        process.losing = process.muting = process.doubling = 0
+
+
+def _process(simulation: "Simulation", fault: Fault) -> SimulatedProcess:
+    return simulation.cluster.processes[fault.target]
+
+
+def _crash(simulation: "Simulation", fault: Fault) -> None:
+    _process(simulation, fault).crash(down_s=fault.amount)
+
+
+def _replace(simulation: "Simulation", fault: Fault) -> None:
+    lives_on_s = fault.amount + fault.seconds
+    _process(simulation, fault).replace(down_s=fault.amount, lives_on_s=lives_on_s)
+
+
+def _stop(simulation: "Simulation", fault: Fault) -> None:
+    life = _process(simulation, fault).incarnation
+    if life is not None:
+        life.stop()
+        simulation.loop.world.later(fault.seconds, life.go_on)
+
+
+def _break(simulation: "Simulation", fault: Fault) -> None:
+    draw = stream(simulation.loop.seed, "fault", fault.number)
+    simulation.network.break_connections(fault.target, fault.other, draw)
+
+
+def _silence(simulation: "Simulation", fault: Fault) -> None:
+    simulation.network.silence(fault.target, fault.other, fault.seconds)
+
+
+def _calls_lost(simulation: "Simulation", fault: Fault) -> None:
+    _process(simulation, fault).losing += int(fault.amount)
+
+
+def _calls_unheard(simulation: "Simulation", fault: Fault) -> None:
+    _process(simulation, fault).muting += int(fault.amount)
+
+
+def _calls_doubled(simulation: "Simulation", fault: Fault) -> None:
+    _process(simulation, fault).doubling += int(fault.amount)
+
+
+def _store_away(simulation: "Simulation", fault: Fault) -> None:
+    simulation.database.go_away(fault.seconds, silent=fault.kind == "store silent")
+
+
+def _store_slow(simulation: "Simulation", fault: Fault) -> None:
+    def quick_again() -> None:
+        simulation.database.trouble.slow = 1.0
+
+    simulation.database.trouble.slow = 1 + 500 * fault.amount
+    simulation.loop.world.later(fault.seconds, quick_again)
+
+
+def _commit_late(simulation: "Simulation", fault: Fault) -> None:
+    late = [fault.seconds / n for n in range(1, int(fault.amount) + 1)]
+    simulation.database.trouble.late += late
+
+
+def _commit_locked(simulation: "Simulation", fault: Fault) -> None:
+    simulation.database.trouble.locked_late += [fault.seconds] * int(fault.amount)
+
+
+def _commit_unheard(simulation: "Simulation", fault: Fault) -> None:
+    simulation.database.trouble.unheard += int(fault.amount)
+
+
+def _jump(simulation: "Simulation", fault: Fault) -> None:
+    """The wall clock of a process's machine is set."""
+    jumped_us = int(fault.amount * 1e6)
+    simulation.jumped_us[fault.target] = simulation.jumped_us.get(fault.target, 0) + jumped_us
+    for world in simulation.worlds.get(fault.target, []):
+        world.jumped_us += jumped_us
+
+
+def _kill_driver(simulation: "Simulation", fault: Fault) -> None:
+    driver = simulation.drivers[fault.target]
+    if driver.dead:
+        return
+    driver.dead = True
+    driver.holder.kill()
+    simulation.network.died(driver.holder, stream(simulation.loop.seed, "fault", fault.number))
+    for call in simulation.history.calls:
+        if call.ended_s is None and call.driver.partition(".")[0] == driver.name:
+            call.abandoned = True
+    for reading in simulation.history.readings:
+        if reading.driver.partition(".")[0] == driver.name:
+            reading.abandoned = True
+
+
+_HOW: dict[str, Callable[["Simulation", Fault], None]] = {
+    "crash": _crash,
+    "replace": _replace,
+    "stop": _stop,
+    "break": _break,
+    "silence": _silence,
+    "calls lost": _calls_lost,
+    "calls unheard": _calls_unheard,
+    "calls doubled": _calls_doubled,
+    "store away": _store_away,
+    "store silent": _store_away,
+    "store slow": _store_slow,
+    "commit late": _commit_late,
+    "commit locked": _commit_locked,
+    "commit unheard": _commit_unheard,
+    "jump": _jump,
+    "driver dies": _kill_driver,
+}

@@ -1,0 +1,103 @@
+"""What happened, as whoever uses the system saw it. The checker judges nothing else but the
+log itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from actors.event import Event
+from actors.moments import microseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One event as a caller or subscriber was given it."""
+
+    id: bytes
+    source: str
+    version: int
+    position: int
+    event_type: str
+    data: dict[str, Any]
+    clock: dict[str, int]
+    timestamp_us: int
+
+
+def seen(event: Event) -> Seen:
+    """An event, noted."""
+    return Seen(
+        event.id.bytes, event.source, event.version or 0, event.position or 0,
+        event.event_type, dict(event.data), _sorted(event.vector_clock.counts),
+        microseconds(event.timestamp),
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a driver, and what came of it."""
+
+    number: int  #: in the order in which calls were made, over all drivers
+    driver: str  #: of one connection
+    kind: str  #: ask, tell, state, publish, bulk (one command of a bulk call), flush
+    source: str
+    message: str
+    fields: Mapping[str, Any]
+    id: bytes
+    sent_s: float
+    deadline_s: float | None  #: by when it has to have ended; None where its driver may die
+    moment: int  #: of the history, when it was made
+    group: int = 0  #: the bulk call that it belongs to
+    revision: int = 0  #: of the class that its driver had the host know
+    after_close: bool = False
+    ended_s: float | None = None
+    ended: int = 0  #: the moment of the history when it ended
+    events: list[Seen] | None = None
+    state: dict[str, Any] | None = None
+    error: str = ""
+    arguments: tuple[str, ...] = ()
+    repeated: bool = False
+    abandoned: bool = False  #: its driver died
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one subscription handed out."""
+
+    number: int
+    driver: str
+    after: int | None
+    event_types: str
+    sources: str
+    head: int = -1  #: of the log, when subscribing returned
+    events: list[Seen] = field(default_factory=list)
+    moments: list[int] = field(default_factory=list)
+    position: int = -1
+    stays: bool = False  #: until the end: then it has to see everything
+    closed: bool = False
+    abandoned: bool = False
+    error: str = ""
+
+
+class History:
+    """All calls and readings, in the order in which they began."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.readings: list[Reading] = []
+        self.closed: set[str] = set()  #: drivers that closed their connections
+        self.faults: list[tuple[float, str]] = []
+        self.complaints: list[str] = []  #: what was noticed while it ran
+        self._moment = 0
+
+    def moment(self) -> int:
+        """The next moment: they order what drivers saw and did."""
+        self._moment += 1
+        return self._moment
+
+    def complain(self, what: str) -> None:
+        """Something is wrong, whatever else happens."""
+        self.complaints.append(what)
+
+
+def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items()))

@@ -1,0 +1,52 @@
+"""After quiet: nothing is in flight, everything is within its bounds, nobody died unseen."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+
+def judge_rest(simulation: "Simulation") -> list[str]:
+    """Look at every living process."""
+    wrong: list[str] = []
+    for process in simulation.cluster.processes.values():
+        life = process.incarnation
+        if life is None:
+            wrong.append(f"{process.name} did not come back")
+        elif life.instance._started:
+            judge = {"writer": _judge_writer, "bus": _judge_bus}.get(process.name, _judge_host)
+            wrong += [f"{life.name}: {problem}" for problem in judge(life.instance, simulation)]
+    return wrong
+
+
+def _judge_host(host: Any, simulation: "Simulation") -> list[str]:
+    wrong = []
+    if host._mailbox.unanswered:
+        wrong.append(f"{host._mailbox.unanswered} commands hold room in its mailbox")
+    if not host._living and not host._replaced:
+        wrong.append("it works no more")
+    executor = host._executor
+    left = {
+        "attempts are being finished": executor._finishing,
+        "attempts are under way": executor._in_flight,
+        "batches are to be run again": executor._recovery._batches,
+        "snapshots are being saved": executor._answering._errands,
+    }
+    return wrong + [f"{len(some)} {what}" for what, some in left.items() if some]
+
+
+def _judge_writer(writer: Any, simulation: "Simulation") -> list[str]:
+    wrong = []
+    if writer._commits.backlog:
+        wrong.append(f"{writer._commits.backlog} appends wait")
+    if writer._unpublished:
+        wrong.append(f"{len(writer._unpublished)} commits are not published")
+    if writer._commits.position != len(simulation.database.rows) and not writer._replaced:
+        wrong.append(f"it stands at {writer._commits.position} of {len(simulation.database.rows)}")
+    return wrong
+
+
+def _judge_bus(bus: Any, simulation: "Simulation") -> list[str]:
+    if bus._buffer.head != len(simulation.database.rows):
+        return [f"it stands at {bus._buffer.head} of {len(simulation.database.rows)}"]
+    return []

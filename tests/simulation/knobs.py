@@ -1,0 +1,33 @@
+"""Constants of the path that a simulation makes small, so that their limits are met."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+#: knob -> (module, class or "", attribute)
+KNOBS = {
+    "batch": ("runtime.driver.outgoing", "", "MAX_COMMANDS"),
+    "recent": ("runtime.host.host", "Host", "RECENT"),
+    "page": ("runtime.partition.feed", "Feed", "FIRST_PAGE"),
+    "page_bytes": ("tests.simulation.simulated_store", "SimulatedStore", "PAGE_BYTES"),
+    "ahead": ("runtime.partition.feed", "Feed", "AHEAD_PAGES"),
+    "poll_bytes": ("runtime.partition.buffer", "", "POLL_BYTES"),
+}
+
+
+@contextmanager
+def turned(values: Mapping[str, int]) -> Iterator[None]:
+    """Set the constants, and set them back. Raises AttributeError for one that is gone."""
+    before: list[tuple[Any, str, Any]] = []
+    try:
+        for knob, value in values.items():
+            module, holder, attribute = KNOBS[knob]
+            place: Any = import_module(module)
+            place = getattr(place, holder) if holder else place
+            before.append((place, attribute, getattr(place, attribute)))
+            setattr(place, attribute, value)
+        yield
+    finally:
+        for place, attribute, value in before:
+            setattr(place, attribute, value)

@@ -1,0 +1,88 @@
+"""The log by id, by source and by command; and what each message has to do to it."""
+
+from collections import defaultdict
+
+from tests.simulation.history import Call, Seen
+from tests.simulation.plain_rows import Record
+
+
+class LogIndex:
+    """What the log says, for whoever judges it."""
+
+    def __init__(self, records: list[Record], epochs_of: list[dict[str, int]]) -> None:
+        self.records = records
+        self.epochs_of = epochs_of
+        self.by_id = {record.id: record for record in records}
+        self.by_source: dict[str, list[Record]] = defaultdict(list)
+        self.by_command: dict[bytes, list[Record]] = defaultdict(list)
+        for record in records:
+            self.by_source[record.source].append(record)
+            self.by_command[self.command_of(record)].append(record)
+        self.tokens = {
+            source: [record.payload["token"] for record in theirs if record.event_type == "noted"]
+            for source, theirs in self.by_source.items()
+        }
+
+    def command_of(self, record: Record) -> bytes:
+        """The id of what caused it: a published event is its own command."""
+        return record.id if record.event_type == "published" else record.causation_id or b""
+
+
+def effect_of(call: Call, records: list[Record]) -> str:
+    """What is wrong with a command's events, if it is in the log; "" if nothing is."""
+    if call.kind == "publish":
+        return "" if len(records) == 1 else f"was published {len(records)} times"
+    if len({record.source for record in records}) > 1:
+        return "took effect in several actors"
+    versions = [record.version for record in records]
+    if versions != list(range(versions[0], versions[0] + len(versions))):
+        return f"has the versions {versions}, with others between them"
+    tokens = [(record.event_type, record.payload["token"]) for record in records]
+    wanted = call.fields["times"] if call.message == "Note" else 1
+    if tokens != [("noted", call.fields["token"])] * wanted:
+        return f"has the events {tokens}"
+    if call.message not in ("Note", "NoteOnce", "NoteUnlessFull", "Demand"):
+        return "has events and may not have any"
+    return ""
+
+
+def expected_error(call: Call) -> tuple[str, ...]:
+    """The errors that the message itself calls for; none where it has to succeed."""
+    if call.kind == "publish":
+        return _PUBLISH_ERRORS.get(call.fields.get("bad", ""), ())
+    if call.message == "Refuse" and call.fields["way"] in ("own class", "odd"):
+        return ("Rejected", "Overdrawn", "Odd")
+    if call.message == "Demand" and call.fields["positive"] == 1:
+        return ()
+    return _ERRORS.get(call.message, ())
+
+
+_PUBLISH_ERRORS = {"metadata": ("InvalidData", "PublishRefused"), "actor": ("PublishRefused",)}
+_ERRORS = {
+    "Refuse": ("Rejected",),
+    "Break": ("HandlerFailed",),
+    "Spoil": ("HandlerFailed",),
+    "Poison": ("RowsRefused",),
+    "Unhandled": ("UnknownMessage",),
+    "Demand": ("InvalidMessage",),
+    "NoteUnlessFull": ("Rejected",),
+}
+
+
+def must_fail(call: Call) -> bool:
+    """Can it have no success?"""
+    return bool(expected_error(call)) and call.message != "NoteUnlessFull"
+
+
+def same(seen: Seen, record: Record) -> str:
+    """The first part in which an event as it was handed out differs from the log's."""
+    pairs = {
+        "source": (seen.source, record.source),
+        "version": (seen.version, record.version),
+        "position": (seen.position, record.position),
+        "event type": (seen.event_type, record.event_type),
+        "data": (seen.data, record.payload),
+        "clock": (seen.clock, record.counts),
+        "timestamp": (seen.timestamp_us, record.timestamp_us),
+    }
+    return next((part for part, (one, other) in pairs.items() if one != other), "")

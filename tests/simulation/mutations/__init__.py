@@ -1,0 +1,1 @@
+"""Small faults that are put into the path, to see that the simulation finds them."""

@@ -1,0 +1,27 @@
+"""Runs seeds with one mutation in the path until one of them finds it: a process of its own."""
+
+import sys
+import time
+
+from tests.simulation.mutations.catalogue import MUTATIONS
+from tests.simulation.mutations.patching import put_in
+
+
+def main() -> int:
+    """Arguments: the mutation's name, and how many seeds to try."""
+    name, seeds = sys.argv[1], int(sys.argv[2])
+    put_in(MUTATIONS[name])
+    from tests.simulation.plan import plan_of  # noqa: PLC0415 - only now: what it imports is changed
+    from tests.simulation.simulation import simulate  # noqa: PLC0415
+
+    began_s = time.monotonic()
+    for seed in range(seeds):
+        problems = simulate(plan_of(seed)).problems
+        if problems:
+            print(f"{seed}\t{time.monotonic() - began_s:.1f}\t{problems[0]}")
+            return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Subscribers: they come and go, pause, give up waiting, and come again from where they were."""
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from actors.errors import ThornbackError
+from runtime.driver.subscription import Subscription, selection_of
+from tests.simulation.draws import stream
+from tests.simulation.history import Reading, seen
+from tests.simulation.plan import Step
+
+if TYPE_CHECKING:
+    from tests.simulation.drivers import Driver
+
+#: How long subscribing may take until somebody says something.
+BEGIN_S = 60.0
+
+
+async def read(driver: "Driver", step: Step) -> None:
+    """One subscription, by its plan, to its end."""
+    after = driver.position if step.more["after"] == "last" else step.more["after"]
+    reading = Reading(
+        number=step.number, driver=driver.label, after=after,
+        event_types=step.more["types"], sources=step.more["sources"], stays=step.more["stays"],
+    )  # fmt: skip
+    driver.history.readings.append(reading)
+    try:
+        subscription = await _subscribed(driver, reading, after)
+        for number, way in enumerate(step.more["reads"]):
+            draw = stream(driver.holder.loop.seed, "reading", step.number, number)
+            if way == "pause":
+                await asyncio.sleep(draw.uniform(0.1, 3.0))
+            elif way == "give up":
+                await _some(driver, reading, subscription, 1000, draw.uniform(0.0001, 0.1))
+            elif way == "another reader":
+                subscription.close()
+                subscription = await _subscribed(driver, reading, subscription.position)
+            else:
+                await _some(driver, reading, subscription, draw.randrange(1, 20), 2.0)
+        while reading.stays:
+            await _some(driver, reading, subscription, 1000, 1000.0)
+        reading.position = subscription.position
+        subscription.close()
+    except ThornbackError as error:
+        reading.error = f"{type(error).__name__}: {error}"
+        if type(error).__name__ == "ConnectionClosed" and driver.label != reading.driver:
+            reading.closed = True
+        else:
+            driver.history.complain(f"subscription {step.number} ended with {reading.error}")
+
+
+async def _subscribed(driver: "Driver", reading: Reading, after: int | None) -> Subscription:
+    wanted = selection_of(reading.event_types, reading.sources)
+    subscription = Subscription(driver.connection, wanted, after)
+    if after is None:
+        begun = asyncio.wrap_future(subscription._begun)
+        await asyncio.wait_for(begun, BEGIN_S)
+        if reading.head < 0:
+            reading.head = driver.log_head()
+    return subscription
+
+
+async def _some(
+    driver: "Driver", reading: Reading, subscription: Subscription, most: int, patience_s: float
+) -> None:
+    """Up to so many events, waiting for each at most so long."""
+    with suppress(TimeoutError):
+        for _ in range(most):
+            event = await asyncio.wait_for(anext(subscription), patience_s)
+            reading.events.append(seen(event))
+            reading.moments.append(driver.history.moment())
+            reading.position = driver.position = subscription.position

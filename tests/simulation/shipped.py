@@ -1,0 +1,38 @@
+"""Classes that the drivers of a simulation bring along: two revisions of one actor type.
+
+They are pickled by reference, as classes of an installed package are: making a class anew for
+each host would take most of a simulation's time, and tests nothing that is simulated.
+"""
+
+import sys
+from types import ModuleType
+
+from tests.simulation.devices import Ledger
+
+MODULE = "simulated_shipped_devices"
+
+
+def _module() -> ModuleType:
+    module = ModuleType(MODULE)
+    module.__file__ = f"/site-packages/{MODULE}.py"
+    sys.modules[MODULE] = module
+    for revision in (1, 2):
+        name = f"Shipped{revision}"
+        made = type(
+            name,
+            (Ledger,),
+            {
+                "__module__": MODULE,
+                "__qualname__": name,
+                "actor_type": "shipped",
+                "revision": revision,
+            },
+        )
+        made.state_type = Ledger.state_type  # type: ignore[attr-defined]
+        setattr(module, name, made)
+    return module
+
+
+_made = _module()
+Shipped1: type[Ledger] = _made.Shipped1
+Shipped2: type[Ledger] = _made.Shipped2

@@ -1,0 +1,187 @@
+"""The event store over the simulated database: a pool of connections, and the way there."""
+
+from asyncio import Future, Semaphore, get_running_loop
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from actors.event import Event
+from store.event_store import CheckpointMove, CounterMove, Epoch, Load, Page, Snapshot
+from store.rows.decoding import Decoder
+from store.rows.layout import EncodedRows
+from store.selection import EVERYTHING, Selection, row_filter
+from tests.simulation.database import Database, Request, Transaction, gone
+from tests.simulation.draws import latency_s, stream
+from tests.simulation.scheduler import Owner
+
+
+class SimulatedStore:
+    """EventStore, for one process."""
+
+    #: Bytes that a read or a load brings at a time, a row more or less.
+    PAGE_BYTES = 1_000_000
+
+    def __init__(
+        self, database: Database, client: Owner, *, pool_size: int, timeout_s: float
+    ) -> None:
+        self._database = database
+        self._client = client
+        self._pool = Semaphore(pool_size)
+        self._timeout_s = timeout_s
+        self._draw = stream(database.loop.seed, "store", self._client)
+        self._closed = False
+
+    async def open_epoch(self, name: str) -> Epoch:
+        work = self._database.open_epoch
+        return await self._ask(lambda: work(name), names=(name,))  # type: ignore[no-any-return]
+
+    async def append(
+        self,
+        rows: EncodedRows,
+        *,
+        writer: CounterMove,
+        nodes: Sequence[CounterMove],
+        checkpoints: Sequence[CheckpointMove] = (),
+        attempt: int = 0,
+    ) -> None:
+        pieces, at = [], 0
+        for length in rows.lengths:
+            pieces.append(bytes(rows.data[at : at + length]))
+            at += length
+        transaction = Transaction(pieces, writer, list(nodes), list(checkpoints), attempt)
+        work = self._database.append
+        await self._ask(lambda: work(transaction), names=transaction.names, commits=True)
+
+    async def checkpoints(self, names: Iterable[str]) -> dict[str, int]:
+        wanted, checkpoints = list(names), self._database.checkpoints
+        return await self._ask(  # type: ignore[no-any-return]
+            lambda: {name: checkpoints[name] for name in wanted if name in checkpoints}
+        )
+
+    async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
+        wanted, epochs = list(names), self._database.epochs
+        return await self._ask(  # type: ignore[no-any-return]
+            lambda: {name: epochs[name] for name in wanted if name in epochs}
+        )
+
+    async def head(self) -> int:
+        rows = self._database.rows
+        return await self._ask(lambda: len(rows))  # type: ignore[no-any-return]
+
+    async def read(self, after: int, limit: int, *, selection: Selection = EVERYTHING) -> Page:
+        match, rows = row_filter(selection), self._database.rows
+
+        def read() -> Page:
+            through = max(after, min(after + limit, len(rows)))
+            found, size = [], 0
+            for position in range(after, through):
+                if match(row := rows[position]):
+                    found.append(row)
+                    size += len(row)
+                if size > self.PAGE_BYTES:
+                    through = position + 1
+                    break
+            return Page(rows=b"".join(found), through=through)
+
+        return await self._ask(read)  # type: ignore[no-any-return]
+
+    async def load_events(self, aggregate_id: UUID, from_version: int | None = None) -> list[Event]:
+        events: list[Event] = []
+        rest: Mapping[bytes, int] = {aggregate_id.bytes: (from_version or 1) - 1}
+        while rest:
+            load = await self.load_rows(rest)
+            events += Decoder().events(load.rows)
+            rest = load.rest
+        return events
+
+    async def load_rows(self, after_versions: Mapping[bytes, int]) -> Load:
+        wanted, database = dict(after_versions), self._database
+
+        def load() -> Load:
+            found: list[bytes] = []
+            rest, size = dict(wanted), 0
+            for aggregate, after in wanted.items():
+                for version, position in sorted(database.versions.get(aggregate, {}).items()):
+                    if version <= after:
+                        continue
+                    if size > self.PAGE_BYTES:
+                        return Load(rows=b"".join(found), rest=rest)
+                    found.append(row := database.rows[position - 1])
+                    size += len(row)
+                    rest[aggregate] = version
+                del rest[aggregate]
+            return Load(rows=b"".join(found), rest={})
+
+        return await self._ask(load)  # type: ignore[no-any-return]
+
+    async def find_rows(self, event_ids: Sequence[bytes]) -> bytes:
+        wanted, database = list(event_ids), self._database
+
+        def find() -> bytes:
+            positions = {database.by_id[each] for each in wanted if each in database.by_id}
+            return b"".join(database.rows[position - 1] for position in sorted(positions))
+
+        return await self._ask(find)  # type: ignore[no-any-return]
+
+    async def find_ids(self, event_ids: Sequence[bytes]) -> set[bytes]:
+        wanted, by_id = list(event_ids), self._database.by_id
+        return await self._ask(  # type: ignore[no-any-return]
+            lambda: {each for each in wanted if each in by_id}
+        )
+
+    async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
+        kept, work = list(snapshots), self._database.save_snapshots
+        await self._ask(lambda: work(kept))
+
+    async def load_snapshots(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, Snapshot]:
+        wanted, snapshots = sorted(aggregate_ids), self._database.snapshots
+        return await self._ask(  # type: ignore[no-any-return]
+            lambda: {key: snapshots[key] for key in wanted if key in snapshots}
+        )
+
+    async def save_snapshot(self, aggregate_id: UUID, version: int, data: bytes) -> None:
+        await self.save_snapshots(
+            [Snapshot(aggregate_id=aggregate_id.bytes, version=version, data=data)]
+        )
+
+    async def load_snapshot(self, aggregate_id: UUID) -> tuple[int, bytes] | None:
+        found = (await self.load_snapshots([aggregate_id.bytes])).get(aggregate_id.bytes)
+        return (found.version, found.data) if found else None
+
+    async def close(self) -> None:
+        self._closed = True
+
+    async def _ask(
+        self, work: Callable[[], Any], names: Iterable[str] = (), *, commits: bool = False
+    ) -> Any:
+        if self._closed:
+            raise gone("the pool is closed")
+        async with self._pool:
+            future: Future[Any] = get_running_loop().create_future()
+            request = Request(
+                self._client, frozenset(names), work, self._heard(future), commits=commits
+            )
+            self._database.server.later(latency_s(self._draw), self._database.ask, request)
+            given_up = get_running_loop().call_later(
+                self._timeout_s, _settle, future, None, gone("no answer in time")
+            )
+            try:
+                return await future
+            finally:
+                request.open = False
+                given_up.cancel()
+
+    def _heard(self, future: "Future[Any]") -> Callable[[Any, Exception | None], None]:
+        def heard(result: Any, error: Exception | None) -> None:
+            self._client.later(latency_s(self._draw), _settle, future, result, error)
+
+        return heard
+
+
+def _settle(future: "Future[Any]", result: Any, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

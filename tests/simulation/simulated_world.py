@@ -1,0 +1,105 @@
+"""The world of one simulated process, and the post of one simulated driver."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from runtime.process.world import Calls, World
+from runtime.settings.settings import Settings
+from runtime.transport.caller import Caller
+from store.event_store import EventStore
+from tests.simulation.database import Database
+from tests.simulation.draws import stream
+from tests.simulation.processes import Cluster
+from tests.simulation.scheduler import Owner
+from tests.simulation.simulated_store import SimulatedStore
+
+T = TypeVar("T")
+
+#: When simulations begin: 2024-01-01, in microseconds since 2000.
+BEGIN_US = 757_382_400_000_000
+
+
+class SimulatedWorld(World):
+    """What a process touches outside itself, all of it simulated."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        database: Database,
+        holder: Owner,
+        machine: str,
+        end: Callable[[Owner], None],
+    ) -> None:
+        self._cluster = cluster
+        self._database = database
+        self._holder = holder
+        self._machine = machine
+        self._end = end
+        self._draw = stream(cluster.loop.seed, "world", holder)
+        self.jumped_us = 0  #: how far the wall clock has been set forward, or back
+
+    def handle(self, name: str) -> Any:
+        return self._cluster.handle(name)
+
+    def caller(self, name: str) -> Calls:
+        return Caller(self._cluster.handle(name), self.machine)
+
+    def machine(self) -> str:
+        return self._machine
+
+    async def open_store(self, settings: Settings) -> EventStore:
+        store = SimulatedStore(
+            self._database,
+            self._holder,
+            pool_size=settings.event_store.connection_pool_size,
+            timeout_s=settings.actor_system.actor_timeout_ms / 1000,
+        )
+        await store.head()  # a pool opens with a connection
+        return store
+
+    def now_us(self) -> int:
+        return BEGIN_US + int(self._cluster.loop.time() * 1e6) + self.jumped_us
+
+    def random(self, size: int) -> bytes:
+        return self._draw.randbytes(size)
+
+    def end(self) -> None:
+        self._end(self._holder)
+
+
+class SimulatedCourier:
+    """Where a driver's channels work: the loop of all."""
+
+    def __init__(self, holder: Owner) -> None:
+        self.loop: asyncio.AbstractEventLoop = holder.loop
+        self._holder = holder
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def run(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        done: Future[T] = Future()
+        task = self._holder.create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(lambda _: _pass_on(task, done))
+        return done
+
+    def close(self) -> None:
+        """Cancel what runs, as the thread does when it ends; it first lets the connection say
+        its goodbyes, for which whoever closes it waits."""
+        self._holder.later(2.0, self._end)
+
+    def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+
+def _pass_on(task: "asyncio.Task[T]", done: "Future[T]") -> None:
+    if done.done() or done.cancelled():
+        return
+    if task.cancelled():
+        done.cancel()
+    elif (error := task.exception()) is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(task.result())

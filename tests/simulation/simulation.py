@@ -1,0 +1,227 @@
+"""One simulation: a whole partition and its drivers in one process, by the plan of a seed."""
+
+import gc
+import hashlib
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.driver.connection import Connection
+from runtime.host.host import Host
+from runtime.partition.bus import Bus
+from runtime.partition.writer import WriterActor
+from runtime.settings.settings import Settings
+from runtime.topology.status import Topology
+from tests.simulation.checker import check
+from tests.simulation.database import Database
+from tests.simulation.drivers import Driver
+from tests.simulation.faults import cease, strike
+from tests.simulation.history import History
+from tests.simulation.knobs import turned
+from tests.simulation.plain_rows import Record, record_of
+from tests.simulation.plan import ACTIVE_S, Plan, Step
+from tests.simulation.processes import Cluster, Incarnation
+from tests.simulation.scheduler import Owner, SimulatedLoop
+from tests.simulation.simulated_world import SimulatedCourier, SimulatedWorld
+from tests.simulation.sockets import Network
+from tests.simulation.watching import watch
+
+#: Seconds after the last fault in which everything has to come to rest.
+QUIET_S = 40.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one simulation came to."""
+
+    seed: int
+    problems: list[str]
+    digest: str  #: of everything that happened
+    virtual_s: float
+    steps: int
+    calls: int
+    events: int
+
+
+class Simulation:
+    """The parts, and how they are run. What is simulated is public: checks look at it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.loop = SimulatedLoop(plan.seed)
+        self.network = Network(self.loop)
+        self.cluster = Cluster(self.loop, self.network)
+        self.database = Database(self.loop)
+        self.history = History()
+        self.settings = Settings(**plan.setup.settings)
+        self._settings_json = self.settings.model_dump_json()
+        self.hosts = [f"host-{n}" for n in range(plan.setup.hosts)]
+        self.worlds: dict[str, list[SimulatedWorld]] = {}
+        self.jumped_us: dict[str, int] = {}
+        self.drivers: dict[str, Driver] = {}
+        self.ids: dict[int, bytes] = {}
+        self.largest_batch = plan.setup.knobs["batch"]
+        self._records: list[Record] = []
+
+    def run(self) -> Outcome:
+        """Everything, from beginning to end."""
+        with ExitStack() as after:
+            after.enter_context(_NoCollection())
+            after.enter_context(turned(self.plan.setup.knobs))
+            self._begin()
+            watch(self)
+            for fault in self.plan.faults:
+                self.loop.world.later(fault.at_s, strike, self, fault)
+            self.loop.run_until(ACTIVE_S)
+            last_s = max((fault.at_s + fault.seconds for fault in self.plan.faults), default=0.0)
+            self.loop.run_until(max(ACTIVE_S, last_s))
+            cease(self)
+            self.loop.run_until(self.loop.time() + QUIET_S)
+            self._probe()
+            problems = check(self)
+            self.loop.end()
+            self._forget()
+            gc.collect()  # whose exception nobody looked at says so when it is thrown away
+            return self._outcome(problems + self.loop.unseen)
+
+    def records(self) -> list[Record]:
+        """The log, read by a decoder of its own."""
+        known = self._records
+        known += [record_of(row) for row in self.database.rows[len(known) :]]
+        return known
+
+    def _begin(self) -> None:
+        kinds = {"writer": WriterActor, "bus": Bus, **dict.fromkeys(self.hosts, Host)}
+        for name, kind in kinds.items():
+            self.cluster.add(name, self.plan.setup.machines[name], self._maker(name, kind))
+        for number, strands in enumerate(self.plan.strands):
+            name = f"driver-{number}"
+            holder = Owner(self.loop, name)
+            make = self._connecting(name, holder)
+            timeout_s = self.settings.actor_system.actor_timeout_ms / 1000
+            arguments = (
+                name,
+                holder,
+                make,
+                self.history,
+                self.ids,
+                timeout_s,
+                self._head,
+                self._stored,
+            )
+            driver = holder.context.copy().run(Driver, *arguments)
+            self.drivers[name] = driver
+            holder.context.copy().run(driver.work, strands)
+
+    def _maker(self, name: str, kind: Callable[..., Any]) -> Callable[[Incarnation], Any]:
+        def make(life: Incarnation) -> Any:
+            return kind(name, self._settings_json, None, world=self._world(name, life))
+
+        return make
+
+    def _connecting(
+        self, name: str, holder: Owner
+    ) -> Callable[[], tuple[Connection, SimulatedWorld, SimulatedCourier]]:
+        def connect() -> tuple[Connection, SimulatedWorld, SimulatedCourier]:
+            world, courier = self._world(name, holder), SimulatedCourier(holder)
+            topology = Topology(settings_json=self._settings_json, hosts=tuple(self.hosts))
+            return Connection(topology, world, courier), world, courier
+
+        return connect
+
+    def _world(self, name: str, holder: Owner) -> SimulatedWorld:
+        machine = self.plan.setup.machines[name]
+        world = SimulatedWorld(self.cluster, self.database, holder, machine, self._ended)
+        world.jumped_us = self.jumped_us.get(name, 0)
+        self.worlds.setdefault(name, []).append(world)
+        return world
+
+    def _ended(self, holder: Owner) -> None:
+        """A process ended itself: nothing that is simulated gives it a reason to."""
+        self.history.complain(f"{holder.name} ended itself")
+        assert isinstance(holder, Incarnation)
+        holder.process.crash(down_s=1.0)
+
+    def _forget(self) -> None:
+        self.cluster.processes.clear()
+        self.network.connections.clear()
+        self.network.listening.clear()
+        self.drivers.clear()
+        self.worlds.clear()
+        del self.prober
+
+    def _stored(self, command_id: bytes) -> bool:
+        return any(record.causation_id == command_id for record in self.records())
+
+    def _head(self) -> int:
+        return len(self.database.rows)
+
+    def _probe(self) -> None:
+        """After quiet every actor answers a driver that comes new."""
+        holder = Owner(self.loop, "prober")
+        self.plan.setup.machines["prober"] = "a"
+        make = self._connecting("prober", holder)
+        timeout_s = self.settings.actor_system.actor_timeout_ms / 1000
+        arguments = (
+            "prober",
+            holder,
+            make,
+            self.history,
+            self.ids,
+            timeout_s,
+            self._head,
+            self._stored,
+        )
+        self.prober = holder.context.copy().run(Driver, *arguments)
+        sources = sorted({record.source for record in self.records()} | {"ledger/0"})
+        ledgers = [source for source in sources if source.startswith("ledger/")]
+        probing = self.prober.start(self._ask_all(ledgers))
+        self.loop.run_until(self.loop.time() + 2 * timeout_s + 10.0)
+        if not probing.done():
+            self.history.complain("after quiet not every actor answers")
+
+    async def _ask_all(self, sources: list[str]) -> None:
+        for number, source in enumerate(sources):
+            note = Step(-1 - number, 0.0, "ask", source, "Note", {"token": -number, "times": 1})
+            for call in (await self.prober.ask(note), await self.prober.state(source)):
+                if call.error not in ("", "ActorStopped"):
+                    self.history.complain(f"after quiet {source}: {call.error}{call.arguments}")
+
+    def _outcome(self, problems: list[str]) -> Outcome:
+        told = hashlib.sha256()
+        for call in self.history.calls:
+            told.update(repr(call).encode())
+        for reading in self.history.readings:
+            told.update(repr(reading).encode())
+        for record in self.records():
+            told.update(repr((record, sorted(record.counts.items()))).encode())
+        told.update(repr((self.history.faults, problems, self.loop.steps)).encode())
+        return Outcome(
+            seed=self.plan.seed, problems=problems, digest=told.hexdigest(),
+            virtual_s=self.loop.time(), steps=self.loop.steps, calls=len(self.history.calls),
+            events=len(self.database.rows),
+        )  # fmt: skip
+
+
+def simulate(plan: Plan) -> Outcome:
+    """Run a plan."""
+    logging.disable(logging.CRITICAL)
+    return Simulation(plan).run()
+
+
+class _NoCollection:
+    """No garbage is collected meanwhile: what is collected runs `finally` blocks, and when
+    that happens is nothing that a seed says."""
+
+    def __enter__(self) -> None:
+        if not gc.get_freeze_count():
+            # What is here now stays: looking through all modules after each seed takes longer
+            # than the seed.
+            gc.collect()
+            gc.freeze()
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        gc.enable()

@@ -1,0 +1,68 @@
+"""A fixed set of simulations, and what makes a simulation worth anything: a seed replays
+exactly, a failing one is reduced to the faults that matter, and faults are found."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from tests.simulation.plan import Fault, plan_of
+from tests.simulation.reduction import _fewest
+from tests.simulation.simulation import simulate
+
+#: Seeds from here on, this many in each test: enough to meet every kind of step and fault.
+FIRST, SEEDS, GROUPS = 0, 40, 6
+
+_DIGESTS = """
+import sys
+from tests.simulation.plan import plan_of
+from tests.simulation.simulation import simulate
+for seed in map(int, sys.argv[1:]):
+    print(simulate(plan_of(seed)).digest)
+"""
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_nothing_is_wrong_with_any_history(group: int) -> None:
+    first = FIRST + group * SEEDS
+    for seed in range(first, first + SEEDS):
+        problems = simulate(plan_of(seed)).problems
+        assert not problems, f"make simulate ARGS='--seed {seed}'"
+
+
+def test_a_seed_is_the_same_history_in_every_process() -> None:
+    seeds = [str(seed) for seed in range(30)]
+    digests = {_run(_DIGESTS, *seeds, PYTHONHASHSEED=hashes) for hashes in ("1", "77")}
+    assert len(digests) == 1
+
+
+def test_a_seed_is_the_same_history_after_others() -> None:
+    plan = plan_of(7)
+    first = simulate(plan).digest
+    simulate(plan_of(8))
+    assert simulate(plan).digest == first
+
+
+def test_a_fault_more_is_another_history() -> None:
+    plan = plan_of(7)
+    more = Fault(99, 1.0, "crash", "host-0", amount=1.0)
+    assert simulate(replace(plan, faults=[*plan.faults, more])).digest != simulate(plan).digest
+
+
+def test_of_many_faults_those_are_left_that_matter() -> None:
+    faults = [Fault(number, float(number), "crash") for number in range(12)]
+
+    def fails(tried: list[Fault]) -> bool:
+        return {3, 8} <= {fault.number for fault in tried}
+
+    assert [fault.number for fault in _fewest(faults, fails)] == [3, 8]
+
+
+def _run(code: str, *arguments: str, **environment: str) -> str:
+    command = [sys.executable, "-c", code, *arguments]
+    ran = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, **environment}
+    )
+    return ran.stdout

@@ -1,0 +1,54 @@
+"""Bounds that hold at every moment: looked at again and again while a simulation runs."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+#: Virtual seconds between two looks.
+EVERY_S = 0.25
+
+
+def watch(simulation: "Simulation") -> None:
+    """Look at every living process and connection, and again in a while."""
+    for process in simulation.cluster.processes.values():
+        life = process.incarnation
+        if life is not None and life.instance._started:
+            look = {"writer": _writer, "bus": _bus}.get(process.name, _host)
+            for problem in look(life.instance, simulation):
+                simulation.history.complain(f"{life.name}: {problem}")
+    for driver in simulation.drivers.values():
+        for channel in driver.connection.channels():
+            if len(channel._under_way) > channel.WINDOW:
+                simulation.history.complain(f"{len(channel._under_way)} batches are under way")
+    simulation.loop.world.later(EVERY_S, watch, simulation)
+
+
+def _host(host: Any, simulation: "Simulation") -> list[str]:
+    wrong = []
+    size = simulation.settings.actor_system.mailbox_size
+    if host._mailbox.unanswered > max(size, simulation.largest_batch):
+        wrong.append(f"its mailbox of {size} holds {host._mailbox.unanswered} commands")
+    executor = host._executor
+    if len(executor._in_flight) > executor.WINDOW:
+        wrong.append(f"{len(executor._in_flight)} appends are under way")
+    if host._mailbox.unanswered == 0 and not executor._finishing:
+        residents = host._residents
+        stopped = sum(one.stopped for one in residents._by_source.values())
+        most = simulation.settings.actor_system.max_actors + stopped
+        if len(residents) > most and not executor._recovery.needed:
+            wrong.append(f"{len(residents)} actors are resident, {most} may be")
+    return wrong
+
+
+def _writer(writer: Any, simulation: "Simulation") -> list[str]:
+    if len(writer._unpublished) > writer.MAX_UNPUBLISHED:
+        return [f"{len(writer._unpublished)} commits wait for the bus"]
+    return []
+
+
+def _bus(bus: Any, simulation: "Simulation") -> list[str]:
+    held = sum(len(kept.lengths) for kept in bus._buffer._kept)
+    if held > simulation.settings.event_bus.buffer_size:
+        return [f"its buffer holds {held} events"]
+    return []
