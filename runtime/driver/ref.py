@@ -57,8 +57,9 @@ class ActorRef(Generic[S]):
 
         Raises InvalidMessage for what cannot be sent, InvalidActor for a class that cannot,
         and ConnectionClosed. The reply raises Rejected, UnknownActorType,
-        UnknownMessage, InvalidMessage, InvalidData, HandlerFailed, ActorStopped,
-        MailboxFull, AskTimeout, HostUnavailable or StoreUnavailable.
+        UnknownMessage, InvalidMessage, InvalidData, RowsRefused, HandlerFailed, ActorStopped,
+        RetriesExhausted, HostFailed, MailboxFull, AskTimeout, HostUnavailable or
+        StoreUnavailable.
         """
         fields = self.fields(message, id, at, correlation_id, causation_id)
         outgoing, index = self.channel.add(fields, self.actor, want_events=True)
@@ -81,7 +82,8 @@ class ActorRef(Generic[S]):
 
     def state(self) -> Reply[S]:
         """A read-only copy of the actor's state, after everything that was sent before
-        and only of what is durable. Plain values where the class is not known here."""
+        and only of what is durable. Plain values where the class is not known here. The
+        reply raises InvalidState for a state that has no form in JSON."""
         fields = (
             self.source,
             STATE,

@@ -57,22 +57,25 @@ class Executor:
         writer_back: Callable[[], Awaitable[None]],
         name: str,
     ) -> None:
+        # What the host has of everything; the line of work alone decides with it.
         self._mailbox = mailbox
         self._residents = residents
         self._decider = decider
         self._recent = recent
         self._journal = journal
         self._name = name
+        # Parts of the line of work that are concepts of their own.
         self._lookups = Lookups(store)
         self._answering = Answering(store, residents, decider.clock, metrics, name=name)
         self._recovery = Recovery(
             self, mailbox, residents, recent, journal, writer_back=writer_back, name=name
         )
+        # What is under way: changed by the line of work and by the tasks in `_finishing`.
         self._last: Attempt | None = None  #: what was decided last and may still fail
         #: What was decided and is neither durable nor failed, with its append if it has rows.
         self._in_flight: dict[Attempt, asyncio.Task[Acknowledged] | None] = {}
-        self._finishing: set[asyncio.Task[None]] = set()
-        self._window = asyncio.Semaphore(self.WINDOW)
+        self._finishing: set[asyncio.Task[None]] = set()  #: those of `_in_flight`, and answers
+        self._window = asyncio.Semaphore(self.WINDOW)  #: held by each attempt in flight
 
     async def run(self) -> None:
         """Work until cancelled. Raises StaleEpoch when this host was replaced."""
@@ -85,7 +88,7 @@ class Executor:
             elif batch is not None:
                 await self.run_batch(batch)
 
-    async def settled(self) -> None:
+    async def wait_settled(self) -> None:
         """Wait until no append is under way."""
         while self._finishing:
             await asyncio.wait(self._finishing)
@@ -142,7 +145,7 @@ class Executor:
         """It could not be decided. Where the store went away, its batch is turned away;
         where something failed that should not, that costs the command it failed at."""
         batch = attempt.batch
-        await self.settled()  # what was decided before it is in the state that is thrown away
+        await self.wait_settled()  # what was decided before it is in the state that is thrown away
         self._recovery.undo(attempt, error)
         if isinstance(error, StoreUnavailable):
             self._recovery.turn_away(batch, error)
@@ -225,9 +228,9 @@ class Executor:
         """Before anything else is decided, actors that failed or whose class was replaced
         leave memory, once all that they decided is in the log."""
         if attempt.batch.alone:
-            await self.settled()
+            await self.wait_settled()
         if not attempt.rebuild:
             return
-        await self.settled()
+        await self.wait_settled()
         if not self._recovery.has_failed:
             self._residents.drop(attempt.rebuild)

@@ -66,7 +66,7 @@ class State(Enum):
 class Line(Protocol):
     """The host's line of work, as its recovery sees it."""
 
-    async def settled(self) -> None:
+    async def wait_settled(self) -> None:
         """Wait until no append is under way."""
 
     async def run_batch(self, batch: Batch) -> None:
@@ -96,6 +96,7 @@ class Recovery:
         writer_back: Callable[[], Awaitable[None]],
         name: str,
     ) -> None:
+        # What it undoes with.
         self._line = line
         self._mailbox = mailbox
         self._residents = residents
@@ -103,6 +104,8 @@ class Recovery:
         self._journal = journal
         self._writer_back = writer_back
         self._name = name
+        # Where it stands. `failed` may add to `_failed` at any time; the rest is changed
+        # by the line of work alone.
         self.state = State.WORKING
         self._failed: list[Attempt] = []  #: and not undone yet
         self._batches: dict[int, Batch] = {}  #: to be run, by number
@@ -155,7 +158,7 @@ class Recovery:
         batch.turn_away(error)
 
     async def _settle(self) -> State:
-        await self._line.settled()
+        await self._line.wait_settled()
         failed, self._failed = self._failed, []
         self._undone = []
         self._line.begin_anew()

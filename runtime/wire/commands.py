@@ -87,7 +87,7 @@ class Answer(msgspec.Struct, array_like=True):
     Command i's events are the rows from number `numbers[i]` to `numbers[i + 1]`, at the
     bytes from `offsets[i]` to `offsets[i + 1]` of `rows`; row n has the position
     `first_position` + n. A command that is in `elsewhere` has stamped rows of its own
-    there (it is a repeat, or ran late), one in `values` has an encoded value, one in
+    there (it is a repeat, or was run apart), one in `values` has an encoded value, one in
     `errors` an error. With `want_events` off, numbers, offsets and rows are left out.
     """
 
