@@ -5,6 +5,7 @@ again here, message by message.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tests.simulation.history import Call, History
@@ -23,6 +24,8 @@ _NOTHING_STORED = {
     "RowsRefused", "InvalidData", "PublishRefused", "InvalidName",
     "RetriesExhausted",
 }  # fmt: skip
+#: Errors that a repeat of what took effect is not answered with.
+_DECIDED = {"Rejected", "HandlerFailed", "UnknownMessage", "ActorStopped"}
 #: Errors that any command may be answered with: what is away, too much, or too late.
 _PASSING = {"AskTimeout", "HostUnavailable", "StoreUnavailable", "MailboxFull", "ActorStopped"}
 
@@ -71,8 +74,11 @@ def _judge_log(log: LogIndex, history: History) -> list[str]:
 def _judge_answers(log: LogIndex, history: History) -> list[str]:
     wrong = []
     by_id: dict[bytes, list[Call]] = defaultdict(list)
+    acknowledged: dict[bytes, int] = {}  #: when each command was first
     for call in history.calls:
         by_id[call.id].append(call)
+        if call.events:
+            acknowledged[call.id] = min(call.ended, acknowledged.get(call.id, call.ended))
     for call in history.calls:
         if call.kind == "state":
             continue
@@ -81,7 +87,7 @@ def _judge_answers(log: LogIndex, history: History) -> list[str]:
         elif call.error:
             closed = call.driver in history.closed and call.error == "ConnectionClosed"
             if not closed:
-                wrong += _judge_error(log, call, alone=len(by_id[call.id]) == 1)
+                wrong += _judge_error(log, call, acknowledged, alone=len(by_id[call.id]) == 1)
     return wrong
 
 
@@ -115,12 +121,16 @@ def _judge_success(log: LogIndex, call: Call) -> list[str]:
     return wrong
 
 
-def _judge_error(log: LogIndex, call: Call, *, alone: bool) -> list[str]:
+def _judge_error(
+    log: LogIndex, call: Call, acknowledged: Mapping[bytes, int], *, alone: bool
+) -> list[str]:
     stored = log.by_command.get(call.id, [])
     name = f"call {call.number} ({call.kind} {call.message} to {call.source})"
     wrong = []
     if alone and stored and call.error in _NOTHING_STORED:
         wrong.append(f"{name} failed with {call.error} and is in the log")
+    if stored and call.error in _DECIDED and acknowledged.get(call.id, call.moment) < call.moment:
+        wrong.append(f"{name} failed with {call.error}; it had been acknowledged before")
     expected = expected_error(call)
     if call.after_close:
         return [f"{name} was made after close and failed with {call.error}"]

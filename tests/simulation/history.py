@@ -3,10 +3,13 @@ log itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from actors.event import Event
-from actors.moments import microseconds
+
+#: Where PostgreSQL's time begins.
+_POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ def seen(event: Event) -> Seen:
     return Seen(
         event.id.bytes, event.source, event.version or 0, event.position or 0,
         event.event_type, dict(event.data), _sorted(event.vector_clock.counts),
-        microseconds(event.timestamp),
+        (event.timestamp - _POSTGRES_EPOCH) // timedelta(microseconds=1),
     )  # fmt: skip
 
 

@@ -1,6 +1,9 @@
 """After quiet: nothing is in flight, everything is within its bounds, nobody died unseen."""
 
+import gc
 from typing import TYPE_CHECKING, Any
+
+from runtime.host.effects import Effects
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -26,6 +29,7 @@ def _judge_host(host: Any, simulation: "Simulation") -> list[str]:
     if not host._living and not host._replaced:
         wrong.append("it works no more")
     executor = host._executor
+    wrong += _judge_memory(executor._recent)
     left = {
         "attempts are being finished": executor._finishing,
         "attempts are under way": executor._in_flight,
@@ -49,4 +53,22 @@ def _judge_writer(writer: Any, simulation: "Simulation") -> list[str]:
 def _judge_bus(bus: Any, simulation: "Simulation") -> list[str]:
     if bus._buffer.head != len(simulation.database.rows):
         return [f"it stands at {bus._buffer.head} of {len(simulation.database.rows)}"]
+    return []
+
+
+def _judge_memory(recent: Any) -> list[str]:
+    """What the table of recent commands keeps leads to nothing that it has forgotten."""
+    kept = {id(one) for one in recent._kept} | {id(one) for one in recent.values()}
+    known, to_see = {id(recent)}, [*recent.values()]
+    while to_see:
+        thing = to_see.pop()
+        if id(thing) in known:
+            continue
+        known.add(id(thing))
+        if isinstance(thing, Effects) and id(thing) not in kept:
+            return ["its table of recent commands keeps older ones than it holds"]
+        if isinstance(thing, Effects | list | tuple | dict):
+            to_see += [one for one in gc.get_referents(thing) if not isinstance(one, type)]
+    if recent.bytes > recent._max_bytes:
+        return [f"its table of recent commands takes {recent.bytes} bytes"]
     return []

@@ -17,8 +17,8 @@ from tests.simulation.simulated_store import SimulatedStore
 
 T = TypeVar("T")
 
-#: When simulations begin: 2024-01-01, in microseconds since 2000.
-BEGIN_US = 757_382_400_000_000
+#: When simulations begin: 2024-01-01, in Unix microseconds.
+BEGIN_US = 1_704_067_200_000_000
 
 
 class SimulatedWorld(World):

@@ -48,7 +48,7 @@ def _writer(writer: Any, simulation: "Simulation") -> list[str]:
 
 
 def _bus(bus: Any, simulation: "Simulation") -> list[str]:
-    held = sum(len(kept.lengths) for kept in bus._buffer._kept)
+    held = sum(map(len, bus._buffer._kept[bus._buffer._gone :]))
     if held > simulation.settings.event_bus.buffer_size:
         return [f"its buffer holds {held} events"]
     return []

@@ -1,22 +1,9 @@
-"""The mutations, by name."""
+"""The mutations, by name: small faults of the path, some of which it once had."""
 
-from tests.simulation.mutations.patching import Change, Mutation
+from tests.simulation.mutations import of_drivers, of_hosts, of_partitions
+from tests.simulation.mutations.patching import Mutation
 
-
-def _by_name(*mutations: Mutation) -> dict[str, Mutation]:
-    return {mutation.name: mutation for mutation in mutations}
-
-
-MUTATIONS = _by_name(
-    Mutation(
-        "no fence",
-        "a writer that was replaced goes on committing",
-        (
-            Change(
-                "store.group_commit",
-                "if stale.name != WRITER or self._in_doubt or stood == self._position:",
-                "if stale.name != WRITER or stood == self._position:",
-            ),
-        ),
-    ),
-)
+MUTATIONS: dict[str, Mutation] = {
+    mutation.name: mutation
+    for mutation in (*of_hosts.MUTATIONS, *of_partitions.MUTATIONS, *of_drivers.MUTATIONS)
+}

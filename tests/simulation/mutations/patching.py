@@ -33,6 +33,17 @@ class Mutation:
     changes: tuple[Change, ...]
 
 
+def mutation(
+    name: str, says: str, path: str, *snippets: str, module: str = "", old: str = "", new: str = ""
+) -> Mutation:
+    """A mutation of one module, of pairs of snippets; and of another one where `module` is."""
+    pairs = zip(snippets[::2], snippets[1::2], strict=True)
+    changes = [Change(path, one, other) for one, other in pairs]
+    if module:
+        changes.append(Change(module, old, new))
+    return Mutation(name, says, tuple(changes))
+
+
 class SnippetMissing(Exception):
     """The code that a mutation changes is not what it was."""
 
