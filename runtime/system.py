@@ -143,7 +143,8 @@ class ActorSystem:
         stands, which takes it a millisecond: for `timeout_s`, or `actor_timeout_ms`, or one
         second where an event loop runs in this thread. It then raises SubscribeTimeout. A
         coroutine that must not block at all says `after=await system.head()`. Raises
-        InvalidName, SystemNotFound and ConnectionClosed, too.
+        InvalidName, SystemNotFound and ConnectionClosed, too, and ValueError for an `after`
+        that is no position.
         """
         subscription = Subscription(self.connection, selection_of(event_types, sources), after)
         if after is None:

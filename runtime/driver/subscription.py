@@ -25,8 +25,11 @@ from store.event_store import Page
 from store.rows.decoding import Decoder
 from store.selection import Selection
 
-#: Patterns that one subscription may name: the bus reads them with every poll.
-MAX_GLOBS = 1_000
+#: Patterns that one subscription may name, and their letters in all: the bus reads them
+#: with every poll, and makes an expression of them when they are new to it.
+MAX_GLOBS, MAX_GLOBS_LENGTH = 1_000, 64 * 1024
+#: No log is longer.
+MAX_POSITION = 2**63 - 1
 
 
 def selection_of(event_types: str | Iterable[str], sources: str | Iterable[str]) -> Selection:
@@ -56,7 +59,9 @@ class Subscription:
     """
 
     def __init__(self, connection: Connection, selection: Selection, after: int | None) -> None:
-        """Does not block. Raises ConnectionClosed."""
+        """Does not block. Raises ConnectionClosed, and ValueError for what is no position."""
+        if after is not None and not 0 <= after <= MAX_POSITION:
+            raise ValueError(f"a position is a number from 0 on, not {after!r}")
         self.position = FROM_NOW if after is None else after
         self._connection = connection
         self._loop = connection.courier.loop
@@ -232,4 +237,7 @@ def _globs(globs: str | Iterable[str]) -> tuple[str, ...]:
         raise InvalidName(f"{len(found)} patterns", f"a subscription names at most {MAX_GLOBS}")
     for glob in found:
         checked_source(glob)
+    if sum(map(len, found)) > MAX_GLOBS_LENGTH:
+        problem = f"the patterns of a subscription have at most {MAX_GLOBS_LENGTH} letters"
+        raise InvalidName(f"{found[0]} and others", problem)
     return () if "*" in found else found

@@ -66,7 +66,7 @@ class Bus(Process):
         commit = unpack_commit(packed)
         self._tally.add(commit)
         self._take(commit)
-        self._subscribers.forget(asyncio.get_running_loop().time())
+        self._forget()
         return b""
 
     async def poll(self, packed: bytes) -> bytes:
@@ -84,6 +84,7 @@ class Bus(Process):
     async def facts(self) -> BusFacts | None:
         if not self._started:
             return None
+        self._forget()
         return BusFacts(position=self._buffer.head, subscriptions=len(self._subscribers))
 
     def _take(self, commit: Commit) -> None:
@@ -110,7 +111,8 @@ class Bus(Process):
         self, poll: Poll, subscriber: Subscriber, loop: asyncio.AbstractEventLoop
     ) -> Polled:
         """The answer, once there is one: at the latest after `wait_s`."""
-        deadline_s = loop.time() + min(poll.wait_s, self.LONGEST_WAIT_S)
+        wait_s = min(poll.wait_s, self.LONGEST_WAIT_S) if poll.wait_s > 0 else 0.0
+        deadline_s = loop.time() + wait_s
         matcher, turn, position = subscriber.matcher, subscriber.turn, poll.after
         while True:
             now_s = loop.time()
@@ -164,6 +166,10 @@ class Bus(Process):
         finally:
             self._matchers.give_back(matcher)
         return Polled(through, True, rows)
+
+    def _forget(self) -> None:
+        self._subscribers.forget(asyncio.get_running_loop().time())
+        self._count_live()
 
     def _count_live(self) -> None:
         if self._live != len(self._subscribers):

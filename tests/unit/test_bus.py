@@ -160,6 +160,14 @@ async def test_the_only_subscriber_never_waits_for_a_share() -> None:
     assert now_s() == 0
 
 
+@pytest.mark.parametrize("wait_s", [float("inf"), 1e300, float("nan"), -1.0])
+@virtual_time
+async def test_a_poll_is_answered_whatever_it_would_wait(wait_s: float) -> None:
+    partition = Partition()
+    assert (await asked(partition, 0, wait_s=wait_s)).rows == b""
+    assert now_s() == (Bus.LONGEST_WAIT_S if wait_s > 0 else 0)
+
+
 @virtual_time
 async def test_a_new_poll_of_a_subscriber_ends_his_old_one() -> None:
     partition = Partition()

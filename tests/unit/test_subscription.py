@@ -326,3 +326,11 @@ def test_a_subscription_names_so_many_patterns_and_no_more() -> None:
     assert len(selection_of("*", map(str, range(1_000))).sources) == 1_000
     with pytest.raises(InvalidName, match="at most 1000"):
         selection_of("*", map(str, range(1_001)))
+    with pytest.raises(InvalidName, match="at most 65536 letters"):
+        selection_of("*", ["x" * 1_000 + str(n) for n in range(66)])
+
+
+@pytest.mark.parametrize("after", [-1, 2**63])
+def test_what_is_no_position_is_refused(driving: Driving, after: int) -> None:
+    with pytest.raises(ValueError, match="a position is a number from 0 on"):
+        driving.subscribe(after)
