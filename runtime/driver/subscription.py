@@ -62,18 +62,22 @@ class Subscription:
         """Does not block. Raises ConnectionClosed, and ValueError for what is no position."""
         if after is not None and not 0 <= after <= MAX_POSITION:
             raise ValueError(f"a position is a number from 0 on, not {after!r}")
-        self.position = FROM_NOW if after is None else after
+        # Set once:
         self._connection = connection
         self._loop = connection.courier.loop
         self._decoder = Decoder()
+        self._feed: Feed | None = None  # by the loop, as soon as it comes to it
+        self._begun: Future[int] = Future()  # by the loop, with what the feed begins after
+        # Of whoever reads:
+        self.position = FROM_NOW if after is None else after
         self._in_hand = _InHand([], self.position)
-        self._feed: Feed | None = None
-        self._begun: Future[int] = Future()
-        self._lock = threading.Lock()  #: guards what follows, and the turn from page to page
-        self._page: Page | None = None  #: taken, and not decoded yet
-        self._waiting: set[Future[None]] = set()  #: readers, until something changes
+        # What ended it, `close` or anything else but the feed; never taken back:
         self._closed = False
-        self._error: Exception | None = None  #: what ended it, if not `close` or the feed
+        self._error: Exception | None = None
+        # Guards what follows, and the turn from page to page:
+        self._lock = threading.Lock()
+        self._page: Page | None = None  # taken, and not decoded yet
+        self._waiting: set[Future[None]] = set()  # readers, until something changes
         connection.when_closed(self._cut_off)
         self._in_loop(self._open, selection, after)
 

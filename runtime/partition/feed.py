@@ -58,20 +58,24 @@ class Feed:
     ) -> None:
         """Begin after a position (0: with the first event), or from now on. `on_change` is
         called, in the loop, when it has begun, when a page is there, and when it ended."""
-        self.name = log.world.random(8).hex()
-        self.position = FROM_NOW if after is None else after  #: how far it has fetched
+        # What it reads, and for whom:
+        self.name = log.world.random(8).hex()  #: the bus knows it by that
         self.start = after  #: after which position it begins; None until that is known
         self._log = log
         self._selection = selection
         self._on_change = on_change
-        self._loop = asyncio.get_running_loop()
-        self._ready: deque[Page] = deque()
-        self._ahead_bytes = 0  #: of the pages that are ready
+        self._loop = asyncio.get_running_loop()  # for `take`, in other threads
+        # How far it is; all but `_ready` is touched in the loop alone:
+        self.position = FROM_NOW if after is None else after  #: how far it has fetched
+        self._limit = self.FIRST_PAGE  # positions to read from the log next time
+        self._ready: deque[Page] = deque()  # pages that nobody took yet; its ends are atomic
+        self._ahead_bytes = 0  # of these pages, and of those whose taking was not heard of
+        # How it ends:
         self._error: Exception | None = None
         self._closed = False
-        self._changed = asyncio.Event()  #: set when begun, when a page is there, when ended
-        self._room = asyncio.Event()  #: set when a page was taken
-        self._limit = self.FIRST_PAGE
+        # Who waits for what:
+        self._changed = asyncio.Event()  # readers: begun, a page is there, ended
+        self._room = asyncio.Event()  # the fetching task: a page was taken
         log.joined(self)
         self._task = asyncio.ensure_future(self._fetch())
 
