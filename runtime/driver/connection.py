@@ -197,8 +197,10 @@ class Connection:
             # It cannot be waited for here, and must not be cancelled before it has begun.
             closing.add_done_callback(lambda _: self.courier.close())
         else:
-            closing.result()
-            self.courier.close()
+            try:
+                closing.result()
+            finally:
+                self.courier.close()
 
     def _in_courier(self) -> bool:
         try:
