@@ -15,6 +15,7 @@ from runtime.driver.reply import Reply
 from runtime.errors import UnknownActorType
 from runtime.wire.answers import raise_error
 from runtime.wire.commands import (
+    DATA,
     Answer,
     Request,
     introduced,
@@ -41,6 +42,8 @@ class PlayedHost:
         self.garbling = 0  #: so many of the next answers arrive as something else
         self.breaking: object = None  #: the connection breaks over a batch with this data
         self.refusing: list[Exception] = []  #: what the next batches are refused with
+        self.refusing_hellos: Exception | None = None  #: what every hello is refused with
+        self.swallowing: list[object] = []  #: data of commands whose batches it never answers
         self.unknown: list[object] = []  #: data of commands whose actor type it does not know
         self.incarnation = 1
 
@@ -56,8 +59,12 @@ class PlayedHost:
         if self.garbling:
             self.garbling -= 1
             return b"not an answer"
-        if any(one[4] == self.breaking for one in request.commands):
+        if any(one[DATA] == self.breaking for one in request.commands):
             raise ConnectionResetError
+        if any(one[DATA] in self.swallowing for one in request.commands):
+            await asyncio.Event().wait()
+        if not request.commands and self.refusing_hellos is not None:
+            return refused(encode_error(self.refusing_hellos))
         if request.commands and self.refusing:
             return refused(encode_error(self.refusing.pop(0)))
         return self.answer(request)
@@ -67,9 +74,9 @@ class PlayedHost:
         errors = {
             index: encode_error(UnknownActorType("device-twin"))
             for index, one in enumerate(request.commands)
-            if one[4] in self.unknown
+            if one[DATA] in self.unknown
         }
-        values = {index: pack_value(one[4]) for index, one in enumerate(request.commands)}
+        values = {index: pack_value(one[DATA]) for index, one in enumerate(request.commands)}
         nothing = [0] * (len(request.commands) + 1)
         answer = pack_answer(Answer({}, 0, set(), 0, 0, nothing, nothing, b"", {}, values, errors))
         return answer if request.commands else introduced(answer, self.incarnation)
@@ -83,7 +90,7 @@ class PlayedHost:
     @property
     def batches(self) -> list[list[Any]]:
         """The data of the commands that came, batch by batch, without the hellos."""
-        return [[one[4] for one in each.commands] for each in self.requests if each.commands]
+        return [[one[DATA] for one in each.commands] for each in self.requests if each.commands]
 
 
 class Sending:
@@ -93,6 +100,7 @@ class Sending:
         self.host = PlayedHost()
         self.found = asyncio.Event()
         self.found.set()
+        self.lost_questions = 0  #: so many of the next ones where the host is have no answer
         self.failing: Exception | None = None  #: what finding the host raises once
         self.registered: list[bytes] = []
         self.unloadable: list[str] = []  #: classes that the host refuses
@@ -112,6 +120,9 @@ class Sending:
         return Reply(outgoing, index, _read)
 
     async def _find(self, actors: Iterable[type[Actor[Any]]]) -> Any:
+        if self.lost_questions:
+            self.lost_questions -= 1
+            await asyncio.Event().wait()
         await self.found.wait()
         failing, self.failing = self.failing, None
         if failing is not None:

@@ -18,6 +18,8 @@ from runtime.errors import (
     HostUnavailable,
     MailboxFull,
 )
+from runtime.wire.commands import CommandPacker
+from store.errors import StoreUnavailable
 from tests.unit.sending import HOST, TIMEOUT_S, Sending
 from tests.virtual_time import now_s, settled, virtual_time
 
@@ -115,8 +117,18 @@ async def test_asks_end_at_their_deadlines_while_the_host_is_being_started_for_e
         with pytest.raises(AskTimeout):
             await sending.ask("hangs")
         assert now_s() == number * TIMEOUT_S
+    sending.found.set()
+    assert await sending.ask("later") == "later"
+    assert sending.host.batches == [["later"]]  # what was given up before it left stays here
+
+
+@virtual_time
+async def test_a_question_that_is_never_answered_is_put_again() -> None:
+    sending = Sending()
+    sending.lost_questions = 1
+    with pytest.raises(AskTimeout):
+        await sending.ask("hangs")
     await asyncio.sleep(HostLink.SILENCE_S)
-    sending.found.set()  # it is asked for again, because it never answered
     assert await sending.ask("later") == "later"
 
 
@@ -147,15 +159,64 @@ async def test_a_lost_request_ends_its_generation_and_those_behind_it_are_served
 async def test_four_batches_that_are_never_answered_do_not_stop_the_channel() -> None:
     sending = Sending()
     assert await sending.ask("first") == "first"
-    sending.host.answering.clear()
+    sending.host.swallowing = ["lost"]
     lost = []
-    for number in range(Channel.WINDOW):
-        lost.append(sending.ask(f"lost {number}"))
+    for _ in range(Channel.WINDOW):
+        lost.append(sending.ask("lost"))
         await settled()
     outcomes = await asyncio.gather(*lost, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [AskTimeout] * Channel.WINDOW
-    sending.host.answering.set()
     assert await sending.ask("later") == "later"
+
+
+@virtual_time
+async def test_every_batch_is_of_a_generation_that_was_begun() -> None:
+    sending = Sending()
+    assert await sending.ask("first") == "first"
+    sending.host.losing = 10**6
+    with pytest.raises(HostUnavailable):
+        await sending.ask("second")
+    await asyncio.sleep(1.0)  # nothing is left to be sent
+    sending.host.losing = 0
+    assert await sending.ask("third") == "third"
+    begun = [each.generation for each in sending.host.requests if not each.commands]
+    assert sending.host.requests[-1].generation in begun
+
+
+@virtual_time
+async def test_single_callers_hear_at_once_that_the_store_is_away() -> (
+    None
+):
+    sending = Sending()
+    assert await sending.ask("first") == "first"
+    sending.host.refusing_hellos = StoreUnavailable("the log", "on cue")
+    sending.host.losing = 1
+    second = sending.ask("second")
+    await settled()
+    joined = sending.ask("while a new generation cannot be begun")
+    for reply in (second, joined):
+        with pytest.raises(StoreUnavailable):
+            await reply
+    assert now_s() < TIMEOUT_S / 20
+    last = sending.ask("last")
+    sending.host.refusing_hellos = None
+    assert await last == "last"
+
+
+@virtual_time
+async def test_what_is_beyond_its_patience_is_not_sent_again() -> None:
+    sending = Sending()
+    assert await sending.ask("first") == "first"
+    sending.host.losing = 10**6
+    outgoing = Outgoing(5.0, bulk=True, want_events=True)
+    fields = ("counter/a", "echo", bytes(16), 0, "impatient", None, None)
+    outgoing.add(CommandPacker().pack(fields))
+    sending.channel.submit(outgoing)
+    await asyncio.sleep(6.0)
+    sending.host.losing = 0
+    await asyncio.sleep(1.0)
+    assert isinstance(outgoing.error, HostUnavailable)
+    assert sending.host.batches == [["first"], ["impatient"]]
 
 
 @virtual_time
@@ -207,8 +268,16 @@ async def test_whoever_fails_at_being_told_of_an_answer_hurts_nobody(
     outgoing.on_finish = told
     sending.channel.submit(outgoing)
     assert await sending.ask("first") == "first"
-    assert outgoing.finished
+    assert outgoing.answer is not None
     assert "a listener" in caplog.text
+    sending.host.answering.clear()
+    overdue = [Outgoing(TIMEOUT_S, bulk=True, want_events=True) for _ in range(2)]
+    overdue[0].on_finish = told
+    for each in overdue:
+        sending.channel.submit(each)
+    await asyncio.sleep(TIMEOUT_S)
+    await settled()
+    assert [type(each.error) for each in overdue] == [AskTimeout] * 2
 
 
 @virtual_time

@@ -158,6 +158,24 @@ def test_without_a_timeout_a_result_takes_no_longer_than_the_system_allows(
     to.close()
 
 
+def test_a_result_does_not_wait_for_a_courier_that_is_stuck(
+    world: PlayedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.driver.outbox.Outbox.GRACE_S", 0.1)
+    to = connection(world, timeout_s=0.1)
+    stuck, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        stuck.set()
+        free.wait()
+
+    to.courier.loop.call_soon_threadsafe(hold)
+    assert stuck.wait(HANGS_S)
+    assert isinstance(ended(ref(to).ask(Ping()).result), AskTimeout)
+    free.set()
+    to.close()
+
+
 @virtual_time
 async def test_whoever_wants_to_know_is_told_that_it_is_closed() -> None:
     to = connection(PlayedWorld(), OwnLoop())
