@@ -53,14 +53,15 @@ class HandlerFailed(ThornbackError):
 
 
 class InvalidState(ThornbackError):
-    """The actor's state has no form in JSON, so it cannot be shown, nor snapshots be taken."""
+    """The actor's state has no form in JSON, so it cannot be shown, nor snapshots be taken; or
+    it does not fit the class that whoever asks has."""
 
     def __init__(self, source: str, problem: str) -> None:
         super().__init__(source, problem)
         self.source, self.problem = source, problem
 
     def __str__(self) -> str:
-        return f"the state of {self.source} cannot be written as JSON: {self.problem}"
+        return f"the state of {self.source} {self.problem}"
 
 
 class HostFailed(ThornbackError):

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from random import Random
 from typing import Any, TypeVar
 
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from actors.actor import Actor
 from actors.errors import ThornbackError
@@ -122,8 +122,8 @@ class Connection:
         self, name: str, work: Callable[[], Awaitable[T]], limit_s: float | None = None
     ) -> Reply[T]:
         """Run something in the courier's loop; the reply is what it returns. It raises
-        AskTimeout after `limit_s`, HostUnavailable for the errors of Ray, ConnectionClosed
-        when the connection is closed before it is done."""
+        AskTimeout after `limit_s`, HostUnavailable for the errors of Ray, what the directory
+        raised, and ConnectionClosed when the connection is closed before it is done."""
         return self._errand(Pending(name), work, limit_s)
 
     def last_errand(self, name: str, work: Callable[[], Awaitable[T]]) -> Reply[T]:
@@ -223,6 +223,9 @@ class Connection:
                 answer = await work()
         except TimeoutError:
             error = AskTimeout(pending.name, limit_s or 0.0)
+        except RayTaskError as failure:  # the directory raised it
+            theirs = isinstance(failure.cause, ThornbackError)
+            error = failure.cause if theirs else HostUnavailable(DIRECTORY_ACTOR, str(failure))
         except (RayError, ConnectionError) as failure:
             error = HostUnavailable(DIRECTORY_ACTOR, type(failure).__name__)
         except Exception as failure:

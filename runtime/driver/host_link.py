@@ -54,7 +54,8 @@ class HostLink:
     async def ensure_known(self, actors: set[ActorClass]) -> None:
         """Have the host know the classes of the actors addressed. One that it refuses costs
         those who use it: `deliver` says so. Raises HostUnavailable."""
-        for actor in actors - self._known:
+        # In an order that does not depend on addresses: a simulation replays exactly.
+        for actor in sorted(actors - self._known, key=_name):
             self._refused.pop(actor.actor_type, None)
             shipped = self._shipped(actor)
             if shipped is not None:
@@ -139,3 +140,7 @@ class HostLink:
         if isinstance(error, HostUnavailable):
             return error
         return HostUnavailable(self.host, type(error).__name__)
+
+
+def _name(actor: ActorClass) -> str:
+    return actor.actor_type

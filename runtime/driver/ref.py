@@ -5,12 +5,15 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from actors.actor import Actor, Command
 from actors.event import Event
 from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
 from runtime.driver.validation import check_message, id_bytes, moment_us
+from runtime.errors import InvalidState
 from runtime.wire.answers import raise_error, read_events, unpack_state
 from runtime.wire.commands import STATE, Answer
 
@@ -83,7 +86,8 @@ class ActorRef(Generic[S]):
     def state(self) -> Reply[S]:
         """A read-only copy of the actor's state, after everything that was sent before
         and only of what is durable. Plain values where the class is not known here. The
-        reply raises InvalidState for a state that has no form in JSON."""
+        reply raises InvalidState for a state that has no form in JSON, or that does not fit
+        the class that is."""
         fields = (
             self.source,
             STATE,
@@ -122,4 +126,7 @@ class ActorRef(Generic[S]):
         state = unpack_state(answer, index)["state"]
         if self.actor is None:
             return state  # type: ignore[no-any-return]
-        return self.actor.described().state_adapter.validate_python(state)  # type: ignore[no-any-return]
+        try:
+            return self.actor.described().state_adapter.validate_python(state)  # type: ignore[no-any-return]
+        except ValidationError as error:
+            raise InvalidState(self.source, f"does not fit the class here: {error}") from error

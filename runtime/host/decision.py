@@ -189,7 +189,8 @@ class Decider:
             state = {"version": resident.version, "state": plain_state(resident)}
             attempt.values[index] = pack_value(state)
         except FAILURES as error:
-            attempt.failed(index, InvalidState(source, text_of_error(error)))
+            problem = f"cannot be written as JSON: {text_of_error(error)}"
+            attempt.failed(index, InvalidState(source, problem))
 
     def _snapshot(self, attempt: Attempt, resident: Resident) -> None:
         """To be saved when the attempt is durable. The log can do without it."""

@@ -40,7 +40,7 @@ class PlayedHost:
         self.answering.set()
         self.losing = 0  #: so many of the next answers are lost on their way
         self.garbling = 0  #: so many of the next answers arrive as something else
-        self.breaking: object = None  #: the connection breaks over a batch with this data
+        self.breaking: object = object()  #: the connection breaks over a batch with this data
         self.refusing: list[Exception] = []  #: what the next batches are refused with
         self.refusing_hellos: Exception | None = None  #: what every hello is refused with
         self.swallowing: list[object] = []  #: data of commands whose batches it never answers

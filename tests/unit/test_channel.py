@@ -184,9 +184,7 @@ async def test_every_batch_is_of_a_generation_that_was_begun() -> None:
 
 
 @virtual_time
-async def test_single_callers_hear_at_once_that_the_store_is_away() -> (
-    None
-):
+async def test_single_callers_hear_at_once_that_the_store_is_away() -> None:
     sending = Sending()
     assert await sending.ask("first") == "first"
     sending.host.refusing_hellos = StoreUnavailable("the log", "on cue")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from ray.exceptions import RayTaskError
 
 from actors.actor import Actor, Command
 from actors.errors import InvalidActor
@@ -14,8 +15,17 @@ from runtime.driver.blocking import ask_many, tell_many
 from runtime.driver.bulk import Item
 from runtime.driver.connection import Connection
 from runtime.driver.ref import ActorRef
-from runtime.errors import AskTimeout, ConnectionClosed, HostUnavailable
+from runtime.errors import (
+    AskTimeout,
+    ConnectionClosed,
+    HostUnavailable,
+    InvalidState,
+    SystemDraining,
+)
+from runtime.wire.commands import Answer, Request, pack_answer
+from runtime.wire.values import pack_value
 from tests.unit.connecting import HOST, OwnLoop, PlayedWorld, connection, ref
+from tests.unit.sending import PlayedHost
 from tests.virtual_time import now_s, settled, virtual_time
 
 #: How long a thread may take that has nothing to wait for: who takes longer, hangs.
@@ -208,6 +218,41 @@ async def test_a_class_that_cannot_be_sent_is_an_invalid_actor_at_the_call() -> 
         with pytest.raises(InvalidActor, match="cannot be sent: cannot pickle"):
             bad.ask(Ping())
         assert await ref(to, source).ask(Ping()) == []  # the same host, without the class
+
+
+@virtual_time
+async def test_a_state_that_does_not_fit_the_class_here_is_a_typed_error() -> None:
+    class StateHost(PlayedHost):
+        """Shows the state of another class."""
+
+        def answer(self, request: Request) -> bytes:
+            if not request.commands:
+                return super().answer(request)
+            values = {0: pack_value({"version": 1, "state": ["something", "else"]})}
+            return pack_answer(Answer({}, 0, set(), 0, 0, [], [], b"", {}, values, {}))
+
+    to = connection(PlayedWorld(StateHost), OwnLoop())
+    with pytest.raises(InvalidState, match="the state of plain/a does not fit the class here"):
+        await ActorRef(to, Plain, "plain/a").state()
+    assert await ref(to, "plain/a").state() == ["something", "else"]
+
+
+@virtual_time
+async def test_an_error_that_the_directory_raised_arrives_as_it_was() -> None:
+    to = connection(PlayedWorld(), OwnLoop())
+
+    async def draining() -> None:
+        cause = SystemDraining("here")
+        raise RayTaskError("stop", "a traceback", cause).as_instanceof_cause()
+
+    async def broken() -> None:
+        raise RayTaskError("stop", "a traceback", KeyError("x")).as_instanceof_cause()
+
+    with pytest.raises(SystemDraining) as raised:
+        await to.errand("status", draining)
+    assert not isinstance(raised.value, RayTaskError)
+    with pytest.raises(HostUnavailable):
+        await to.errand("status", broken)
 
 
 @virtual_time
