@@ -59,4 +59,6 @@ class Courier:
                 for task in tasks:
                     task.cancel()
                 self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            # What was aborted last, or was cancelled just now, closes its socket a turn later.
+            self.loop.run_until_complete(asyncio.sleep(0))
             self.loop.close()

@@ -62,7 +62,7 @@ class HostLink:
                 try:
                     await self._asked(self._register(shipped))
                 except InvalidActor as error:
-                    self._refused[actor.actor_type] = error
+                    self._refused[actor.actor_type] = InvalidActor(actor.actor_type, error.problem)
             self._known.add(actor)
 
     async def hello(self, request: bytes) -> Exception | None:

@@ -131,7 +131,7 @@ class Sending:
 
     async def _register(self, shipped: bytes) -> None:
         if (name := shipped.decode()) in self.unloadable:
-            raise InvalidActor("device-twin", f"it lacks a module of {name}")
+            raise InvalidActor("an actor class", f"it lacks a module of {name}")
         self.registered.append(shipped)
 
 

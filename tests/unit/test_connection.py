@@ -14,6 +14,7 @@ from actors.errors import InvalidActor
 from runtime.driver.blocking import ask_many, tell_many
 from runtime.driver.bulk import Item
 from runtime.driver.connection import Connection
+from runtime.driver.courier import Courier
 from runtime.driver.ref import ActorRef
 from runtime.errors import (
     AskTimeout,
@@ -184,6 +185,19 @@ def test_a_result_does_not_wait_for_a_courier_that_is_stuck(
     assert isinstance(ended(ref(to).ask(Ping()).result), AskTimeout)
     free.set()
     to.close()
+
+
+def test_a_courier_that_ends_lets_its_connections_close_their_sockets() -> None:
+    courier = Courier()
+    turns: list[str] = []
+
+    def last() -> None:
+        courier.loop.call_soon(turns.append, "the turn after the last")
+        courier.loop.stop()
+
+    courier.loop.call_soon_threadsafe(last)
+    courier.close()
+    assert turns == ["the turn after the last"]
 
 
 @virtual_time
