@@ -311,7 +311,7 @@ async def test_a_class_that_the_host_refuses_costs_those_who_use_it_and_nobody_e
     sending.unloadable = ["DeviceTwin"]
     sending.host.unknown = ["first"]
     first, second = sending.ask("first", DeviceTwin), sending.ask("second")
-    with pytest.raises(InvalidActor, match="^device-twin: it lacks a module"):
+    with pytest.raises(InvalidActor, match=r"^device-twin: it lacks a module"):
         await first
     assert await second == "second"
     assert len(sending.host.batches) == 1  # they travelled together
