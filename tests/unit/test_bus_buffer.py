@@ -1,6 +1,8 @@
 """The bus's buffer: what it covers it has in full, and what it lacks is in the log."""
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,11 +10,11 @@ from hypothesis import strategies as st
 
 from actors.event import Event
 from runtime.partition.buffer import Buffer
-from runtime.partition.matching import Matchers
+from runtime.partition.matching import Matcher, Matchers
 from store.appends import Commit
 from store.rows.decoding import Decoder
 from store.rows.encoding import encode_event
-from store.rows.layout import EncodedRows, stamp
+from store.rows.layout import EncodedRows, stamp, topics
 from store.selection import EVERYTHING, Selection, row_filter
 from tests.contracts.appending import made_event
 from tests.contracts.reading_contract import CATALOGUE, SELECTED
@@ -196,6 +198,67 @@ def test_a_commit_interests_those_who_want_some_of_it_and_nobody_else() -> None:
     for source, expected in (("device/1", {0, 1, 3}), ("device/3", {0, 1, 4}), ("x", {0, 1})):
         interested = buffer.add(commit(buffer.head + 1, [made_event(source)]))
         assert {matchers.index(one) for one in interested} == expected
+
+
+def test_a_commit_is_looked_through_once_however_many_want_some_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[int] = []
+
+    def counted(rows: bytes, starts: Sequence[int]) -> list[bytes]:
+        looks.append(len(starts))
+        return topics(rows, starts)
+
+    monkeypatch.setattr("runtime.partition.buffer.topics", counted)
+    buffer = new(0, 1_000)
+    matchers = [buffer.matchers.use(Selection(sources=(f"device/{n}",))) for n in range(100)]
+    buffer.add(commit(1, [made_event(f"device/{n}") for n in range(100)]))
+    for number, matcher in enumerate(matchers):
+        rows, through = buffer.after(0, matcher)
+        assert [event.source for event in Decoder().events(rows)] == [f"device/{number}"]
+        assert through == 100
+    assert looks == [100]
+
+
+def test_what_a_topic_is_wanted_by_is_asked_of_few_patterns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Matcher] = []
+    wants = Matcher.wants
+
+    def counted(matcher: Matcher, event_type: bytes, source: bytes) -> bool:
+        asked.append(matcher)
+        return wants(matcher, event_type, source)
+
+    monkeypatch.setattr(Matcher, "wants", counted)
+    buffer = new(0, 1_000)
+    for number in range(100):
+        buffer.matchers.use(Selection(sources=(f"device/{number:02}-*", f"other/{number:02}")))
+    for _ in range(3):
+        buffer.add(commit(buffer.head + 1, [made_event(f"device/{n:02}-x") for n in range(100)]))
+    assert len(asked) == 100  # each topic's own, the first time
+
+
+class Counted(list[Any]):
+    """A list that counts how often it is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        self.looks += 1
+        return super().__getitem__(key)
+
+
+def test_a_poll_does_not_walk_over_the_commits_before_its_position() -> None:
+    buffer = new(0, 10_000)
+    for first in range(1, 4_001):
+        buffer.add(some(first, 1))
+    kept = buffer._kept = Counted(buffer._kept)
+    for after in (0, 1_999, 3_990, 3_999):
+        kept.looks = 0
+        buffer.MAX_LOOK = 3
+        assert held(buffer, after)[0][0] == after + 1
+        assert kept.looks < 20
 
 
 @pytest.mark.parametrize(("selection", "expected"), SELECTED)
