@@ -90,6 +90,9 @@ class GroupCommit:
 
     #: Attempts kept whose outcome is open, each with its rows.
     MAX_IN_DOUBT = 16
+    #: How soon an idle writer looks for what is in doubt, and how often at the least.
+    LOOK_S = 0.5
+    LOOK_AT_LEAST_S = 10.0
 
     def __init__(
         self,
@@ -162,7 +165,7 @@ class GroupCommit:
         TooMuchInDoubt when this one should begin anew."""
         try:
             while True:
-                await self._work.wait()
+                await self._wait_for_work()
                 while self._ready:
                     self._in_hand = self._next_batch()
                     await self._commit(self._in_hand)
@@ -176,6 +179,23 @@ class GroupCommit:
             raise
         finally:
             self._idle.set()  # one that was replaced has nothing to wait for either
+
+    async def _wait_for_work(self) -> None:
+        """Wait for an append. What is in doubt may happen meanwhile, without one that would
+        find out: it is looked for now and then, because the bus is owed it, too."""
+        pause_s = self.LOOK_S
+        while self._doubtful:
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._work.wait()
+                return
+            except TimeoutError:
+                pause_s = min(pause_s * 2, self.LOOK_AT_LEAST_S)
+            try:
+                await self._find()
+            except StoreUnavailable:
+                continue  # it stays in doubt
+        await self._work.wait()
 
     async def drained(self) -> None:
         """Wait until everything that arrived is committed or refused."""

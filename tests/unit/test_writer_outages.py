@@ -247,6 +247,46 @@ async def test_of_attempts_that_overlap_the_one_that_happened_is_acknowledged() 
 
 
 @virtual_time
+async def test_an_attempt_that_happens_when_nobody_appends_any_more_is_published() -> None:
+    writing = await Writing.begin()
+    node = await writing.node("a")
+    late = Late()
+
+    async def lost_for_long(commit: Callable[[], Awaitable[None]]) -> None:
+        writing.store.away = True
+        await late.lost(commit)
+
+    writing.store.cues.append(lost_for_long)
+    with pytest.raises(StoreUnavailable):
+        await node.send(2)
+    await asyncio.sleep(60)
+    assert not writing.commits
+    writing.store.away = False
+    await asyncio.sleep(60)
+    assert not writing.commits, "nothing has happened yet"
+    await late.pending[0]()
+    await asyncio.sleep(GroupCommit.LOOK_AT_LEAST_S)
+    assert writing.writer.position == 2
+    assert writing.published() == await writing.store.sources() == ["a:1", "a:2"]
+
+
+@virtual_time
+async def test_an_idle_writer_with_something_in_doubt_finds_out_that_it_was_replaced() -> None:
+    writing = await Writing.begin()
+    node = await writing.node("a")
+    writing.store.cues.append(lost_before)
+    sending = node.send()
+    await settled()
+    writing.store.away = True
+    with pytest.raises(StoreUnavailable):
+        await sending
+    writing.store.away = False
+    await writing.store.open_epoch(WRITER)
+    with pytest.raises(StaleEpoch):
+        await writing.running
+
+
+@virtual_time
 async def test_two_attempts_under_way_at_once_happen_once() -> None:
     writing = await Writing.begin()
     node = await writing.node("a")
