@@ -181,11 +181,14 @@ class Channel:
     async def _deliver(self, order: int, outgoing: Outgoing, request: bytes) -> None:
         try:
             answer, refusal = await self._link.deliver(request)
-            if refusal is None:
+            if refusal is not None:
+                self._failed(order, outgoing, refusal)
+            elif not outgoing.told_again and self._link.forgot(outgoing.actors, answer):
+                outgoing.told_again = True  # once: a host may have its reasons
+                self._failed(order, outgoing, HostUnavailable(self.host, "it forgot a class"))
+            else:
                 self._clock.observe(answer.clock)
                 self._outbox.finish(outgoing, answer, None)
-            else:
-                self._failed(order, outgoing, refusal)
         except HostUnavailable as error:
             outgoing.losses += 1
             self._failed(order, outgoing, error)

@@ -85,6 +85,21 @@ class HostLink:
             self._say_why(answer)
         return answer, self._refusal(answer)
 
+    def forgot(self, actors: set[ActorClass], answer: Answer) -> bool:
+        """Does the host not know a class that it was told? Then another process answered than
+        was told: Ray leads to the newest, and an older one may live on beside it. Whoever it
+        is, it is looked for and told again."""
+        told = {actor.actor_type for actor in actors & self._known} - self._refused.keys()
+        if not any(
+            name == UnknownActorType.__name__ and arguments[0] in told
+            for name, arguments in answer.errors.values()
+        ):
+            return False
+        self._known.clear()
+        if self._caller is not None:
+            self._caller.look_again()
+        return True
+
     def close(self) -> None:
         """End the connection; calls under way fail."""
         if self._caller is not None:

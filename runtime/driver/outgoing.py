@@ -16,7 +16,7 @@ class Outgoing(Pending[Answer]):
 
     __slots__ = (
         "actors", "bulk", "commands", "created_s", "deadline_s", "joined_until_s", "losses",
-        "may_take_s", "patience_s", "setback", "size", "want_events",
+        "may_take_s", "patience_s", "setback", "size", "told_again", "want_events",
     )  # fmt: skip
 
     def __init__(self, patience_s: float, *, bulk: bool, want_events: bool) -> None:
@@ -33,6 +33,7 @@ class Outgoing(Pending[Answer]):
         self.joined_until_s = 0.0
         self.setback: Exception | None = None  #: why it is to be sent again
         self.losses = 0  #: how often it was sent, and no answer came
+        self.told_again = False  #: the host was told the classes of its actors once more
 
     @property
     def full(self) -> bool:

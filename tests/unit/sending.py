@@ -1,7 +1,7 @@
 """A channel without Ray: to a host that a test plays, over a loop in virtual time."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -46,6 +46,7 @@ class PlayedHost:
         self.swallowing: list[object] = []  #: data of commands whose batches it never answers
         self.unknown: list[object] = []  #: data of commands whose actor type it does not know
         self.incarnation = 1
+        self.when_looked_for: Callable[[], None] = lambda: None
 
     async def call(self, method: str, packed: bytes) -> bytes:
         """What a channel calls."""
@@ -82,7 +83,8 @@ class PlayedHost:
         return answer if request.commands else introduced(answer, self.incarnation)
 
     def look_again(self) -> None:
-        """It is where it was."""
+        """It is where it was, unless a test has it otherwise."""
+        self.when_looked_for()
 
     def close(self) -> None:
         """Nothing is open."""

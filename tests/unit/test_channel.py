@@ -17,6 +17,7 @@ from runtime.errors import (
     ConnectionClosed,
     HostUnavailable,
     MailboxFull,
+    UnknownActorType,
 )
 from runtime.wire.commands import CommandPacker
 from store.errors import StoreUnavailable
@@ -303,6 +304,21 @@ async def test_a_class_is_told_to_an_incarnation_once_however_often_its_mailbox_
     sending.host.losing = 1
     assert await sending.ask("third", DeviceTwin) == "third"
     assert sending.registered == [b"DeviceTwin"] * 2
+
+
+@virtual_time
+async def test_a_class_that_another_process_was_told_is_told_again_to_who_answers() -> None:
+    """A host was replaced and lives on: Ray leads to its successor, a connection to it."""
+    sending = Sending()
+    sending.host.unknown = ["first"]
+    first = sending.ask("first", DeviceTwin)
+    sending.host.when_looked_for = sending.host.unknown.clear
+    assert await first == "first"
+    assert sending.registered == [b"DeviceTwin"] * 2
+    sending.host.unknown = ["second"]
+    with pytest.raises(UnknownActorType):
+        await sending.ask("second", DeviceTwin)  # after it was told once more
+    assert sending.registered == [b"DeviceTwin"] * 3
 
 
 @virtual_time
