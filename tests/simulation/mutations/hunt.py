@@ -8,9 +8,10 @@ from tests.simulation.mutations.patching import put_in
 
 
 def main() -> int:
-    """Arguments: the mutation's name, and how many seeds to try."""
+    """Arguments: the mutation's name (none for the path as it is), and how many seeds to try."""
     name, seeds = sys.argv[1], int(sys.argv[2])
-    put_in(MUTATIONS[name])
+    if name:
+        put_in(MUTATIONS[name])
     from tests.simulation.plan import plan_of  # noqa: PLC0415 - only now: what it imports is changed
     from tests.simulation.simulation import simulate  # noqa: PLC0415
 
