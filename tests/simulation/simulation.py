@@ -1,5 +1,6 @@
 """One simulation: a whole partition and its drivers in one process, by the plan of a seed."""
 
+import asyncio
 import gc
 import hashlib
 import logging
@@ -98,22 +99,9 @@ class Simulation:
             self.cluster.add(name, self.plan.setup.machines[name], self._maker(name, kind))
         for number, strands in enumerate(self.plan.strands):
             name = f"driver-{number}"
-            holder = Owner(self.loop, name)
-            make = self._connecting(name, holder)
-            timeout_s = self.settings.actor_system.actor_timeout_ms / 1000
-            arguments = (
-                name,
-                holder,
-                make,
-                self.history,
-                self.ids,
-                timeout_s,
-                self._head,
-                self._stored,
-            )
-            driver = holder.context.copy().run(Driver, *arguments)
+            driver = self._driver(name)
             self.drivers[name] = driver
-            holder.context.copy().run(driver.work, strands)
+            driver.holder.context.copy().run(driver.work, strands)
 
     def _maker(self, name: str, kind: Callable[..., Any]) -> Callable[[Incarnation], Any]:
         def make(life: Incarnation) -> Any:
@@ -158,29 +146,41 @@ class Simulation:
     def _head(self) -> int:
         return len(self.database.rows)
 
+    def _driver(self, name: str) -> Driver:
+        holder = Owner(self.loop, name)
+        self.plan.setup.machines.setdefault(name, "a")
+        return holder.context.copy().run(
+            Driver, name, holder, self._connecting(name, holder), self.history, self.ids,
+            self.settings.actor_system.actor_timeout_ms / 1000, self._head, self._stored,
+        )  # fmt: skip
+
     def _probe(self) -> None:
-        """After quiet every actor answers a driver that comes new."""
-        holder = Owner(self.loop, "prober")
-        self.plan.setup.machines["prober"] = "a"
-        make = self._connecting("prober", holder)
-        timeout_s = self.settings.actor_system.actor_timeout_ms / 1000
-        arguments = (
-            "prober",
-            holder,
-            make,
-            self.history,
-            self.ids,
-            timeout_s,
-            self._head,
-            self._stored,
-        )
-        self.prober = holder.context.copy().run(Driver, *arguments)
-        sources = sorted({record.source for record in self.records()} | {"ledger/0"})
-        ledgers = [source for source in sources if source.startswith("ledger/")]
-        probing = self.prober.start(self._ask_all(ledgers))
-        self.loop.run_until(self.loop.time() + 2 * timeout_s + 10.0)
-        if not probing.done():
+        """After quiet every actor answers a driver that comes new, and those that were there."""
+        found = {record.source for record in self.records()} | {"ledger/0"}
+        ledgers = sorted(source for source in found if source.startswith("ledger/"))
+        self.prober = self._driver("prober")
+        probing = [self.prober.start(self._ask_all(ledgers))]
+        self._wait(probing)
+        for driver in self.drivers.values():
+            if not driver.dead:
+                probing.append(driver.start(self._ask_states(driver, ledgers)))
+                self._wait(probing)
+
+    def _wait(self, probing: "list[asyncio.Task[None]]") -> None:
+        """Let time pass until they are done, if that ever happens."""
+        until_s = self.loop.time() + 20.0
+        while not all(task.done() for task in probing) and self.loop.time() < until_s:
+            self.loop.run_until(self.loop.time() + 0.1)
+        if not all(task.done() for task in probing):
             self.history.complain("after quiet not every actor answers")
+
+    async def _ask_states(self, driver: Driver, sources: list[str]) -> None:
+        for source in sources:
+            call = await driver.state(source)
+            if call.error not in ("", "ActorStopped"):
+                self.history.complain(
+                    f"after quiet {source} answers {driver.name} {call.error}{call.arguments}"
+                )
 
     async def _ask_all(self, sources: list[str]) -> None:
         for number, source in enumerate(sources):
