@@ -304,8 +304,12 @@ class GroupCommit:
         return True
 
     def _happened(self, attempt: _Attempt) -> None:
-        """The attempt is in the log, so no other one in doubt ever will be."""
-        self._doubtful.clear()
+        """The attempt is in the log. Its rows moved the counter, so no other one in doubt ever
+        will be; one without rows leaves it where it is."""
+        if len(attempt.rows):
+            self._doubtful.clear()
+        else:
+            self._doubtful.pop(attempt.number, None)
         self._position = attempt.last
         first = attempt.first
         for part in attempt.parts:

@@ -287,6 +287,27 @@ async def test_an_idle_writer_with_something_in_doubt_finds_out_that_it_was_repl
 
 
 @virtual_time
+async def test_an_append_without_rows_settles_nothing_that_is_in_doubt() -> None:
+    writing = await Writing.begin()
+    a, b = await writing.node("a"), await writing.node("b")
+    late = Late()
+
+    async def lost_for_long(commit: Callable[[], Awaitable[None]]) -> None:
+        writing.store.away = True
+        await late.lost(commit)
+
+    writing.store.cues.append(lost_for_long)
+    with pytest.raises(StoreUnavailable):
+        await a.send(2)
+    writing.store.away = False
+    b.ticks += 1
+    await b.send(0)
+    writing.store.cues.append(late.finishing(0))
+    assert (await b.send(first_version=1)).first_position == 3
+    assert writing.published() == await writing.store.sources() == ["a:1", "a:2", "b:1"]
+
+
+@virtual_time
 async def test_two_attempts_under_way_at_once_happen_once() -> None:
     writing = await Writing.begin()
     node = await writing.node("a")
