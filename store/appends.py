@@ -1,9 +1,19 @@
 """What hosts append and what becomes of it: the values of group commit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from store.rows.layout import EncodedRows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointMove:
+    """How far an append takes a durable subscription: the position up to which its effects
+    are in the log. Whoever works for it holds the epoch `epoch` of its name."""
+
+    name: str
+    epoch: int
+    position: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,8 +22,8 @@ class Append:
 
     `sequence` counts the node's appends from 0 within a `generation`; the node raises
     the generation when one was refused, and starts again. It sends the first of a
-    generation alone. `tick` is the last tick of its
-    vector clock in these rows.
+    generation alone. `tick` is the last tick of its vector clock in these rows, which are
+    the effects of a durable subscription up to each of the `checkpoints`.
     """
 
     node: str
@@ -23,6 +33,7 @@ class Append:
     tick: int
     rows: EncodedRows
     types: Mapping[str, int]  #: events by type, for the metrics
+    checkpoints: Sequence[CheckpointMove] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 from actors.event import Event
+from store.appends import CheckpointMove as CheckpointMove
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
 
@@ -36,16 +37,6 @@ class CounterMove:
     name: str
     epoch: int
     counter: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointMove:
-    """How far an append takes a durable subscription: the position up to which its effects
-    are in the log. Whoever works for it holds the epoch `epoch` of its name."""
-
-    name: str
-    epoch: int
-    position: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

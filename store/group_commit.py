@@ -21,7 +21,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from store.appends import Acknowledged, Append, Commit
+from store.appends import Acknowledged, Append, CheckpointMove, Commit
 from store.errors import (
     AppendRefused,
     RowsRefused,
@@ -277,8 +277,10 @@ class GroupCommit:
 
     async def _append(self, attempt: _Attempt) -> None:
         ticks: dict[str, CounterMove] = {}
+        checkpoints: dict[str, CheckpointMove] = {}
         for part in attempt.parts:
             append = part.append
+            checkpoints |= {checkpoint.name: checkpoint for checkpoint in append.checkpoints}
             ticks[append.node] = CounterMove(
                 name=append.node, epoch=append.epoch, counter=append.tick
             )
@@ -286,6 +288,7 @@ class GroupCommit:
             attempt.rows,
             writer=CounterMove(name=WRITER, epoch=self._epoch, counter=attempt.last),
             nodes=list(ticks.values()),
+            checkpoints=list(checkpoints.values()),
             attempt=attempt.number,
         )
 

@@ -6,7 +6,7 @@ import msgspec
 
 from runtime.wire.error_codec import EncodedError
 from runtime.wire.values import decode_any, encode
-from store.appends import Acknowledged, Append, Commit
+from store.appends import Acknowledged, Append, CheckpointMove, Commit
 from store.errors import RowsRefused
 from store.rows.layout import EncodedRows
 
@@ -22,6 +22,7 @@ class AppendCall(msgspec.Struct, array_like=True):
     types: dict[str, int]
     lengths: bytes
     rows: bytes
+    checkpoints: list[tuple[str, int, int]] = []  #: name, epoch, position
 
 
 class CommitCall(msgspec.Struct, array_like=True):
@@ -46,6 +47,7 @@ def pack_append(append: Append) -> bytes:
             dict(append.types),
             rows.lengths.tobytes(),
             bytes(rows.data),
+            [(each.name, each.epoch, each.position) for each in append.checkpoints],
         )
     )
 
@@ -65,6 +67,10 @@ def unpack_append(packed: bytes) -> Append:
         tick=call.tick,
         rows=rows,
         types=call.types,
+        checkpoints=tuple(
+            CheckpointMove(name=name, epoch=epoch, position=position)
+            for name, epoch, position in call.checkpoints
+        ),
     )
 
 

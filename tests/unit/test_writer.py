@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from actors.moments import FIRST_US, LAST_US
-from store.appends import Acknowledged, Append
+from store.appends import Acknowledged, Append, CheckpointMove
 from store.errors import (
     DuplicateEvent,
     RowsRefused,
@@ -125,6 +125,31 @@ async def test_the_node_counters_go_with_the_commit() -> None:
     await asyncio.gather(a.send(2), a.send(3), b.send())
     found = await writing.store.epochs(["a", "b", WRITER])
     assert {name: epoch.counter for name, epoch in found.items()} == {"a": 5, "b": 1, WRITER: 6}
+
+
+@virtual_time
+async def test_checkpoints_go_with_the_commit_of_their_effects() -> None:
+    writing = await Writing.begin()
+    a, b = await writing.node("a"), await writing.node("b")
+    for name in ("totals", "alarms"):
+        await writing.store.open_epoch(name)
+
+    def checkpoint(name: str, position: int, epoch: int = 1) -> list[CheckpointMove]:
+        return [CheckpointMove(name=name, epoch=epoch, position=position)]
+
+    await asyncio.gather(
+        a.send(checkpoints=checkpoint("totals", 3)),
+        b.send(checkpoints=checkpoint("alarms", 4)),
+        a.send(checkpoints=checkpoint("totals", 5)),
+    )
+    assert writing.store.calls == [3]
+    assert await writing.store.checkpoints(["totals", "alarms"]) == {"totals": 5, "alarms": 4}
+    with pytest.raises(VersionConflict):
+        await b.send(first_version=1, checkpoints=checkpoint("alarms", 8))
+    with pytest.raises(StaleEpoch, match="totals: epoch 7"):
+        await a.send(checkpoints=checkpoint("totals", 9, epoch=7))
+    assert await writing.store.checkpoints(["totals", "alarms"]) == {"totals": 5, "alarms": 4}
+    assert await writing.store.sources() == ["a:1", "b:1", "a:2"]
 
 
 async def conflicting(writing: Writing) -> "list[asyncio.Task[object]]":

@@ -12,7 +12,7 @@ from runtime.partition.writer_link import WriterAway, WriterLink
 from runtime.process.world import World
 from runtime.wire.commits import pack_acknowledgement, unpack_append
 from runtime.wire.error_codec import encode_error
-from store.appends import Acknowledged, Append
+from store.appends import Acknowledged, Append, CheckpointMove
 from store.errors import (
     AppendRefused,
     DuplicateEvent,
@@ -34,6 +34,7 @@ APPEND = Append(
     tick=1,
     rows=EncodedRows(b"row", array("I", [3])),
     types={"counted": 1},
+    checkpoints=(CheckpointMove(name="totals", epoch=3, position=9),),
 )
 
 
