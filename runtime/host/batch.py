@@ -84,24 +84,27 @@ class Batch:
             answer.values.update(attempt.values)
             answer.errors.update(attempt.errors)
         if wanted:
-            self._put_rows(answer, first)
+            self._put_rows(answer)
             answer.elsewhere.update(elsewhere)
         return answer
 
-    def _put_rows(self, answer: Answer, first: Effects) -> None:
+    def _put_rows(self, answer: Answer) -> None:
         """The rows of the first attempt as they are, those of reruns stamped, by command."""
-        counts = [first.counts.get(command[ID], 0) for command in self.commands]
-        for index in answer.repeats:
-            counts[index] = 0  # the id is that of an earlier command
-        ends = list(accumulate(first.rows.lengths, initial=0))
+        if not self.attempts:
+            return
+        first, *further = self.attempts
+        commands, rows = self.commands, first.effects.rows
+        counts = [0] * len(commands)
+        for index in first.effective:
+            counts[index] = first.effects.counts[commands[index][ID]]
+        ends = list(accumulate(rows.lengths, initial=0))
         answer.numbers = list(accumulate(counts, initial=0))
         answer.offsets = [ends[number] for number in answer.numbers]
-        answer.rows = bytes(first.rows.data)
-        for attempt in self.attempts[1:]:
+        answer.rows = bytes(rows.data)
+        for attempt in further:
             rerun_rows = attempt.effects.rows_of(attempt.effects.counts.keys())
-            for index in attempt.indexes:
-                if index not in answer.repeats and self.commands[index][ID] in rerun_rows:
-                    answer.elsewhere[index] = rerun_rows[self.commands[index][ID]]
+            for index in attempt.effective:
+                answer.elsewhere[index] = rerun_rows[commands[index][ID]]
 
 
 class Attempt:
@@ -146,6 +149,13 @@ class Attempt:
     def sources(self) -> set[str]:
         """Whom its commands are for."""
         return {self.batch.commands[index][SOURCE] for index in self.indexes}
+
+    @property
+    def effective(self) -> list[int]:
+        """Its commands that have events in its effects. An id alone does not tell: the same
+        one may have come before, and have been rejected."""
+        without = {*self.errors, *self.values, *self.repeats, *self.doubtful, *self.deferred}
+        return [index for index in self.indexes if index not in without]
 
     def failed(self, index: int, error: Exception) -> None:
         """The command's answer is an error."""

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from actors.actor import Command
 from actors.naming import aggregate_id_of
 from runtime.errors import HandlerFailed, HostUnavailable, RetriesExhausted
 from runtime.partition.writer_link import WriterAway
@@ -15,6 +16,7 @@ from tests.unit.hosting import (
     NODE,
     Add,
     AddOnce,
+    AddUpTo,
     Break,
     Hosting,
     command,
@@ -230,6 +232,27 @@ async def test_an_actor_that_fails_in_a_rerun_is_rebuilt_before_the_batches_afte
     with pytest.raises(HandlerFailed):
         read_events(answers[1], 0)
     assert [versions(read_events(answers[place], 0)) for place in (0, 2, 3)] == [[1], [1], [1]]
+
+
+@pytest.mark.parametrize("strategy", ["restart", "resume"])
+@pytest.mark.parametrize("without", [AddOnce(), AddUpTo(total=1), Break(), "fly", STATE])
+@virtual_time
+async def test_an_id_that_had_no_effect_before_it_had_one_is_told_apart(
+    without: Command | str, strategy: str
+) -> None:
+    host = await Hosting.begin(strategy=strategy)
+    await host.ask("counter/a", Add())
+    first = command("counter/a", without)
+    same = command("counter/b", Add(times=2), id=first[2])
+    answer = await host.deliver(
+        command("counter/c", Add()), first, same, command("counter/d", Add())
+    )
+    if 1 in answer.errors or 1 in answer.values:
+        assert answer.numbers[1] == answer.numbers[2]
+    else:
+        assert read_events(answer, 1) == []
+    for index, source in ((0, "counter/c"), (2, "counter/b"), (3, "counter/d")):
+        assert read_events(answer, index) == await host.log(source)
 
 
 @virtual_time
