@@ -70,7 +70,8 @@ class Launcher:
     def drain_all(self) -> None:
         """Drain what is left."""
         while self._systems:
-            assert self._systems.pop().drain(timeout_s=10.0).result().problems == ()
+            problems = self._systems.pop().drain(timeout_s=10.0).result().problems
+            assert not problems, problems
 
 
 def fresh_database(server_url: str) -> str:

@@ -29,6 +29,7 @@ from tests.integration.systems import (
     kill,
     pids_of,
     query,
+    statuses_of,
     url_of,
     writes_held_up,
 )
@@ -207,6 +208,7 @@ def test_an_embedded_server_that_comes_back_on_another_port_is_found_there(
         kill(system, "bus")
         kill(system, "host-0")
         assert asked_until_answered(system) == 3
+        eventually(lambda: "bus" in (found := statuses_of(system)) and found["bus"].facts)
         with ActorSystem.connect(system.namespace) as other:
             new = url_of(other)
             assert urlsplit(new).port != old
