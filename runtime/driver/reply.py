@@ -28,10 +28,6 @@ class Reply(Generic[T]):
         """Would `result` return, or raise, at once?"""
         return self._pending.finished
 
-    def wait(self) -> None:
-        """Block until it is done, however it ended."""
-        self._pending.wait(None)
-
     @property
     def repeated(self) -> bool:
         """Whether the command had taken effect before; known once the reply is done."""
