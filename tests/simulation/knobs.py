@@ -11,6 +11,7 @@ KNOBS = {
     "recent": ("runtime.host.host", "Host", "RECENT"),
     "page": ("runtime.partition.feed", "Feed", "FIRST_PAGE"),
     "page_bytes": ("tests.simulation.simulated_store", "SimulatedStore", "PAGE_BYTES"),
+    "unpublished": ("runtime.partition.writer", "WriterActor", "MAX_UNPUBLISHED"),
     "ahead": ("runtime.partition.feed", "Feed", "AHEAD_PAGES"),
     "poll_bytes": ("runtime.partition.buffer", "", "POLL_BYTES"),
 }

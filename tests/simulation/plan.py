@@ -100,6 +100,7 @@ def _setup(draw: Random) -> Setup:
         "page_bytes": draw.choice((1, 1000, 1_000_000)),
         "ahead": draw.choice((1, 1, 3)),
         "poll_bytes": draw.choice((1, 500, 2_000_000)),
+        "unpublished": draw.choice((1, 1, 3, 64)),
     }
     return Setup(hosts, drivers, machines, settings, knobs)
 

@@ -24,6 +24,14 @@ _MIX = 0x9E37_79B9_7F4A_7C15
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 
 
+#: Turns that all owners together may take at one instant: beyond it somebody turns in circles.
+MOST_AT_ONCE = 100_000
+
+
+class TurnsInCircles(Exception):
+    """Somebody has something to do without an end, and no time passes."""
+
+
 class Owner:
     """Whoever callbacks belong to: one incarnation of a process, a driver, a server."""
 
@@ -92,6 +100,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._active: list[Owner] = []
         self._over = False
         self.steps = 0
+        self._at_once = 0  #: turns since time last passed
         self.graveyard: list[Any] = []
         self.unseen: list[str] = []  #: exceptions that nobody looked at
         super().__init__()
@@ -171,6 +180,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             return self._let_time_pass(until_s)
         chosen = self._active[0] if len(self._active) == 1 else self._drawn()
         self.steps += 1
+        self._at_once += 1
+        if self._at_once > MOST_AT_ONCE:
+            raise TurnsInCircles(chosen.name)
         ready = chosen.ready
         for _ in range(len(ready)):
             if not ready or chosen.stopped:
@@ -196,6 +208,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         if not timers or timers[0][0] > until_s:
             return False
         self._now_s = max(self._now_s, timers[0][0])
+        self._at_once = 0
         while timers and timers[0][0] <= self._now_s:
             handle = heapq.heappop(timers)[2]
             if not handle._cancelled:

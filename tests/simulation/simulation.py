@@ -24,7 +24,7 @@ from tests.simulation.knobs import turned
 from tests.simulation.plain_rows import Record, record_of
 from tests.simulation.plan import ACTIVE_S, Plan, Step
 from tests.simulation.processes import Cluster, Incarnation
-from tests.simulation.scheduler import Owner, SimulatedLoop
+from tests.simulation.scheduler import Owner, SimulatedLoop, TurnsInCircles
 from tests.simulation.simulated_world import SimulatedCourier, SimulatedWorld
 from tests.simulation.sockets import Network
 from tests.simulation.watching import watch
@@ -63,6 +63,7 @@ class Simulation:
         self.jumped_us: dict[str, int] = {}
         self.drivers: dict[str, Driver] = {}
         self.ids: dict[int, bytes] = {}
+        self.prober: Driver | None = None
         self.largest_batch = plan.setup.knobs["batch"]
         self._records: list[Record] = []
 
@@ -71,21 +72,28 @@ class Simulation:
         with ExitStack() as after:
             after.enter_context(_NoCollection())
             after.enter_context(turned(self.plan.setup.knobs))
-            self._begin()
-            watch(self)
-            for fault in self.plan.faults:
-                self.loop.world.later(fault.at_s, strike, self, fault)
-            self.loop.run_until(ACTIVE_S)
-            last_s = max((fault.at_s + fault.seconds for fault in self.plan.faults), default=0.0)
-            self.loop.run_until(max(ACTIVE_S, last_s))
-            cease(self)
-            self.loop.run_until(self.loop.time() + QUIET_S)
-            self._probe()
-            problems = check(self)
+            try:
+                problems = self._played()
+            except TurnsInCircles as endless:
+                problems = [f"{endless} turns in circles"]
             self.loop.end()
             self._forget()
             gc.collect()  # whose exception nobody looked at says so when it is thrown away
             return self._outcome(problems + self.loop.unseen)
+
+    def _played(self) -> list[str]:
+        """All of it, in virtual time; what is wrong with it."""
+        self._begin()
+        watch(self)
+        for fault in self.plan.faults:
+            self.loop.world.later(fault.at_s, strike, self, fault)
+        self.loop.run_until(ACTIVE_S)
+        last_s = max((fault.at_s + fault.seconds for fault in self.plan.faults), default=0.0)
+        self.loop.run_until(max(ACTIVE_S, last_s))
+        cease(self)
+        self.loop.run_until(self.loop.time() + QUIET_S)
+        self._probe()
+        return check(self)
 
     def records(self) -> list[Record]:
         """The log, read by a decoder of its own."""
@@ -138,7 +146,7 @@ class Simulation:
         self.network.listening.clear()
         self.drivers.clear()
         self.worlds.clear()
-        del self.prober
+        self.prober = None
 
     def _stored(self, command_id: bytes) -> bool:
         return any(record.causation_id == command_id for record in self.records())
@@ -158,8 +166,8 @@ class Simulation:
         """After quiet every actor answers a driver that comes new, and those that were there."""
         found = {record.source for record in self.records()} | {"ledger/0"}
         ledgers = sorted(source for source in found if source.startswith("ledger/"))
-        self.prober = self._driver("prober")
-        probing = [self.prober.start(self._ask_all(ledgers))]
+        self.prober = prober = self._driver("prober")
+        probing = [prober.start(self._ask_all(prober, ledgers))]
         self._wait(probing)
         for driver in self.drivers.values():
             if not driver.dead:
@@ -182,10 +190,10 @@ class Simulation:
                     f"after quiet {source} answers {driver.name} {call.error}{call.arguments}"
                 )
 
-    async def _ask_all(self, sources: list[str]) -> None:
+    async def _ask_all(self, prober: Driver, sources: list[str]) -> None:
         for number, source in enumerate(sources):
             note = Step(-1 - number, 0.0, "ask", source, "Note", {"token": -number, "times": 1})
-            for call in (await self.prober.ask(note), await self.prober.state(source)):
+            for call in (await prober.ask(note), await prober.state(source)):
                 if call.error not in ("", "ActorStopped"):
                     self.history.complain(f"after quiet {source}: {call.error}{call.arguments}")
 

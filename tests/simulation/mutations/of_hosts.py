@@ -164,11 +164,4 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        self._residents.drop(attempt.sources)\n",
         "",
     ),
-    mutation(
-        "senders that were given up",
-        "a batch is run again though an earlier one of its driver was turned away",
-        "runtime.host.recovery",
-        "            if _sender(batch) in self._given_up:\n",
-        "            if False:\n",
-    ),
 )
