@@ -40,6 +40,11 @@ class SimulatedWorld(World):
         self._draw = stream(cluster.loop.seed, "world", holder)
         self.jumped_us = 0  #: how far the wall clock has been set forward, or back
 
+    def draw_anew(self, connected: int) -> None:
+        """A connection after others of its driver draws an identity of its own."""
+        if connected:
+            self._draw = stream(self._cluster.loop.seed, "world", self._holder, connected)
+
     def handle(self, name: str) -> Any:
         return self._cluster.handle(name)
 

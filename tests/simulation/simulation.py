@@ -121,7 +121,9 @@ class Simulation:
         self, name: str, holder: Owner
     ) -> Callable[[], tuple[Connection, SimulatedWorld, SimulatedCourier]]:
         def connect() -> tuple[Connection, SimulatedWorld, SimulatedCourier]:
+            connected = len(self.worlds.get(name, ()))
             world, courier = self._world(name, holder), SimulatedCourier(holder)
+            world.draw_anew(connected)
             topology = Topology(settings_json=self._settings_json, hosts=tuple(self.hosts))
             return Connection(topology, world, courier), world, courier
 
