@@ -1,7 +1,6 @@
 """Many live subscriptions in one process, each for the events of one source."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
@@ -36,7 +35,6 @@ class Listeners:
 
 
 async def _listen_to_all(subscriptions: list[Subscription], events: int) -> int:
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(len(subscriptions)))
     return sum(await asyncio.gather(*(_listen(each, events) for each in subscriptions)))
 
 
