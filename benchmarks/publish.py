@@ -17,7 +17,8 @@ def shown(figures: dict[str, Any], key: str) -> str:
     """A figure with its spread, and its target where it has one."""
     value = figures.get(key)
     if value is None:
-        return f"failed: {figures.get(f'{key}_failure', 'not measured')}"
+        failure = str(figures.get(f"{key}_failure", "not measured"))
+        return f"failed: {failure.partition(chr(10))[0].replace('|', '/')}"  # a cell is one line
     text = (
         f"{_number(value)} ({_number(figures[f'{key}_min'])} to {_number(figures[f'{key}_max'])})"
     )

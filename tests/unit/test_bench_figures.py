@@ -145,6 +145,11 @@ def test_the_readme_gets_every_figure_of_a_row_with_spread_target_and_verdict() 
     assert publish.filled(begin + row.format(old) + end, found) == begin + row.format(new) + end
 
 
+def test_a_failure_of_many_lines_stays_in_its_cell_of_the_readme() -> None:
+    failed = {"speed": None, "speed_failure": "GetTimeoutError: a | b\nTraceback\n  and more"}
+    assert publish.shown(failed, "speed") == "failed: GetTimeoutError: a / b"
+
+
 def test_the_readme_has_a_row_for_every_figure() -> None:
     readme = (publish.ROOT / "README.md").read_text()
     table = readme.partition(publish.BEGIN)[2].partition(publish.END)[0]
