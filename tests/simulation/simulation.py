@@ -31,6 +31,8 @@ from tests.simulation.watching import watch
 
 #: Seconds after the last fault in which everything has to come to rest.
 QUIET_S = 40.0
+#: Seconds after the last answer in which what it led to comes to rest: the bus gets its commit.
+SETTLED_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Simulation:
         cease(self)
         self.loop.run_until(self.loop.time() + QUIET_S)
         self._probe()
+        self.loop.run_until(self.loop.time() + SETTLED_S)
         return check(self)
 
     def records(self) -> list[Record]:
