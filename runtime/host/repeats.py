@@ -39,8 +39,8 @@ class Lookups:
     async def after(self, attempt: Attempt) -> None:
         """After deciding: a command that now finds nothing to do may have done it before;
         the answer is then the first run's, not the refusal."""
-        if attempt.checked or not attempt.doubtful:
-            return
+        if not attempt.doubtful or (attempt.checked and attempt.batch.failure is None):
+            return  # in a rerun, what was taken for lost may have been stored since
         await self._look_up(attempt, attempt.doubtful)
         for index in attempt.doubtful:
             if attempt.batch.commands[index][ID] in attempt.known:

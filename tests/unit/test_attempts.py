@@ -1,6 +1,7 @@
 """A batch runs in as many attempts as it takes; one answer is put together from them."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -329,3 +330,29 @@ async def test_the_clock_of_an_answer_is_not_below_those_of_repeats_out_of_the_l
     assert dict(second.vector_clock) == {"elsewhere": 7, NODE: 2}
     assert answer.clock == {"elsewhere": 7, NODE: 2}
     assert first.aggregate_id == aggregate_id_of("counter/a")
+
+
+@virtual_time
+async def test_what_is_stored_between_the_look_into_the_log_and_the_load_is_a_repeat() -> None:
+    """The writer still had the append that was taken for lost, and commits it just then."""
+    host = await Hosting.begin()
+    lost: list[Append] = []
+
+    async def lose(append: Append) -> Acknowledged:
+        del host.way
+        lost.append(append)
+        raise WriterAway("the connection was lost")
+
+    find_ids = host.store.find_ids
+
+    async def find_and_commit(event_ids: Sequence[bytes]) -> set[bytes]:
+        found = await find_ids(event_ids)
+        if lost:
+            await host.writing.writer.append(lost.pop())
+        return found
+
+    host.way = lose  # type: ignore[method-assign]
+    host.store.find_ids = find_and_commit  # type: ignore[method-assign]
+    answer = await host.deliver(command("counter/a", AddUpTo(total=1)))
+    assert read_events(answer, 0) == await host.log("counter/a")
+    assert answer.repeats == {0}

@@ -83,8 +83,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "no look after a rejection",
         "a repeat that would be rejected now is rejected",
         "runtime.host.repeats",
-        "        if attempt.checked or not attempt.doubtful:\n            return\n",
-        "        return\n",
+        "        if not attempt.doubtful or (attempt.checked and attempt.batch.failure is None):\n",
+        "        if True:\n",
     ),
     mutation(
         "room is not given back",
