@@ -9,6 +9,7 @@ either; or be stopped for a while, as by SIGSTOP. Time passes when nobody has an
 
 import asyncio
 import heapq
+import inspect
 import math
 from asyncio import events
 from collections import deque
@@ -137,6 +138,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._over = True
         for task in asyncio.all_tasks(self):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
+            work: Any = task.get_coro()
+            if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+                work.close()  # its owner was killed before it began: nobody forgot to await it
         self._timers.clear()
         self._active.clear()
         self.graveyard.clear()
