@@ -197,7 +197,7 @@ class GroupCommit:
                 continue  # it stays in doubt
         await self._work.wait()
 
-    async def drained(self) -> None:
+    async def wait_drained(self) -> None:
         """Wait until everything that arrived is committed or refused."""
         await self._idle.wait()
 

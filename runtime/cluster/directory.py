@@ -149,7 +149,7 @@ class Directory(Process):
     async def _started_within(self, timeout_s: float) -> Topology:
         self._refuse_while_draining()
         try:
-            await asyncio.wait_for(self.started(), timeout_s)
+            await asyncio.wait_for(self.ensure_started(), timeout_s)
         except asyncio.CancelledError as error:
             self._refuse_while_draining()  # it was the drain that ended the start
             raise LaunchFailed("the launch was given up") from error
@@ -177,7 +177,7 @@ class Directory(Process):
         """A restarted directory gets back what it had, as soon as that is possible."""
         while self._stopping is None and not self._started:
             try:
-                await self.started()
+                await self.ensure_started()
             except (ThornbackError, RayError) as error:
                 logger.error("what was running does not come back: %s", reason_of(error))
                 await asyncio.sleep(self.PAUSE_S)

@@ -124,7 +124,7 @@ class Host(Process):
         """Run a batch of commands (wire/commands.py). The answer comes when all of it is
         durable; whatever goes wrong, there is one."""
         try:
-            await self.started()
+            await self.ensure_started()
             if self._replaced:
                 raise HostUnavailable(self.name, _REPLACED)
             batch = self._mailbox.put(unpack_request(request))
@@ -145,7 +145,7 @@ class Host(Process):
         """Know an actor class (cloudpickled) from now on: no command that is decided later
         meets the class that it replaces. Actors of its name are rebuilt from the log before
         their next command. The same bytes again change nothing. Raises InvalidActor."""
-        await self.started()
+        await self.ensure_started()
         self._know(actor)
 
     async def ask(self, message: Message, source: str | None = None) -> list[Event]:
@@ -169,9 +169,9 @@ class Host(Process):
 
     async def drain(self) -> int:
         """Answer everything that arrived; how many actors were resident."""
-        await self.started()
-        await self._mailbox.emptied()
-        await self.flushed()
+        await self.ensure_started()
+        await self._mailbox.wait_empty()
+        await self.wait_flushed()
         return len(self._residents)
 
     async def facts(self) -> HostFacts | None:

@@ -100,7 +100,7 @@ class Mailbox:
             self._wake.clear()  # only now: a wake of before this call counts, too
         return self._due.popleft() if self._due else None
 
-    async def emptied(self) -> None:
+    async def wait_empty(self) -> None:
         """Wait until every command is answered."""
         while self.unanswered:
             self._empty.clear()

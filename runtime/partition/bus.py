@@ -62,7 +62,7 @@ class Bus(Process):
 
     async def publish(self, packed: bytes) -> bytes:
         """A commit, from the writer (wire.pack_commit). Answers nothing."""
-        await self.started()
+        await self.ensure_started()
         commit = unpack_commit(packed)
         self._tally.add(commit)
         self._take(commit)
@@ -71,7 +71,7 @@ class Bus(Process):
 
     async def poll(self, packed: bytes) -> bytes:
         """What comes after a position: wire.Poll, answered by wire.Polled."""
-        await self.started()
+        await self.ensure_started()
         return pack_polled(await self._polled(unpack_poll(packed)))
 
     async def leave(self, packed: bytes) -> bytes:

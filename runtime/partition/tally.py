@@ -66,7 +66,7 @@ class Tally:
         if self._waiting and (self._filling is None or self._filling.done()):
             self._filling = asyncio.ensure_future(self._fill())
 
-    async def settled(self) -> None:
+    async def wait_settled(self) -> None:
         """Wait until nothing is left to count."""
         if self._filling is not None:
             await asyncio.shield(self._filling)

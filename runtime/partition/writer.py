@@ -91,7 +91,7 @@ class WriterActor(Process):
     async def _ensure_open(self) -> None:
         """Raises StoreUnavailable where this writer cannot commit, whatever the reason."""
         try:
-            await self.started()
+            await self.ensure_started()
         except StoreUnavailable:
             raise
         except ThornbackError as error:
@@ -101,9 +101,9 @@ class WriterActor(Process):
 
     async def drain(self) -> int:
         """Wait until all that arrived is committed and the bus has it; the head."""
-        await self.started()
-        await self._commits.drained()
-        await self.flushed()
+        await self.ensure_started()
+        await self._commits.wait_drained()
+        await self.wait_flushed()
         while self._unpublished:
             self._published.clear()
             await self._published.wait()
@@ -111,7 +111,7 @@ class WriterActor(Process):
 
     async def in_store(self, method: str, arguments: Any, named: Any) -> Any:
         """The memory store, for the other processes (event_store.type = "memory")."""
-        await self.started()
+        await self.ensure_started()
         return await getattr(self._memory, method)(*arguments, **named)
 
     async def facts(self) -> WriterFacts | None:

@@ -68,7 +68,7 @@ class Process(ABC):
     async def start(self) -> None:
         """Open what the process needs. Raises what a caller should hear."""
 
-    async def started(self) -> None:
+    async def ensure_started(self) -> None:
         """Start if that has not happened yet. Who calls meanwhile shares the try, and its
         failure: a ThornbackError, StartFailed where `start` raised something else or took
         longer than START_S. The next call tries again."""
@@ -78,8 +78,8 @@ class Process(ABC):
             await asyncio.shield(self._starting)
 
     async def ready(self) -> str:
-        """The node's name, once it has started. Raises what `started` raises."""
-        await self.started()
+        """The node's name, once it has started. Raises what `ensure_started` raises."""
+        await self.ensure_started()
         return self.node
 
     def must_live(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -94,9 +94,9 @@ class Process(ABC):
         """Where processes of the same machine reach what it SERVES."""
         return await self._server.address()
 
-    async def flushed(self) -> None:
+    async def wait_flushed(self) -> None:
         """Wait until every call over loopback is answered."""
-        await self._server.flushed()
+        await self._server.wait_flushed()
 
     async def status(self) -> ProcessStatus:
         """What `jobs/status.py` shows of this process."""

@@ -101,7 +101,7 @@ class Server:
         for connection in list(self.connections):
             connection.transport.abort()
 
-    async def flushed(self) -> None:
+    async def wait_flushed(self) -> None:
         """Wait until every call that arrived is answered."""
         while self._answering:
             await asyncio.wait(self._answering)

@@ -317,7 +317,7 @@ async def test_each_event_is_counted_once_whatever_is_missed_repeated_or_overlap
     for one in (commits[1], first, commits[3], commits[3], whole, commits[6], commits[5]):
         counting.tally.add(one)
         await asyncio.sleep(0)
-    await counting.tally.settled()
+    await counting.tally.wait_settled()
     assert counting.tally.counted == counting.through == 21
     assert counting.counts == {"t0": 14, "t1": 7}
 
@@ -341,7 +341,7 @@ async def test_while_the_log_is_away_commits_are_taken_and_counted_afterwards() 
     assert counting.counts == {}
     assert len(counting.tally._waiting) <= 3
     counting.partition.log.away = False
-    await counting.tally.settled()
+    await counting.tally.wait_settled()
     assert counting.counts == {"temperature-reported": 20}
 
 

@@ -299,7 +299,7 @@ async def test_flushed_means_that_every_answer_is_on_its_way(machine: Machine) -
     caller = machine.caller(process)
     asked = asyncio.ensure_future(caller.call("ask", b"?"))
     await held.has(b"?")
-    flushed = asyncio.ensure_future(process.server.flushed())
+    flushed = asyncio.ensure_future(process.server.wait_flushed())
     await asyncio.sleep(0)
     assert not flushed.done()
     held.called[b"?"].set_result(b"!")

@@ -209,9 +209,9 @@ async def test_a_wake_lets_the_host_look_around_also_when_it_comes_first() -> No
 @virtual_time
 async def test_emptied_waits_for_the_last_answer() -> None:
     mailbox = Mailbox("host", 100)
-    await mailbox.emptied()
+    await mailbox.wait_empty()
     batches = [mailbox.put(request(0)), mailbox.put(request(1))]
-    emptied = asyncio.ensure_future(mailbox.emptied())
+    emptied = asyncio.ensure_future(mailbox.wait_empty())
     batches[1].answer.set_result(b"")
     await settled()
     assert not emptied.done()
@@ -240,6 +240,6 @@ async def test_a_closed_mailbox_answers_everything_and_admits_no_more_of_it() ->
     mailbox.close(HostUnavailable("host-0", "turned away: it was replaced"))
     for batch in (due, early):
         await turned_away(batch)
-    await mailbox.emptied()
+    await mailbox.wait_empty()
     with pytest.raises(HostUnavailable):
         mailbox.put(request(1))

@@ -330,11 +330,11 @@ async def test_a_caller_that_goes_away_leaves_its_append_to_be_committed() -> No
 async def test_drained_waits_for_everything_that_arrived() -> None:
     writing = await Writing.begin()
     node = await writing.node("a")
-    await writing.writer.drained()
+    await writing.writer.wait_drained()
     writing.store.open.clear()
     sent = [node.send(), node.send(2)]
     await settled()
-    drained = asyncio.ensure_future(writing.writer.drained())
+    drained = asyncio.ensure_future(writing.writer.wait_drained())
     await settled()
     assert not drained.done()
     writing.store.open.set()

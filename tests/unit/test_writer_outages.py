@@ -103,7 +103,7 @@ async def test_a_writer_gives_up_after_its_patience_and_says_so_to_all() -> None
             await task
     assert 0 < now_s() <= PATIENCE_S
     assert writing.writer.backlog == 0
-    await writing.writer.drained()
+    await writing.writer.wait_drained()
 
 
 @virtual_time
