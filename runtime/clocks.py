@@ -39,7 +39,7 @@ class NodeClock:
         self.ticks = ticks
         self.stored = ticks  #: how far the log is known to have come: what may be told of ticks
         self._others: dict[str, int] = {}
-        self.prefix = self._prefix()  #: for codec.CLOCK: the clock's field up to our own tick
+        self.prefix = self._prefix()  #: for CLOCK of store/rows: the column up to our own tick
 
     def observe(self, counts: dict[str, int]) -> None:
         """Merge what came with a message or out of the log."""

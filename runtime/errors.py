@@ -234,3 +234,8 @@ class RetriesExhausted(ThornbackError):
 
     def __str__(self) -> str:
         return f"{self.source}: the log refused its events again and again: {self.reason}"
+
+
+def fresh(error: Exception) -> Exception:
+    """The error anew: one raised at several places would collect all their tracebacks."""
+    return type(error)(*error.args)

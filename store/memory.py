@@ -10,7 +10,7 @@ from actors.event import Event
 from store.errors import DuplicateEvent, StaleEpoch, VersionConflict
 from store.event_store import WRITER, CheckpointMove, CounterMove, Epoch, Load, Page, Snapshot
 from store.rows.decoding import Decoder
-from store.rows.layout import EncodedRows
+from store.rows.layout import FIELDS, EncodedRows, row_starts
 from store.selection import EVERYTHING, Selection, row_filter
 
 
@@ -47,9 +47,10 @@ class MemoryEventStore:
         fresh = list(_split(rows))
         self._check_free(fresh)
         for row in fresh:
+            event_id, aggregate, version = _keys(row)
             self._rows.append(row)
-            self._by_id[row[6:22]] = len(self._rows)
-            self._aggregates.setdefault(row[26:42], {})[_version(row)] = len(self._rows)
+            self._by_id[event_id] = len(self._rows)
+            self._aggregates.setdefault(aggregate, {})[version] = len(self._rows)
         for move in nodes:
             self._epochs[move.name] = Epoch(name=move.name, number=move.epoch, counter=move.counter)
         self._epochs[WRITER] = Epoch(
@@ -150,7 +151,7 @@ class MemoryEventStore:
         ids: set[bytes] = set()
         versions: set[tuple[bytes, int]] = set()
         for row in rows:
-            event_id, aggregate, version = row[6:22], row[26:42], _version(row)
+            event_id, aggregate, version = _keys(row)
             if event_id in self._by_id or event_id in ids:
                 raise DuplicateEvent(f"id {UUID(bytes=event_id)}")
             if version in self._aggregates.get(aggregate, {}) or (aggregate, version) in versions:
@@ -159,12 +160,12 @@ class MemoryEventStore:
             versions.add((aggregate, version))
 
 
-def _version(row: bytes) -> int:
-    return int.from_bytes(row[46:54], "big")
+def _keys(row: bytes) -> tuple[bytes, bytes, int]:
+    """What no two rows share: its id, and its aggregate with its version there."""
+    event_id, aggregate, version, *_ = FIELDS.unpack_from(row)
+    return event_id, aggregate, version
 
 
 def _split(rows: EncodedRows) -> Iterable[bytes]:
-    at = 0
-    for length in rows.lengths:
+    for at, length in zip(row_starts(rows), rows.lengths, strict=True):
         yield bytes(rows.data[at : at + length])
-        at += length

@@ -24,7 +24,6 @@ from runtime.cluster.draining import Drain
 from runtime.cluster.embedded_database import DatabaseKeeper
 from runtime.cluster.spawning import (
     DedicatedHosts,
-    awaited,
     end,
     handle_of,
     processes_of,
@@ -54,6 +53,7 @@ from runtime.topology.status import (
     Status,
     Topology,
 )
+from runtime.transport.peers import awaited
 from store.embedded.server import EmbeddedPostgres
 from store.errors import EmbeddedError
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runtime.settings.settings import Settings
-from store.embedded.server import EmbeddedError, EmbeddedPostgres
+from store.embedded.server import EmbeddedPostgres
+from store.errors import EmbeddedError
 
 logger = logging.getLogger("thornback.directory")
 

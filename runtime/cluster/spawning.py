@@ -14,6 +14,7 @@ from runtime.errors import StartFailed
 from runtime.process.process import Process
 from runtime.settings.settings import Settings
 from runtime.topology.names import ProcessKind, processes_among
+from runtime.transport.peers import awaited
 
 logger = logging.getLogger("thornback.directory")
 
@@ -136,8 +137,3 @@ class DedicatedHosts:
 def _remote(kind: type[Process]) -> Any:
     """The class as Ray knows it; making one ships the class."""
     return ray.remote(kind)
-
-
-async def awaited(reference: Any) -> Any:
-    """A coroutine of what Ray gives to await."""
-    return await reference

@@ -9,8 +9,7 @@ from typing import Any
 from actors.actor import Actor
 from runtime.driver.deadlines import Deadlines
 from runtime.driver.outgoing import Outgoing
-from runtime.driver.reply import fresh
-from runtime.errors import ConnectionClosed
+from runtime.errors import ConnectionClosed, fresh
 from runtime.wire.commands import Answer, CommandPacker
 
 

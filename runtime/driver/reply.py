@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
 from runtime.driver.pending import Pending
-from runtime.errors import AskTimeout
+from runtime.errors import AskTimeout, fresh
 from runtime.wire.commands import Answer
 
 T = TypeVar("T")
@@ -56,11 +56,6 @@ class Reply(Generic[T]):
         if self._pending.error is not None:
             raise fresh(self._pending.error)
         return self._read(self._pending.answer, self._index)
-
-
-def fresh(error: Exception) -> Exception:
-    """The error anew: one raised at several places would collect all their tracebacks."""
-    return type(error)(*error.args)
 
 
 def as_it_is(answer: T, _: int) -> T:

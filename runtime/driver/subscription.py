@@ -17,8 +17,7 @@ from actors.errors import InvalidName
 from actors.event import Event
 from actors.naming import checked_source
 from runtime.driver.connection import Connection
-from runtime.driver.reply import fresh
-from runtime.errors import ConnectionClosed, SubscribeTimeout
+from runtime.errors import ConnectionClosed, SubscribeTimeout, fresh
 from runtime.partition.feed import Feed
 from runtime.wire.polls import FROM_NOW
 from store.event_store import Page

@@ -63,7 +63,7 @@ class State(Enum):
     REPLACED = "replaced"
 
 
-class Line(Protocol):
+class LineOfWork(Protocol):
     """The host's line of work, as its recovery sees it."""
 
     async def wait_settled(self) -> None:
@@ -87,7 +87,7 @@ class Recovery:
 
     def __init__(
         self,
-        line: Line,
+        line: LineOfWork,
         mailbox: Mailbox,
         residents: Residents,
         recent: Recent,

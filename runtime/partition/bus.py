@@ -61,7 +61,7 @@ class Bus(Process):
         self._tally = Tally(counted, self._counts.published, self._store.read)
 
     async def publish(self, packed: bytes) -> bytes:
-        """A commit, from the writer (wire.pack_commit). Answers nothing."""
+        """A commit, from the writer (wire/commits.py). Answers nothing."""
         await self.ensure_started()
         commit = unpack_commit(packed)
         self._tally.add(commit)
@@ -70,12 +70,12 @@ class Bus(Process):
         return b""
 
     async def poll(self, packed: bytes) -> bytes:
-        """What comes after a position: wire.Poll, answered by wire.Polled."""
+        """What comes after a position: a Poll, answered by a Polled (wire/polls.py)."""
         await self.ensure_started()
         return pack_polled(await self._polled(unpack_poll(packed)))
 
     async def leave(self, packed: bytes) -> bytes:
-        """Subscriptions were closed (wire.pack_names). Answers nothing."""
+        """Subscriptions were closed (wire/polls.py). Answers nothing."""
         for name in unpack_names(packed):
             self._subscribers.leaves(name)
         self._count_live()

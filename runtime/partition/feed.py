@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from runtime.errors import BusUnavailable
+from runtime.errors import BusUnavailable, fresh
 from runtime.partition.log_access import LogAccess
 from runtime.wire.polls import FROM_NOW, Poll
 from store.errors import StoreUnavailable
@@ -89,7 +89,7 @@ class Feed:
         this has returned will come. Raises what ended the feed."""
         while self.start is None:
             if self._error is not None:
-                raise _anew(self._error)
+                raise fresh(self._error)
             if self._closed:
                 raise BusUnavailable("the feed was closed before it had begun")
             self._changed.clear()
@@ -111,7 +111,7 @@ class Feed:
             page = self._ready.popleft()
         except IndexError:
             if self._error is not None:
-                raise _anew(self._error) from None
+                raise fresh(self._error) from None
             return None
         with suppress(RuntimeError):  # the loop has ended, and nothing is fetched any more
             self._loop.call_soon_threadsafe(self._taken, len(page.rows))
@@ -194,8 +194,3 @@ class Feed:
         self._changed.set()
         if self._on_change is not None:
             self._on_change()
-
-
-def _anew(error: Exception) -> Exception:
-    """The error anew: one raised at several places would collect all their tracebacks."""
-    return type(error)(*error.args)

@@ -79,7 +79,7 @@ class WriterActor(Process):
         self._publish(_nothing_after(self._commits.position))
 
     async def append(self, packed: bytes) -> bytes:
-        """Commit a host's rows (wire.pack_append); the acknowledgement or a refusal."""
+        """Commit a host's rows (wire/commits.py); the acknowledgement or a refusal."""
         try:
             await self._ensure_open()
             done = await self._commits.append(unpack_append(packed))

@@ -5,12 +5,12 @@ waits until the writer is back and asks the log.
 """
 
 import asyncio
-from typing import Any
 
 from ray.exceptions import RayError
 
 from runtime.process.world import Calls, World
 from runtime.topology.names import WRITER_ACTOR
+from runtime.transport.peers import awaited
 from runtime.wire.commits import pack_append, unpack_acknowledgement
 from runtime.wire.error_codec import decode_error
 from store.appends import Acknowledged, Append
@@ -58,14 +58,10 @@ class WriterLink:
         while True:
             try:
                 ready = self._world.handle(WRITER_ACTOR).ready.remote()
-                await asyncio.wait_for(_result(ready), deadline - loop.time())
+                await asyncio.wait_for(awaited(ready), deadline - loop.time())
                 return
             except (RayError, ValueError, TimeoutError) as error:
                 if loop.time() >= deadline:
                     reason = f"its process is away ({type(error).__name__})"
                     raise StoreUnavailable("the writer", reason) from error
                 await asyncio.sleep(self.PAUSE_S)
-
-
-async def _result(reference: Any) -> Any:
-    return await reference

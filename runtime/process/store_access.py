@@ -11,7 +11,7 @@ from ray.exceptions import RayError
 from actors.event import Event
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, WRITER_ACTOR
-from runtime.transport.peers import Peers
+from runtime.transport.peers import Peers, awaited
 from store.errors import StoreUnavailable
 from store.event_store import CheckpointMove, CounterMove, Epoch, EventStore, Load, Page, Snapshot
 from store.postgres.event_store import PostgresEventStore
@@ -51,7 +51,7 @@ async def _database_url(settings: Settings) -> str:
     directory is away."""
     try:
         directory = ray.get_actor(DIRECTORY_ACTOR, namespace=settings.actor_system.namespace)
-        url: str = await asyncio.wait_for(_result(directory.database_url.remote()), ASKED_S)
+        url: str = await asyncio.wait_for(awaited(directory.database_url.remote()), ASKED_S)
     except (RayError, ValueError, TimeoutError):
         return settings.event_store.connection_string.get_secret_value()
     return url
@@ -122,7 +122,3 @@ class WriterMemoryStore:
             return await writer.in_store.remote(method, arguments, named)
         except (RayError, ValueError) as error:
             raise StoreUnavailable("the writer's memory", str(error)) from error
-
-
-async def _result(reference: Any) -> Any:
-    return await reference

@@ -24,11 +24,6 @@ class ProcessKind(StrEnum):
     WRITER = "writer"
     BUS = "bus"
 
-    @property
-    def runs_actors(self) -> bool:
-        """Is it a host?"""
-        return self in (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST)
-
 
 #: Who is drained when: hosts answer what they hold and need the writer for it, which
 #: hands its commits to the bus. Those of one stage do not need one another.

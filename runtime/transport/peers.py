@@ -22,3 +22,8 @@ class Peers:
         if found is None:
             found = self._handles[name] = ray.get_actor(name, namespace=self._namespace)
         return found
+
+
+async def awaited(reference: Any) -> Any:
+    """A coroutine of what Ray gives to await: some of asyncio takes nothing else."""
+    return await reference

@@ -54,6 +54,8 @@ def _check_key(key: Any) -> None:
 
 
 def plain_form(value: Any) -> Any:
+    """What stands for a value that msgpack does not know. Raises what pydantic does for one
+    that has no plain form."""
     if isinstance(value, int):  # beyond 64 bits
         return msgpack.ExtType(_BIG_INTEGER, str(value).encode())
     if isinstance(value, BaseModel):
@@ -64,6 +66,7 @@ def plain_form(value: Any) -> Any:
 
 
 def extended_form(code: int, data: bytes | memoryview) -> Any:
+    """The value of an extension of msgpack. Raises ValueError for one that is not ours."""
     if code == _BIG_INTEGER:
         return int(bytes(data))
     raise ValueError(f"unknown msgpack extension {code}")

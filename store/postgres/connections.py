@@ -214,7 +214,7 @@ def _session_settings(timeout_s: float, operation_s: float) -> dict[str, str]:
 
 
 async def _keep_session(_connection: Any) -> None:
-    """No session state is ever changed here, so none is reset: that saves a round trip."""
+    """Nobody leaves session state changed, so none is reset: that saves a round trip."""
 
 
 def reason_of(error: BaseException) -> str:

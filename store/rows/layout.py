@@ -22,13 +22,13 @@ COPY_TRAILER = b"\xff\xff"
 
 FIELDS = Struct(">6x16s4x16s4xq4xq4xq4xq")  # the fixed-size columns without their lengths
 
+# Commit time and position with the length between them: what `stamp` fills in, and where.
 _STAMP = Struct(">qiq")
-
 _STAMP_AT = 70
 
-LENGTH = Struct(">i")
+LENGTH = Struct(">i")  #: before each column; -1 for NULL
 
-TYPE_AT = FIELDS.size
+TYPE_AT = FIELDS.size  #: where the first column of no fixed size begins, with its length
 
 # The number of columns, the lengths of the fixed-size ones, and the moment of an event.
 _FRAME = Struct(">hi16xi16xi8xiqi8xi8x")
@@ -141,6 +141,7 @@ def span(data: bytes) -> tuple[int, int]:
 
 
 def row_starts(rows: EncodedRows) -> Iterator[int]:
+    """Where each of the rows begins."""
     at = 0
     for length in rows.lengths:
         yield at
