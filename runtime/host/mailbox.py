@@ -14,6 +14,7 @@ from runtime.wire.commands import Request
 from store.sequencing import Sequencer, Why
 
 _OVER = "an earlier batch of its driver was turned away"
+_LOST = "turned away: an earlier batch of its driver never came"
 _REASONS = {
     Why.OLD: "its driver has begun anew since",
     Why.OVER: _OVER,
@@ -31,6 +32,9 @@ class Mailbox:
 
     #: Drivers remembered; those idle longest are forgotten (they begin a new generation).
     MAX_DRIVERS = 10_000
+    #: How long a batch that came early takes up room. A driver that lives has begun anew by
+    #: then, or does so when it is told; of one that was killed nothing else will ever come.
+    EARLY_S = 60.0
 
     def __init__(self, host: str, capacity: int, *, max_drivers: int = MAX_DRIVERS) -> None:
         self._host = host
@@ -67,6 +71,9 @@ class Mailbox:
             self._due.append(due)
         if self._due:
             self._wake.set()
+        if not batch.number:
+            timer = asyncio.get_running_loop().call_later(self.EARLY_S, self._overdue, batch)
+            batch.answer.add_done_callback(lambda _: timer.cancel())
         return batch
 
     def end_generation(self, batch: Batch) -> None:
@@ -109,6 +116,12 @@ class Mailbox:
     def wake(self) -> None:
         """Let `take` return although nothing came."""
         self._wake.set()
+
+    def _overdue(self, batch: Batch) -> None:
+        """A batch has come long ago. If it is early still, its predecessor is lost."""
+        if not batch.number:
+            left = self._sequencer.refuse(batch.request.driver, batch.request.generation)
+            self._turn_away(left, HostUnavailable(self._host, _LOST))
 
     def _turn_away(self, batches: tuple[Batch, ...], error: Exception) -> None:
         for batch in batches:

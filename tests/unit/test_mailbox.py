@@ -9,7 +9,7 @@ from runtime.host.batch import Batch
 from runtime.host.mailbox import Mailbox
 from runtime.wire.answers import raise_error
 from runtime.wire.commands import Request, unpack_answer
-from tests.virtual_time import settled, virtual_time
+from tests.virtual_time import now_s, settled, virtual_time
 
 
 def request(sequence: int, *, driver: bytes = b"d", generation: int = 0, size: int = 1) -> Request:
@@ -243,3 +243,31 @@ async def test_a_closed_mailbox_answers_everything_and_admits_no_more_of_it() ->
     await mailbox.wait_empty()
     with pytest.raises(HostUnavailable):
         mailbox.put(request(1))
+
+
+@virtual_time
+async def test_a_batch_whose_predecessor_never_comes_gives_its_room_back() -> None:
+    """Its driver was killed in between: nobody sends the one before, or begins anew."""
+    mailbox = Mailbox("host", 3)
+    mailbox.put(request(0, size=0))
+    early = mailbox.put(request(2, size=2)), mailbox.put(request(3))
+    with pytest.raises(MailboxFull):
+        mailbox.put(request(0, driver=b"other"))
+    await mailbox.emptied()
+    assert now_s() == Mailbox.EARLY_S
+    for batch in early:
+        await turned_away(batch)
+    mailbox.put(request(0, driver=b"other", generation=1, size=3))
+
+
+@virtual_time
+async def test_a_batch_that_becomes_due_in_time_is_not_turned_away_later() -> None:
+    mailbox = Mailbox("host", 100)
+    mailbox.put(request(0))
+    second = mailbox.put(request(2))
+    await asyncio.sleep(Mailbox.EARLY_S / 2)
+    first = mailbox.put(request(1))
+    await asyncio.sleep(Mailbox.EARLY_S * 2)
+    assert not any(batch.answer.done() for batch in (first, second))
+    mailbox.put(request(3))
+    assert await taken(mailbox, 4) == [(b"d", n) for n in range(4)]
