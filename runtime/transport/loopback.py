@@ -26,6 +26,12 @@ logger = logging.getLogger("thornback.loopback")
 LOOPBACK = "127.0.0.1"
 HEADER = Struct(">IIB")
 GREETING = 0  #: the number of the frames that carry token and proof
+TOKEN_BYTES = 16
+#: The largest payload that a frame can announce.
+LARGEST = 2**32 - 1
+#: How long who called may take to show the token: any program of the machine can call, and
+#: each connection takes a file of this process.
+STRANGE_S = 10.0
 
 
 class Address(NamedTuple):
@@ -39,10 +45,11 @@ class Address(NamedTuple):
 
 
 class Frames(asyncio.Protocol):
-    """One end of a connection."""
+    """One end of a connection. It ends with a frame of a larger payload than is expected."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int = LARGEST) -> None:
         self._buffer = bytearray()
+        self.largest = largest
         self.transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -54,6 +61,11 @@ class Frames(asyncio.Protocol):
         start, stop = 0, len(buffer)
         while stop - start >= HEADER.size:
             size, number, method = HEADER.unpack_from(buffer, start)
+            if size > self.largest:
+                logger.warning("a frame of %d bytes is none: its connection ends", size)
+                self.transport.abort()
+                start = stop
+                break
             end = start + HEADER.size + size
             if end > stop:
                 break
@@ -78,7 +90,7 @@ class Server:
     ) -> None:
         self._methods = dict(methods)
         self._machine = machine  # what tells where this process runs; Ray does, unless given
-        self.token, self.proof = secrets.token_bytes(16), secrets.token_bytes(16)
+        self.token, self.proof = map(secrets.token_bytes, (TOKEN_BYTES, TOKEN_BYTES))
         self._opening = asyncio.Lock()
         self._server: asyncio.Server | None = None
         self._answering: set[asyncio.Task[None]] = set()
@@ -130,26 +142,34 @@ class _Answering(Frames):
     """The server's end."""
 
     def __init__(self, server: Server) -> None:
-        super().__init__()
+        super().__init__(TOKEN_BYTES)  # until we know whose it is
         self._server = server
         self._trusted = False
+        self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._server.connections.add(self)
+        self._patience = asyncio.get_running_loop().call_later(STRANGE_S, self.transport.abort)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.connections.discard(self)
+        self._heard()
 
     def received(self, number: int, method: int, payload: bytes) -> None:
         if self._trusted:
             self._server.answer(self, number, method, payload)
         elif number == GREETING and hmac.compare_digest(payload, self._server.token):
-            self._trusted = True
+            self._trusted, self.largest = True, LARGEST
+            self._heard()
             self.send(GREETING, 0, self._server.proof)
         else:
             logger.warning("a stranger called: its connection ends")
             self.transport.abort()
+
+    def _heard(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
 
 
 def this_machine() -> str:

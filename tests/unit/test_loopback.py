@@ -266,6 +266,34 @@ async def test_a_stranger_is_not_served(machine: Machine) -> None:
     await writer.wait_closed()
 
 
+async def test_a_stranger_takes_no_memory_before_it_is_known(machine: Machine) -> None:
+    """It says that four gigabytes are to come, and sends on."""
+    process = machine.process(echo=echo)
+    address = await process.server.address()
+    reader, writer = await asyncio.open_connection(loopback.LOOPBACK, address.port)
+    writer.write(loopback.HEADER.pack(2**32 - 1, 0, 0))
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    assert not process.server.connections
+
+
+async def test_a_stranger_that_says_nothing_is_not_kept(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each connection takes a file of the process, which has not many."""
+    monkeypatch.setattr(loopback, "STRANGE_S", 0.0)
+    process = machine.process(echo=echo)
+    caller = machine.caller(process)
+    address = await process.server.address()
+    reader, writer = await asyncio.open_connection(loopback.LOOPBACK, address.port)
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    monkeypatch.setattr(loopback, "STRANGE_S", 60.0)
+    assert await caller.call("echo", b"1") == b"1"
+
+
 async def test_a_call_that_fails_ends_the_connection_and_no_other(
     machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
