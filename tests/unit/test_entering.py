@@ -1,6 +1,9 @@
 """What callers give is checked where it enters: at the call, and at the host once more."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +32,7 @@ from runtime.wire.commands import (
 )
 from runtime.wire.reading import unpack_request
 from store.errors import InvalidData
+from store.rows.decoding import folds
 from tests.unit.connecting import HOST, OwnLoop, PlayedWorld, connection, ref
 from tests.unit.hosting import Add, Hosting, command, versions
 from tests.virtual_time import virtual_time
@@ -286,6 +290,10 @@ async def test_a_host_answers_a_bad_command_and_runs_its_neighbours() -> None:
         {"data": b"[1]"},
         {"data": b'{"a":"\\u0000"}'},
         {"data": "a text"},
+        {"data": b'{"a":1e5000}'},
+        {"data": b'{"a":-1E400}'},
+        {"data": b'{"a":NaN}'},
+        {"data": b'{"a":' + b"[" * 600 + b"]" * 600 + b"}"},
     ],
 )
 @virtual_time
@@ -304,3 +312,18 @@ async def test_a_refused_publish_leaves_no_gap_in_versions_and_no_mark_on_the_cl
     assert event.version == 2
     assert dict(event.vector_clock) == {"host": 2}
     assert versions(await host.log("tower/jfk")) == [1, 2]
+
+
+@pytest.mark.parametrize("number", [b"1e23", b"1E23", b"123456789e15", b"-2.5e+30", b"1e-7"])
+@virtual_time
+async def test_a_number_that_any_program_publishes_is_stored_as_what_it_is_read_as(
+    number: bytes,
+) -> None:
+    """PostgreSQL writes an exponent out, and what has no point then is an integer."""
+    host = await Hosting.begin()
+    sent = {"event_type": "seen", "kind": "system", "data": b'{"a":%b}' % number}
+    await host.deliver(command("tower/jfk", PUBLISH, data={**sent, "metadata": {}, "clock": {}}))
+    (event,) = await host.log("tower/jfk")
+    (fold,) = folds((await host.store.read(0, 1)).rows)
+    exact = format(Decimal(re.findall(rb"[-+.0-9eE]+", fold.data)[0].decode()), "f")
+    assert type(json.loads(exact)) is type(event.data["a"])
