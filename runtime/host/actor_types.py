@@ -3,7 +3,9 @@
 from typing import Any
 
 from actors.actor import Actor, ActorType
-from runtime.host.resident import KnownType
+from actors.errors import InvalidActor
+from runtime.host.resident import FAILURES, KnownType
+from runtime.wire.error_codec import text_of_error
 
 
 class ActorTypes:
@@ -18,7 +20,7 @@ class ActorTypes:
         Residents of the replaced type decide nothing any more (Residents.outdated).
         Raises InvalidActor, and changes nothing then.
         """
-        described = actor.described()
+        described = _described(actor)
         before = self._known.get(described.name)
         if before is not None and before.type is described:
             return None
@@ -35,3 +37,13 @@ class ActorTypes:
     def names(self) -> list[str]:
         """All names, sorted."""
         return sorted(self._known)
+
+
+def _described(actor: type[Actor[Any]]) -> ActorType:
+    try:
+        return actor.described()
+    except InvalidActor:
+        raise
+    except FAILURES as error:  # code of the class has run, and may have done anything
+        problem = f"it cannot be described: {text_of_error(error)}"
+        raise InvalidActor(actor.actor_type, problem) from error

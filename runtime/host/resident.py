@@ -1,6 +1,5 @@
 """One actor in memory: how it is rebuilt from snapshot and log, and what a snapshot is."""
 
-import asyncio
 import json
 import logging
 from typing import Any
@@ -14,9 +13,10 @@ from store.rows.encoding import text_field
 
 logger = logging.getLogger("thornback.host")
 
-#: What code of an actor may raise without harm to its neighbours. Nothing is awaited where
-#: it runs, so a CancelledError or a SystemExit is its own doing.
-FAILURES = (Exception, SystemExit, asyncio.CancelledError, GeneratorExit)
+#: What code of an actor may raise without harm to its neighbours: anything. Nothing is awaited
+#: where it runs, so a CancelledError or a SystemExit is its own doing, and so is the panic of an
+#: extension in Rust, which is no Exception either.
+FAILURES = (BaseException,)
 
 
 class KnownType:

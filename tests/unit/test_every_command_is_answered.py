@@ -38,6 +38,10 @@ class Mute(Exception):
         raise RuntimeError("no")
 
 
+class Panic(BaseException):
+    """What extensions in Rust raise where they fail: it is no Exception."""
+
+
 RAISED: dict[str, BaseException] = {
     "error": Rejected(ValueError()),  # type: ignore[arg-type]
     "nothing": Rejected(None),  # type: ignore[arg-type]
@@ -46,6 +50,7 @@ RAISED: dict[str, BaseException] = {
     "odd": RuntimeError(object(), {1: {2}}),
     "exit": SystemExit(3),
     "cancelled": asyncio.CancelledError(),
+    "panic": Panic("index out of bounds"),
 }
 
 

@@ -1,6 +1,7 @@
 """The host process itself, in a world without Ray: requests in, answers out."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -151,6 +152,45 @@ async def test_registering_what_is_no_actor_class_is_told_and_changes_nothing() 
         await host.register(b"not a pickle")
     await host.register(cloudpickle.dumps(bell("old")))
     assert not (await deliver(host, command("bell/a", Ring()))).errors
+
+
+class Exits:
+    """Loading it is what a module does that wants to be run, and not imported."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return sys.exit, ("run me, do not import me",)
+
+
+@pytest.mark.parametrize(
+    "sent", [pytest.param(Exits(), id="ends the program"), pytest.param(7, id="is no class"),
+             pytest.param(Command, id="is no actor"), pytest.param(Actor, id="is all actors")],
+)  # fmt: skip
+@virtual_time
+async def test_whatever_loading_a_class_comes_to_the_driver_is_told_and_the_host_lives(
+    sent: Any,
+) -> None:
+    host = await begun()
+    with pytest.raises(InvalidActor):
+        await host.register(cloudpickle.dumps(sent))
+    await host.register(cloudpickle.dumps(bell("old")))
+    assert not (await deliver(host, command("bell/a", Ring()))).errors
+
+
+@virtual_time
+async def test_a_class_that_cannot_be_described_here_is_told_and_not_tried_for_ever() -> None:
+    """Anything else than an InvalidActor would be taken for the host's being away."""
+
+    class Odd(BaseModel):
+        @classmethod
+        def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+            raise KeyError("only where it was written")
+
+    class Bell(Actor[Odd]):
+        actor_type = "bell"
+
+    host = await begun()
+    with pytest.raises(InvalidActor, match="only where it was written"):
+        await host.register(cloudpickle.dumps(Bell))
 
 
 @pytest.mark.parametrize(
