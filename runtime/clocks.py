@@ -1,6 +1,7 @@
 """Clocks: the time of day, and the vector clocks of drivers and nodes."""
 
 import json
+import threading
 import time
 from collections.abc import Mapping
 
@@ -8,21 +9,25 @@ from store.rows.encoding import clock_prefix
 
 
 class DriverClock:
-    """What this driver has seen: merged from answers and events, sent with commands."""
+    """What this driver has seen: merged from answers and events, sent with commands. For any
+    thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards the counts
         self._counts: dict[str, int] = {}
 
     def observe(self, counts: Mapping[str, int]) -> None:
         """Merge the clock of an answer or of an event."""
         mine = self._counts
-        for node, ticks in counts.items():
-            if ticks > mine.get(node, 0):
-                mine[node] = ticks
+        with self._lock:
+            for node, ticks in counts.items():
+                if ticks > mine.get(node, 0):
+                    mine[node] = ticks
 
     def counts(self) -> dict[str, int]:
         """The clock as it stands."""
-        return dict(self._counts)
+        with self._lock:
+            return dict(self._counts)
 
 
 class NodeClock:
