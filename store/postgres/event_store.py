@@ -215,13 +215,15 @@ class PostgresEventStore:
                 # The server's own limit is for an operation of the usual size.
                 await connection.execute(f"SET LOCAL statement_timeout = {int(time_s * 1000)}")
             if len(rows):
-                await connection.copy_to_table(
+                done = await connection.copy_to_table(
                     "events",
                     source=_copy_stream(rows),
                     columns=COLUMNS,
                     format="binary",
                     timeout=time_s,
                 )
+                if done != f"COPY {len(rows)}":
+                    raise RowsRefused(f"of {len(rows)} rows the database has read: {done}")
         return places
 
     async def _append_small(self, connection: Any, rows: EncodedRows, moves: Moves) -> list[Place]:

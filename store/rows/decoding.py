@@ -161,21 +161,27 @@ def _type_and_kind(fields: bytes) -> tuple[str, Kind]:
 
 
 def column_values(rows: EncodedRows) -> tuple[Any, ...]:
-    """Rows as the arrays that the SQL function append_events takes: a few rows, 10 us each."""
-    found = [_values(bytes(rows.data), at) for at in row_starts(rows)]
+    """Rows as the arrays that the SQL function append_events takes: a few rows, 10 us each.
+    Raises whatever reading what is no row comes to."""
+    found = [
+        _values(bytes(rows.data[at : at + length]))
+        for at, length in zip(row_starts(rows), rows.lengths, strict=True)
+    ]
     columns = [list(column) for column in zip(*found, strict=True)]
     recorded_at = columns.pop(5)[0]
     return (*columns[:5], recorded_at, *columns[5:])
 
 
-def _values(data: bytes, at: int) -> tuple[Any, ...]:
-    event_id, aggregate, version, timestamp, recorded, position = FIELDS.unpack_from(data, at)
-    at += TYPE_AT
+def _values(data: bytes) -> tuple[Any, ...]:
+    event_id, aggregate, version, timestamp, recorded, position = FIELDS.unpack_from(data)
+    at = TYPE_AT
     fields: list[bytes | None] = []
     while len(fields) < len(COLUMNS) - 6:
         (length,) = LENGTH.unpack_from(data, at)
         fields.append(None if length < 0 else data[at + 4 : at + 4 + length])
         at += 4 + max(length, 0)
+    if at != len(data):
+        raise ValueError(f"a row of {len(data)} bytes has columns of {at}")
     event_type, kind, source, payload, clock, correlation, causation, metadata = fields
     return (
         uuid_of(event_id), uuid_of(aggregate), version, position,

@@ -97,6 +97,25 @@ async def test_rows_that_postgres_does_not_take_are_refused_and_nothing_else_is(
 
 
 @pytest.mark.parametrize("small", [0, 100], ids=["copy", "small"])
+async def test_rows_of_other_lengths_than_they_say_are_refused(
+    store: PostgresEventStore, small: int
+) -> None:
+    """Readers of the bus would get what the log does not have."""
+    store.SMALL = small
+    log = await Log.open(store)
+    first, second = (encode_event(made_event(f"device/{name}")) for name in "ab")
+    for rows in ([first + b"\0" * 8], [first + second], [first[:-4], second]):
+        encoded = EncodedRows.of(rows)
+        data, whole = bytearray(encoded.data), EncodedRows.of([first, second])
+        stamp(data, whole.lengths if len(data) == len(whole.data) else encoded.lengths,
+              RECORDED_US, log.head + 1)  # fmt: skip
+        with pytest.raises(RowsRefused):
+            await log.append_rows(EncodedRows(data, encoded.lengths))
+    [event] = await log.append(made_event())
+    assert event.position == 1
+
+
+@pytest.mark.parametrize("small", [0, 100], ids=["copy", "small"])
 async def test_a_counter_that_no_bigint_holds_is_refused(
     store: PostgresEventStore, small: int
 ) -> None:
