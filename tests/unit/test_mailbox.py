@@ -253,7 +253,7 @@ async def test_a_batch_whose_predecessor_never_comes_gives_its_room_back() -> No
     early = mailbox.put(request(2, size=2)), mailbox.put(request(3))
     with pytest.raises(MailboxFull):
         mailbox.put(request(0, driver=b"other"))
-    await mailbox.emptied()
+    await mailbox.wait_empty()
     assert now_s() == Mailbox.EARLY_S
     for batch in early:
         await turned_away(batch)
