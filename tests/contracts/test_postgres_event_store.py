@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from store.errors import RowsRefused, SchemaMismatch, StoreUnavailable
@@ -50,6 +51,24 @@ async def test_a_database_without_its_table_is_unavailable_until_it_is_there_aga
         await log.append(made_event())
     await store.fetch("ALTER TABLE elsewhere RENAME TO events")
     assert await store.head() == 0
+    [event] = await log.append(made_event())
+    assert event.position == 1
+
+
+async def test_a_connection_that_asyncpg_finds_in_disorder_is_ended_and_another_one_serves(
+    store: PostgresEventStore,
+) -> None:
+    log = await Log.open(store)
+    used = []
+
+    async def use() -> None:
+        async with store.connections.use() as connection:
+            used.append(connection)
+            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2)")
+
+    with pytest.raises(StoreUnavailable, match="another operation"):
+        await use()
+    assert used[0]._con is None  # given back
     [event] = await log.append(made_event())
     assert event.position == 1
 
