@@ -39,7 +39,7 @@ class Decoder:
     Threads may share one: what they both add to its tables is equal.
     """
 
-    MAX_CACHED = 50_000
+    MAX_CACHED = 50_000  #: event types, and sources: who publishes names both as he likes
     LARGE = 64 * 1024  #: bytes; the events of less are not worth holding a collection back
 
     def __init__(self) -> None:
@@ -55,6 +55,8 @@ class Decoder:
         """
         if len(self._sources) > self.MAX_CACHED:
             self._sources.clear()
+        if len(self._types) > self.MAX_CACHED:
+            self._types.clear()
         with _no_collection() if len(data) > self.LARGE else nullcontext():
             try:
                 return self._decoded(data, first_position, recorded_us, decode_usual_json)

@@ -113,6 +113,23 @@ def test_a_decoder_keeps_nothing_of_one_stream_in_the_next(parts: list[list[Even
         assert decoder.events(rows) == Decoder().events(rows)
 
 
+def test_a_decoder_keeps_so_many_types_and_sources_and_then_begins_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Decoder, "MAX_CACHED", 10)
+    decoder = Decoder()
+    for number in range(100):
+        source = f"device/{number}"
+        event = Event(
+            id=UUID(int=number), event_type=f"noted-{number}", kind=Kind.DEVICE, source=source,
+            aggregate_id=aggregate_id_of(source), timestamp=moment_of(0), data={},
+        )  # fmt: skip
+        [decoded] = decoder.events(encode_event(event))
+        assert (decoded.event_type, decoded.source) == (event.event_type, source)
+    assert 0 < len(decoder._types) <= 11
+    assert 0 < len(decoder._sources) <= 11
+
+
 @given(streams)
 def test_a_fold_has_what_a_state_is_rebuilt_from(stream: list[Event]) -> None:
     rows = stamped(stream, 0, 1)
