@@ -8,14 +8,14 @@ class Sizes:
     """How much goes into each measure; the table names what went in."""
 
     actors: int = 1_000  #: that bulk commands, asks and rehydration are spread over
-    commands: int = 200_000
+    commands: int = 200_000  #: of the durable runs, in bulk
     chunk: int = 5_000  #: rows in one COPY, as many as a commit of the writer may have
     days: int = 365  #: of 2013
     asks: int = 10_000  #: at once
     bursts: int = 4  #: of that many asks, one after the other
-    single_asks: int = 1_000
+    single_asks: int = 1_000  #: one after the other
     new_actors: int = 100_000  #: that get their first command
-    residents: int = 100_000
+    residents: int = 100_000  #: actors whose memory is weighed
     million: int = 1_000_000  #: actors resident at once
     stored: int = 100_000  #: events in the log that are folded
     live_commands: int = 100_000  #: to be routed to one, some and many subscriptions
@@ -24,7 +24,7 @@ class Sizes:
     published: int = 50_000  #: events from outside, in bulk
     single_published: int = 1_000  #: events from outside, one at a time
     comparisons: int = 200_000  #: of two clocks
-    naive_devices: int = 20
+    naive_devices: int = 20  #: Ray actors of the naive rival
     job: int = 5_000  #: commands in one workflow of dbos
     rival_s: float = 5.0  #: how long each rival runs at most
 

@@ -21,16 +21,19 @@ class Outgoing(Pending[Answer]):
 
     def __init__(self, patience_s: float, *, bulk: bool, want_events: bool) -> None:
         super().__init__("a batch of commands")
-        self.commands: list[bytes] = []
-        self.actors: set[type[Actor[Any]]] = set()
-        self.size = 0
+        # What it carries, filled until it leaves:
+        self.commands: list[bytes] = []  #: packed
+        self.actors: set[type[Actor[Any]]] = set()  #: the host has to know these classes first
+        self.size = 0  #: bytes of the commands
+        self.want_events = want_events  #: does anybody want to see them in the answer?
+        # How long it may take, set once, by the outbox:
         self.patience_s = patience_s  #: from when it is sent until it has failed for good
         self.may_take_s = patience_s  #: until it ends in any case
-        self.bulk = bulk
-        self.want_events = want_events
-        self.created_s = 0.0
-        self.deadline_s = 0.0
-        self.joined_until_s = 0.0
+        self.bulk = bulk  #: a bulk call's is sent again where single callers hear of a setback
+        self.created_s = 0.0  #: when it was given to the outbox
+        self.deadline_s = 0.0  #: after it, it is not sent again
+        self.joined_until_s = 0.0  #: after it, no further command shares its deadline
+        # How it fares, in the loop alone:
         self.setback: Exception | None = None  #: why it is to be sent again
         self.losses = 0  #: how often it was sent, and no answer came
         self.told_again = False  #: the host was told the classes of its actors once more

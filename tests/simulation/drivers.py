@@ -49,22 +49,25 @@ class Driver:
         log_head: Callable[[], int],
         stored: Callable[[bytes], bool],
     ) -> None:
+        # What it has from the simulation:
         self.name = name
-        self.holder = holder
+        self.holder = holder  #: its callbacks are this owner's, and die with it
         self._connect = connect
-        self._history = history
+        self._history = history  #: where it notes what it sees
         self._ids = ids  #: of the commands of all drivers, by the number of their step
-        self._timeout_s = timeout_s
+        self._timeout_s = timeout_s  #: in which a single call has to end
         self.log_head = log_head  #: where the log really stands
-        self._stored = stored
-        self._number = 0
+        self._stored = stored  #: is the first event of a command in the log?
+        # What becomes of it:
+        self._number = 0  #: of its connection
         self._revision = 1  #: of the class that it brings along
         self._older_asked = 0  #: commands under the older class that are not answered
-        self.tasks: list[asyncio.Task[Any]] = []
-        self.dead = False
+        self.tasks: list[asyncio.Task[Any]] = []  #: its strands, and all that they began
+        self.dead = False  #: it was killed
         self.position = 0  #: that its last subscription came to
         self.begin()
 
+    # The present connection, the world that it is in, and the loop that it works in.
     connection: Connection
     world: SimulatedWorld
     courier: SimulatedCourier

@@ -42,23 +42,23 @@ class Call:
     number: int  #: in the order in which calls were made, over all drivers
     driver: str  #: of one connection
     kind: str  #: ask, tell, state, publish, bulk (one command of a bulk call), flush
-    source: str
-    message: str
-    fields: Mapping[str, Any]
-    id: bytes
+    source: str  #: whom it is for
+    message: str  #: the name of its class; empty where there is none
+    fields: Mapping[str, Any]  #: of the message
+    id: bytes  #: of the command; a repeat has that of its first
     sent_s: float
     deadline_s: float | None  #: by when it has to have ended; None where its driver may die
     moment: int  #: of the history, when it was made
     group: int = 0  #: the bulk call that it belongs to
     revision: int = 0  #: of the class that its driver had the host know
-    after_close: bool = False
-    ended_s: float | None = None
+    after_close: bool = False  #: it was made of a connection that was closed
+    ended_s: float | None = None  #: None: it has not
     ended: int = 0  #: the moment of the history when it ended
-    events: list[Seen] | None = None
-    state: dict[str, Any] | None = None
-    error: str = ""
-    arguments: tuple[str, ...] = ()
-    repeated: bool = False
+    events: list[Seen] | None = None  #: that it was answered with
+    state: dict[str, Any] | None = None  #: that it was answered with
+    error: str = ""  #: the name of the error's class
+    arguments: tuple[str, ...] = ()  #: of that error, as texts
+    repeated: bool = False  #: its reply says that it had taken effect before
     abandoned: bool = False  #: its driver died
 
 
@@ -68,17 +68,17 @@ class Reading:
 
     number: int
     driver: str
-    after: int | None
+    after: int | None  #: the position that it asked for; None: from then on
     event_types: str
     sources: str
     head: int = -1  #: of the log, when subscribing returned
     events: list[Seen] = field(default_factory=list)
-    moments: list[int] = field(default_factory=list)
-    position: int = -1
+    moments: list[int] = field(default_factory=list)  #: of the history, one an event
+    position: int = -1  #: that it came to
     stays: bool = False  #: until the end: then it has to see everything
-    closed: bool = False
-    abandoned: bool = False
-    error: str = ""
+    closed: bool = False  #: its driver closed the connection
+    abandoned: bool = False  #: its driver died
+    error: str = ""  #: that it ended with
 
 
 class History:

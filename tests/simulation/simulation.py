@@ -52,6 +52,7 @@ class Simulation:
     """The parts, and how they are run. What is simulated is public: checks look at it."""
 
     def __init__(self, plan: Plan) -> None:
+        # What is simulated, made once and for all of it:
         self.plan = plan
         self.loop = SimulatedLoop(plan.seed)
         self.network = Network(self.loop)
@@ -59,15 +60,16 @@ class Simulation:
         self.database = Database(self.loop)
         self.history = History()
         self.settings = Settings(**plan.setup.settings)
-        self._settings_json = self.settings.model_dump_json()
-        self.hosts = [f"host-{n}" for n in range(plan.setup.hosts)]
-        self.worlds: dict[str, list[SimulatedWorld]] = {}
-        self.jumped_us: dict[str, int] = {}
-        self.drivers: dict[str, Driver] = {}
-        self.ids: dict[int, bytes] = {}
-        self.prober: Driver | None = None
-        self.largest_batch = plan.setup.knobs["batch"]
-        self._records: list[Record] = []
+        self._settings_json = self.settings.model_dump_json()  #: as processes are given them
+        self.hosts = [f"host-{n}" for n in range(plan.setup.hosts)]  #: their names
+        self.largest_batch = plan.setup.knobs["batch"]  #: commands; a mailbox may hold one more
+        # What comes to be while it runs:
+        self.worlds: dict[str, list[SimulatedWorld]] = {}  #: by name: one a life, or connection
+        self.jumped_us: dict[str, int] = {}  #: by name: of its clock, for worlds still to come
+        self.drivers: dict[str, Driver] = {}  #: by name
+        self.ids: dict[int, bytes] = {}  #: of commands, by the number of their step
+        self.prober: Driver | None = None  #: the driver that comes after quiet
+        self._records: list[Record] = []  #: of the log, as far as it was read
 
     def run(self) -> Outcome:
         """Everything, from beginning to end."""
