@@ -38,6 +38,10 @@ from store.rows.json_text import encode_payload
 logger = logging.getLogger("thornback.host")
 
 
+#: Problems of one message that are told one by one.
+_PROBLEMS = 100
+
+
 class _EventType:
     """What is constant about a payload class, per actor type."""
 
@@ -243,9 +247,15 @@ class Decider:
 
 def _refusal(refusal: Exception, source: str, message_type: str) -> Exception:
     if isinstance(refusal, ValidationError):
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'message'}: {problem['msg']}"
-            for problem in refusal.errors(include_url=False, include_context=False)
-        )
-        return InvalidMessage(source, message_type, problems)
+        return InvalidMessage(source, message_type, _problems(refusal))
     return refusal
+
+
+def _problems(refusal: ValidationError) -> str:
+    if (count := refusal.error_count()) > _PROBLEMS:
+        # To list them takes 6 us and a kilobyte each, and a message has room for millions.
+        return f"{count:,} parts of it do not fit"
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'message'}: {problem['msg']}"
+        for problem in refusal.errors(include_url=False, include_context=False)
+    )

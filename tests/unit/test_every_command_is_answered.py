@@ -11,7 +11,13 @@ from actors.actor import Actor, Command, applies, handles
 from actors.errors import Rejected
 from actors.event import DeviceEvent, Payload
 from actors.naming import aggregate_id_of
-from runtime.errors import HandlerFailed, HostFailed, InvalidState, PublishRefused
+from runtime.errors import (
+    HandlerFailed,
+    HostFailed,
+    InvalidMessage,
+    InvalidState,
+    PublishRefused,
+)
 from runtime.host.batch import Batch
 from runtime.wire.answers import read_events, unpack_state
 from runtime.wire.commands import PUBLISH, STATE, unpack_answer
@@ -301,3 +307,31 @@ async def test_a_look_into_the_log_that_fails_for_an_answer_is_told_its_caller()
         read_events(await host.deliver(sent), 0)
     assert host.mailbox.unanswered == 0
     assert versions(await host.ask("counter/b", Add())) == [1]
+
+
+class Weigh(Command):
+    grams: list[int]
+
+
+class Weighed(DeviceEvent):
+    """All of it."""
+
+
+class Scale(Actor[DoorState]):
+    @handles
+    def weigh(self, message: Weigh) -> Iterator[Payload]:
+        yield Weighed()
+
+
+@virtual_time
+async def test_of_very_many_problems_of_one_message_their_number_is_told() -> None:
+    """To say what each of a million is takes seconds, in which no neighbour is answered."""
+    host = await Hosting.begin()
+    host.register(Scale)
+    bad = command("scale/a", Weigh(grams=[]), data={"grams": ["x"] * 1_000})
+    few = command("scale/a", Weigh(grams=[]), data={"grams": ["x"] * 2})
+    answer = await host.deliver(bad, few)
+    with pytest.raises(InvalidMessage, match=r"1,000 parts of it do not fit"):
+        read_events(answer, 0)
+    with pytest.raises(InvalidMessage, match=r"grams\.0: .*; grams\.1: "):
+        read_events(answer, 1)
