@@ -234,17 +234,35 @@ def asking(
     items: Iterable[Item], call: BulkCall, ahead: int
 ) -> Generator[Reply[list[Event]] | None, None, None]:
     """See ActorSystem.ask_many. Yields the replies, each done, in the order of the items;
-    and None when it can go on only after `changed`."""
+    and None when it can go on only after `changed`.
+
+    What the iterable raises, or offering what it gives, is raised behind the replies of all
+    that was taken before.
+    """
     replies: deque[Reply[list[Event]]] = deque()
-    for item in items:
-        while (placed := call.offer(item)) is None:
+    taken, failure = iter(items), None
+    item: Item | None = None  # that could not be placed yet
+    while True:
+        try:
+            item = item or next(taken)
+            placed = call.offer(item)
+        except StopIteration:
+            break
+        except Exception as error:
+            failure = error
+            break
+        if placed is None:
             yield None
             call.collect()
+            continue
+        item = None
         replies.append(Reply(*placed, read_events))
         if len(replies) >= ahead:
             yield from _first(replies, call)
     while replies:
         yield from _first(replies, call)
+    if failure is not None:
+        raise failure
 
 
 def _first(

@@ -229,3 +229,37 @@ async def test_a_host_that_is_away_is_told_again_until_it_is_back() -> None:
     driving.host.losing = 10**6
     told = await driving.told(driving.items(range(3)))
     assert {type(error) for _, error in told.errors} == {HostUnavailable}
+
+
+async def noted(replies: AsyncIterator[Reply[list[Event]]], answered: list[bool]) -> None:
+    """Take note of the replies, each of which is done when it comes."""
+    async for reply in replies:
+        assert reply.done()
+        answered.append(True)
+
+
+@pytest.mark.parametrize("ahead", [1, 20_000])
+@virtual_time
+async def test_what_the_iterable_of_asks_raises_is_raised_when_all_that_was_taken_is_answered(
+    ahead: int,
+) -> None:
+    driving = Driving(want_events=True)
+
+    def items() -> Iterator[Item]:
+        yield from driving.items(range(3))
+        raise OSError("the file ends here")
+
+    answered: list[bool] = []
+    with pytest.raises(OSError, match="ends here"):
+        await noted(driving.asked(items(), ahead), answered)
+    assert answered == [True] * 3
+    assert sum(map(len, driving.host.batches)) == 3
+
+
+@virtual_time
+async def test_an_ask_that_cannot_be_sent_is_raised_when_those_before_it_are_answered() -> None:
+    driving = Driving(want_events=True)
+    answered: list[bool] = []
+    with pytest.raises(InvalidMessage):
+        await noted(driving.asked(driving.items(["good", "\ud800", "never taken"])), answered)
+    assert (answered, driving.taken) == ([True], 2)
