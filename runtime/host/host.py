@@ -127,7 +127,7 @@ class Host(Process):
             await self.ensure_started()
             if self._replaced:
                 raise HostUnavailable(self.name, _REPLACED)
-            batch = self._mailbox.put(unpack_request(request))
+            batch = self._mailbox.put(unpack_request(request), len(request))
         except (StoreUnavailable, HostUnavailable, MailboxFull, InvalidMessage) as error:
             return refused(encode_error(error))
         except Exception as error:

@@ -24,12 +24,15 @@ _REASONS = {
 
 
 class Mailbox:
-    """Batches of commands waiting for a host; at most `capacity` commands unanswered.
+    """Batches of commands waiting for a host; at most `capacity` commands unanswered, and
+    MAX_BYTES of them as they came.
 
     One batch is always admitted to an empty mailbox, however large it is, and one
     without commands to any.
     """
 
+    #: Few commands are so large: twenty thousand of 3 KB fit.
+    MAX_BYTES = 64 * 1024 * 1024
     #: Drivers remembered; those idle longest are forgotten (they begin a new generation).
     MAX_DRIVERS = 10_000
     #: How long a batch that came early takes up room. A driver that lives has begun anew by
@@ -45,15 +48,16 @@ class Mailbox:
         self._empty = asyncio.Event()
         self._numbers = 0
         self.unanswered = 0
+        self._bytes = 0  #: of what is unanswered
 
-    def put(self, request: Request) -> Batch:
-        """Admit a batch; its `answer` is what the driver waits for.
+    def put(self, request: Request, size_bytes: int = 0) -> Batch:
+        """Admit a batch, which came as so many bytes; its `answer` is what the driver waits for.
 
         Raises MailboxFull when there is no room (nothing of the batch will be run, nor
         any later one of its generation), HostUnavailable for a generation that is over.
         """
         size = len(request.commands)
-        room = not size or not self.unanswered or self.unanswered + size <= self._capacity
+        room = not size or not self.unanswered or self._has_room(size, size_bytes)
         batch = Batch(0, request)
         arrival = self._sequencer.arrive(
             request.driver, request.generation, request.sequence, batch, taken=room
@@ -64,7 +68,8 @@ class Mailbox:
         if arrival.why is not None:
             raise HostUnavailable(self._host, _REASONS[arrival.why])
         self.unanswered += size
-        batch.answer.add_done_callback(lambda _: self._answered(size))
+        self._bytes += size_bytes
+        batch.answer.add_done_callback(lambda _: self._answered(size, size_bytes))
         for due in arrival.due:
             self._numbers += 1
             due.number = self._numbers
@@ -127,7 +132,13 @@ class Mailbox:
         for batch in batches:
             batch.turn_away(error)
 
-    def _answered(self, size: int) -> None:
+    def _has_room(self, size: int, size_bytes: int) -> bool:
+        return (
+            self.unanswered + size <= self._capacity and self._bytes + size_bytes <= self.MAX_BYTES
+        )
+
+    def _answered(self, size: int, size_bytes: int) -> None:
         self.unanswered -= size
+        self._bytes -= size_bytes
         if not self.unanswered:
             self._empty.set()

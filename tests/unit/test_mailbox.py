@@ -271,3 +271,20 @@ async def test_a_batch_that_becomes_due_in_time_is_not_turned_away_later() -> No
     assert not any(batch.answer.done() for batch in (first, second))
     mailbox.put(request(3))
     assert await taken(mailbox, 4) == [(b"d", n) for n in range(4)]
+
+
+@virtual_time
+async def test_large_commands_fill_a_mailbox_although_they_are_few() -> None:
+    mailbox = Mailbox("host", 100)
+    large = Mailbox.MAX_BYTES
+    first = mailbox.put(request(0), large + 1)
+    with pytest.raises(MailboxFull):
+        mailbox.put(request(1), 1)
+    hello = mailbox.put(request(0, generation=1, size=0), 50)
+    for batch in (first, hello):
+        batch.answer.set_result(b"")
+    await settled()
+    mailbox.put(request(1, generation=1), large - 100)
+    mailbox.put(request(2, generation=1), 100)
+    with pytest.raises(MailboxFull):
+        mailbox.put(request(3, generation=1), 1)
