@@ -19,14 +19,11 @@ from actors.naming import checked_source
 from runtime.driver.connection import Connection
 from runtime.errors import ConnectionClosed, SubscribeTimeout, fresh
 from runtime.partition.feed import Feed
-from runtime.wire.polls import FROM_NOW
+from runtime.wire.polls import FROM_NOW, MAX_GLOBS, MAX_GLOBS_LENGTH
 from store.event_store import Page
 from store.rows.decoding import Decoder
 from store.selection import Selection
 
-#: Patterns that one subscription may name, and their letters in all: the bus reads them
-#: with every poll, and makes an expression of them when they are new to it.
-MAX_GLOBS, MAX_GLOBS_LENGTH = 1_000, 64 * 1024
 #: No log is longer.
 MAX_POSITION = 2**63 - 1
 

@@ -1,13 +1,21 @@
 """What feeds ask of the bus, and its answers."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from runtime.wire.values import encode
 
 #: As the position of a poll: none yet. The answer says where the log stands, at once.
 FROM_NOW: Final = -1
+
+
+#: Patterns that one subscription may name, and their letters in all: the bus makes an
+#: expression of them, and any program may ask it.
+MAX_GLOBS, MAX_GLOBS_LENGTH = 1_000, 64 * 1024
+
+_Globs = Annotated[tuple[str, ...], Meta(max_length=MAX_GLOBS)]
 
 
 class Poll(msgspec.Struct, array_like=True):
@@ -17,8 +25,8 @@ class Poll(msgspec.Struct, array_like=True):
 
     subscriber: str
     after: int
-    event_types: tuple[str, ...]
-    sources: tuple[str, ...]
+    event_types: _Globs
+    sources: _Globs
     wait_s: float
 
 
@@ -38,8 +46,12 @@ def pack_poll(poll: Poll) -> bytes:
 
 
 def unpack_poll(packed: bytes) -> Poll:
-    """The poll of its bytes."""
-    return _decode_poll(packed)
+    """The poll of its bytes. Raises ValueError for bytes that are none, and for more patterns
+    than a subscription may have."""
+    poll = _decode_poll(packed)
+    if max(sum(map(len, globs)) for globs in (poll.event_types, poll.sources)) > MAX_GLOBS_LENGTH:
+        raise ValueError(f"the patterns of a poll have at most {MAX_GLOBS_LENGTH} letters")
+    return poll
 
 
 def pack_polled(polled: Polled) -> bytes:

@@ -13,7 +13,16 @@ from runtime.partition.bus import Bus
 from runtime.partition.matching import Matchers
 from runtime.partition.subscribers import Subscribers
 from runtime.partition.tally import Tally
-from runtime.wire.polls import Poll, Polled, pack_names, pack_poll, unpack_polled
+from runtime.wire.polls import (
+    MAX_GLOBS,
+    MAX_GLOBS_LENGTH,
+    Poll,
+    Polled,
+    pack_names,
+    pack_poll,
+    unpack_poll,
+    unpack_polled,
+)
 from store.event_store import Page
 from store.rows.layout import topics
 from store.selection import Selection, pattern
@@ -355,3 +364,15 @@ async def test_publishing_does_not_wait_for_the_log() -> None:
     await partition.commit("c")
     assert now_s() == 0
     assert bus_of(partition)._buffer.head == 3
+
+
+@pytest.mark.parametrize("globs", [("a",) * (MAX_GLOBS + 1), ("a" * MAX_GLOBS_LENGTH, "b")])
+def test_a_poll_of_more_patterns_than_a_subscription_may_have_is_refused_by_the_bus(
+    globs: tuple[str, ...],
+) -> None:
+    """Any program may ask; making an expression of a million patterns stops everybody."""
+    for poll in (Poll("a", 0, globs, (), 0.0), Poll("a", 0, (), globs, 0.0)):
+        with pytest.raises(ValueError, match=r"patterns|length"):
+            unpack_poll(pack_poll(poll))
+    fits = Poll("a", 0, ("a" * MAX_GLOBS_LENGTH,), ("b",) * MAX_GLOBS, 0.0)
+    assert unpack_poll(pack_poll(fits)) == fits
