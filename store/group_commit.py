@@ -103,20 +103,23 @@ class GroupCommit:
         now_us: Callable[[], int],
         patience_s: float,
     ) -> None:
+        # Set once:
         self._store = store
         self._batch_size = batch_size
         self._publish = publish
         self._now_us = now_us
         self._patience_s = patience_s
+        # Appends on their way, from their arrival to their end; `append` adds, `run` takes:
         #: Nodes are as many as there are processes: none is forgotten.
         self._sequencer: Sequencer[str, _Stand, _Waiting] = Sequencer(max_senders=1_000_000)
-        self._ready: deque[_Waiting] = deque()
+        self._ready: deque[_Waiting] = deque()  #: due, in order
         self._in_hand: list[_Waiting] = []  #: taken out of `_ready`, to be settled next
-        self._work = asyncio.Event()
-        self._idle = asyncio.Event()
+        self._work = asyncio.Event()  #: for `run`: there is something in `_ready`
+        self._idle = asyncio.Event()  #: for `wait_drained`: there is nothing, nor in hand
         self._idle.set()
+        # Where this writer stands in the log; `run` alone changes it:
         self._epoch = 0
-        self._position = 0
+        self._position = 0  #: the last that is known to be committed
         self._attempts = 0  #: numbers given out in this epoch
         self._doubtful: dict[int, _Attempt] = {}  #: all of which begin behind `_position`
 

@@ -72,8 +72,10 @@ class Host(Process):
         world: World | None = None,
     ) -> None:
         super().__init__(name, settings_json, metrics_folder, world=world)
-        self._source = source
-        self._decider: Decider | None = None  #: from `start` on, as what else is made there
+        self._source = source  #: whom it is dedicated to; None: pooled
+        # From `start` on, as what else is made there; `register` may come before.
+        self._decider: Decider | None = None
+        # Before it has started, too: classes come with its constructor, batches at any time.
         self._types = ActorTypes()
         for module in ("actors.devices", *self.settings.actor_system.actor_modules):
             self._types_of(module)
@@ -81,8 +83,8 @@ class Host(Process):
         if actor is not None:
             self._know_own(actor)
         self._mailbox = Mailbox(name, self.settings.actor_system.mailbox_size)
-        self._replaced = False
-        self._own_sequence = 0
+        self._replaced = False  #: a newer incarnation took over; there is no way back
+        self._own_sequence = 0  #: calls by plain Ray: each is a driver of its own
 
     async def start(self) -> None:
         settings = self.settings.actor_system

@@ -33,6 +33,11 @@ logger = logging.getLogger("thornback.process")
 class Process(ABC):
     """One named Ray actor process of the system."""
 
+    #: The methods that others call over loopback; all are of bytes to bytes.
+    SERVES: tuple[str, ...] = ()
+    #: How long one try to start may take: more than all that it may have to wait for.
+    START_S = 60.0
+
     def __init__(
         self,
         name: str,
@@ -42,6 +47,8 @@ class Process(ABC):
         world: World | None = None,
     ) -> None:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        # Who it is, and what it works with; set once, but that the directory learns where its
+        # database is:
         self.name = name
         self.settings = Settings.model_validate_json(settings_json)
         self.world = world or World(self.settings.actor_system.namespace)
@@ -53,16 +60,12 @@ class Process(ABC):
         self._server = Server(
             {name: getattr(self, name) for name in self.SERVES}, self.world.machine
         )
-        self._starting: asyncio.Task[None] | None = None
+        # Whether it has come to life; changed by its event loop alone:
+        self._starting: asyncio.Task[None] | None = None  #: the try under way, for all callers
         self._started = False
-        self._trouble: str | None = None
-        self._living: set[asyncio.Task[None]] = set()
-        self._since_s = time.time()
-
-    #: The methods that others call over loopback; all are of bytes to bytes.
-    SERVES: tuple[str, ...] = ()
-    #: How long one try to start may take: more than all that it may have to wait for.
-    START_S = 60.0
+        self._trouble: str | None = None  #: why the last try failed
+        self._living: set[asyncio.Task[None]] = set()  #: what it cannot do without
+        self._since_s = time.time()  #: of this incarnation, for its status
 
     @abstractmethod
     async def start(self) -> None:
