@@ -39,11 +39,11 @@ def told_through(system: ActorSystem, strike: Callable[[], object]) -> None:
     refs = [system.actor(Counter, str(number)) for number in range(ACTORS)]
     sends = [Send(refs[number % ACTORS], Add(), uuid4()) for number in range(COMMANDS)]
     collector = Collector(system.subscribe(after=0))
-    third, finished = threading.Event(), threading.Event()
+    third, struck, finished = threading.Event(), threading.Event(), threading.Event()
     told: list[BulkResult] = []
 
     def tell() -> None:
-        told.append(system.tell_many(_paced(sends, collector, third), patience_s=LIMIT_S))
+        told.append(system.tell_many(_paced(sends, collector, third, struck), patience_s=LIMIT_S))
         finished.set()
 
     teller = threading.Thread(target=tell)
@@ -51,6 +51,7 @@ def told_through(system: ActorSystem, strike: Callable[[], object]) -> None:
     assert third.wait(LIMIT_S)
     assert not finished.is_set()
     strike()
+    struck.set()
     teller.join(2 * LIMIT_S)
     assert (told[0].commands, told[0].failed, told[0].errors) == (COMMANDS, 0, [])
     _assert_each_took_effect_once(system, sends)
@@ -61,12 +62,17 @@ def told_through(system: ActorSystem, strike: Callable[[], object]) -> None:
     _assert_states_agree(system, seen)
 
 
-def _paced(sends: list[Send], collector: Collector, third: threading.Event) -> Iterator[Send]:
-    """All of them, but the last part only once the strike is due: it then hits the middle."""
+def _paced(
+    sends: list[Send], collector: Collector, third: threading.Event, struck: threading.Event
+) -> Iterator[Send]:
+    """All of them, but the second half only once the strike is due, and the last quarter only
+    once it has been made: however quick the system is, it hits the middle."""
     for number, send in enumerate(sends):
         if number == COMMANDS // 2:
             collector.wait_for(COMMANDS // 3)
             third.set()
+        if number == COMMANDS * 3 // 4:
+            assert struck.wait(LIMIT_S)
         yield send
 
 

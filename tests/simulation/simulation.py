@@ -221,9 +221,14 @@ class Simulation:
 
 
 def simulate(plan: Plan) -> Outcome:
-    """Run a plan."""
+    """Run a plan. What the processes log meanwhile nobody reads; a history is judged by what
+    can be seen of it."""
+    level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
-    return Simulation(plan).run()
+    try:
+        return Simulation(plan).run()
+    finally:
+        logging.disable(level)
 
 
 class _NoCollection:
