@@ -79,21 +79,24 @@ class Directory(Process):
         world: World | None = None,
     ) -> None:
         super().__init__(name, settings_json, metrics_folder, world=world)
-        self._metrics_folder = metrics_folder
-        self._brings_database = embedded.wanted(self.settings)
+        # Its parts that are no processes, each made when it is first needed:
+        self._metrics_folder = metrics_folder  #: set once; None: nothing is counted
+        self._brings_database = embedded.wanted(self.settings)  #: set once
         self._database: DatabaseKeeper | None = None
-        self._opening = asyncio.Lock()
+        self._opening = asyncio.Lock()  #: guards the making of the database's keeper
         self._exporter: Exporter | None = None
-        self._exporter_trouble: str | None = None
+        self._exporter_trouble: str | None = None  #: why there is none, though there should be
+        self._dedicated = DedicatedHosts(self._handle, self._spawn_dedicated, self._end)
+        # Where the system stands: launched, running, draining, over. Its event loop alone
+        # changes that.
         #: Ran a system in this namespace before this incarnation? Then it is not ours to undo.
         self._found_running = ray.get_runtime_context().was_current_actor_reconstructed
-        self._launches = 0  # calls of `launch` that wait now
+        self._launches = 0  #: calls of `launch` that wait now
         self._progress = Progress(doing="starting")
-        self._dedicated = DedicatedHosts(self._handle, self._spawn_dedicated, self._end)
-        self._undoing: asyncio.Task[None] | None = None
-        self._stopping: asyncio.Task[DrainReport] | None = None
-        self._drain: Drain | None = None
-        self._over = False
+        self._undoing: asyncio.Task[None] | None = None  #: of a start in vain; launches wait for it
+        self._stopping: asyncio.Task[DrainReport] | None = None  #: from the first `stop` on
+        self._drain: Drain | None = None  #: while processes are flushed
+        self._over = False  #: all has ended; there is no way back
         if self._found_running:
             self.must_live(self._revive())
 

@@ -60,7 +60,7 @@ def replay(seed: int) -> int:
 
 
 @dataclass
-class Tally:
+class Totals:
     """What was run so far."""
 
     began_s: float = field(default_factory=time.monotonic)
@@ -96,10 +96,10 @@ class Tally:
 def explore(arguments: argparse.Namespace) -> int:
     """Fresh seeds on all cores."""
     first = arguments.first if arguments.first is not None else secrets.randbits(40)
-    tally = Tally()
-    ends_s = None if arguments.seeds else tally.began_s + arguments.seconds
+    totals = Totals()
+    ends_s = None if arguments.seeds else totals.began_s + arguments.seconds
     chunks = _chunks(first, arguments.seeds)
-    said_s = tally.began_s
+    said_s = totals.began_s
     with ProcessPoolExecutor(arguments.cores, get_context("spawn")) as pool:
         running: set[Future[list[Outcome]]] = set()
         while True:
@@ -111,12 +111,12 @@ def explore(arguments: argparse.Namespace) -> int:
                 break
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for each in done:
-                tally.add(each.result())
+                totals.add(each.result())
             if time.monotonic() - said_s > EVERY_S:
                 said_s = time.monotonic()
-                tally.say()
-    tally.say()
-    return 1 if tally.failed else 0
+                totals.say()
+    totals.say()
+    return 1 if totals.failed else 0
 
 
 def run_seeds(seeds: list[int]) -> list[Outcome]:

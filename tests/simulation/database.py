@@ -27,7 +27,7 @@ POISON = b"poisonous"
 
 
 @dataclass
-class Request:
+class ClientRequest:
     """What one client asks for."""
 
     client: Owner
@@ -86,9 +86,9 @@ class Database:
         self.snapshots: dict[bytes, Snapshot] = {}
         self.checkpoints: dict[str, int] = {}
         self.commits = 0
-        self._locked: dict[str, Request] = {}
-        self._waiting: list[Request] = []
-        self._under_way: dict[int, Request] = {}
+        self._locked: dict[str, ClientRequest] = {}
+        self._waiting: list[ClientRequest] = []
+        self._under_way: dict[int, ClientRequest] = {}
 
     @property
     def away(self) -> bool:
@@ -107,7 +107,7 @@ class Database:
         for request in lost:
             self._answer(request, None, gone("the server went away"))
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: ClientRequest) -> None:
         """A request has arrived."""
         if self.away:
             if not self.trouble.silent:
@@ -121,7 +121,7 @@ class Database:
         self._under_way[id(request)] = request
         self.server.later(delay_s, self._run, request)
 
-    def _run(self, request: Request) -> None:
+    def _run(self, request: ClientRequest) -> None:
         if self._under_way.pop(id(request), None) is None:
             return  # lost with the server
         if any(self._locked.get(name, request) is not request for name in request.names):
@@ -137,7 +137,7 @@ class Database:
             return
         self._execute(request)
 
-    def _execute(self, request: Request) -> None:
+    def _execute(self, request: ClientRequest) -> None:
         result, error = None, None
         try:
             result = request.work()
@@ -154,7 +154,7 @@ class Database:
             self._under_way[id(other)] = other
             self.server.later(0.0, self._run, other)
 
-    def _answer(self, request: Request, result: Any, error: Exception | None) -> None:
+    def _answer(self, request: ClientRequest, result: Any, error: Exception | None) -> None:
         if request.open:
             request.open = False
             request.answered(result, error)

@@ -95,9 +95,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        # The time, and what is to happen then:
         self._now_s = 0.0
         self._timers: list[tuple[float, int, events.TimerHandle]] = []
-        self._numbers = count()
+        self._numbers = count()  #: of timers: of two at one instant the earlier made comes first
         self._active: list[Owner] = []
         self._over = False
         self.steps = 0

@@ -10,7 +10,7 @@ from store.event_store import CheckpointMove, CounterMove, Epoch, Load, Page, Sn
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection, row_filter
-from tests.simulation.database import Database, Request, Transaction, gone
+from tests.simulation.database import ClientRequest, Database, Transaction, gone
 from tests.simulation.draws import latency_s, stream
 from tests.simulation.scheduler import Owner
 
@@ -158,7 +158,7 @@ class SimulatedStore:
             raise gone("the pool is closed")
         async with self._pool:
             future: Future[Any] = get_running_loop().create_future()
-            request = Request(
+            request = ClientRequest(
                 self._client, frozenset(names), work, self._heard(future), commits=commits
             )
             self._database.server.later(latency_s(self._draw), self._database.ask, request)
