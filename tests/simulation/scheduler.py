@@ -145,6 +145,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._timers.clear()
         self._active.clear()
         self.graveyard.clear()
+        self.close()
 
     def call_at(  # type: ignore[override]  # its arguments are whatever its callback takes
         self, when: float, callback: Any, *args: Any, context: Context | None = None
