@@ -20,6 +20,9 @@ def judge_order(log: LogIndex, history: History) -> list[str]:
     wrong: list[str] = []
     for (driver, source, _), calls in lines.items():
         wrong += _judge_line(log, driver, source, calls)
+        if not history.faults:
+            # A question whose answer was lost is put again, and then sees what came later.
+            wrong += _judge_later(source, calls)
     return wrong
 
 
@@ -47,7 +50,7 @@ def _judge_line(log: LogIndex, driver: str, source: str, calls: list[Call]) -> l
             if call.events is not None:
                 # What failed with an open outcome may come about after a state was told.
                 sure, sure_by = reached, reached_by
-    return wrong + _judge_later(log, source, calls)
+    return wrong
 
 
 def _judge_state(log: LogIndex, call: Call, least: int, reached_by: int) -> list[str]:
@@ -64,7 +67,7 @@ def _judge_state(log: LogIndex, call: Call, least: int, reached_by: int) -> list
     return []
 
 
-def _judge_later(log: LogIndex, source: str, calls: list[Call]) -> list[str]:
+def _judge_later(source: str, calls: list[Call]) -> list[str]:
     """A state shows nothing that its driver sent after it."""
     wrong: list[str] = []
     shown: dict[int, Call] = {}
