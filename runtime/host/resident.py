@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 from actors.actor import ActorType
-from actors.naming import aggregate_id_of
+from actors.naming import aggregate_key_of
 from runtime.wire.error_codec import message_of_error, text_of_error
 from store.event_store import Snapshot
 from store.rows.decoding import Fold
@@ -44,7 +44,7 @@ class Resident:
         self.source = source
         self.known = known
         self.type = type  # None: a source that events are published under, without an actor
-        self.aggregate_id = aggregate_id_of(source).bytes
+        self.aggregate_id = aggregate_key_of(source)
         self.source_field = text_field(source)
         self.version = 0
         self.batch = 0  # number of the last batch that touched it

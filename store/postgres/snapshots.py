@@ -1,7 +1,8 @@
 """Snapshots in PostgreSQL: one a aggregate, the newest."""
 
 from collections.abc import Sequence
-from uuid import UUID
+
+from asyncpg.pgproto.pgproto import UUID
 
 from store.event_store import Snapshot
 from store.postgres.connections import Connections
@@ -22,7 +23,7 @@ class Snapshots:
         newest = {snapshot.aggregate_id: snapshot for snapshot in in_order}.values()
         await self._connections.fetch(
             QUERIES["save_snapshots"],
-            [UUID(bytes=snapshot.aggregate_id) for snapshot in newest],
+            [UUID(snapshot.aggregate_id) for snapshot in newest],
             [snapshot.version for snapshot in newest],
             [snapshot.data for snapshot in newest],
         )
@@ -30,7 +31,7 @@ class Snapshots:
     async def load(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, Snapshot]:
         """The snapshots of those aggregates that have one."""
         rows = await self._connections.fetch(
-            QUERIES["load_snapshots"], [UUID(bytes=aggregate) for aggregate in aggregate_ids]
+            QUERIES["load_snapshots"], [UUID(aggregate) for aggregate in aggregate_ids]
         )
         return {
             row["aggregate_id"].bytes: Snapshot(

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.ids import FreshIds, derived_id, event_id, time_ordered_id, uuid_of
+from actors.naming import aggregate_id_of, aggregate_key_of
 
 raw_ids = st.binary(min_size=16, max_size=16)
 times_ms = st.integers(min_value=0, max_value=2**48 - 1)
@@ -97,3 +98,19 @@ def test_a_run_of_fresh_ids_leaves_version_and_variant_alone() -> None:
     ids = FreshIds(lambda bits: (1 << bits) - 1)
     made = [UUID(bytes=ids.new(9)) for _ in range(100)]
     assert {(each.version, each.variant, each.int >> 80) for each in made} == {(7, RFC_4122, 9)}
+
+
+@given(
+    st.one_of(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+        st.text(st.characters(exclude_categories=["Cs"])).map(lambda name: f"meter/{name}"),
+        st.uuids().map(str),
+        st.uuids().map(lambda each: each.hex),
+        st.uuids().map(lambda each: each.urn),
+        st.uuids().map(lambda each: f"{{{each}}}"),
+        st.uuids().map(lambda each: f"meter/{each}"),
+        st.uuids().map(lambda each: f"{each}/".replace("-", "/", 1)),
+    )
+)
+def test_the_quick_key_of_an_aggregate_is_its_id(source: str) -> None:
+    assert aggregate_key_of(source) == aggregate_id_of(source).bytes
