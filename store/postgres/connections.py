@@ -43,6 +43,10 @@ class Connections:
         self._where = where
         self._pool = pool
         self._operation_s = operation_s
+        #: The one used last, ready for whoever comes next: giving it back to the pool and
+        #: taking it out again costs a task and several turns of the loop each time.
+        self._kept: Any = None
+        self._waiting = 0  #: for a connection of the pool: while anybody is, none is kept
 
     @classmethod
     async def open(
@@ -80,18 +84,40 @@ class Connections:
     async def use(self) -> AsyncIterator[Any]:
         """A connection. What goes wrong on it becomes StoreUnavailable."""
         try:
-            async with self._pool.acquire() as connection:
-                try:
-                    yield connection
-                except UNREACHABLE:
-                    # Not given back as it is: what it was doing could still go on.
-                    connection.terminate()
-                    raise
+            connection = await self._taken()
+            try:
+                yield connection
+            except UNREACHABLE:
+                # Not given back as it is: what it was doing could still go on.
+                connection.terminate()
+                await self._pool.release(connection)
+                raise
+            except BaseException:
+                await self._pool.release(connection)
+                raise
+            await self._give_back(connection)
         except StoreError:
             raise
         except (*UNREACHABLE, asyncpg.PostgresError) as error:
             # Also a full disk or a missing table: somebody has to look after the database.
             raise StoreUnavailable(str(self._where), reason_of(error)) from error
+
+    async def _taken(self) -> Any:
+        connection, self._kept = self._kept, None
+        if connection is not None and _stands(connection):
+            return connection
+        self._waiting += 1
+        try:
+            return await self._pool.acquire()
+        finally:
+            self._waiting -= 1
+
+    async def _give_back(self, connection: Any) -> None:
+        """Unhurt: whatever it was used for has ended well."""
+        if self._kept is None and not self._waiting and _stands(connection):
+            self._kept = connection
+        else:
+            await self._pool.release(connection)
 
     async def fetch(self, query: str, *arguments: Any) -> "list[asyncpg.Record]":
         """The rows of a query."""
@@ -143,6 +169,14 @@ class Connections:
         """End all connections."""
         # Not Pool.close(): it waits without bound for a server that does not answer.
         self._pool.terminate()
+
+
+def _stands(connection: Any) -> bool:
+    """Can it be used? The pool takes back by itself what was ended."""
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        return False
 
 
 class CopiedOut:
