@@ -1,12 +1,32 @@
 """A driver's post: one thread with one event loop, in which all its channels live."""
 
 import asyncio
+import sys
 import threading
+import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 from runtime.errors import ConnectionClosed
+
+if sys.platform == "win32":  # for which there is no uvloop
+
+    def _new_event_loop() -> asyncio.AbstractEventLoop:
+        return asyncio.new_event_loop()
+else:
+    import uvloop
+
+    class _EventLoop(uvloop.Loop):
+        """Its time may be asked for in any thread, as that of asyncio's own loop; deadlines are
+        set where they are made. uvloop's would be written down in the loop by each question."""
+
+        def time(self) -> float:
+            return time.monotonic()
+
+    def _new_event_loop() -> asyncio.AbstractEventLoop:
+        return _EventLoop()
+
 
 T = TypeVar("T")
 
@@ -28,7 +48,7 @@ class Courier:
     """The thread. It ends with `close`, or with the process."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = _new_event_loop()
         self._thread = threading.Thread(target=self._work, name="thornback-courier", daemon=True)
         self._thread.start()
 
