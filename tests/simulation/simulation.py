@@ -29,8 +29,9 @@ from tests.simulation.simulated_world import SimulatedCourier, SimulatedWorld
 from tests.simulation.sockets import Network
 from tests.simulation.watching import watch
 
-#: Seconds after the last fault in which everything has to come to rest.
-QUIET_S = 40.0
+#: Seconds after the last fault in which everything has to come to rest: more than a batch whose
+#: predecessor is lost may wait for it (Mailbox.EARLY_S).
+QUIET_S = 80.0
 #: Seconds after the last answer in which what it led to comes to rest: the bus gets its commit.
 SETTLED_S = 5.0
 
