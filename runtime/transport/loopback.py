@@ -77,6 +77,7 @@ class Frames(asyncio.Protocol):
         self.transport.writelines((HEADER.pack(len(payload), number, method), payload))
 
     def received(self, number: int, method: int, payload: bytes) -> None:
+        """One frame has come: each end says what it does with it."""
         raise NotImplementedError
 
 
