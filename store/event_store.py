@@ -56,6 +56,14 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Rows of events that were asked for by their ids. `more`: there may be others of them."""
+
+    rows: bytes
+    more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """An actor's encoded state after its event `version`."""
 
@@ -117,8 +125,12 @@ class EventStore(Protocol):
         again with `rest`, which begins with the rest of the aggregate that came last.
         """
 
-    async def find_rows(self, event_ids: Sequence[bytes]) -> bytes:
-        """The rows of those events that are in the log, in no promised order."""
+    async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
+        """The rows of those events that are in the log, in no promised order.
+
+        As many of them as are sensibly brought at a time, and one at the least; where that
+        may not be all, `more` says so, and the others are found by asking for them again.
+        """
 
     async def find_ids(self, event_ids: Sequence[bytes]) -> set[bytes]:
         """Those of the ids that are in the log."""

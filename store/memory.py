@@ -8,7 +8,16 @@ from uuid import UUID
 
 from actors.event import Event
 from store.errors import DuplicateEvent, StaleEpoch, VersionConflict
-from store.event_store import WRITER, CheckpointMove, CounterMove, Epoch, Load, Page, Snapshot
+from store.event_store import (
+    WRITER,
+    CheckpointMove,
+    CounterMove,
+    Epoch,
+    Found,
+    Load,
+    Page,
+    Snapshot,
+)
 from store.rows.decoding import Decoder
 from store.rows.layout import FIELDS, EncodedRows, row_starts
 from store.selection import EVERYTHING, Selection, row_filter
@@ -106,12 +115,16 @@ class MemoryEventStore:
             del rest[aggregate]
         return Load(rows=b"".join(found), rest={})
 
-    async def find_rows(self, event_ids: Sequence[bytes]) -> bytes:
-        return b"".join(
-            self._rows[self._by_id[event_id] - 1]
-            for event_id in event_ids
-            if event_id in self._by_id
-        )
+    async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
+        found: list[bytes] = []
+        size = 0
+        for event_id in dict.fromkeys(event_ids):
+            if size > self.PAGE_BYTES:
+                return Found(rows=b"".join(found), more=True)
+            if event_id in self._by_id:
+                found.append(row := self._rows[self._by_id[event_id] - 1])
+                size += len(row)
+        return Found(rows=b"".join(found), more=False)
 
     async def find_ids(self, event_ids: Sequence[bytes]) -> set[bytes]:
         return {event_id for event_id in event_ids if event_id in self._by_id}

@@ -36,6 +36,7 @@ from runtime.partition.journal import Journal
 from runtime.wire.commands import SOURCE
 from store.errors import (
     AppendRefused,
+    DuplicateEvent,
     RowsRefused,
     StaleEpoch,
     StoreError,
@@ -82,7 +83,8 @@ class LineOfWork(Protocol):
 class Recovery:
     """Brings a host from a failed attempt back to work. The line of work alone calls it."""
 
-    #: Reruns of one batch before its callers are told that the log refuses it.
+    #: Reruns of one batch before its commands are run alone, and of one command alone before
+    #: its caller is told that the log refuses it.
     TRIES = 5
 
     def __init__(
@@ -246,16 +248,32 @@ class Recovery:
         return batch.tries > self.TRIES
 
     async def _give_up(self, batch: Batch) -> None:
-        """Nothing more is tried; what is durable of the batch stays."""
+        """Nothing more is tried with the batch as it is; what is durable of it stays. Where
+        the log refuses it, commands are run alone, so that the one it refuses costs its own
+        sender an answer and nobody else."""
         failure = batch.failure
         assert failure is not None
         if not isinstance(failure, AppendRefused) or isinstance(failure, Superseded):
             self.turn_away(batch, HostUnavailable(self._name, str(failure)))
             return
-        for index in batch.left:
-            batch.conclude(index, RetriesExhausted(batch.commands[index][SOURCE], str(failure)))
-        batch.left = []
-        await self._line.answer(batch)
+        if batch.alone or len(batch.left) == 1:
+            # Alone, the first that is left is the one that was undone.
+            index = batch.left.pop(0)
+            exhausted = RetriesExhausted(batch.commands[index][SOURCE], _why(failure))
+            batch.conclude(index, exhausted)
+        batch.alone, batch.tries, batch.failure = True, 0, None
+        if batch.complete:
+            await self._line.answer(batch)
+        else:
+            await self._line.run_batch(batch)
+
+
+def _why(failure: AppendRefused) -> str:
+    """What the sender of a command is told that the log refuses. It was looked for in the log
+    before it ran, by its first event's id: a duplicate is the id of a later event."""
+    if isinstance(failure, DuplicateEvent):
+        return f"an event of somebody else has the id that one of its own would have: {failure}"
+    return str(failure)
 
 
 def _sender(batch: Batch) -> tuple[bytes, int]:

@@ -12,7 +12,7 @@ from runtime.host.batch import Attempt
 from runtime.host.effects import Effects
 from runtime.wire.commands import ID, PUBLISH
 from store.event_store import EventStore
-from store.rows.layout import split_rows
+from store.rows.layout import aggregate_at, split_rows
 
 #: Events looked for per command at first: few commands have more.
 FEW = 4
@@ -73,26 +73,48 @@ async def rows_of_repeats(
         return found, []
     rows = await _rows(store, (each for ids in wanted.values() for each in ids))
     for index, ids in wanted.items():
-        found[index] = b"".join(rows[each] for each in ids if each in rows)
-        if len(ids) == FEW and ids[-1] in rows:
-            found[index] += await _the_rest(store, commands[index])
+        theirs = _run(ids, rows)
+        if len(theirs) == FEW:
+            theirs += await _the_rest(store, commands[index], aggregate_at(theirs[0], 0))
+        found[index] = b"".join(theirs)
     return found, [found[index] for index in wanted]
 
 
-async def _the_rest(store: EventStore, command: Any) -> bytes:
+async def _the_rest(store: EventStore, command: Any, aggregate: bytes) -> list[bytes]:
     """The rows of a command's events beyond the first few, page by page."""
-    data, number, width = b"", FEW, 4 * FEW
+    run: list[bytes] = []
+    number, width = FEW, 4 * FEW
     while True:
         ids = _ids(command, number, width)
-        rows = await _rows(store, ids)
-        data += b"".join(rows[each] for each in ids if each in rows)
-        if ids[-1] not in rows:
-            return data
+        more = _run(ids, await _rows(store, ids), aggregate)
+        run += more
+        if len(more) < len(ids):
+            return run
         number, width = number + width, width * 4
 
 
+def _run(
+    ids: Sequence[bytes], rows: Mapping[bytes, bytes], aggregate: bytes | None = None
+) -> list[bytes]:
+    """The rows of these events of one command, up to the last that it has: the id of the
+    next may be that of somebody else's event, which has another source."""
+    run: list[bytes] = []
+    for row in map(rows.get, ids):
+        if row is None or (aggregate and aggregate_at(row, 0) != aggregate):
+            break
+        aggregate = aggregate_at(row, 0)
+        run.append(row)
+    return run
+
+
 async def _rows(store: EventStore, ids: Iterable[bytes]) -> dict[bytes, bytes]:
-    return dict(split_rows(await store.find_rows(list(ids))))
+    found: dict[bytes, bytes] = {}
+    wanted = list(ids)
+    while wanted:
+        page = await store.find_rows(wanted)
+        found |= split_rows(page.rows)
+        wanted = [each for each in wanted if each not in found] if page.more else []
+    return found
 
 
 def _ids(command: Any, number: int, width: int) -> list[bytes]:

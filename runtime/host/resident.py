@@ -13,9 +13,11 @@ from store.rows.encoding import text_field
 
 logger = logging.getLogger("thornback.host")
 
-#: What code of an actor may raise without harm to its neighbours: anything. Nothing is awaited
-#: where it runs, so a CancelledError or a SystemExit is its own doing, and so is the panic of an
-#: extension in Rust, which is no Exception either.
+#: What code of an actor may raise without harm to its neighbours: anything. A CancelledError is
+#: its own doing, because a task that is cancelled hears of it where it awaits, and nothing is
+#: awaited where this code runs. So is a KeyboardInterrupt, which a signal raises in the main
+#: thread alone: Ray runs an async actor's loop in another one. And so are a SystemExit and the
+#: panic of an extension in Rust, which is no Exception either.
 FAILURES = (BaseException,)
 
 

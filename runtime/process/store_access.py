@@ -13,7 +13,16 @@ from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, WRITER_ACTOR
 from runtime.transport.peers import Peers, awaited
 from store.errors import StoreUnavailable
-from store.event_store import CheckpointMove, CounterMove, Epoch, EventStore, Load, Page, Snapshot
+from store.event_store import (
+    CheckpointMove,
+    CounterMove,
+    Epoch,
+    EventStore,
+    Found,
+    Load,
+    Page,
+    Snapshot,
+)
 from store.postgres.event_store import PostgresEventStore
 from store.postgres.migrations import migrate
 from store.rows.layout import EncodedRows
@@ -95,7 +104,7 @@ class WriterMemoryStore:
     async def load_rows(self, after_versions: Mapping[bytes, int]) -> Load:
         return await self._call("load_rows", dict(after_versions))  # type: ignore[no-any-return]
 
-    async def find_rows(self, event_ids: Sequence[bytes]) -> bytes:
+    async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         return await self._call("find_rows", event_ids)  # type: ignore[no-any-return]
 
     async def find_ids(self, event_ids: Sequence[bytes]) -> set[bytes]:

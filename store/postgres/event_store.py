@@ -15,7 +15,7 @@ import asyncpg
 
 from actors.event import Event
 from store.errors import DuplicateEvent, RowsRefused, StaleEpoch, VersionConflict
-from store.event_store import CheckpointMove, CounterMove, Epoch, Load, Page, Snapshot
+from store.event_store import CheckpointMove, CounterMove, Epoch, Found, Load, Page, Snapshot
 from store.postgres.connections import OPERATION_S, Connections, reason_of, transaction
 from store.postgres.fence import EPOCH_OVER, Fence, Moves, Place
 from store.postgres.migrations import check_schema
@@ -161,12 +161,11 @@ class PostgresEventStore:
             rows=found.rows, rest=rest | dict(islice(after_versions.items(), begun + 1, None))
         )
 
-    async def find_rows(self, event_ids: Sequence[bytes]) -> bytes:
+    async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         if not event_ids:
-            return b""
-        # As many bytes as the caller asks for: it knows how many events it has named.
-        found = await self.connections.copy_out(rows_of_ids(event_ids), _UNBOUNDED)
-        return found.rows
+            return Found(rows=b"", more=False)
+        found = await self.connections.copy_out(rows_of_ids(event_ids), self.PAGE_BYTES)
+        return Found(rows=found.rows, more=found.cut is not None)
 
     async def find_ids(self, event_ids: Sequence[bytes]) -> set[bytes]:
         if not event_ids:
@@ -248,9 +247,6 @@ class PostgresEventStore:
                 raise StaleEpoch(checkpoint.name, checkpoint.epoch)
         positions = [checkpoint.position for checkpoint in in_order]
         await connection.fetch(QUERIES["move_checkpoints"], names, positions)
-
-
-_UNBOUNDED = 2**62
 
 
 async def _copy_stream(rows: EncodedRows) -> AsyncIterator[bytes]:

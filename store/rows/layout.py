@@ -93,6 +93,12 @@ def stamp(data: bytearray, lengths: "array[int]", recorded_us: int, first_positi
         at += length
 
 
+def aggregate_at(data: bytes | bytearray, row_start: int) -> bytes:
+    """The aggregate id of the row that starts there, without decoding the rest."""
+    aggregate: bytes = FIELDS.unpack_from(data, row_start)[1]
+    return aggregate
+
+
 def event_type_at(data: bytes | bytearray, row_start: int) -> bytes:
     """The event type of the row that starts there, without decoding the rest."""
     start = row_start + TYPE_AT + 4

@@ -6,7 +6,7 @@ import pytest
 
 from actors.event import Event
 from actors.naming import aggregate_id_of
-from store.event_store import EventStore, Load, Snapshot
+from store.event_store import EventStore, Found, Load, Snapshot
 from store.rows.decoding import Decoder
 from store.selection import EVERYTHING, Selection
 from tests.contracts.appending import Log, history, made_event
@@ -207,7 +207,7 @@ class ReadingContract:
         assert await store.load_rows({}) == Load(rows=b"", rest={})
         nothing = await store.load_rows({ONE.bytes: 0})
         assert (Decoder().events(nothing.rows), nothing.rest) == ([], {})
-        assert Decoder().events(await store.find_rows([])) == []
+        assert await store.find_rows([]) == Found(rows=b"", more=False)
         assert await store.find_ids([]) == set()
         assert await store.load_snapshots([]) == {}
 
@@ -218,8 +218,29 @@ class ReadingContract:
         live = await log.append(*history("device/one", 4))
         wanted = [live[2].id.bytes, b"\xee" * 16, live[0].id.bytes]
         assert await store.find_ids(wanted) == {live[0].id.bytes, live[2].id.bytes}
-        found = Decoder().events(await store.find_rows(wanted))
+        page = await store.find_rows(wanted)
+        found = Decoder().events(page.rows)
         assert sorted(found, key=lambda event: event.position or 0) == [live[0], live[2]]
+        assert not page.more
+
+    async def test_a_look_for_rows_brings_so_many_bytes_and_says_that_there_are_more(
+        self, store: EventStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store, "PAGE_BYTES", 2_000_000, raising=False)
+        log = await Log.open(store)
+        live = await log.append(
+            *(made_event("device/one", n, data={"x": "y" * 900_000}) for n in range(1, 9))
+        )
+        wanted = {event.id.bytes: event for event in live} | {b"\xee" * 16: None}
+        pages, more = 0, True
+        while more:
+            page = await store.find_rows(list(wanted))
+            pages, more = pages + 1, page.more
+            assert len(page.rows) < 2_000_000 + 1_000_000
+            for event in Decoder().events(page.rows):
+                assert wanted.pop(event.id.bytes) == event
+        assert list(wanted) == [b"\xee" * 16]
+        assert pages > 2
 
     async def test_the_newest_snapshot_is_kept_whatever_the_order_of_saving(
         self, store: EventStore

@@ -10,6 +10,7 @@ from uuid import UUID
 from actors.actor import Actor, Command
 from actors.errors import ThornbackError
 from actors.event import DeviceEvent, Event
+from actors.ids import event_id
 from runtime.driver.connection import Connection
 from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
@@ -123,6 +124,8 @@ class Driver:
                 await bulk(self, step)
             case "feed":
                 await self._feed(step)
+            case "claim":
+                await self._claim(step)
             case "subscribe":
                 await read(self, step)
             case "flush":
@@ -197,6 +200,18 @@ class Driver:
             asking = [self.start(self._no_result(self.ask(one))) for one in (*again, part)]
             await asyncio.wait(asking)
             last = part
+
+    async def _claim(self, step: Step) -> None:
+        """Publish under the id that a command's second event would have, and then send that
+        command among others."""
+        publishing, *asking = step.parts
+        culprit = step.more["culprit"]
+        command_id = self._ids[culprit] = self.connection.new_id()
+        self._ids[publishing.number] = event_id(command_id, 1)
+        if (await self.publish(publishing)).events is None:
+            return  # whether the id is taken is open
+        self._history.claimed.add(command_id)
+        await asyncio.wait([self.start(self._no_result(self.ask(part))) for part in asking])
 
     async def _upgrade(self, step: Step) -> None:
         """Have hosts know a newer class, once everything under the older one is answered."""

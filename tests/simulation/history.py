@@ -88,6 +88,7 @@ class History:
         self.calls: list[Call] = []
         self.readings: list[Reading] = []
         self.closed: set[str] = set()  #: drivers that closed their connections
+        self.claimed: set[bytes] = set()  #: ids of commands whose second event's id is taken
         self.faults: list[tuple[float, str]] = []
         self.complaints: list[str] = []  #: what was noticed while it ran
         self._moment = 0

@@ -238,6 +238,21 @@ class _Work:
         source = draw.choice(self._ledgers if fields.get("bad") == "actor" else self._feeds)
         return Step(number, pause_s, "publish", source, "", fields, draw.random() < 0.6)
 
+    def _claim(self, pause_s: float, _: int) -> Step:
+        """Somebody publishes the id that a command's second event would have, and then that
+        command is sent among others."""
+        draw, ledger = self._draw, self._draw.choice(self._ledgers)
+        numbers = [self._next() for _ in range(draw.choice((2, 4)))]
+        publishing, *asking = numbers
+        parts = [Step(publishing, 0.0, "publish", draw.choice(self._feeds), "",
+                      {"token": publishing})]  # fmt: skip
+        culprit = draw.choice(asking)
+        for number in asking:
+            fields = {"token": number, "times": 2 if number == culprit else 1}
+            source = ledger if draw.random() < 0.7 else draw.choice(self._ledgers)
+            parts.append(Step(number, 0.0, "ask", source, "Note", fields))
+        return Step(self._next(), pause_s, "claim", parts=tuple(parts), more={"culprit": culprit})
+
     def _burst(self, pause_s: float, _: int) -> Step:
         draw = self._draw
         kind = draw.choice(("ask", "tell"))
@@ -293,6 +308,7 @@ class _Work:
 _STEPS = {
     "ask": 10.0, "tell": 4.0, "repeat": 3.0, "state": 3.0, "publish": 2.0, "burst": 1.5,
     "bulk": 1.0, "feed": 1.0, "subscribe": 1.0, "close": 0.2, "upgrade": 0.7, "flush": 0.3,
+    "claim": 0.5,
 }  # fmt: skip
 
 _READS = ("some", "some", "give up", "pause", "another reader")

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from actors.event import Event
-from store.event_store import CheckpointMove, CounterMove, Epoch, Load, Page, Snapshot
+from store.event_store import CheckpointMove, CounterMove, Epoch, Found, Load, Page, Snapshot
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection, row_filter
@@ -114,12 +114,19 @@ class SimulatedStore:
 
         return await self._ask(load)  # type: ignore[no-any-return]
 
-    async def find_rows(self, event_ids: Sequence[bytes]) -> bytes:
+    async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         wanted, database = list(event_ids), self._database
 
-        def find() -> bytes:
+        def find() -> Found:
             positions = {database.by_id[each] for each in wanted if each in database.by_id}
-            return b"".join(database.rows[position - 1] for position in sorted(positions))
+            found: list[bytes] = []
+            size = 0
+            for position in sorted(positions):
+                if size > self.PAGE_BYTES:
+                    return Found(rows=b"".join(found), more=True)
+                found.append(row := database.rows[position - 1])
+                size += len(row)
+            return Found(rows=b"".join(found), more=False)
 
         return await self._ask(find)  # type: ignore[no-any-return]
 

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from uuid import UUID
 
 import pytest
 
 from actors.actor import Command
+from actors.ids import event_id
 from actors.naming import aggregate_id_of
 from runtime.errors import HandlerFailed, HostUnavailable, RetriesExhausted
 from runtime.partition.writer_link import WriterAway
 from runtime.wire.answers import read_events, unpack_state
-from runtime.wire.commands import STATE, Request, unpack_answer
+from runtime.wire.commands import ID, PUBLISH, STATE, Request, unpack_answer
 from store.appends import Acknowledged, Append
 from store.errors import RowsRefused, StoreUnavailable, VersionConflict
 from tests.unit.hosting import (
@@ -123,6 +125,24 @@ async def test_a_command_that_the_log_refuses_for_ever_costs_its_batch_nothing_e
         read_events(answer, 2)
     del host.way
     assert versions(await host.ask("counter/a", Add())) == [1]
+
+
+@virtual_time
+async def test_an_event_that_took_a_command_s_second_id_costs_that_command_alone() -> None:
+    host = await Hosting.begin()
+    taken = command("counter/b", Add(times=2))
+    outside = {"event_type": "seen", "kind": "system", "data": b"{}", "metadata": {}, "clock": {}}
+    claim = command("tower/jfk", PUBLISH, data=outside, id=event_id(taken[ID], 1))
+    assert versions(read_events(await host.deliver(claim), 0)) == [1]
+    before, after = command("counter/a", Add(times=2)), command("counter/b", Add())
+    batches = [host.send(before, taken, after), host.send(command("counter/b", Add(times=3)))]
+    answer, next_answer = [unpack_answer(await batch.answer) for batch in batches]
+    assert versions(read_events(answer, 0)) == [1, 2]
+    with pytest.raises(RetriesExhausted, match=f"counter/b.*{UUID(bytes=claim[ID])}"):
+        read_events(answer, 1)
+    assert versions(read_events(answer, 2)) == [1]
+    assert versions(read_events(next_answer, 0)) == [2, 3, 4]
+    assert totals(await host.log("counter/b")) == [1, 2, 3, 4]
 
 
 @virtual_time

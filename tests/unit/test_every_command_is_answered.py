@@ -23,7 +23,7 @@ from runtime.wire.answers import read_events, unpack_state
 from runtime.wire.commands import PUBLISH, STATE, unpack_answer
 from store.appends import Acknowledged, Append
 from store.errors import InvalidData
-from store.event_store import Load
+from store.event_store import Found, Load
 from tests.unit.hosting import Add, AddOnce, Hosting, command, versions
 from tests.unit.writing import CuedStore
 from tests.virtual_time import settled, virtual_time
@@ -55,6 +55,7 @@ RAISED: dict[str, BaseException] = {
     "mute": Mute(),
     "odd": RuntimeError(object(), {1: {2}}),
     "exit": SystemExit(3),
+    "interrupt": KeyboardInterrupt(),
     "cancelled": asyncio.CancelledError(),
     "panic": Panic("index out of bounds"),
 }
@@ -267,6 +268,28 @@ async def test_an_append_that_ends_as_it_should_not_is_run_again() -> None:
     assert await host.log("counter/a") == [event]
 
 
+@virtual_time
+async def test_a_cancelled_line_of_work_is_no_failure_of_the_handler_that_ran() -> None:
+    host = await Hosting.begin()
+
+    class Ender(Actor[DoorState]):
+        """Runs while its host's line of work is cancelled, as any handler may."""
+
+        actor_type = "ender"
+
+        @handles
+        def lock(self, message: Lock) -> Iterator[Payload]:
+            host.running.cancel()
+            yield Locked()
+
+    host.register(Ender)
+    batch = host.send(command("ender/a", Lock()))
+    await asyncio.wait({host.running})
+    assert host.running.cancelled()
+    await settled()
+    assert read_events(unpack_answer(await batch.answer), 0) == await host.log("ender/a")
+
+
 def published(source: str, **changes: Any) -> list[Any]:
     """A published event as it comes off the wire."""
     data = {"event_type": "seen", "kind": "system", "data": b"{}", "metadata": {}, "clock": {}}
@@ -299,7 +322,7 @@ async def test_a_look_into_the_log_that_fails_for_an_answer_is_told_its_caller()
     await first.deliver(sent)
     host = await Hosting.begin(store)
 
-    async def broken(event_ids: Sequence[bytes]) -> bytes:
+    async def broken(event_ids: Sequence[bytes]) -> Found:
         raise LookupError("nobody has thought of this")
 
     store.find_rows = broken  # type: ignore[method-assign]

@@ -9,9 +9,12 @@ from actors.event import Event
 from actors.ids import event_id
 from runtime.host.repeats import FEW, rows_of_repeats
 from runtime.wire.commands import PUBLISH
+from store.event_store import Found
 from store.memory import MemoryEventStore
 from store.rows.decoding import Decoder
 from tests.contracts.appending import Log, made_event
+from tests.unit.hosting import Add, Hosting
+from tests.virtual_time import virtual_time
 
 LENGTHS = (1, FEW - 1, FEW, FEW + 1, 5 * FEW, 5 * FEW + 1, 500)
 
@@ -23,7 +26,7 @@ class CountingStore(MemoryEventStore):
         super().__init__()
         self.queries = 0
 
-    async def find_rows(self, event_ids: Sequence[bytes]) -> bytes:
+    async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         self.queries += 1
         return await super().find_rows(event_ids)
 
@@ -75,3 +78,28 @@ async def test_a_published_event_is_found_by_its_own_id(store: CountingStore) ->
     (event,) = await log.append(made_event())
     found = await found_of(store, (PUBLISH, event.id))
     assert Decoder().events(found[0]) == [event]
+
+
+async def test_an_event_of_somebody_else_under_the_next_id_is_not_among_those_of_a_repeat(
+    store: CountingStore,
+) -> None:
+    log = await Log.open(store)
+    for length in (1, FEW, 5 * FEW):
+        command = uuid4()
+        run = await first_run(log, command, length)
+        claimed = UUID(bytes=event_id(command.bytes, length))
+        await log.append(made_event("tower/jfk", log.head + 1, id=claimed))
+        found = await found_of(store, ("add", command))
+        assert Decoder().events(found[0]) == run
+
+
+@virtual_time
+async def test_an_event_s_id_as_a_command_s_id_gives_its_first_event_the_first_command_s_id() -> (
+    None
+):
+    host = await Hosting.begin()
+    (first,) = await host.ask("counter/a", Add(), id=(command_id := uuid4()).bytes)
+    assert first.id != command_id
+    (second,) = await host.ask("counter/a", Add(), id=first.id.bytes)
+    assert (second.id, second.version) == (command_id, 2)
+    assert (first.causation_id, second.causation_id) == (second.id, first.id)

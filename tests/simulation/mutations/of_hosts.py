@@ -151,6 +151,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "",
     ),
     mutation(
+        "a taken id's neighbours",
+        "where the id of a command's later event is taken, its whole batch is given up on",
+        "runtime.host.recovery",
+        "        if batch.alone or len(batch.left) == 1:\n",
+        "        while batch.left:\n",
+    ),
+    mutation(
         "a failed actor goes on",
         "an actor that failed is not rebuilt before its next command",
         "runtime.host.executor",
