@@ -72,6 +72,11 @@ class Scenario(Generic[S]):
             raise AssertionError(f"expected a refusal for {reason!r}, got {refusal.reason!r}")
         return self
 
+    def end(self) -> None:
+        """Nothing follows. Raises AssertionError if the last command was refused and no
+        `then_rejected` said so."""
+        self._expect_no_refusal()
+
     def _expect_no_refusal(self) -> None:
         if self._refusal is not None:
             raise AssertionError(f"the command was refused: {self._refusal.reason}")

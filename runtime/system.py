@@ -19,6 +19,7 @@ from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.driver.subscription import Subscription, selection_of
 from runtime.errors import SystemNotFound
+from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.event_store import EventStore
@@ -33,8 +34,8 @@ class ActorSystem:
     #: For the answers of all processes; each has a limit of its own, which is smaller.
     STATUS_S = 30.0
 
-    def __init__(self, directory: Any, topology: Topology) -> None:
-        self.connection = Connection(topology)
+    def __init__(self, directory: Any, topology: Topology, world: World | None = None) -> None:
+        self.connection = Connection(topology, world)
         self.settings = self.connection.settings
         self.namespace = self.connection.namespace
         self._directory = directory

@@ -1,16 +1,8 @@
-"""What all tests share: one embedded PostgreSQL a session, a database a test."""
+"""What all tests share: one PostgreSQL a session and a database a test, as the project's own
+pytest plugin has them."""
 
-import asyncio
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
-
-import asyncpg
 import hypothesis
 import pytest
-
-from store.embedded.server import EmbeddedPostgres
 
 # pytest explains the asserts of test modules only, unless told of others.
 pytest.register_assert_rewrite("tests.contracts")
@@ -23,32 +15,12 @@ hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url(thornback_postgres: str) -> str:
     """The connection string of a server that lives as long as the session."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
-    try:
-        yield server.start()
-    finally:
-        server.destroy()
+    return thornback_postgres
 
 
 @pytest.fixture
-def database(postgres_url: str) -> Iterator[str]:
+def database(thornback_database: str) -> str:
     """The connection string of an empty database, dropped afterwards."""
-    name = f"test_{uuid4().hex}"
-    _execute(postgres_url, f"CREATE DATABASE {name}")
-    yield urlunsplit(urlsplit(postgres_url)._replace(path=f"/{name}"))
-    _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _execute(url: str, statement: str) -> None:
-    async def execute() -> None:
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    # In a thread of its own: a test's event loop, if there is one, is left alone.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, execute()).result()
+    return thornback_database

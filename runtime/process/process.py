@@ -97,6 +97,10 @@ class Process(ABC):
         """Where processes of the same machine reach what it SERVES."""
         return await self._server.address()
 
+    def close(self) -> None:
+        """Listen no more, and end all connections: where Ray does not end the process."""
+        self._server.close()
+
     async def wait_flushed(self) -> None:
         """Wait until every call over loopback is answered."""
         await self._server.wait_flushed()

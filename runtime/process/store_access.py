@@ -1,17 +1,16 @@
 """How the processes of a system reach its event store."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-import ray
 from ray.exceptions import RayError
 
 from actors.event import Event
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, WRITER_ACTOR
-from runtime.transport.peers import Peers, awaited
+from runtime.transport.peers import awaited
 from store.errors import StoreUnavailable
 from store.event_store import (
     CheckpointMove,
@@ -32,16 +31,17 @@ from store.selection import EVERYTHING, Selection
 ASKED_S = 2.0
 
 
-async def open_store(settings: Settings) -> EventStore:
-    """The event store that the settings name. Raises StoreUnavailable, and SchemaMismatch for
-    a database that no launch of this release has brought up to date."""
+async def open_store(settings: Settings, find: Callable[[str], Any]) -> EventStore:
+    """The event store that the settings name; `find` gives the handles of processes. Raises
+    StoreUnavailable, and SchemaMismatch for a database that no launch of this release has brought
+    up to date."""
     if settings.event_store.type == "memory":
-        return WriterMemoryStore(settings.actor_system.namespace)
+        return WriterMemoryStore(find)
     return await PostgresEventStore.connect(
         settings.event_store.connection_string.get_secret_value(),
         pool_size=settings.event_store.connection_pool_size,
         timeout_s=settings.actor_system.actor_timeout_ms / 1000,
-        whereabouts=lambda: _database_url(settings),
+        whereabouts=lambda: _database_url(settings, find),
     )
 
 
@@ -55,11 +55,11 @@ async def migrate_store(settings: Settings) -> None:
         )
 
 
-async def _database_url(settings: Settings) -> str:
+async def _database_url(settings: Settings, find: Callable[[str], Any]) -> str:
     """Where the database is now, as the directory knows; as the settings have it while the
     directory is away."""
     try:
-        directory = ray.get_actor(DIRECTORY_ACTOR, namespace=settings.actor_system.namespace)
+        directory = find(DIRECTORY_ACTOR)
         url: str = await asyncio.wait_for(awaited(directory.database_url.remote()), ASKED_S)
     except (RayError, ValueError, TimeoutError):
         return settings.event_store.connection_string.get_secret_value()
@@ -69,8 +69,8 @@ async def _database_url(settings: Settings) -> str:
 class WriterMemoryStore:
     """The memory store in the writer's process, reached by calls to the writer."""
 
-    def __init__(self, namespace: str) -> None:
-        self._peers = Peers(namespace)
+    def __init__(self, find: Callable[[str], Any]) -> None:
+        self._find = find
 
     async def open_epoch(self, name: str) -> Epoch:
         return await self._call("open_epoch", name)  # type: ignore[no-any-return]
@@ -127,7 +127,7 @@ class WriterMemoryStore:
 
     async def _call(self, method: str, *arguments: Any, **named: Any) -> Any:
         try:
-            writer = self._peers.handle(WRITER_ACTOR)
+            writer = self._find(WRITER_ACTOR)
             return await writer.in_store.remote(method, arguments, named)
         except (RayError, ValueError) as error:
             raise StoreUnavailable("the writer's memory", str(error)) from error

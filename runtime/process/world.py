@@ -42,7 +42,7 @@ class World:
 
     def caller(self, name: str) -> Calls:
         """A way to a process. Raises ValueError when there is none."""
-        return Caller(self._peers.handle(name), self.machine)
+        return Caller(self.handle(name), self.machine)
 
     def machine(self) -> str:
         """Where this process runs: processes of one machine reach one another past Ray."""
@@ -50,7 +50,7 @@ class World:
 
     async def open_store(self, settings: Settings) -> EventStore:
         """The event store that the settings name. Raises StoreUnavailable."""
-        return await open_store(settings)
+        return await open_store(settings, self.handle)
 
     def now_us(self) -> int:
         """Unix microseconds: the time of day."""

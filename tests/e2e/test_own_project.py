@@ -106,11 +106,11 @@ def test_it_works_without_a_settings_file_and_paths_begin_where_the_program_runs
     assert hosts == "2"
 
 
-def test_its_actors_are_tested_with_scenario(project: Project) -> None:
+def test_its_actors_are_tested_with_scenario_and_in_a_system(project: Project) -> None:
     code, said = project.run(*command("python -m pytest"))
 
     assert code == 0, said
-    assert "1 passed" in said
+    assert "2 passed" in said
 
 
 def test_mypy_strict_sees_the_types(project: Project) -> None:

@@ -8,37 +8,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import ray
 
 from runtime.system import ActorSystem
 from store.embedded.server import EmbeddedPostgres
-from tests.integration.systems import Launcher, fresh_database
+from tests.integration.systems import Launcher
+from thornback.testing.databases import create_database
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[None]:
+def cluster(thornback_ray: None) -> None:
     """A local Ray that this process is connected to."""
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    folder = tempfile.mkdtemp(prefix="tb-ray-", dir="/tmp")  # sockets allow no long path
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="warning",
-        object_store_memory=150 * 1024 * 1024,
-        _temp_dir=folder,
-    )
-    yield
-    ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def new_database(postgres_url: str) -> Callable[[], str]:
     """Makes an empty database on the run's server; its URL."""
-    return lambda: fresh_database(postgres_url)
+    return lambda: create_database(postgres_url)
 
 
 @pytest.fixture

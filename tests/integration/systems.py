@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import asyncpg
 import psutil
@@ -19,6 +18,8 @@ from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 from runtime.topology.names import ProcessKind
 from runtime.topology.status import BusFacts, DrainReport, HostFacts, ProcessStatus, WriterFacts
+from thornback.testing.databases import query
+from thornback.testing.settings import small_settings
 
 T = TypeVar("T")
 
@@ -34,19 +35,10 @@ class Launcher:
 
     def settings(self, **sections: Mapping[str, Any]) -> Settings:
         """Settings of a small system, where `sections` do not say otherwise."""
-        namespace = f"test-{uuid4().hex[:12]}"
-        actor_system = {"namespace": namespace, "hosts": 1, **sections.pop("actor_system", {})}
         event_store = dict(sections.pop("event_store", {}))
         if not event_store.keys() & {"type", "connection_string", "data_folder"}:
             event_store["connection_string"] = self._new_database()
-        return Settings.load(
-            None,
-            environ={},
-            actor_system=actor_system,
-            event_store=event_store,
-            metrics=sections.pop("metrics", {"port": 0}),
-            **sections,
-        )
+        return small_settings(sections, **event_store)
 
     def __call__(self, **sections: Mapping[str, Any]) -> ActorSystem:
         """Launch one; it is drained after the test."""
@@ -74,43 +66,9 @@ class Launcher:
             assert not problems, problems
 
 
-def fresh_database(server_url: str) -> str:
-    """A new, empty database on a server; its URL."""
-    name = f"test_{uuid4().hex[:12]}"
-    query(server_url, f"CREATE DATABASE {name}")
-    return f"{server_url.rpartition('/')[0]}/{name}"
-
-
 def url_of(system: ActorSystem) -> str:
     """Where a system's log is."""
     return system.settings.event_store.connection_string.get_secret_value()
-
-
-def query(url: str, text: str, *arguments: Any) -> list[Any]:
-    """Rows of an SQL query. Runs in a thread: callers may have a loop of their own."""
-    found: list[Any] = []
-
-    async def fetch() -> None:
-        connection = await asyncpg.connect(url, timeout=LIMIT_S)
-        try:
-            found.extend(await connection.fetch(text, *arguments))
-        finally:
-            await connection.close()
-
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            asyncio.run(fetch())
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
-    return found
 
 
 def log_of(system: ActorSystem, text: str, *arguments: Any) -> list[Any]:

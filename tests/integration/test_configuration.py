@@ -19,13 +19,13 @@ from tests.integration.systems import (
     host_of,
     log_of,
     pooled_hosts,
-    query,
     statuses_of,
     take,
     url_of,
     writer_of,
     writes_held_up,
 )
+from thornback.testing.databases import query
 
 pytestmark = pytest.mark.integration
 

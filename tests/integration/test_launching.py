@@ -25,14 +25,13 @@ from tests.integration.systems import (
     LIMIT_S,
     Launcher,
     eventually,
-    fresh_database,
     kill,
     pids_of,
-    query,
     statuses_of,
     url_of,
     writes_held_up,
 )
+from thornback.testing.databases import create_database, query
 
 pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 
@@ -78,7 +77,7 @@ def test_a_launch_while_the_directory_restarts_waits_for_it_and_stops_nothing(
 def test_a_launch_that_fails_beside_a_running_system_stops_none_of_it(
     launch: Launcher, server: EmbeddedPostgres
 ) -> None:
-    url = fresh_database(server.start())
+    url = create_database(server.start())
     system = launch(
         event_store={"connection_string": url}, actor_system={"actor_timeout_ms": 1_000}
     )

@@ -17,11 +17,11 @@ from tests.integration.systems import (
     eventually,
     log_of,
     pids_of,
-    query,
     stored,
     url_of,
     writes_held_up,
 )
+from thornback.testing.databases import query
 
 pytestmark = pytest.mark.integration
 

@@ -21,11 +21,11 @@ from tests.integration.systems import (
     assert_each_once_in_order,
     assert_log_is_whole,
     eventually,
-    fresh_database,
     pids_of,
     stored,
     take,
 )
+from thornback.testing.databases import create_database
 
 pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 @pytest.fixture(scope="module")
 def lasting(cluster: None, server: EmbeddedPostgres) -> Iterator[ActorSystem]:
     """One system for all the outages of this module: none of them may break it."""
-    launcher = Launcher(lambda: fresh_database(server.start()))
+    launcher = Launcher(lambda: create_database(server.start()))
     yield launcher(actor_system={"actor_timeout_ms": 1_000, "hosts": 2})
     launcher.drain_all()
 
@@ -158,7 +158,7 @@ def test_a_subscription_waits_for_the_log_and_goes_on(
 def test_a_database_that_is_down_at_launch_fails_it_with_the_reason_and_leaves_nothing(
     launch: Launcher, server: EmbeddedPostgres, new_database: Callable[[], str]
 ) -> None:
-    url = fresh_database(server.start())
+    url = create_database(server.start())
     settings = launch.settings(event_store={"connection_string": url})
     server.stop()
     with pytest.raises(LaunchFailed, match=r"event store at 127\.0\.0\.1.* is not available"):

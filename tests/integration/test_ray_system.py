@@ -1,0 +1,25 @@
+"""The plugin's system of Ray actors; what runs in one process is tested in a project of its own
+(tests/unit/test_testing_plugin.py)."""
+
+import os
+
+import pytest
+
+from runtime.system import ActorSystem
+from tests.integration.devices import Add, Counter
+from tests.integration.systems import pids_of, stored
+
+pytestmark = pytest.mark.integration
+
+
+def test_it_has_processes_of_its_own_and_an_empty_log_in_a_database(
+    ray_system: ActorSystem,
+) -> None:
+    assert stored(ray_system) == 0
+
+    ray_system.actor(Counter, "a").ask(Add(amount=2)).result()
+
+    assert stored(ray_system) == 1
+    pids = pids_of(ray_system)
+    assert pids.keys() == {"directory", "writer", "bus", "host-0"}
+    assert os.getpid() not in pids.values()

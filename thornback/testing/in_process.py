@@ -1,0 +1,229 @@
+"""A whole system inside one Python process, for tests: no Ray, no start to wait for.
+
+Writer, bus and hosts are the very classes that run as Ray actors elsewhere. Here they live in
+one thread of this process, find one another in a dictionary, and speak over the same loopback
+connections in the same formats; a driver in the test's own threads speaks to them as ever. What
+is left out is what Ray adds: processes that can be killed and come back, and other machines.
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from ray.exceptions import RayTaskError
+
+from runtime.cluster.draining import Drain
+from runtime.driver.courier import Courier
+from runtime.host.host import Host
+from runtime.partition.bus import Bus
+from runtime.partition.writer import WriterActor
+from runtime.process.process import Process
+from runtime.process.store_access import migrate_store
+from runtime.process.world import Calls, World
+from runtime.settings.settings import Settings
+from runtime.system import ActorSystem
+from runtime.topology.names import BUS_ACTOR, DIRECTORY_ACTOR, WRITER_ACTOR, host_name, kind_of
+from runtime.topology.status import DrainReport, Progress, Status, Topology
+from store.event_store import EventStore
+
+
+class InProcessSystem(ActorSystem):
+    """An ActorSystem whose processes live in a thread of this one. Closing it ends them; what is
+    in a database stays there, and what is in memory is gone.
+
+    Raises StoreUnavailable or SchemaMismatch where the database is not to be had. Not promised:
+    anything about processes that are killed, since there are none.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._thresholds = gc.get_threshold()  # processes raise them, for all of Python
+        self._processes = Processes(settings)
+        try:
+            topology = self._processes.start()
+        except BaseException:
+            self._end()
+            raise
+        world = InProcessWorld(self._processes.handle)
+        super().__init__(world.handle(DIRECTORY_ACTOR), topology, world)
+
+    def close(self) -> None:
+        """End the connection, and the system."""
+        super().close()
+        self._end()
+
+    async def _drain(self, timeout_s: float) -> DrainReport:
+        drained: DrainReport = await self._directory.stop.remote(timeout_s)
+        return drained
+
+    def _end(self) -> None:
+        self._processes.close()
+        gc.set_threshold(*self._thresholds)
+
+
+class InProcessWorld(World):
+    """What a driver touches outside itself: handles come from this process, not from Ray."""
+
+    def __init__(self, find: Callable[[str], Any]) -> None:
+        super().__init__("in this process")
+        self._find = find
+
+    def handle(self, name: str) -> Any:
+        return self._find(name)
+
+    def machine(self) -> str:
+        return "this process"
+
+
+class _ProcessWorld(InProcessWorld):
+    """What a process touches. Ray ends a process with all that it had opened; here, what was
+    opened is remembered, to be closed with the system."""
+
+    def __init__(self, find: Callable[[str], Any]) -> None:
+        super().__init__(find)
+        self._callers: list[Calls] = []
+        self._stores: list[EventStore] = []
+
+    def caller(self, name: str) -> Calls:
+        caller = super().caller(name)
+        self._callers.append(caller)
+        return caller
+
+    async def open_store(self, settings: Settings) -> EventStore:
+        store = await super().open_store(settings)
+        self._stores.append(store)
+        return store
+
+    def end(self) -> None:
+        """A process cannot go on; its log says why. Whoever calls it hears what it last said."""
+
+    async def close(self) -> None:
+        """Close all that was opened."""
+        for caller in self._callers:
+            caller.close()
+        for store in self._stores:
+            await store.close()
+
+
+class _Method:
+    """A method of a process, called as Ray's methods are."""
+
+    def __init__(self, courier: Courier, method: Callable[..., Any]) -> None:
+        self._courier, self._method = courier, method
+
+    def remote(self, *arguments: Any, **named: Any) -> "asyncio.Future[Any]":
+        """Run it in the processes' thread; whoever stops waiting for it does not stop it."""
+        done: Future[Any] = Future()
+        done.set_running_or_notify_cancel()
+        running = self._courier.run(self._run(done, arguments, named))
+        running.add_done_callback(lambda _: _answer_nobody(done))
+        return asyncio.wrap_future(done)
+
+    async def _run(self, done: "Future[Any]", arguments: Any, named: Any) -> None:
+        try:
+            done.set_result(await self._method(*arguments, **named))
+        except Exception as error:
+            name = self._method.__name__
+            done.set_exception(RayTaskError(name, repr(error), error).as_instanceof_cause())
+
+
+def _answer_nobody(done: "Future[Any]") -> None:
+    """A call that was cancelled with the system, perhaps before it had begun, has no answer."""
+    if not done.done():
+        done.set_exception(ConnectionError("the system was closed"))
+
+
+class _Handle:
+    """A process, as a Ray handle of it looks."""
+
+    def __init__(self, courier: Courier, process: object) -> None:
+        self._courier, self._process = courier, process
+
+    def __getattr__(self, name: str) -> _Method:
+        return _Method(self._courier, getattr(self._process, name))
+
+
+class Processes:
+    """The processes of one system, by name, in one thread. What a directory does elsewhere, and
+    what drivers ask of it, is done here."""
+
+    #: How long a process may take to come to life.
+    START_S = 30.0
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._json = settings.model_dump_json()
+        self._courier = Courier()
+        self._world = _ProcessWorld(self.handle)
+        self._named: dict[str, Process] = {}
+        self._closed = False
+
+    def start(self) -> Topology:
+        """Start writer, bus and pooled hosts; what a driver has to know."""
+        return self._courier.run(self._start()).result(self.START_S)
+
+    def handle(self, name: str) -> _Handle:
+        """Raises ValueError when there is no process of that name."""
+        if name == DIRECTORY_ACTOR:
+            return _Handle(self._courier, self)
+        if name not in self._named:
+            raise ValueError(f"no process is named {name!r}")
+        return _Handle(self._courier, self._named[name])
+
+    def close(self) -> None:
+        """End all of them. Closing twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            self._courier.run(self._close()).result()
+            self._courier.close()
+
+    # What drivers ask of the directory ------------------------------------------------------
+
+    async def locate(self, source: str, actor: bytes | None) -> str:
+        """The dedicated host of an actor, made if it is not there; its name."""
+        if source not in self._named:
+            self._named[source] = Host(source, self._json, None, source, actor, world=self._world)
+        await self._named[source].ready()
+        return source
+
+    async def statuses(self) -> tuple[Status, ...]:
+        """What every process says of itself."""
+        return tuple([await process.status() for process in self._named.values()])
+
+    async def progress(self) -> Progress:
+        """It has been launched."""
+        return Progress(doing="running", done=len(self._named), processes=len(self._named))
+
+    async def stop(self, timeout_s: float) -> DrainReport:
+        """Flush hosts and writer."""
+        kinds = {name: kind_of(name, self._placement) for name in self._named}
+        flushed = {name: kind for name, kind in kinds.items() if kind is not None}
+        return DrainReport(processes=await Drain(flushed, self.handle, timeout_s).run())
+
+    async def database_url(self) -> str:
+        """Where the log is."""
+        return self._settings.event_store.connection_string.get_secret_value()
+
+    @property
+    def _placement(self) -> Any:
+        return self._settings.actor_system.placement
+
+    async def _start(self) -> Topology:
+        await migrate_store(self._settings)
+        hosts = tuple(map(host_name, range(self._settings.actor_system.hosts)))
+        kinds: dict[str, type[Process]] = {WRITER_ACTOR: WriterActor, BUS_ACTOR: Bus}
+        for name, kind in (kinds | dict.fromkeys(hosts, Host)).items():
+            self._named[name] = kind(name, self._json, None, world=self._world)
+        await asyncio.gather(*(process.ready() for process in self._named.values()))
+        return Topology(settings_json=self._json, hosts=hosts)
+
+    async def _close(self) -> None:
+        for process in self._named.values():
+            process.close()
+        await asyncio.sleep(0)  # calls that have just come begin, or they could not be cancelled
+        running = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await self._world.close()
