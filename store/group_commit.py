@@ -43,6 +43,7 @@ class _Waiting:
 
     append: Append
     done: "asyncio.Future[Acknowledged]"
+    due: bool = False  #: all that its node sent before it has come
     settled: bool = False  #: acknowledged or refused; `done` also ends when its caller leaves
 
     @property
@@ -81,8 +82,8 @@ class TooMuchInDoubt(StoreError):
 
 
 class GroupCommit:
-    """Commits appends to a store in batches of up to `batch_size` events (one larger
-    append goes alone). `publish` is called after each commit, in commit order.
+    """Commits appends to a store in batches of up to `batch_size` events and MAX_BYTES (one
+    larger append goes alone). `publish` is called after each commit, in commit order.
 
     `now_us` tells the commit time; `patience_s` is how long an unreachable store is
     waited for before the appends in hand fail with StoreUnavailable.
@@ -90,6 +91,11 @@ class GroupCommit:
 
     #: Attempts kept whose outcome is open, each with its rows.
     MAX_IN_DOUBT = 16
+    #: Bytes of one commit, unless a single append has more.
+    MAX_BYTES = 64 * 1024 * 1024
+    #: How long an append that came early is kept. A host that lives has sent what it follows by
+    #: then, or has begun anew; of one that is gone for good nothing else will ever come.
+    EARLY_S = 60.0
     #: How soon an idle writer looks for what is in doubt, and how often at the least.
     LOOK_S = 0.5
     LOOK_AT_LEAST_S = 10.0
@@ -157,7 +163,12 @@ class GroupCommit:
             if newest is not None and append.epoch < newest[0]:
                 raise StaleEpoch(append.node, append.epoch)
             raise Superseded(append.node, append.sequence)
+        for due in arrival.due:
+            due.due = True
         self._ready += arrival.due
+        if not waiting.due:
+            timer = asyncio.get_running_loop().call_later(self.EARLY_S, self._overdue, waiting)
+            waiting.done.add_done_callback(lambda _: timer.cancel())
         if self._ready:
             self._idle.clear()
             self._work.set()
@@ -201,14 +212,25 @@ class GroupCommit:
         await self._work.wait()
 
     async def wait_drained(self) -> None:
-        """Wait until everything that arrived is committed or refused."""
+        """Wait until everything that arrived is committed or refused. Hosts were drained
+        before: what came early is of one that is gone, and does not become due."""
         await self._idle.wait()
+        _supersede(self._sequencer.refuse_early())
+
+    def _overdue(self, waiting: _Waiting) -> None:
+        """An append has come long ago. If it is early still, what it follows is lost."""
+        if not waiting.due:
+            _supersede(self._sequencer.refuse(waiting.append.node, waiting.stand))
 
     def _next_batch(self) -> list[_Waiting]:
         batch = [self._ready.popleft()]
         room = self._batch_size - len(batch[0].append.rows)
-        while self._ready and len(self._ready[0].append.rows) <= room:
-            room -= len(self._ready[0].append.rows)
+        space = self.MAX_BYTES - len(batch[0].append.rows.data)
+        while self._ready:
+            rows = self._ready[0].append.rows
+            room, space = room - len(rows), space - len(rows.data)
+            if room < 0 or space < 0:
+                break
             batch.append(self._ready.popleft())
         return batch
 

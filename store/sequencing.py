@@ -102,6 +102,15 @@ class Sequencer(Generic[Sender, Stand, Item]):
         order.over = True
         return order.leave()
 
+    def refuse_early(self) -> tuple[Item, ...]:
+        """The generations are over in which something came early. Returns what did."""
+        left: list[Item] = []
+        for order in self._orders.values():
+            if order.early:
+                order.over = True
+                left += order.leave()
+        return tuple(left)
+
     def refuse_all(self) -> tuple[Item, ...]:
         """Every sender's present generation is over. Returns what had come early."""
         left: list[Item] = []

@@ -1,9 +1,7 @@
 """The answer to a batch whose outcomes are all durable, and what is done beside it."""
 
-import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 from runtime.clocks import NodeClock
 from runtime.errors import HostFailed
@@ -11,10 +9,11 @@ from runtime.host.batch import Attempt, Batch
 from runtime.host.host_metrics import HostMetrics
 from runtime.host.repeats import rows_of_repeats
 from runtime.host.residents import Residents
+from runtime.host.snapshots import SnapshotSaving
 from runtime.wire.commands import pack_answer
 from runtime.wire.error_codec import text_of_error
-from store.errors import StoreError, StoreUnavailable
-from store.event_store import EventStore, Snapshot
+from store.errors import StoreUnavailable
+from store.event_store import EventStore
 from store.rows.decoding import folds
 from store.rows.json_text import decode_json
 
@@ -38,7 +37,7 @@ class Answering:
         self._clock = clock
         self._metrics = metrics
         self._name = name
-        self._errands: set[asyncio.Task[None]] = set()
+        self._snapshots = SnapshotSaving(store, metrics.snapshots_saved, name=name)
 
     async def answer(self, batch: Batch, *, settled: int) -> None:
         """Answer a batch that is complete. Of the batches up to the number `settled` none is
@@ -55,7 +54,7 @@ class Answering:
     def durable(self, attempt: Attempt) -> None:
         """An attempt is durable: save its snapshots, which nobody waits for."""
         if attempt.snapshots:
-            self._errand(self._save(attempt.snapshots))
+            self._snapshots.save(attempt.snapshots)
 
     async def _answer(self, batch: Batch) -> None:
         elsewhere: dict[int, bytes] = {}
@@ -86,24 +85,6 @@ class Answering:
         may show is, because attempts become durable in the order in which they were decided.
         """
         return {**last.clock, self._clock.node: min(last.ticks, self._clock.stored)}
-
-    async def _save(self, snapshots: list[Snapshot]) -> None:
-        try:
-            await self._store.save_snapshots(snapshots)
-            self._metrics.snapshots_saved(len(snapshots))
-        except StoreError as error:
-            # Nothing is lost: the log has the events; the next snapshot is tried again.
-            logger.warning("%s: snapshots not saved: %s", self._name, error)
-
-    def _errand(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._errands.add(task)
-        task.add_done_callback(self._errand_done)
-
-    def _errand_done(self, task: asyncio.Task[None]) -> None:
-        self._errands.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("%s: an errand failed", self._name, exc_info=error)
 
 
 def _merge_clocks(clock: dict[str, int], rows: Iterable[bytes]) -> None:

@@ -40,6 +40,15 @@ logger = logging.getLogger("thornback.host")
 
 #: Problems of one message that are told one by one.
 _PROBLEMS = 100
+#: Bytes of the rows of one command: beyond that it is refused, long before a frame of 4 GiB
+#: could not hold its append.
+COMMAND_BYTES = 256 * 1024 * 1024
+#: Bytes of the rows of one attempt, a command more or less: what is left of its batch then
+#: runs in another one.
+ATTEMPT_BYTES = 64 * 1024 * 1024
+#: Of a row, beside its data and its clock: about.
+_ROW_BYTES = 300
+_TOO_MUCH = f"the events of its command take more than {COMMAND_BYTES:,} bytes"
 
 
 class _EventType:
@@ -84,6 +93,7 @@ class Decider:
         get, number, frequency = self._residents.get, batch.number, self._snapshot_frequency
         clock, event_types = self.clock, self._event_types
         commands, rows, counts, names = batch.commands, attempt.rows, effects.counts, attempt.types
+        total = 0
         for index in attempt.indexes:
             source, message_type, command_id, at_us, data, correlation, causation = commands[index]
             if command_id in recent or command_id in known:
@@ -99,12 +109,16 @@ class Decider:
             actor.at_us = at_us
             try:
                 message = handler.message.__pydantic_validator__.validate_python(data)
-                events = []
+                events, size, overhead = [], total, _ROW_BYTES + len(clock.prefix)
                 for payload in handler.decide(actor, message) or ():
                     event_type = event_types.get(payload.__class__)
                     if event_type is None or event_type.actor is not resident.type:
                         event_type = self._event_type(resident, payload)
-                    events.append((event_type, payload, encode_payload(event_type.name, payload)))
+                    text = encode_payload(event_type.name, payload)
+                    size += len(text) + overhead
+                    if size - total > COMMAND_BYTES:
+                        raise InvalidData(event_type.name, _TOO_MUCH)
+                    events.append((event_type, payload, text))
             except (Rejected, InvalidData, ValidationError) as refusal:
                 attempt.refused(index, _refusal(refusal, source, message_type))
                 continue
@@ -147,6 +161,10 @@ class Decider:
                 self._snapshot(attempt, resident)
             counts[command_id] = len(made)
             recent[command_id] = effects
+            total = size
+            if total > ATTEMPT_BYTES:
+                attempt.deferred += attempt.indexes[attempt.indexes.index(index) + 1 :]
+                return
 
     def forget_type(self, actor_type: ActorType) -> None:
         """An actor type was replaced: keep nothing that was made for it."""

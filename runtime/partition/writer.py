@@ -37,6 +37,8 @@ class WriterActor(Process):
     SERVES = ("append",)
     #: Commits kept for a bus that is away; beyond it only the log's head is told.
     MAX_UNPUBLISHED = 64
+    #: And of so many bytes, unless it is one commit. A call to the bus has no more either.
+    UNPUBLISHED_BYTES = 64 * 1024 * 1024
     LINGER_S = 0.001
     PAUSE_S = 0.2
 
@@ -129,11 +131,15 @@ class WriterActor(Process):
     def _publish(self, commit: Commit) -> None:
         self._counts.operation("append", "ok")
         self._unpublished.append(commit)
-        if len(self._unpublished) > self.MAX_UNPUBLISHED:
+        if len(self._unpublished) > self.MAX_UNPUBLISHED or self._too_large():
             last = self._unpublished[-1]
             self._unpublished.clear()
             self._unpublished.append(_nothing_after(last.first_position + len(last.rows) - 1))
         self._to_publish.set()
+
+    def _too_large(self) -> bool:
+        size = sum(len(commit.rows.data) for commit in self._unpublished)
+        return len(self._unpublished) > 1 and size > self.UNPUBLISHED_BYTES
 
     async def _publish_all(self) -> None:
         """One call after another: the bus then never has to put commits in order."""

@@ -10,6 +10,9 @@ from store.appends import Acknowledged, Append, CheckpointMove, Commit
 from store.errors import RowsRefused
 from store.rows.layout import EncodedRows
 
+#: Bytes of the rows of one append: msgpack has 32 bits for a length.
+MAX_APPEND_BYTES = 2**32 - 1
+
 
 class AppendCall(msgspec.Struct, array_like=True):
     """A host's append on its way to the writer (store/appends.py, Append)."""
@@ -35,8 +38,11 @@ class CommitCall(msgspec.Struct, array_like=True):
 
 
 def pack_append(append: Append) -> bytes:
-    """An append as one piece: each argument of a Ray call costs what a hundred rows do."""
+    """An append as one piece: each argument of a Ray call costs what a hundred rows do.
+    Raises RowsRefused for more than a piece can hold."""
     rows = append.rows
+    if len(rows.data) > MAX_APPEND_BYTES:
+        raise RowsRefused(f"they take {len(rows.data):,} bytes, {MAX_APPEND_BYTES:,} are allowed")
     return encode(
         AppendCall(
             append.node,

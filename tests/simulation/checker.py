@@ -85,7 +85,7 @@ def _judge_answers(log: LogIndex, history: History) -> list[str]:
         if call.id in history.claimed:
             if call.events is not None or log.by_command.get(call.id):
                 wrong.append(f"call {call.number} took effect though its second id is taken")
-            elif call.error not in (*_PASSING, "RetriesExhausted", "ConnectionClosed"):
+            elif call.error not in ("", *_PASSING, "RetriesExhausted", "ConnectionClosed"):
                 wrong.append(f"call {call.number} failed with {call.error}{call.arguments}")
         elif call.events is not None:
             wrong += _judge_success(log, call)

@@ -34,13 +34,16 @@ def _judge_host(host: Any, simulation: "Simulation") -> list[str]:
         "attempts are being finished": executor._finishing,
         "attempts are under way": executor._in_flight,
         "batches are to be run again": executor._recovery._batches,
-        "snapshots are being saved": executor._answering._errands,
     }
+    if not executor._answering._snapshots.idle:
+        wrong.append("snapshots are being saved")
     return wrong + [f"{len(some)} {what}" for what, some in left.items() if some]
 
 
 def _judge_writer(writer: Any, simulation: "Simulation") -> list[str]:
     wrong = []
+    if early := [order.early for order in writer._commits._sequencer._orders.values()]:
+        wrong += [f"{len(some)} appends wait for an earlier one" for some in early if some]
     if writer._commits.backlog:
         wrong.append(f"{writer._commits.backlog} appends wait")
     if writer._unpublished:

@@ -7,6 +7,8 @@ if TYPE_CHECKING:
 
 #: Virtual seconds between two looks.
 EVERY_S = 0.25
+#: Bytes: a ledger has its tokens, and no history has so many.
+LARGEST_SNAPSHOT = 10_000
 
 
 def watch(simulation: "Simulation") -> None:
@@ -32,6 +34,10 @@ def _host(host: Any, simulation: "Simulation") -> list[str]:
     executor = host._executor
     if len(executor._in_flight) > executor.WINDOW:
         wrong.append(f"{len(executor._in_flight)} appends are under way")
+    saving = executor._answering._snapshots
+    waiting = sum(len(one.data) for one in saving._waiting.values())
+    if waiting > simulation.plan.setup.knobs["snapshot_bytes"] + LARGEST_SNAPSHOT:
+        wrong.append(f"{waiting} bytes of snapshots wait to be saved")
     if host._mailbox.unanswered == 0 and not executor._finishing:
         residents = host._residents
         stopped = sum(one.stopped for one in residents._by_source.values())
@@ -44,6 +50,9 @@ def _host(host: Any, simulation: "Simulation") -> list[str]:
 def _writer(writer: Any, simulation: "Simulation") -> list[str]:
     if len(writer._unpublished) > writer.MAX_UNPUBLISHED:
         return [f"{len(writer._unpublished)} commits wait for the bus"]
+    sizes = [len(commit.rows.data) for commit in writer._unpublished]
+    if len(sizes) > 1 and sum(sizes) > writer.UNPUBLISHED_BYTES:
+        return [f"{sum(sizes)} bytes of commits wait for the bus"]
     return []
 
 

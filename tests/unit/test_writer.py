@@ -18,6 +18,7 @@ from store.errors import (
     VersionConflict,
 )
 from store.event_store import WRITER
+from store.group_commit import GroupCommit
 from store.rows.layout import POSTGRES_EPOCH_US, EncodedRows
 from tests.unit.writing import NOW_US, CuedStore, Writing
 from tests.virtual_time import now_s, settled, virtual_time
@@ -324,6 +325,62 @@ async def test_a_caller_that_goes_away_leaves_its_append_to_be_committed() -> No
     writing.store.open.set()
     await asyncio.gather(sent[0], sent[3])
     assert await writing.store.sources() == ["a:1", "a:2", "a:3", "a:4"]
+
+
+@virtual_time
+async def test_what_came_early_of_a_node_that_is_gone_does_not_hold_a_drain() -> None:
+    writing = await Writing.begin()
+    gone, other = await writing.node("a"), await writing.node("b")
+    await gone.send()
+    _missing, early = gone.made(), gone.made()
+    waiting = asyncio.ensure_future(writing.writer.append(early))
+    await other.send()
+    await settled()
+    await writing.writer.wait_drained()
+    with pytest.raises(Superseded):
+        await waiting
+    assert await writing.store.sources() == ["a:1", "b:1"]
+
+
+@virtual_time
+async def test_what_came_early_and_never_becomes_due_is_refused_after_a_while() -> None:
+    writing = await Writing.begin()
+    gone, slow = await writing.node("a"), await writing.node("b")
+    await asyncio.gather(gone.send(), slow.send())
+    _missing, early = gone.made(), gone.made()
+    waiting = asyncio.ensure_future(writing.writer.append(early))
+    before, after = slow.made(), slow.made()
+    due = asyncio.ensure_future(writing.writer.append(after))
+    await asyncio.sleep(writing.writer.EARLY_S - 1)
+    assert not waiting.done()
+    writing.store.open.clear()
+    first = asyncio.ensure_future(writing.writer.append(before))
+    await asyncio.sleep(2)
+    with pytest.raises(Superseded):
+        await waiting
+    writing.store.open.set()
+    await asyncio.gather(first, due)  # its predecessor had come, though its commit took longer
+    assert await writing.store.sources() == ["a:1", "b:1", "b:2", "b:3"]
+
+
+@virtual_time
+async def test_a_commit_has_so_many_bytes_unless_it_is_one_append(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writing = await Writing.begin()
+    node = await writing.node("a")
+    await node.send()
+    size = len(node.made().rows.data)
+    node.begin_generation(versions=1)
+    await node.send()
+    monkeypatch.setattr(GroupCommit, "MAX_BYTES", 2 * size + size // 2)
+    writing.store.open.clear()
+    writing.store.calls.clear()
+    sent = [node.send(count) for count in (1, 1, 1, 1, 5, 1)]
+    await settled()
+    writing.store.open.set()
+    await asyncio.gather(*sent)
+    assert writing.store.calls == [2, 2, 5, 1]
 
 
 @virtual_time
