@@ -1,25 +1,24 @@
-"""What the jobs share: arguments, settings, connecting, and one way to fail."""
+"""What the jobs share: arguments, settings, connecting, and waiting."""
 
 import argparse
-import logging
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
-from actors.errors import ThornbackError
+from jobs.terminal import INTERRUPTED as INTERRUPTED
+from jobs.terminal import console as console
+from jobs.terminal import problems as problems
+from jobs.terminal import run as run
 from runtime.cluster.ray_session import join_ray
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 from runtime.topology.status import Progress
 
-INTERRUPTED = 130  #: the exit code after Ctrl-C
-
-console = Console(highlight=False)
-problems = Console(stderr=True, highlight=False, soft_wrap=True)
+CONFIG_HELP = (
+    "settings file (default: THORNBACK_CONFIG, thornback.toml or config/event_driven.toml)"
+)
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -28,7 +27,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         description=(description or "").partition("\n")[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    made.add_argument("--config", type=Path, help="TOML file (default: config/event_driven.toml)")
+    made.add_argument("--config", type=Path, help=CONFIG_HELP)
     return made
 
 
@@ -39,7 +38,12 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 def connected(arguments: argparse.Namespace) -> ActorSystem:
     """The running system."""
-    settings = settings_of(arguments)
+    return connected_by(arguments.config)
+
+
+def connected_by(config: Path | None) -> ActorSystem:
+    """The running system that the settings in that file name."""
+    settings = Settings.load(config)
     join_ray()
     return ActorSystem.connect(settings.actor_system.namespace)
 
@@ -62,17 +66,3 @@ def waiting(what: str) -> Iterator[Callable[[Progress], None]]:
 
     with console.status(what) as status:
         yield show
-
-
-def run(main: Callable[[], int]) -> None:
-    """Run a job: its exit code, or 2 and one line for an error that has a name."""
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
-    try:
-        code = main()
-    except ThornbackError as error:
-        problems.print(f"[red]error[/]: {error}", markup=True)
-        code = 2
-    except KeyboardInterrupt:
-        problems.print("interrupted")
-        code = INTERRUPTED
-    sys.exit(code)

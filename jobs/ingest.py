@@ -16,18 +16,15 @@ from pathlib import Path
 
 from gateways.files.ingestion import Ingest
 from gateways.files.json_lines import Readable, Rejects
-from jobs.command_line import connected, console, parser, problems, run
+from jobs.command_line import connected_by, console, parser, problems, run
+from jobs.terminal import IMPOSSIBLE, UNWELL
 
 STDIN = "-"
 
 
 def main() -> int:
     arguments = _options().parse_args()
-    try:
-        return _ingest(arguments)
-    except OSError as error:
-        problems.print(f"error: {error}", markup=False)
-        return 2
+    return ingest(arguments.config, arguments.file, arguments.rejects, arguments.patience)
 
 
 def _options() -> argparse.ArgumentParser:
@@ -45,26 +42,37 @@ def _options() -> argparse.ArgumentParser:
     return options
 
 
-def _ingest(arguments: argparse.Namespace) -> int:
-    source, path = arguments.file, arguments.rejects
-    if path is None:
-        path = Path("stdin.rejects" if source == STDIN else f"{source}.rejects")
+def ingest(config: Path | None, source: str, path: Path | None, patience_s: float) -> int:
+    """Ingest a file, or standard input (STDIN), and say what became of it; the exit code.
+    `path` is that of the rejects file."""
+    try:
+        return _ingest(config, source, path or _rejects_of(source), patience_s)
+    except OSError as error:
+        problems.print(f"error: {error}", markup=False)
+        return IMPOSSIBLE
+
+
+def _rejects_of(source: str) -> Path:
+    return Path("stdin.rejects" if source == STDIN else f"{source}.rejects")
+
+
+def _ingest(config: Path | None, source: str, path: Path, patience_s: float) -> int:
     if source != STDIN and path.exists() and path.samefile(source):
         problems.print(f"error: {path} is the file to read", markup=False)
-        return 2
+        return IMPOSSIBLE
     with (
         _opened(source) as stream,
-        connected(arguments) as system,
+        connected_by(config) as system,
         Rejects(path, keep=source == STDIN) as rejects,
     ):
-        ingest = Ingest(system, rejects, arguments.patience, report=_report)
+        run_of_it = Ingest(system, rejects, patience_s, report=_report)
         try:
-            ingest.run(stream)
+            run_of_it.run(stream)
         finally:
-            _report(ingest)
-    if ingest.counts.rejects:
+            _report(run_of_it)
+    if run_of_it.counts.rejects:
         console.print(f"rejects are in {path}", markup=False)
-    return 1 if ingest.counts.rejects else 0
+    return UNWELL if run_of_it.counts.rejects else 0
 
 
 def _report(ingest: Ingest) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -27,9 +26,8 @@ def folder_of(settings: Settings) -> Path:
 
 def with_database(settings: Settings, url: str) -> Settings:
     """The settings with the address of the database that was started for them."""
-    plain = json.loads(settings.model_dump_json())
-    plain["event_store"]["connection_string"] = url
-    return Settings.model_validate_json(json.dumps(plain))
+    origin = f"the embedded PostgreSQL in {folder_of(settings)}"
+    return settings.replaced("event_store", "connection_string", url, origin)
 
 
 class DatabaseKeeper:

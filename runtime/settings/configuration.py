@@ -8,7 +8,7 @@ the environment variable, the key, what was found and what was expected.
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -87,12 +87,17 @@ class Given:
 
 
 def read_file(
-    path: Path | None, variables: Mapping[str, str], default: Path
+    path: Path | None, variables: Mapping[str, str], defaults: Sequence[Path]
 ) -> tuple[str, dict[str, Any]]:
     """The file's name for errors and its content: of `path`, otherwise of what the
-    environment names, otherwise of `default`, which alone may be missing."""
+    environment names, otherwise of the first of `defaults` that is there, if any is."""
     named = path if path is not None else variables.get(FILE_VARIABLE)
-    file = default if named is None else Path(named)
+    by_variable = path is None and named is not None
+    if named is None:
+        named = next(filter(_is_there, defaults), None)
+    if named is None:
+        return "", {}
+    file = Path(named)
     try:
         if file.is_file():
             return str(file), tomllib.loads(file.read_bytes().decode())
@@ -101,10 +106,16 @@ def read_file(
         found = error.strerror or "it unreadable"
     except ValueError as error:  # not TOML, or not UTF-8
         found = str(error)
-    if named is None and found == "no such file":
-        return str(file), {}
-    origin = "" if named is None or path is not None else f"environment variable {FILE_VARIABLE}: "
+    origin = f"environment variable {FILE_VARIABLE}: " if by_variable else ""
     raise ConfigurationError(Problem(f"{origin}{file}", "", found, "a readable TOML file"))
+
+
+def _is_there(file: Path) -> bool:
+    """A file that is there and cannot be read is to be told, and not passed over."""
+    try:
+        return file.exists()
+    except OSError:
+        return True
 
 
 class Keys:

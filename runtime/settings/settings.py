@@ -6,12 +6,21 @@ in any other way (from JSON in a Ray actor, by its constructor) is what it was g
 nothing else.
 """
 
+import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import (
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from runtime.settings.configuration import ConfigurationError as ConfigurationError
@@ -28,8 +37,14 @@ from runtime.settings.sections import (
 )
 
 #: Relative to the folder in which a program is started, like every path of the settings:
-#: where the package itself lies says nothing about whose settings are meant.
-DEFAULT_FILE = Path("config/event_driven.toml")
+#: where the package itself lies says nothing about whose settings are meant. The first that
+#: is there is read.
+DEFAULT_FILES = (Path("thornback.toml"), Path("config/event_driven.toml"))
+
+#: Where a value comes from that nobody has given.
+BUILT_IN = "default"
+
+_ORIGINS = "origins"  #: beside the sections, in the JSON alone
 
 
 class Settings(BaseSettings):
@@ -48,6 +63,10 @@ class Settings(BaseSettings):
     processing: ProcessingSettings = ProcessingSettings()
     metrics: MetricsSettings = MetricsSettings()
 
+    #: By section.key: where each value came from that is not built in. It travels along, and
+    #: makes no difference between settings that are otherwise the same.
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
     @classmethod
     def load(
         cls,
@@ -58,14 +77,15 @@ class Settings(BaseSettings):
     ) -> Self:
         """Arguments over environment over file over defaults, key by key.
 
-        `path` is the file, otherwise what THORNBACK_CONFIG names, otherwise
-        config/event_driven.toml, which alone may be missing. `environ` stands in for the
-        process's environment; an `override` is a section: `actor_system={"hosts": 4}`.
-        Raises ConfigurationError. A value is refused even where another overrides it.
+        `path` is the file, otherwise what THORNBACK_CONFIG names, otherwise thornback.toml or
+        config/event_driven.toml in the working directory, which alone may be missing.
+        `environ` stands in for the process's environment; an `override` is a section:
+        `actor_system={"hosts": 4}`. Raises ConfigurationError. A value is refused even where
+        another overrides it.
         """
         variables = os.environ if environ is None else environ
         given = [
-            *_KEYS.flattened(*read_file(path, variables, DEFAULT_FILE)),
+            *_KEYS.flattened(*read_file(path, variables, DEFAULT_FILES)),
             *_KEYS.from_environment(variables),
             *_KEYS.flattened("argument", overrides),
         ]
@@ -76,7 +96,45 @@ class Settings(BaseSettings):
         sections: dict[str, Any] = defaultdict(dict)
         for each in given:
             sections[each.section][each.key] = each.value
-        return cls(**sections)
+        loaded = cls(**sections)
+        loaded._origins.update((f"{each.section}.{each.key}", each.origin) for each in given)
+        return loaded
+
+    def origin(self, section: str, key: str) -> str:
+        """Where a value came from: a file's path, "environment variable NAME", "argument",
+        or BUILT_IN, which is also said of what a constructor was given."""
+        return self._origins.get(f"{section}.{key}", BUILT_IN)
+
+    def replaced(self, section: str, key: str, value: Any, origin: str) -> Self:
+        """The same settings but for one value."""
+        plain = json.loads(self.model_dump_json())
+        plain[section][key] = value
+        plain[_ORIGINS][f"{section}.{key}"] = origin
+        return self.model_validate_json(json.dumps(plain))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Settings) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.__dict__.values()))
+
+    @model_serializer(mode="wrap")
+    def _with_origins(
+        self, dump: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        plain: dict[str, Any] = dump(self)
+        return {**plain, _ORIGINS: dict(self._origins)} if info.mode == "json" else plain
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _from_json(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        origins: dict[str, str] = {}
+        if isinstance(data, dict) and _ORIGINS in data:
+            data = dict(data)
+            origins = data.pop(_ORIGINS)
+        made = validate(data)
+        made._origins.update(origins)
+        return made
 
     @classmethod
     def settings_customise_sources(

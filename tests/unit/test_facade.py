@@ -33,6 +33,8 @@ INTERNAL = {
     "DatabasePortTaken", "MetricsPortTaken", "ServerFailed", "ToolFailed",
     # Of the jobs; a driver is told SystemNotFound.
     "NoRay",
+    # Of the commands, which say them.
+    "NoDatabase", "QueryFailed",
 }  # fmt: skip
 
 

@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from runtime.settings.settings import (
-    DEFAULT_FILE,
+    BUILT_IN,
+    DEFAULT_FILES,
     ConfigurationError,
     Expected,
     Problem,
     Settings,
     redacted_url,
 )
+
+DEFAULT_FILE = DEFAULT_FILES[-1]  #: the one that the checkout has
 
 COUNT = "a whole number of at least 1"
 PORT = "a whole number from 0 to 65535"
@@ -207,10 +210,61 @@ class TestWhereValuesComeFrom:
     def test_a_path_overrides_the_variable(self, file: Path) -> None:
         assert Settings.load(DEFAULT_FILE, environ={"THORNBACK_CONFIG": str(file)}) == Settings()
 
-    def test_the_default_file_alone_may_be_missing(
-        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    def test_they_are_found_in_the_working_directory(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("runtime.settings.settings.DEFAULT_FILE", file)
+        monkeypatch.chdir(tmp_path)
+        ports, origins = [], []
+        for number, name in enumerate(("config/event_driven.toml", "thornback.toml"), 1):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(f"[metrics]\nport = {number}")
+            loaded = Settings.load(environ={})
+            ports.append(loaded.metrics.port)
+            origins.append(loaded.origin("metrics", "port"))
+        assert (ports, origins) == ([1, 2], ["config/event_driven.toml", "thornback.toml"])
+
+    def test_one_in_the_working_directory_that_is_no_good_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "thornback.toml").mkdir()
+        (problem,) = refused(None)
+        assert (problem.origin, problem.found) == ("thornback.toml", "something that is no file")
+
+    def test_each_value_says_where_it_came_from_also_after_a_trip(self, file: Path) -> None:
+        file.write_text("[actor_system]\nhosts = 7\nmax_actors = 8")
+        loaded = Settings.load(
+            file, environ={"THORNBACK_ACTOR_SYSTEM__HOSTS": "9"}, metrics={"port": 0}
+        )
+        for settings in (
+            loaded,
+            Settings.model_validate_json(loaded.model_dump_json()),
+            pickle.loads(pickle.dumps(loaded)),
+        ):
+            assert [
+                settings.origin(*key.split("."))
+                for key in (
+                    "actor_system.hosts",
+                    "actor_system.max_actors",
+                    "actor_system.mailbox_size",
+                    "metrics.port",
+                )
+            ] == [
+                "environment variable THORNBACK_ACTOR_SYSTEM__HOSTS",
+                str(file),
+                BUILT_IN,
+                "argument",
+            ]
+
+    def test_one_value_may_be_replaced_and_says_so(self) -> None:
+        settings = Settings().replaced("metrics", "port", 5, "a test")
+        assert settings.metrics.port == 5
+        assert settings.origin("metrics", "port") == "a test"
+
+    def test_the_default_files_alone_may_be_missing(
+        self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
         assert Settings.load(environ={}) == Settings()
         assert refused(file) == (Problem(str(file), "", "no such file", "a readable TOML file"),)
 

@@ -1,0 +1,86 @@
+"""`thornback`: its commands, what each is for, and where it is.
+
+A command is a module of this package with a `command` in it, and loaded when it is used: help and
+completion bring in neither Ray nor a database.
+"""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from jobs.terminal import INTERRUPTED, run
+
+#: By heading: each command's name and what it is for, as the help shows them.
+COMMANDS = {
+    "Look at a running system": {
+        "status": "Every process, its memory, and how far it has come.",
+        "tail": "Events as they are committed.",
+        "history": "All events of one device.",
+        "state": "The present state of one device.",
+        "sql": "Ask the log in SQL, or open psql on it.",
+    },
+    "Bring data in": {
+        "ingest": "CloudEvents, a JSON line each, into device twins.",
+        "replay": "The air traffic of New York in 2013, as an example.",
+    },
+    "Find out what is wrong": {
+        "settings": "Each setting, and where its value comes from.",
+    },
+}
+
+_SUMMARIES = {name: text for commands in COMMANDS.values() for name, text in commands.items()}
+
+
+class _Commands(click.Group):
+    """The commands of the table above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_SUMMARIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _SUMMARIES:
+            return None
+        found: click.Command = import_module(f"jobs.cli.{cmd_name}").command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for heading, commands in COMMANDS.items():
+            with formatter.section(heading):
+                formatter.write_dl(list(commands.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        return [
+            CompletionItem(name, help=text)
+            for name, text in _SUMMARIES.items()
+            if name.startswith(incomplete)
+        ]
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="thornback", message="thornback %(version)s")
+def thornback() -> None:
+    """Thornback runs a fleet of devices as event-sourced actors.
+
+    A command finds the settings, and the system that `thornback up` started, by the folder in
+    which it is run. `thornback COMMAND --help` says more of each.
+    """
+
+
+def main() -> None:
+    """The console script."""
+    arguments = sys.argv[1:]
+    run(lambda: _code_of(arguments), for_programs="--json" in arguments)
+
+
+def _code_of(arguments: list[str]) -> int:
+    try:
+        code: Any = thornback.main(arguments, prog_name="thornback", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,70 @@
+"""`thornback settings`: each value, and where it came from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import SecretStr
+from rich.markup import escape
+from rich.table import Table
+
+from jobs.cli import options
+from jobs.terminal import as_json, console, show
+from runtime.settings.settings import BUILT_IN, Settings, redacted_url
+
+
+@click.command
+@options.config
+@click.option(
+    "--running", is_flag=True,
+    help="Those that the running system was launched with, as its processes have them, and "
+    "what of them differs from those found here.",
+)  # fmt: skip
+@click.option("--changed", is_flag=True, help="Only what is not at its default.")
+@options.for_programs
+def command(config: Path | None, running: bool, changed: bool, for_programs: bool) -> int:
+    """Show each setting with its value and where that came from.
+
+    A value comes from an environment variable (THORNBACK_SECTION__KEY, and for short NODE_ID and
+    DATABASE_URL), or else from a file, or else it is the default. The file is the one that
+    --config or THORNBACK_CONFIG names, or else thornback.toml or config/event_driven.toml in
+    the working directory. Passwords are not shown.
+    """
+    here = Settings.load(config)
+    settings = _of_the_system(config) if running else here
+    rows = [row for row in _rows(settings) if not changed or row[3] != BUILT_IN]
+    if for_programs:
+        for section, key, value, origin in rows:
+            print(as_json({"key": f"{section}.{key}", "value": value, "from": origin}))
+        return 0
+    table = Table("setting", "value", "from", box=None, pad_edge=False)
+    others = {row[:2]: row[2] for row in _rows(here)}
+    for section, key, value, origin in rows:
+        shown = escape(as_json(value))
+        if others[section, key] != value:
+            shown += f" [yellow](here: {escape(as_json(others[section, key]))})[/]"
+        style = "dim" if origin == BUILT_IN else ""
+        table.add_row(f"{section}.{key}", shown, escape(origin), style=style)
+    show(table)
+    if running and here != settings:
+        console.print("what differs takes effect when the system is launched anew")
+    return 0
+
+
+def _rows(settings: Settings) -> Iterator[tuple[str, str, Any, str]]:
+    """Section, key, value and origin of each setting."""
+    for section in type(settings).model_fields:
+        for key, value in getattr(settings, section):
+            plain = (
+                redacted_url(value.get_secret_value()) if isinstance(value, SecretStr) else value
+            )
+            plain = str(plain) if isinstance(plain, Path) else plain
+            yield section, key, plain, settings.origin(section, key)
+
+
+def _of_the_system(config: Path | None) -> Settings:
+    from jobs.command_line import connected_by  # noqa: PLC0415 - the others need no Ray
+
+    with connected_by(config) as system:
+        return system.settings

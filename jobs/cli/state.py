@@ -1,0 +1,54 @@
+"""`thornback state`: what a device is now."""
+
+import sys
+from dataclasses import asdict, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.pretty import Pretty
+
+from actors.actor import Actor
+from jobs.cli import options
+from jobs.command_line import connected_by
+from jobs.terminal import as_json, console
+
+
+@click.command
+@options.source
+@click.option(
+    "--module", metavar="MODULE",
+    help="Where the actor class is, like chargers.charger, for a system that has not met it.",
+)  # fmt: skip
+@options.config
+@options.for_programs
+def command(source: str, module: str | None, config: Path | None, for_programs: bool) -> int:
+    """Show the present state of one device, after everything that is committed.
+
+    SOURCE is its name in the log, the actor type and the device's name: `charger/c-17`. A device
+    without events is shown as it begins. The hosts know the classes of the drivers that have
+    spoken to them, and of `actor_system.actor_modules`; --module brings another.
+    """
+    actor_type, _, name = source.partition("/")
+    known = _class_in(module, actor_type) if module else actor_type
+    with connected_by(config) as system:
+        state = system.actor(known, name).state().result()
+    if for_programs:
+        print(as_json(asdict(state) if is_dataclass(state) else state))  # type: ignore[arg-type]
+    else:
+        console.print(Pretty(state, expand_all=True))
+    return 0
+
+
+def _class_in(module: str, actor_type: str) -> type[Actor[Any]]:
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m` would
+    try:
+        values = vars(import_module(module)).values()
+    except ImportError as error:
+        raise click.UsageError(f"there is no module {module!r} here: {error}") from error
+    actors = (one for one in values if isinstance(one, type) and issubclass(one, Actor))
+    for actor in actors:
+        if getattr(actor, "actor_type", None) == actor_type:
+            return actor
+    raise click.UsageError(f"module {module!r} has no actor of type {actor_type!r}")

@@ -1,0 +1,29 @@
+"""`thornback status`: every process of the running system."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from jobs.cli import options
+from jobs.command_line import connected_by
+from jobs.status import table, well
+from jobs.terminal import UNWELL, as_json, show
+
+
+@click.command
+@options.config
+@options.for_programs
+def command(config: Path | None, for_programs: bool) -> int:
+    """Show every process of the running system: its memory, and how far it has come.
+
+    The exit code is 1 when a process does not answer, or says that something is amiss.
+    """
+    with connected_by(config) as system:
+        statuses = system.status().result()
+    if for_programs:
+        for status in statuses:
+            print(as_json(asdict(status)))
+    else:
+        show(table(statuses))
+    return 0 if all(map(well, statuses)) else UNWELL
