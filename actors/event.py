@@ -3,9 +3,13 @@
 Every event is of one of three kinds: from a device, from a component of the system,
 or from a business process. A typed payload is a frozen pydantic model whose base
 class is its kind; its envelope is an `Event`.
+
+Most readers look at an event's payload and never at its ids, its clock or the moment it
+happened, and making these takes longer than reading all the rest. So whoever reads events
+may leave them as they came (`Unread`): each is made when somebody asks for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Self
@@ -15,6 +19,8 @@ import msgspec
 from pydantic import BaseModel, ConfigDict
 
 from actors.clock import CausalRelation, VectorClock, causal_relation
+from actors.ids import uuid_of
+from actors.moments import moment_of
 from actors.naming import aggregate_id_of, checked_source, checked_type_name, kebab_case
 
 
@@ -67,12 +73,25 @@ class BusinessEvent(Payload):
     kind: ClassVar[Kind] = Kind.BUSINESS
 
 
+class Unread(msgspec.Struct, frozen=True, gc=False):
+    """Fields of an event as they came, known to be good: making them cannot fail."""
+
+    id: bytes
+    timestamp_us: int  #: Unix microseconds
+    counts: dict[str, int]  #: of the vector clock
+    correlation_id: bytes
+    causation_id: bytes
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An immutable fact in its envelope.
 
     `version` counts 1, 2, 3 ... per aggregate without a gap; `position` counts the
     partition's log in commit order. Both, and `recorded_at`, are None until the event
     is committed. `timestamp` is when it happened at the device. `data` is JSON.
+
+    The functions of `msgspec` that look at a struct from below, `asdict` say, may find an
+    Unread in a field that nobody has read.
     """
 
     id: UUID
@@ -119,6 +138,30 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             metadata=dict(metadata or {}),
         )
 
+    @property
+    def clock_counts(self) -> Mapping[str, int]:
+        """The entries of the vector clock, to be read in a hurry."""
+        clock: VectorClock | Unread = _clock_as_it_is(self)
+        return clock.counts
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Event):
+            return NotImplemented
+        _read(self)
+        _read(other)
+        return super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return super().__hash__()  # raises: `data` is no key
+
+    def __repr__(self) -> str:
+        _read(self)
+        return super().__repr__()
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        _read(self)
+        return super().__reduce__()
+
     def relation_to(self, other: "Event") -> CausalRelation:
         """How this event stands to `other`, read off their vector clocks.
 
@@ -129,3 +172,41 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if relation is CausalRelation.SAME and self.id != other.id:
             return CausalRelation.CONCURRENT
         return relation
+
+
+#: What makes each field that may be left unread.
+_MAKERS: dict[str, Callable[[Unread], object]] = {
+    "id": lambda unread: uuid_of(unread.id),
+    "timestamp": lambda unread: moment_of(unread.timestamp_us),
+    "vector_clock": lambda unread: VectorClock.adopt(unread.counts),
+    "correlation_id": lambda unread: uuid_of(unread.correlation_id),
+    "causation_id": lambda unread: uuid_of(unread.causation_id),
+}
+
+
+def _made_when_asked_for(name: str, make: Callable[[Unread], object]) -> property:
+    """A field that is made the first time it is read. Threads that read it at once make
+    equal ones."""
+    slot = Event.__dict__[name]
+    stored, store = slot.__get__, slot.__set__  # the slot's own: it knows of no immutability
+
+    def field(event: Event) -> object:
+        value = stored(event)
+        if value.__class__ is Unread:
+            value = make(value)
+            store(event, value)
+        return value
+
+    return property(field, doc=f"See Event: {name}.")
+
+
+_clock_as_it_is: Callable[[Event], Any] = Event.__dict__["vector_clock"].__get__
+
+for _name, _make in _MAKERS.items():
+    setattr(Event, _name, _made_when_asked_for(_name, _make))
+
+
+def _read(event: Event) -> None:
+    """Make every field, for what looks at all of them from below."""
+    for name in _MAKERS:
+        getattr(event, name)

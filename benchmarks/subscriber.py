@@ -1,4 +1,5 @@
-"""The one subscriber of a durable run: a process of its own that decodes every event."""
+"""The one subscriber of a durable run: a process of its own that has every event decoded, and
+reads its data. Of its ids, moment and clock it asks for none, so none is made (actors/event.py)."""
 
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ class Seen(NamedTuple):
 
 
 class Watcher:
-    """A Ray actor that subscribes to readings, live, and decodes them into Events."""
+    """A Ray actor that subscribes to readings, live, and reads the data of each Event."""
 
     def __init__(self, namespace: str) -> None:
         self._system = ActorSystem.connect(namespace)

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from store.rows.encoding import clock_prefix
 
@@ -18,11 +18,16 @@ class DriverClock:
 
     def observe(self, counts: Mapping[str, int]) -> None:
         """Merge the clock of an answer or of an event."""
+        self.observe_all((counts,))
+
+    def observe_all(self, clocks: Iterable[Mapping[str, int]]) -> None:
+        """Merge the clocks of many events at once."""
         mine = self._counts
         with self._lock:
-            for node, ticks in counts.items():
-                if ticks > mine.get(node, 0):
-                    mine[node] = ticks
+            for counts in clocks:
+                for node, ticks in counts.items():
+                    if ticks > mine.get(node, 0):
+                        mine[node] = ticks
 
     def counts(self) -> dict[str, int]:
         """The clock as it stands."""

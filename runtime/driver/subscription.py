@@ -96,7 +96,7 @@ class Subscription:
             in_hand = self._in_hand
             # A list's iterator stays where it is when this one is closed.
             for event in in_hand.events:
-                observe(event.vector_clock.counts)
+                observe(event.clock_counts)
                 self.position = event.position or self.position
                 yield event
                 if self._over():
@@ -105,12 +105,11 @@ class Subscription:
 
     def pages(self) -> Iterator[list[Event]]:
         """The same stream, in the pieces in which it arrives (some may be empty)."""
-        observe = self._connection.clock.observe
+        observe_all = self._connection.clock.observe_all
         while not self._over():
             in_hand = self._in_hand
             events = list(in_hand.events)
-            for event in events:
-                observe(event.vector_clock.counts)
+            observe_all([event.clock_counts for event in events])
             self.position = max(self.position, in_hand.through)
             yield events
             self._turn(in_hand)
@@ -122,7 +121,7 @@ class Subscription:
         while not self._over():
             in_hand = self._in_hand
             if (event := next(in_hand.events, None)) is not None:
-                self._connection.clock.observe(event.vector_clock.counts)
+                self._connection.clock.observe(event.clock_counts)
                 self.position = event.position or self.position
                 return event
             if (waiter := self._turned_or(in_hand)) is not None:

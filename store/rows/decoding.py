@@ -4,20 +4,21 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from struct import Struct
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from actors.clock import VectorClock
-from actors.event import Event, Kind
+from actors.event import Event, Kind, Unread
 from actors.ids import uuid_of
 from actors.moments import moment_of
-from store.rows.encoding import CAUSES
 from store.rows.json_text import DecodeError, decode_json, decode_usual_json
 from store.rows.layout import (
     COLUMNS,
     FIELDS,
+    FIRST_MOMENT,
+    LAST_MOMENT,
     LENGTH,
     POSTGRES_EPOCH_US,
     TYPE_AT,
@@ -26,7 +27,9 @@ from store.rows.layout import (
     span,
 )
 
-_CAUSES_SIZE = 44
+#: The columns of an event's causes where there are both ids and no metadata.
+_CAUSES = Struct(">i16si16si")
+_SHORTER = (0, b"", 0, b"", 0)
 
 _EPOCH = moment_of(POSTGRES_EPOCH_US)
 
@@ -71,23 +74,29 @@ class Decoder:
         decode: Callable[[bytes], Any],
     ) -> list[Event]:
         types, sources = self._types, self._sources
-        fields, length_at, adopt = FIELDS.unpack_from, LENGTH.unpack_from, VectorClock.adopt
+        fields, length_at, causes_at = FIELDS.unpack_from, LENGTH.unpack_from, _CAUSES.unpack_from
+        starts_with = data.startswith
+        type_fields, event_type, kind = b"\xff", "", Kind.DEVICE  # which no row has
         recorded_at, recorded_was = _EPOCH, 0
         stamped = None if recorded_us is None else recorded_us - POSTGRES_EPOCH_US
-        correlation: UUID | None
-        causation: UUID | None
         metadata: dict[str, str]
         found: list[Event] = []
         at, stop = span(data)
-        # One loop with few calls of its own: decoding is half of a subscriber's time.
+        # One loop with few calls of its own: decoding is half of a subscriber's time. What
+        # most readers never look at is only checked here.
         while at < stop:
-            event_id, aggregate, version, timestamp, recorded, position = fields(data, at)
+            event_id, aggregate, version, moment, recorded, position = fields(data, at)
+            if not FIRST_MOMENT <= moment <= LAST_MOMENT:
+                moment_of(moment + POSTGRES_EPOCH_US)  # raises what is wrong with it
             at += TYPE_AT
-            end = at + 4 + length_at(data, at)[0]
-            end += 4 + length_at(data, end)[0]
-            named = types.get(key := data[at:end])
-            if named is None:
-                named = types[key] = _type_and_kind(key)
+            if not starts_with(type_fields, at):  # mostly they are those of the event before
+                end = at + 4 + length_at(data, at)[0]
+                end += 4 + length_at(data, end)[0]
+                type_fields = data[at:end]
+                if (named := types.get(type_fields)) is None:
+                    named = types[type_fields] = _type_and_kind(type_fields)
+                event_type, kind = named
+            end = at + len(type_fields)
             at = end + 4
             end = at + length_at(data, end)[0]
             source = sources.get(key := data[at:end])
@@ -98,11 +107,16 @@ class Decoder:
             payload = decode(data[at:end])
             at = end + 5
             end = at - 1 + length_at(data, end)[0]
-            clock = decode(data[at:end])
-            causes = data[end : end + _CAUSES_SIZE]
-            if causes == CAUSES % (causes[4:20], causes[4:20]):
-                correlation = causation = uuid_of(causes[4:20])
-                metadata, at = {}, end + _CAUSES_SIZE
+            counts = decode(data[at:end])
+            first, correlation_id, second, causation_id, third = (
+                causes_at(data, end) if end + _CAUSES.size <= stop else _SHORTER
+            )
+            unread: Any = Unread(
+                event_id, moment + POSTGRES_EPOCH_US, counts, correlation_id, causation_id
+            )
+            if first == 16 and second == 16 and third == -1:
+                correlation = causation = unread
+                metadata, at = {}, end + _CAUSES.size
             else:
                 correlation, causation, metadata, at = _causes(data, end, decode)
             if stamped is not None:
@@ -111,17 +125,17 @@ class Decoder:
                 recorded_at, recorded_was = _EPOCH + timedelta(0, 0, recorded), recorded
             found.append(
                 Event(
-                    id=uuid_of(event_id),
-                    event_type=named[0],
-                    kind=named[1],
+                    id=unread,
+                    event_type=event_type,
+                    kind=kind,
                     source=source[0],
                     aggregate_id=source[1],
                     version=version,
-                    timestamp=_EPOCH + timedelta(0, 0, timestamp),
+                    timestamp=unread,
                     recorded_at=recorded_at,
                     position=position if first_position is None else first_position + len(found),
                     data=payload,
-                    vector_clock=adopt(clock),
+                    vector_clock=unread,
                     correlation_id=correlation,
                     causation_id=causation,
                     metadata=metadata,

@@ -37,10 +37,10 @@ _FRAME = Struct(">hi16xi16xi8xiqi8xi8x")
 #: does and therefore rows do.
 POSTGRES_EPOCH_US = 946_684_800_000_000
 
-# The moments that a datetime can hold, the years 1 to 9999, as rows have them. Postgres holds
-# more, which nobody could read.
-_FIRST = FIRST_US - POSTGRES_EPOCH_US
-_LAST = LAST_US - POSTGRES_EPOCH_US
+#: The moments that a datetime can hold, the years 1 to 9999, as rows have them. Postgres holds
+#: more, which nobody could read.
+FIRST_MOMENT = FIRST_US - POSTGRES_EPOCH_US
+LAST_MOMENT = LAST_US - POSTGRES_EPOCH_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class EncodedRows:
                 or version != 8 or time != 8 or recorded != 8 or position != 8
             ):  # fmt: skip
                 return "a row does not begin with the columns of an event"
-            if not _FIRST <= moment <= _LAST:
+            if not FIRST_MOMENT <= moment <= LAST_MOMENT:
                 return f"no calendar has the moment {moment + POSTGRES_EPOCH_US} us after 1970"
             at += length
         return None

@@ -1,13 +1,18 @@
 """The wire format: whatever is encoded decodes to what it was."""
 
+import copy
+import pickle
+import struct
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from actors.clock import VectorClock
 from actors.event import Event, Kind
 from actors.moments import FIRST_US, LAST_US, microseconds, moment_of
 from actors.naming import aggregate_id_of
@@ -18,6 +23,7 @@ from store.rows.json_text import decode_json
 from store.rows.layout import (
     COPY_HEADER,
     COPY_TRAILER,
+    POSTGRES_EPOCH_US,
     EncodedRows,
     event_type_at,
     last_row,
@@ -50,6 +56,15 @@ def events(draw: st.DrawFn) -> Event:
     }
     return Event(source=source, aggregate_id=aggregate_id_of(source), **fields)
 
+
+MOMENT = 0x01_02_03_04_05
+#: An event no two columns of which are alike.
+SOME = Event(
+    id=UUID(int=1), event_type="value-read", kind=Kind.DEVICE, source="device/1",
+    aggregate_id=UUID(int=2), timestamp=moment_of(POSTGRES_EPOCH_US + MOMENT), data={"value": 1.5},
+    correlation_id=UUID(int=3), causation_id=UUID(int=4), metadata={"key": "x"},
+    vector_clock=VectorClock({"node": 3}), version=5, recorded_at=moment_of(6), position=7,
+)  # fmt: skip
 
 streams = st.lists(events(), min_size=1, max_size=6)
 positions = st.integers(min_value=1, max_value=2**62)
@@ -84,6 +99,76 @@ def test_a_stream_decodes_to_what_was_encoded(
 ) -> None:
     rows = stamped(stream, recorded_us, first)
     assert Decoder().events(bytes(rows.data)) == committed(stream, recorded_us, first)
+
+
+#: Those that are made when somebody asks for them.
+UNREAD = ("id", "timestamp", "vector_clock", "correlation_id", "causation_id")
+
+
+@given(events(), st.permutations(UNREAD))
+def test_what_is_made_when_asked_for_is_what_was_encoded_and_made_once(
+    event: Event, order: list[str]
+) -> None:
+    [found] = Decoder().events(encode_event(event))
+    for name in order:
+        assert getattr(found, name) == getattr(event, name)
+        assert getattr(found, name) is getattr(found, name)
+
+
+@given(events())
+def test_an_event_that_nobody_has_read_is_like_one_that_was_made(event: Event) -> None:
+    def unread() -> Event:
+        [found] = Decoder().events(encode_event(event), first_position=1, recorded_us=0)
+        return found
+
+    [made] = committed([event], 0, 1)
+    assert unread() == made
+    assert made == unread()
+    assert unread() == unread()
+    assert unread() != committed([event], 0, 2)[0]
+    assert pickle.loads(pickle.dumps(unread())) == made
+    assert copy.copy(unread()) == made
+    assert copy.deepcopy(unread()) == made
+    changed = {"version": 7, "id": UUID(int=7)}
+    assert msgspec.structs.replace(unread(), **changed) == msgspec.structs.replace(made, **changed)
+    assert unread().clock_counts == made.clock_counts == made.vector_clock.counts
+
+
+@pytest.mark.parametrize("name", [*UNREAD, "data", "version"])
+def test_an_event_that_nobody_has_read_cannot_be_changed(name: str) -> None:
+    [found] = Decoder().events(encode_event(SOME), first_position=7, recorded_us=6)
+    with pytest.raises(AttributeError):
+        setattr(found, name, getattr(SOME, name))
+    with pytest.raises(AttributeError):
+        delattr(found, name)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(found)
+    assert repr(found) == repr(SOME)
+    assert found == SOME
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (b'{"node":3}', b'{"node":3,'),  # the clock
+        (b'{"key":"x"}', b'{"key":"x",'),  # metadata
+        (b"\6device", b"\6gadget"),  # the kind
+        (MOMENT.to_bytes(8, "big"), (2**62).to_bytes(8, "big")),
+    ],
+)
+def test_what_cannot_be_read_is_noticed_when_its_page_is_decoded(good: bytes, bad: bytes) -> None:
+    row = encode_event(SOME)
+    assert row.count(good) == 1
+    with pytest.raises((ValueError, KeyError, OverflowError)):
+        Decoder().events(row.replace(good, bad[: len(good)]))
+
+
+@given(st.data())
+def test_a_page_that_is_cut_is_noticed_when_it_is_decoded(data: st.DataObject) -> None:
+    row = encode_event(msgspec.structs.replace(SOME, metadata={}))
+    end = data.draw(st.integers(min_value=1, max_value=len(row) - 1))
+    with pytest.raises((ValueError, KeyError, struct.error)):
+        Decoder().events(row + row[:end])
 
 
 @given(streams, commit_times, positions)
