@@ -1,5 +1,6 @@
 """What hosts append and what becomes of it: the values of group commit."""
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,3 +52,8 @@ class Commit:
     first_position: int
     rows: EncodedRows
     types: Mapping[str, int]
+
+
+def nothing_after(position: int) -> Commit:
+    """No rows, but word that the log reaches up to there."""
+    return Commit(first_position=position + 1, rows=EncodedRows(b"", array("I")), types={})

@@ -21,12 +21,13 @@ WRITER = "writer"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
     """A node's incarnation number, and where its counter stands. `attempt` says which of the
-    writer's appends moved its counter last."""
+    writer's appends moved its counter last, `holder` whose incarnation it is."""
 
     name: str
     number: int
     counter: int
     attempt: int = 0
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +76,10 @@ class Snapshot:
 class EventStore(Protocol):
     """Where events rest. Every method raises StoreUnavailable when it cannot get there."""
 
-    async def open_epoch(self, name: str) -> Epoch:
-        """Begin a new incarnation of `name`; appends of every older one are refused from
-        now on, and what they had committed is visible from now on."""
+    async def open_epoch(self, name: str, holder: str = "") -> Epoch:
+        """Begin a new incarnation of `name`, of whoever `holder` names; appends of every older
+        one are refused from now on, and what they had committed is visible from now on. After
+        StoreUnavailable that may yet come about."""
 
     async def append(
         self,

@@ -139,9 +139,9 @@ class GroupCommit:
         """Appends that wait for a commit."""
         return len(self._ready)
 
-    async def open(self) -> None:
+    async def open(self, holder: str = "") -> None:
         """Take over: from now on no older writer can append."""
-        epoch = await self._store.open_epoch(WRITER)
+        epoch = await self._store.open_epoch(WRITER, holder)
         self._epoch, self._position = epoch.number, epoch.counter
 
     async def append(self, append: Append) -> Acknowledged:

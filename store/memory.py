@@ -37,10 +37,9 @@ class MemoryEventStore:
         self._snapshots: dict[bytes, Snapshot] = {}
         self._checkpoints: dict[str, int] = {}
 
-    async def open_epoch(self, name: str) -> Epoch:
-        old = self._epochs.get(name)
-        new = replace(old, number=old.number + 1) if old else Epoch(name=name, number=1, counter=0)
-        self._epochs[name] = new
+    async def open_epoch(self, name: str, holder: str = "") -> Epoch:
+        old = self._epochs.get(name) or Epoch(name=name, number=0, counter=0)
+        new = self._epochs[name] = replace(old, number=old.number + 1, holder=holder)
         return new
 
     async def append(
@@ -61,9 +60,9 @@ class MemoryEventStore:
             self._by_id[event_id] = len(self._rows)
             self._aggregates.setdefault(aggregate, {})[version] = len(self._rows)
         for move in nodes:
-            self._epochs[move.name] = Epoch(name=move.name, number=move.epoch, counter=move.counter)
-        self._epochs[WRITER] = Epoch(
-            name=WRITER, number=writer.epoch, counter=writer.counter, attempt=attempt
+            self._epochs[move.name] = replace(self._epochs[move.name], counter=move.counter)
+        self._epochs[WRITER] = replace(
+            self._epochs[WRITER], counter=writer.counter, attempt=attempt
         )
         for checkpoint in checkpoints:
             self._checkpoints[checkpoint.name] = checkpoint.position

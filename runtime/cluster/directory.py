@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray.exceptions import RayError
 
 from actors.errors import ThornbackError
@@ -65,8 +64,6 @@ class Directory(Process):
 
     #: The recovery of an embedded database may take minutes, and the others wait for it.
     START_S = 600.0
-    #: Between two tries of a directory that was restarted to get back what it had.
-    PAUSE_S = 1.0
     #: How long a process may take to say how it is.
     STATUS_S = 5.0
 
@@ -90,15 +87,13 @@ class Directory(Process):
         # Where the system stands: launched, running, draining, over. Its event loop alone
         # changes that.
         #: Ran a system in this namespace before this incarnation? Then it is not ours to undo.
-        self._found_running = ray.get_runtime_context().was_current_actor_reconstructed
+        self._found_running = self.world.restarted()
         self._launches = 0  #: calls of `launch` that wait now
         self._progress = Progress(doing="starting")
         self._undoing: asyncio.Task[None] | None = None  #: of a start in vain; launches wait for it
         self._stopping: asyncio.Task[DrainReport] | None = None  #: from the first `stop` on
         self._drain: Drain | None = None  #: while processes are flushed
         self._over = False  #: all has ended; there is no way back
-        if self._found_running:
-            self.must_live(self._revive())
 
     # Launching ------------------------------------------------------------------------
 
@@ -176,15 +171,6 @@ class Directory(Process):
         if problem is not None:
             logger.error("the embedded PostgreSQL does not stop: %s", problem)
 
-    async def _revive(self) -> None:
-        """A restarted directory gets back what it had, as soon as that is possible."""
-        while self._stopping is None and not self._started:
-            try:
-                await self.ensure_started()
-            except (ThornbackError, RayError) as error:
-                logger.error("what was running does not come back: %s", reason_of(error))
-                await asyncio.sleep(self.PAUSE_S)
-
     # The parts that are not processes -----------------------------------------------------
 
     async def database_url(self) -> str:
@@ -224,7 +210,7 @@ class Directory(Process):
                 opened = True
             except MetricsPortTaken as error:
                 self._exporter_trouble = str(error)
-                await asyncio.sleep(self.PAUSE_S)
+                await asyncio.sleep(self.AGAIN_S)
 
     # Dedicated hosts, and how all are ---------------------------------------------------
 
@@ -283,6 +269,8 @@ class Directory(Process):
         return DrainReport(processes=drained, database_problem=await self._close())
 
     async def _cancel_starts(self) -> None:
+        if self._reviving is not None:
+            self._reviving.cancel()
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait([self._starting])

@@ -90,7 +90,7 @@ class Host(Process):
         settings = self.settings.actor_system
         self._store = await self.world.open_store(self.settings)
         try:
-            epoch = await self._store.open_epoch(self.node)
+            epoch = await self._store.open_epoch(self.node, self.world.ray_actor())
         except BaseException:
             await self._store.close()
             raise
@@ -190,10 +190,11 @@ class Host(Process):
     async def _run(self) -> None:
         try:
             await self._executor.run()
-        except StaleEpoch:
+        except StaleEpoch as stale:
             logger.error("%s: a newer incarnation took over: this one is done", self.name)
             self._replaced = True
             self._mailbox.close(HostUnavailable(self.name, _REPLACED))
+            await self.outlive_fence(self._store, stale)
 
     async def _deliver_one(self, fields: tuple[Any, ...]) -> Any:
         request = pack_request(

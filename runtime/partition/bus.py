@@ -7,6 +7,10 @@ subscriber, who loses nothing; and the seam between log and live is a number.
 
 Who asks when there is nothing waits. A commit wakes those alone who may want some of it,
 and whoever has waited is told how far he came without missing anything.
+
+What the writer hands over may come to another incarnation: to one that Ray takes for dead
+while it lives on, and that the writer is still connected to. So a bus that has heard nothing
+for a while looks where the log stands.
 """
 
 import asyncio
@@ -21,7 +25,8 @@ from runtime.telemetry.metrics import BusMetrics
 from runtime.topology.status import BusFacts
 from runtime.wire.commits import unpack_commit
 from runtime.wire.polls import FROM_NOW, Poll, Polled, pack_polled, unpack_names, unpack_poll
-from store.appends import Commit
+from store.appends import Commit, nothing_after
+from store.errors import StoreUnavailable
 from store.selection import Selection
 
 
@@ -33,6 +38,8 @@ class Bus(Process):
     LONGEST_WAIT_S = Subscribers.FORGOTTEN_AFTER_S / 2
     #: A subscriber that is so many events behind is answered without a pause.
     BEHIND = 10_000
+    #: A bus that has heard of nothing for so long looks into the log, and then as often.
+    LOOK_S = 5.0
 
     def __init__(
         self,
@@ -47,6 +54,7 @@ class Bus(Process):
         self._matchers = Matchers()
         self._subscribers = Subscribers(self._matchers)
         self._live = 0  #: subscriptions, as the metrics have them
+        self._looked_s = 0.0  #: when it last knew where the log stands
 
     async def start(self) -> None:
         self._store = await self.world.open_store(self.settings)
@@ -59,13 +67,12 @@ class Bus(Process):
         # How far an earlier incarnation counted; a new system counts from here on.
         counted = self._counts.position() or head
         self._tally = Tally(counted, self._counts.published, self._store.read)
+        self.must_live(self._look())
 
     async def publish(self, packed: bytes) -> bytes:
         """A commit, from the writer (wire/commits.py). Answers nothing."""
         await self.ensure_started()
-        commit = unpack_commit(packed)
-        self._tally.add(commit)
-        self._take(commit)
+        self._take(unpack_commit(packed))
         self._forget()
         return b""
 
@@ -87,7 +94,25 @@ class Bus(Process):
         self._forget()
         return BusFacts(position=self._buffer.head, subscriptions=len(self._subscribers))
 
+    async def _look(self) -> None:
+        """Learn of what is committed and handed to somebody else, or to nobody."""
+        loop = asyncio.get_running_loop()
+        self._looked_s = loop.time()
+        while True:
+            await asyncio.sleep(self._looked_s + self.LOOK_S - loop.time())
+            if loop.time() < self._looked_s + self.LOOK_S:
+                continue  # the writer has been heard of meanwhile
+            self._looked_s = loop.time()
+            try:
+                head = await self._store.head()
+            except StoreUnavailable:
+                continue  # nothing is committed either
+            if head > self._buffer.head:
+                self._take(nothing_after(head))
+
     def _take(self, commit: Commit) -> None:
+        self._looked_s = asyncio.get_running_loop().time()
+        self._tally.add(commit)
         head = self._buffer.head
         nothing_up_to = commit.first_position - 1
         if nothing_up_to > head:

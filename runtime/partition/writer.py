@@ -21,7 +21,7 @@ from runtime.topology.names import BUS_ACTOR
 from runtime.topology.status import WriterFacts
 from runtime.wire.commits import pack_acknowledgement, pack_commit, unpack_append
 from runtime.wire.error_codec import encode_error
-from store.appends import Commit
+from store.appends import Commit, nothing_after
 from store.errors import AppendRefused, StaleEpoch, StoreUnavailable
 from store.event_store import EventStore
 from store.group_commit import GroupCommit
@@ -71,14 +71,14 @@ class WriterActor(Process):
             patience_s=self.settings.actor_system.actor_timeout_ms / 2000,
         )
         try:
-            await self._commits.open()
+            await self._commits.open(self.world.ray_actor())
         except BaseException:
             await store.close()
             raise
-        self.must_live(self._run())
+        self.must_live(self._run(store))
         self.must_live(self._publish_all())
         # Whatever an earlier incarnation committed and did not get to publish.
-        self._publish(_nothing_after(self._commits.position))
+        self._publish(nothing_after(self._commits.position))
 
     async def append(self, packed: bytes) -> bytes:
         """Commit a host's rows (wire/commits.py); the acknowledgement or a refusal."""
@@ -121,12 +121,13 @@ class WriterActor(Process):
             return None
         return WriterFacts(position=self._commits.position, backlog=self._commits.backlog)
 
-    async def _run(self) -> None:
+    async def _run(self, store: EventStore) -> None:
         try:
             await self._commits.run()
         except StaleEpoch as replaced:
+            self._replaced = replaced  # at once: nobody commits any more what comes now
             logger.error("another writer took over the log: this one is done")
-            self._replaced = replaced
+            await self.outlive_fence(store, replaced)
 
     def _publish(self, commit: Commit) -> None:
         self._counts.operation("append", "ok")
@@ -134,7 +135,7 @@ class WriterActor(Process):
         if len(self._unpublished) > self.MAX_UNPUBLISHED or self._too_large():
             last = self._unpublished[-1]
             self._unpublished.clear()
-            self._unpublished.append(_nothing_after(last.first_position + len(last.rows) - 1))
+            self._unpublished.append(nothing_after(last.first_position + len(last.rows) - 1))
         self._to_publish.set()
 
     def _too_large(self) -> bool:
@@ -181,7 +182,3 @@ def _joined(commits: list[Commit]) -> Commit:
     return Commit(
         first_position=commits[0].first_position, rows=EncodedRows(data, lengths), types=types
     )
-
-
-def _nothing_after(position: int) -> Commit:
-    return Commit(first_position=position + 1, rows=EncodedRows(b"", array("I")), types={})

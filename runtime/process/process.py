@@ -1,9 +1,10 @@
-"""What every Ray actor of a system shares: its name, its settings, a lazy start.
+"""What every Ray actor of a system shares: its name, its settings, its start, its end.
 
-Ray reruns the constructor of a restarted actor, and nothing else, so an actor comes to
-life with its first call: `start` runs once, and again after it failed, because a store
-that is away at start is back later. What a process cannot do without runs under
-`must_live`: where that fails, the process ends, and Ray starts it anew.
+Whoever makes a process calls it, and it comes to life with that call: `start` runs once, and
+again after it failed, because a store that is away at start is back later. One that Ray has
+restarted comes to life by itself: its predecessor may have left something undone, and nobody
+need call. What a process cannot do without runs under `must_live`: where that fails, the
+process ends, and Ray starts it anew.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ from runtime.telemetry.metrics import Metrics
 from runtime.topology.names import kind_of
 from runtime.topology.status import Facts, ProcessStatus
 from runtime.transport.loopback import Address, Server
+from store.errors import StaleEpoch, StoreUnavailable
+from store.event_store import EventStore
 
 logger = logging.getLogger("thornback.process")
 
@@ -37,6 +40,8 @@ class Process(ABC):
     SERVES: tuple[str, ...] = ()
     #: How long one try to start may take: more than all that it may have to wait for.
     START_S = 60.0
+    #: Between two tries at what somebody keeps it from who does not say when he no longer does.
+    AGAIN_S = 1.0
 
     def __init__(
         self,
@@ -66,6 +71,8 @@ class Process(ABC):
         self._trouble: str | None = None  #: why the last try failed
         self._living: set[asyncio.Task[None]] = set()  #: what it cannot do without
         self._since_s = time.time()  #: of this incarnation, for its status
+        #: Coming to life by itself, in the next turn of the loop: when the constructors are done.
+        self._reviving = self.must_live(self._revive()) if self.world.restarted() else None
 
     @abstractmethod
     async def start(self) -> None:
@@ -92,6 +99,20 @@ class Process(ABC):
         self._living.add(task)
         task.add_done_callback(self._outlived)
         return task
+
+    async def outlive_fence(self, store: EventStore, stale: StaleEpoch) -> None:
+        """The database has fenced this process off; return if it is to live on, though it never
+        appends again.
+
+        That may have been another incarnation of this very process: its successor, or a
+        predecessor whose start reached the database late. Which of them is to be, Ray alone
+        knows: `stale` is raised, for `must_live` to end this one, and if it was the one, Ray
+        starts it anew. So what is fenced off recovers, and as each incarnation begins but
+        once, they do not go on fencing one another off. A process of another system, though,
+        has taken the log over for good: if this one came back, the two would never end.
+        """
+        if await self._holder_of(store, stale.name) == self.world.ray_actor():
+            raise stale
 
     async def address(self) -> Address:
         """Where processes of the same machine reach what it SERVES."""
@@ -130,6 +151,21 @@ class Process(ABC):
     @abstractmethod
     async def facts(self) -> Facts | None:
         """What else there is to say of this kind of process; None until it has started."""
+
+    async def _holder_of(self, store: EventStore, name: str) -> str:
+        while True:
+            try:
+                return (await store.epochs([name]))[name].holder
+            except StoreUnavailable:
+                await asyncio.sleep(self.AGAIN_S)
+
+    async def _revive(self) -> None:
+        while not self._started:
+            try:
+                await self.ensure_started()
+            except ThornbackError as error:
+                logger.error("%s does not come back to life: %s", self.name, error)
+                await asyncio.sleep(self.AGAIN_S)
 
     async def _start(self) -> None:
         try:

@@ -72,8 +72,8 @@ class WriterMemoryStore:
     def __init__(self, find: Callable[[str], Any]) -> None:
         self._find = find
 
-    async def open_epoch(self, name: str) -> Epoch:
-        return await self._call("open_epoch", name)  # type: ignore[no-any-return]
+    async def open_epoch(self, name: str, holder: str = "") -> Epoch:
+        return await self._call("open_epoch", name, holder)  # type: ignore[no-any-return]
 
     async def append(
         self,

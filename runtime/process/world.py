@@ -8,6 +8,8 @@ that ends is started again.
 import os
 from typing import Any, Protocol
 
+import ray
+
 from runtime.clocks import now_us
 from runtime.process.store_access import open_store
 from runtime.settings.settings import Settings
@@ -35,6 +37,17 @@ class World:
 
     def __init__(self, namespace: str) -> None:
         self._peers = Peers(namespace)
+
+    def restarted(self) -> bool:
+        """Has this process had a life before? Ray alone has made this one then, and nobody
+        need call it."""
+        return bool(self.ray_actor() and ray.get_runtime_context().was_current_actor_reconstructed)
+
+    def ray_actor(self) -> str:
+        """What all incarnations of this process have in common, and no other process has;
+        empty outside of Ray."""
+        # Who asks for the context of a Ray that was not begun begins one.
+        return (ray.is_initialized() and ray.get_runtime_context().get_actor_id()) or ""
 
     def handle(self, name: str) -> Any:
         """The Ray handle of a process. Raises ValueError when there is none."""

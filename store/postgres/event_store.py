@@ -79,9 +79,10 @@ class PostgresEventStore:
             raise
         return cls(connections)
 
-    async def open_epoch(self, name: str) -> Epoch:
-        [row] = await self.connections.fetch(QUERIES["open_epoch"], name)
-        return Epoch(name=name, number=row["epoch"], counter=row["counter"], attempt=row["attempt"])
+    async def open_epoch(self, name: str, holder: str = "") -> Epoch:
+        [row] = await self.connections.fetch(QUERIES["open_epoch"], name, holder)
+        number, counter, attempt, holder = row
+        return Epoch(name=name, number=number, counter=counter, attempt=attempt, holder=holder)
 
     async def append(
         self,
@@ -111,11 +112,12 @@ class PostgresEventStore:
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         rows = await self.connections.fetch(
-            "SELECT name, epoch, counter, attempt FROM epochs WHERE name = ANY($1)", list(names)
+            "SELECT name, epoch, counter, attempt, holder FROM epochs WHERE name = ANY($1)",
+            list(names),
         )
         return {
-            name: Epoch(name=name, number=number, counter=counter, attempt=attempt)
-            for name, number, counter, attempt in rows
+            name: Epoch(name=name, number=number, counter=counter, attempt=attempt, holder=holder)
+            for name, number, counter, attempt, holder in rows
         }
 
     async def checkpoints(self, names: Iterable[str]) -> dict[str, int]:

@@ -127,6 +127,18 @@ class AppendContract:
         assert await store.open_epoch(NODE) == Epoch(name=NODE, number=2, counter=4)
         assert await store.open_epoch(WRITER) == Epoch(name=WRITER, number=2, counter=4)
 
+    async def test_an_epoch_says_whose_incarnation_it_is_also_after_appends(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        await store.open_epoch("node-001.host-0", "one")
+        assert (await store.open_epoch(WRITER, "one")).holder == "one"
+        log = await Log.open(store, holder="another")
+        await log.append(made_event("device/one"))
+        found = await store.epochs([WRITER, NODE, "node-001.host-0"])
+        holders = {name: epoch.holder for name, epoch in found.items()}
+        assert holders == {WRITER: "another", NODE: "another", "node-001.host-0": "one"}
+
     async def test_a_replaced_writer_and_node_leave_the_log_to_their_successors(
         self, store: EventStore
     ) -> None:

@@ -58,9 +58,10 @@ class Log:
         self.ticks = node.counter
 
     @classmethod
-    async def open(cls, store: EventStore) -> "Log":
+    async def open(cls, store: EventStore, holder: str = "") -> "Log":
         """Take over as the writer and as the node."""
-        return cls(store, await store.open_epoch(WRITER), await store.open_epoch(NODE))
+        writer = await store.open_epoch(WRITER, holder)
+        return cls(store, writer, await store.open_epoch(NODE, holder))
 
     async def append(self, *events: Event) -> list[Event]:
         """Append at the head; return the events as a live subscriber decodes them."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from tests.simulation.history import Call, History
 from tests.simulation.judging_clocks import judge_clocks
 from tests.simulation.judging_order import judge_order
-from tests.simulation.judging_readings import judge_readings
-from tests.simulation.judging_rest import judge_rest
+from tests.simulation.judging_readings import judge_promptness, judge_readings
+from tests.simulation.judging_rest import judge_idle, judge_rest
 from tests.simulation.log_index import LogIndex, effect_of, expected_error, must_fail, same
 
 if TYPE_CHECKING:
@@ -44,6 +44,15 @@ def check(simulation: "Simulation") -> list[str]:
         *_judge_deadlines(history),
         *judge_rest(simulation),
     ]
+
+
+def check_idle(simulation: "Simulation", before_s: float) -> list[str]:
+    """What is wrong before anybody says anything more: everybody has what was committed before
+    then."""
+    log = LogIndex(simulation.records(), simulation.database.epochs_of)
+    committed_s = simulation.database.committed_s
+    due = {record.position for record in log.records if committed_s[record.position - 1] < before_s}
+    return [*judge_promptness(log, simulation.history, due), *judge_idle(simulation, due)]
 
 
 def _judge_log(log: LogIndex, history: History) -> list[str]:

@@ -34,9 +34,8 @@ class ClientRequest:
     names: frozenset[str]  #: the rows of `epochs` that it updates
     work: Callable[[], Any]
     answered: Callable[[Any, Exception | None], None]
-    #: It is an append. Only those happen late: an epoch that is opened late, after the one
-    #: that was opened in its stead, fences a process that nothing starts anew.
-    commits: bool = False
+    commits: bool = False  #: an append
+    opens: bool = False  #: an epoch
     open: bool = True  #: the client still listens
 
 
@@ -67,6 +66,7 @@ class Trouble:
     late: list[float] = field(default_factory=list)  #: seconds that a commit takes longer
     locked_late: list[float] = field(default_factory=list)  #: the same, holding its locks
     unheard: int = 0  #: commits whose answer is lost
+    late_epochs: list[float] = field(default_factory=list)  #: seconds that opening one takes longer
 
 
 class Database:
@@ -80,6 +80,7 @@ class Database:
         self.rows: list[bytes] = []  #: by position, from 1
         #: Of each row, the epochs of the nodes in its commit.
         self.epochs_of: list[dict[str, int]] = []
+        self.committed_s: list[float] = []  #: of each row, when
         self.by_id: dict[bytes, int] = {}
         self.versions: dict[bytes, dict[int, int]] = {}
         self.epochs: dict[str, Epoch] = {}
@@ -114,9 +115,10 @@ class Database:
                 self._answer(request, None, gone("connection refused"))
             return
         delay_s = 0.0002 * self.trouble.slow * (1 + self.draw.random())
-        if request.commits and self.trouble.late:
+        late = self.trouble.late_epochs if request.opens else self.trouble.late
+        if (request.commits or request.opens) and late:
             # The connection breaks; what was sent is in the server's hands, and it is slow.
-            delay_s += self.trouble.late.pop()
+            delay_s += late.pop()
             self._answer(request, None, gone("the connection broke"))
         self._under_way[id(request)] = request
         self.server.later(delay_s, self._run, request)
@@ -161,11 +163,10 @@ class Database:
 
     # What requests do, each at one instant.
 
-    def open_epoch(self, name: str) -> Epoch:
+    def open_epoch(self, name: str, holder: str) -> Epoch:
         """A new incarnation."""
-        old = self.epochs.get(name)
-        new = replace(old, number=old.number + 1) if old else Epoch(name=name, number=1, counter=0)
-        self.epochs[name] = new
+        old = self.epochs.get(name) or Epoch(name=name, number=0, counter=0)
+        new = self.epochs[name] = replace(old, number=old.number + 1, holder=holder)
         return new
 
     def append(self, transaction: Transaction) -> None:
@@ -180,6 +181,7 @@ class Database:
                 raise RowsRefused("invalid input: poison")
             self._check(row, position, ids, versions)
         self.commits += 1
+        self.committed_s += [self.loop.time()] * len(rows)
         epochs = {move.name: move.epoch for move in transaction.nodes}
         for row in rows:
             self.rows.append(row)
@@ -187,9 +189,9 @@ class Database:
             self.by_id[row[6:22]] = len(self.rows)
             self.versions.setdefault(row[26:42], {})[_version(row)] = len(self.rows)
         for move in transaction.nodes:
-            self.epochs[move.name] = Epoch(name=move.name, number=move.epoch, counter=move.counter)
-        self.epochs[WRITER] = Epoch(
-            name=WRITER, number=writer.epoch, counter=writer.counter, attempt=transaction.attempt
+            self.epochs[move.name] = replace(self.epochs[move.name], counter=move.counter)
+        self.epochs[WRITER] = replace(
+            self.epochs[WRITER], counter=writer.counter, attempt=transaction.attempt
         )
         for checkpoint in transaction.checkpoints:
             self.checkpoints[checkpoint.name] = checkpoint.position

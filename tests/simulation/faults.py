@@ -85,6 +85,20 @@ def _commit_late(simulation: "Simulation", fault: Fault) -> None:
     simulation.database.trouble.late += late
 
 
+def _epoch_late(simulation: "Simulation", fault: Fault) -> None:
+    """A process dies, and what its successor opens its epoch with takes its time. It may be
+    replaced meanwhile, and live on to try again beside its own successor."""
+    process, down_s = _process(simulation, fault), fault.amount
+    simulation.database.trouble.late_epochs.append(fault.seconds)
+    process.crash(down_s=down_s)
+    if fault.other:
+        draw = stream(simulation.loop.seed, "fault", fault.number)
+        simulation.loop.world.later(
+            down_s + draw.uniform(0.01, 1.0),
+            lambda: process.replace(down_s=draw.uniform(0.01, 1.0), lives_on_s=fault.seconds + 3),
+        )
+
+
 def _commit_locked(simulation: "Simulation", fault: Fault) -> None:
     simulation.database.trouble.locked_late += [fault.seconds] * int(fault.amount)
 
@@ -131,6 +145,7 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "commit late": _commit_late,
     "commit locked": _commit_locked,
     "commit unheard": _commit_unheard,
+    "epoch late": _epoch_late,
     "jump": _jump,
     "driver dies": _kill_driver,
 }

@@ -1,5 +1,6 @@
 """Subscriptions: each event once, in order, without a gap."""
 
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,23 @@ def judge_readings(log: LogIndex, history: History, simulation: "Simulation") ->
     wrong: list[str] = []
     for reading in history.readings:
         wrong += _judge(log, reading)
+    return wrong
+
+
+def judge_promptness(log: LogIndex, history: History, due: Collection[int]) -> list[str]:
+    """Whoever stayed has what is due, at these positions, though nothing has come after it."""
+    wrong = []
+    for reading in history.readings:
+        if _complete(reading) and not reading.error:
+            begin = reading.head if reading.after is None else reading.after
+            given = {event.position for event in reading.events}
+            wanted = {one.position for one in log.records if _wants(reading, one)}
+            missing = sorted(
+                one for one in wanted.intersection(due) - given if begin < one and begin >= 0
+            )
+            if missing:
+                name = f"subscription {reading.number} of {reading.driver}"
+                wrong.append(f"{name} waits for {missing[:5]}, and nobody says anything")
     return wrong
 
 

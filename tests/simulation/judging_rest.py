@@ -1,12 +1,29 @@
 """After quiet: nothing is in flight, everything is within its bounds, nobody died unseen."""
 
 import gc
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from runtime.host.effects import Effects
+from runtime.partition.bus import Bus
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
+
+
+def judge_idle(simulation: "Simulation", due: Collection[int]) -> list[str]:
+    """Every process has come to life again although nobody called it, and the bus has what is
+    due."""
+    wrong: list[str] = []
+    for process in simulation.cluster.processes.values():
+        life = process.incarnation
+        if life is not None and not life.instance._started:
+            wrong.append(f"{life.name} has not come to life: {life.instance.trouble}")
+        elif life is not None and isinstance(life.instance, Bus):
+            head = life.instance._buffer.head
+            if head < max(due, default=0):
+                wrong.append(f"{life.name} stands at {head} of {max(due)}, and nobody tells it")
+    return wrong
 
 
 def judge_rest(simulation: "Simulation") -> list[str]:
@@ -26,7 +43,7 @@ def _judge_host(host: Any, simulation: "Simulation") -> list[str]:
     wrong = []
     if host._mailbox.unanswered:
         wrong.append(f"{host._mailbox.unanswered} commands hold room in its mailbox")
-    if not host._living and not host._replaced:
+    if not host._living or host._replaced:
         wrong.append("it works no more")
     executor = host._executor
     wrong += _judge_memory(executor._recent)
@@ -48,7 +65,9 @@ def _judge_writer(writer: Any, simulation: "Simulation") -> list[str]:
         wrong.append(f"{writer._commits.backlog} appends wait")
     if writer._unpublished:
         wrong.append(f"{len(writer._unpublished)} commits are not published")
-    if writer._commits.position != len(simulation.database.rows) and not writer._replaced:
+    if writer._replaced:
+        wrong.append("it is done, and nothing starts it anew")
+    elif writer._commits.position != len(simulation.database.rows):
         wrong.append(f"it stands at {writer._commits.position} of {len(simulation.database.rows)}")
     return wrong
 

@@ -135,6 +135,9 @@ def _faults(draw: Random, setup: Setup) -> list[Fault]:
             target = "database"
             if kind.startswith("commit"):
                 amount = draw.choice((1, 1, 2, 5))
+        elif kind == "epoch late":
+            target = draw.choice((*hosts, "writer", "writer"))
+            other = draw.choice(("", "replaced"))
         elif kind.startswith("call"):
             amount = draw.choice((1, 2, 4))
         elif kind == "driver dies":
@@ -148,7 +151,7 @@ _FAULTS = (
     "calls lost", "calls unheard", "calls doubled",
     "store away", "store silent", "store slow",
     "commit late", "commit late", "commit locked", "commit unheard", "commit unheard",
-    "jump", "driver dies",
+    "epoch late", "jump", "driver dies",
 )  # fmt: skip
 
 

@@ -2,9 +2,9 @@
 
 A call runs a method of the process's present incarnation as a task there. Calls overtake
 one another. When a process dies, whoever waits for it hears ActorUnavailableError after a
-while, and Ray makes a new incarnation: the constructor runs, and `start` with the first
-call. An incarnation can also be replaced while it lives on, as when a machine is cut off
-from Ray's head but not from its peers.
+while, and Ray makes a new incarnation: the constructor runs, and nobody calls. An incarnation
+can also be replaced while it lives on, as when a machine is cut off from Ray's head but not
+from its peers.
 """
 
 from collections.abc import Callable
@@ -26,6 +26,7 @@ class Incarnation(Owner):
     def __init__(self, process: "SimulatedProcess", number: int) -> None:
         super().__init__(process.cluster.loop, f"{process.name}#{number}")
         self.process = process
+        self.number = number  #: 1 is the first
         self.instance: Any = None
         self.calls: dict[_Call, None] = {}  #: unanswered, in the order in which they came
 
@@ -129,11 +130,18 @@ class SimulatedProcess:
     def replace(self, *, down_s: float, lives_on_s: float) -> None:
         """Ray takes it for dead and starts a successor, while it runs on for a while."""
         life = self.incarnation
-        if life is not None and life.instance._started:
+        if life is not None:
             self.incarnation = None
             self._fail_calls(life)
             self.cluster.loop.world.later(down_s, self.begin)
             self.cluster.loop.world.later(lives_on_s, self._bury, life)
+
+    def end(self, life: Incarnation) -> None:
+        """It ended itself: Ray starts it anew, unless it had taken it for dead before."""
+        if life is self.incarnation:
+            self.crash(down_s=1.0)
+        else:
+            self._bury(life)
 
     def _construct(self, life: Incarnation) -> None:
         life.instance = self._make(life)

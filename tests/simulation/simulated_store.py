@@ -31,9 +31,11 @@ class SimulatedStore:
         self._draw = stream(database.loop.seed, "store", self._client)
         self._closed = False
 
-    async def open_epoch(self, name: str) -> Epoch:
+    async def open_epoch(self, name: str, holder: str = "") -> Epoch:
         work = self._database.open_epoch
-        return await self._ask(lambda: work(name), names=(name,))  # type: ignore[no-any-return]
+        return await self._ask(  # type: ignore[no-any-return]
+            lambda: work(name, holder), names=(name,), opens=True
+        )
 
     async def append(
         self,
@@ -159,14 +161,24 @@ class SimulatedStore:
         self._closed = True
 
     async def _ask(
-        self, work: Callable[[], Any], names: Iterable[str] = (), *, commits: bool = False
+        self,
+        work: Callable[[], Any],
+        names: Iterable[str] = (),
+        *,
+        commits: bool = False,
+        opens: bool = False,
     ) -> Any:
         if self._closed:
             raise gone("the pool is closed")
         async with self._pool:
             future: Future[Any] = get_running_loop().create_future()
             request = ClientRequest(
-                self._client, frozenset(names), work, self._heard(future), commits=commits
+                self._client,
+                frozenset(names),
+                work,
+                self._heard(future),
+                commits=commits,
+                opens=opens,
             )
             self._database.server.later(latency_s(self._draw), self._database.ask, request)
             given_up = get_running_loop().call_later(

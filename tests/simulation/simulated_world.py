@@ -11,7 +11,7 @@ from runtime.transport.caller import Caller
 from store.event_store import EventStore
 from tests.simulation.database import Database
 from tests.simulation.draws import stream
-from tests.simulation.processes import Cluster
+from tests.simulation.processes import Cluster, Incarnation
 from tests.simulation.scheduler import Owner
 from tests.simulation.simulated_store import SimulatedStore
 
@@ -44,6 +44,12 @@ class SimulatedWorld(World):
         """A connection after others of its driver draws an identity of its own."""
         if connected:
             self._draw = stream(self._cluster.loop.seed, "world", self._holder, connected)
+
+    def restarted(self) -> bool:
+        return isinstance(self._holder, Incarnation) and self._holder.number > 1
+
+    def ray_actor(self) -> str:
+        return self._holder.process.name if isinstance(self._holder, Incarnation) else ""
 
     def handle(self, name: str) -> Any:
         return self._cluster.handle(name)

@@ -15,7 +15,8 @@ from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
 from runtime.settings.settings import Settings
 from runtime.topology.status import Topology
-from tests.simulation.checker import check
+from store.event_store import WRITER
+from tests.simulation.checker import check, check_idle
 from tests.simulation.database import Database
 from tests.simulation.drivers import Driver
 from tests.simulation.faults import cease, strike
@@ -32,6 +33,12 @@ from tests.simulation.watching import watch
 #: Seconds after the last fault in which everything has to come to rest: more than a batch whose
 #: predecessor is lost may wait for it (Mailbox.EARLY_S).
 QUIET_S = 80.0
+#: Seconds in which a commit comes to everybody who wants it, when nothing goes wrong any more
+#: and nobody says anything: more than writer (GroupCommit.LOOK_AT_LEAST_S) and bus (LOOK_S)
+#: may take to look for it.
+PROMPT_S = 20.0
+#: Seconds in which a process that finds itself fenced off is back.
+BACK_S = 15.0
 #: Seconds after the last answer in which what it led to comes to rest: the bus gets its commit.
 SETTLED_S = 5.0
 
@@ -89,6 +96,7 @@ class Simulation:
     def _played(self) -> list[str]:
         """All of it, in virtual time; what is wrong with it."""
         self._begin()
+        self._call_all()
         watch(self)
         for fault in self.plan.faults:
             self.loop.world.later(fault.at_s, strike, self, fault)
@@ -97,9 +105,11 @@ class Simulation:
         self.loop.run_until(max(ACTIVE_S, last_s))
         cease(self)
         self.loop.run_until(self.loop.time() + QUIET_S)
+        idle = check_idle(self, self.loop.time() - PROMPT_S)
+        self._knock()
         self._probe()
         self.loop.run_until(self.loop.time() + SETTLED_S)
-        return check(self)
+        return idle + check(self)
 
     def records(self) -> list[Record]:
         """The log, read by a decoder of its own."""
@@ -116,6 +126,11 @@ class Simulation:
             driver = self._driver(name)
             self.drivers[name] = driver
             driver.holder.context.copy().run(driver.work, strands)
+
+    def _call_all(self) -> None:
+        """What the directory does of each process that it has made."""
+        for name in self.cluster.processes:
+            self.loop.world.context.copy().run(self.cluster.handle, name).ready.remote()
 
     def _maker(self, name: str, kind: Callable[..., Any]) -> Callable[[Incarnation], Any]:
         def make(life: Incarnation) -> Any:
@@ -143,10 +158,20 @@ class Simulation:
         return world
 
     def _ended(self, holder: Owner) -> None:
-        """A process ended itself: nothing that is simulated gives it a reason to."""
-        self.history.complain(f"{holder.name} ended itself")
+        """A process ended itself: nothing but that it was fenced off gives it a reason to."""
         assert isinstance(holder, Incarnation)
-        holder.process.crash(down_s=1.0)
+        if not self._fenced_off(holder):
+            self.history.complain(f"{holder.name} ended itself")
+        holder.process.end(holder)
+
+    def _fenced_off(self, life: Incarnation) -> bool:
+        """Has an epoch been opened after its own?"""
+        process = life.instance
+        if process is None or not process._started or isinstance(process, Bus):
+            return False
+        if isinstance(process, WriterActor):
+            return self.database.epochs[WRITER].number != process._commits._epoch
+        return bool(self.database.epochs[process.node].number != process._incarnation)
 
     def _forget(self) -> None:
         self.cluster.processes.clear()
@@ -170,10 +195,25 @@ class Simulation:
             self.settings.actor_system.actor_timeout_ms / 1000, self._head, self._stored,
         )  # fmt: skip
 
+    def _knock(self) -> None:
+        """A process that was fenced off, and has had nothing to store since, finds out with
+        the next that it has. What that meets is told, and sent again; then all is well."""
+        lives = [process.incarnation for process in self.cluster.processes.values()]
+        if any(life is not None and self._fenced_off(life) for life in lives):
+            knocking = self._driver("knocker")
+            for number, source in enumerate(self._ledgers()):
+                note = {"token": -1000 - number, "times": 1}
+                step = Step(-1000 - number, 0.0, "ask", source, "Note", note)
+                knocking.holder.create_task(knocking.ask(step))
+            self.loop.run_until(self.loop.time() + BACK_S)
+
+    def _ledgers(self) -> list[str]:
+        found = {record.source for record in self.records()} | {"ledger/0"}
+        return sorted(source for source in found if source.startswith("ledger/"))
+
     def _probe(self) -> None:
         """After quiet every actor answers a driver that comes new, and those that were there."""
-        found = {record.source for record in self.records()} | {"ledger/0"}
-        ledgers = sorted(source for source in found if source.startswith("ledger/"))
+        ledgers = self._ledgers()
         self.prober = prober = self._driver("prober")
         probing = [prober.start(self._ask_all(prober, ledgers))]
         self._wait(probing)

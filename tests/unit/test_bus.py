@@ -106,6 +106,35 @@ async def test_who_waits_where_commits_are_missed_is_told_how_far_he_missed_noth
 
 
 @virtual_time
+async def test_what_was_handed_to_another_incarnation_is_found_in_the_log() -> None:
+    partition = Partition()
+    await partition.commit("wanted")
+    poll = asked(partition, 1, "wanted")
+    await settled()
+    await partition.append(made_event("wanted", 2))  # and the bus is not told
+    answer = await poll
+    assert now_s() == Bus.LOOK_S < WAIT_S
+    assert (answer.covered, answer.through) == (False, 2)
+
+
+@virtual_time
+async def test_a_bus_that_hears_of_commits_does_not_ask_the_log_for_them() -> None:
+    partition, looks = Partition(), 0
+    head = partition.log.head
+
+    async def counted() -> int:
+        nonlocal looks
+        looks += 1
+        return await head()
+
+    partition.log.head = counted  # type: ignore[method-assign]
+    for _ in range(20):
+        await partition.commit("a")
+        await asyncio.sleep(Bus.LOOK_S / 2)
+    assert looks == 1  # its start
+
+
+@virtual_time
 async def test_a_poll_ahead_of_the_bus_waits_for_what_comes_after_it() -> None:
     partition = Partition()
     poll = asked(partition, 2)

@@ -3,6 +3,7 @@ for a process whose background work failed."""
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import ProcessKind
 from runtime.topology.status import HostFacts
-from store.errors import StoreUnavailable
+from store.errors import StaleEpoch, StoreUnavailable
+from store.event_store import Epoch
+from store.memory import MemoryEventStore
 from tests.virtual_time import now_s, settled, virtual_time
 
 
@@ -22,6 +25,16 @@ class Mortal(World):
 
     ended = 0
 
+    def __init__(self, *, lives: int = 1) -> None:
+        super().__init__("n")
+        self.lives = lives
+
+    def restarted(self) -> bool:
+        return self.lives > 1
+
+    def ray_actor(self) -> str:
+        return "this one"
+
     def end(self) -> None:
         self.ended += 1
 
@@ -29,8 +42,8 @@ class Mortal(World):
 class Sample(Process):
     """Fails to start for as long as `failure` says."""
 
-    def __init__(self) -> None:
-        self.mortal = Mortal("n")
+    def __init__(self, *, lives: int = 1) -> None:
+        self.mortal = Mortal(lives=lives)
         super().__init__("host-0", Settings().model_dump_json(), None, world=self.mortal)
         self.failure: Exception | None = None
         self.takes_s = 1.0
@@ -133,3 +146,52 @@ async def test_the_status_says_what_a_process_is_and_why_it_does_not_start() -> 
     status = await process.status()
     assert (status.name, status.kind, status.facts) == ("host-0", ProcessKind.POOLED_HOST, None)
     assert status.trouble == str(process.failure)
+
+
+@virtual_time
+async def test_a_process_that_ray_restarted_comes_to_life_without_a_call() -> None:
+    process = Sample(lives=2)
+    process.failure = StoreUnavailable("127.0.0.1:5432", "refused")
+    await asyncio.sleep(10)
+    assert process.tries > 1
+    process.failure = None
+    await asyncio.sleep(10)
+    tries = process.tries
+    assert await process.ready() == "node-001.host-0"
+    assert process.tries == tries
+
+
+@virtual_time
+async def test_a_process_in_its_first_life_waits_for_whoever_made_it() -> None:
+    process = Sample()
+    await asyncio.sleep(10)
+    assert process.tries == 0
+
+
+class AwayFirst(MemoryEventStore):
+    """A memory store that cannot be reached at first."""
+
+    away = 2
+
+    async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
+        self.away -= 1
+        if self.away >= 0:
+            raise StoreUnavailable("127.0.0.1:5432", "refused")
+        return await super().epochs(names)
+
+
+@pytest.mark.parametrize(("holder", "ends"), [("this one", 1), ("another system's", 0)])
+def test_a_process_ends_that_its_own_kin_fenced_off_and_lives_on_where_another_has_the_log(
+    holder: str, ends: int
+) -> None:
+    @virtual_time
+    async def test() -> None:
+        process, store = Sample(), AwayFirst()
+        await store.open_epoch("node", "this one")
+        await store.open_epoch("node", holder)
+        process.must_live(process.outlive_fence(store, StaleEpoch("node", 1)))
+        await asyncio.sleep(10)
+        assert store.away < 0
+        assert process.mortal.ended == ends
+
+    test()

@@ -3,9 +3,9 @@
 
 -- name: open_epoch
 -- A new incarnation: appends of every older one fail at the fence from now on.
-INSERT INTO epochs AS e (name, epoch) VALUES ($1, 1)
-ON CONFLICT (name) DO UPDATE SET epoch = e.epoch + 1
-RETURNING epoch, counter, attempt;
+INSERT INTO epochs AS e (name, epoch, holder) VALUES ($1, 1, $2)
+ON CONFLICT (name) DO UPDATE SET epoch = e.epoch + 1, holder = excluded.holder
+RETURNING epoch, counter, attempt, holder;
 
 -- name: hold_checkpoints
 -- Locks the epochs that checkpoints are fenced by, so that they stay what they are until the

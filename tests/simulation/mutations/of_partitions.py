@@ -106,4 +106,32 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            self._unpublished.append(commit)\n"
         "        if len",
     ),
+    mutation(
+        "a process waits to be called",
+        "one that Ray has restarted comes to life with its first call",
+        "runtime.process.process",
+        "if self.world.restarted() else None\n",
+        "if False else None\n",
+    ),
+    mutation(
+        "fenced off for good",
+        "a process that its late predecessor has fenced off is done, and nothing starts it anew",
+        "runtime.process.process",
+        "            raise stale\n",
+        "            return\n",
+    ),
+    mutation(
+        "a bus that has to be told",
+        "a bus does not look for what was handed to another incarnation of it",
+        "runtime.partition.bus",
+        "            if head > self._buffer.head:\n",
+        "            if False:\n",
+    ),
+    mutation(
+        "nobody looks for what is late",
+        "a commit in doubt is looked for with the next append, and not before",
+        "store.group_commit",
+        "        while self._doubtful:\n            try:\n",
+        "        while False:\n            try:\n",
+    ),
 )
