@@ -189,6 +189,15 @@ class Late:
         self.pending.append(commit)
         raise GONE
 
+    def lost_with(self, store: CuedStore) -> Cue:
+        """A cue: lost during the append, and the server cannot be reached from then on."""
+
+        async def cue(commit: Callable[[], Awaitable[None]]) -> None:
+            store.away = True
+            await self.lost(commit)
+
+        return cue
+
     def finishing(self, number: int) -> Cue:
         """A cue: the server finishes an earlier append just before it gets the next one."""
 
@@ -208,12 +217,7 @@ async def test_rows_of_an_attempt_that_happens_late_are_not_taken_for_others_sen
     writing = await Writing.begin()
     a, b = await writing.node("a"), await writing.node("b")
     late = Late()
-
-    async def lost_for_long(commit: Callable[[], Awaitable[None]]) -> None:
-        writing.store.away = True
-        await late.lost(commit)
-
-    writing.store.cues.append(lost_for_long)
+    writing.store.cues.append(late.lost_with(writing.store))
     append = a.made(2)
     with pytest.raises(StoreUnavailable):
         await writing.writer.append(append)
@@ -251,12 +255,7 @@ async def test_an_attempt_that_happens_when_nobody_appends_any_more_is_published
     writing = await Writing.begin()
     node = await writing.node("a")
     late = Late()
-
-    async def lost_for_long(commit: Callable[[], Awaitable[None]]) -> None:
-        writing.store.away = True
-        await late.lost(commit)
-
-    writing.store.cues.append(lost_for_long)
+    writing.store.cues.append(late.lost_with(writing.store))
     with pytest.raises(StoreUnavailable):
         await node.send(2)
     await asyncio.sleep(60)
@@ -291,12 +290,7 @@ async def test_an_append_without_rows_settles_nothing_that_is_in_doubt() -> None
     writing = await Writing.begin()
     a, b = await writing.node("a"), await writing.node("b")
     late = Late()
-
-    async def lost_for_long(commit: Callable[[], Awaitable[None]]) -> None:
-        writing.store.away = True
-        await late.lost(commit)
-
-    writing.store.cues.append(lost_for_long)
+    writing.store.cues.append(late.lost_with(writing.store))
     with pytest.raises(StoreUnavailable):
         await a.send(2)
     writing.store.away = False
