@@ -65,7 +65,7 @@ class Executor:
         self._journal = journal
         self._name = name
         # Parts of the line of work that are concepts of their own.
-        self._lookups = Lookups(store)
+        self._lookups = Lookups(store, recent)
         self._answering = Answering(store, residents, decider.clock, metrics, name=name)
         self._recovery = Recovery(
             self, mailbox, residents, recent, journal, writer_back=writer_back, name=name

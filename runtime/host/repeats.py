@@ -4,7 +4,7 @@ They are remembered, or in the log. A batch that consists of repeats (an import 
 run again) is looked up in one query, not in one a command.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from actors.ids import event_id
@@ -24,14 +24,19 @@ class Lookups:
     #: Attempts looked up beforehand after one that held repeats: where one was, more follow.
     AFTER_REPEAT = 16
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, recent: Container[bytes]) -> None:
         self._store = store
+        self._recent = recent
         self._left = 0
 
     async def before(self, attempt: Attempt) -> None:
         """Before deciding: all of its commands in one query, if repeats are likely."""
         if not self._left and attempt.batch.failure is None:
             return
+        # Those that are remembered now may be forgotten before this attempt is decided, and
+        # were perhaps not in the log yet when it was asked. They stand, or this does not.
+        ids = (attempt.batch.commands[index][ID] for index in attempt.indexes)
+        attempt.known.update(each for each in ids if each in self._recent)
         await self._look_up(attempt, attempt.indexes)
         attempt.checked = True
         self._left = self.AFTER_REPEAT if attempt.known else max(self._left - 1, 0)

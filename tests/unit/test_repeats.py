@@ -1,6 +1,7 @@
 """Repeated commands are answered with the events of their first run, out of the log."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID, uuid4
 
 import pytest
@@ -8,15 +9,29 @@ import pytest
 from actors.event import Event
 from actors.ids import event_id
 from runtime.host.repeats import FEW, rows_of_repeats
-from runtime.wire.commands import PUBLISH
-from store.event_store import Found
+from runtime.wire.answers import read_events
+from runtime.wire.commands import PUBLISH, unpack_answer
+from store.appends import Acknowledged, Append
+from store.event_store import Found, Snapshot
 from store.memory import MemoryEventStore
 from store.rows.decoding import Decoder
 from tests.contracts.appending import Log, made_event
-from tests.unit.hosting import Add, Hosting
+from tests.unit.hosting import Add, AddOnce, Hosting, command
+from tests.unit.writing import CuedStore
 from tests.virtual_time import virtual_time
 
 LENGTHS = (1, FEW - 1, FEW, FEW + 1, 5 * FEW, 5 * FEW + 1, 500)
+
+
+class HeldLoads(CuedStore):
+    """Calls a test before it loads anybody."""
+
+    before: Callable[[], Awaitable[None]] | None = None
+
+    async def load_snapshots(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, Snapshot]:
+        if self.before is not None:
+            await self.before()
+        return await super().load_snapshots(aggregate_ids)
 
 
 class CountingStore(MemoryEventStore):
@@ -67,9 +82,9 @@ async def test_each_repeat_has_all_its_events_in_order_and_no_other_s(store: Cou
 async def test_repeats_of_few_events_cost_one_query_in_all(store: CountingStore) -> None:
     log = await Log.open(store)
     commands = [uuid4() for _ in range(50)]
-    for command in commands:
-        await first_run(log, command, 2)
-    found = await found_of(store, *(("add", command) for command in commands))
+    for each in commands:
+        await first_run(log, each, 2)
+    found = await found_of(store, *(("add", each) for each in commands))
     assert (len(found), store.queries) == (50, 1)
 
 
@@ -103,3 +118,30 @@ async def test_an_event_s_id_as_a_command_s_id_gives_its_first_event_the_first_c
     (second,) = await host.ask("counter/a", Add(), id=first.id.bytes)
     assert (second.id, second.version) == (command_id, 2)
     assert (first.causation_id, second.causation_id) == (second.id, first.id)
+
+
+@virtual_time
+async def test_a_repeat_is_known_whose_first_run_is_forgotten_while_others_are_loaded() -> None:
+    """The log is asked before the first run is in it, and the table when it is no more there."""
+    host = await Hosting.begin(store := HeldLoads(), recent=1)
+    await host.ask("counter/a", AddOnce(), id=(old := uuid4()).bytes)
+    await host.ask("counter/a", Add())
+    assert await host.ask("counter/a", AddOnce(), id=old.bytes), "repeats are likely from now on"
+    assert await host.total("counter/b") == 0, "it is loaded"
+    let_through = asyncio.Event()
+
+    async def way(append: Append) -> Acknowledged:
+        await let_through.wait()
+        return await host.writing.writer.append(append)
+
+    async def before() -> None:
+        let_through.set()
+        await host.executor.wait_settled()
+
+    host.way = way  # type: ignore[method-assign]
+    once = command("counter/b", AddOnce())
+    run = host.send(once, command("counter/b", Add()))
+    again = host.send(once, command("counter/z", Add()))
+    store.before = before
+    first, repeated = unpack_answer(await run.answer), unpack_answer(await again.answer)
+    assert read_events(repeated, 0) == read_events(first, 0) != []
