@@ -14,11 +14,12 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 EXTRAS_run   :=
 EXTRAS_dev   := [dev]
 EXTRAS_bench := [bench]
+EXTRAS_docs  := [docs]
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test check simulate bench clean
+.PHONY: help run test check simulate bench docs clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +43,10 @@ simulate: $(VENV)/.installed-dev ## Search for faults in simulated time (ARGS: -
 
 bench: $(VENV)/.installed-bench ## Measure; the figures of the README come from here
 	@exec $(BIN)/python -m benchmarks.run $(ARGS)
+
+docs: $(VENV)/.installed-docs ## Build the documentation into build/docs, with every link checked
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet $(ARGS)
+	@echo 'built: build/docs/index.html'
 
 clean: ## Remove the environment and all caches; the database stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
