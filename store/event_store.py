@@ -109,6 +109,10 @@ class EventStore(Protocol):
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         """The present epochs of those names that have one."""
 
+    async def nodes(self) -> set[str]:
+        """The names before a slash of all that ever opened an epoch: each node of a vector
+        clock that events of this log were ticked by is among them."""
+
     async def head(self) -> int:
         """The last committed position; 0 for an empty log."""
 

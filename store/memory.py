@@ -73,6 +73,9 @@ class MemoryEventStore:
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         return {name: self._epochs[name] for name in names if name in self._epochs}
 
+    async def nodes(self) -> set[str]:
+        return {name.partition("/")[0] for name in self._epochs}
+
     async def head(self) -> int:
         return len(self._rows)
 

@@ -30,7 +30,7 @@ from runtime.errors import AskTimeout, ConnectionClosed, HostUnavailable
 from runtime.partition.log_access import LogAccess
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.names import DIRECTORY_ACTOR, clock_nodes
 from runtime.topology.placement import shard_of
 from runtime.topology.status import Topology
 from store.event_store import EventStore
@@ -59,7 +59,10 @@ class Connection:
         self.settings = Settings.model_validate_json(topology.settings_json)
         self.world = world or World(self.settings.actor_system.namespace)
         self.courier = courier or Courier()
-        self.clock = DriverClock()
+        section = self.settings.actor_system
+        self.clock = DriverClock(
+            clock_nodes(self.settings.event_bus.node_id, section.hosts, section.placement)
+        )
         self._hosts = topology.hosts
         self._driver = self.world.random(8)
         self._ids = FreshIds(Random(self.world.random(16)).getrandbits)

@@ -91,12 +91,12 @@ class Subscription:
             raise fresh(error) from error
 
     def __iter__(self) -> Iterator[Event]:
-        observe = self._connection.clock.observe
+        observe_events = self._connection.clock.observe_events
         while not self._over():
             in_hand = self._in_hand
             # A list's iterator stays where it is when this one is closed.
             for event in in_hand.events:
-                observe(event.clock_counts)
+                observe_events((event.clock_counts,))
                 self.position = event.position or self.position
                 yield event
                 if self._over():
@@ -105,11 +105,11 @@ class Subscription:
 
     def pages(self) -> Iterator[list[Event]]:
         """The same stream, in the pieces in which it arrives (some may be empty)."""
-        observe_all = self._connection.clock.observe_all
+        observe_events = self._connection.clock.observe_events
         while not self._over():
             in_hand = self._in_hand
             events = list(in_hand.events)
-            observe_all([event.clock_counts for event in events])
+            observe_events([event.clock_counts for event in events])
             self.position = max(self.position, in_hand.through)
             yield events
             self._turn(in_hand)
@@ -121,7 +121,7 @@ class Subscription:
         while not self._over():
             in_hand = self._in_hand
             if (event := next(in_hand.events, None)) is not None:
-                self._connection.clock.observe(event.clock_counts)
+                self._connection.clock.observe_events((event.clock_counts,))
                 self.position = event.position or self.position
                 return event
             if (waiter := self._turned_or(in_hand)) is not None:

@@ -62,7 +62,7 @@ class Answering:
         repeats = {at: one for attempt in batch.attempts for at, one in attempt.repeats.items()}
         if repeats and batch.request.want_events:
             elsewhere, read = await rows_of_repeats(self._store, batch.commands, repeats)
-            _merge_clocks(clock, read)
+            _merge_clocks(clock, read, self._clock)
         answer = batch.outcome(clock, elsewhere)
         packed = pack_answer(answer)
         self._metrics.answered(
@@ -87,10 +87,10 @@ class Answering:
         return {**last.clock, self._clock.node: min(last.ticks, self._clock.stored)}
 
 
-def _merge_clocks(clock: dict[str, int], rows: Iterable[bytes]) -> None:
+def _merge_clocks(clock: dict[str, int], rows: Iterable[bytes], ours: NodeClock) -> None:
     """Raise a clock to those of stored rows."""
     for data in rows:
         for fold in folds(data):
-            for node, count in decode_json(fold.clock).items():
+            for node, count in ours.of_system(decode_json(fold.clock)).items():
                 if count > clock.get(node, 0):
                     clock[node] = count

@@ -35,6 +35,7 @@ from runtime.partition.journal import Journal
 from runtime.partition.writer_link import WriterLink
 from runtime.process.process import Process
 from runtime.process.world import World
+from runtime.topology.names import clock_nodes
 from runtime.topology.status import HostFacts
 from runtime.wire.answers import events_of, raise_error, unpack_state
 from runtime.wire.commands import (
@@ -91,11 +92,14 @@ class Host(Process):
         self._store = await self.world.open_store(self.settings)
         try:
             epoch = await self._store.open_epoch(self.node, self.world.ray_actor())
+            nodes = await self._store.nodes() | clock_nodes(
+                self.settings.event_bus.node_id, settings.hosts, settings.placement
+            )
         except BaseException:
             await self._store.close()
             raise
         self._incarnation = epoch.number
-        clock = NodeClock(self._label, epoch.counter)
+        clock = NodeClock(self._label, epoch.counter, nodes)
         self._residents = Residents(
             self._store, self._types, capacity=settings.max_actors, observe=clock.observe
         )

@@ -26,7 +26,7 @@ def publish_row(command: Command, resident: Resident, clock: NodeClock) -> tuple
         types,
         resident.source_field,
         publication.data,
-        CLOCK % (clock.prefix, clock.ticks + 1),
+        CLOCK % (clock.prefix_with(publication.clock), clock.ticks + 1),
         tail,
     )
     # Only now: what cannot be encoded takes no version and no tick.

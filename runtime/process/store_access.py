@@ -92,6 +92,9 @@ class WriterMemoryStore:
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         return await self._call("epochs", list(names))  # type: ignore[no-any-return]
 
+    async def nodes(self) -> set[str]:
+        return await self._call("nodes")  # type: ignore[no-any-return]
+
     async def head(self) -> int:
         return await self._call("head")  # type: ignore[no-any-return]
 

@@ -40,6 +40,14 @@ def host_name(number: int) -> str:
     return f"host-{number}"
 
 
+def clock_nodes(node_id: str, hosts: int, placement: Mapping[str, str]) -> frozenset[str]:
+    """The names that hosts of a system have in vector clocks: a pooled one its own, the
+    dedicated ones of an actor type that of the type."""
+    pooled = [host_name(number) for number in range(hosts)]
+    types = [actor_type for actor_type, placed in placement.items() if placed == "dedicated"]
+    return frozenset(f"{node_id}.{name}" for name in (*pooled, *types))
+
+
 def kind_of(name: str, placement: Mapping[str, str]) -> ProcessKind | None:
     """What the process of that name is; None for an actor that is none of the system's.
 

@@ -126,6 +126,9 @@ class PostgresEventStore:
         )
         return {row["name"]: row["position"] for row in rows}
 
+    async def nodes(self) -> set[str]:
+        return {row["node"] for row in await self.connections.fetch(QUERIES["nodes"])}
+
     async def head(self) -> int:
         rows = await self.connections.fetch("SELECT counter FROM epochs WHERE name = 'writer'")
         return rows[0]["counter"] if rows else 0

@@ -119,6 +119,14 @@ class AppendContract:
         [second] = await log.append(made_event("device/one", 2))
         assert (first.position, second.position) == (1, 2)
 
+    async def test_the_nodes_of_a_log_are_those_that_opened_an_epoch(
+        self, store: EventStore
+    ) -> None:
+        before = await store.nodes()
+        for name in ("n.host-0", "n.meter/one", "n.meter/two", "n.meter/a/b", "n.host-0"):
+            await store.open_epoch(name)
+        assert await store.nodes() - before == {"n.host-0", "n.meter"}
+
     async def test_a_new_epoch_counts_on_from_where_the_old_one_came(
         self, store: EventStore
     ) -> None:

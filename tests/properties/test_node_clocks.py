@@ -43,7 +43,9 @@ class World:
 
     def decide(self, driver: str, process: str) -> None:
         """A driver's command leads to an event, whose reply it gets."""
-        clock = self.clocks.setdefault(process, NodeClock(PROCESSES[process], 0))
+        clock = self.clocks.setdefault(
+            process, NodeClock(PROCESSES[process], 0, PROCESSES.values())
+        )
         carried = self.drivers.setdefault(driver, DriverClock())
         clock.observe(carried.counts())
         past = self.knows.get(process, frozenset()) | self.knows.get(driver, frozenset())
@@ -59,12 +61,14 @@ class World:
         """A driver's subscription hands it an event."""
         if number < len(self.events):
             event = self.events[number]
-            self.drivers.setdefault(driver, DriverClock()).observe(event.clock.counts)
+            self.drivers.setdefault(driver, DriverClock()).observe_events((event.clock.counts,))
             self.knows[driver] = self.knows.get(driver, frozenset()) | event.past | {number}
 
     def restart(self, process: str) -> None:
         """A process forgets all but what the log keeps; its actor's last event comes back."""
-        clock = self.clocks[process] = NodeClock(PROCESSES[process], self.counters.get(process, 0))
+        ticks = self.counters.get(process, 0)
+        clock = NodeClock(PROCESSES[process], ticks, PROCESSES.values())
+        self.clocks[process] = clock
         self.knows[process] = frozenset()
         if process in self.last:
             last = self.last[process]
@@ -118,7 +122,7 @@ def test_a_clock_has_an_entry_a_node_however_many_processes_there_are(
 def test_four_thousand_dedicated_devices_of_a_type_take_one_entry() -> None:
     driver = DriverClock()
     for number in range(4_000):
-        clock = NodeClock("node-001.meter", 0)
+        clock = NodeClock("node-001.meter", 0, ())
         clock.observe(driver.counts())
         clock.ticks += 1
         driver.observe(clock.counts())

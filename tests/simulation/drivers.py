@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from actors.actor import Actor, Command
+from actors.clock import VectorClock
 from actors.errors import ThornbackError
 from actors.event import DeviceEvent, Event
 from actors.ids import event_id
@@ -172,6 +175,10 @@ class Driver:
             timestamp=_HAPPENED,
             metadata=metadata,
         )
+        elsewhere = {
+            f"elsewhere-{step.number}-{n}": n + 1 for n in range(step.fields.get("nodes", 0))
+        }
+        event = msgspec.structs.replace(event, vector_clock=VectorClock(elsewhere))
         await self._answered(call, lambda: publish(self.connection, event))
         return call
 

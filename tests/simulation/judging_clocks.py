@@ -10,8 +10,8 @@ Counts = dict[str, int]
 
 def judge_clocks(log: LogIndex, history: History) -> list[str]:
     """Along nodes, along aggregates, and through what drivers saw before they sent."""
-    counts = [record.counts for record in log.records]
-    wrong: list[str] = []
+    counts = [_of_system(record.counts) for record in log.records]
+    wrong: list[str] = _judge_elsewhere(log, history)
     last: dict[object, int] = {}
     ticked: dict[str, int] = {}
     for place, record in enumerate(log.records):
@@ -61,9 +61,26 @@ def _judge_drivers(log: LogIndex, history: History) -> list[str]:
                     f"{driver} sent call {thing.number} having seen {known}, its event"  # type: ignore[attr-defined]
                     f" {record.position} has the clock {record.counts}"
                     for record in log.by_command.get(thing.id, [])  # type: ignore[attr-defined]
-                    if not _smaller(known, record.counts)
+                    if not _smaller(known, _of_system(record.counts))
                 ]
     return wrong
+
+
+def _judge_elsewhere(log: LogIndex, history: History) -> list[str]:
+    """Nodes that somebody named in a published event are in the clock of that event alone."""
+    named = {call.id: call.fields.get("nodes", 0) for call in history.calls}
+    wrong = []
+    for record in log.records:
+        nodes = named.get(record.id, 0) if record.event_type == "published" else 0
+        found = len(record.counts) - len(_of_system(record.counts))
+        if found != nodes:
+            wrong.append(f"event {record.position} names {found} nodes elsewhere, not {nodes}")
+    return wrong
+
+
+def _of_system(counts: Counts) -> Counts:
+    """The entries of nodes of the system, which have its name in front."""
+    return {node: ticks for node, ticks in counts.items() if node.startswith("node-001.")}
 
 
 def _last_shown(log: LogIndex, call: object) -> Counts:
@@ -79,6 +96,7 @@ def _last_shown(log: LogIndex, call: object) -> Counts:
 def _merge(known: Counts, thing: object) -> None:
     counts = thing.clock if isinstance(thing, Seen) else thing
     assert isinstance(counts, dict)
+    counts = _of_system(counts)
     for node, ticks in counts.items():
         known[node] = max(known.get(node, 0), ticks)
 

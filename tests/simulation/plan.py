@@ -240,7 +240,7 @@ class _Work:
 
     def _publish(self, pause_s: float, _: int) -> Step:
         draw, number = self._draw, self._next()
-        fields: dict[str, Any] = {"token": number}
+        fields: dict[str, Any] = {"token": number, "nodes": draw.choice((0, 0, 1, 3))}
         if draw.random() < self._nasty:
             fields["bad"] = draw.choice(("metadata", "actor"))
         source = draw.choice(self._ledgers if fields.get("bad") == "actor" else self._feeds)

@@ -66,6 +66,10 @@ class SimulatedStore:
             lambda: {name: epochs[name] for name in wanted if name in epochs}
         )
 
+    async def nodes(self) -> set[str]:
+        epochs = self._database.epochs
+        return await self._ask(lambda: {name.partition("/")[0] for name in epochs})  # type: ignore[no-any-return]
+
     async def head(self) -> int:
         rows = self._database.rows
         return await self._ask(lambda: len(rows))  # type: ignore[no-any-return]

@@ -170,7 +170,7 @@ class Hosting:
         epoch = await hosting.store.open_epoch(NODE)
         types = hosting.types = ActorTypes()
         types.register(Counter)
-        clock = NodeClock(NODE, epoch.counter)
+        clock = NodeClock(NODE, epoch.counter, {"elsewhere"})
         hosting.residents = Residents(
             hosting.store, types, capacity=capacity, observe=clock.observe
         )

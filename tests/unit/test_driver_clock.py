@@ -30,3 +30,16 @@ def test_what_one_thread_has_seen_is_not_forgotten_for_another_s_older_news() ->
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join(5)
     assert clock.counts() == {"host": 7}
+
+
+def test_names_that_events_bring_along_are_bounded_and_crowd_out_no_node_of_the_system() -> None:
+    clock = DriverClock({"node-001.host-0"})
+    clock.observe_events(({"node-001.host-0": 3},))
+    clock.observe_events(({"node-000.host-0": 4},))  # of a launch before
+    clock.observe({"node-000.host-0": 2})  # a host tells of it
+    for number in range(20_000):
+        clock.observe_events(({f"elsewhere-{number}": 1},))
+    counts = clock.counts()
+    assert len(counts) == DriverClock.MAX_STRANGERS + 2
+    assert (counts["node-001.host-0"], counts["node-000.host-0"]) == (3, 4)
+    assert "elsewhere-19999" in counts

@@ -60,7 +60,7 @@ async def test_others_have_their_turn_while_a_long_history_is_folded() -> None:
 
     types = ActorTypes()
     types.register(Counter)
-    clock = NodeClock("elsewhere", 0)
+    clock = NodeClock("elsewhere", 0, {"host"})
     residents = Residents(host.store, types, capacity=10, observe=clock.observe)
     running = asyncio.ensure_future(others())
     await settled()

@@ -21,7 +21,7 @@ SOURCE = "device-twin/meter"
 async def test_a_snapshot_at_the_last_event_does_not_hide_that_events_clock() -> None:
     store = MemoryEventStore()
     await _append_event(store, clock={"elsewhere": 5, "here": 1})
-    first_life, second_life = NodeClock("here", 1), NodeClock("here", 1)
+    first_life, second_life = (NodeClock("here", 1, {"elsewhere"}) for _ in range(2))
     before = _residents(store, first_life)
     await before.load([SOURCE])
     snapshot = take_snapshot(before.get(SOURCE))  # type: ignore[arg-type]

@@ -7,6 +7,10 @@ INSERT INTO epochs AS e (name, epoch, holder) VALUES ($1, 1, $2)
 ON CONFLICT (name) DO UPDATE SET epoch = e.epoch + 1, holder = excluded.holder
 RETURNING epoch, counter, attempt, holder;
 
+-- name: nodes
+-- Dedicated hosts are many, and those of one actor type are one node.
+SELECT DISTINCT split_part(name, '/', 1) AS node FROM epochs;
+
 -- name: hold_checkpoints
 -- Locks the epochs that checkpoints are fenced by, so that they stay what they are until the
 -- checkpoints are moved. Whoever is missing in the result was replaced.

@@ -35,7 +35,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "events' clocks are ignored",
         "a driver does not merge the clocks of what its subscriptions hand out",
         "runtime.driver.subscription",
-        "                self._connection.clock.observe(event.clock_counts)\n",
+        "                self._connection.clock.observe_events((event.clock_counts,))\n",
         "",
     ),
     mutation(

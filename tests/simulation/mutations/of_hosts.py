@@ -133,8 +133,15 @@ MUTATIONS: tuple[Mutation, ...] = (
         "ticks begin anew",
         "a host that is started anew counts its events from one",
         "runtime.host.host",
-        "        clock = NodeClock(self._label, epoch.counter)\n",
-        "        clock = NodeClock(self._label, 0)\n",
+        "        clock = NodeClock(self._label, epoch.counter, nodes)\n",
+        "        clock = NodeClock(self._label, 0, nodes)\n",
+    ),
+    mutation(
+        "nodes from outside",
+        "a host's clock takes over nodes that somebody made up",
+        "runtime.clocks",
+        "count > self._others.get(node, 0) and node in self.nodes:\n",
+        "count > self._others.get(node, 0):\n",
     ),
     mutation(
         "positions of repeats",
