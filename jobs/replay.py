@@ -48,7 +48,7 @@ def replay(system: ActorSystem, days: int | None, patience_s: float) -> bool:
     with console.status("reading flights and weather"):
         traffic = AirTraffic(days)
     console.print(
-        f"{traffic.aircraft:,} aircraft, {traffic.total:,} commands; "
+        f"{len(traffic.aircraft):,} aircraft, {traffic.total:,} commands; "
         f"{traffic.without_tail_number:,} flights without a tail number are left out: "
         "no aircraft is known for them"
     )
@@ -56,7 +56,9 @@ def replay(system: ActorSystem, days: int | None, patience_s: float) -> bool:
     told = _send(system, traffic, refs, patience_s)
     seconds = time.monotonic() - began_s
     statuses = system.status().result()
-    evidence = report.gather(system, [ref for ref in refs.values() if ref.actor is Aircraft])
+    evidence = report.gather(
+        system, traffic, [ref for ref in refs.values() if ref.actor is Aircraft]
+    )
     held = report.show(console, traffic.expected, told, seconds, evidence, statuses)
     console.print(table(statuses))
     return held

@@ -171,9 +171,9 @@ class AirTraffic:
         return {event.event_type: steps[step] for step, event in enumerate(EVENTS)}
 
     @cached_property
-    def aircraft(self) -> int:
-        """How many aircraft take part."""
-        return len({flight.name for flight in self._flights})
+    def aircraft(self) -> frozenset[str]:
+        """The tail numbers of the aircraft that take part."""
+        return frozenset(flight.name for flight in self._flights)
 
     def occurrences(self) -> Iterator[Occurrence]:
         """All commands by time, in the same order in every run: of what happens in one
