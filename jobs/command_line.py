@@ -45,7 +45,7 @@ def connected_by(config: Path | None) -> ActorSystem:
     """The running system that the settings in that file name."""
     settings = Settings.load(config)
     join_ray()
-    return ActorSystem.connect(settings.actor_system.namespace)
+    return ActorSystem.connect(settings=settings)
 
 
 @contextmanager

@@ -178,14 +178,16 @@ class StartFailed(HostUnavailable):
 
 
 class SystemNotFound(ThornbackError):
-    """No system is running in this namespace of this Ray."""
+    """No system is running in this namespace; `tried` says on which Ray, and what runs there, or
+    why there is no Ray to look at."""
 
-    def __init__(self, namespace: str) -> None:
-        super().__init__(namespace)
-        self.namespace = namespace
+    def __init__(self, namespace: str, tried: str = "") -> None:
+        super().__init__(namespace, tried)
+        self.namespace, self.tried = namespace, tried
 
     def __str__(self) -> str:
-        return f"no system runs in namespace {self.namespace!r}: launch one (jobs/launch.py)"
+        tried = f" ({self.tried})" if self.tried else ""
+        return f"no system runs in namespace {self.namespace!r}{tried}: launch one (jobs/launch.py)"
 
 
 class SystemDraining(ThornbackError):

@@ -13,7 +13,7 @@ from actors.naming import checked_type_name, source_of
 from runtime.driver import blocking
 from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
-from runtime.driver.directory_link import join
+from runtime.driver.directory_link import for_driver, join
 from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
@@ -41,19 +41,36 @@ class ActorSystem:
         self._directory = directory
 
     @classmethod
-    def connect(cls, namespace: str = "thornback", *, timeout_s: float = 30.0) -> Self:
+    def connect(
+        cls,
+        namespace: str | None = None,
+        *,
+        settings: Settings | None = None,
+        timeout_s: float = 30.0,
+    ) -> Self:
         """Connect to the system of a namespace, on the Ray this process is connected to
-        (or on the one that `RAY_ADDRESS` or the machine offers).
+        (or on that of `RAY_ADDRESS`, or of this user on this machine).
 
-        Waits while it is just being started. Raises SystemNotFound, SystemDraining while it
-        is being stopped, and LaunchFailed with the reason if it does not start in time.
+        What is not given comes from the settings: `settings`, or those of the environment and
+        of the file. A driver has of them the namespace, and where they say it, how long a reply
+        is waited for (`actor_system.actor_timeout_ms`) and how many connections to the database
+        it may open (`event_store.connection_pool_size`); all else is the system's.
+
+        Waits while the system is just being started, and takes no longer than about `timeout_s`
+        to find a Ray and as long to find the system. Raises ConfigurationError, SystemNotFound,
+        which says where it was looked for, SystemDraining while it is being stopped, and
+        LaunchFailed with the reason if it does not start in time.
         """
-        if not ray.is_initialized():
-            try:
-                ray.init(address="auto", log_to_driver=False, logging_level="warning")
-            except ConnectionError as error:
-                raise SystemNotFound(namespace) from error
-        return cls(*join(namespace, timeout_s))
+        from runtime.cluster.ray_session import NoRay, join_ray  # noqa: PLC0415 - it reads processes
+
+        settings = settings or Settings.load()
+        namespace = settings.actor_system.namespace if namespace is None else namespace
+        try:
+            join_ray(timeout_s)
+        except NoRay as error:
+            raise SystemNotFound(namespace, str(error)) from error
+        directory, topology = join(namespace, timeout_s)
+        return cls(directory, for_driver(topology, settings))
 
     @classmethod
     def launch(

@@ -1,60 +1,207 @@
-"""Ray for this process: the one that runs, or one of its own."""
+"""Ray for this process: the one that runs, or one of its own.
 
+A Ray of our own listens on loopback alone, and lets nobody in without the token of this run:
+whoever reaches Ray's ports can run code as this user. Other programs of this user get both,
+address and token, from `way_in`.
+"""
+
+import logging
 import os
+import secrets
 import signal
+import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import psutil
 import ray
+from ray._private import ray_constants, utils
+from ray._raylet import AuthenticationTokenLoader, Config
 
 from actors.errors import ThornbackError
 
+LOOPBACK = "127.0.0.1"
+ADDRESS, TOKEN_FILE, AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
+
+_ADVICE = (
+    f"; if it asks for a token, {AUTH_MODE} and {TOKEN_FILE} have to say which ('make run' prints "
+    "the lines)"
+)
+
+#: How long whoever listens at an address may take to accept a connection.
+_KNOCK_S = 5.0
+
 
 class NoRay(ThornbackError):
-    """No Ray is running that this process could join."""
+    """There is no Ray that this process could join, for the reason that is given."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
     def __str__(self) -> str:
-        return "no Ray is running here: start one with 'ray start --head', or use 'make run'"
+        return self.reason
 
 
-def join_ray() -> None:
-    """Connect to the running Ray: that of the job this is, of RAY_ADDRESS, or of this
-    machine. Raises NoRay."""
+def join_ray(timeout_s: float = 15.0) -> None:
+    """Connect to the running Ray: that of the job this is, of RAY_ADDRESS, or the one of this
+    user on this machine. Raises NoRay, which says what was tried, within about `timeout_s`."""
     if ray.is_initialized():
         return
-    try:
-        ray.init(address="auto", log_to_driver=False, logging_level="warning")
-    except ConnectionError as error:
-        raise NoRay from error
+    address = os.environ.get(ADDRESS) or "auto"
+    if address == "auto":
+        address = _address_of_own()
+    if "://" not in address:
+        _knock(address)
+    failed: list[BaseException] = []
+    joining = threading.Thread(target=_join, args=(address, failed), daemon=True)
+    joining.start()
+    joining.join(timeout_s)
+    if joining.is_alive():
+        waited = f"did not let this program in within {timeout_s:g} s"
+        raise NoRay(f"the Ray at {address} {waited}{_ADVICE}")
+    if failed:
+        reason = (str(failed[0]).strip() or type(failed[0]).__name__).splitlines()[0]
+        raise NoRay(f"the Ray at {address} does not let this program in: {reason}{_ADVICE}")
+
+
+def joined_ray() -> str:
+    """The address of the Ray that this process is connected to."""
+    address: str = ray.get_runtime_context().gcs_address
+    return address
 
 
 def start_ray() -> None:
-    """Start a Ray that ends with this process. On loopback, without a dashboard; nothing
-    is written to the user's home."""
-    # Ray reads these when it starts: no token file in the home folder, no usage reports.
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    """Start a Ray that ends with this process, or with `end_ray`. It listens on loopback alone,
+    has no dashboard, and asks for a token of its own; nothing is written to the user's home."""
+    # A folder a user: the sockets below it are of whoever makes it.
+    folder = Path(tempfile.gettempdir()) / f"thornback-ray-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    token, path = tempfile.mkstemp(prefix="token-", dir=folder)  # which nobody else can read
+    with open(token, "w") as file:
+        file.write(secrets.token_hex(32))
+    # Ray reads these when it starts, and so does whatever this process starts.
+    os.environ.pop("RAY_AUTH_TOKEN", None)
+    os.environ |= {AUTH_MODE: "token", TOKEN_FILE: path}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="warning",
-        object_store_memory=256 * 1024 * 1024,
-        _system_config={
-            # Batches of commands and rows, a few hundred kB, then travel inside the calls
-            # that carry them instead of through shared memory, which costs more
-            # (docs/performance.md).
-            "max_direct_call_object_size": 4 * 1024 * 1024,
-            # By default at 15, behind whatever else runs: hosts serve somebody who waits.
-            "worker_niceness": 0,
-        },
-        _temp_dir=str(Path(tempfile.gettempdir()) / "thornback-ray"),
+    Config.initialize("")  # what it has read of them when it was imported is old
+    AuthenticationTokenLoader.instance().reset_cache()
+    with _loopback_as_it_is():
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="warning",
+            object_store_memory=256 * 1024 * 1024,
+            _node_ip_address=LOOPBACK,  # whoever listens then binds to it, and to nothing else
+            _system_config={
+                # Batches of commands and rows, a few hundred kB, then travel inside the calls
+                # that carry them instead of through shared memory, which costs more
+                # (docs/performance.md).
+                "max_direct_call_object_size": 4 * 1024 * 1024,
+                # By default at 15, behind whatever else runs: hosts serve somebody who waits.
+                "worker_niceness": 0,
+            },
+            _temp_dir=str(folder),
+        )
+    os.environ[ADDRESS] = joined_ray()
+
+
+def end_ray() -> None:
+    """End the Ray that `start_ray` started; its token is of no use any more."""
+    ray.shutdown()
+    Path(os.environ.pop(TOKEN_FILE)).unlink(missing_ok=True)
+    os.environ.pop(ADDRESS, None)
+
+
+def way_in() -> Mapping[str, str]:
+    """The environment in which another program of this user joins the Ray that this one has
+    started."""
+    return {name: os.environ[name] for name in (ADDRESS, AUTH_MODE, TOKEN_FILE)}
+
+
+def _join(address: str, failed: list[BaseException]) -> None:
+    """In a thread of its own: some of what Ray waits for has no bound."""
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
+    worker = logging.getLogger("ray._private.worker")
+    worker.addFilter(_not_about_threads)
+    try:
+        if address in _gcs_addresses():  # to the letter: a Ray that is on loopback alone
+            with _loopback_as_it_is():
+                ray.init(address=address, **options)
+        else:
+            ray.init(address=address, **options)
+    except BaseException as error:  # for whoever waits, whatever it is
+        failed.append(error)
+    finally:
+        worker.removeFilter(_not_about_threads)
+
+
+def _not_about_threads(record: logging.LogRecord) -> bool:
+    """Ray deplores that another thread than the main one connects, which is so on purpose."""
+    return "SIGTERM handler is not set" not in record.getMessage()
+
+
+def _address_of_own() -> str:
+    """The Ray of this user on this machine; of several, the one that `ray start` noted last.
+    Raises NoRay where there is none, or no telling which."""
+    found = _gcs_addresses()
+    me = psutil.Process().username()
+    own = sorted(address for address, user in found.items() if user == me)
+    noted = utils.read_ray_address(None)
+    if noted in own or (noted is not None and not found):
+        return str(noted)
+    if len(own) == 1:
+        return own[0]
+    choose = f"say which is meant in {ADDRESS}"
+    if own:
+        raise NoRay(f"several Rays of yours are running here ({', '.join(own)}): {choose}")
+    others = ", ".join(f"{address} of {user}" for address, user in sorted(found.items()))
+    beside = f" (others' are: {others}; to join one, {choose})" if others else ""
+    raise NoRay(
+        f"no Ray of yours is running here{beside}: start one with 'ray start --head', or use "
+        "'make run'"
     )
+
+
+def _gcs_addresses() -> dict[str, str]:
+    """The addresses of the Rays with processes on this machine, each with its user."""
+    found: dict[str, str] = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.name() == "raylet":
+                for word in process.cmdline():
+                    flag, _, address = word.partition("=")
+                    if flag.replace("_", "-") == "--gcs-address" and address:
+                        found[address] = process.username()
+    return found
+
+
+def _knock(address: str) -> None:
+    """Raises NoRay where nobody listens."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
+    except ValueError as error:
+        raise NoRay(f"{address!r} is no address of a Ray: it is HOST:PORT") from error
+    except OSError as error:
+        raise NoRay(f"no Ray answers at {address}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _loopback_as_it_is() -> Iterator[None]:
+    """Ray takes 127.0.0.1 for what it says. On Linux it would take it for the address by which
+    other machines reach this one, and listen there; on macOS it never does."""
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextmanager

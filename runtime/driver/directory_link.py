@@ -1,16 +1,24 @@
 """A driver's way to the directory: how to find it, and how to wait while it restarts."""
 
+import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError, RayTaskError
 
 from runtime.errors import LaunchFailed, SystemNotFound
+from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.status import Topology
 
+#: The settings that concern a driver alone; all others are the system's.
+_OF_DRIVERS = (
+    ("actor_system", "actor_timeout_ms"),
+    ("event_store", "connection_pool_size"),
+)
 #: Between two tries: Ray does not say when a process that restarts is back.
 _PAUSE_S = 0.1
 #: How much longer than the directory itself a caller waits for its answer.
@@ -24,7 +32,15 @@ def directory_of(namespace: str) -> Any:
     try:
         return ray.get_actor(DIRECTORY_ACTOR, namespace=namespace)
     except ValueError as error:
-        raise SystemNotFound(namespace) from error
+        raise SystemNotFound(namespace, _what_there_is()) from error
+
+
+def _what_there_is() -> str:
+    """Which Ray was asked, and the namespaces of the systems that it has."""
+    named = ray.util.list_named_actors(all_namespaces=True)
+    systems = sorted({one["namespace"] for one in named if one["name"] == DIRECTORY_ACTOR})
+    found = f"systems in {', '.join(map(repr, systems))}" if systems else "no system at all"
+    return f"the Ray at {ray.get_runtime_context().gcs_address} has {found}"
 
 
 def join(namespace: str, timeout_s: float) -> tuple[Any, Topology]:
@@ -34,8 +50,17 @@ def join(namespace: str, timeout_s: float) -> tuple[Any, Topology]:
     try:
         topology: Topology = answer(directory.join, timeout_s)
     except ActorDiedError as error:
-        raise SystemNotFound(namespace) from error
+        raise SystemNotFound(namespace, _what_there_is()) from error
     return directory, topology
+
+
+def for_driver(topology: Topology, own: Settings) -> Topology:
+    """The topology with what a driver's own settings say of the driver, where they do."""
+    settings = json.loads(topology.settings_json)
+    for section, key in _OF_DRIVERS:
+        if key in (said := getattr(own, section)).model_fields_set:
+            settings[section][key] = getattr(said, key)
+    return replace(topology, settings_json=json.dumps(settings))
 
 
 def answer(method: Any, timeout_s: float, *, looked: Callable[[], None] | None = None) -> Any:
