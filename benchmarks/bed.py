@@ -16,12 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-import ray
 from psycopg import sql
 
 from benchmarks import machine
 from benchmarks.sizes import Sizes, require
-from runtime.cluster.ray_session import start_ray, uninterrupted
+from runtime.cluster.ray_session import end_ray, start_ray, uninterrupted
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 from store.embedded.server import EmbeddedPostgres
@@ -101,7 +100,7 @@ def opened(sizes: Sizes) -> Iterator[Bed]:
                 start_ray()
             yield Bed(url, sizes)
         finally:
-            ray.shutdown()
+            end_ray()
 
 
 def run_sql(url: str, statement: psycopg.abc.Query) -> None:

@@ -5,17 +5,18 @@ and stops everything that it started.
 """
 
 import argparse
+import shlex
 import signal
 import sys
 import threading
-
-import ray
+from pathlib import Path
 
 from jobs.command_line import INTERRUPTED, console, parser, run, settings_of
 from jobs.drain import drain, show
 from jobs.launch import launch
 from jobs.replay import add_options, replay
-from runtime.cluster.ray_session import start_ray, uninterrupted
+from runtime.cluster.ray_session import end_ray, start_ray, uninterrupted, way_in
+from runtime.settings.configuration import FILE_VARIABLE
 from runtime.settings.settings import Settings
 from store.embedded.server import EmbeddedPostgres
 
@@ -45,15 +46,33 @@ def main() -> int:
             system = launch(settings)
         code = 0 if replay(system, arguments.days, arguments.patience) else 1
         if not arguments.exit:
-            console.print("up; Ctrl-C stops everything")
+            console.print("up; a second terminal, in this folder, joins with these lines:")
+            for line in _lines_to_paste(settings, arguments.config):
+                console.print(f"  {line}", markup=False, soft_wrap=True)
+            console.print("Ctrl-C stops everything")
             stop.wait()
     except KeyboardInterrupt:
         console.print("stopping")
     finally:
         if system is not None:
             show(drain(system))
-        ray.shutdown()
+        end_ray()
     return code
+
+
+def _lines_to_paste(settings: Settings, config: Path | None) -> list[str]:
+    """What a new shell has to be told: the way into this run's Ray, and where the settings are
+    from. They go into a shell as they stand."""
+    variables = dict(way_in())
+    if config is not None:
+        variables[FILE_VARIABLE] = str(config.absolute())
+    namespace = settings.actor_system.namespace
+    if Settings.load(config, environ={}).actor_system.namespace != namespace:
+        variables["THORNBACK_ACTOR_SYSTEM__NAMESPACE"] = namespace
+    words = (f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    activate = Path(sys.prefix) / "bin" / "activate"
+    lines = [f". {shlex.quote(str(activate))}"] if activate.exists() else []
+    return [*lines, f"export {' '.join(words)}", "python -m examples.thermostat"]
 
 
 def _interrupted(stop: threading.Event) -> None:

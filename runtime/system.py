@@ -18,7 +18,7 @@ from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.driver.subscription import Subscription, selection_of
-from runtime.errors import SystemNotFound
+from runtime.errors import LaunchFailed, SystemNotFound
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport, Progress, Status, Topology
@@ -61,7 +61,7 @@ class ActorSystem:
         which says where it was looked for, SystemDraining while it is being stopped, and
         LaunchFailed with the reason if it does not start in time.
         """
-        from runtime.cluster.ray_session import NoRay, join_ray  # noqa: PLC0415 - it reads processes
+        from runtime.cluster.ray_session import NoRay, join_ray  # noqa: PLC0415 - it reads other processes'
 
         settings = settings or Settings.load()
         namespace = settings.actor_system.namespace if namespace is None else namespace
@@ -88,10 +88,13 @@ class ActorSystem:
         SystemDraining while the system is being stopped.
         """
         from runtime.cluster.launching import launch  # noqa: PLC0415 - connecting needs none of it
+        from runtime.cluster.ray_session import NoRay, ensure_ray  # noqa: PLC0415 - nor of this
 
         settings = settings or Settings.load()
-        if not ray.is_initialized():
-            ray.init(log_to_driver=False, logging_level="warning")
+        try:
+            ensure_ray()
+        except NoRay as error:
+            raise LaunchFailed(str(error)) from error
         return cls(*launch(settings, timeout_s, progress))
 
     @overload

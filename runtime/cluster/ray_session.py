@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import ray
 from ray._private import ray_constants, utils
-from ray._raylet import AuthenticationTokenLoader, Config
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from actors.errors import ThornbackError
 
@@ -69,6 +69,18 @@ def join_ray(timeout_s: float = 15.0) -> None:
         raise NoRay(f"the Ray at {address} does not let this program in: {reason}{_ADVICE}")
 
 
+def ensure_ray() -> None:
+    """Join the Ray that this process is meant to join (of RAY_ADDRESS, or noted by this user's
+    `ray start`); start one where there is none. Raises NoRay."""
+    if ray.is_initialized():
+        return
+    noted = utils.read_ray_address(None)
+    if os.environ.get(ADDRESS) or _gcs_addresses().get(str(noted)) == psutil.Process().username():
+        join_ray()
+    else:
+        start_ray()
+
+
 def joined_ray() -> str:
     """The address of the Ray that this process is connected to."""
     address: str = ray.get_runtime_context().gcs_address
@@ -82,7 +94,7 @@ def start_ray() -> None:
     folder = Path(tempfile.gettempdir()) / f"thornback-ray-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     token, path = tempfile.mkstemp(prefix="token-", dir=folder)  # which nobody else can read
-    with open(token, "w") as file:
+    with os.fdopen(token, "w") as file:
         file.write(secrets.token_hex(32))
     # Ray reads these when it starts, and so does whatever this process starts.
     os.environ.pop("RAY_AUTH_TOKEN", None)

@@ -4,6 +4,7 @@ import re
 import signal
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from jobs.flights.air_traffic import AirTraffic
@@ -12,8 +13,6 @@ from tests.e2e.place import ROOT, Place, place
 from tests.e2e.readme import blocks, command
 
 pytestmark = pytest.mark.e2e
-
-_ADDRESS = re.compile(r"--gcs-address=(\S+)")
 
 RUN = ("python", "-m", "jobs.run", "--days", "2")
 FEWER_DAYS = ("python", "-m", "jobs.run", "--days", "1")
@@ -44,12 +43,15 @@ def test_a_second_run_judges_what_it_replayed_changes_nothing_and_ends_tidily_at
     here: Place,
 ) -> None:
     said, code, printed = "", -1, "it never came up"
+    refused, why, listening = -1, "", {"nobody": {""}}
     with here.start(*FEWER_DAYS) as running:
         assert running.stdout is not None
         for line in running.stdout:  # ends with the process, if that never gets so far
             said += line
             if "Ctrl-C stops everything" in line:
-                code, printed = _driver_in_another_terminal(here)
+                listening = _listening(here)
+                code, printed = _driver_in_another_terminal(here, said)
+                refused, why = _driver_without_the_lines(here, said)
                 running.send_signal(signal.SIGINT)
 
     assert running.returncode == 0, said
@@ -60,18 +62,44 @@ def test_a_second_run_judges_what_it_replayed_changes_nothing_and_ends_tidily_at
     assert "nothing in it was changed" in said
     assert re.search(r"^stopped$", said, re.MULTILINE)
     assert (code, "rejected: below absolute zero" in printed) == (0, True), printed
+    assert (refused, "RAY_AUTH_TOKEN_PATH" in why) == (1, True), why
+    assert {"gcs_server", "raylet", "python", "postgres"} <= listening.keys()
+    assert set[str]().union(*listening.values()) <= {"127.0.0.1", "::ffff:127.0.0.1"}, listening
     assert_all_is_over(here)
 
 
-def _driver_in_another_terminal(here: Place) -> tuple[int, str]:
-    """The README's driver, with what a new shell has in its environment."""
-    lines = (" ".join(process.cmdline()) for process in here.processes())
-    (address, *_) = (found[1] for line in lines if (found := _ADDRESS.search(line)))
-    # A user's machine has one Ray, which is found; this one may have others.
-    environment = {**here.environment, "RAY_ADDRESS": address}
-    del environment["RAY_AUTH_MODE"]
-    done = Place(here.folder, environment).run(*command("python -m examples.thermostat"))
+def _driver_in_another_terminal(here: Place, said: str) -> tuple[int, str]:
+    """The README's driver, in a new shell, by the lines that were printed."""
+    _, _, printed = said.partition("joins with these lines:\n")
+    lines = [line.strip() for line in printed.splitlines() if line.startswith("  ")]
+    assert lines[-1] == " ".join(command("python -m examples.thermostat"))
+    done = Place(here.folder, _of_a_new_shell(here)).run("bash", "-c", "\n".join(lines))
     return done.returncode, done.stdout
+
+
+def _driver_without_the_lines(here: Place, said: str) -> tuple[int, str]:
+    """It finds the Ray, and is not let in without the token."""
+    (address,) = re.findall(r"RAY_ADDRESS=(\S+)", said)
+    stranger = Place(here.folder, _of_a_new_shell(here) | {"RAY_ADDRESS": address})
+    connect = "from thornback import ActorSystem; ActorSystem.connect(timeout_s=3.0)"
+    done = stranger.run("python", "-c", connect)
+    return done.returncode, done.stdout
+
+
+def _of_a_new_shell(here: Place) -> dict[str, str]:
+    environment = dict(here.environment)
+    del environment["RAY_AUTH_MODE"]
+    return environment
+
+
+def _listening(here: Place) -> dict[str, set[str]]:
+    """The addresses that processes of this place listen on, by the processes' names."""
+    found: dict[str, set[str]] = {}
+    for process in here.processes():
+        for one in process.net_connections("inet"):
+            if one.status in (psutil.CONN_LISTEN, psutil.CONN_NONE):
+                found.setdefault(process.name(), set()).add(one.laddr.ip)
+    return found
 
 
 def _excerpt() -> list[str]:

@@ -119,7 +119,7 @@ def test_a_launch_during_a_drain_is_refused_and_one_after_it_starts_anew(
     system = launch(actor_system={"actor_timeout_ms": 60_000})
     ref = system.actor(Counter, "a")
     ref.ask(Add()).result(timeout_s=LIMIT_S)
-    other = ActorSystem.connect(system.namespace)
+    other = ActorSystem.connect(settings=system.settings)
     with writes_held_up(url_of(system)):
         reply = other.actor(Counter, "a").ask(Add())
         host = ray.get_actor("host-0", namespace=system.namespace)

@@ -77,7 +77,7 @@ def test_draining_answers_what_was_accepted_before(launch: Launcher) -> None:
     url = url_of(system)
     ref = system.actor(Counter, "a")
     ref.ask(Add()).result(timeout_s=LIMIT_S)
-    with ActorSystem.connect(system.namespace) as other, writes_held_up(url):
+    with ActorSystem.connect(settings=system.settings) as other, writes_held_up(url):
         replies = [other.actor(Counter, "a").ask(Add()) for _ in range(10)]
         host = ray.get_actor("host-0", namespace=system.namespace)
         eventually(lambda: ray.get(host.status.remote()).facts.unanswered == 10)

@@ -1,0 +1,107 @@
+"""Which Ray a process joins, and that it never waits for one without bound."""
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import psutil
+import pytest
+import ray
+
+from runtime.cluster import ray_session
+from runtime.cluster.ray_session import NoRay, join_ray
+from runtime.errors import SystemNotFound
+from runtime.settings.settings import Settings
+from runtime.system import ActorSystem
+
+ME = psutil.Process().username()
+
+
+@pytest.fixture
+def listening() -> Iterator[str]:
+    """An address at which somebody takes calls and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The Rays of the machine, by address, each with its user; nothing else is known."""
+    rays: dict[str, str] = {}
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_session, "_gcs_addresses", lambda: rays)
+    monkeypatch.setattr("ray._private.utils.read_ray_address", lambda _: None)
+    return rays
+
+
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that Ray was told to join."""
+    addresses: list[str] = []
+    monkeypatch.setattr(ray, "init", lambda address, **_: addresses.append(address))
+    return addresses
+
+
+def test_the_only_ray_of_this_user_is_joined_beside_those_of_others(
+    machine: dict[str, str], joined: list[str], listening: str
+) -> None:
+    machine |= {"10.0.0.1:6379": "somebody-else", listening: ME}
+    join_ray()
+    assert joined == [listening]
+
+
+def test_nobody_joins_the_ray_of_another_user_unasked(
+    machine: dict[str, str], joined: list[str]
+) -> None:
+    machine["10.0.0.1:6379"] = "somebody-else"
+    with pytest.raises(NoRay, match=r"no Ray of yours .*10\.0\.0\.1:6379 of somebody-else"):
+        join_ray()
+    assert joined == []
+
+
+def test_of_several_rays_the_one_is_joined_that_ray_start_noted_last_or_none(
+    machine: dict[str, str], joined: list[str], listening: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine |= {"127.0.0.1:1": ME, listening: ME}
+    with pytest.raises(NoRay, match=rf"127\.0\.0\.1:1, {listening}.*RAY_ADDRESS"):
+        join_ray()
+    monkeypatch.setattr("ray._private.utils.read_ray_address", lambda _: listening)
+    join_ray()
+    assert joined == [listening]
+
+
+def test_an_address_at_which_nobody_listens_is_said_at_once(
+    joined: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gone = f"127.0.0.1:{server.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", gone)
+    with pytest.raises(NoRay, match=f"no Ray answers at {gone}: Connection refused"):
+        join_ray()
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense")
+    with pytest.raises(NoRay, match="'nonsense' is no address"):
+        join_ray()
+    assert joined == []
+
+
+def test_a_ray_that_never_lets_us_in_is_given_up_and_named(
+    listening: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(ray, "init", lambda **_: never.wait())
+    monkeypatch.setenv("RAY_ADDRESS", listening)
+    with pytest.raises(SystemNotFound, match=f"'mine' .*{listening} did not let this program in"):
+        ActorSystem.connect("mine", settings=Settings(), timeout_s=0.05)
+    never.set()
+
+
+def test_the_namespace_comes_from_the_environment_unless_it_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("THORNBACK_ACTOR_SYSTEM__NAMESPACE", "of-the-environment")
+    with pytest.raises(SystemNotFound, match="'of-the-environment'"):
+        ActorSystem.connect()
+    with pytest.raises(SystemNotFound, match="'given'"):
+        ActorSystem.connect("given")
