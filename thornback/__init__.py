@@ -62,7 +62,6 @@ if TYPE_CHECKING:
     from actors.event import Payload as Payload
     from actors.event import SystemEvent as SystemEvent
     from actors.naming import aggregate_id_of as aggregate_id_of
-    from actors.scenario import Scenario as Scenario
     from runtime.driver.bulk import BulkResult as BulkResult
     from runtime.driver.bulk import Send as Send
     from runtime.driver.ref import ActorRef as ActorRef
@@ -102,6 +101,7 @@ if TYPE_CHECKING:
     from store.errors import StoreError as StoreError
     from store.errors import StoreUnavailable as StoreUnavailable
     from store.event_store import EventStore as EventStore
+    from store.scenario import Scenario as Scenario
     from store.selection import Selection as Selection
     from streams.algebra import process_stream as process_stream
 
@@ -119,7 +119,6 @@ _HOMES = {
     "actors.errors": ("ActorError", "InvalidActor", "InvalidName", "Rejected", "ThornbackError"),
     "actors.event": ("BusinessEvent", "DeviceEvent", "Event", "Kind", "Payload", "SystemEvent"),
     "actors.naming": ("aggregate_id_of",),
-    "actors.scenario": ("Scenario",),
     "runtime.driver.bulk": ("BulkResult", "Send"),
     "runtime.driver.ref": ("ActorRef",),
     "runtime.driver.reply": ("Reply",),
@@ -141,6 +140,7 @@ _HOMES = {
         "InvalidData", "RowsRefused", "SchemaMismatch", "StoreError", "StoreUnavailable",
     ),
     "store.event_store": ("EventStore",),
+    "store.scenario": ("Scenario",),
     "store.selection": ("Selection",),
     "streams.algebra": ("process_stream",),
 }  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from actors.actor import ActorType
+from actors.actor_type import ActorType, nothing_applies
 from actors.errors import Rejected, ThornbackError
 from actors.event import Payload
 from actors.ids import event_id
@@ -174,9 +174,11 @@ class Decider:
 
     def _event_type(self, resident: Resident, payload: Any) -> _EventType:
         if not isinstance(payload, Payload) or not hasattr(payload, "kind"):
-            raise TypeError(f"a handler yields payloads, not {payload!r}")
+            raise TypeError(f"a handler yields events, not {payload!r:.200}")
         assert resident.type is not None
         key = (resident.type, type(payload))
+        if not resident.type.folds(payload.event_type):
+            raise TypeError(f"a handler yields {nothing_applies(type(payload))}")
         found = self._by_actor.get(key) or _EventType(*key)
         self._by_actor[key] = self._event_types[type(payload)] = found
         return found

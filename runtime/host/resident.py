@@ -1,10 +1,9 @@
 """One actor in memory: how it is rebuilt from snapshot and log, and what a snapshot is."""
 
-import json
 import logging
 from typing import Any
 
-from actors.actor import ActorType
+from actors.actor_type import ActorType, nothing_applies
 from actors.naming import aggregate_key_of
 from runtime.wire.error_codec import message_of_error, text_of_error
 from store.event_store import Snapshot
@@ -60,7 +59,7 @@ class Resident:
         except FAILURES as error:
             self.is_broken(f"it cannot be made: {text_of_error(error)}", error)
 
-    def is_broken(self, problem: str, error: BaseException) -> None:
+    def is_broken(self, problem: str, error: BaseException | None = None) -> None:
         """It takes no messages, and says why, until it is rebuilt."""
         self.ready, self.broken = False, problem
         logger.error("%s: %s", self.source, problem, exc_info=error)
@@ -72,8 +71,11 @@ def fold_into(resident: Resident, event: Fold) -> None:
     resident.version = event.version
     if resident.type is None or resident.broken:
         return
-    applier = resident.type.appliers.get(event.event_type.decode())
+    event_type = event.event_type.decode()
+    applier = resident.type.appliers.get(event_type)
     if applier is None:
+        if event_type not in resident.type.ignores:
+            resident.is_broken(f"its event {event.version} is a {nothing_applies(event_type)}")
         return
     try:
         payload = applier.payload.__pydantic_validator__.validate_json(event.data)
@@ -90,8 +92,7 @@ def take_snapshot(resident: Resident) -> Snapshot:
     data = b""
     if resident.type is not None:
         header = b"%d\n" % resident.type.actor.snapshot_format
-        # json.dumps, not dump_json: an infinity in a state is legal and must come back.
-        data = header + json.dumps(plain_state(resident)).encode()
+        data = header + resident.type.state_text(resident.actor.state).encode()
     return Snapshot(aggregate_id=resident.aggregate_id, version=resident.version, data=data)
 
 

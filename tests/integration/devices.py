@@ -75,6 +75,8 @@ class CounterState(BaseModel):
 class Counter(Actor[CounterState]):
     """Counts what it is told to add."""
 
+    ignores = (Measured,)
+
     @handles
     def add(self, message: Add) -> Iterator[Payload]:
         yield Added(amount=message.amount)

@@ -115,6 +115,7 @@ class LedgerState(BaseModel):
 class Ledger(Actor[LedgerState]):
     """Keeps tokens."""
 
+    ignores = (Poisoned,)  # the database does not hold it, so no state depends on it
     revision = 1
 
     @handles

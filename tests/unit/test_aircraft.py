@@ -20,7 +20,7 @@ from actors.devices import (
     ScheduleFlight,
 )
 from actors.event import Payload
-from actors.scenario import Scenario
+from store.scenario import Scenario
 
 FLIGHT = "UA1545/EWR/2013-01-01"
 

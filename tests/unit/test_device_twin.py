@@ -7,7 +7,7 @@ import pytest
 from pydantic import JsonValue, TypeAdapter
 
 from actors.devices import DeviceTwin, DeviceTwinState, PropertiesReported, Report
-from actors.scenario import Scenario
+from store.scenario import Scenario
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 

@@ -187,6 +187,8 @@ async def test_a_look_at_a_state_without_json_is_told_so_alone() -> None:
 class Fragile(Actor[DoorState]):
     """Cannot even be made under one of its names."""
 
+    ignores = (Locked,)
+
     def __init__(self, name: str) -> None:
         super().__init__(name)
         if name == "cracked":
@@ -341,6 +343,8 @@ class Weighed(DeviceEvent):
 
 
 class Scale(Actor[DoorState]):
+    ignores = (Weighed,)
+
     @handles
     def weigh(self, message: Weigh) -> Iterator[Payload]:
         yield Weighed()

@@ -84,6 +84,7 @@ def bell(by: str) -> type[Actor[Any]]:
 
     class Bell(Actor[BellState]):
         actor_type = "bell"
+        ignores = (Rang,)
 
         @handles
         def ring(self, message: Ring) -> Iterator[Payload]:
@@ -133,6 +134,7 @@ async def test_a_dedicated_host_may_be_of_a_class_that_replaces_one_it_has_by_na
 
     class Twin(Actor[BellState]):
         actor_type = "device-twin"
+        ignores = (Rang,)
 
         @handles
         def ring(self, message: Ring) -> Iterator[Payload]:

@@ -169,6 +169,21 @@ async def test_an_actor_that_was_broken_is_rebuilt_with_a_class_that_mends_it() 
 
 
 @virtual_time
+async def test_an_actor_with_an_event_that_its_class_does_not_know_decides_nothing() -> None:
+    host = await Hosting.begin()
+    await intrude(host, "counter/a", 1, event_type="counted-down")
+    with pytest.raises(HandlerFailed, match="its event 1 is a 'counted-down', which nothing app"):
+        await host.ask("counter/a", Add())
+
+    class Mended(Counter):
+        actor_type = "counter"
+        ignores = ("counted-down",)
+
+    host.register(Mended)
+    assert versions(await host.ask("counter/a", Add())) == [2]
+
+
+@virtual_time
 async def test_a_class_that_is_not_well_formed_changes_nothing() -> None:
     class Opaque:
         """Pydantic cannot write it."""

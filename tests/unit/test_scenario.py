@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from actors.actor import Actor, Command, applies, handles
 from actors.errors import Rejected
 from actors.event import DeviceEvent, Payload
-from actors.scenario import Scenario
+from store.scenario import Scenario
 
 
 class Fill(Command):
@@ -34,6 +34,8 @@ class TankState(BaseModel):
 
 class Tank(Actor[TankState]):
     """Holds ten litres."""
+
+    ignores = (Overflowed,)
 
     @handles
     def fill(self, message: Fill) -> Iterator[Payload]:

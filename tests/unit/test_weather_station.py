@@ -3,7 +3,7 @@
 from pydantic import TypeAdapter
 
 from actors.devices import ObserveWeather, WeatherObserved, WeatherStation, WeatherStationState
-from actors.scenario import Scenario
+from store.scenario import Scenario
 
 
 def test_an_observation_is_stored_with_all_that_was_measured() -> None:

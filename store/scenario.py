@@ -4,23 +4,34 @@
         .when(ReportTemperature(celsius=90.0)) \\
         .then(TemperatureReported(celsius=90.0), Overheated(celsius=90.0, limit=80.0))
 
-Needs neither Ray nor Postgres; time is what `when(at=...)` says.
+Needs neither Ray nor Postgres; time is what `when(at=...)` says. It is as strict as a host and
+the log are: every event is encoded, read back and applied, and so is the state written.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
+
+from pydantic import ValidationError
 
 from actors.actor import Actor, Command
-from actors.errors import Rejected
+from actors.actor_type import nothing_applies
+from actors.errors import InvalidActor, Rejected
 from actors.event import Payload
 from actors.moments import EPOCH, microseconds
+from store.errors import InvalidData
+from store.rows.json_text import encode_payload
 
 S = TypeVar("S")
 
 
 class Scenario(Generic[S]):
-    """One actor taken through events and commands. Steps chain, in any order."""
+    """One actor taken through events and commands. Steps chain, in any order.
+
+    Raises InvalidActor for a class that is not well formed, for an event that nothing applies
+    and for a state that has no JSON; InvalidData for an event that the log cannot hold (NaN,
+    NUL characters, more than a mebibyte) or that cannot be read back.
+    """
 
     def __init__(self, actor: type[Actor[S]], name: str = "scenario") -> None:
         self._type = actor.described()
@@ -34,8 +45,8 @@ class Scenario(Generic[S]):
         return self._actor.state
 
     def given(self, *payloads: Payload) -> Self:
-        """Fold past events into the state."""
-        self._apply(payloads)
+        """Fold past events into the state, as they are read from the log."""
+        self._apply([self._stored(payload) for payload in payloads])
         return self
 
     def when(self, command: Command, *, at: datetime = EPOCH) -> Self:
@@ -50,7 +61,10 @@ class Scenario(Generic[S]):
             raise AssertionError(f"{self._type.name} does not handle {command!r}")
         self._actor.at_us, self._yielded = microseconds(at), []
         try:
-            self._yielded = list(handler.decide(self._actor, command) or ())
+            yielded = list(handler.decide(self._actor, command) or ())
+            for payload in yielded:
+                self._stored(payload)  # before any is applied, as a host does
+            self._yielded = yielded
         except Rejected as refusal:
             self._refusal = refusal
         self._apply(self._yielded)
@@ -81,8 +95,28 @@ class Scenario(Generic[S]):
         if self._refusal is not None:
             raise AssertionError(f"the command was refused: {self._refusal.reason}")
 
+    def _stored(self, payload: Any) -> Payload:
+        """An event as the log gives it back."""
+        if not isinstance(payload, Payload) or not hasattr(payload, "kind"):
+            raise TypeError(f"a handler yields events, not {payload!r:.200}")
+        if not self._type.folds(payload.event_type):
+            raise InvalidActor(self._type.name, f"it has {nothing_applies(type(payload))}")
+        text = encode_payload(payload.event_type, payload)
+        applier = self._type.appliers.get(payload.event_type)
+        if applier is None:
+            return payload
+        try:
+            return applier.payload.model_validate_json(text)
+        except ValidationError as error:
+            raise InvalidData(payload.event_type, f"it cannot be read back: {error}") from error
+
     def _apply(self, payloads: Iterable[Payload]) -> None:
         for payload in payloads:
-            applier = self._type.appliers.get(type(payload).event_type)
+            applier = self._type.appliers.get(payload.event_type)
             if applier is not None:
                 applier.apply(self._actor, payload)
+        try:
+            self._type.state_text(self._actor.state)
+        except Exception as error:
+            problem = f"its state cannot be written as JSON: {error}"
+            raise InvalidActor(self._type.name, problem) from error
