@@ -278,6 +278,7 @@ async def test_a_cancelled_line_of_work_is_no_failure_of_the_handler_that_ran() 
         """Runs while its host's line of work is cancelled, as any handler may."""
 
         actor_type = "ender"
+        ignores = (Locked,)
 
         @handles
         def lock(self, message: Lock) -> Iterator[Payload]:
