@@ -67,6 +67,7 @@ class Process(ABC):
         )
         # Whether it has come to life; changed by its event loop alone:
         self._starting: asyncio.Task[None] | None = None  #: the try under way, for all callers
+        self._unasked: asyncio.Task[None] | None = None  #: the last try that nobody asked for
         self._started = False
         self._trouble: str | None = None  #: why the last try failed
         self._living: set[asyncio.Task[None]] = set()  #: what it cannot do without
@@ -81,7 +82,13 @@ class Process(ABC):
     async def ensure_started(self) -> None:
         """Start if that has not happened yet. Who calls meanwhile shares the try, and its
         failure: a ThornbackError, StartFailed where `start` raised something else or took
-        longer than START_S. The next call tries again."""
+        longer than START_S. The next call tries again. A try that this process began unasked is
+        waited for, but where it fails that says how things were before anybody called: then
+        there is another."""
+        if self._unasked is not None and not self._unasked.done():
+            await asyncio.wait({self._unasked})
+            if self._unasked.cancelled():
+                raise asyncio.CancelledError
         if not self._started:
             if self._starting is None:
                 self._starting = asyncio.ensure_future(self._start())
@@ -162,7 +169,9 @@ class Process(ABC):
     async def _revive(self) -> None:
         while not self._started:
             try:
-                await self.ensure_started()
+                if self._starting is None:
+                    self._unasked = self._starting = asyncio.ensure_future(self._start())
+                await asyncio.shield(self._starting)
             except ThornbackError as error:
                 logger.error("%s does not come back to life: %s", self.name, error)
                 await asyncio.sleep(self.AGAIN_S)

@@ -162,6 +162,18 @@ async def test_a_process_that_ray_restarted_comes_to_life_without_a_call() -> No
 
 
 @virtual_time
+async def test_who_calls_is_not_told_the_failure_of_a_try_from_before_he_called() -> None:
+    process = Sample(lives=2)
+    process.failure = StoreUnavailable("127.0.0.1:5432", "refused")
+    await asyncio.sleep(0.5)  # the first try is under way
+    calls = [asyncio.ensure_future(process.ready()) for _ in range(50)]
+    await asyncio.sleep(0.6)  # it has failed, and that of the callers is under way
+    process.failure = None
+    assert set(await asyncio.gather(*calls)) == {"node-001.host-0"}
+    assert process.tries == 2
+
+
+@virtual_time
 async def test_a_process_in_its_first_life_waits_for_whoever_made_it() -> None:
     process = Sample()
     await asyncio.sleep(10)
