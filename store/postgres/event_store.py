@@ -17,7 +17,7 @@ from actors.event import Event
 from store.errors import DuplicateEvent, RowsRefused, StaleEpoch, VersionConflict
 from store.event_store import CheckpointMove, CounterMove, Epoch, Found, Load, Page, Snapshot
 from store.postgres.connections import OPERATION_S, Connections, reason_of, transaction
-from store.postgres.fence import EPOCH_OVER, Fence, Moves, Place
+from store.postgres.fence import EPOCH_OVER, Fence, Move, Place, stale
 from store.postgres.migrations import check_schema
 from store.postgres.moving_address import MovingAddress, Whereabouts
 from store.postgres.queries import QUERIES, rows_between, rows_of_aggregates, rows_of_ids
@@ -26,8 +26,8 @@ from store.rows.decoding import Decoder, column_values
 from store.rows.layout import COLUMNS, COPY_HEADER, COPY_TRAILER, EncodedRows, last_row
 from store.selection import EVERYTHING, Selection
 
-_APPEND = f"SELECT append_events({', '.join(f'${number}' for number in range(1, 21))})"
-_FENCE = "SELECT move_counters($1, $2, $3, $4, $5, $6)"
+_APPEND = "SELECT append_events($1, $2)"
+_FENCE = "SELECT move_counters($1)"
 
 #: How many bytes of rows are sent at a time.
 _CHUNK = 1024 * 1024
@@ -104,7 +104,7 @@ class PostgresEventStore:
                 raise _conflict(error, writer) from error
             except Exception as error:
                 if isinstance(error, asyncpg.PostgresError) and error.sqlstate == EPOCH_OVER:
-                    raise moves.stale(error) from error
+                    raise stale(moves, error) from error
                 if not _is_of_the_rows(error):
                     raise
                 raise RowsRefused(reason_of(error)) from error
@@ -207,12 +207,12 @@ class PostgresEventStore:
         self,
         connection: Any,
         rows: EncodedRows,
-        moves: Moves,
+        moves: list[Move],
         checkpoints: Sequence[CheckpointMove],
     ) -> list[Place]:
         time_s = self.connections.time_for(len(rows.data))
         async with transaction(connection):
-            places: list[Place] = await connection.fetchval(_FENCE, *moves)
+            places: list[Place] = await connection.fetchval(_FENCE, moves)
             if checkpoints:
                 await self._move(connection, checkpoints)
             if len(rows.data) > _CHUNK:
@@ -230,13 +230,15 @@ class PostgresEventStore:
                     raise RowsRefused(f"of {len(rows)} rows the database has read: {done}")
         return places
 
-    async def _append_small(self, connection: Any, rows: EncodedRows, moves: Moves) -> list[Place]:
+    async def _append_small(
+        self, connection: Any, rows: EncodedRows, moves: list[Move]
+    ) -> list[Place]:
         """One round trip instead of five: most of what a single ask waits for."""
         try:
-            fields = column_values(rows)
+            values = column_values(rows)
         except Exception as error:  # whatever it is that these bytes are
             raise RowsRefused(reason_of(error)) from error
-        places: list[Place] = await connection.fetchval(_APPEND, *moves, *fields)
+        places: list[Place] = await connection.fetchval(_APPEND, moves, values)
         return places
 
     async def _move(self, connection: Any, checkpoints: Sequence[CheckpointMove]) -> None:

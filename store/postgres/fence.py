@@ -16,20 +16,21 @@ Place = tuple[int, int]
 _NOWHERE = (0, 0)
 
 
-class Moves(NamedTuple):
-    """The counter moves of a commit, as the arrays that the SQL functions take."""
+class Move(NamedTuple):
+    """One counter move, as the SQL functions take it: a counter_move."""
 
-    names: list[str]
-    epochs: list[int]
-    counters: list[int]
-    olds: list[int | None]  #: the counter that the writer must have had
-    attempts: list[int]
-    places: list[Place]  #: where the rows were seen last
+    name: str
+    epoch: int
+    counter: int
+    old: int | None  #: the counter that the writer must have had
+    attempt: int
+    place: Place  #: where the row was seen last
 
-    def stale(self, error: asyncpg.PostgresError) -> StaleEpoch:
-        """Whose epoch turned out to be over."""
-        name = str(error.detail)
-        return StaleEpoch(name, self.epochs[self.names.index(name)])
+
+def stale(moves: Sequence[Move], error: asyncpg.PostgresError) -> StaleEpoch:
+    """Whose epoch turned out to be over."""
+    name = str(error.detail)
+    return StaleEpoch(name, next(move.epoch for move in moves if move.name == name))
 
 
 class Fence:
@@ -45,18 +46,21 @@ class Fence:
 
     def moves(
         self, writer: CounterMove, nodes: Sequence[CounterMove], *, count: int, attempt: int
-    ) -> Moves:
+    ) -> list[Move]:
         """The moves of a commit of `count` rows."""
-        moves = sorted((writer, *nodes), key=lambda move: move.name)  # one lock order
-        return Moves(
-            [move.name for move in moves],
-            [move.epoch for move in moves],
-            [move.counter for move in moves],
-            [move.counter - count if move is writer else None for move in moves],
-            [attempt if move is writer else 0 for move in moves],
-            [self._places.get(move.name, _NOWHERE) for move in moves],
-        )
+        place = self._places.get
+        return [
+            Move(
+                move.name,
+                move.epoch,
+                move.counter,
+                move.counter - count if move is writer else None,
+                attempt if move is writer else 0,
+                place(move.name, _NOWHERE),
+            )
+            for move in sorted((writer, *nodes), key=lambda move: move.name)  # one lock order
+        ]
 
-    def moved(self, moves: Moves, places: Sequence[Place]) -> None:
+    def moved(self, moves: Sequence[Move], places: Sequence[Place]) -> None:
         """The commit happened: its rows stand at these places now."""
-        self._places.update(zip(moves.names, places, strict=True))
+        self._places.update(zip((move.name for move in moves), places, strict=True))

@@ -176,16 +176,13 @@ def _type_and_kind(fields: bytes) -> tuple[str, Kind]:
     return fields[4:end].decode(), _KINDS[fields[end + 4 :]]
 
 
-def column_values(rows: EncodedRows) -> tuple[Any, ...]:
-    """Rows as the arrays that the SQL function append_events takes: a few rows, 10 us each.
+def column_values(rows: EncodedRows) -> list[tuple[Any, ...]]:
+    """Rows as values of the table's columns, in the table's order: a few rows, 10 us each.
     Raises whatever reading what is no row comes to."""
-    found = [
+    return [
         _values(bytes(rows.data[at : at + length]))
         for at, length in zip(row_starts(rows), rows.lengths, strict=True)
     ]
-    columns = [list(column) for column in zip(*found, strict=True)]
-    recorded_at = columns.pop(5)[0]
-    return (*columns[:5], recorded_at, *columns[5:])
 
 
 def _values(data: bytes) -> tuple[Any, ...]:

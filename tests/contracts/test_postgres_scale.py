@@ -100,8 +100,8 @@ async def pages_of(store: PostgresEventStore, log: Log, fence: Fence) -> int:
         count=0,
         attempt=0,
     )
-    query = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT move_counters($1, $2, $3, $4, $5, $6)"
-    [[found]] = await store.fetch(query, *moves)
+    query = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT move_counters($1)"
+    [[found]] = await store.fetch(query, moves)
     plan = json.loads(found)[0]["Plan"]
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
