@@ -1,5 +1,6 @@
 """The answer to a batch whose outcomes are all durable, and what is done beside it."""
 
+import asyncio
 import logging
 from collections.abc import Iterable
 
@@ -10,7 +11,7 @@ from runtime.host.host_metrics import HostMetrics
 from runtime.host.repeats import rows_of_repeats
 from runtime.host.residents import Residents
 from runtime.host.snapshots import SnapshotSaving
-from runtime.wire.commands import pack_answer
+from runtime.wire.commands import Answer, pack_answer
 from runtime.wire.error_codec import text_of_error
 from store.errors import StoreUnavailable
 from store.event_store import EventStore
@@ -65,11 +66,15 @@ class Answering:
             _merge_clocks(clock, read, self._clock)
         answer = batch.outcome(clock, elsewhere)
         packed = pack_answer(answer)
+        if not batch.answer.done():
+            batch.answer.set_result(packed)
+        # It leaves in the next turn of the loop, and what it counts for is counted behind it.
+        asyncio.get_running_loop().call_soon(self._count, answer, batch)
+
+    def _count(self, answer: Answer, batch: Batch) -> None:
         self._metrics.answered(
             answer, batch, residents=len(self._residents), evicted=self._residents.evicted
         )
-        if not batch.answer.done():
-            batch.answer.set_result(packed)
 
     def _clock_of(self, last: Attempt) -> dict[str, int]:
         """The clock of an answer: what its driver has seen once it has it.

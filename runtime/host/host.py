@@ -4,6 +4,7 @@ Pooled, it runs thousands; dedicated, exactly one, and is named after it. It is 
 class; placement is a setting of the actor type.
 """
 
+import asyncio
 import importlib
 import logging
 from hashlib import sha256
@@ -139,11 +140,13 @@ class Host(Process):
         except Exception as error:
             logger.exception("%s: a request could not be taken", self.name)
             return refused(encode_error(HostFailed(self.name, text_of_error(error))))
-        self._metrics.waiting(self._mailbox.unanswered)
+        # What is counted is counted behind what is done: the batch is begun, and answered, first.
+        soon = asyncio.get_running_loop().call_soon
+        soon(self._count_waiting)
         try:
             answer = await batch.answer
         finally:
-            self._metrics.waiting(self._mailbox.unanswered)
+            soon(self._count_waiting)
         # Drivers tell the classes that they send to each incarnation once.
         return answer if batch.commands else introduced(answer, self._incarnation)
 
@@ -190,6 +193,9 @@ class Host(Process):
             actor_types=tuple(self._types.names()),
             source=self._source,
         )
+
+    def _count_waiting(self) -> None:
+        self._metrics.waiting(self._mailbox.unanswered)
 
     async def _run(self) -> None:
         try:

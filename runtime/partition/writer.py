@@ -39,7 +39,6 @@ class WriterActor(Process):
     MAX_UNPUBLISHED = 64
     #: And of so many bytes, unless it is one commit. A call to the bus has no more either.
     UNPUBLISHED_BYTES = 64 * 1024 * 1024
-    LINGER_S = 0.001
     PAUSE_S = 0.2
 
     def __init__(
@@ -86,7 +85,7 @@ class WriterActor(Process):
             await self._ensure_open()
             done = await self._commits.append(unpack_append(packed))
         except (AppendRefused, StoreUnavailable) as error:
-            self._counts.operation("append", type(error).__name__)
+            self._counts.refused(type(error).__name__)
             return pack_acknowledgement(encode_error(error))
         return pack_acknowledgement(done)
 
@@ -130,7 +129,7 @@ class WriterActor(Process):
             await self.outlive_fence(store, replaced)
 
     def _publish(self, commit: Commit) -> None:
-        self._counts.operation("append", "ok")
+        self._counts.committed()
         self._unpublished.append(commit)
         if len(self._unpublished) > self.MAX_UNPUBLISHED or self._too_large():
             last = self._unpublished[-1]
@@ -147,8 +146,7 @@ class WriterActor(Process):
         while True:
             await self._to_publish.wait()
             self._to_publish.clear()
-            # Acknowledgements go first, and commits that follow quickly share one call.
-            await asyncio.sleep(self.LINGER_S)
+            # In the turn of the loop in which the acknowledgements go, behind them.
             while self._unpublished:
                 handed = list(self._unpublished)
                 if await self._hand_to_bus(_joined(handed)):

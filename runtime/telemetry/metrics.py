@@ -72,10 +72,15 @@ class WriterMetrics:
 
     def __init__(self, metrics: Metrics) -> None:
         self._operations = metrics.operations
+        self._committed = metrics.operations.labels("append", "ok")
 
-    def operation(self, name: str, outcome: str) -> None:
-        """One operation on the store."""
-        self._operations.labels(name, outcome).inc()
+    def committed(self) -> None:
+        """A commit was made."""
+        self._committed.inc()
+
+    def refused(self, reason: str) -> None:
+        """An append was not."""
+        self._operations.labels("append", reason).inc()
 
 
 class BusMetrics:
