@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import ray
 
+from runtime.transport.begun import begun
+
 logger = logging.getLogger("thornback.loopback")
 
 LOOPBACK = "127.0.0.1"
@@ -94,7 +96,7 @@ class Server:
         self.token, self.proof = map(secrets.token_bytes, (TOKEN_BYTES, TOKEN_BYTES))
         self._opening = asyncio.Lock()
         self._server: asyncio.Server | None = None
-        self._answering: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Future[None]] = set()
         self.connections: set[_Answering] = set()
 
     async def address(self) -> Address:
@@ -120,9 +122,9 @@ class Server:
             await asyncio.wait(self._answering)
 
     def answer(self, connection: "_Answering", number: int, method: int, request: bytes) -> None:
-        """Run a call in the background."""
+        """Begin a call; it goes on in the background."""
         called = tuple(self._methods.values())[method]
-        task = asyncio.ensure_future(self._answer(connection, number, called(request)))
+        task = begun(self._answer(connection, number, called(request)))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
