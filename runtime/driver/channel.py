@@ -199,7 +199,8 @@ class Channel:
             self._failed(order, outgoing, ChannelFailed(self.host, repr(error)))
         finally:
             self._under_way.pop(outgoing, None)
-            self._wake.set()
+            if self._again or self._silent or self._outbox.waiting():
+                self._wake.set()
 
     def _failed(self, order: int, outgoing: Outgoing, error: Exception) -> None:
         """Send it again, unless its time is over or a caller should hear of it now."""

@@ -19,7 +19,7 @@ class Pending(Generic[A]):
     """
 
     __slots__ = (
-        "__weakref__", "_futures", "_lock", "_waiting", "answer", "error", "finished", "limit_s",
+        "__weakref__", "_futures", "_gates", "_lock", "answer", "error", "finished", "limit_s",
         "name", "on_finish",
     )  # fmt: skip
 
@@ -34,7 +34,9 @@ class Pending(Generic[A]):
         #: followed by a look at `finished`.
         self.on_finish: Callable[[Any], None] | None = None
         self._lock = threading.Lock()  # guards what follows, and the step to `finished`
-        self._waiting: threading.Event | None = None
+        #: One a thread that waits, held until it is to go on: what threading.Event does, without
+        #: the condition around it.
+        self._gates: list[threading.Lock] = []
         self._futures: list[asyncio.Future[None]] = []
 
     def what(self, index: int) -> str:
@@ -48,10 +50,10 @@ class Pending(Generic[A]):
             if self.finished:
                 return
             self.answer, self.error, self.finished = answer, error, True
-            waiting, futures = self._waiting, self._futures
-            self._futures = []
-        if waiting is not None:
-            waiting.set()
+            gates, futures = self._gates, self._futures
+            self._gates, self._futures = [], []
+        for gate in gates:
+            gate.release()
         by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
         for future in futures:
             by_loop.setdefault(future.get_loop(), []).append(future)
@@ -71,9 +73,15 @@ class Pending(Generic[A]):
         with self._lock:
             if self.finished:
                 return True
-            if self._waiting is None:
-                self._waiting = threading.Event()
-        return self._waiting.wait(timeout_s)
+            gate = threading.Lock()
+            gate.acquire()
+            self._gates.append(gate)
+        if gate.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s)):
+            return True
+        with self._lock:
+            if not self.finished:
+                self._gates.remove(gate)
+            return self.finished
 
     def future(self) -> "asyncio.Future[None] | None":
         """A new future of the running loop that ends with it; None if it is finished."""
