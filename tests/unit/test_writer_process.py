@@ -11,7 +11,7 @@ from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.wire.commits import unpack_acknowledgement
 from store.errors import SchemaMismatch, StoreUnavailable
-from tests.virtual_time import settled, virtual_time
+from tests.virtual_time import now_s, settled, virtual_time
 
 
 class BrokenBus:
@@ -27,14 +27,26 @@ class BrokenBus:
         """Nothing is open."""
 
 
+class HeardBus(BrokenBus):
+    """Takes what it is given."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    async def call(self, method: str, request: bytes) -> bytes:
+        self.heard.append(method)
+        return b""
+
+
 class Played(World):
     """A world in which the end of a process is noticed and nothing else happens."""
 
     ended = 0
     opening: Exception | None = None
+    bus: BrokenBus = BrokenBus()
 
     def caller(self, name: str) -> BrokenBus:
-        return BrokenBus()
+        return self.bus
 
     async def open_store(self, settings: Settings) -> Any:
         assert self.opening is not None
@@ -81,3 +93,12 @@ def test_a_writer_that_does_not_start_answers_its_hosts_with_the_reason(
         assert said in str(refusal[1])
 
     test()
+
+
+@virtual_time
+async def test_the_bus_is_told_without_a_pause() -> None:
+    world = Played("n")
+    world.bus = bus = HeardBus()
+    await writer(world, "memory").ready()
+    await settled()
+    assert (bus.heard, now_s()) == (["publish"], 0.0)
