@@ -145,3 +145,18 @@ async def test_a_repeat_is_known_whose_first_run_is_forgotten_while_others_are_l
     store.before = before
     first, repeated = unpack_answer(await run.answer), unpack_answer(await again.answer)
     assert read_events(repeated, 0) == read_events(first, 0) != []
+
+
+@virtual_time
+async def test_a_command_under_a_published_event_s_id_is_its_repeat_while_it_is_remembered() -> (
+    None
+):
+    host = await Hosting.begin()
+    outside = {"event_type": "seen", "kind": "system", "data": b"{}", "metadata": {}, "clock": {}}
+    published = command("tower/jfk", PUBLISH, data=outside, id=uuid4().bytes)
+    (event,) = read_events(await host.deliver(published), 0)
+    assert await host.ask("counter/a", Add(), id=event.id.bytes) == [event]
+    assert await host.log("counter/a") == []
+    host = await Hosting.begin(host.store)
+    (counted,) = await host.ask("counter/a", Add(), id=event.id.bytes)
+    assert (counted.source, counted.version) == ("counter/a", 1)
