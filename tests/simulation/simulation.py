@@ -197,13 +197,16 @@ class Simulation:
 
     def _knock(self) -> None:
         """A process that was fenced off, and has had nothing to store since, finds out with
-        the next that it has. What that meets is told, and sent again; then all is well."""
-        lives = [process.incarnation for process in self.cluster.processes.values()]
-        if any(life is not None and self._fenced_off(life) for life in lives):
-            knocking = self._driver("knocker")
-            for number, source in enumerate(self._ledgers()):
-                note = {"token": -1000 - number, "times": 1}
-                step = Step(-1000 - number, 0.0, "ask", source, "Note", note)
+        the next that it has, and a host not before the writer has. Each may cost a call."""
+        processes = self.cluster.processes.values()
+        for turn in range(len(processes)):
+            lives = [process.incarnation for process in processes]
+            if not any(life is not None and self._fenced_off(life) for life in lives):
+                return
+            knocking = self._driver(f"knocker-{turn}")
+            for number, source in enumerate(self._ledgers(), 1000 * (turn + 1)):
+                note = {"token": -number, "times": 1}
+                step = Step(-number, 0.0, "ask", source, "Note", note)
                 knocking.holder.create_task(knocking.ask(step))
             self.loop.run_until(self.loop.time() + BACK_S)
 
