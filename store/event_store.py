@@ -73,6 +73,22 @@ class Snapshot:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeRecord:
+    """What a store knows of an actor type."""
+
+    class_name: str | None  #: the class that decides its actors; None: nobody has said so yet
+    event_types: frozenset[str]  #: that the log has of it; one that never came may be there, too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassClaim:
+    """A class that is to decide the actors of a type, and the classes whose place it may take."""
+
+    class_name: str
+    replaces: tuple[str, ...] = ()
+
+
 class EventStore(Protocol):
     """Where events rest. Every method raises StoreUnavailable when it cannot get there."""
 
@@ -152,6 +168,17 @@ class EventStore(Protocol):
 
     async def load_snapshot(self, aggregate_id: UUID) -> tuple[int, bytes] | None:
         """One aggregate's snapshot as (version, data)."""
+
+    async def type_records(self, actor_types: Iterable[str]) -> dict[str, TypeRecord]:
+        """What is known of each of these actor types. Quick, however long the log is."""
+
+    async def claim_actor_types(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
+        """Have each class decide its actor type from now on, unless one does that it does not
+        replace; the names of the classes that do now."""
+
+    async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """The log is about to have events of these types: an actor type and an event type each.
+        To be waited for before the first of them is appended."""
 
     async def close(self) -> None:
         """Give back what was opened."""

@@ -11,12 +11,14 @@ from store.errors import DuplicateEvent, StaleEpoch, VersionConflict
 from store.event_store import (
     WRITER,
     CheckpointMove,
+    ClassClaim,
     CounterMove,
     Epoch,
     Found,
     Load,
     Page,
     Snapshot,
+    TypeRecord,
 )
 from store.rows.decoding import Decoder
 from store.rows.layout import FIELDS, EncodedRows, row_starts
@@ -36,6 +38,8 @@ class MemoryEventStore:
         self._epochs: dict[str, Epoch] = {}
         self._snapshots: dict[bytes, Snapshot] = {}
         self._checkpoints: dict[str, int] = {}
+        self._classes: dict[str, str] = {}  # by actor type
+        self._event_types: set[tuple[str, str]] = set()  # with the actor type of each
 
     async def open_epoch(self, name: str, holder: str = "") -> Epoch:
         old = self._epochs.get(name) or Epoch(name=name, number=0, counter=0)
@@ -148,6 +152,24 @@ class MemoryEventStore:
     async def load_snapshot(self, aggregate_id: UUID) -> tuple[int, bytes] | None:
         snapshot = self._snapshots.get(aggregate_id.bytes)
         return (snapshot.version, snapshot.data) if snapshot else None
+
+    async def type_records(self, actor_types: Iterable[str]) -> dict[str, TypeRecord]:
+        return {
+            name: TypeRecord(
+                class_name=self._classes.get(name),
+                event_types=frozenset(event for actor, event in self._event_types if actor == name),
+            )
+            for name in actor_types
+        }
+
+    async def claim_actor_types(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
+        for name, claim in claims.items():
+            if self._classes.get(name) in (None, *claim.replaces):
+                self._classes[name] = claim.class_name
+        return {name: self._classes[name] for name in claims}
+
+    async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._event_types.update(pairs)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -14,6 +14,7 @@ from runtime.transport.peers import awaited
 from store.errors import StoreUnavailable
 from store.event_store import (
     CheckpointMove,
+    ClassClaim,
     CounterMove,
     Epoch,
     EventStore,
@@ -21,6 +22,7 @@ from store.event_store import (
     Load,
     Page,
     Snapshot,
+    TypeRecord,
 )
 from store.postgres.event_store import PostgresEventStore
 from store.postgres.migrations import migrate
@@ -124,6 +126,15 @@ class WriterMemoryStore:
 
     async def load_snapshot(self, aggregate_id: UUID) -> tuple[int, bytes] | None:
         return await self._call("load_snapshot", aggregate_id)  # type: ignore[no-any-return]
+
+    async def type_records(self, actor_types: Iterable[str]) -> dict[str, TypeRecord]:
+        return await self._call("type_records", list(actor_types))  # type: ignore[no-any-return]
+
+    async def claim_actor_types(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
+        return await self._call("claim_actor_types", dict(claims))  # type: ignore[no-any-return]
+
+    async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
+        await self._call("note_event_types", list(pairs))
 
     async def close(self) -> None:
         """Nothing is open."""

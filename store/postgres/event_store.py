@@ -15,13 +15,24 @@ import asyncpg
 
 from actors.event import Event
 from store.errors import DuplicateEvent, RowsRefused, StaleEpoch, VersionConflict
-from store.event_store import CheckpointMove, CounterMove, Epoch, Found, Load, Page, Snapshot
+from store.event_store import (
+    CheckpointMove,
+    ClassClaim,
+    CounterMove,
+    Epoch,
+    Found,
+    Load,
+    Page,
+    Snapshot,
+    TypeRecord,
+)
 from store.postgres.connections import OPERATION_S, Connections, reason_of, transaction
 from store.postgres.fence import EPOCH_OVER, Fence, Move, Place, stale
 from store.postgres.migrations import check_schema
 from store.postgres.moving_address import MovingAddress, Whereabouts
 from store.postgres.queries import QUERIES, rows_between, rows_of_aggregates, rows_of_ids
 from store.postgres.snapshots import Snapshots
+from store.postgres.types import Types
 from store.rows.decoding import Decoder, column_values
 from store.rows.layout import COLUMNS, COPY_HEADER, COPY_TRAILER, EncodedRows, last_row
 from store.selection import EVERYTHING, Selection
@@ -44,6 +55,7 @@ class PostgresEventStore:
     def __init__(self, connections: Connections) -> None:
         self.connections = connections
         self._snapshots = Snapshots(connections)
+        self._types = Types(connections)
         self.fence = Fence()
         self._decoder = Decoder()
 
@@ -195,6 +207,15 @@ class PostgresEventStore:
     async def load_snapshot(self, aggregate_id: UUID) -> tuple[int, bytes] | None:
         found = (await self._snapshots.load([aggregate_id.bytes])).get(aggregate_id.bytes)
         return (found.version, found.data) if found else None
+
+    async def type_records(self, actor_types: Iterable[str]) -> dict[str, TypeRecord]:
+        return await self._types.records(actor_types)
+
+    async def claim_actor_types(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
+        return await self._types.claim(claims)
+
+    async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
+        await self._types.note(pairs)
 
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Any query on the log, for reports and checks. It may take its time."""

@@ -9,7 +9,7 @@ import pytest
 
 from store.appends import Append, Commit
 from store.errors import StoreUnavailable
-from store.event_store import WRITER, Snapshot
+from store.event_store import WRITER, ClassClaim, Snapshot
 from store.group_commit import GroupCommit
 from store.postgres.connections import PROBE_AFTER_S
 from store.postgres.event_store import PostgresEventStore
@@ -59,10 +59,14 @@ KEY = b"\x01" * 16
         lambda store: store.find_ids([KEY]),
         lambda store: store.save_snapshots([Snapshot(aggregate_id=KEY, version=1, data=b"")]),
         lambda store: store.load_snapshots([KEY]),
+        lambda store: store.type_records(["oven"]),
+        lambda store: store.claim_actor_types({"oven": ClassClaim(class_name="a.Oven")}),
+        lambda store: store.note_event_types([("oven", "heated")]),
     ],
     ids=[
         "open_epoch", "epochs", "checkpoints", "head", "read", "load_rows", "find_rows",
-        "find_ids", "save_snapshots", "load_snapshots",
+        "find_ids", "save_snapshots", "load_snapshots", "type_records", "claim_actor_types",
+        "note_event_types",
     ],
 )  # fmt: skip
 async def test_every_operation_ends_and_the_next_one_goes_a_new_way(

@@ -86,6 +86,8 @@ class Database:
         self.epochs: dict[str, Epoch] = {}
         self.snapshots: dict[bytes, Snapshot] = {}
         self.checkpoints: dict[str, int] = {}
+        self.classes: dict[str, str] = {}  #: that decide, by actor type
+        self.event_types: set[tuple[str, str]] = set()  #: noted, with the actor type of each
         self.commits = 0
         self._locked: dict[str, ClientRequest] = {}
         self._waiting: list[ClientRequest] = []

@@ -6,7 +6,17 @@ from typing import Any
 from uuid import UUID
 
 from actors.event import Event
-from store.event_store import CheckpointMove, CounterMove, Epoch, Found, Load, Page, Snapshot
+from store.event_store import (
+    CheckpointMove,
+    ClassClaim,
+    CounterMove,
+    Epoch,
+    Found,
+    Load,
+    Page,
+    Snapshot,
+    TypeRecord,
+)
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection, row_filter
@@ -160,6 +170,37 @@ class SimulatedStore:
     async def load_snapshot(self, aggregate_id: UUID) -> tuple[int, bytes] | None:
         found = (await self.load_snapshots([aggregate_id.bytes])).get(aggregate_id.bytes)
         return (found.version, found.data) if found else None
+
+    async def type_records(self, actor_types: Iterable[str]) -> dict[str, TypeRecord]:
+        wanted, database = list(actor_types), self._database
+
+        def records() -> dict[str, TypeRecord]:
+            return {
+                name: TypeRecord(
+                    class_name=database.classes.get(name),
+                    event_types=frozenset(
+                        event for actor, event in database.event_types if actor == name
+                    ),
+                )
+                for name in wanted
+            }
+
+        return await self._ask(records)  # type: ignore[no-any-return]
+
+    async def claim_actor_types(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
+        wanted, classes = dict(claims), self._database.classes
+
+        def claim() -> dict[str, str]:
+            for name, one in wanted.items():
+                if classes.get(name) in (None, *one.replaces):
+                    classes[name] = one.class_name
+            return {name: classes[name] for name in wanted}
+
+        return await self._ask(claim)  # type: ignore[no-any-return]
+
+    async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
+        noted, event_types = list(pairs), self._database.event_types
+        await self._ask(lambda: event_types.update(noted))
 
     async def close(self) -> None:
         self._closed = True

@@ -47,6 +47,25 @@ SELECT {columns} FROM events WHERE id = ANY ({ids}::uuid[]);
 -- name: find_ids
 SELECT id FROM events WHERE id = ANY ($1::uuid[]);
 
+-- name: type_records
+-- Which class decides each of these actor types, and which event types the log has of it.
+SELECT wanted.name, t.class, ARRAY(
+    SELECT e.event_type FROM event_types e WHERE e.actor_type = wanted.name
+) AS event_types
+FROM unnest($1::text[]) AS wanted (name) LEFT JOIN actor_types t ON t.actor_type = wanted.name;
+
+-- name: claim_actor_types
+-- Each class decides its type from now on, where none does, or one that it says it replaces.
+INSERT INTO actor_types AS t (actor_type, class)
+SELECT * FROM unnest($1::text[], $2::text[])
+ON CONFLICT (actor_type) DO UPDATE SET class = excluded.class
+WHERE (t.actor_type, t.class) IN (SELECT * FROM unnest($3::text[], $4::text[]));
+
+-- name: note_event_types
+INSERT INTO event_types (actor_type, event_type)
+SELECT * FROM unnest($1::text[], $2::text[])
+ON CONFLICT DO NOTHING;
+
 -- name: save_snapshots
 -- Each unless a newer one of its aggregate is there already.
 INSERT INTO snapshots AS s (aggregate_id, version, data)

@@ -1,0 +1,21 @@
+-- What the log knows of its types, so that a class can be held against it without a look at the
+-- log: both tables have a row a type, whatever the number of events.
+
+-- The class that decides the actors of a type, by its full name.
+CREATE TABLE actor_types (
+    actor_type text PRIMARY KEY,
+    class      text NOT NULL
+);
+
+-- The event types that the log has, or is about to have, of an actor type: a host notes one
+-- before its first event.
+CREATE TABLE event_types (
+    actor_type text NOT NULL,
+    event_type text NOT NULL,
+    PRIMARY KEY (actor_type, event_type)
+);
+
+-- Of a log that is older than this: one pass over it, and never again.
+INSERT INTO event_types (actor_type, event_type)
+SELECT DISTINCT split_part(source, '/', 1), event_type FROM events
+WHERE source ~ '^[a-z][a-z0-9]*([-.][a-z0-9]+)*/';

@@ -1,0 +1,47 @@
+"""What PostgreSQL keeps of the types in the log: who decides them, and which events they have."""
+
+from collections.abc import Iterable, Mapping
+
+from store.event_store import ClassClaim, TypeRecord
+from store.postgres.connections import Connections
+from store.postgres.queries import QUERIES
+
+
+class Types:
+    """The tables `actor_types` and `event_types`."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def records(self, actor_types: Iterable[str]) -> dict[str, TypeRecord]:
+        """What is known of these actor types."""
+        wanted = list(actor_types)
+        rows = await self._connections.fetch(QUERIES["type_records"], wanted)
+        return {
+            row["name"]: TypeRecord(
+                class_name=row["class"], event_types=frozenset(row["event_types"])
+            )
+            for row in rows
+        }
+
+    async def claim(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
+        """Have these classes decide their types, unless others do; who does now."""
+        replaced = [(name, each) for name, claim in claims.items() for each in claim.replaces]
+        await self._connections.fetch(
+            QUERIES["claim_actor_types"],
+            list(claims),
+            [claim.class_name for claim in claims.values()],
+            [name for name, _ in replaced],
+            [each for _, each in replaced],
+        )
+        records = await self.records(claims)
+        return {name: record.class_name or "" for name, record in records.items()}
+
+    async def note(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """The log is about to have these event types of these actor types."""
+        in_order = sorted(pairs)
+        await self._connections.fetch(
+            QUERIES["note_event_types"],
+            [actor_type for actor_type, _ in in_order],
+            [event_type for _, event_type in in_order],
+        )

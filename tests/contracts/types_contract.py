@@ -1,0 +1,39 @@
+"""What every event store promises of types: who decides them, and which events they have."""
+
+from store.event_store import ClassClaim, EventStore, TypeRecord
+
+
+class TypesContract:
+    """Records of actor types, without a look at the log."""
+
+    async def test_of_a_type_that_nobody_has_claimed_nothing_is_known(
+        self, store: EventStore
+    ) -> None:
+        nothing = TypeRecord(class_name=None, event_types=frozenset())
+        assert await store.type_records(["oven", "lamp"]) == {"oven": nothing, "lamp": nothing}
+        assert await store.type_records([]) == {}
+
+    async def test_noted_event_types_are_those_of_their_actor_type(self, store: EventStore) -> None:
+        await store.note_event_types([("oven", "heated"), ("oven", "cooled"), ("lamp", "lit")])
+        await store.note_event_types([("oven", "heated")])
+        records = await store.type_records(["oven", "lamp"])
+        assert records["oven"].event_types == {"heated", "cooled"}
+        assert records["lamp"].event_types == {"lit"}
+
+    async def test_a_type_is_decided_by_the_class_that_came_first(self, store: EventStore) -> None:
+        first, second = ClassClaim(class_name="a.Oven"), ClassClaim(class_name="b.Oven")
+        assert await store.claim_actor_types({"oven": first}) == {"oven": "a.Oven"}
+        assert await store.claim_actor_types({"oven": second, "lamp": second}) == {
+            "oven": "a.Oven",
+            "lamp": "b.Oven",
+        }
+        assert (await store.type_records(["oven"]))["oven"].class_name == "a.Oven"
+
+    async def test_a_class_takes_the_place_of_those_that_it_says_it_replaces(
+        self, store: EventStore
+    ) -> None:
+        await store.claim_actor_types({"oven": ClassClaim(class_name="a.Oven")})
+        moved = ClassClaim(class_name="b.Oven", replaces=("x.Oven", "a.Oven"))
+        assert await store.claim_actor_types({"oven": moved}) == {"oven": "b.Oven"}
+        old = ClassClaim(class_name="a.Oven")
+        assert await store.claim_actor_types({"oven": old}) == {"oven": "b.Oven"}
