@@ -84,6 +84,11 @@ class Actor(Generic[S]):
             cls._described = known  # type: ignore[attr-defined]
         return known
 
+    @classmethod
+    def class_name(cls) -> str:
+        """The class's full name, by which the log knows who decides its actor type."""
+        return f"{cls.__dict__.get('_module', cls.__module__)}.{cls.__qualname__}"
+
     @property
     def now(self) -> datetime:
         """When the message in hand happened (aware). Actors read no clock."""

@@ -63,6 +63,7 @@ class ActorType:
         for method in _marked_methods(actor):
             self._add(method)
         self._check_ignored()
+        self._check_replaces()
         self._check_yielded()
         self._check_state()
 
@@ -122,6 +123,14 @@ class ActorType:
         if both := sorted(self.ignores & self.appliers.keys()):
             raise InvalidActor(self.name, f"it applies {both[0]!r}, and ignores it: do one of both")
 
+    def _check_replaces(self) -> None:
+        replaces = self.actor.replaces
+        if not isinstance(replaces, tuple | list) or not all(
+            isinstance(each, str) for each in replaces
+        ):
+            problem = f"replaces is a tuple of full class names, not {replaces!r:.80}"
+            raise InvalidActor(self.name, problem)
+
     def _check_yielded(self) -> None:
         for handler in self.handlers.values():
             for payload in handler.yields:
@@ -140,6 +149,20 @@ class ActorType:
         except Exception as error:
             problem = f"its state cannot be written as JSON, even as it begins: {error}"
             raise InvalidActor(self.name, " ".join(problem.split())) from error
+
+
+def holders(actor: Any) -> tuple[str, ...]:
+    """The class's own name, and those of the classes whose place it may take."""
+    return (actor.class_name(), *actor.replaces)
+
+
+def decided_by_another(actor: Any, holder: str) -> str:
+    """What is said of a second class of one actor type."""
+    return (
+        f"{holder} decides this actor type, not {actor.class_name()}: give one of them another "
+        f"actor_type, or, if that class was moved or renamed to this one, say "
+        f"replaces = ({holder!r},)"
+    )
 
 
 def nothing_applies(payload: type[Payload] | str) -> str:

@@ -8,9 +8,11 @@ again, in its order; the commands' ids make that harmless.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from actors.actor import Actor
+from actors.errors import InvalidActor
 from runtime.clocks import DriverClock
 from runtime.driver.deadlines import Deadlines
 from runtime.driver.host_link import HostLink
@@ -23,7 +25,7 @@ from runtime.errors import (
     HostUnavailable,
     MailboxFull,
 )
-from runtime.wire.commands import pack_request
+from runtime.wire.commands import held_back, pack_request, source_of_command
 from store.errors import StoreUnavailable
 
 logger = logging.getLogger("thornback.driver")
@@ -162,12 +164,18 @@ class Channel:
         if outgoing.finished:  # it was given up meanwhile
             del self._under_way[outgoing]
             return
+        held = self._link.held_back(outgoing)
+        commands = [
+            held_back(source_of_command(packed)) if index in held else packed
+            for index, packed in enumerate(outgoing.commands)
+        ] if held else outgoing.commands  # fmt: skip
         request = pack_request(
             self._driver, self._generation, order, self._clock.counts(),
-            outgoing.want_events, outgoing.commands,
+            outgoing.want_events, commands,
         )  # fmt: skip
         self._sequence += 1
-        self._under_way[outgoing] = asyncio.ensure_future(self._deliver(order, outgoing, request))
+        delivery = self._deliver(order, outgoing, request, held)
+        self._under_way[outgoing] = asyncio.ensure_future(delivery)
 
     async def _begin(self, generation: int) -> None:
         """The host learns of a generation by an empty batch, and takes no other first: so
@@ -178,9 +186,11 @@ class Channel:
         if refusal is not None:
             raise HostUnavailable(self.host, str(refusal))
 
-    async def _deliver(self, order: int, outgoing: Outgoing, request: bytes) -> None:
+    async def _deliver(
+        self, order: int, outgoing: Outgoing, request: bytes, held: Mapping[int, InvalidActor]
+    ) -> None:
         try:
-            answer, refusal = await self._link.deliver(request)
+            answer, refusal = await self._link.deliver(request, held)
             if refusal is not None:
                 self._failed(order, outgoing, refusal)
             elif not outgoing.told_again and self._link.forgot(outgoing.actors, answer):

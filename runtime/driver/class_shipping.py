@@ -50,6 +50,27 @@ def pickled_class(actor: type[Actor[Any]]) -> bytes:
         return cloudpickle.dumps(actor)  # type: ignore[no-any-return]
 
 
+def name_of_main(actor: type[Actor[Any]]) -> None:
+    """A class of the program itself says which program that is: by the name that its module has
+    for whoever imports it. All programs call it `__main__`."""
+    if actor.__module__ == "__main__":
+        actor._module = _main_module()  # type: ignore[attr-defined]
+
+
+def _main_module() -> str:
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and spec.name != "__main__":
+        return str(spec.name).removesuffix(".__main__")
+    place = _place_of(main)
+    if place is None:
+        return "__main__"  # typed in, or a notebook's
+    names, folder = [place.stem], place.parent
+    while (folder / "__init__.py").exists():
+        names, folder = [folder.name, *names], folder.parent
+    return ".".join(names)
+
+
 def own_modules() -> list[ModuleType]:
     """The top-level modules that only this program has; each stands for all within it."""
     return [

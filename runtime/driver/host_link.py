@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from ray.exceptions import RayError
 
 from actors.actor import Actor
 from actors.errors import InvalidActor
+from actors.naming import actor_type_of
+from runtime.driver.outgoing import Outgoing
 from runtime.errors import HostUnavailable, UnknownActorType
 from runtime.process.world import Calls
-from runtime.wire.commands import Answer, unpack_answer
+from runtime.wire.commands import Answer, source_of_command, unpack_answer
 from runtime.wire.error_codec import decode_error, encode_error
 
 logger = logging.getLogger("thornback.driver")
@@ -44,7 +46,7 @@ class HostLink:
         self._caller: Calls | None = None
         self._incarnation: int | None = None
         self._known: set[ActorClass] = set()  # by this incarnation, or refused by it
-        self._refused: dict[str, InvalidActor] = {}  # by actor type: what it said of a class
+        self._refused: dict[ActorClass, InvalidActor] = {}  # what it said of a class
 
     async def ensure_found(self, actors: Iterable[ActorClass]) -> None:
         """Have a handle of the process. Raises HostUnavailable."""
@@ -56,13 +58,13 @@ class HostLink:
         those who use it: `deliver` says so. Raises HostUnavailable."""
         # In an order that does not depend on addresses: a simulation replays exactly.
         for actor in sorted(actors - self._known, key=_name):
-            self._refused.pop(actor.actor_type, None)
+            self._refused.pop(actor, None)
             shipped = self._shipped(actor)
             if shipped is not None:
                 try:
                     await self._asked(self._register(shipped))
                 except InvalidActor as error:
-                    self._refused[actor.actor_type] = InvalidActor(actor.actor_type, error.problem)
+                    self._refused[actor] = InvalidActor(actor.actor_type, error.problem)
             self._known.add(actor)
 
     async def hello(self, request: bytes) -> Exception | None:
@@ -75,21 +77,35 @@ class HostLink:
             self._refused.clear()
         return self._refusal(answer)
 
-    async def deliver(self, request: bytes) -> tuple[Answer, Exception | None]:
+    def held_back(self, outgoing: Outgoing) -> dict[int, InvalidActor]:
+        """The commands of a batch whose class the host has refused, and why: it may know another
+        class of that actor type, which is not to decide them."""
+        why = {
+            actor.actor_type: self._refused[actor]
+            for actor in outgoing.actors & self._refused.keys()
+        }
+        if not why:
+            return {}
+        types = map(actor_type_of, map(source_of_command, outgoing.commands))
+        return {index: why[each] for index, each in enumerate(types) if each in why}
+
+    async def deliver(
+        self, request: bytes, held_back: Mapping[int, InvalidActor]
+    ) -> tuple[Answer, Exception | None]:
         """What became of a batch; or why nothing of it was run. Raises HostUnavailable."""
         try:
             answer = await self._call(request)
         except (RayError, ConnectionError) as error:
             raise self._away(error) from error
-        if self._refused:
-            self._say_why(answer)
+        for index, refusal in held_back.items():
+            answer.errors[index] = encode_error(refusal)
         return answer, self._refusal(answer)
 
     def forgot(self, actors: set[ActorClass], answer: Answer) -> bool:
         """Does the host not know a class that it was told? Then another process answered than
         was told: Ray leads to the newest, and an older one may live on beside it. Whoever it
         is, it is looked for and told again."""
-        told = {actor.actor_type for actor in actors & self._known} - self._refused.keys()
+        told = {actor.actor_type for actor in (actors & self._known) - self._refused.keys()}
         if not any(
             name == UnknownActorType.__name__ and arguments[0] in told
             for name, arguments in answer.errors.values()
@@ -110,12 +126,6 @@ class HostLink:
             await self._handle.register.remote(shipped)
         except InvalidActor as error:  # a RayError too, but the host is well
             raise InvalidActor(error.actor, error.problem) from error
-
-    def _say_why(self, answer: Answer) -> None:
-        """A type is unknown to the host because its class was refused."""
-        for index, (name, arguments) in answer.errors.items():
-            if name == UnknownActorType.__name__ and arguments[0] in self._refused:
-                answer.errors[index] = encode_error(self._refused[arguments[0]])
 
     async def _call(self, request: bytes) -> Answer:
         if self._caller is None:

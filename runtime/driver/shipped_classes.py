@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from actors.actor import Actor
+from actors.actor_type import decided_by_another, holders
 from actors.errors import InvalidActor
-from runtime.driver.class_shipping import pickled_class
+from runtime.driver.class_shipping import name_of_main, pickled_class
 
 
 class ShippedClasses:
@@ -16,14 +17,25 @@ class ShippedClasses:
         self._known = tuple(known_modules)  # immutable: hosts import these themselves
         self._lock = threading.Lock()  # guards the table; and pickling is not for two at once
         self._shipped: dict[type[Actor[Any]], bytes | None] = {}
+        self._deciding: dict[str, str] = {}  # by actor type: the class that was sent for it last
 
     def shipped(self, actor: type[Actor[Any]]) -> bytes | None:
         """A class for hosts that cannot import it; None for those that have it anyway.
-        Raises InvalidActor for one that cannot be sent."""
+        Raises InvalidActor for one that cannot be sent, or that is another of its actor type
+        than the one that was sent before."""
         with self._lock:
             if actor not in self._shipped:
+                self._check_name(actor)
                 self._shipped[actor] = self._pickled(actor)
             return self._shipped[actor]
+
+    def _check_name(self, actor: type[Actor[Any]]) -> None:
+        """Is it the only class of its actor type here, or the same one changed?"""
+        name_of_main(actor)
+        before = self._deciding.setdefault(actor.actor_type, actor.class_name())
+        if before not in holders(actor):
+            raise InvalidActor(actor.actor_type, decided_by_another(actor, before))
+        self._deciding[actor.actor_type] = actor.class_name()
 
     def _pickled(self, actor: type[Actor[Any]]) -> bytes | None:
         module = actor.__module__

@@ -13,6 +13,8 @@ class ActorTypes:
 
     def __init__(self) -> None:
         self._known: dict[str, KnownType] = {}
+        #: Types that it was to know, and whose class does not fit the log: why.
+        self.refused: dict[str, InvalidActor] = {}
 
     def register(self, actor: type[Actor[Any]]) -> ActorType | None:
         """Know a class from now on; the type that it replaces, if it does replace one.
@@ -20,7 +22,8 @@ class ActorTypes:
         Residents of the replaced type decide nothing any more (Residents.outdated).
         Raises InvalidActor, and changes nothing then.
         """
-        described = _described(actor)
+        described = described_or_why(actor)
+        self.refused.pop(described.name, None)
         before = self._known.get(described.name)
         if before is not None and before.type is described:
             return None
@@ -34,12 +37,22 @@ class ActorTypes:
         """The type of that name, if it is known."""
         return self._known.get(name)
 
+    def refuse(self, problem: InvalidActor) -> None:
+        """Do not know a type any more, before any of its actors was loaded."""
+        self._known.pop(problem.actor, None)
+        self.refused[problem.actor] = problem
+
+    def described(self) -> list[ActorType]:
+        """All that are known."""
+        return [known.type for known in self._known.values()]
+
     def names(self) -> list[str]:
         """All names, sorted."""
         return sorted(self._known)
 
 
-def _described(actor: type[Actor[Any]]) -> ActorType:
+def described_or_why(actor: type[Actor[Any]]) -> ActorType:
+    """What a class says of itself. Raises InvalidActor, whatever its code does."""
     try:
         return actor.described()
     except InvalidActor:

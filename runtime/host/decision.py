@@ -20,7 +20,6 @@ from runtime.errors import (
     InvalidMessage,
     InvalidState,
     PublishRefused,
-    UnknownActorType,
     UnknownMessage,
 )
 from runtime.host.batch import Attempt
@@ -28,6 +27,7 @@ from runtime.host.publishing import publish_row
 from runtime.host.recent import Recent
 from runtime.host.resident import FAILURES, Resident, plain_state, take_snapshot
 from runtime.host.residents import Residents
+from runtime.host.type_checks import EventTypesMet
 from runtime.wire.commands import DATA, ID, INVALID, PUBLISH, STATE
 from runtime.wire.error_codec import text_of_error
 from runtime.wire.values import pack_value
@@ -81,6 +81,7 @@ class Decider:
         self._recent = recent
         self._strategy = strategy
         self._snapshot_frequency = snapshot_frequency
+        self.met = EventTypesMet()
         self._event_types: dict[type, _EventType] = {}  # of whichever actor type was last
         self._by_actor: dict[tuple[ActorType, type], _EventType] = {}
 
@@ -180,6 +181,7 @@ class Decider:
         if not resident.type.folds(payload.event_type):
             raise TypeError(f"a handler yields {nothing_applies(type(payload))}")
         found = self._by_actor.get(key) or _EventType(*key)
+        self.met.meet(resident.type.name, found.name)
         self._by_actor[key] = self._event_types[type(payload)] = found
         return found
 
@@ -200,7 +202,7 @@ class Decider:
         elif message_type == PUBLISH:
             self._publish(attempt, index, resident)
         elif resident.type is None:
-            attempt.refused(index, UnknownActorType(source.partition("/")[0]))
+            attempt.refused(index, self._residents.why_unknown(source.partition("/")[0]))
         elif message_type == STATE:
             self._state(attempt, index, resident)
         else:
@@ -233,6 +235,7 @@ class Decider:
         except FAILURES as error:
             attempt.failed(index, PublishRefused(resident.source, text_of_error(error)))
             return
+        self.met.meet_published(resident.source, name)
         attempt.rows.append(row)
         attempt.types.append(name)
         resident.batch = attempt.batch.number

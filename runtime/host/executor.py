@@ -58,6 +58,7 @@ class Executor:
         name: str,
     ) -> None:
         # What the host has of everything; the line of work alone decides with it.
+        self._store = store
         self._mailbox = mailbox
         self._residents = residents
         self._decider = decider
@@ -128,6 +129,8 @@ class Executor:
             # Of now, not of when it is answered: nothing that comes later is in its past.
             clock, ticks = self._decider.clock.counts(), self._decider.clock.ticks
             await self._lookups.after(attempt)
+            if self._decider.met.fresh:
+                await self._decider.met.note(self._store)
             attempt.seal(clock, ticks)
         except Exception as error:
             await self._abandon(attempt, error)

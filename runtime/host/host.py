@@ -24,7 +24,7 @@ from runtime.errors import (
     MailboxFull,
     UnknownActorType,
 )
-from runtime.host.actor_types import ActorTypes
+from runtime.host.actor_types import ActorTypes, described_or_why
 from runtime.host.class_loading import loaded_class
 from runtime.host.decision import Decider
 from runtime.host.executor import Executor
@@ -32,6 +32,7 @@ from runtime.host.host_metrics import HostMetrics
 from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
 from runtime.host.residents import Residents
+from runtime.host.type_checks import check_types, unfitting
 from runtime.partition.journal import Journal
 from runtime.partition.writer_link import WriterLink
 from runtime.process.process import Process
@@ -125,6 +126,11 @@ class Host(Process):
             writer_back=writer.wait_back,
             name=self.name,
         )
+        try:
+            await self._check_known()
+        except BaseException:
+            await self._store.close()
+            raise
         self.must_live(self._run())
 
     async def deliver(self, request: bytes) -> bytes:
@@ -153,9 +159,25 @@ class Host(Process):
     async def register(self, actor: bytes) -> None:
         """Know an actor class (cloudpickled) from now on: no command that is decided later
         meets the class that it replaces. Actors of its name are rebuilt from the log before
-        their next command. The same bytes again change nothing. Raises InvalidActor."""
+        their next command. The same bytes again change nothing.
+
+        Raises InvalidActor for a class that is none, that would ignore events which the log has
+        of its actor type, or that is another than the one which decides that type."""
         await self.ensure_started()
-        self._know(actor)
+        digest = sha256(actor).digest()
+        if digest in self._shipped.values():
+            return
+        known = loaded_class(actor)
+        described = described_or_why(known)
+        assert self._decider is not None
+        wrong = await check_types(self._store, [described], self._decider.met)
+        # What the class before it has yielded meanwhile is to fit, too: from here on nothing
+        # of that class is decided.
+        if unfolded := described.unfolded(self._decider.met.of(described.name)):
+            wrong[described.name] = unfitting(described.name, unfolded)
+        for problem in wrong.values():
+            raise problem
+        self._take(known, digest)
 
     async def ask(self, message: Message, source: str | None = None) -> list[Event]:
         """Plain Ray: one message, its events. A dedicated host needs no `source`."""
@@ -233,11 +255,7 @@ class Host(Process):
             raise UnknownActorType("(a pooled host: say which source)")
         return source or self._source or ""
 
-    def _know(self, actor: bytes) -> None:
-        digest = sha256(actor).digest()
-        if digest in self._shipped.values():
-            return
-        known = loaded_class(actor)
+    def _take(self, known: type[Actor[Any]], digest: bytes) -> None:
         replaced = self._types.register(known)
         self._shipped[known.actor_type] = digest
         if replaced is not None and self._decider is not None:
@@ -248,9 +266,20 @@ class Host(Process):
         not end the host: `register` tells the driver that brings it, and whoever comes
         without one is told that the type is unknown."""
         try:
-            self._know(actor)
+            self._take(loaded_class(actor), sha256(actor).digest())
         except InvalidActor as error:
             logger.warning("%s: %s", self.name, error)
+
+    async def _check_known(self) -> None:
+        """Hold the classes that came before there was a store against the log."""
+        assert self._decider is not None
+        types = self._types.described()
+        if self._source is not None:
+            types = [one for one in types if one.name == actor_type_of(self._source)]
+        for problem in (await check_types(self._store, types, self._decider.met)).values():
+            logger.error("%s: %s", self.name, problem)
+            self._types.refuse(problem)
+            self._shipped.pop(problem.actor, None)
 
     def _types_of(self, module: str) -> None:
         for value in vars(importlib.import_module(module)).values():

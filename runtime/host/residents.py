@@ -5,7 +5,9 @@ import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Mapping
 
+from actors.errors import ThornbackError
 from actors.naming import actor_type_of
+from runtime.errors import UnknownActorType
 from runtime.host.actor_types import ActorTypes
 from runtime.host.resident import Resident, fold_into, restore
 from store.event_store import EventStore
@@ -52,6 +54,10 @@ class Residents:
     def outdated(self, source: str, resident: Resident) -> bool:
         """Has a class been registered since it was loaded, that replaces its own?"""
         return self._types.get(actor_type_of(source)) is not resident.known
+
+    def why_unknown(self, actor_type: str) -> ThornbackError:
+        """What to say to a command for an actor of a type that is not known."""
+        return self._types.refused.get(actor_type) or UnknownActorType(actor_type)
 
     async def load(self, sources: Iterable[str]) -> None:
         """Make those resident that are not; sources of an unknown type become residents

@@ -145,6 +145,12 @@ def pack_request(
     )
 
 
+def held_back(source: str) -> bytes:
+    """A command that nobody decides, in the place of one whose class its host has refused."""
+    fields = (source, INVALID, bytes(16), 0, [source, "a command", "it was held back"], None, None)
+    return CommandPacker().pack(fields)
+
+
 def source_of_command(packed: bytes) -> str:
     """Whom a packed command is for."""
     unpacker = msgpack.Unpacker()

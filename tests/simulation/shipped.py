@@ -26,6 +26,8 @@ def _module() -> ModuleType:
                 "__qualname__": name,
                 "actor_type": "shipped",
                 "revision": revision,
+                # Each is the other changed, under a name of its own.
+                "replaces": (f"{MODULE}.Shipped{3 - revision}",),
             },
         )
         made.state_type = Ledger.state_type  # type: ignore[attr-defined]

@@ -117,7 +117,8 @@ class Sending:
 
     def ask(self, data: str, actor: type[Actor[Any]] | None = None) -> Reply[str]:
         """A command, to be answered with its data."""
-        fields = ("counter/a", "echo", next(self._ids).to_bytes(16, "big"), 0, data, None, None)
+        source = f"{actor.actor_type if actor else 'counter'}/a"
+        fields = (source, "echo", next(self._ids).to_bytes(16, "big"), 0, data, None, None)
         outgoing, index = self.channel.add(fields, actor, want_events=True)
         return Reply(outgoing, index, _read)
 

@@ -135,6 +135,7 @@ async def test_a_dedicated_host_may_be_of_a_class_that_replaces_one_it_has_by_na
     class Twin(Actor[BellState]):
         actor_type = "device-twin"
         ignores = (Rang,)
+        replaces = ("actors.devices.device_twin.DeviceTwin",)
 
         @handles
         def ring(self, message: Ring) -> Iterator[Payload]:

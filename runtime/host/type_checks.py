@@ -1,0 +1,99 @@
+"""A class is held against the log before it decides anything.
+
+The store keeps, for each actor type, which class decides it and which event types the log has
+of it: a few rows, however long the log is. A host notes an event type before the first append
+that has one, once in its life; so what is noted is never less than what the log has, and an
+append carries nothing for it.
+"""
+
+from collections.abc import Iterable
+
+from actors.actor_type import ActorType, decided_by_another, holders
+from actors.errors import InvalidActor, InvalidName
+from actors.naming import actor_type_of, checked_type_name
+from store.event_store import ClassClaim, EventStore, TypeRecord
+
+
+class EventTypesMet:
+    """The event types that a host has met, each with its actor type: those that are noted, and
+    those that are to be before anything is appended."""
+
+    #: Beyond it all are forgotten, and noted again: whoever publishes makes names as he likes.
+    CAPACITY = 20_000
+
+    def __init__(self) -> None:
+        self._noted: set[tuple[str, str]] = set()
+        self.fresh: set[tuple[str, str]] = set()  #: to be noted
+
+    def meet(self, actor_type: str, event_type: str) -> None:
+        """There is to be an event of it."""
+        pair = actor_type, event_type
+        if pair not in self._noted:
+            self.fresh.add(pair)
+
+    def meet_published(self, source: str, event_type: str) -> None:
+        """There is to be an event from outside. Its source may get an actor one day, if it has
+        the form of one's."""
+        pair = actor_type_of(source), event_type
+        if pair in self._noted or "/" not in source:
+            return
+        try:
+            checked_type_name(pair[0])
+        except InvalidName:
+            return
+        self.fresh.add(pair)
+
+    async def note(self, store: EventStore) -> None:
+        """Have the store know what is fresh. Raises StoreUnavailable."""
+        noted = frozenset(self.fresh)
+        await store.note_event_types(noted)
+        self.fresh -= noted
+        if len(self._noted) > self.CAPACITY:
+            self._noted.clear()
+        self._noted |= noted
+
+    def of(self, actor_type: str) -> set[str]:
+        """The event types of an actor type that it has met."""
+        return {event for actor, event in (*self._noted, *self.fresh) if actor == actor_type}
+
+    def known(self, actor_type: str, record: TypeRecord) -> None:
+        """The store knows these already."""
+        self._noted |= {(actor_type, event) for event in record.event_types}
+
+
+async def check_types(
+    store: EventStore, types: Iterable[ActorType], met: EventTypesMet
+) -> dict[str, InvalidActor]:
+    """Hold classes against the log, and have them decide their types from now on; what is wrong
+    with those that may not, by actor type. Raises StoreUnavailable."""
+    by_name = {one.name: one for one in types}
+    records = await store.type_records(by_name)
+    wrong: dict[str, InvalidActor] = {}
+    for name, one in by_name.items():
+        met.known(name, records[name])
+        if unfolded := one.unfolded(records[name].event_types | met.of(name)):
+            wrong[name] = unfitting(name, unfolded)
+        elif (holder := records[name].class_name) not in (None, *holders(one.actor)):
+            wrong[name] = InvalidActor(name, decided_by_another(one.actor, str(holder)))
+    claims = {
+        name: ClassClaim(class_name=one.actor.class_name(), replaces=holders(one.actor)[1:])
+        for name, one in by_name.items()
+        if name not in wrong and records[name].class_name != one.actor.class_name()
+    }
+    if claims:
+        for name, holder in (await store.claim_actor_types(claims)).items():
+            if holder != claims[name].class_name:  # somebody else was quicker
+                problem = decided_by_another(by_name[name].actor, holder)
+                wrong[name] = InvalidActor(name, problem)
+    return wrong
+
+
+def unfitting(actor_type: str, event_types: list[str]) -> InvalidActor:
+    """What is said of a class that would ignore these events of its log."""
+    shown = ", ".join(map(repr, event_types[:10])) + (" ..." if len(event_types) > 10 else "")
+    return InvalidActor(
+        actor_type,
+        f"its log has {shown}, which nothing applies: a renamed event keeps its event_type, a "
+        "forgotten method is marked @applies, and what the state does not depend on is listed in "
+        "ignores",
+    )

@@ -1,0 +1,187 @@
+"""A class is held against the log before it decides: what it would ignore, whose type it is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from ray import cloudpickle
+
+from actors.actor import Actor, Command, applies, handles
+from actors.errors import InvalidActor
+from actors.event import DeviceEvent, Payload
+from runtime.driver.shipped_classes import ShippedClasses
+from runtime.host.host import Host
+from runtime.settings.settings import Settings
+from runtime.wire.answers import read_events
+from runtime.wire.commands import PUBLISH
+from store.event_store import ClassClaim
+from tests.unit.hosting import command
+from tests.unit.test_host import OneWriter, begun, deliver
+from tests.unit.writing import Writing
+from tests.virtual_time import virtual_time
+
+
+class Heat(Command):
+    """Heat it."""
+
+
+class Heated(DeviceEvent):
+    """It is hot."""
+
+
+class Warmed(DeviceEvent):
+    """What Heated is called in a later release, which has forgotten the old name."""
+
+
+class OvenState(BaseModel):
+    heated: int = 0
+
+
+class Oven(Actor[OvenState]):
+    @handles
+    def heat(self, message: Heat) -> Iterator[Payload]:
+        yield Heated()
+
+    @applies
+    def heated(self, event: Heated) -> None:
+        self.state.heated += 1
+
+
+def renamed(**attributes: Any) -> type[Actor[Any]]:
+    """The same class in a later release: its event has got another name."""
+
+    class Later(Actor[OvenState]):
+        actor_type = "oven"
+
+        @handles
+        def heat(self, message: Heat) -> Iterator[Payload]:
+            yield Warmed()
+
+        @applies
+        def warmed(self, event: Warmed) -> None:
+            self.state.heated += 1
+
+    Later.__qualname__ = "Oven"
+    for name, value in attributes.items():
+        setattr(Later, name, value)
+    return Later
+
+
+def moved(**attributes: Any) -> type[Actor[Any]]:
+    """The same class in another module."""
+    return type("Oven", (Oven,), {"__module__": "elsewhere", "actor_type": "oven", **attributes})
+
+
+async def register(host: Host, actor: type[Actor[Any]]) -> None:
+    await host.register(cloudpickle.dumps(actor))
+
+
+@virtual_time
+async def test_a_class_that_would_ignore_events_of_its_log_is_refused_and_the_old_one_goes_on() -> (
+    None
+):
+    host = await begun()
+    await register(host, Oven)
+    await deliver(host, command("oven/a", Heat()))
+
+    with pytest.raises(InvalidActor, match=r"its log has 'heated', which nothing applies: .*ign"):
+        await register(host, renamed())
+    [event] = read_events(await deliver(host, command("oven/a", Heat()), sequence=1), 0)
+    assert (event.version, event.event_type) == (2, "heated")
+
+    await register(host, renamed(ignores=("heated",)))
+    [event] = read_events(await deliver(host, command("oven/a", Heat()), sequence=2), 0)
+    assert (event.version, event.event_type) == (3, "warmed")
+
+
+@virtual_time
+async def test_events_of_other_hosts_and_earlier_incarnations_count_too() -> None:
+    world = OneWriter(await Writing.begin())
+    settings = Settings().model_dump_json()
+    first = Host("host-0", settings, None, world=world)
+    await register(first, Oven)
+    await deliver(first, command("oven/a", Heat()))
+
+    for name in ("host-0", "host-1"):
+        other = Host(name, settings, None, world=world)
+        with pytest.raises(InvalidActor, match="its log has 'heated'"):
+            await register(other, renamed())
+
+
+@virtual_time
+async def test_an_event_type_is_noted_before_the_log_has_it() -> None:
+    host = await begun()
+    await register(host, Oven)
+    store = host._store
+    noted_at: list[int] = []
+    note = store.note_event_types
+
+    async def watched(pairs: Any) -> None:
+        noted_at.append(await store.head())
+        await note(pairs)
+
+    store.note_event_types = watched  # type: ignore[method-assign]
+    for sequence in range(3):
+        await deliver(host, command("oven/a", Heat()), sequence=sequence)
+    assert noted_at == [0]  # once, and before the first
+    assert (await store.type_records(["oven"]))["oven"].event_types == {"heated"}
+
+
+@virtual_time
+async def test_what_was_published_under_a_source_counts_when_it_gets_an_actor() -> None:
+    host = await begun()
+    data = {"event_type": "lit", "kind": "device", "data": b"{}", "metadata": {}, "clock": {}}
+    answer = await deliver(host, command("oven/a", PUBLISH, data=data))
+    assert not answer.errors
+    with pytest.raises(InvalidActor, match="its log has 'lit'"):
+        await register(host, Oven)
+
+
+@virtual_time
+async def test_a_second_class_of_an_actor_type_is_refused_and_the_same_one_changed_is_not() -> None:
+    host = await begun()
+    await register(host, Oven)
+    with pytest.raises(
+        InvalidActor,
+        match=r"oven: tests.unit.test_type_checks.Oven decides this actor type, not elsewhere.Oven:"
+        r" .* replaces = \('tests.unit.test_type_checks.Oven',\)",
+    ):
+        await register(host, moved())
+    await register(host, renamed())  # nothing is in the log yet
+    [event] = read_events(await deliver(host, command("oven/a", Heat())), 0)
+    assert event.event_type == "warmed"
+
+
+@virtual_time
+async def test_a_class_that_was_moved_takes_over_when_it_says_so_and_for_good() -> None:
+    world = OneWriter(await Writing.begin())
+    settings = Settings().model_dump_json()
+    host = Host("host-0", settings, None, world=world)
+    await register(host, Oven)
+    await register(host, moved(replaces=("tests.unit.test_type_checks.Oven",)))
+
+    later = Host("host-1", settings, None, world=world)
+    with pytest.raises(InvalidActor, match=r"elsewhere\.Oven decides this actor type, not tests"):
+        await register(later, Oven)
+    await register(later, moved())
+
+
+@virtual_time
+async def test_a_class_that_came_with_a_hosts_start_and_does_not_fit_says_why() -> None:
+    writing = await Writing.begin()
+    await writing.store.claim_actor_types({"device-twin": ClassClaim(class_name="mine.Twin")})
+    world = OneWriter(writing)
+    host = Host("host-0", Settings().model_dump_json(), None, world=world)
+    answer = await deliver(host, command("device-twin/a", Heat()))
+    with pytest.raises(InvalidActor, match=r"mine\.Twin decides this actor type, not actors\.dev"):
+        read_events(answer, 0)
+
+
+def test_a_driver_refuses_a_second_class_of_an_actor_type_at_the_call() -> None:
+    classes = ShippedClasses(())
+    classes.shipped(Oven)
+    classes.shipped(renamed())  # the same class, changed
+    with pytest.raises(InvalidActor, match=r"test_type_checks\.Oven decides .* elsewhere\.Oven"):
+        classes.shipped(moved())
+    classes.shipped(moved(replaces=("tests.unit.test_type_checks.Oven",)))
