@@ -9,7 +9,6 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-import ray
 
 from actors.actor import Actor
 from actors.devices.device_twin import DeviceTwin
@@ -17,6 +16,7 @@ from actors.errors import InvalidActor, InvalidName, Rejected
 from actors.event import Kind
 from actors.ids import event_id
 from actors.moments import microseconds
+from runtime.cluster.ray_session import way_in
 from runtime.driver.bulk import Send
 from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
@@ -271,8 +271,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import ray
-
 from actors.actor import Actor, Command, applies, handles
 from actors.event import DeviceEvent
 from runtime.system import ActorSystem
@@ -298,10 +296,9 @@ class Stack(Actor[StackState]):
         self.state.items.append(event.item)
         self.state.depth += 1
 
-ray.init(address=sys.argv[1], log_to_driver=False, logging_level="warning")
-with ActorSystem.connect(sys.argv[2]) as system:
+with ActorSystem.connect(sys.argv[1]) as system:
     stack = system.actor(Stack, "only")
-    for item in sys.argv[3:]:
+    for item in sys.argv[2:]:
         stack.ask(Push(item=item)).result(timeout_s=30)
     print(stack.state().result(timeout_s=30))
 """
@@ -313,14 +310,13 @@ def test_a_class_of_a_driver_script_runs_in_hosts_that_cannot_import_it(
     system = launch(event_store={"snapshot_frequency": 2})
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
-    address = ray.get_runtime_context().gcs_address
 
     def run(*items: str) -> str:
-        arguments = [sys.executable, str(script), address, system.namespace, *items]
+        arguments = [sys.executable, str(script), system.namespace, *items]
         done = subprocess.run(
             arguments,
             cwd=tmp_path,
-            env={"PYTHONPATH": str(ROOT), "PATH": "", "RAY_AUTH_MODE": "disabled"},
+            env={"PYTHONPATH": str(ROOT), "PATH": "", **way_in()},
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
