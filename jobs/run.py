@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jobs.command_line import INTERRUPTED, console, parser, run, settings_of
 from jobs.drain import drain, show
-from jobs.launch import launch
+from jobs.launch import add_take_over, launch
 from jobs.replay import add_options, replay
 from runtime.cluster.ray_session import end_ray, start_ray, uninterrupted, way_in
 from runtime.settings.configuration import FILE_VARIABLE
@@ -24,6 +24,7 @@ from store.embedded.server import EmbeddedPostgres
 def _options() -> argparse.ArgumentParser:
     options = parser(__doc__)
     add_options(options)
+    add_take_over(options)
     options.add_argument("--exit", action="store_true", help="end after the summary")
     options.add_argument(
         "--fresh", action="store_true", help="empty this machine's own embedded database first"
@@ -43,7 +44,7 @@ def main() -> int:
     try:
         with uninterrupted():
             start_ray()
-            system = launch(settings)
+            system = launch(settings, take_over=arguments.take_over)
         code = 0 if replay(system, arguments.days, arguments.patience) else 1
         if not arguments.exit:
             console.print("up; a second terminal, in this folder, joins with these lines:")

@@ -216,6 +216,20 @@ class LaunchFailed(ThornbackError):
         return f"the system could not be launched: {self.reason}"
 
 
+class DatabaseInUse(LaunchFailed):
+    """The database is another system's, which is alive; `by` says which. One database has one
+    system."""
+
+    def __init__(self, where: str, by: str) -> None:
+        ThornbackError.__init__(self, where, by)
+        self.where, self.by = where, by
+        self.reason = (
+            f"the database at {where} is in use by {by}: drain that one, name another database "
+            "(DATABASE_URL, or event_store.data_folder), or take this one over: --take-over, "
+            "launch(take_over=True)"
+        )
+
+
 class PublishRefused(ThornbackError):
     """An event from outside may not enter the log under this source."""
 

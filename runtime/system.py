@@ -79,9 +79,13 @@ class ActorSystem:
         *,
         timeout_s: float = 90.0,
         progress: Callable[[Progress], None] | None = None,
+        take_over: bool = False,
     ) -> Self:
         """Start the topology as detached, named actors and connect to it. Where it runs
         already this only connects. Starts a local Ray if there is none.
+
+        One database has one system: one that another system has, which may be alive, is refused
+        with DatabaseInUse, unless this one is to `take_over`: the other one then ends.
 
         `progress` hears now and then how far the start has come. Raises LaunchFailed with the
         reason, after stopping what this launch had started (what ran before runs on), and
@@ -95,7 +99,7 @@ class ActorSystem:
             ensure_ray()
         except NoRay as error:
             raise LaunchFailed(str(error)) from error
-        return cls(*launch(settings, timeout_s, progress))
+        return cls(*launch(settings, timeout_s, progress, take_over=take_over))
 
     @overload
     def actor(self, actor: type[Actor[S]], name: str) -> ActorRef[S]: ...

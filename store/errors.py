@@ -89,6 +89,26 @@ class StoreUnavailable(StoreError):
         return f"the event store at {self.where} is not available: {self.reason}"
 
 
+class SystemReplaced(StoreUnavailable):
+    """Another system has taken the database of this one over: this one is done for good. A
+    command's outcome may be open, and the new system tells by its id."""
+
+    def __str__(self) -> str:
+        return f"this system has lost its database at {self.where}: {self.reason}"
+
+
+class DatabaseClaimed(StoreError):
+    """A system that may be alive has the database: `by` says which. `seen_at` is when it last
+    gave a sign of life, by the database's clock (ISO 8601)."""
+
+    def __init__(self, by: str, seen_at: str, silent_s: float) -> None:
+        super().__init__(by, seen_at, silent_s)
+        self.by, self.seen_at, self.silent_s = by, seen_at, silent_s
+
+    def __str__(self) -> str:
+        return f"the database is in use by {self.by}"
+
+
 class SchemaMismatch(StoreError):
     """The database has another schema than this release: a newer one, or an older one that
     no launch has brought up to date (0: none at all)."""

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from runtime.errors import BusUnavailable as BusUnavailable
     from runtime.errors import ChannelFailed as ChannelFailed
     from runtime.errors import ConnectionClosed as ConnectionClosed
+    from runtime.errors import DatabaseInUse as DatabaseInUse
     from runtime.errors import HandlerFailed as HandlerFailed
     from runtime.errors import HostFailed as HostFailed
     from runtime.errors import HostUnavailable as HostUnavailable
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
     from store.errors import SchemaMismatch as SchemaMismatch
     from store.errors import StoreError as StoreError
     from store.errors import StoreUnavailable as StoreUnavailable
+    from store.errors import SystemReplaced as SystemReplaced
     from store.event_store import EventStore as EventStore
     from store.scenario import Scenario as Scenario
     from store.selection import Selection as Selection
@@ -125,7 +127,7 @@ _HOMES = {
     "runtime.driver.subscription": ("Subscription",),
     "runtime.errors": (
         "ActorStopped", "AskTimeout", "BusUnavailable", "ChannelFailed", "ConnectionClosed",
-        "HandlerFailed", "HostFailed", "HostUnavailable", "InvalidMessage", "InvalidState",
+        "DatabaseInUse", "HandlerFailed", "HostFailed", "HostUnavailable", "InvalidMessage", "InvalidState",
         "LaunchFailed", "MailboxFull", "PublishRefused", "RetriesExhausted", "StartFailed",
         "SubscribeTimeout", "SystemDraining", "SystemNotFound", "UnknownActorType",
         "UnknownMessage",
@@ -137,7 +139,7 @@ _HOMES = {
         "DrainReport", "Drained", "ProcessAway", "ProcessStatus", "Progress",
     ),
     "store.errors": (
-        "InvalidData", "RowsRefused", "SchemaMismatch", "StoreError", "StoreUnavailable",
+        "InvalidData", "RowsRefused", "SchemaMismatch", "StoreError", "StoreUnavailable", "SystemReplaced",
     ),
     "store.event_store": ("EventStore",),
     "store.scenario": ("Scenario",),

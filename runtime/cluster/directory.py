@@ -4,6 +4,9 @@ Actor ids hash into shards, and the directory maps shards to hosts. It is the Ra
 that starts the others, finds or makes dedicated hosts, keeps the embedded PostgreSQL
 running, serves the metrics of all, and stops everything when the system is drained.
 
+It also holds the system's claim on its database (runtime/cluster/claim.py): another system that
+takes that over ends this one, and the directory stays to say so.
+
 A system is launched, runs, is draining, and is over; there is no way back. While it is
 draining it takes no launch and no driver. One that is over waits for its end: whoever
 drained it ends this process, or else the next launch does (runtime/cluster/launching.py).
@@ -19,6 +22,7 @@ from ray.exceptions import RayError
 
 from actors.errors import ThornbackError
 from runtime.cluster import embedded_database as embedded
+from runtime.cluster.claim import DatabaseClaim
 from runtime.cluster.draining import Drain
 from runtime.cluster.embedded_database import DatabaseKeeper
 from runtime.cluster.spawning import (
@@ -34,7 +38,6 @@ from runtime.host.host import Host
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
 from runtime.process.process import Process
-from runtime.process.store_access import migrate_store
 from runtime.process.world import World
 from runtime.settings.settings import redacted_url
 from runtime.telemetry.exporter import Exporter, MetricsPortTaken, remove_folder
@@ -54,7 +57,7 @@ from runtime.topology.status import (
 )
 from runtime.transport.peers import awaited
 from store.embedded.server import EmbeddedPostgres
-from store.errors import EmbeddedError
+from store.errors import EmbeddedError, SystemReplaced
 
 logger = logging.getLogger("thornback.directory")
 
@@ -84,10 +87,15 @@ class Directory(Process):
         self._exporter: Exporter | None = None
         self._exporter_trouble: str | None = None  #: why there is none, though there should be
         self._dedicated = DedicatedHosts(self._handle, self._spawn_dedicated, self._end)
+        system = self.world.system(self.settings)
+        claims = self.settings.event_store.type == "postgres" and system is not None
+        self._claim = DatabaseClaim(system, lambda: self.settings) if claims and system else None
         # Where the system stands: launched, running, draining, over. Its event loop alone
         # changes that.
         #: Ran a system in this namespace before this incarnation? Then it is not ours to undo.
         self._found_running = self.world.restarted()
+        self._take_over = False  #: did a launch say so, that waits now?
+        self._replaced: SystemReplaced | None = None  #: by another system; there is no way back
         self._launches = 0  #: calls of `launch` that wait now
         self._progress = Progress(doing="starting")
         self._undoing: asyncio.Task[None] | None = None  #: of a start in vain; launches wait for it
@@ -97,31 +105,35 @@ class Directory(Process):
 
     # Launching ------------------------------------------------------------------------
 
-    async def launch(self, timeout_s: float) -> Topology | None:
-        """Start the system, and say what runs; None if it is over.
+    async def launch(self, timeout_s: float, take_over: bool = False) -> Topology | None:
+        """Start the system, and say what runs; None if it is over. `take_over` takes the database
+        from whichever system has it.
 
-        Raises LaunchFailed, and then nothing is left in the namespace of what had not been
-        there before, unless another launch still waits. Raises SystemDraining.
+        Raises LaunchFailed (DatabaseInUse where another system has the database), and then
+        nothing is left in the namespace of what had not been there before, unless another launch
+        still waits. Raises SystemDraining and SystemReplaced.
         """
         if self._undoing is not None:
             await asyncio.shield(self._undoing)
         if self._over:
             return None
         self._launches += 1
+        self._take_over |= take_over
         try:
             return await self._started_within(timeout_s)
         except LaunchFailed:
-            if self._launches == 1 and not self._found_running:
+            if self._replaced is None and self._launches == 1 and not self._found_running:
                 self._undoing = asyncio.ensure_future(self._undo())
                 await asyncio.shield(self._undoing)
             raise
         finally:
             self._launches -= 1
+            self._take_over &= self._launches > 0
 
     async def join(self, timeout_s: float) -> Topology:
         """What a driver has to know, as soon as the system runs. Raises LaunchFailed if it
-        does not, SystemDraining, and SystemNotFound if it is over."""
-        if self._over:
+        does not, SystemDraining, SystemReplaced, and SystemNotFound if it is over."""
+        if self._over and self._replaced is None:
             raise SystemNotFound(self.settings.actor_system.namespace)
         return await self._started_within(timeout_s)
 
@@ -133,8 +145,7 @@ class Directory(Process):
             self._open_exporter()
         elif self._exporter is None and self._exporter_trouble is None:
             self.must_live(self._reopen_exporter())
-        self._progress = Progress(doing="bringing the database's schema up to date")
-        await migrate_store(self.settings)
+        await self._claim_database()
         actors = [self._spawn(kind, name) for name, kind in self._pooled().items()]
         self._progress = Progress(doing="starting processes", processes=len(actors))
         await asyncio.gather(*map(self._wait_ready, actors))
@@ -142,21 +153,49 @@ class Directory(Process):
 
     async def progress(self) -> Progress:
         """How far the launch, or the drain, has come."""
+        if self._claim is not None and self._claim.doubt is not None:
+            return Progress(doing=f"waiting whether it is alive: {self._claim.doubt}")
         return self._drain.progress if self._drain else self._progress
 
     async def _started_within(self, timeout_s: float) -> Topology:
+        self._refuse_if_replaced()
         self._refuse_while_draining()
         try:
             await asyncio.wait_for(self.ensure_started(), timeout_s)
         except asyncio.CancelledError as error:
             self._refuse_while_draining()  # it was the drain that ended the start
+            self._refuse_if_replaced()
             raise LaunchFailed("the launch was given up") from error
         except TimeoutError as error:
-            reason = self.trouble or f"{self._progress.doing} took too long"
+            doing = (await self.progress()).doing
+            reason = self.trouble or f"{doing} took too long"
             raise LaunchFailed(f"not done within {timeout_s:g} s: {reason}") from error
+        except (LaunchFailed, SystemReplaced):
+            raise
         except (ThornbackError, RayError) as error:
             raise LaunchFailed(reason_of(error)) from error
         return self._topology()
+
+    async def _claim_database(self) -> None:
+        """Nobody else is to extend the log from now on; and its schema is up to date."""
+        self._progress = Progress(doing="claiming the database, and bringing its schema up to date")
+        if self._claim is None:
+            return
+        try:
+            await self._claim.take(take_over=self._take_over, again=self._found_running)
+        except SystemReplaced as replaced:
+            # Not from within the start, which this ends.
+            self.must_live(self._yield_to(replaced))
+            raise
+        self.must_live(self._claim.keep(self._yield_to))
+
+    async def _yield_to(self, replaced: SystemReplaced) -> None:
+        """Another system has the database now: all of this one ends but the directory, which
+        says so to whoever asks, until it is drained or launched anew."""
+        logger.critical("this system ends: %s", replaced)
+        self._replaced = replaced
+        await self._cancel_starts()
+        await self._close()
 
     def _topology(self) -> Topology:
         return Topology(
@@ -167,9 +206,8 @@ class Directory(Process):
         """End what was started in vain."""
         logger.error("the launch failed: stopping what it had started")
         await self._cancel_starts()
-        problem = await self._close()
-        if problem is not None:
-            logger.error("the embedded PostgreSQL does not stop: %s", problem)
+        for problem in await self._close():
+            logger.error("not all of it has ended: %s", problem)
 
     # The parts that are not processes -----------------------------------------------------
 
@@ -216,7 +254,8 @@ class Directory(Process):
 
     async def locate(self, source: str, actor: bytes | None) -> str:
         """The dedicated host of an actor, started if it is not there; its name. Raises
-        StartFailed when it does not get ready, and SystemDraining during a drain."""
+        StartFailed when it does not get ready, SystemDraining during a drain, SystemReplaced."""
+        self._refuse_if_replaced()
         self._refuse_while_draining()
         if self._database is None or not self._database.started:
             await self._ensure_database()
@@ -241,6 +280,8 @@ class Directory(Process):
     @property
     def trouble(self) -> str | None:
         """Why the system does not start, or what it cannot keep up."""
+        if self._replaced is not None:
+            return str(self._replaced)
         database = self._database.trouble if self._database else None
         return database or self._exporter_trouble or super().trouble
 
@@ -266,7 +307,8 @@ class Directory(Process):
         self._drain = Drain(processes_of(self.settings), self._handle, timeout_s)
         drained = await self._drain.run()
         self._drain = None
-        return DrainReport(processes=drained, database_problem=await self._close())
+        problems = await self._close()
+        return DrainReport(processes=drained, database_problem="; ".join(problems) or None)
 
     async def _cancel_starts(self) -> None:
         if self._reviving is not None:
@@ -276,25 +318,43 @@ class Directory(Process):
             await asyncio.wait([self._starting])
         await self._dedicated.cancel()
 
-    async def _close(self) -> str | None:
-        """End all that there is; why the database did not stop."""
-        problem = None
+    async def _close(self) -> list[str]:
+        """End all that there is; what of it did not end. Whatever fails, the rest is ended."""
+        problems: list[str] = []
         self._progress = Progress(doing="ending the processes")
-        for name in processes_of(self.settings):
-            if name != self.name:
-                self._end(name)
-        if self._exporter:
-            self._exporter.close()
+        try:
+            for name in processes_of(self.settings):
+                if name != self.name:
+                    self._end(name)
+            if self._exporter:
+                self._exporter.close()
+            problems += await self._close_database()
+            if self._metrics_folder:
+                remove_folder(Path(self._metrics_folder))
+        except Exception as error:  # somebody waits for the end, and it has to come
+            logger.exception("the end of the system is not as it should be")
+            problems.append(str(error) or type(error).__name__)
+        self._over = True
+        return problems
+
+    async def _close_database(self) -> list[str]:
+        """Give it up. An embedded one is stopped, unless it is somebody else's."""
+        held = self._claim is not None and self._claim.held
+        gave_up = await self._claim.give_up() if self._claim is not None else None
+        if self._claim is not None:
+            self._claim.close()
+        problems = [gave_up] if gave_up else []
         if self._database:
             self._progress = Progress(doing="stopping the embedded PostgreSQL")
+            others = self._claim is not None and self._claim.others
+            if others or (self._database.found_running and not held):
+                self._database.leave()
+                return problems
             try:
                 await self._database.stop()
-            except EmbeddedError as error:
-                problem = str(error)
-        if self._metrics_folder:
-            remove_folder(Path(self._metrics_folder))
-        self._over = True
-        return problem
+            except (EmbeddedError, OSError) as error:
+                problems.append(f"the embedded PostgreSQL did not stop: {error}")
+        return problems
 
     async def over(self) -> bool:
         """Has all that this directory had started ended again?"""
@@ -303,6 +363,10 @@ class Directory(Process):
     def _refuse_while_draining(self) -> None:
         if self._stopping is not None:
             raise SystemDraining(self.settings.actor_system.namespace)
+
+    def _refuse_if_replaced(self) -> None:
+        if self._replaced is not None:
+            raise SystemReplaced(*self._replaced.args)
 
     # Processes ------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ class DatabaseKeeper:
         self._one_at_a_time = asyncio.Lock()
         self._stopped = asyncio.Event()
         self.started = False  #: once, at least
+        self.found_running = False  #: before the first start: it is somebody else's, or was left
         self.trouble: str | None = None
 
     async def start(self) -> None:
@@ -53,6 +54,8 @@ class DatabaseKeeper:
             if self._stopped.is_set():
                 return
             try:
+                if not self.started:
+                    self.found_running = await asyncio.to_thread(self._server.running)
                 self._moved(await asyncio.to_thread(self._server.start))
             except (EmbeddedError, OSError) as error:
                 self.trouble = str(error)
@@ -72,8 +75,12 @@ class DatabaseKeeper:
             except (EmbeddedError, OSError) as error:
                 logger.error("the embedded PostgreSQL does not start: %s", error)
 
+    def leave(self) -> None:
+        """Let it run, and look after it no more: it is somebody else's."""
+        self._stopped.set()
+
     async def stop(self) -> None:
         """Shut it down cleanly. Raises EmbeddedError."""
-        self._stopped.set()
+        self.leave()
         async with self._one_at_a_time:
             await asyncio.to_thread(self._server.stop)

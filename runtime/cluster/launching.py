@@ -20,16 +20,22 @@ from runtime.settings.settings import Settings
 from runtime.telemetry.exporter import fresh_folder
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.status import Progress, Topology
+from store.errors import SystemReplaced
 
 
 def launch(
-    settings: Settings, timeout_s: float, progress: Callable[[Progress], None] | None = None
+    settings: Settings,
+    timeout_s: float,
+    progress: Callable[[Progress], None] | None = None,
+    *,
+    take_over: bool = False,
 ) -> tuple[Any, Topology]:
     """The directory of the system and its topology; what does not run yet is started.
 
     `progress` hears now and then how far the start has come. Raises LaunchFailed with the
     reason, after stopping what this launch had started and nothing else, and SystemDraining
-    for a system that is just being drained.
+    for a system that is just being drained. `take_over` takes the database from whichever
+    system has it.
     """
     until_s = time.monotonic() + timeout_s
     while True:
@@ -38,9 +44,10 @@ def launch(
             topology: Topology | None = answer(
                 directory.launch,
                 max(until_s - time.monotonic(), 0.0),
+                take_over,
                 looked=_looking(directory, progress) if progress else None,
             )
-        except LaunchFailed:
+        except (LaunchFailed, SystemReplaced):
             _end_if_over(directory)
             raise
         except ActorDiedError as error:

@@ -63,8 +63,11 @@ def for_driver(topology: Topology, own: Settings) -> Topology:
     return replace(topology, settings_json=json.dumps(settings))
 
 
-def answer(method: Any, timeout_s: float, *, looked: Callable[[], None] | None = None) -> Any:
-    """What a method of the directory answers, which takes its time limit as its argument.
+def answer(
+    method: Any, timeout_s: float, *arguments: Any, looked: Callable[[], None] | None = None
+) -> Any:
+    """What a method of the directory answers, which takes its time limit before its
+    `arguments`.
 
     While the directory is being restarted it is asked again: only for what may happen
     twice. `looked` is called every quarter of a second meanwhile. Raises what the method
@@ -74,7 +77,7 @@ def answer(method: Any, timeout_s: float, *, looked: Callable[[], None] | None =
     while True:
         left_s = until_s - time.monotonic()
         try:
-            return _get(method.remote(max(left_s, 0.0)), left_s + _GRACE_S, looked)
+            return _get(method.remote(max(left_s, 0.0), *arguments), left_s + _GRACE_S, looked)
         except RayTaskError as error:
             raise error.cause from error
         except ActorUnavailableError as error:

@@ -33,10 +33,12 @@ from store.selection import EVERYTHING, Selection
 ASKED_S = 2.0
 
 
-async def open_store(settings: Settings, find: Callable[[str], Any]) -> EventStore:
-    """The event store that the settings name; `find` gives the handles of processes. Raises
-    StoreUnavailable, and SchemaMismatch for a database that no launch of this release has brought
-    up to date."""
+async def open_store(
+    settings: Settings, find: Callable[[str], Any], system: str | None = None
+) -> EventStore:
+    """The event store that the settings name; `find` gives the handles of processes, `system` is
+    whose claim on the database epochs are opened under. Raises StoreUnavailable, and
+    SchemaMismatch for a database that no launch of this release has brought up to date."""
     if settings.event_store.type == "memory":
         return WriterMemoryStore(find)
     return await PostgresEventStore.connect(
@@ -44,12 +46,13 @@ async def open_store(settings: Settings, find: Callable[[str], Any]) -> EventSto
         pool_size=settings.event_store.connection_pool_size,
         timeout_s=settings.actor_system.actor_timeout_ms / 1000,
         whereabouts=lambda: _database_url(settings, find),
+        system=system,
     )
 
 
 async def migrate_store(settings: Settings) -> None:
-    """Bring the schema of the settings' store up to date, before any process opens it.
-    Raises StoreUnavailable or SchemaMismatch."""
+    """Bring the schema of the settings' store up to date where no system claims it. Raises
+    StoreUnavailable or SchemaMismatch."""
     if settings.event_store.type == "postgres":
         await migrate(
             settings.event_store.connection_string.get_secret_value(),

@@ -63,7 +63,15 @@ class World:
 
     async def open_store(self, settings: Settings) -> EventStore:
         """The event store that the settings name. Raises StoreUnavailable."""
-        return await open_store(settings, self.handle)
+        return await open_store(settings, self.handle, self.system(settings))
+
+    def system(self, settings: Settings) -> str | None:
+        """What the claim on a database knows a system by: this Ray cluster, for as long as it
+        lives, and the namespace. None outside of Ray, where nothing is claimed."""
+        if not ray.is_initialized():
+            return None
+        session: str = ray.get_runtime_context().get_session_name()
+        return f"{session}/{settings.actor_system.namespace}"
 
     def now_us(self) -> int:
         """Unix microseconds: the time of day."""

@@ -107,7 +107,7 @@ class DrainReport:
     flushed, in the order in which that happened."""
 
     processes: tuple[Drained, ...]
-    database_problem: str | None = None  #: why the embedded PostgreSQL did not stop
+    database_problem: str | None = None  #: why it was not given up, or an embedded one not stopped
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -48,6 +48,9 @@ class Connections:
         self._kept: Any = None
         self._waiting = 0  #: for a connection of the pool: while anybody is, none is kept
 
+    def __str__(self) -> str:
+        return str(self._where)
+
     @classmethod
     async def open(
         cls,

@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from actors.event import Event
-from store.errors import DuplicateEvent, RowsRefused, StaleEpoch, VersionConflict
+from store.errors import DuplicateEvent, RowsRefused, StaleEpoch, SystemReplaced, VersionConflict
 from store.event_store import (
     CheckpointMove,
     ClassClaim,
@@ -26,6 +26,7 @@ from store.event_store import (
     Snapshot,
     TypeRecord,
 )
+from store.postgres.claims import find
 from store.postgres.connections import OPERATION_S, Connections, reason_of, transaction
 from store.postgres.fence import EPOCH_OVER, Fence, Move, Place, stale
 from store.postgres.migrations import check_schema
@@ -52,8 +53,9 @@ class PostgresEventStore:
     #: Bytes that a read or a load brings at a time, a row more or less.
     PAGE_BYTES = 16 * 1024 * 1024
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, system: str | None = None) -> None:
         self.connections = connections
+        self._system = system  #: whose claim on the database is asked for, before an epoch
         self._snapshots = Snapshots(connections)
         self._types = Types(connections)
         self.fence = Fence()
@@ -68,6 +70,7 @@ class PostgresEventStore:
         timeout_s: float = 10.0,
         operation_s: float = OPERATION_S,
         whereabouts: Whereabouts | None = None,
+        system: str | None = None,
     ) -> "PostgresEventStore":
         """Open a pool of up to `pool_size` connections to a database that was migrated
         (store/postgres/migrations.py).
@@ -75,7 +78,9 @@ class PostgresEventStore:
         `timeout_s` is for opening a connection, and for how long the server may be silent
         to what was sent; `operation_s` is for an operation, however busy the server is.
         `whereabouts` is asked where the server is now when it cannot be reached.
-        Raises StoreUnavailable, or SchemaMismatch for a database of another release.
+        `system` opens no epoch once it has lost its claim (store/postgres/claims.py): that
+        raises SystemReplaced. Raises StoreUnavailable, or SchemaMismatch for a database of
+        another release.
         """
         connections = await Connections.open(
             MovingAddress(url, whereabouts),
@@ -89,10 +94,14 @@ class PostgresEventStore:
         except BaseException:
             connections.close()
             raise
-        return cls(connections)
+        return cls(connections, system)
 
     async def open_epoch(self, name: str, holder: str = "") -> Epoch:
-        [row] = await self.connections.fetch(QUERIES["open_epoch"], name, holder)
+        rows = await self.connections.fetch(QUERIES["open_epoch"], name, holder, self._system)
+        if not rows:
+            async with self.connections.use() as connection:
+                raise SystemReplaced(str(self.connections), str(await find(connection)))
+        [row] = rows
         number, counter, attempt, holder = row
         return Epoch(name=name, number=number, counter=counter, attempt=attempt, holder=holder)
 

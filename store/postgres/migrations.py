@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from store.errors import SchemaMismatch, StoreUnavailable
+from store.postgres.claims import Claimant, MayTake, hold, take
 from store.postgres.connections import probe, reason_of
 from store.postgres.moving_address import UNREACHABLE, address_of
 
@@ -24,19 +25,26 @@ _TABLE = """
 _DONE = "SELECT coalesce(max(number), 0) FROM schema_migrations"
 
 
-async def migrate(url: str, *, timeout_s: float = 10.0) -> int:
-    """Bring a database to this release's schema; return its number.
+async def migrate(
+    url: str,
+    *,
+    timeout_s: float = 10.0,
+    claimant: Claimant | None = None,
+    may_take: MayTake = lambda _: False,
+) -> int:
+    """Bring a database to this release's schema; return its number. For a `claimant`: and claim
+    it, before anything of it is changed.
 
     Everything or nothing, and one process at a time; it takes the time that it takes. Raises
-    StoreUnavailable, and SchemaMismatch when the database has been migrated further than
-    this release knows.
+    StoreUnavailable, SchemaMismatch when the database has been migrated further than this
+    release knows, and DatabaseClaimed when somebody else has it and it may not be taken.
     """
     try:
         connection: Any = await asyncpg.connect(url, timeout=timeout_s)
         try:
             probe(connection, timeout_s)
             async with connection.transaction():
-                return await _migrate(connection)
+                return await _migrate(connection, claimant, may_take)
         finally:
             connection.terminate()
     except (*UNREACHABLE, asyncpg.PostgresError, ValueError) as error:
@@ -54,7 +62,7 @@ async def check_schema(connection: Any) -> None:
         raise SchemaMismatch(done, known)
 
 
-async def _migrate(connection: Any) -> int:
+async def _migrate(connection: Any, claimant: Claimant | None, may_take: MayTake) -> int:
     scripts = _scripts()
     await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
     await connection.execute("SET LOCAL client_min_messages = warning")
@@ -62,9 +70,13 @@ async def _migrate(connection: Any) -> int:
     done = await connection.fetchval(_DONE)
     if done > max(scripts):
         raise SchemaMismatch(done, max(scripts))
+    if claimant is not None:
+        await take(connection, claimant, may_take, done)
     for number in sorted(number for number in scripts if number > done):
         await connection.execute(scripts[number])
         await connection.execute("INSERT INTO schema_migrations (number) VALUES ($1)", number)
+    if claimant is not None:
+        await hold(connection, claimant)
     return max(scripts)
 
 

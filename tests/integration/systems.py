@@ -44,9 +44,9 @@ class Launcher:
         """Launch one; it is drained after the test."""
         return self.run(self.settings(**sections))
 
-    def run(self, settings: Settings) -> ActorSystem:
+    def run(self, settings: Settings, *, take_over: bool = False) -> ActorSystem:
         """Launch with exactly these settings."""
-        system = ActorSystem.launch(settings, timeout_s=LIMIT_S)
+        system = ActorSystem.launch(settings, timeout_s=LIMIT_S, take_over=take_over)
         self._systems.append(system)
         return system
 

@@ -7,16 +7,18 @@ import psutil
 import pytest
 import ray
 
-from runtime.errors import ConnectionClosed, SystemNotFound
+from runtime.errors import ConnectionClosed, DatabaseInUse, SystemNotFound
 from runtime.system import ActorSystem
+from store.errors import SystemReplaced
 from tests.integration.devices import Add, Beacon, Counter
 from tests.integration.systems import (
     LIMIT_S,
     Launcher,
     assert_log_is_whole,
     eventually,
-    log_of,
+    kill,
     pids_of,
+    statuses_of,
     stored,
     url_of,
     writes_held_up,
@@ -121,17 +123,31 @@ def test_two_systems_side_by_side_have_nothing_in_common(launch: Launcher) -> No
     assert (stored(one), stored(other)) == (1, 0)
 
 
-def test_a_second_system_on_the_same_log_takes_it_over_and_breaks_nothing(
+def test_one_database_has_one_system_until_another_takes_it_over(
     launch: Launcher, new_database: Callable[[], str]
 ) -> None:
     url = new_database()
     old = launch(event_store={"connection_string": url})
     old.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
-    new = launch(event_store={"connection_string": url})
+    before = pids_of(old)
+    settings = launch.settings(event_store={"connection_string": url})
+    with pytest.raises(DatabaseInUse, match=rf"'{old.namespace}'.*--take-over"):
+        ActorSystem.launch(settings, timeout_s=LIMIT_S)
+    assert pids_of(old) == before  # a refused launch has stopped nothing
+    with pytest.raises(SystemNotFound, match=old.namespace):  # and has left nothing
+        ActorSystem.connect(settings=settings)
+    assert old.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)[0].version == 2
+
+    new = launch.run(settings, take_over=True)
     (event,) = new.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
-    assert event.version == 2
-    with pytest.raises(Exception, match=r"took over|replaced|not available"):
-        old.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
-    assert new.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)[0].version == 3
+    assert event.version == 3
+    eventually(lambda: pids_of(old).keys() == {"directory"})
+    assert settings.actor_system.namespace in str(statuses_of(old)["directory"].trouble)
+    with pytest.raises(SystemReplaced, match=settings.actor_system.namespace):
+        ActorSystem.connect(settings=old.settings)
+    kill(old, "directory")  # its restart takes nothing back
+    with pytest.raises(SystemReplaced, match=settings.actor_system.namespace):
+        ActorSystem.connect(settings=old.settings)
+    assert launch.drain(old).problems == ()
+    assert new.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)[0].version == 4
     assert_log_is_whole(new)
-    assert len(log_of(new, "SELECT 1 FROM events")) == 3

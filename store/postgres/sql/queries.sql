@@ -2,14 +2,49 @@
 -- for parts that are put in: COPY takes no parameters.
 
 -- name: open_epoch
--- A new incarnation: appends of every older one fail at the fence from now on.
-INSERT INTO epochs AS e (name, epoch, holder) VALUES ($1, 1, $2)
+-- A new incarnation: appends of every older one fail at the fence from now on. None for a process
+-- of a system that has lost its claim on the database; who names no system is asked for no claim.
+INSERT INTO epochs AS e (name, epoch, holder)
+SELECT $1, 1, $2
+WHERE $3::text IS NULL
+    OR EXISTS (SELECT FROM claim WHERE claim.holder = $3 FOR SHARE)
+    OR NOT EXISTS (SELECT FROM claim)
 ON CONFLICT (name) DO UPDATE SET epoch = e.epoch + 1, holder = excluded.holder
 RETURNING epoch, counter, attempt, holder;
 
 -- name: nodes
 -- Dedicated hosts are many, and those of one actor type are one node.
 SELECT DISTINCT split_part(name, '/', 1) AS node FROM epochs;
+
+-- name: find_claim
+-- Who has the database, and when that system last gave a sign of life: it says so, or commits. The
+-- time of a commit is the writer's; a clock that is ahead of ours counts as now.
+SELECT holder, system, namespace, place, traces, claimed_at, seen_at,
+    greatest(extract(epoch FROM clock_timestamp() - seen_at), 0)::float8 AS silent_s, given_up
+FROM (
+    SELECT holder, system, namespace, place, traces, claimed_at, given_up_at IS NOT NULL AS given_up,
+        greatest(seen_at, (
+            SELECT least(recorded_at, clock_timestamp())
+            FROM events ORDER BY position DESC LIMIT 1
+        )) AS seen_at
+    FROM claim
+    FOR UPDATE
+) AS found;
+
+-- name: claim
+INSERT INTO claim (holder, system, namespace, place, traces)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (only_one) DO UPDATE
+SET holder = excluded.holder, system = excluded.system, namespace = excluded.namespace,
+    place = excluded.place, traces = excluded.traces, seen_at = now(), given_up_at = NULL,
+    claimed_at = CASE WHEN claim.holder = excluded.holder AND claim.given_up_at IS NULL
+        THEN claim.claimed_at ELSE now() END;
+
+-- name: renew_claim
+UPDATE claim SET seen_at = clock_timestamp() WHERE holder = $1 RETURNING holder;
+
+-- name: give_up_claim
+UPDATE claim SET given_up_at = clock_timestamp() WHERE holder = $1 AND given_up_at IS NULL;
 
 -- name: hold_checkpoints
 -- Locks the epochs that checkpoints are fenced by, so that they stay what they are until the

@@ -1,0 +1,175 @@
+"""A system's claim on its database: taken at launch, kept while it lives, given up when it drains.
+
+Nobody can see from a database whether the system that has it is alive, so that says so itself,
+every few seconds. Who wants the claim judges:
+
+- given up, or its own: free;
+- the system has certainly ended, as its traces on this machine or this Ray tell: free;
+- it gives a sign of life while we look: it is alive, and the launch is refused;
+- it has been silent for LAPSE_S: taken for dead. A cut off or stopped system that comes back
+  afterwards finds itself replaced, and does no harm: it opens no epoch, and the fence of epochs
+  refuses what it has under way;
+- silent for less: in doubt, so we go on looking.
+"""
+
+import asyncio
+import getpass
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import msgspec
+
+from runtime.cluster.traces import have_ended, own_traces
+from runtime.errors import DatabaseInUse
+from runtime.settings.settings import Settings
+from store.errors import DatabaseClaimed, StoreUnavailable, SystemReplaced
+from store.postgres.claims import Claim, Claimant, find
+from store.postgres.connections import Connections
+from store.postgres.migrations import migrate
+from store.postgres.moving_address import MovingAddress
+from store.postgres.queries import QUERIES
+
+logger = logging.getLogger("thornback.directory")
+
+
+class DatabaseClaim:
+    """The directory's side of it. Of a memory store there is nothing to claim."""
+
+    #: Between two signs of life.
+    BEAT_S = 3.0
+    #: A system that was silent for so long is taken for dead: ten beats.
+    LAPSE_S = 30.0
+    #: Between two looks at a claim that is in doubt.
+    LOOK_S = 0.5
+
+    def __init__(self, holder: str, settings: Callable[[], Settings]) -> None:
+        self._holder = holder  # immutable
+        self._settings = settings  # as they are now: an embedded database may move
+        self._connections: Connections | None = None  #: from the first `keep` on
+        self.held = False
+        self.others = False  #: was it somebody else's when we looked last?
+        self.doubt: str | None = None  #: whom we wait for, to see whether he lives
+
+    async def take(self, *, take_over: bool, again: bool) -> None:
+        """Claim the database and bring its schema up to date. `take_over`: whoever has it;
+        `again`: as one who may have had it before, and has lost it if somebody else has it now.
+
+        Raises DatabaseInUse when another system is alive, SystemReplaced, StoreUnavailable and
+        SchemaMismatch. It may take LAPSE_S until that is known.
+        """
+        first_seen: datetime | None = None
+        while True:
+            try:
+                await self._try(take_over=take_over, again=again)
+            except DatabaseClaimed as claimed:
+                self.others, self.doubt = True, str(claimed)
+                if again:
+                    raise SystemReplaced(self._where(), f"it went to {claimed.by}") from claimed
+                seen = datetime.fromisoformat(claimed.seen_at)
+                first_seen = first_seen or seen
+                if seen > first_seen:
+                    raise DatabaseInUse(self._where(), claimed.by) from claimed
+                await asyncio.sleep(self.LOOK_S)
+            else:
+                self.held, self.others, self.doubt = True, False, None
+                return
+
+    async def keep(self, replaced: Callable[[SystemReplaced], Awaitable[None]]) -> None:
+        """Say that this system lives, until it is given up or lost; `replaced` hears by whom."""
+        away = False
+        while self.held:
+            await asyncio.sleep(self.BEAT_S)
+            try:
+                lost = None if await self._renewed() else await self._found()
+                away = False
+            except StoreUnavailable as error:
+                if not away:
+                    logger.warning("cannot say that this system lives: %s", error)
+                away = True
+                continue
+            if lost is not None and lost.holder != self._holder and self.held:
+                self.held, self.others = False, True
+                await replaced(SystemReplaced(self._where(), f"it went to {lost}"))
+
+    async def give_up(self) -> str | None:
+        """The database is free. Why that cannot be said, if it cannot: it lapses by itself."""
+        if not self.held:
+            return None
+        self.held = False
+        try:
+            await (await self._opened()).fetch(QUERIES["give_up_claim"], self._holder)
+        except StoreUnavailable as error:
+            return f"the claim lapses only {self.LAPSE_S:g} s from now: {error}"
+        return None
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connections is not None:
+            self._connections.close()
+            self._connections = None
+
+    async def _try(self, *, take_over: bool, again: bool) -> None:
+        settings = self._settings()
+        traces = own_traces()
+
+        def may_take(found: Claim) -> bool:
+            if take_over:
+                return True
+            return not again and is_free(found, settings)
+
+        await migrate(
+            settings.event_store.connection_string.get_secret_value(),
+            timeout_s=settings.actor_system.actor_timeout_ms / 1000,
+            claimant=Claimant(
+                holder=self._holder,
+                system=settings.event_bus.node_id,
+                namespace=settings.actor_system.namespace,
+                place=f"{getpass.getuser()}@{socket.gethostname()} on the Ray at {traces.head}",
+                traces=msgspec.json.encode(traces).decode(),
+            ),
+            may_take=may_take,
+        )
+
+    async def _renewed(self) -> bool:
+        return bool(await (await self._opened()).fetch(QUERIES["renew_claim"], self._holder))
+
+    async def _found(self) -> Claim | None:
+        return await find(await self._opened())
+
+    async def _opened(self) -> Connections:
+        if self._connections is None:
+            self._connections = await Connections.open(
+                MovingAddress(self._url(), self._whereabouts),
+                pool_size=1,
+                timeout_s=self._settings().actor_system.actor_timeout_ms / 1000,
+            )
+        return self._connections
+
+    async def _whereabouts(self) -> str:
+        return self._url()
+
+    def _url(self) -> str:
+        return self._settings().event_store.connection_string.get_secret_value()
+
+    def _where(self) -> str:
+        return str(MovingAddress(self._url()))
+
+
+def is_free(found: Claim, settings: Settings) -> bool:
+    """May a launch with these settings take this claim without asking anybody?"""
+    if found.given_up or found.silent_s >= DatabaseClaim.LAPSE_S:
+        return True
+    return have_ended(found.traces, settings, found.namespace)
+
+
+async def in_use(url: str, settings: Settings) -> str | None:
+    """Which system, as far as can be seen, has this database and may be alive."""
+    connections = await Connections.open(MovingAddress(url), pool_size=1, timeout_s=5.0)
+    try:
+        tables = await connections.fetch("SELECT to_regclass('claim') IS NOT NULL AS there")
+        found = await find(connections) if tables[0]["there"] else None
+    finally:
+        connections.close()
+    return None if found is None or is_free(found, settings) else str(found)

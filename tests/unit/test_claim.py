@@ -1,0 +1,188 @@
+"""When a claim on a database is taken, waited for, refused and lost: in virtual time."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+
+from runtime.cluster import claim as module
+from runtime.cluster import traces
+from runtime.cluster.claim import DatabaseClaim
+from runtime.errors import DatabaseInUse
+from runtime.settings.settings import Settings
+from store.errors import DatabaseClaimed, SystemReplaced
+from store.postgres.claims import Claim, Claimant, MayTake
+from tests.virtual_time import now_s, virtual_time
+
+SETTINGS = Settings.model_validate(
+    {"event_store": {"connection_string": "postgresql://u:p@db:5432/prod"}}
+)
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class PlayedDatabase:
+    """A database that somebody else has claimed, and that tells time by the test's loop."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen_s = 0.0
+        self.given_up = self.ended = False
+        self.holder = "theirs"
+        self.beats_every_s: float | None = None
+        traces_here = traces.Traces(
+            session="here", head="h:1", machine="m", raylet=1, raylet_began_s=0.0
+        )
+        monkeypatch.setattr(module, "migrate", self.migrate)
+        monkeypatch.setattr(module, "own_traces", lambda: traces_here)
+        monkeypatch.setattr(module, "have_ended", lambda *_: self.ended)
+
+    def found(self) -> Claim:
+        if self.beats_every_s:
+            self.seen_s = now_s() // self.beats_every_s * self.beats_every_s
+        return Claim(
+            holder=self.holder, system="s", namespace="n", place="p", traces="{}",
+            claimed_at=BEGIN, seen_at=BEGIN + timedelta(seconds=self.seen_s),
+            silent_s=now_s() - self.seen_s, given_up=self.given_up,
+        )  # fmt: skip
+
+    async def migrate(self, *_: Any, claimant: Claimant, may_take: MayTake, **__: Any) -> int:
+        found = self.found()
+        if found.holder != claimant.holder and not may_take(found):
+            raise DatabaseClaimed(str(found), found.seen_at.isoformat(), found.silent_s)
+        self.holder = claimant.holder
+        return 6
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> PlayedDatabase:
+    return PlayedDatabase(monkeypatch)
+
+
+def ours() -> DatabaseClaim:
+    return DatabaseClaim("ours", lambda: SETTINGS)
+
+
+@virtual_time
+async def test_a_live_system_is_refused_with_its_name_and_the_words_to_take_it_over(
+    database: PlayedDatabase,
+) -> None:
+    database.beats_every_s = DatabaseClaim.BEAT_S
+    claim = ours()
+    with pytest.raises(DatabaseInUse) as refused:
+        await claim.take(take_over=False, again=False)
+    assert now_s() <= DatabaseClaim.BEAT_S + DatabaseClaim.LOOK_S
+    for words in ("db:5432/prod", "system 's' in namespace 'n'", "by p", "--take-over"):
+        assert words in str(refused.value)
+    assert (claim.held, claim.others, database.holder) == (False, True, "theirs")
+    await claim.take(take_over=True, again=False)
+    assert (claim.held, claim.others, database.holder) == (True, False, "ours")
+
+
+@virtual_time
+async def test_a_silent_system_is_waited_for_until_it_counts_as_dead(
+    database: PlayedDatabase,
+) -> None:
+    claim = ours()
+    taking = asyncio.ensure_future(claim.take(take_over=False, again=False))
+    await asyncio.sleep(DatabaseClaim.LAPSE_S - 1)
+    assert "system 's'" in str(claim.doubt)
+    await taking
+    assert DatabaseClaim.LAPSE_S <= now_s() <= DatabaseClaim.LAPSE_S + 1
+    assert (claim.held, claim.doubt) == (True, None)
+
+
+def drained(database: PlayedDatabase) -> None:
+    database.given_up = True
+
+
+def ended(database: PlayedDatabase) -> None:
+    database.ended = True
+
+
+def our_own(database: PlayedDatabase) -> None:
+    database.holder = "ours"
+
+
+@pytest.mark.parametrize("become", [drained, ended, our_own])
+@virtual_time
+async def test_what_is_certainly_free_is_taken_at_once(
+    database: PlayedDatabase, become: Callable[[PlayedDatabase], None]
+) -> None:
+    become(database)
+    claim = ours()
+    await claim.take(take_over=False, again=False)
+    assert (now_s(), claim.held) == (0.0, True)
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+@virtual_time
+async def test_whoever_comes_back_and_finds_another_system_was_replaced(
+    database: PlayedDatabase, given_up: bool
+) -> None:
+    database.given_up = given_up
+    with pytest.raises(
+        SystemReplaced, match=r"database at db:5432/prod: it went to .*'s'"
+    ):
+        await ours().take(take_over=False, again=True)
+
+
+@virtual_time
+async def test_a_system_says_that_it_lives_and_hears_who_has_replaced_it(
+    monkeypatch: pytest.MonkeyPatch, database: PlayedDatabase
+) -> None:
+    database.holder, beats = "ours", []
+
+    class PlayedConnections:
+        """The claim's own connection."""
+
+        async def fetch(self, _: str, holder: str) -> list[str]:
+            beats.append(now_s())
+            return [holder] if database.holder == holder else []
+
+    async def opened(_: DatabaseClaim) -> PlayedConnections:
+        return PlayedConnections()
+
+    async def found(_: object) -> Claim:
+        return database.found()
+
+    monkeypatch.setattr(DatabaseClaim, "_opened", opened)
+    monkeypatch.setattr(module, "find", found)
+    claim, heard = ours(), []
+
+    async def replaced(error: SystemReplaced) -> None:
+        heard.append(str(error))
+
+    await claim.take(take_over=False, again=False)
+    keeping = asyncio.ensure_future(claim.keep(replaced))
+    await asyncio.sleep(10 * DatabaseClaim.BEAT_S + 0.1)
+    assert len(beats) == 10
+    assert not heard
+    database.holder = "theirs"
+    await keeping
+    assert (len(heard), claim.held, claim.others) == (1, False, True)
+    assert "it went to system 's'" in heard[0]
+
+
+def left_by(process: psutil.Process, head: str) -> str:
+    """The traces of a system of another Ray on this machine, under a raylet of that process."""
+    left = traces.Traces(
+        session="another", head=head, machine=traces._machine(), raylet=process.pid,
+        raylet_began_s=process.create_time(),
+    )  # fmt: skip
+    return msgspec.json.encode(left).decode()
+
+
+def test_a_system_has_ended_for_certain_when_its_raylet_and_its_head_are_gone() -> None:
+    nobody = "127.0.0.1:1"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as raylet:
+        process = psutil.Process(raylet.pid)
+        left = left_by(process, nobody)
+        assert not traces.have_ended(left, SETTINGS, "n")
+    assert traces.have_ended(left, SETTINGS, "n") == bool(traces._machine())
+    elsewhere = left.replace(traces._machine(), "another machine")
+    assert not traces.have_ended(elsewhere, SETTINGS, "n")
