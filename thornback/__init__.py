@@ -127,9 +127,9 @@ _HOMES = {
     "runtime.driver.subscription": ("Subscription",),
     "runtime.errors": (
         "ActorStopped", "AskTimeout", "BusUnavailable", "ChannelFailed", "ConnectionClosed",
-        "DatabaseInUse", "HandlerFailed", "HostFailed", "HostUnavailable", "InvalidMessage", "InvalidState",
-        "LaunchFailed", "MailboxFull", "PublishRefused", "RetriesExhausted", "StartFailed",
-        "SubscribeTimeout", "SystemDraining", "SystemNotFound", "UnknownActorType",
+        "DatabaseInUse", "HandlerFailed", "HostFailed", "HostUnavailable", "InvalidMessage",
+        "InvalidState", "LaunchFailed", "MailboxFull", "PublishRefused", "RetriesExhausted",
+        "StartFailed", "SubscribeTimeout", "SystemDraining", "SystemNotFound", "UnknownActorType",
         "UnknownMessage",
     ),
     "runtime.settings.configuration": ("ConfigurationError",),
@@ -139,7 +139,8 @@ _HOMES = {
         "DrainReport", "Drained", "ProcessAway", "ProcessStatus", "Progress",
     ),
     "store.errors": (
-        "InvalidData", "RowsRefused", "SchemaMismatch", "StoreError", "StoreUnavailable", "SystemReplaced",
+        "InvalidData", "RowsRefused", "SchemaMismatch", "StoreError", "StoreUnavailable",
+        "SystemReplaced",
     ),
     "store.event_store": ("EventStore",),
     "store.scenario": ("Scenario",),

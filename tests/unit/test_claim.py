@@ -125,9 +125,7 @@ async def test_whoever_comes_back_and_finds_another_system_was_replaced(
     database: PlayedDatabase, given_up: bool
 ) -> None:
     database.given_up = given_up
-    with pytest.raises(
-        SystemReplaced, match=r"database at db:5432/prod: it went to .*'s'"
-    ):
+    with pytest.raises(SystemReplaced, match=r"database at db:5432/prod: it went to .*'s'"):
         await ours().take(take_over=False, again=True)
 
 
