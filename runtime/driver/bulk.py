@@ -109,7 +109,8 @@ class BulkCall:
             return None
         if len(item) == 2:
             _, message = item
-            command_id, at = ref.connection.new_id(), ref.connection.world.now_us()
+            at = ref.connection.world.now_us()
+            command_id = ref.connection.new_id(at)
         else:
             message, command_id, at = _particulars(item)
         check_message(message, ref.source)

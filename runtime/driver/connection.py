@@ -87,9 +87,9 @@ class Connection:
         """Was it closed?"""
         return self._closed
 
-    def new_id(self) -> bytes:
-        """A fresh command id."""
-        return self._ids.new(self.world.now_us() // 1000)
+    def new_id(self, now_us: int | None = None) -> bytes:
+        """A fresh command id; `now_us` is the time of day where the caller has just read it."""
+        return self._ids.new((self.world.now_us() if now_us is None else now_us) // 1000)
 
     def channel_of(self, source: str, actor: type[Actor[Any]] | None) -> Channel:
         """The way to the host of a source: its own if its type is placed so, otherwise
