@@ -49,7 +49,8 @@ class ActorSystem:
         timeout_s: float = 30.0,
     ) -> Self:
         """Connect to the system of a namespace, on the Ray this process is connected to
-        (or on that of `RAY_ADDRESS`, or of this user on this machine).
+        (or on that of `RAY_ADDRESS`, of `thornback up` in this folder, or of this user on this
+        machine).
 
         What is not given comes from the settings: `settings`, or those of the environment and
         of the file. A driver has of them the namespace, and where they say it, how long a reply

@@ -15,6 +15,11 @@ from jobs.terminal import INTERRUPTED, run
 
 #: By heading: each command's name and what it is for, as the help shows them.
 COMMANDS = {
+    "Start and end": {
+        "init": "A project of your own, ready to run.",
+        "up": "Start a system in this folder; it runs on.",
+        "down": "End what `up` has started, and nothing else.",
+    },
     "Look at a running system": {
         "status": "Every process, its memory, and how far it has come.",
         "tail": "Events as they are committed.",

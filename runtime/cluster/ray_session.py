@@ -23,6 +23,7 @@ from ray._private import ray_constants, utils
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from actors.errors import ThornbackError
+from runtime.cluster.project_ray import use_project_ray
 
 LOOPBACK = "127.0.0.1"
 ADDRESS, TOKEN_FILE, AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
@@ -48,10 +49,12 @@ class NoRay(ThornbackError):
 
 
 def join_ray(timeout_s: float = 15.0) -> None:
-    """Connect to the running Ray: that of the job this is, of RAY_ADDRESS, or the one of this
-    user on this machine. Raises NoRay, which says what was tried, within about `timeout_s`."""
+    """Connect to the running Ray: that of the job this is, of RAY_ADDRESS, that of the project in
+    the working directory, or the one of this user on this machine. Raises NoRay, which says what
+    was tried, within about `timeout_s`."""
     if ray.is_initialized():
         return
+    use_project_ray()
     address = os.environ.get(ADDRESS) or "auto"
     if address == "auto":
         address = _address_of_own()
@@ -70,10 +73,12 @@ def join_ray(timeout_s: float = 15.0) -> None:
 
 
 def ensure_ray() -> None:
-    """Join the Ray that this process is meant to join (of RAY_ADDRESS, or noted by this user's
-    `ray start`); start one where there is none. Raises NoRay."""
+    """Join the Ray that this process is meant to join (of RAY_ADDRESS, of the project in the
+    working directory, or noted by this user's `ray start`); start one where there is none.
+    Raises NoRay."""
     if ray.is_initialized():
         return
+    use_project_ray()
     noted = utils.read_ray_address(None)
     if os.environ.get(ADDRESS) or _gcs_addresses().get(str(noted)) == psutil.Process().username():
         join_ray()

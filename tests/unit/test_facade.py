@@ -36,7 +36,7 @@ INTERNAL = {
     # Of the jobs; a driver is told SystemNotFound.
     "NoRay",
     # Of the commands, which say them.
-    "NoDatabase", "QueryFailed",
+    "CannotStart", "NoDatabase", "QueryFailed",
 }  # fmt: skip
 
 
