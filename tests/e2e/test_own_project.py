@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.cli.init import files as files_of_init
 from tests.e2e.own_ray import OwnRay
 from tests.e2e.place import ROOT, Place, place
 from tests.e2e.readme import command, files
@@ -85,6 +86,7 @@ def test_the_wheel_has_every_package_with_its_data_and_nothing_else(project: Pro
         for kind in kinds
         for file in (ROOT / package).rglob(kind)
     }
+    expected |= {f"jobs/cli/template/{file}" for file, _ in files_of_init("chargers")}
     assert packed == expected
     assert {f"{package}/py.typed" for package in PACKAGES} <= packed
     assert any(name.endswith(".sql") for name in packed)
