@@ -1,5 +1,7 @@
 """What a caller can be told: the errors that the runtime raises."""
 
+from collections.abc import Sequence
+
 from actors.errors import ThornbackError
 
 
@@ -41,15 +43,24 @@ class InvalidMessage(ThornbackError):
 
 class HandlerFailed(ThornbackError):
     """A handler raised something else than Rejected; its supervisor did what `decision`
-    says. Nothing of the command was stored."""
+    says. Nothing of the command was stored. `frames` says where in its user's code: the last
+    ones, as "file:line, in function". The whole traceback is in the log (`thornback logs`)."""
 
-    def __init__(self, source: str, message_type: str, failure: str, decision: str) -> None:
-        super().__init__(source, message_type, failure, decision)
+    def __init__(
+        self,
+        source: str,
+        message_type: str,
+        failure: str,
+        decision: str,
+        frames: Sequence[str] = (),
+    ) -> None:
+        super().__init__(source, message_type, failure, decision, list(frames))
         self.source, self.message_type = source, message_type
-        self.failure, self.decision = failure, decision
+        self.failure, self.decision, self.frames = failure, decision, tuple(frames)
 
     def __str__(self) -> str:
-        return f"{self.source} failed at {self.message_type}: {self.failure} ({self.decision})"
+        said = f"{self.source} failed at {self.message_type}: {self.failure} ({self.decision})"
+        return "\n  ".join([said, *self.frames])
 
 
 class InvalidState(ThornbackError):

@@ -5,6 +5,7 @@ from benchmarks.measures import (
     asks,
     clock_comparison,
     commands,
+    first_contact,
     first_touch,
     live,
     published,
@@ -17,6 +18,7 @@ from benchmarks.measures import (
 ALL: tuple[Measure, ...] = (
     commands.MEASURE,
     first_touch.MEASURE,
+    first_contact.MEASURE,
     replay.MEASURE,
     asks.MEASURE,
     published.MEASURE,

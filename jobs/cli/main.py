@@ -32,6 +32,8 @@ COMMANDS = {
         "replay": "The air traffic of New York in 2013, as an example.",
     },
     "Find out what is wrong": {
+        "logs": "What the processes say, and what handlers print.",
+        "doctor": "What is wrong here, and what to do.",
         "settings": "Each setting, and where its value comes from.",
     },
 }

@@ -23,6 +23,7 @@ from runtime.errors import (
     UnknownMessage,
 )
 from runtime.host.batch import Attempt
+from runtime.host.failing_code import own_frames
 from runtime.host.publishing import publish_row
 from runtime.host.recent import Recent
 from runtime.host.resident import FAILURES, Resident, plain_state, take_snapshot
@@ -265,7 +266,8 @@ class Decider:
             resident.ready = False
             attempt.rebuild.add(source)
         failure = text_of_error(error)
-        attempt.refused(index, HandlerFailed(source, message_type, failure, decision))
+        frames = own_frames(error)
+        attempt.refused(index, HandlerFailed(source, message_type, failure, decision, frames))
 
 
 def _refusal(refusal: Exception, source: str, message_type: str) -> Exception:

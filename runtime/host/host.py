@@ -28,6 +28,7 @@ from runtime.host.actor_types import ActorTypes, described_or_why
 from runtime.host.class_loading import loaded_class
 from runtime.host.decision import Decider
 from runtime.host.executor import Executor
+from runtime.host.failing_code import running_for
 from runtime.host.host_metrics import HostMetrics
 from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
@@ -197,6 +198,10 @@ class Host(Process):
             None,
         )
         return unpack_state(await self._deliver_one(fields))
+
+    def about(self) -> str | None:
+        """The actor whose handler has printed or logged something."""
+        return running_for(Decider.decide.__code__)
 
     async def drain(self) -> int:
         """Answer everything that arrived; how many actors were resident."""

@@ -13,7 +13,7 @@ import logging
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import psutil
 
 from actors.errors import ThornbackError
 from runtime.errors import StartFailed
+from runtime.process import log_lines
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.telemetry.metrics import Metrics
@@ -51,7 +52,8 @@ class Process(ABC):
         *,
         world: World | None = None,
     ) -> None:
-        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        if world is None:  # in a process of its own
+            log_lines.begin(self.about)
         # Who it is, and what it works with; set once, but that the directory learns where its
         # database is:
         self.name = name
@@ -128,6 +130,14 @@ class Process(ABC):
     def close(self) -> None:
         """Listen no more, and end all connections: where Ray does not end the process."""
         self._server.close()
+
+    def about(self) -> str | None:
+        """Whose source what is said in this moment is about, if it is about one actor."""
+        return None
+
+    async def log(self, offsets: Mapping[str, int]) -> dict[str, tuple[int, bytes]]:
+        """What this incarnation has said, after what the caller has (log_lines.read)."""
+        return await asyncio.to_thread(log_lines.read, offsets)
 
     async def wait_flushed(self) -> None:
         """Wait until every call over loopback is answered."""

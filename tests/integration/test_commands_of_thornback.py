@@ -1,6 +1,7 @@
 """The command `thornback`, on one system: what each command shows, to people and to programs."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,49 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from actors.actor import Actor, Command, applies, handles
+from actors.event import DeviceEvent
 from examples.thermostat import ReportTemperature, Thermostat
 from jobs.cli.main import thornback
+from runtime.errors import HandlerFailed
 from runtime.system import ActorSystem
 from tests.integration.systems import Launcher, url_of
 
 pytestmark = pytest.mark.integration
 
 SOURCE = "thermostat/kitchen"
+
+
+class Say(Command):
+    text: str
+
+
+class Said(DeviceEvent):
+    text: str
+
+
+@dataclass
+class TalkerState:
+    said: int = 0
+
+
+class Talker(Actor[TalkerState]):
+    """Prints, and fails where it has nothing to say."""
+
+    @handles
+    def say(self, message: Say) -> Iterator[Said]:
+        yield said_of(message.text)
+
+    @applies
+    def said(self, event: Said) -> None:
+        self.state.said += 1
+
+
+def said_of(text: str) -> Said:
+    if not text:
+        raise ValueError("nothing to say")
+    print("saying", text)
+    return Said(text=text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +95,7 @@ def commands(own: ActorSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             "THORNBACK_ACTOR_SYSTEM__NAMESPACE": own.namespace,
             "DATABASE_URL": url_of(own),
             "COLUMNS": "200",
+            "THORNBACK_METRICS__PORT": "0",
         }
     )
 
@@ -116,6 +153,36 @@ def test_settings_say_where_they_come_from_here_and_in_the_system(commands: Comm
     assert "1 (here: 3)" in commands("settings", "--running")
     password = url_of_password(commands)
     assert password not in commands("settings") + commands("settings", "--running")
+
+
+def test_logs_have_what_a_handler_prints_and_where_it_failed(
+    own: ActorSystem, commands: Commands
+) -> None:
+    talker = own.actor(Talker, "one")
+    talker.ask(Say(text="hello")).result()
+    with pytest.raises(HandlerFailed) as caught:
+        talker.ask(Say(text="")).result()
+    say, said = caught.value.frames
+    assert re.fullmatch(rf"{re.escape(__file__)}:\d+, in say", say)
+    assert re.fullmatch(rf"{re.escape(__file__)}:\d+, in said_of", said)
+    assert str(caught.value).endswith(said)
+
+    own.actor(Talker, "two").ask(Say(text="somebody else")).result()
+    entries = commands.values("logs", "--actor", "talker/one")
+    assert [one["text"] for one in entries if one["level"] == "PRINT"] == ["saying hello"]
+    (failure,) = (one for one in entries if one["level"] == "ERROR")
+    assert "Traceback" in failure["text"]
+    assert "ValueError: nothing to say" in failure["text"]
+    assert "saying somebody else" in commands("logs", "--process", "host-0")
+
+
+def test_doctor_says_what_is_wrong(commands: Commands) -> None:
+    found = {one["what"]: one for one in commands.values("doctor")}
+    assert found["database"]["finding"] == "well"
+    assert found["settings"]["finding"] == "well"
+    commands.environment["THORNBACK_METRICS__PORT"] = "many"
+    wrong = {one["what"]: one for one in commands.values("doctor", code=1)}
+    assert "THORNBACK_METRICS__PORT" in wrong["settings"]["said"]
 
 
 def url_of_password(commands: Commands) -> str:

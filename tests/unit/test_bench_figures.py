@@ -43,6 +43,7 @@ def test_the_bench_measures_these_figures_under_these_names() -> None:
         "copy_ceiling_rows_per_s",
         "catch_up_events_per_s",
         "first_touch_actors_per_s",
+        "first_contact_s",
         "replay_events_per_s",
         "ask_per_s",
         "ask_p50_ms",
