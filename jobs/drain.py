@@ -6,7 +6,9 @@ Everything that was accepted is answered and durable before its process ends.
 from contextlib import suppress
 
 from actors.errors import ThornbackError
-from jobs.command_line import INTERRUPTED, connected, console, parser, problems, run, waiting
+from jobs.command_line import INTERRUPTED, console, parser, problems, run, settings_of, waiting
+from runtime.cluster.clearing import drain_namespace
+from runtime.cluster.ray_session import join_ray
 from runtime.errors import AskTimeout
 from runtime.system import ActorSystem
 from runtime.topology.names import ProcessKind
@@ -34,7 +36,7 @@ def show(report: DrainReport) -> None:
     for each in report.processes:
         console.print(f"{each.name}: {each.problem or _settled(each)}")
     if report.database_problem:
-        console.print(f"[red]the embedded PostgreSQL did not stop[/]: {report.database_problem}")
+        console.print(f"[red]not all of it is as it should be[/]: {report.database_problem}")
     amiss = len(report.problems)
     console.print("stopped" if not amiss else f"stopped, with {amiss} problems")
 
@@ -51,9 +53,11 @@ def main() -> int:
         "--timeout", type=float, default=60.0, metavar="S", help="seconds each process may take"
     )
     arguments = options.parse_args()
-    system = connected(arguments)
+    settings = settings_of(arguments)
+    join_ray()
     try:
-        report = drain(system, arguments.timeout)
+        with waiting("draining") as progress:
+            report = drain_namespace(settings, arguments.timeout, progress)
     except KeyboardInterrupt:
         problems.print("interrupted; the drain goes on without this job")
         return INTERRUPTED

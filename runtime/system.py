@@ -21,6 +21,7 @@ from runtime.driver.subscription import Subscription, selection_of
 from runtime.errors import LaunchFailed, SystemNotFound
 from runtime.process.world import World
 from runtime.settings.settings import Settings
+from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.event_store import EventStore
 
@@ -34,11 +35,19 @@ class ActorSystem:
     #: For the answers of all processes; each has a limit of its own, which is smaller.
     STATUS_S = 30.0
 
-    def __init__(self, directory: Any, topology: Topology, world: World | None = None) -> None:
-        self.connection = Connection(topology, world)
-        self.settings = self.connection.settings
+    def __init__(
+        self,
+        topology: Topology,
+        world: World | None = None,
+        adapted: Callable[[Topology], Topology] = lambda topology: topology,
+    ) -> None:
+        self.connection = Connection(adapted(topology), world, adapted=adapted)
         self.namespace = self.connection.namespace
-        self._directory = directory
+
+    @property
+    def settings(self) -> Settings:
+        """The system's, as it was launched last."""
+        return self.connection.settings
 
     @classmethod
     def connect(
@@ -70,8 +79,7 @@ class ActorSystem:
             join_ray(timeout_s)
         except NoRay as error:
             raise SystemNotFound(namespace, str(error)) from error
-        directory, topology = join(namespace, timeout_s)
-        return cls(directory, for_driver(topology, settings))
+        return cls(join(namespace, timeout_s), adapted=partial(for_driver, own=settings))
 
     @classmethod
     def launch(
@@ -100,7 +108,7 @@ class ActorSystem:
             ensure_ray()
         except NoRay as error:
             raise LaunchFailed(str(error)) from error
-        return cls(*launch(settings, timeout_s, progress, take_over=take_over))
+        return cls(launch(settings, timeout_s, progress, take_over=take_over))
 
     @overload
     def actor(self, actor: type[Actor[S]], name: str) -> ActorRef[S]: ...
@@ -206,16 +214,16 @@ class ActorSystem:
         return self.connection.last_errand("drain", partial(self._drain, timeout_s))
 
     async def _status(self) -> tuple[Status, ...]:
-        statuses: tuple[Status, ...] = await self._directory.statuses.remote()
+        statuses: tuple[Status, ...] = await self.connection.rejoining.ask("statuses")
         return statuses
 
     async def _progress(self) -> Progress:
-        progress: Progress = await self._directory.progress.remote()
+        progress: Progress = await self.connection.rejoining.ask("progress")
         return progress
 
     async def _drain(self, timeout_s: float) -> DrainReport:
-        drained: DrainReport = await self._directory.stop.remote(timeout_s)
-        ray.kill(self._directory, no_restart=True)
+        drained: DrainReport = await self.connection.rejoining.ask("stop", timeout_s)
+        ray.kill(self.connection.world.handle(DIRECTORY_ACTOR), no_restart=True)
         return drained
 
     async def open_store(self) -> EventStore:

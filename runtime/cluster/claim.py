@@ -49,6 +49,7 @@ class DatabaseClaim:
         self._settings = settings  # as they are now: an embedded database may move
         self._connections: Connections | None = None  #: from the first `keep` on
         self.held = False
+        self.log = ""  #: what tells the log from any other: when its database got its first schema
         self.others = False  #: was it somebody else's when we looked last?
         self.doubt: str | None = None  #: whom we wait for, to see whether he lives
 
@@ -73,6 +74,8 @@ class DatabaseClaim:
                     raise DatabaseInUse(self._where(), claimed.by) from claimed
                 await asyncio.sleep(self.LOOK_S)
             else:
+                [born] = await (await self._opened()).fetch(QUERIES["log_born"])
+                self.log = str(born["applied_at"])
                 self.held, self.others, self.doubt = True, False, None
                 return
 

@@ -199,7 +199,10 @@ class Directory(Process):
 
     def _topology(self) -> Topology:
         return Topology(
-            settings_json=self.settings.model_dump_json(), hosts=tuple(self._pooled_hosts())
+            settings_json=self.settings.model_dump_json(),
+            hosts=tuple(self._pooled_hosts()),
+            # In memory it lives and dies with this system.
+            log=self._claim.log if self._claim is not None else self.world.ray_actor(),
         )
 
     async def _undo(self) -> None:

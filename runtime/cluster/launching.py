@@ -29,8 +29,8 @@ def launch(
     progress: Callable[[Progress], None] | None = None,
     *,
     take_over: bool = False,
-) -> tuple[Any, Topology]:
-    """The directory of the system and its topology; what does not run yet is started.
+) -> Topology:
+    """The topology of the system; what does not run yet is started.
 
     `progress` hears now and then how far the start has come. Raises LaunchFailed with the
     reason, after stopping what this launch had started and nothing else, and SystemDraining
@@ -56,7 +56,7 @@ def launch(
                 raise LaunchFailed(reason_of(error)) from error
             continue
         if topology is not None:
-            return directory, topology
+            return topology
         _end_if_over(directory)
 
 

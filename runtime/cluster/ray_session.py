@@ -131,7 +131,8 @@ def start_ray() -> None:
 def end_ray() -> None:
     """End the Ray that `start_ray` started; its token is of no use any more."""
     ray.shutdown()
-    Path(os.environ.pop(TOKEN_FILE)).unlink(missing_ok=True)
+    if token := os.environ.pop(TOKEN_FILE, None):
+        Path(token).unlink(missing_ok=True)
     os.environ.pop(ADDRESS, None)
 
 

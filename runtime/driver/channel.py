@@ -58,6 +58,7 @@ class Channel:
         *,
         timeout_s: float,
     ) -> None:
+        self.moved = False  #: its host is not its actors' any more: references look anew
         # Immutable, and what has locks of its own where it needs them:
         self.host = link.host
         self._driver = driver

@@ -23,10 +23,11 @@ from runtime.driver.courier import Courier, Loop
 from runtime.driver.host_link import HostLink
 from runtime.driver.outgoing import Outgoing
 from runtime.driver.pending import Pending
+from runtime.driver.rejoining import Rejoining
 from runtime.driver.reply import Reply, as_it_is
 from runtime.driver.shipped_classes import ShippedClasses
 from runtime.driver.tells import Tells
-from runtime.errors import AskTimeout, ConnectionClosed, HostUnavailable
+from runtime.errors import AskTimeout, ConnectionClosed, HostUnavailable, SystemNotFound
 from runtime.partition.log_access import LogAccess
 from runtime.process.world import World
 from runtime.settings.settings import Settings
@@ -54,6 +55,7 @@ class Connection:
         topology: Topology,
         world: World | None = None,
         courier: Loop | None = None,
+        adapted: Callable[[Topology], Topology] = lambda topology: topology,
     ) -> None:
         # Immutable, and what has locks of its own where it needs them:
         self.settings = Settings.model_validate_json(topology.settings_json)
@@ -70,7 +72,14 @@ class Connection:
             ("actors.devices", *self.settings.actor_system.actor_modules)
         )
         self._tells = Tells(self.MAX_FAILURES)
-        self.log = LogAccess(self.world, self.settings)  # of all feeds; in the courier's loop
+        #: The way back to a system that was launched anew; in the courier's loop.
+        self.rejoining = Rejoining(self.world, self.namespace, self._adopt)
+        #: Of all feeds; in the courier's loop.
+        self.log = LogAccess(
+            self.world, self.settings, rejoin=self.rejoining.ensure, ended=self.rejoining.ended
+        )
+        self._adapted = adapted  # what a driver's own settings change of a topology
+        self._log_id = topology.log
         self._lock = threading.Lock()  # guards what follows
         self._channels: dict[str, Channel] = {}
         self._errands: dict[Pending[Any], None] = {}  # in their order
@@ -97,11 +106,11 @@ class Connection:
         its host cannot import and that cannot be sent there."""
         if actor is not None:
             self._classes.shipped(actor)
-        placed = self.settings.actor_system.placement.get(actor_type_of(source))
-        dedicated = placed == "dedicated"
-        host = source if dedicated else self._hosts[shard_of(source) % len(self._hosts)]
         with self._lock:
             self.check_open()
+            placed = self.settings.actor_system.placement.get(actor_type_of(source))
+            dedicated = placed == "dedicated"
+            host = source if dedicated else self._hosts[shard_of(source) % len(self._hosts)]
             channel = self._channels.get(host)
             if channel is None:
                 channel = self._channels[host] = self._opened(host, dedicated)
@@ -239,19 +248,53 @@ class Connection:
             self._errands.pop(pending, None)
         pending.finish(answer, error)
 
+    def _shipped(self, actor: type[Actor[Any]]) -> bytes | None:
+        """What is sent of a class to the hosts that there are now."""
+        return self._classes.shipped(actor)
+
+    def _adopt(self, found: Topology) -> None:
+        """The system was launched anew. Where its actors have the hosts that they had, what is
+        unanswered is sent there again. Where not, it ends here, and references find their
+        actors' hosts anew; so nothing overtakes anything."""
+        topology = self._adapted(found)
+        before, settings = self.settings, Settings.model_validate_json(topology.settings_json)
+        section = settings.actor_system
+        moved: list[Channel] = []
+        with self._lock:
+            self.settings, hosts, self._hosts = settings, self._hosts, topology.hosts
+            self._classes = ShippedClasses(("actors.devices", *section.actor_modules))
+            if (hosts, before.actor_system.placement) != (topology.hosts, section.placement):
+                moved, self._channels = list(self._channels.values()), {}
+        for channel in moved:
+            channel.moved = True
+            channel.close(HostUnavailable(channel.host, "the system has other hosts: send again"))
+        self.log.adopt(settings, another_log=topology.log != self._log_id)
+        self._log_id = topology.log
+
     def _opened(self, host: str, dedicated: bool) -> Channel:
         async def find(actors: Iterable[type[Actor[Any]]]) -> Any:
             try:
+                await self.rejoining.ensure()
                 if dedicated:
                     directory = self.world.handle(DIRECTORY_ACTOR)
                     shipped = [self._classes.shipped(actor) for actor in actors]
                     await directory.locate.remote(host, next(iter(shipped), None))
                 return self.world.handle(host)
             except ValueError as error:
+                self.rejoining.ended(host)
                 raise HostUnavailable(host, "there is no such process") from error
+            except SystemNotFound as error:
+                raise HostUnavailable(host, str(error)) from error
 
+        link = HostLink(
+            host,
+            find,
+            lambda: self.world.caller(host),
+            self._shipped,
+            lambda: self.rejoining.ended(host),
+        )
         return Channel(
-            HostLink(host, find, lambda: self.world.caller(host), self._classes.shipped),
+            link,
             self._driver,
             self.courier.loop,
             self.clock,

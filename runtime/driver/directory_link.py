@@ -43,15 +43,15 @@ def _what_there_is() -> str:
     return f"the Ray at {ray.get_runtime_context().gcs_address} has {found}"
 
 
-def join(namespace: str, timeout_s: float) -> tuple[Any, Topology]:
-    """The directory and the topology of a running system. Waits while it is just being
+def join(namespace: str, timeout_s: float) -> Topology:
+    """The topology of a running system. Waits while it is just being
     started. Raises SystemNotFound, SystemDraining or LaunchFailed."""
     directory = directory_of(namespace)
     try:
         topology: Topology = answer(directory.join, timeout_s)
     except ActorDiedError as error:
         raise SystemNotFound(namespace, _what_there_is()) from error
-    return directory, topology
+    return topology
 
 
 def for_driver(topology: Topology, own: Settings) -> Topology:

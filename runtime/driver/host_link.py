@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from ray.exceptions import RayError
+from ray.exceptions import ActorDiedError, RayError
 
 from actors.actor import Actor
 from actors.errors import InvalidActor
@@ -15,6 +15,7 @@ from runtime.errors import HostUnavailable, UnknownActorType
 from runtime.process.world import Calls
 from runtime.wire.commands import Answer, source_of_command, unpack_answer
 from runtime.wire.error_codec import decode_error, encode_error
+from store.errors import StoreUnavailable
 
 logger = logging.getLogger("thornback.driver")
 
@@ -37,11 +38,13 @@ class HostLink:
         find: Callable[[Iterable[ActorClass]], Awaitable[Any]],
         reach: Callable[[], Calls],
         shipped: Callable[[ActorClass], bytes | None],
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         self.host = host
         self._find = find  # its Ray handle; a dedicated host is started with a class
         self._reach = reach  # the way that batches take
         self._shipped = shipped  # what is sent of a class; None: hosts have it anyway
+        self._ended = ended  # told when the process has ended for good
         self._handle: Any = None
         self._caller: Calls | None = None
         self._incarnation: int | None = None
@@ -152,7 +155,7 @@ class HostLink:
             if self._caller is not None:
                 self._caller.look_again()
             raise HostUnavailable(self.host, "it does not answer") from error
-        except InvalidActor:
+        except (InvalidActor, StoreUnavailable):
             raise
         except (RayError, ConnectionError, HostUnavailable) as error:
             raise self._away(error) from error
@@ -164,7 +167,19 @@ class HostLink:
     def _away(self, error: Exception) -> HostUnavailable:
         if isinstance(error, HostUnavailable):
             return error
+        if isinstance(error, ActorDiedError):
+            self._forget()
         return HostUnavailable(self.host, type(error).__name__)
+
+    def _forget(self) -> None:
+        """It has ended for good: its system was drained. Another one may have its name by now,
+        which knows nothing of us."""
+        self._handle = None
+        self.close()
+        self._caller, self._incarnation = None, None
+        self._known.clear()
+        self._refused.clear()
+        self._ended()
 
 
 def _name(actor: ActorClass) -> str:

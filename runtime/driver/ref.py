@@ -1,7 +1,6 @@
 """References to actors: where a driver speaks to one."""
 
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -23,12 +22,13 @@ S = TypeVar("S")
 class ActorRef(Generic[S]):
     """One actor, by name. Making a ref does no I/O, and costs the actor nothing."""
 
-    __slots__ = ("__dict__", "actor", "connection", "source")
+    __slots__ = ("_channel", "actor", "connection", "source")
 
     def __init__(self, connection: Connection, actor: type[Actor[S]] | None, source: str) -> None:
         self.connection = connection
         self.actor = actor
         self.source = source
+        self._channel: Channel | None = None
 
     def __repr__(self) -> str:
         return f"ActorRef({self.source})"
@@ -38,10 +38,13 @@ class ActorRef(Generic[S]):
         """The device's name: the source without its actor type."""
         return self.source.partition("/")[2]
 
-    @cached_property
+    @property
     def channel(self) -> Channel:
         """The way to the host of this actor."""
-        return self.connection.channel_of(self.source, self.actor)
+        channel = self._channel
+        if channel is None or channel.moved:
+            channel = self._channel = self.connection.channel_of(self.source, self.actor)
+        return channel
 
     def ask(
         self,

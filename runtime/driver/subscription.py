@@ -50,8 +50,9 @@ class Subscription:
     `close`, and a further iteration goes on where the last one was left, in whatever
     thread or loop. `position` is how far what was handed out reaches: subscribing again
     `after` it goes on without a gap. While bus or database are away it waits and goes on
-    afterwards. Iterating raises SystemNotFound once the system was drained, and
-    ConnectionClosed once the connection was closed.
+    afterwards, also in the system that is launched anew after a drain. Iterating raises
+    SystemNotFound where none comes, or one with another log, SystemReplaced where another
+    system took the database over, and ConnectionClosed once the connection was closed.
     """
 
     def __init__(self, connection: Connection, selection: Selection, after: int | None) -> None:

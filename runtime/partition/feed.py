@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from runtime.errors import BusUnavailable, fresh
+from runtime.errors import BusUnavailable, SystemNotFound, fresh
 from runtime.partition.log_access import LogAccess
 from runtime.wire.polls import FROM_NOW, Poll
-from store.errors import StoreUnavailable
+from store.errors import StoreUnavailable, SystemReplaced
 from store.event_store import Page
 from store.selection import EVERYTHING, Selection
 
@@ -31,7 +31,8 @@ class Feed:
     A page may be empty: its `through` then says how far the feed came without finding
     anything. While bus or database are away the feed waits and goes on afterwards. It ends
     with `close`, with the access to the log, or with an error, which every reader is told
-    after the pages that came before it: SystemNotFound once the system was drained.
+    after the pages that came before it: SystemNotFound once the system was drained and none came
+    back in its namespace for GONE_S, or one with another log; SystemReplaced.
 
     It fetches ahead of its reader, at most so many pages and about so many bytes, and then
     waits for him. Everything but `take` belongs to the loop in which it was made.
@@ -45,6 +46,8 @@ class Feed:
     PAGE_BYTES = 4 * 1024 * 1024
     #: How long a poll may wait at the bus.
     WAIT_S = 10.0
+    #: How long it waits for a system that was drained to be launched anew: as a launch may take.
+    GONE_S = 600.0
     #: Pauses while bus or database are away, which do not say when they are back.
     PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 
@@ -70,6 +73,7 @@ class Feed:
         self._limit = self.FIRST_PAGE  # positions to read from the log next time
         self._ready: deque[Page] = deque()  # pages that nobody took yet; its ends are atomic
         self._ahead_bytes = 0  # of these pages, and of those whose taking was not heard of
+        self._met = False  # has the bus ever answered? Else there was no system to begin with
         # How it ends:
         self._error: Exception | None = None
         self._closed = False
@@ -126,6 +130,14 @@ class Feed:
             self._log.left(self)
             self._tell()
 
+    def fail(self, error: Exception) -> None:
+        """End it with an error, which readers are told after the pages that are there."""
+        if self._error is None and not self._closed:
+            self._error = error
+            self._task.cancel()
+            self._log.left(self)
+            self._tell()
+
     async def _fetch(self) -> None:
         try:
             if self.start is None:
@@ -165,10 +177,19 @@ class Feed:
     async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """Again and again while bus or database are away."""
         pause_s = self.PAUSE_S
+        gone_until_s: float | None = None
         while True:
             try:
-                return await step()
-            except (BusUnavailable, StoreUnavailable) as error:
+                found = await step()
+                self._met = True
+                return found
+            except SystemReplaced:
+                raise
+            except (BusUnavailable, StoreUnavailable, SystemNotFound) as error:
+                if isinstance(error, SystemNotFound):
+                    gone_until_s = gone_until_s or self._loop.time() + self.GONE_S
+                    if not self._met or self._loop.time() >= gone_until_s:
+                        raise
                 if pause_s == self.PAUSE_S:
                     logger.info("a feed waits at position %d: %s", self.position, error)
                 await asyncio.sleep(pause_s)

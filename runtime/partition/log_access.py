@@ -7,12 +7,12 @@ time, also where bus or database say nothing at all.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from ray.exceptions import ActorDiedError, RayError
 
-from runtime.errors import BusUnavailable, SystemNotFound
+from runtime.errors import BusUnavailable, HostUnavailable, SystemNotFound
 from runtime.process.world import Calls, World
 from runtime.settings.settings import Settings
 from runtime.topology.names import BUS_ACTOR
@@ -32,6 +32,9 @@ class Closable(Protocol):
     def close(self) -> None:
         """End it."""
 
+    def fail(self, error: Exception) -> None:
+        """End it with an error."""
+
 
 class LogAccess:
     """Lives in one event loop, and so do the feeds over it."""
@@ -45,9 +48,18 @@ class LogAccess:
     #: How long closing waits for the bus to hear of it, which forgets by itself anyway.
     LEAVE_S = 1.0
 
-    def __init__(self, world: World, settings: Settings) -> None:
-        self.world = world
-        self._settings = settings
+    def __init__(
+        self,
+        world: World,
+        settings: Settings,
+        *,
+        rejoin: Callable[[], Awaitable[None]] | None = None,
+        ended: Callable[[str], None] | None = None,
+    ) -> None:
+        self.world = world  # immutable
+        self._rejoin = rejoin  # immutable: finds the system again that was launched anew
+        self._ended = ended  # immutable: told when the bus has ended for good
+        self._settings = settings  # as the system was launched last
         self._bus: Calls | None = None
         self._store: EventStore | None = None
         self._opening = asyncio.Lock()
@@ -102,22 +114,49 @@ class LogAccess:
             self._bus.close()
         await self._drop_store()
 
+    def adopt(self, settings: Settings, *, another_log: bool) -> None:
+        """The system was launched anew, with these settings. On another log the positions of
+        the feeds mean nothing: they end."""
+        namespace = settings.actor_system.namespace
+        self._settings = settings
+        store, self._store = self._store, None
+        if store is not None:
+            task = asyncio.ensure_future(store.close())
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+        if another_log:
+            for feed in list(self._feeds.values()):
+                feed.fail(SystemNotFound(namespace, "the system there has another log now"))
+
     async def _asked(self, method: str, request: bytes, limit_s: float) -> bytes:
+        if self._rejoin is not None:
+            try:
+                await _within(limit_s, self._rejoin())
+            except (HostUnavailable, TimeoutError) as error:
+                raise BusUnavailable(str(error) or "the system does not answer") from error
         try:
             if self._bus is None:
                 self._bus = self.world.caller(BUS_ACTOR)
         except ValueError as error:
-            raise SystemNotFound(self._settings.actor_system.namespace) from error
+            raise self._gone() from error
         try:
             return await _within(limit_s, self._bus.call(method, request))
         except ActorDiedError as error:
             # Only what was ended for good dies: a process that is killed is started again.
-            raise SystemNotFound(self._settings.actor_system.namespace) from error
+            raise self._gone() from error
         except TimeoutError as error:
             self._bus.look_again()
             raise BusUnavailable(f"no answer within {limit_s:g} s") from error
         except (RayError, ConnectionError) as error:
             raise BusUnavailable(str(error) or type(error).__name__) from error
+
+    def _gone(self) -> SystemNotFound:
+        if self._bus is not None:
+            self._bus.close()
+            self._bus = None
+        if self._ended is not None:
+            self._ended(BUS_ACTOR)
+        return SystemNotFound(self._settings.actor_system.namespace)
 
     async def _opened(self) -> EventStore:
         async with self._opening:
@@ -138,7 +177,7 @@ class LogAccess:
             return  # it forgets who does not ask any more
 
 
-async def _within(limit_s: float, work: Coroutine[Any, Any, T]) -> T:
+async def _within(limit_s: float, work: Awaitable[T]) -> T:
     """The result of some work. Raises TimeoutError after the limit, whether or not the
     work ends when it is told to: a connection to a server that vanished may not."""
     task = asyncio.ensure_future(work)

@@ -53,6 +53,10 @@ class World:
         """The Ray handle of a process. Raises ValueError when there is none."""
         return self._peers.handle(name)
 
+    def forget(self, name: str) -> None:
+        """The process of this name has ended for good: it is looked for anew."""
+        self._peers.forget(name)
+
     def caller(self, name: str) -> Calls:
         """A way to a process. Raises ValueError when there is none."""
         return Caller(self.handle(name), self.machine)

@@ -23,6 +23,10 @@ class Peers:
             found = self._handles[name] = ray.get_actor(name, namespace=self._namespace)
         return found
 
+    def forget(self, name: str) -> None:
+        """The actor of this name has ended for good: another may have the name by now."""
+        self._handles.pop(name, None)
+
 
 async def awaited(reference: Any) -> Any:
     """A coroutine of what Ray gives to await: some of asyncio takes nothing else."""

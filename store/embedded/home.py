@@ -36,6 +36,10 @@ class ForeignFolder(EmbeddedError):
     """The folder holds something that is no embedded server: hands off."""
 
 
+class UnusableFolder(EmbeddedError):
+    """Nothing can be kept in this folder: it is none, or not ours to write to."""
+
+
 class ServerFailed(EmbeddedError):
     """PostgreSQL did not do what was asked; the problem ends with what it said."""
 
@@ -84,13 +88,18 @@ class Home:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One start, stop or destroy at a time, among all processes. Makes the folder;
-        raises ForeignFolder."""
+        raises ForeignFolder or UnusableFolder."""
         while True:
             try:
                 path = self._make() / _LOCK
                 lock = path.open("a")
             except FileNotFoundError:  # a destroy came in between: make it anew
                 continue
+            except OSError as error:
+                no_folder = isinstance(error, FileExistsError | NotADirectoryError)
+                why = "something in its path is no folder" if no_folder else error.strerror
+                problem = f"cannot be used as a folder for data: {why or error}"
+                raise UnusableFolder(str(self.folder), problem) from error
             with lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if is_at(lock, path):  # else the owner before us destroyed the folder
@@ -99,7 +108,8 @@ class Home:
 
     def marker(self) -> Marker | None:
         """What the folder remembers; None where no server was ever started."""
-        with suppress(FileNotFoundError):  # not ours, or not yet
+        # Not ours, or not yet; or what was named is no folder.
+        with suppress(FileNotFoundError, NotADirectoryError):
             return Marker(**json.loads((self.path / _MARKER).read_bytes()))
         return None
 

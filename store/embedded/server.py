@@ -26,6 +26,7 @@ from store.embedded.binaries import chosen_binaries
 from store.embedded.home import NAME, Home, Marker
 from store.embedded.home import ForeignFolder as ForeignFolder
 from store.embedded.home import ServerFailed as ServerFailed
+from store.embedded.home import UnusableFolder as UnusableFolder
 from store.embedded.server_user import Command
 from store.errors import EmbeddedError as EmbeddedError
 
@@ -148,7 +149,7 @@ class EmbeddedPostgres:
         """The live postmaster's process id and status; None if its file is stale."""
         try:
             lines = (self._home.cluster / "postmaster.pid").read_text().splitlines()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         if not lines or not _serves(int(lines[0]), self._home.cluster):
             return None

@@ -15,7 +15,14 @@ from uuid import UUID, uuid4
 import pytest
 import ray
 
-from runtime.errors import AskTimeout, HostUnavailable, LaunchFailed, SystemDraining
+from runtime.cluster.clearing import drain_namespace
+from runtime.errors import (
+    AskTimeout,
+    HostUnavailable,
+    LaunchFailed,
+    SystemDraining,
+    SystemNotFound,
+)
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 from store.embedded.server import EmbeddedPostgres
@@ -138,6 +145,33 @@ def test_a_launch_during_a_drain_is_refused_and_one_after_it_starts_anew(
     other.close()
     again = launch.run(system.settings)
     assert again.actor(Counter, "a").state().result(timeout_s=LIMIT_S).total == 2
+
+
+def test_a_launch_on_a_bad_folder_leaves_nothing_and_says_why_in_a_line(
+    launch: Launcher, data: Path
+) -> None:
+    data.write_text("a file")
+    bad = launch.settings(event_store={"data_folder": str(data)})
+    with pytest.raises(LaunchFailed) as refused:
+        ActorSystem.launch(bad, timeout_s=LIMIT_S)
+    assert str(refused.value).count("\n") == 0
+    assert "something in its path is no folder" in str(refused.value)
+    with pytest.raises(SystemNotFound):
+        drain_namespace(bad, LIMIT_S, lambda _: None)
+    data.unlink()
+    assert launch.run(bad).actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
+
+
+def test_a_namespace_whose_directory_is_gone_is_drained_all_the_same(launch: Launcher) -> None:
+    system = launch()
+    system.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
+    launch.forget(system)
+    ray.kill(ray.get_actor("directory", namespace=system.namespace), no_restart=True)
+    report = drain_namespace(system.settings, LIMIT_S, lambda _: None)
+    assert [each.problem for each in report.processes] == [None, None]
+    assert report["writer"].settled == 1
+    with pytest.raises(SystemNotFound):
+        drain_namespace(system.settings, LIMIT_S, lambda _: None)
 
 
 def test_a_drain_whose_driver_was_gone_at_its_end_leaves_the_way_free(launch: Launcher) -> None:

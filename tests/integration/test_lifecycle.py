@@ -20,6 +20,7 @@ from tests.integration.systems import (
     pids_of,
     statuses_of,
     stored,
+    take,
     url_of,
     writes_held_up,
 )
@@ -114,6 +115,25 @@ def test_what_is_unanswered_when_a_connection_is_closed_fails(launch: Launcher) 
     with pytest.raises(ConnectionClosed):
         ref.ask(Add())
     other.close()  # a second time is harmless
+
+
+def test_a_connected_driver_finds_the_system_that_is_launched_anew(launch: Launcher) -> None:
+    settings = launch.settings(actor_system={"actor_timeout_ms": 30_000})
+    first = launch.run(settings)
+    with ActorSystem.connect(settings=settings) as other, other.subscribe(after=0) as events:
+        ref = other.actor(Counter, "a")
+        ref.ask(Add()).result(timeout_s=LIMIT_S)
+        assert [event.version for event in take(events, 1)] == [1]
+        launch.drain(first)
+        reply = ref.ask(Add())  # into nothing, until the next one is there
+        launch.run(settings)
+        assert reply.result(timeout_s=LIMIT_S)[0].version == 2
+        ref.tell(Add())
+        assert other.flush().result(timeout_s=LIMIT_S) == []
+        assert other.tell_many((ref, Add()) for _ in range(10)).failed == 0
+        assert ref.state().result(timeout_s=LIMIT_S).total == 13
+        assert [event.version for event in take(events, 12)] == list(range(2, 14))
+        assert pids_of(other).keys() == {"directory", "writer", "bus", "host-0"}
 
 
 def test_two_systems_side_by_side_have_nothing_in_common(launch: Launcher) -> None:

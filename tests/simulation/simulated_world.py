@@ -54,6 +54,9 @@ class SimulatedWorld(World):
     def handle(self, name: str) -> Any:
         return self._cluster.handle(name)
 
+    def forget(self, name: str) -> None:
+        """Nothing is remembered."""
+
     def caller(self, name: str) -> Calls:
         return Caller(self._cluster.handle(name), self.machine)
 

@@ -14,6 +14,7 @@ from runtime.partition.feed import Feed
 from runtime.partition.log_access import LogAccess
 from runtime.process.world import World
 from runtime.settings.settings import Settings
+from runtime.topology.status import Topology
 from runtime.wire.commits import pack_commit
 from store.appends import Commit
 from store.errors import StoreUnavailable
@@ -66,6 +67,12 @@ class PlayedWorld(World):
         self._partition = partition
         self._count = 0
 
+    def handle(self, name: str) -> "PlayedDirectory":
+        assert name == "directory"
+        if self._partition.drained:
+            raise ValueError("no actor of that name")
+        return PlayedDirectory(self._partition)
+
     def caller(self, name: str) -> "PlayedBus":
         assert name == "bus"
         if self._partition.drained:
@@ -81,6 +88,19 @@ class PlayedWorld(World):
     def random(self, size: int) -> bytes:
         self._count += 1
         return self._count.to_bytes(size, "big")
+
+
+class PlayedDirectory:
+    """The handle of whichever directory there is."""
+
+    def __init__(self, partition: "Partition") -> None:
+        self._partition = partition
+        self.join = self
+
+    async def remote(self, _timeout_s: float) -> Topology:
+        """What a driver has to know."""
+        settings_json = self._partition.settings.model_dump_json()
+        return Topology(settings_json=settings_json, hosts=(), log=self._partition.log_id)
 
 
 class PlayedBus:
@@ -126,6 +146,7 @@ class Partition:
         self.calls: list[tuple[float, str]] = []  #: when what was asked of the bus
         self.given_back = self.log.given_back
         self.drained = False
+        self.log_id = ""  #: what tells its log from others
         self.bus_silent = False
         self.bus: Bus | None = None
         self.restart_bus()

@@ -18,6 +18,7 @@ from runtime.errors import DatabaseInUse
 from runtime.settings.settings import Settings
 from store.errors import DatabaseClaimed, SystemReplaced
 from store.postgres.claims import Claim, Claimant, MayTake
+from store.postgres.queries import QUERIES
 from tests.virtual_time import now_s, virtual_time
 
 SETTINGS = Settings.model_validate(
@@ -33,13 +34,24 @@ class PlayedDatabase:
         self.seen_s = 0.0
         self.given_up = self.ended = False
         self.holder = "theirs"
+        self.beats: list[float] = []  #: when the claim was renewed
         self.beats_every_s: float | None = None
         traces_here = traces.Traces(
             session="here", head="h:1", machine="m", raylet=1, raylet_began_s=0.0
         )
         monkeypatch.setattr(module, "migrate", self.migrate)
+        monkeypatch.setattr(DatabaseClaim, "_opened", self.opened)
         monkeypatch.setattr(module, "own_traces", lambda: traces_here)
         monkeypatch.setattr(module, "have_ended", lambda *_: self.ended)
+
+    async def opened(self) -> "PlayedDatabase":
+        return self
+
+    async def fetch(self, query: str, *holders: str) -> list[Any]:
+        if query == QUERIES["log_born"]:
+            return [{"applied_at": BEGIN}]
+        self.beats.append(now_s())
+        return [*holders] if holders == (self.holder,) else []
 
     def found(self) -> Claim:
         if self.beats_every_s:
@@ -133,22 +145,11 @@ async def test_whoever_comes_back_and_finds_another_system_was_replaced(
 async def test_a_system_says_that_it_lives_and_hears_who_has_replaced_it(
     monkeypatch: pytest.MonkeyPatch, database: PlayedDatabase
 ) -> None:
-    database.holder, beats = "ours", []
-
-    class PlayedConnections:
-        """The claim's own connection."""
-
-        async def fetch(self, _: str, holder: str) -> list[str]:
-            beats.append(now_s())
-            return [holder] if database.holder == holder else []
-
-    async def opened(_: DatabaseClaim) -> PlayedConnections:
-        return PlayedConnections()
+    database.holder = "ours"
 
     async def found(_: object) -> Claim:
         return database.found()
 
-    monkeypatch.setattr(DatabaseClaim, "_opened", opened)
     monkeypatch.setattr(module, "find", found)
     claim, heard = ours(), []
 
@@ -158,7 +159,7 @@ async def test_a_system_says_that_it_lives_and_hears_who_has_replaced_it(
     await claim.take(take_over=False, again=False)
     keeping = asyncio.ensure_future(claim.keep(replaced))
     await asyncio.sleep(10 * DatabaseClaim.BEAT_S + 0.1)
-    assert len(beats) == 10
+    assert len(database.beats) == 10
     assert not heard
     database.holder = "theirs"
     await keeping

@@ -31,6 +31,7 @@ INTERNAL = {
     # Where the embedded database or the exporter does not start, the launch says LaunchFailed.
     "EmbeddedError", "ForeignFolder", "MajorMismatch", "NoBinaries", "NotStarted",
     "DatabasePortTaken", "MetricsPortTaken", "ServerFailed", "ToolFailed",
+    "UnusableFolder",
     # Between the database and a launch, which says DatabaseInUse or SystemReplaced.
     "DatabaseClaimed",
     # Of the jobs; a driver is told SystemNotFound.

@@ -159,6 +159,20 @@ async def test_once_drained_it_ends_for_good_after_the_pages_that_came_before() 
 
 
 @virtual_time
+async def test_a_feed_goes_on_in_the_system_that_is_launched_anew() -> None:
+    partition = Partition()
+    feed = partition.feed(after=0)
+    await partition.commit("a")
+    assert await fed(feed, 1) == [1]
+    partition.drained = True
+    await asyncio.sleep(Feed.GONE_S / 2)
+    partition.drained = False
+    partition.restart_bus()
+    await partition.commit("b")
+    assert await fed(feed, 1) == [2]
+
+
+@virtual_time
 async def test_without_a_system_a_feed_from_now_on_does_not_begin() -> None:
     partition = Partition()
     partition.drained = True

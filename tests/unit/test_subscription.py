@@ -309,6 +309,33 @@ def test_a_subscription_to_a_drained_system_says_so(driving: Driving) -> None:
         taken(driving.subscribe(), 1)
 
 
+def test_a_subscription_finds_the_system_that_was_launched_anew(driving: Driving) -> None:
+    driving.commit("a")
+    subscription = driving.subscribe()
+    assert taken(subscription, 1) == [1]
+    driving.partition.drained = True
+    with pytest.raises(SystemNotFound):
+        driving.connection.head().result(timeout_s=LIMIT_S)
+    driving.partition.drained = False
+    driving.commit("b")
+    assert taken(subscription, 1) == [2]
+
+
+def test_a_subscription_ends_where_the_system_that_was_launched_anew_has_another_log(
+    driving: Driving,
+) -> None:
+    driving.commit("a")
+    subscription = driving.subscribe()
+    assert taken(subscription, 1) == [1]
+    driving.partition.drained = True
+    with pytest.raises(SystemNotFound):
+        driving.connection.head().result(timeout_s=LIMIT_S)
+    driving.partition.log_id = "another"
+    driving.partition.drained = False
+    with pytest.raises(SystemNotFound, match="another log"):
+        taken(subscription, 1)
+
+
 async def test_a_coroutine_learns_the_head_without_blocking(driving: Driving) -> None:
     await asyncio.to_thread(driving.commit, "a", "b")
     assert await driving.connection.head() == 2

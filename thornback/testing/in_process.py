@@ -46,7 +46,7 @@ class InProcessSystem(ActorSystem):
             self._end()
             raise
         world = InProcessWorld(self._processes.handle)
-        super().__init__(world.handle(DIRECTORY_ACTOR), topology, world)
+        super().__init__(topology, world)
 
     def close(self) -> None:
         """End the connection, and the system."""
@@ -54,7 +54,9 @@ class InProcessSystem(ActorSystem):
         self._end()
 
     async def _drain(self, timeout_s: float) -> DrainReport:
-        drained: DrainReport = await self._directory.stop.remote(timeout_s)
+        drained: DrainReport = await self.connection.world.handle(DIRECTORY_ACTOR).stop.remote(
+            timeout_s
+        )
         return drained
 
     def _end(self) -> None:

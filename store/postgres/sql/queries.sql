@@ -40,6 +40,9 @@ SET holder = excluded.holder, system = excluded.system, namespace = excluded.nam
     claimed_at = CASE WHEN claim.holder = excluded.holder AND claim.given_up_at IS NULL
         THEN claim.claimed_at ELSE now() END;
 
+-- name: log_born
+SELECT applied_at FROM schema_migrations ORDER BY number LIMIT 1;
+
 -- name: renew_claim
 UPDATE claim SET seen_at = clock_timestamp() WHERE holder = $1 RETURNING holder;
 

@@ -1,0 +1,97 @@
+"""Draining whatever there is in a namespace: a whole system, a half of one, or what is left.
+
+Usually the directory does it. Where it cannot (its start fails for ever, or somebody has killed it
+for good), what is left is flushed and ended from here.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayError
+
+from runtime.cluster import embedded_database as embedded
+from runtime.cluster.claim import in_use
+from runtime.cluster.draining import Drain
+from runtime.cluster.spawning import end, handle_of, processes_of, reason_of
+from runtime.driver.directory_link import directory_of
+from runtime.errors import SystemNotFound
+from runtime.settings.settings import Settings
+from runtime.topology.status import DrainReport, Progress
+from store.embedded.server import EmbeddedPostgres
+from store.errors import EmbeddedError, StoreError
+
+logger = logging.getLogger("thornback.directory")
+
+#: Between two looks at how far it has come, or for a directory that restarts.
+_LOOK_S = 0.5
+#: What the directory may take beyond flushing: most of it is the embedded database's shutdown.
+_GRACE_S = 150.0
+#: How long a directory that restarts may stay away.
+_AWAY_S = 30.0
+
+
+def drain_namespace(
+    settings: Settings, timeout_s: float, progress: Callable[[Progress], None]
+) -> DrainReport:
+    """Drain what the namespace of these settings has; `timeout_s` is for each process to flush.
+    `progress` hears now and then how far it has come. Raises SystemNotFound where there is
+    nothing."""
+    try:
+        directory = directory_of(settings.actor_system.namespace)
+    except SystemNotFound:
+        if not processes_of(settings):
+            raise
+        return _cleared(settings, timeout_s, "the directory is gone")
+    try:
+        report = _stopped(directory, timeout_s, progress)
+    except (RayError, GetTimeoutError) as error:
+        return _cleared(settings, timeout_s, reason_of(error).splitlines()[0])
+    ray.kill(directory, no_restart=True)
+    return report
+
+
+def _stopped(directory: Any, timeout_s: float, progress: Callable[[Progress], None]) -> DrainReport:
+    limit_s = time.monotonic() + 3 * timeout_s + _GRACE_S
+    away_until_s = time.monotonic() + _AWAY_S
+    while True:
+        reply = directory.stop.remote(timeout_s)
+        try:
+            while not ray.wait([reply], timeout=_LOOK_S)[0] and time.monotonic() < limit_s:
+                progress(ray.get(directory.progress.remote(), timeout=_GRACE_S))
+            report: DrainReport = ray.get(reply, timeout=0)
+            return report
+        except ActorUnavailableError:
+            if time.monotonic() > away_until_s:
+                raise
+            time.sleep(_LOOK_S)  # Ray does not say when a process that restarts is back
+
+
+def _cleared(settings: Settings, timeout_s: float, why: str) -> DrainReport:
+    """Without the directory: flush who answers, end all of them, and stop the embedded database
+    unless it is somebody else's."""
+    logger.warning("the system is ended without its directory: %s", why)
+    drain = Drain(processes_of(settings), lambda name: handle_of(settings, name), timeout_s)
+    flushed = asyncio.run(drain.run())
+    for name in processes_of(settings):
+        end(settings, name)
+    problems = [f"the directory did not do it: {why}"]
+    if embedded.wanted(settings):
+        problems += _database_stopped(settings)
+    return DrainReport(processes=flushed, database_problem="; ".join(problems))
+
+
+def _database_stopped(settings: Settings) -> list[str]:
+    server = EmbeddedPostgres(embedded.folder_of(settings))
+    try:
+        if server.running():
+            using = asyncio.run(in_use(server.url, settings))
+            if using is not None:
+                return [f"the embedded PostgreSQL is left to {using}"]
+            server.stop()
+    except (EmbeddedError, StoreError, OSError) as error:
+        return [str(error)]
+    return []

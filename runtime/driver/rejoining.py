@@ -1,0 +1,85 @@
+"""How a driver finds its system again that was drained, and launched anew.
+
+Processes that crash come back under the handles that a driver has: Ray sees to that. Those of a
+system that was drained have ended for good. Whoever notices says so here; the next one who needs a
+process first asks the directory of the namespace, the new one by then, how the system looks now.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
+
+from actors.errors import ThornbackError
+from runtime.errors import HostUnavailable, SystemNotFound
+from runtime.process.world import World
+from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.status import Topology
+from runtime.transport.peers import awaited
+from store.errors import SystemReplaced
+
+
+class Rejoining:
+    """One connection's way back. Loop only."""
+
+    #: How long the directory may take to answer while it starts the system: whoever waits has a
+    #: limit of his own, and asks again.
+    JOIN_S = 5.0
+
+    def __init__(self, world: World, namespace: str, adopt: Callable[[Topology], None]) -> None:
+        self._world = world  # immutable
+        self._namespace = namespace  # immutable
+        self._adopt = adopt  # immutable: what is done with the topology that is found
+        self._due = False  #: did a process end for good since we joined?
+        self._one_at_a_time = asyncio.Lock()
+
+    def ended(self, name: str) -> None:
+        """The process of this name has ended for good: its system was drained, at least."""
+        self._world.forget(name)
+        self._world.forget(DIRECTORY_ACTOR)
+        self._due = True
+
+    async def ensure(self) -> None:
+        """Go on if the system is as we know it, or else join it anew. Raises SystemNotFound
+        while there is none, SystemReplaced, and HostUnavailable while it is being started or
+        drained."""
+        if not self._due:
+            return
+        async with self._one_at_a_time:
+            if self._due:
+                self._adopt(await self._join())
+                self._due = False
+
+    async def ask(self, method: str, *arguments: Any) -> Any:
+        """What the directory answers, the present one. Raises SystemNotFound where there is
+        none, and what else Ray or the directory raise."""
+        for _ in range(2):  # the handle that we have, then the one that there is
+            try:
+                directory = self._world.handle(DIRECTORY_ACTOR)
+                return await awaited(getattr(directory, method).remote(*arguments))
+            except ValueError as error:
+                raise SystemNotFound(self._namespace) from error
+            except ActorDiedError:
+                self.ended(DIRECTORY_ACTOR)
+        raise SystemNotFound(self._namespace)
+
+    async def _join(self) -> Topology:
+        try:
+            topology: Topology = await self.ask("join", self.JOIN_S)
+        except RayTaskError as error:
+            if isinstance(error.cause, SystemNotFound):
+                raise SystemNotFound(*error.cause.args) from error
+            if not isinstance(error.cause, ThornbackError):
+                raise HostUnavailable(DIRECTORY_ACTOR, str(error)) from error
+            raise _passing(error.cause) from error
+        except RayError as error:
+            raise HostUnavailable(DIRECTORY_ACTOR, type(error).__name__) from error
+        return topology
+
+
+def _passing(error: Exception) -> Exception:
+    """Whatever it is of which the directory says no now, but that it was replaced for good."""
+    if isinstance(error, SystemReplaced):
+        return error
+    return HostUnavailable(DIRECTORY_ACTOR, str(error))
