@@ -40,11 +40,9 @@ class Answering:
         self._name = name
         self._snapshots = SnapshotSaving(store, metrics.snapshots_saved, name=name)
 
-    async def answer(self, batch: Batch, *, settled: int) -> None:
-        """Answer a batch that is complete. Of the batches up to the number `settled` none is
-        under way, so actors that none above has touched may leave memory."""
+    async def answer(self, batch: Batch) -> None:
+        """Answer a batch that is complete."""
         try:
-            self._residents.evict(settled)
             await self._answer(batch)
         except StoreUnavailable as error:
             batch.turn_away(error)

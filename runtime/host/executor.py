@@ -116,8 +116,14 @@ class Executor:
 
     async def answer(self, batch: Batch) -> None:
         """Answer a batch that is complete."""
+        self.evict(batch)
+        await self._answering.answer(batch)
+
+    def evict(self, batch: Batch) -> None:
+        """A batch has come to its end: of the actors that no batch under way has touched, as
+        many leave memory as may not stay."""
         in_flight = min((one.batch.number for one in self._in_flight), default=batch.number + 1)
-        await self._answering.answer(batch, settled=in_flight - 1)
+        self._residents.evict(in_flight - 1)
 
     async def _decide(self, attempt: Attempt) -> bool:
         """Decide an attempt; False if that could not be done, and nothing is left of it."""

@@ -76,6 +76,9 @@ class LineOfWork(Protocol):
     async def answer(self, batch: Batch) -> None:
         """Answer a batch that is complete."""
 
+    def evict(self, batch: Batch) -> None:
+        """A batch has come to its end: actors that nobody needs any more may leave memory."""
+
     def begin_anew(self) -> None:
         """What is decided next follows on nothing that is under way."""
 
@@ -157,7 +160,11 @@ class Recovery:
         """Answer a batch that it was not run, or that its outcome is open."""
         self._given_up.add(_sender(batch))
         self._mailbox.end_generation(batch)
+        self._end(batch, error)
+
+    def _end(self, batch: Batch, error: Exception) -> None:
         batch.turn_away(error)
+        self._line.evict(batch)  # a part of it may be durable, and what it touched in memory
 
     async def _settle(self) -> State:
         await self._line.wait_settled()
@@ -229,7 +236,7 @@ class Recovery:
             batch = self._batches.pop(min(self._batches))
             if _sender(batch) in self._given_up:
                 # Its driver sends both again, in order: this one must not run before.
-                batch.turn_away(HostUnavailable(self._name, _EARLIER))
+                self._end(batch, HostUnavailable(self._name, _EARLIER))
             elif not self._exhausted(batch, first=first):
                 await self._line.run_batch(batch)
             else:

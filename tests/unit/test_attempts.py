@@ -376,3 +376,25 @@ async def test_what_is_stored_between_the_look_into_the_log_and_the_load_is_a_re
     answer = await host.deliver(command("counter/a", AddUpTo(total=1)))
     assert read_events(answer, 0) == await host.log("counter/a")
     assert answer.repeats == {0}
+
+
+@virtual_time
+async def test_a_batch_that_is_turned_away_leaves_no_more_actors_in_memory_than_there_may_be() -> (
+    None
+):
+    """A part of it is durable by then, and has touched more actors than may stay."""
+    host = await Hosting.begin(capacity=1)
+    sent = [command("counter/a", Break()), command("counter/a", Add())]
+    sent += [command(f"counter/{name}", Add()) for name in "bcd"]
+    real = host.way
+
+    async def lose_the_deferred(append: Append) -> Acknowledged:
+        if len(append.rows) == 1:
+            raise StoreUnavailable("append", "away for good")
+        return await real(append)
+
+    host.way = lose_the_deferred  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        read_events(await host.deliver(*sent), 1)
+    assert len(await host.log("counter/b")) == 1
+    assert len(host.residents) <= 1
