@@ -34,6 +34,7 @@ COMMANDS = {
     "Find out what is wrong": {
         "logs": "What the processes say, and what handlers print.",
         "doctor": "What is wrong here, and what to do.",
+        "completion": "How a shell completes these commands.",
         "settings": "Each setting, and where its value comes from.",
     },
 }

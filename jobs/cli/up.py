@@ -34,8 +34,13 @@ class CannotStart(ThornbackError):
 
 
 @click.command
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Take the database from the system that has it, which then ends.",
+)
 @options.config
-def command(config: Path | None) -> int:
+def command(take_over: bool, config: Path | None) -> int:
     """Start a system in this folder, with a Ray of its own on this machine; it runs on afterwards.
 
     Drivers and commands that are started in the same folder find it by themselves. What is up
@@ -57,7 +62,7 @@ def command(config: Path | None) -> int:
         try:
             use_project_ray()
             join_ray()
-            launch(settings).close()
+            launch(settings, take_over=take_over).close()
         except ThornbackError:
             if not was_up:
                 end_holder()

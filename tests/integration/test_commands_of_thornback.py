@@ -176,6 +176,11 @@ def test_logs_have_what_a_handler_prints_and_where_it_failed(
     assert "saying somebody else" in commands("logs", "--process", "host-0")
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_told_how_to_complete(commands: Commands, shell: str) -> None:
+    assert "_THORNBACK_COMPLETE" in commands("completion", shell)
+
+
 def test_doctor_says_what_is_wrong(commands: Commands) -> None:
     found = {one["what"]: one for one in commands.values("doctor")}
     assert found["database"]["finding"] == "well"
