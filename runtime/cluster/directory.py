@@ -346,7 +346,9 @@ class Directory(Process):
         gave_up = await self._claim.give_up() if self._claim is not None else None
         if self._claim is not None:
             self._claim.close()
-        problems = [gave_up] if gave_up else []
+        if gave_up is not None:
+            logger.warning("the database could not be given up: %s", gave_up)
+        problems: list[str] = []
         if self._database:
             self._progress = Progress(doing="stopping the embedded PostgreSQL")
             others = self._claim is not None and self._claim.others
