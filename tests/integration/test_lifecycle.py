@@ -165,6 +165,8 @@ def test_one_database_has_one_system_until_another_takes_it_over(
     assert settings.actor_system.namespace in str(statuses_of(old)["directory"].trouble)
     with pytest.raises(SystemReplaced, match=settings.actor_system.namespace):
         ActorSystem.connect(settings=old.settings)
+    with pytest.raises(SystemReplaced, match=settings.actor_system.namespace):
+        old.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)  # who was connected, too
     kill(old, "directory")  # its restart takes nothing back
     with pytest.raises(SystemReplaced, match=settings.actor_system.namespace):
         ActorSystem.connect(settings=old.settings)
