@@ -52,12 +52,10 @@ class BulkResult:
     repeats: int = 0  #: had taken effect before
     failed: int = 0
     errors: list[tuple[str, Exception]] = field(default_factory=list)  #: the first 100
-    round_trips_s: list[float] = field(default_factory=list)  #: of each batch
 
-    def add(self, outgoing: Outgoing, took_s: float) -> None:
+    def add(self, outgoing: Outgoing) -> None:
         """Count a finished batch in."""
         self.commands += len(outgoing.commands)
-        self.round_trips_s.append(took_s)
         if outgoing.answer is None:
             self._fail(outgoing, range(len(outgoing.commands)), outgoing.error)
             return
@@ -94,7 +92,7 @@ class BulkCall:
         self._filling: dict[Channel, Outgoing] = {}
         self._stalled: dict[Channel, Outgoing] = {}  # full, and there is no room for them
         self._under_way: dict[Channel, int] = {}
-        self._answered: deque[tuple[Channel, Outgoing, float]] = deque()  # appended to by the loop
+        self._answered: deque[tuple[Channel, Outgoing]] = deque()  # appended to by the loop
 
     def offer(self, item: Item) -> tuple[Outgoing, int] | None:
         """Put a command into its channel's batch. None if that is full and too much is under
@@ -143,16 +141,16 @@ class BulkCall:
         """Is nothing being filled, on its way or to be collected?"""
         return not (self._filling or self._stalled or self._under_way)
 
-    def collect(self) -> list[tuple[Outgoing, float]]:
-        """The batches that were answered, or have failed, since the last call, each with the
-        seconds that it took; there is room for as many again."""
+    def collect(self) -> list[Outgoing]:
+        """The batches that were answered, or have failed, since the last call; there is room
+        for as many again."""
         collected = []
         while self._answered:
-            channel, outgoing, took_s = self._answered.popleft()
+            channel, outgoing = self._answered.popleft()
             self._under_way[channel] -= 1
             if not self._under_way[channel]:
                 del self._under_way[channel]
-            collected.append((outgoing, took_s))
+            collected.append(outgoing)
         return collected
 
     def _send(self, channel: Channel) -> bool:
@@ -169,7 +167,7 @@ class BulkCall:
         return True
 
     def _finished(self, channel: Channel, outgoing: Outgoing) -> None:
-        self._answered.append((channel, outgoing, channel.now_s() - outgoing.created_s))
+        self._answered.append((channel, outgoing))
         self._changed()
 
 
@@ -222,9 +220,9 @@ def telling(
 
 def _count(call: BulkCall, told: BulkResult, progress: Progress | None) -> None:
     collected = call.collect()
-    for outgoing, took_s in collected:
-        told.add(outgoing, took_s)
-    for outgoing, _ in collected:
+    for outgoing in collected:
+        told.add(outgoing)
+    for outgoing in collected:
         if isinstance(outgoing.error, ConnectionClosed):
             raise ConnectionClosed(*outgoing.error.args)
         if progress is not None:

@@ -35,7 +35,7 @@ _PASSING = (HostUnavailable, MailboxFull, StoreUnavailable)
 
 
 class Channel:
-    """Sends to one host. `add`, `submit`, `now_s` and `close` may be called from any thread;
+    """Sends to one host. `add`, `submit` and `close` may be called from any thread;
     the rest runs in the courier's loop.
 
     Every batch ends: with its answer, or with a typed error at its deadline at the latest,
@@ -94,10 +94,6 @@ class Channel:
         """Send a whole batch after those that are waiting. Raises ConnectionClosed or
         ChannelFailed for a channel that has ended."""
         self._outbox.submit(outgoing)
-
-    def now_s(self) -> float:
-        """The clock that deadlines are set by."""
-        return self._loop.time()
 
     async def wait_flushed(self) -> None:
         """Wait until all that was sent so far is answered, or has failed for good."""

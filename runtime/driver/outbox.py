@@ -64,15 +64,15 @@ class Outbox:
     def submit(self, outgoing: Outgoing) -> None:
         """Send a whole batch after those that are waiting. Raises what the outbox was ended
         with."""
-        outgoing.created_s = self._loop.time()
-        outgoing.deadline_s = outgoing.created_s + outgoing.patience_s
+        created_s = self._loop.time()
+        outgoing.deadline_s = created_s + outgoing.patience_s
         # An answer may take its time, even where nothing is to be sent twice.
         outgoing.may_take_s = max(outgoing.patience_s, self._timeout_s)
         outgoing.limit_s = outgoing.may_take_s + self.GRACE_S
         with self._lock:
             self._ring()
             self._open = None
-            self._enqueue(outgoing, outgoing.created_s + outgoing.may_take_s)
+            self._enqueue(outgoing, created_s + outgoing.may_take_s)
 
     def take(self) -> Outgoing | None:
         """The next batch to leave; nothing joins it any more."""
@@ -129,10 +129,10 @@ class Outbox:
     def _begin(self) -> Outgoing:
         outgoing = Outgoing(self._timeout_s, bulk=False, want_events=False)
         outgoing.limit_s = self._timeout_s + self.GRACE_S
-        outgoing.created_s = self._loop.time()
-        outgoing.deadline_s = outgoing.created_s + self._timeout_s
+        created_s = self._loop.time()
+        outgoing.deadline_s = created_s + self._timeout_s
         # One deadline serves all of a batch, so who joins late must not come much later.
-        outgoing.joined_until_s = outgoing.created_s + self._timeout_s / 20
+        outgoing.joined_until_s = created_s + self._timeout_s / 20
         self._enqueue(outgoing, outgoing.deadline_s)
         return outgoing
 

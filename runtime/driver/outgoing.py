@@ -15,7 +15,7 @@ class Outgoing(Pending[Answer]):
     """
 
     __slots__ = (
-        "actors", "bulk", "commands", "created_s", "deadline_s", "joined_until_s", "losses",
+        "actors", "bulk", "commands", "deadline_s", "joined_until_s", "losses",
         "may_take_s", "patience_s", "setback", "size", "told_again", "want_events",
     )  # fmt: skip
 
@@ -30,7 +30,6 @@ class Outgoing(Pending[Answer]):
         self.patience_s = patience_s  #: from when it is sent until it has failed for good
         self.may_take_s = patience_s  #: until it ends in any case
         self.bulk = bulk  #: a bulk call's is sent again where single callers hear of a setback
-        self.created_s = 0.0  #: when it was given to the outbox
         self.deadline_s = 0.0  #: after it, it is not sent again
         self.joined_until_s = 0.0  #: after it, no further command shares its deadline
         # How it fares, in the loop alone:

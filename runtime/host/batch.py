@@ -115,8 +115,8 @@ class Attempt:
     """
 
     __slots__ = (
-        "batch", "checked", "clock", "deferred", "doubtful", "durable", "effects", "errors",
-        "failure", "indexes", "known", "rebuild", "repeats", "rows", "snapshots", "stopped",
+        "batch", "checked", "clock", "deferred", "durable", "effects", "errors", "failure",
+        "in_vain", "indexes", "known", "rebuild", "repeats", "rows", "snapshots", "stopped",
         "ticks", "types", "values",
     )  # fmt: skip
 
@@ -131,7 +131,7 @@ class Attempt:
         self.errors: dict[int, EncodedError] = {}
         self.values: dict[int, bytes] = {}
         self.repeats: dict[int, Effects | None] = {}  #: where it ran first; None: in the log
-        self.doubtful: list[int] = []  #: without effect now, but perhaps they had one before
+        self.in_vain: list[int] = []  #: without effect now, but perhaps they had one before
         self.deferred: list[int] = []  #: without an outcome: their actor is to be rebuilt first
         # What becomes of it beside the answer.
         self.rows: list[bytes] = []  #: emptied when they are put together for the append
@@ -154,17 +154,17 @@ class Attempt:
     def effective(self) -> list[int]:
         """Its commands that have events in its effects. An id alone does not tell: the same
         one may have come before, and have been rejected."""
-        without = {*self.errors, *self.values, *self.repeats, *self.doubtful, *self.deferred}
+        without = {*self.errors, *self.values, *self.repeats, *self.in_vain, *self.deferred}
         return [index for index in self.indexes if index not in without]
 
     def failed(self, index: int, error: Exception) -> None:
         """The command's answer is an error."""
         self.errors[index] = encode_error(error)
 
-    def refused(self, index: int, error: Exception) -> None:
+    def without_effect(self, index: int, error: Exception) -> None:
         """An error that stands unless the command turns out to be a repeat."""
         self.failed(index, error)
-        self.doubtful.append(index)
+        self.in_vain.append(index)
 
     def repeated(self, index: int) -> None:
         """After all: the command took effect before, and the log has its events."""

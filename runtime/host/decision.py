@@ -121,14 +121,14 @@ class Decider:
                     if size - total > COMMAND_BYTES:
                         raise InvalidData(event_type.name, _TOO_MUCH)
                     events.append((event_type, payload, text))
-            except (Rejected, InvalidData, ValidationError) as refusal:
-                attempt.refused(index, _refusal(refusal, source, message_type))
+            except (Rejected, InvalidData, ValidationError) as rejection:
+                attempt.without_effect(index, _rejection(rejection, source, message_type))
                 continue
             except FAILURES as error:
                 self._failed(attempt, index, resident, error)
                 continue
             if not events:
-                attempt.doubtful.append(index)
+                attempt.in_vain.append(index)
                 continue
             made: list[bytes] = []
             version, ticks, prefix = resident.version, clock.ticks, clock.prefix
@@ -191,24 +191,26 @@ class Decider:
         if message_type == INVALID:
             attempt.failed(index, InvalidMessage(*attempt.batch.commands[index][DATA]))
         elif resident.stopped:
-            attempt.refused(index, ActorStopped(source))
+            attempt.without_effect(index, ActorStopped(source))
         elif source in attempt.rebuild and not resident.broken:
             attempt.deferred.append(index)
         elif self._residents.outdated(source, resident):
             attempt.rebuild.add(source)
             attempt.deferred.append(index)
         elif resident.broken:
-            attempt.refused(index, HandlerFailed(source, message_type, resident.broken, "not run"))
+            attempt.without_effect(
+                index, HandlerFailed(source, message_type, resident.broken, "not run")
+            )
             attempt.rebuild.add(source)
         elif message_type == PUBLISH:
             self._publish(attempt, index, resident)
         elif resident.type is None:
-            attempt.refused(index, self._residents.why_unknown(source.partition("/")[0]))
+            attempt.without_effect(index, self._residents.why_unknown(source.partition("/")[0]))
         elif message_type == STATE:
             self._state(attempt, index, resident)
         else:
             known = ", ".join(sorted(resident.handlers)) or "no messages"
-            attempt.refused(index, UnknownMessage(source, message_type, known))
+            attempt.without_effect(index, UnknownMessage(source, message_type, known))
 
     def _state(self, attempt: Attempt, index: int, resident: Resident) -> None:
         source = resident.source
@@ -230,8 +232,8 @@ class Decider:
         command = attempt.batch.commands[index]
         try:
             row, name = publish_row(command, resident, self.clock)
-        except ThornbackError as refusal:
-            attempt.failed(index, refusal)
+        except ThornbackError as error:
+            attempt.failed(index, error)
             return
         except FAILURES as error:
             attempt.failed(index, PublishRefused(resident.source, text_of_error(error)))
@@ -267,20 +269,22 @@ class Decider:
             attempt.rebuild.add(source)
         failure = text_of_error(error)
         frames = own_frames(error)
-        attempt.refused(index, HandlerFailed(source, message_type, failure, decision, frames))
+        attempt.without_effect(
+            index, HandlerFailed(source, message_type, failure, decision, frames)
+        )
 
 
-def _refusal(refusal: Exception, source: str, message_type: str) -> Exception:
-    if isinstance(refusal, ValidationError):
-        return InvalidMessage(source, message_type, _problems(refusal))
-    return refusal
+def _rejection(rejection: Exception, source: str, message_type: str) -> Exception:
+    if isinstance(rejection, ValidationError):
+        return InvalidMessage(source, message_type, _problems(rejection))
+    return rejection
 
 
-def _problems(refusal: ValidationError) -> str:
-    if (count := refusal.error_count()) > _PROBLEMS:
+def _problems(rejection: ValidationError) -> str:
+    if (count := rejection.error_count()) > _PROBLEMS:
         # To list them takes 6 us and a kilobyte each, and a message has room for millions.
         return f"{count:,} parts of it do not fit"
     return "; ".join(
         f"{'.'.join(map(str, problem['loc'])) or 'message'}: {problem['msg']}"
-        for problem in refusal.errors(include_url=False, include_context=False)
+        for problem in rejection.errors(include_url=False, include_context=False)
     )

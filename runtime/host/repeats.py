@@ -44,10 +44,10 @@ class Lookups:
     async def after(self, attempt: Attempt) -> None:
         """After deciding: a command that now finds nothing to do may have done it before;
         the answer is then the first run's, not the refusal."""
-        if not attempt.doubtful or (attempt.checked and attempt.batch.failure is None):
+        if not attempt.in_vain or (attempt.checked and attempt.batch.failure is None):
             return  # in a rerun, what was taken for lost may have been stored since
-        await self._look_up(attempt, attempt.doubtful)
-        for index in attempt.doubtful:
+        await self._look_up(attempt, attempt.in_vain)
+        for index in attempt.in_vain:
             if attempt.batch.commands[index][ID] in attempt.known:
                 self._left = self.AFTER_REPEAT
                 attempt.repeated(index)

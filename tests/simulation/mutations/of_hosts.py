@@ -83,7 +83,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "no look after a rejection",
         "a repeat that would be rejected now is rejected",
         "runtime.host.repeats",
-        "        if not attempt.doubtful or (attempt.checked and attempt.batch.failure is None):\n",
+        "        if not attempt.in_vain or (attempt.checked and attempt.batch.failure is None):\n",
         "        if True:\n",
     ),
     mutation(
