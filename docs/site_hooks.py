@@ -118,6 +118,7 @@ def _page_of(name: str) -> str:
 def _moved_here(text: str) -> str:
     """A page from the root of the repository, with its links as seen from docs/."""
     text = text.replace("](docs/decisions/)", "](decisions/index.md)")
+    text = text.replace("](docs/howto/)", "](howto/test.md)")
     text = re.sub(r"\]\(docs/", "](", text).replace("](CHANGELOG.md", "](changelog.md")
     return _LINK.sub(lambda link: link[2] if _in_repository(link[3]) else link[0], text)
 

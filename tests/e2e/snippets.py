@@ -19,6 +19,9 @@ from tests.e2e.place import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
+#: Told in order by a test of its own (test_tutorial.py): its commands depend on one another.
+STORY = ROOT / "docs" / "tutorial.md"
+
 _BLOCK = re.compile(r"^( *)```(\w*)([^\n`]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# (\S+\.\w+)\n")
 _MARK = re.compile(r'(run-by|not-run)="([^"]+)"')

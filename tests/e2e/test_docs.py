@@ -8,7 +8,7 @@ import pytest
 
 from runtime.settings.settings import Settings
 from tests.e2e.place import ROOT
-from tests.e2e.readme import blocks, files
+from tests.e2e.readme import README, blocks, files
 
 pytestmark = pytest.mark.e2e
 
@@ -130,3 +130,16 @@ def _anchors(file: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", _CODE.sub("", file.read_text()), re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
     return {heading.strip().replace(" ", "-") for heading in plain}
+
+
+def test_figures_beside_others_are_those_of_the_readme() -> None:
+    rows = re.findall(r"^\|[^|]+\| (`[^|]+) \| ([^|]+) \|$", README, re.MULTILINE)
+    measured = {
+        key: figure.strip().partition(" ")[0]
+        for keys, figures in rows
+        for key, figure in zip(re.findall(r"`(\w+)`", keys), figures.split(";"), strict=False)
+    }
+    page = (ROOT / "docs" / "comparison.md").read_text()
+    named = re.findall(r"`(\w+_per_s)`", page)
+    assert len(named) > 6
+    assert [key for key in named if measured[key] not in page] == []

@@ -16,7 +16,7 @@ import pytest
 
 from runtime.settings.settings import Settings
 from tests.e2e.place import PATIENCE_S, ROOT
-from tests.e2e.snippets import ALL, PAGES, Snippet, to_run
+from tests.e2e.snippets import ALL, PAGES, STORY, Snippet, to_run
 from thornback.testing.databases import query
 from thornback.testing.in_process import InProcessSystem
 from thornback.testing.settings import small_settings
@@ -26,7 +26,12 @@ pytestmark = pytest.mark.e2e
 README_PAGE = ROOT / "README.md"
 
 #: Blocks that no test runs, by page: a block more, or less, is a decision.
-NOT_RUN: dict[str, int] = {}
+NOT_RUN = {
+    "docs/tutorial.md": 1,  # an environment is made
+}
+
+#: What is run elsewhere, as a user would: the README's commands, and the story.
+TOLD = [each for each in ALL if each.language == "sh" and each.page in (README_PAGE, STORY)]
 
 LANGUAGES = {"python", "sh", "toml", "json", "sql", "text"}
 
@@ -43,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder for each page, with the files of its project and its other modules in it."""
     root = tmp_path_factory.mktemp("snippets")
     for snippet in PYTHON:
-        file = root / _slug(snippet.page) / (snippet.file or f"{_module(snippet)}.py")
+        file = _place(snippet, root / _slug(snippet.page))
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(snippet.code)
         if snippet.file and file.parent.name not in (_slug(snippet.page), "tests"):
@@ -129,7 +134,7 @@ def test_what_a_page_shows_is_typed(page: Path, folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "snippet",
-    _named([each for each in to_run("toml", "json", "sql", "sh") if each.page != README_PAGE]),
+    _named([each for each in to_run("toml", "json", "sql", "sh") if each not in TOLD]),
 )
 def test_another_block_runs(snippet: Snippet, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue("folder") / _slug(snippet.page)
@@ -169,6 +174,13 @@ def _environment() -> dict[str, str]:
     scripts = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {"PATH": scripts, "HOME": os.environ["HOME"], "PYTHONPATH": str(ROOT),
             "MYPYPATH": str(ROOT), "COLUMNS": "200"}  # fmt: skip
+
+
+def _place(snippet: Snippet, folder: Path) -> Path:
+    """Where it is written: a file that is shown again, changed, is a module of its own."""
+    if snippet.file and not (folder / snippet.file).exists():
+        return folder / snippet.file
+    return folder / f"{_module(snippet)}.py"
 
 
 def _slug(page: Path) -> str:
