@@ -1,5 +1,6 @@
 """The documentation as a site: it builds without a warning, and says something of every name."""
 
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -7,9 +8,13 @@ from pathlib import Path
 import pytest
 
 import thornback
+from runtime.settings.configuration import ConfigurationError, Problem
 from tests.e2e.place import ROOT, Place
 
 pytestmark = pytest.mark.e2e
+
+#: Errors that say nothing themselves: each is raised as one of its subclasses.
+FAMILIES = {"ActorError", "StoreError", "ThornbackError"}
 
 ERRORS = [
     name
@@ -47,3 +52,28 @@ def test_every_page_can_be_reached(site: Path) -> None:
 def test_each_error_that_users_can_import_has_an_answer() -> None:
     answered = re.findall(r"^### `(\w+)`$", (ROOT / "docs" / "faq.md").read_text(), re.MULTILINE)
     assert sorted(answered) == sorted(ERRORS), "docs/faq.md has one entry an error"
+
+
+@pytest.mark.parametrize("name", sorted({*ERRORS} - FAMILIES))
+def test_an_answer_shows_what_its_error_says(name: str) -> None:
+    page = (ROOT / "docs" / "faq.md").read_text()
+    answer = page.partition(f"### `{name}`\n")[2].partition("\n#")[0]
+    assert f"\n    {_message(getattr(thornback, name))}\n" in answer
+
+
+class _Fact(str):
+    """A fact of an error, by its name; it is shown as that, however it is to be formatted."""
+
+    def __format__(self, _: str) -> str:
+        return str(self)
+
+    __repr__ = str.__str__
+
+
+def _message(error: type[Exception]) -> str:
+    """What an error says, with the names of its facts in capitals."""
+    if error is ConfigurationError:
+        facts = inspect.signature(Problem).parameters
+        return str(Problem(*(_Fact(name.upper()) for name in facts)))
+    facts = inspect.signature(error).parameters
+    return str(error(*(_Fact(name.upper()) for name in facts)))

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def reader() -> Iterator[Place]:
     """An empty folder, in an environment that has Thornback and pytest."""
-    with place(PYTHONPATH=str(ROOT)) as here:
+    with place(PYTHONPATH=str(ROOT), PYTEST_PLUGINS="thornback.testing") as here:
         project, scripts = here.folder / "charging", here.folder / "scripts"
         for folder in (project, project / "chargers", scripts):
             folder.mkdir()
