@@ -75,5 +75,6 @@ def _message(error: type[Exception]) -> str:
     if error is ConfigurationError:
         facts = inspect.signature(Problem).parameters
         return str(Problem(*(_Fact(name.upper()) for name in facts)))
-    facts = inspect.signature(error).parameters
-    return str(error(*(_Fact(name.upper()) for name in facts)))
+    parameters = inspect.signature(error).parameters.values()
+    needed = [each.name.upper() for each in parameters if each.default is each.empty]
+    return str(error(*map(_Fact, needed)))
