@@ -2,6 +2,7 @@
 
 import re
 import signal
+import subprocess
 from collections.abc import Iterator
 
 import psutil
@@ -44,6 +45,7 @@ def test_a_second_run_judges_what_it_replayed_changes_nothing_and_ends_tidily_at
 ) -> None:
     said, code, printed = "", -1, "it never came up"
     refused, why, listening = -1, "", {"nobody": {""}}
+    fresh: subprocess.CompletedProcess[str] | None = None
     with here.start(*FEWER_DAYS) as running:
         assert running.stdout is not None
         for line in running.stdout:  # ends with the process, if that never gets so far
@@ -52,6 +54,7 @@ def test_a_second_run_judges_what_it_replayed_changes_nothing_and_ends_tidily_at
                 listening = _listening(here)
                 code, printed = _driver_in_another_terminal(here, said)
                 refused, why = _driver_without_the_lines(here, said)
+                fresh = here.run(*RUN, "--fresh", "--exit")
                 running.send_signal(signal.SIGINT)
 
     assert running.returncode == 0, said
@@ -62,6 +65,10 @@ def test_a_second_run_judges_what_it_replayed_changes_nothing_and_ends_tidily_at
     assert "nothing in it was changed" in said
     assert re.search(r"^stopped$", said, re.MULTILINE)
     assert (code, "rejected: below absolute zero" in printed) == (0, True), printed
+    assert fresh is not None
+    assert (fresh.returncode, "empties no database in use" in fresh.stdout) == (2, True), (
+        fresh.stdout
+    )
     assert (refused, "RAY_AUTH_TOKEN_PATH" in why) == (1, True), why
     assert {"gcs_server", "raylet", "python", "postgres"} <= listening.keys()
     assert set[str]().union(*listening.values()) <= {"127.0.0.1", "::ffff:127.0.0.1"}, listening
