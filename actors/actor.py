@@ -98,3 +98,13 @@ class Actor(Generic[S]):
     def source(self) -> str:
         """This actor's name in the log."""
         return source_of(self.actor_type, self.name)
+
+
+def described(actor: Any) -> ActorType:
+    """What an actor class says of itself. Raises InvalidActor, also for what is no such class."""
+    if isinstance(actor, type) and issubclass(actor, Actor):
+        return actor.described()
+    name = getattr(actor, "__name__", None) or f"{actor!r:.80}"
+    if isinstance(actor, Actor):
+        raise InvalidActor(name, f"pass the class {type(actor).__name__}, not an actor of it")
+    raise InvalidActor(name, "it is no actor class: derive it from Actor[State]")

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar, overload
 
 import ray
 
-from actors.actor import Actor
+from actors.actor import Actor, described
 from actors.event import Event
 from actors.naming import checked_type_name, source_of
 from runtime.driver import blocking
@@ -18,6 +18,7 @@ from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.driver.subscription import Subscription, selection_of
+from runtime.driver.unknown_types import say_unknown
 from runtime.errors import LaunchFailed, SystemNotFound
 from runtime.process.world import World
 from runtime.settings.settings import Settings
@@ -121,7 +122,7 @@ class ActorSystem:
         """
         if isinstance(actor, str):
             return ActorRef(self.connection, None, source_of(checked_type_name(actor), name))
-        actor.described()
+        described(actor)
         return ActorRef(self.connection, actor, source_of(actor.actor_type, name))
 
     def ask_many(
@@ -181,7 +182,9 @@ class ActorSystem:
         InvalidName, SystemNotFound and ConnectionClosed, too, and ValueError for an `after`
         that is no position.
         """
-        subscription = Subscription(self.connection, selection_of(event_types, sources), after)
+        selection = selection_of(event_types, sources)
+        subscription = Subscription(self.connection, selection, after)
+        say_unknown(self.connection, selection)
         if after is None:
             subscription.wait_begun(self._patience_s() if timeout_s is None else timeout_s)
         return subscription

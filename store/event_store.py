@@ -154,8 +154,8 @@ class EventStore(Protocol):
         may not be all, `more` says so, and the others are found by asking for them again.
         """
 
-    async def find_ids(self, event_ids: Sequence[bytes]) -> set[bytes]:
-        """Those of the ids that are in the log."""
+    async def find_ids(self, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Those of the ids that are in the log, each with the aggregate of its event."""
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         """Keep each unless a newer one of its aggregate is there already."""
@@ -175,6 +175,9 @@ class EventStore(Protocol):
     async def claim_actor_types(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
         """Have each class decide its actor type from now on, unless one does that it does not
         replace; the names of the classes that do now."""
+
+    async def event_types(self) -> set[str]:
+        """All event types that were noted."""
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         """The log is about to have events of these types: an actor type and an event type each.

@@ -21,7 +21,7 @@ from store.event_store import (
     TypeRecord,
 )
 from store.rows.decoding import Decoder
-from store.rows.layout import FIELDS, EncodedRows, row_starts
+from store.rows.layout import FIELDS, EncodedRows, aggregate_at, row_starts
 from store.selection import EVERYTHING, Selection, row_filter
 
 
@@ -132,8 +132,12 @@ class MemoryEventStore:
                 size += len(row)
         return Found(rows=b"".join(found), more=False)
 
-    async def find_ids(self, event_ids: Sequence[bytes]) -> set[bytes]:
-        return {event_id for event_id in event_ids if event_id in self._by_id}
+    async def find_ids(self, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
+        return {
+            event_id: aggregate_at(self._rows[self._by_id[event_id] - 1], 0)
+            for event_id in event_ids
+            if event_id in self._by_id
+        }
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         for snapshot in snapshots:
@@ -167,6 +171,9 @@ class MemoryEventStore:
             if self._classes.get(name) in (None, *claim.replaces):
                 self._classes[name] = claim.class_name
         return {name: self._classes[name] for name in claims}
+
+    async def event_types(self) -> set[str]:
+        return {event for _, event in self._event_types}
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         self._event_types.update(pairs)

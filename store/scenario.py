@@ -14,7 +14,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from pydantic import ValidationError
 
-from actors.actor import Actor, Command
+from actors.actor import Actor, Command, described
 from actors.actor_type import nothing_applies
 from actors.errors import InvalidActor, Rejected
 from actors.event import Payload
@@ -34,7 +34,7 @@ class Scenario(Generic[S]):
     """
 
     def __init__(self, actor: type[Actor[S]], name: str = "scenario") -> None:
-        self._type = actor.described()
+        self._type = described(actor)
         self._actor = actor(name)
         self._yielded: list[Payload] = []
         self._refusal: Rejected | None = None
@@ -56,8 +56,8 @@ class Scenario(Generic[S]):
         said so.
         """
         self._expect_no_refusal()
-        handler = self._type.handlers.get(type(command).message_type)
-        if handler is None:
+        handler = self._type.handlers.get(getattr(command, "message_type", ""))
+        if handler is None or type(command) is not handler.message:
             raise AssertionError(f"{self._type.name} does not handle {command!r}")
         self._actor.at_us, self._yielded = microseconds(at), []
         try:

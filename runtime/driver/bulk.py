@@ -23,7 +23,7 @@ from runtime.driver.outgoing import Outgoing
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.driver.validation import check_message, id_bytes, moment_us
-from runtime.errors import ChannelFailed, ConnectionClosed
+from runtime.errors import ChannelFailed, ConnectionClosed, InvalidMessage
 from runtime.wire.answers import read_events
 from runtime.wire.commands import CommandPacker
 from runtime.wire.error_codec import decode_error
@@ -100,8 +100,11 @@ class BulkCall:
 
         Raises InvalidMessage for what cannot be sent, and ConnectionClosed.
         """
-        ref = item[0]
-        channel = ref.channel
+        try:
+            ref = item[0]
+            channel = ref.channel
+        except (AttributeError, TypeError, LookupError) as error:
+            raise _no_item(item) from error
         outgoing = self._filling.get(channel)
         if outgoing is None and channel in self._stalled and not self._send(channel):
             return None
@@ -171,7 +174,18 @@ class BulkCall:
         self._changed()
 
 
+def _no_item(item: Any) -> InvalidMessage:
+    """What is said of an item that is none."""
+    swapped = isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], ActorRef)
+    problem = "its pair is the other way round: " if swapped else ""
+    return InvalidMessage(
+        "a bulk call", f"{item!r:.120}", f"{problem}an item is (ref, message) or Send(...)"
+    )
+
+
 def _particulars(item: Send) -> tuple[Command, bytes, int]:
+    if not isinstance(item, Send):
+        raise _no_item(item)
     ref, message, command_id, at = item
     of = ref.source, message.message_type
     return (

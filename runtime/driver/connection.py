@@ -10,6 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable
 from random import Random
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from ray.exceptions import RayError, RayTaskError
 
@@ -39,6 +40,16 @@ from store.event_store import EventStore
 logger = logging.getLogger("thornback.driver")
 
 T = TypeVar("T")
+
+
+#: Those of this process, by namespace: a ref that arrives in it finds the one that is open.
+_connections: "WeakValueDictionary[str, Connection]" = WeakValueDictionary()
+
+
+def open_connection(namespace: str) -> "Connection | None":
+    """This process's connection to the system of a namespace, if one is open."""
+    connection = _connections.get(namespace)
+    return None if connection is None or connection.closed else connection
 
 
 class Connection:
@@ -85,6 +96,7 @@ class Connection:
         self._errands: dict[Pending[Any], None] = {}  # in their order
         self._to_tell: dict[Callable[[], None], None] = {}  # when the connection is closed
         self._closed = False
+        _connections[self.namespace] = self
 
     @property
     def namespace(self) -> str:

@@ -1,10 +1,16 @@
 """A batch of commands on its way from a driver."""
 
+import logging
+import sys
 from typing import Any
 
 from actors.actor import Actor
 from runtime.driver.pending import Pending
+from runtime.errors import ConnectionClosed
 from runtime.wire.commands import MAX_BYTES, MAX_COMMANDS, Answer, source_of_command
+from runtime.wire.error_codec import decode_error
+
+logger = logging.getLogger("thornback.driver")
 
 
 class Outgoing(Pending[Answer]):
@@ -16,7 +22,7 @@ class Outgoing(Pending[Answer]):
 
     __slots__ = (
         "actors", "bulk", "commands", "deadline_s", "joined_until_s", "losses",
-        "may_take_s", "patience_s", "setback", "size", "told_again", "want_events",
+        "may_take_s", "patience_s", "setback", "size", "told", "told_again", "want_events",
     )  # fmt: skip
 
     def __init__(self, patience_s: float, *, bulk: bool, want_events: bool) -> None:
@@ -32,6 +38,8 @@ class Outgoing(Pending[Answer]):
         self.bulk = bulk  #: a bulk call's is sent again where single callers hear of a setback
         self.deadline_s = 0.0  #: after it, it is not sent again
         self.joined_until_s = 0.0  #: after it, no further command shares its deadline
+        #: Of commands that have failed: those whose failure somebody was told. Any thread adds.
+        self.told: set[int] = set()
         # How it fares, in the loop alone:
         self.setback: Exception | None = None  #: why it is to be sent again
         self.losses = 0  #: how often it was sent, and no answer came
@@ -47,6 +55,28 @@ class Outgoing(Pending[Answer]):
         self.commands.append(packed)
         self.size += len(packed)
         return len(self.commands) - 1
+
+    def heard(self, index: int) -> None:
+        self.told.add(index)
+
+    def __del__(self) -> None:
+        """Nobody can look at it any more: what was asked and has failed unheard is logged, as
+        asyncio does. Once a batch, and nothing a command that has not failed."""
+        if self.want_events and self.finished and not sys.is_finalizing():
+            self._say_unheard()
+
+    def _say_unheard(self) -> None:
+        failed = self.answer.errors if self.answer is not None else range(len(self.commands))
+        unheard = [index for index in failed if index not in self.told]
+        if not unheard or isinstance(self.error, ConnectionClosed):
+            return  # who closes his connection has given up what was unanswered
+        first, others = unheard[0], len(unheard) - 1
+        error = decode_error(self.answer.errors[first]) if self.answer is not None else self.error
+        more = f" (and {others} more that travelled with it)" if others else ""
+        logger.warning(
+            "an ask of %s failed, and nobody looked at its reply%s: %s",
+            self.what(first), more, error,
+        )  # fmt: skip
 
     def what(self, index: int) -> str:
         """Whom a command is for."""

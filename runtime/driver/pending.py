@@ -43,6 +43,9 @@ class Pending(Generic[A]):
         """What an error calls its part `index`."""
         return self.name
 
+    def heard(self, index: int) -> None:
+        """Somebody was told that its part `index` has failed."""
+
     def finish(self, answer: A | None, error: Exception | None) -> None:
         """Answered, or failed for good. Hurts nobody: what goes wrong with those who are
         told is theirs, and is logged."""

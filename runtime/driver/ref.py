@@ -1,5 +1,6 @@
 """References to actors: where a driver speaks to one."""
 
+import threading
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -9,7 +10,8 @@ from pydantic import ValidationError
 from actors.actor import Actor, Command
 from actors.event import Event
 from runtime.driver.channel import Channel
-from runtime.driver.connection import Connection
+from runtime.driver.connection import Connection, open_connection
+from runtime.driver.directory_link import join
 from runtime.driver.reply import Reply
 from runtime.driver.validation import check_message, id_bytes, moment_us
 from runtime.errors import InvalidState
@@ -17,6 +19,11 @@ from runtime.wire.answers import raise_error, read_events, unpack_state
 from runtime.wire.commands import STATE, Answer
 
 S = TypeVar("S")
+
+#: How long a process that a ref arrives in may take to join the system.
+_JOIN_S = 30.0
+_joining = threading.Lock()  # guards what follows: one connection a process is enough
+_joined: dict[str, Connection] = {}  # by namespace; kept, because nobody else keeps them
 
 
 class ActorRef(Generic[S]):
@@ -29,6 +36,10 @@ class ActorRef(Generic[S]):
         self.actor = actor
         self.source = source
         self._channel: Channel | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A ref may be sent to a Ray task: it arrives with that process's own connection."""
+        return _arrived, (self.connection.namespace, self.actor, self.source)
 
     def __repr__(self) -> str:
         return f"ActorRef({self.source})"
@@ -133,3 +144,12 @@ class ActorRef(Generic[S]):
             return self.actor.described().state_adapter.validate_python(state)  # type: ignore[no-any-return]
         except ValidationError as error:
             raise InvalidState(self.source, f"does not fit the class here: {error}") from error
+
+
+def _arrived(namespace: str, actor: type[Actor[Any]] | None, source: str) -> ActorRef[Any]:
+    """A ref in the process that it was sent to. Raises what `ActorSystem.connect` does."""
+    with _joining:
+        connection = open_connection(namespace)
+        if connection is None:
+            connection = _joined[namespace] = Connection(join(namespace, _JOIN_S))
+    return ActorRef(connection, actor, source)

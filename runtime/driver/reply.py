@@ -1,5 +1,6 @@
 """What a driver holds for something that it asked: awaitable, with a `result`."""
 
+import asyncio
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
@@ -14,10 +15,12 @@ class Reply(Generic[T]):
     """The answer to come of one command, or of another question to the system. Await it,
     or call `result`.
 
-    Either gives the value or raises the typed error; as often as one likes.
+    Either gives the value or raises the typed error; as often as one likes. It is a coroutine,
+    too, as far as asyncio.create_task and TaskGroup.create_task want one. An error that nobody
+    looks at is logged.
     """
 
-    __slots__ = ("_index", "_pending", "_read")
+    __slots__ = ("_index", "_pending", "_read", "_steps")
 
     def __init__(self, pending: Pending[Any], index: int, read: Callable[[Any, int], T]) -> None:
         self._pending = pending
@@ -43,6 +46,7 @@ class Reply(Generic[T]):
         if timeout_s is None:
             timeout_s = self._pending.limit_s
         if not self._pending.wait(timeout_s):
+            self._pending.heard(self._index)
             raise AskTimeout(self._pending.what(self._index), timeout_s or 0.0)
         return self._value()
 
@@ -52,10 +56,36 @@ class Reply(Generic[T]):
             yield from future
         return self._value()
 
+    def send(self, value: None) -> Any:
+        """The next step of the task that runs it (see collections.abc.Coroutine)."""
+        return self._of_task().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error where its task waits."""
+        return self._of_task().throw(*error)
+
+    def close(self) -> None:
+        """Its task gives up waiting; the command goes on."""
+        self._of_task().close()
+
+    def _of_task(self) -> Generator[Any, Any, T]:
+        """Where the running task is in it: several may wait for one reply."""
+        if not hasattr(self, "_steps"):  # made here: few replies are made tasks of
+            self._steps: dict[Any, Generator[Any, Any, T]] = {}
+        steps = self._steps
+        task = asyncio.current_task()
+        if task not in steps:
+            steps[task] = self.__await__()
+        return steps[task]
+
     def _value(self) -> T:
-        if self._pending.error is not None:
-            raise fresh(self._pending.error)
-        return self._read(self._pending.answer, self._index)
+        try:
+            if self._pending.error is not None:
+                raise fresh(self._pending.error)
+            return self._read(self._pending.answer, self._index)
+        except Exception:
+            self._pending.heard(self._index)
+            raise
 
 
 def as_it_is(answer: T, _: int) -> T:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 from actors.actor import Command
+from actors.event import Payload
 from actors.moments import checked_us
 from runtime.errors import InvalidMessage
 from runtime.wire.values import check_keys
@@ -26,6 +27,8 @@ def check_message(message: Command, source: str) -> None:
     kind = type(message)
     nested = _nested.get(kind)
     if nested is None:
+        if not issubclass(kind, Command):
+            raise InvalidMessage(source, *_no_command(message))
         fields = kind.model_fields.values()
         nested = _nested[kind] = not all(_is_simple(field.annotation) for field in fields)
     if nested:
@@ -35,6 +38,17 @@ def check_message(message: Command, source: str) -> None:
             raise InvalidMessage(source, message.message_type, str(error)) from error
 
 
+def _no_command(message: Any) -> tuple[str, str]:
+    """What to call something that is no command, and what to do."""
+    if isinstance(message, type):
+        name = message.__name__
+        return f"the class {name}", f"send an instance of it: {name}(...)"
+    name = type(message).__name__
+    if isinstance(message, Payload):
+        return f"the event {name}", "an actor yields events; send a command that it handles"
+    return f"a {name}", f"send an instance of a class derived from Command, not {message!r:.80}"
+
+
 def id_bytes(value: UUID | bytes, source: str, message_type: str, what: str = "id") -> bytes:
     """The 16 bytes of an id. Raises InvalidMessage."""
     if isinstance(value, UUID):
@@ -42,7 +56,9 @@ def id_bytes(value: UUID | bytes, source: str, message_type: str, what: str = "i
     if type(value) is bytes and len(value) == 16:
         return value
     raise InvalidMessage(
-        source, message_type, f"its {what} is a UUID or 16 bytes, not {value!r:.80}"
+        source,
+        message_type,
+        f"its {what} is a UUID or 16 bytes, not {value!r:.80}: uuid.uuid5 makes one of a name",
     )
 
 

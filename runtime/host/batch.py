@@ -117,7 +117,7 @@ class Attempt:
     __slots__ = (
         "batch", "checked", "clock", "deferred", "durable", "effects", "errors", "failure",
         "in_vain", "indexes", "known", "rebuild", "repeats", "rows", "snapshots", "stopped",
-        "ticks", "types", "values",
+        "taken", "ticks", "types", "values",
     )  # fmt: skip
 
     def __init__(self, batch: Batch, indexes: Sequence[int]) -> None:
@@ -125,6 +125,7 @@ class Attempt:
         self.batch = batch
         self.indexes = indexes
         self.known: set[bytes] = set()  #: ids of commands that the log has events of
+        self.taken: set[int] = set()  #: indexes of those whose id another actor's event has
         self.checked = False  #: `known` is complete
         # What was decided: an outcome for each command, by its index.
         self.effects = Effects()  #: of those with events; it outlives the attempt

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Set
 
 from store.appends import Acknowledged
-from store.rows.layout import EncodedRows, stamp
+from store.rows.layout import EncodedRows, aggregate_at, stamp
 
 _NO_ROWS = EncodedRows(b"", array("I"))
 _NOT_YET = Acknowledged(first_position=0, recorded_us=0)
@@ -20,18 +20,31 @@ class Effects:
     rows in memory and nothing else.
     """
 
-    __slots__ = ("acknowledged", "counts", "rows")
+    __slots__ = ("_aggregates", "acknowledged", "counts", "rows")
 
     def __init__(self) -> None:
         #: How many events each command has that has some, by its id, in the order of rows.
         self.counts: dict[bytes, int] = {}
         self.rows = _NO_ROWS  #: set once, when all is decided
         self.acknowledged = _NOT_YET  #: set once, when the rows are durable
+        self._aggregates: dict[bytes, bytes] | None = None
 
     @property
     def size(self) -> int:
         """About how many bytes of memory it takes."""
         return len(self.rows.data) + COMMAND_BYTES * len(self.counts)
+
+    @property
+    def aggregates(self) -> dict[bytes, bytes]:
+        """Whose events each of its commands has, by id; found out when a repeat asks for it."""
+        if self._aggregates is None:
+            lengths, self._aggregates = self.rows.lengths, {}
+            number = at = 0
+            for command_id, count in self.counts.items():
+                self._aggregates[command_id] = aggregate_at(self.rows.data, at)
+                at += sum(lengths[number : number + count])
+                number += count
+        return self._aggregates
 
     def rows_of(self, command_ids: Set[bytes]) -> dict[bytes, bytes]:
         """The stamped rows of some of its commands, by id; only once they are durable."""

@@ -138,6 +138,8 @@ class Executor:
             if self._decider.met.fresh:
                 await self._decider.met.note(self._store)
             attempt.seal(clock, ticks)
+            if attempt.repeats:
+                self._lookups.check(attempt)
         except Exception as error:
             await self._abandon(attempt, error)
             return False

@@ -7,6 +7,7 @@ class; placement is a setting of the actor type.
 import asyncio
 import importlib
 import logging
+import threading
 from hashlib import sha256
 from typing import Any
 
@@ -22,6 +23,7 @@ from runtime.errors import (
     HostUnavailable,
     InvalidMessage,
     MailboxFull,
+    StartFailed,
     UnknownActorType,
 )
 from runtime.host.actor_types import ActorTypes, described_or_why
@@ -29,9 +31,11 @@ from runtime.host.class_loading import loaded_class
 from runtime.host.decision import Decider
 from runtime.host.executor import Executor
 from runtime.host.failing_code import running_for
+from runtime.host.handler_watch import HandlerWatch
 from runtime.host.host_metrics import HostMetrics
 from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
+from runtime.host.resident import FAILURES
 from runtime.host.residents import Residents
 from runtime.host.type_checks import check_types, unfitting
 from runtime.partition.journal import Journal
@@ -81,6 +85,7 @@ class Host(Process):
         self._decider: Decider | None = None
         # Before it has started, too: classes come with its constructor, batches at any time.
         self._types = ActorTypes()
+        self._unimportable: str | None = None  #: of its modules one, and why
         for module in ("actors.devices", *self.settings.actor_system.actor_modules):
             self._types_of(module)
         self._shipped: dict[str, bytes] = {}  #: digest of each class that came as a pickle
@@ -92,6 +97,8 @@ class Host(Process):
 
     async def start(self) -> None:
         settings = self.settings.actor_system
+        if self._unimportable is not None:
+            raise StartFailed(self.name, self._unimportable)
         self._store = await self.world.open_store(self.settings)
         try:
             epoch = await self._store.open_epoch(self.node, self.world.ray_actor())
@@ -132,6 +139,8 @@ class Host(Process):
         except BaseException:
             await self._store.close()
             raise
+        self._watch = HandlerWatch(Decider.decide.__code__, threading.get_ident())
+        self.world.beside(self._watch.watching())
         self.must_live(self._run())
 
     async def deliver(self, request: bytes) -> bytes:
@@ -287,7 +296,16 @@ class Host(Process):
             self._shipped.pop(problem.actor, None)
 
     def _types_of(self, module: str) -> None:
-        for value in vars(importlib.import_module(module)).values():
+        try:
+            found = importlib.import_module(module)
+        except FAILURES as error:  # of a user's module: whatever it does when it is imported
+            self._unimportable = (
+                f"actor_system.actor_modules names {module!r}, which cannot be imported here "
+                f"({text_of_error(error)}): correct the name, install it where the hosts run, or "
+                "launch with a working directory that has it"
+            )
+            return
+        for value in vars(found).values():
             if (
                 isinstance(value, type)
                 and issubclass(value, Actor)

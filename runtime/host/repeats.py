@@ -6,11 +6,14 @@ run again) is looked up in one query, not in one a command.
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from actors.ids import event_id
+from actors.naming import aggregate_key_of
+from runtime.errors import InvalidMessage
 from runtime.host.batch import Attempt
 from runtime.host.effects import Effects
-from runtime.wire.commands import ID, PUBLISH
+from runtime.wire.commands import ID, PUBLISH, SOURCE
 from store.event_store import EventStore
 from store.rows.layout import aggregate_at, split_rows
 
@@ -52,10 +55,34 @@ class Lookups:
                 self._left = self.AFTER_REPEAT
                 attempt.repeated(index)
 
+    def check(self, attempt: Attempt) -> None:
+        """A repeat is one of the same actor's commands. An id that has taken effect at another
+        actor is used twice, which is surely a mistake: the command is refused."""
+        for index, first in list(attempt.repeats.items()):
+            source, message_type, command_id, *_ = attempt.batch.commands[index]
+            if first is None:
+                taken = index in attempt.taken
+            else:
+                taken = first.aggregates.get(command_id) != aggregate_key_of(source)
+            if taken:
+                del attempt.repeats[index]
+                problem = (
+                    f"its id {UUID(bytes=command_id)} is that of a command which took effect at "
+                    "another actor: give each command an id of its own"
+                )
+                attempt.failed(index, InvalidMessage(source, message_type, problem))
+
     async def _look_up(self, attempt: Attempt, indexes: Iterable[int]) -> None:
         commands = attempt.batch.commands
         first = {_ids(commands[index], 0, 1)[0]: commands[index][ID] for index in indexes}
-        attempt.known |= {first[found] for found in await self._store.find_ids(list(first))}
+        aggregates: dict[bytes, bytes] = {}  # by command id
+        for found, aggregate in (await self._store.find_ids(list(first))).items():
+            aggregates[first[found]] = aggregate
+        attempt.known |= aggregates.keys()
+        for index in indexes:
+            theirs = aggregates.get(commands[index][ID])
+            if theirs is not None and theirs != aggregate_key_of(commands[index][SOURCE]):
+                attempt.taken.add(index)
 
 
 async def rows_of_repeats(

@@ -35,13 +35,13 @@ class EventTypesMet:
         """There is to be an event from outside. Its source may get an actor one day, if it has
         the form of one's."""
         pair = actor_type_of(source), event_type
-        if pair in self._noted or "/" not in source:
+        if pair in self._noted:
             return
         try:
-            checked_type_name(pair[0])
+            checked_type_name(pair[0] if "/" in source else "")
         except InvalidName:
-            return
-        self.fresh.add(pair)
+            pair = "", event_type  # no actor's source, whatever comes
+        self.meet(*pair)
 
     async def note(self, store: EventStore) -> None:
         """Have the store know what is fresh. Raises StoreUnavailable."""

@@ -100,6 +100,12 @@ class LogAccess:
                 await self._drop_store()  # or its connections stay in the hands of who hangs
                 raise StoreUnavailable("the log", "no answer in time") from error
 
+    async def event_types(self) -> set[str]:
+        """The event types that the log has. Raises StoreUnavailable, or TimeoutError."""
+        async with self._turns:
+            store = await self._opened()
+            return await _within(self.READ_S, store.event_types())
+
     async def close(self) -> None:
         """End all feeds, and give back what was opened."""
         feeds = list(self._feeds.values())

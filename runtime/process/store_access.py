@@ -115,7 +115,7 @@ class WriterMemoryStore:
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         return await self._call("find_rows", event_ids)  # type: ignore[no-any-return]
 
-    async def find_ids(self, event_ids: Sequence[bytes]) -> set[bytes]:
+    async def find_ids(self, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
         return await self._call("find_ids", event_ids)  # type: ignore[no-any-return]
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
@@ -135,6 +135,9 @@ class WriterMemoryStore:
 
     async def claim_actor_types(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
         return await self._call("claim_actor_types", dict(claims))  # type: ignore[no-any-return]
+
+    async def event_types(self) -> set[str]:
+        return await self._call("event_types")  # type: ignore[no-any-return]
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         await self._call("note_event_types", list(pairs))

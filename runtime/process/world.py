@@ -6,6 +6,8 @@ that ends is started again.
 """
 
 import os
+import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import ray
@@ -84,6 +86,10 @@ class World:
     def random(self, size: int) -> bytes:
         """So many random bytes."""
         return os.urandom(size)
+
+    def beside(self, work: Callable[[], None]) -> None:
+        """Run something in a thread of its own, which ends with the process at the latest."""
+        threading.Thread(target=work, daemon=True).start()
 
     def end(self) -> None:
         """End this process at once: Ray is to start it anew."""

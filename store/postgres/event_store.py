@@ -193,14 +193,14 @@ class PostgresEventStore:
         found = await self.connections.copy_out(rows_of_ids(event_ids), self.PAGE_BYTES)
         return Found(rows=found.rows, more=found.cut is not None)
 
-    async def find_ids(self, event_ids: Sequence[bytes]) -> set[bytes]:
+    async def find_ids(self, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
         if not event_ids:
-            return set()
+            return {}
         rows = await self.connections.fetch(
             QUERIES["find_ids"],
             [UUID(bytes=event_id) for event_id in event_ids],
         )
-        return {row["id"].bytes for row in rows}
+        return {row["id"].bytes: row["aggregate_id"].bytes for row in rows}
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         await self._snapshots.save(snapshots)
@@ -222,6 +222,9 @@ class PostgresEventStore:
 
     async def claim_actor_types(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
         return await self._types.claim(claims)
+
+    async def event_types(self) -> set[str]:
+        return await self._types.events()
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         await self._types.note(pairs)

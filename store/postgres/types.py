@@ -37,6 +37,11 @@ class Types:
         records = await self.records(claims)
         return {name: record.class_name or "" for name, record in records.items()}
 
+    async def events(self) -> set[str]:
+        """All event types that were noted."""
+        query = "SELECT DISTINCT event_type FROM event_types"
+        return {row["event_type"] for row in await self._connections.fetch(query)}
+
     async def note(self, pairs: Iterable[tuple[str, str]]) -> None:
         """The log is about to have these event types of these actor types."""
         in_order = sorted(pairs)

@@ -60,13 +60,14 @@ KEY = b"\x01" * 16
         lambda store: store.save_snapshots([Snapshot(aggregate_id=KEY, version=1, data=b"")]),
         lambda store: store.load_snapshots([KEY]),
         lambda store: store.type_records(["oven"]),
+        lambda store: store.event_types(),
         lambda store: store.claim_actor_types({"oven": ClassClaim(class_name="a.Oven")}),
         lambda store: store.note_event_types([("oven", "heated")]),
     ],
     ids=[
         "open_epoch", "epochs", "checkpoints", "head", "read", "load_rows", "find_rows",
-        "find_ids", "save_snapshots", "load_snapshots", "type_records", "claim_actor_types",
-        "note_event_types",
+        "find_ids", "save_snapshots", "load_snapshots", "type_records", "event_types",
+        "claim_actor_types", "note_event_types",
     ],
 )  # fmt: skip
 async def test_every_operation_ends_and_the_next_one_goes_a_new_way(

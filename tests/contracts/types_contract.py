@@ -19,6 +19,7 @@ class TypesContract:
         records = await store.type_records(["oven", "lamp"])
         assert records["oven"].event_types == {"heated", "cooled"}
         assert records["lamp"].event_types == {"lit"}
+        assert await store.event_types() == {"heated", "cooled", "lit"}
 
     async def test_a_type_is_decided_by_the_class_that_came_first(self, store: EventStore) -> None:
         first, second = ClassClaim(class_name="a.Oven"), ClassClaim(class_name="b.Oven")

@@ -146,10 +146,10 @@ class SimulatedStore:
 
         return await self._ask(find)  # type: ignore[no-any-return]
 
-    async def find_ids(self, event_ids: Sequence[bytes]) -> set[bytes]:
-        wanted, by_id = list(event_ids), self._database.by_id
+    async def find_ids(self, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
+        wanted, by_id, rows = list(event_ids), self._database.by_id, self._database.rows
         return await self._ask(  # type: ignore[no-any-return]
-            lambda: {each for each in wanted if each in by_id}
+            lambda: {each: rows[by_id[each] - 1][26:42] for each in wanted if each in by_id}
         )
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
@@ -197,6 +197,10 @@ class SimulatedStore:
             return {name: classes[name] for name in wanted}
 
         return await self._ask(claim)  # type: ignore[no-any-return]
+
+    async def event_types(self) -> set[str]:
+        noted = self._database.event_types
+        return await self._ask(lambda: {event for _, event in noted})  # type: ignore[no-any-return]
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         noted, event_types = list(pairs), self._database.event_types

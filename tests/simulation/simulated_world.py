@@ -79,6 +79,9 @@ class SimulatedWorld(World):
     def random(self, size: int) -> bytes:
         return self._draw.randbytes(size)
 
+    def beside(self, work: Callable[[], None]) -> None:
+        """No threads here: nobody looks at real time."""
+
     def end(self) -> None:
         self._end(self._holder)
 

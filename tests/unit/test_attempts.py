@@ -344,8 +344,8 @@ async def test_the_clock_of_an_answer_is_not_below_those_of_repeats_out_of_the_l
     sent = command("counter/a", Add(times=2))
     await host.deliver(sent, clock={"elsewhere": 7})
     successor = await Hosting.begin(host.store)
-    # The same id, for another actor: it is answered with the first one's events.
-    answer = await successor.deliver(command("counter/b", AddOnce(), id=sent[2]))
+    # The same id, for a message that would be rejected: it is answered with the first one's events.
+    answer = await successor.deliver(command("counter/a", AddOnce(), id=sent[2]))
     [first, second] = read_events(answer, 0)
     assert dict(second.vector_clock) == {"elsewhere": 7, NODE: 2}
     assert answer.clock == {"elsewhere": 7, NODE: 2}
@@ -365,7 +365,7 @@ async def test_what_is_stored_between_the_look_into_the_log_and_the_load_is_a_re
 
     find_ids = host.store.find_ids
 
-    async def find_and_commit(event_ids: Sequence[bytes]) -> set[bytes]:
+    async def find_and_commit(event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
         found = await find_ids(event_ids)
         if lost:
             await host.writing.writer.append(lost.pop())

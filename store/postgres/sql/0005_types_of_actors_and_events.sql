@@ -8,7 +8,7 @@ CREATE TABLE actor_types (
 );
 
 -- The event types that the log has, or is about to have, of an actor type: a host notes one
--- before its first event.
+-- before its first event. Those of sources that no actor can have are noted under ''.
 CREATE TABLE event_types (
     actor_type text NOT NULL,
     event_type text NOT NULL,
@@ -17,5 +17,7 @@ CREATE TABLE event_types (
 
 -- Of a log that is older than this: one pass over it, and never again.
 INSERT INTO event_types (actor_type, event_type)
-SELECT DISTINCT split_part(source, '/', 1), event_type FROM events
-WHERE source ~ '^[a-z][a-z0-9]*([-.][a-z0-9]+)*/';
+SELECT DISTINCT
+    CASE WHEN source ~ '^[a-z][a-z0-9]*([-.][a-z0-9]+)*/' THEN split_part(source, '/', 1) ELSE '' END,
+    event_type
+FROM events;

@@ -83,7 +83,7 @@ FROM unnest({aggregates}::uuid[], {versions}::bigint[]) AS wanted (aggregate, af
 SELECT {columns} FROM events WHERE id = ANY ({ids}::uuid[]);
 
 -- name: find_ids
-SELECT id FROM events WHERE id = ANY ($1::uuid[]);
+SELECT id, aggregate_id FROM events WHERE id = ANY ($1::uuid[]);
 
 -- name: type_records
 -- Which class decides each of these actor types, and which event types the log has of it.

@@ -1,0 +1,43 @@
+"""A subscription to an event type that nobody knows is surely a mistake, and says so.
+
+It is no error: the first event of that type may be on its way. What this program's classes
+know is not looked for; for anything else the log is asked, beside the subscription.
+"""
+
+import logging
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from actors.event import Payload
+from runtime.driver.connection import Connection
+from store.selection import Selection
+
+logger = logging.getLogger("thornback.driver")
+
+
+def say_unknown(connection: Connection, selection: Selection) -> None:
+    """Have it logged if a name is neither known here nor in the log. Does not wait."""
+    here = {payload.event_type for payload in _subclasses(Payload)}
+    names = [each for each in selection.event_types if "*" not in each and each not in here]
+    if not names:
+        return
+
+    async def look() -> None:
+        known = here | await connection.log.event_types()
+        for name in names:
+            if name not in known:
+                close = get_close_matches(name, sorted(known), n=1)
+                hint = f"did you mean {close[0]!r}?" if close else "names are kebab-case"
+                logger.warning(
+                    "a subscription waits for %r, and no event of that type is in the log or known "
+                    "to a class of this program: %s", name, hint,
+                )  # fmt: skip
+
+    connection.errand("the event types of the log", look)
+
+
+def _subclasses(payload: type[Payload]) -> Iterator[type[Payload]]:
+    for derived in payload.__subclasses__():
+        if "event_type" in derived.__dict__:
+            yield derived
+        yield from _subclasses(derived)
