@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from jobs.command_line import connected, console, parser, run
-from runtime.topology.status import Facts, ProcessAway, Status
+from runtime.topology.status import Facts, HostFacts, ProcessAway, Status
 
 
 def table(statuses: Iterable[Status]) -> Table:
@@ -20,6 +20,8 @@ def table(statuses: Iterable[Status]) -> Table:
             made.add_row(status.name, "-", "-", "-", f"[red]away: {status.reason}[/]")
             continue
         said = shown(status.facts) if status.facts else "not started yet"
+        if isinstance(status.facts, HostFacts):
+            said += "\n" + escape("code: " + ", ".join(map(str, status.facts.code)))
         if status.trouble:
             said = f"[red]{escape(status.trouble)}[/]\n{said}"
         made.add_row(

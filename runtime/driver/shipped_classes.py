@@ -7,7 +7,7 @@ from typing import Any
 from actors.actor import Actor
 from actors.actor_type import decided_by_another, holders
 from actors.errors import InvalidActor
-from runtime.driver.class_shipping import name_of_main, pickled_class
+from runtime.wire.class_shipping import name_of_main, pickled_class
 
 
 class ShippedClasses:

@@ -11,13 +11,14 @@ from ray import cloudpickle
 from actors.actor import Actor
 from actors.errors import InvalidActor
 from runtime.host.resident import FAILURES
+from runtime.wire.actor_code import ActorCode
 
 
 def loaded_class(pickled: bytes) -> type[Actor[Any]]:
     """The class in `pickled`. Raises InvalidActor, with the name of the module that is
     missing where that is the reason."""
     try:
-        loaded = cloudpickle.loads(pickled)
+        loaded = cloudpickle.loads(ActorCode.unpack(pickled).pickled)
     except ModuleNotFoundError as error:
         raise InvalidActor(
             "an actor class",

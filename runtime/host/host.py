@@ -8,10 +8,9 @@ import asyncio
 import importlib
 import logging
 import threading
-from hashlib import sha256
 from typing import Any
 
-from actors.actor import Actor
+from actors.actor import Actor, ActorType
 from actors.actor import Command as Message
 from actors.errors import InvalidActor
 from actors.event import Event
@@ -43,8 +42,10 @@ from runtime.partition.writer_link import WriterLink
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.topology.names import clock_nodes
-from runtime.topology.status import HostFacts
+from runtime.topology.status import HostFacts, TypeCode
+from runtime.wire.actor_code import ActorCode
 from runtime.wire.answers import events_of, raise_error, unpack_state
+from runtime.wire.class_shipping import fingerprint_here
 from runtime.wire.commands import (
     STATE,
     CommandPacker,
@@ -88,7 +89,9 @@ class Host(Process):
         self._unimportable: str | None = None  #: of its modules one, and why
         for module in ("actors.devices", *self.settings.actor_system.actor_modules):
             self._types_of(module)
-        self._shipped: dict[str, bytes] = {}  #: digest of each class that came as a pickle
+        #: Fingerprints by actor type: of each class that was sent, and of those that it has
+        #: imported as they are asked for.
+        self._shipped: dict[str, str] = {}
         if actor is not None:
             self._know_own(actor)
         self._mailbox = Mailbox(name, self.settings.actor_system.mailbox_size)
@@ -174,8 +177,8 @@ class Host(Process):
         Raises InvalidActor for a class that is none, that would ignore events which the log has
         of its actor type, or that is another than the one which decides that type."""
         await self.ensure_started()
-        digest = sha256(actor).digest()
-        if digest in self._shipped.values():
+        fingerprint = ActorCode.unpack(actor).fingerprint
+        if fingerprint in self._shipped.values():
             return
         known = loaded_class(actor)
         described = described_or_why(known)
@@ -187,7 +190,7 @@ class Host(Process):
             wrong[described.name] = unfitting(described.name, unfolded)
         for problem in wrong.values():
             raise problem
-        self._take(known, digest)
+        self._take(known, fingerprint)
 
     async def ask(self, message: Message, source: str | None = None) -> list[Event]:
         """Plain Ray: one message, its events. A dedicated host needs no `source`."""
@@ -227,11 +230,20 @@ class Host(Process):
             evicted=self._residents.evicted,
             unanswered=self._mailbox.unanswered,
             actor_types=tuple(self._types.names()),
+            code=tuple(map(self._code_of, self._types.described())),
             source=self._source,
         )
 
     def _count_waiting(self) -> None:
         self._metrics.waiting(self._mailbox.unanswered)
+
+    def _code_of(self, known: ActorType) -> TypeCode:
+        fingerprint = self._shipped.get(known.name)
+        if fingerprint is None:
+            fingerprint = self._shipped[known.name] = fingerprint_here(known.actor)
+        return TypeCode(
+            actor_type=known.name, class_name=known.actor.class_name(), fingerprint=fingerprint
+        )
 
     async def _run(self) -> None:
         try:
@@ -269,9 +281,9 @@ class Host(Process):
             raise UnknownActorType("(a pooled host: say which source)")
         return source or self._source or ""
 
-    def _take(self, known: type[Actor[Any]], digest: bytes) -> None:
+    def _take(self, known: type[Actor[Any]], fingerprint: str) -> None:
         replaced = self._types.register(known)
-        self._shipped[known.actor_type] = digest
+        self._shipped[known.actor_type] = fingerprint
         if replaced is not None and self._decider is not None:
             self._decider.forget_type(replaced)
 
@@ -280,7 +292,7 @@ class Host(Process):
         not end the host: `register` tells the driver that brings it, and whoever comes
         without one is told that the type is unknown."""
         try:
-            self._take(loaded_class(actor), sha256(actor).digest())
+            self._take(loaded_class(actor), ActorCode.unpack(actor).fingerprint)
         except InvalidActor as error:
             logger.warning("%s: %s", self.name, error)
 

@@ -18,6 +18,18 @@ class Topology:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TypeCode:
+    """Which code decides the actors of a type."""
+
+    actor_type: str
+    class_name: str
+    fingerprint: str  #: 64 letters; the same code has the same everywhere
+
+    def __str__(self) -> str:
+        return f"{self.actor_type} {self.fingerprint[:10]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """What there is to say of a host."""
 
@@ -25,6 +37,7 @@ class HostFacts:
     evicted: int  #: actors that have left memory because there were too many
     unanswered: int  #: commands
     actor_types: tuple[str, ...] = field(repr=False)
+    code: tuple[TypeCode, ...] = field(repr=False)  #: of each of them
     source: str | None = field(repr=False)  #: of the one actor of a dedicated host
 
 

@@ -1,6 +1,7 @@
 """Actor classes of a user's own package reach a process that cannot import them."""
 
 import importlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 from ray import cloudpickle
 
-from actors.devices import DeviceTwin
+from actors.devices import DeviceTwin, WeatherStation
 from actors.errors import InvalidActor
-from runtime.driver.class_shipping import own_modules, pickled_class
 from runtime.host.class_loading import loaded_class
+from runtime.wire.actor_code import ActorCode, ImportsLate
+from runtime.wire.class_shipping import fingerprint_here, own_modules, pickled_class
+from store.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
 
@@ -137,7 +140,7 @@ def test_a_class_of_a_program_brings_what_it_uses_too(project: Path) -> None:
             """
             import sys
             import house.devices
-            from runtime.driver.class_shipping import pickled_class
+            from runtime.wire.class_shipping import pickled_class
 
             class Thermostat(house.devices.Thermostat):
                 pass
@@ -211,3 +214,94 @@ def test_what_a_user_has_registered_stays_so_and_nothing_else_does(project: Path
     with pytest.raises(TypeError, match="lock"):
         pickled_class(devices.Thermostat)
     assert cloudpickle.list_registry_pickle_by_value() == before
+
+
+FINGERPRINT = """
+    import sys
+    sys.path.insert(0, sys.argv[1])
+    from house.devices import Thermostat
+    from runtime.wire.actor_code import ActorCode
+    from runtime.wire.class_shipping import pickled_class
+    print(ActorCode.unpack(pickled_class(Thermostat)).fingerprint)
+"""
+
+
+def fingerprint_elsewhere(folder: Path, seed: int) -> str:
+    """Of the class as another process reads it, in another folder and with other hashes."""
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(FINGERPRINT), str(folder)],
+        env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": str(seed)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode().strip()
+
+
+def test_a_fingerprint_is_of_the_code_and_of_nothing_else(project: Path, tmp_path: Path) -> None:
+    devices = project / "house" / "devices.py"
+    devices.write_text(devices.read_text() + '\nKINDS = {"kitchen", "bath", "hall", "attic"}\n')
+    devices.write_text(
+        devices.read_text().replace(
+            "raise Rejected", 'assert self.name not in {"a", "b", "c", "d"}, KINDS; raise Rejected'
+        )
+    )
+    copy = tmp_path / "copy"
+    shutil.copytree(project / "house", copy / "house")
+    shutil.copy(project / "margins.py", copy)
+    first = fingerprint_elsewhere(project, 1)
+    assert [fingerprint_elsewhere(copy, seed) for seed in (2, 3)] == [first, first]
+
+    (copy / "margins.py").write_text("MARGIN = 11.0\n")  # a constant of an imported module
+    assert fingerprint_elsewhere(copy, 2) != first
+
+
+def test_a_class_is_the_same_bytes_whenever_its_code_is_and_none_of_the_old_ones_otherwise(
+    project: Path,
+) -> None:
+    actor = thermostat()
+    before = pickled_class(actor)
+    old = loaded_class(before)
+    assert pickled_class(actor) == before
+    assert loaded_class(before) is old
+
+    vars(importlib.import_module("margins"))["MARGIN"] = 20.0  # edited, and loaded anew
+    after = pickled_class(actor)
+    new = loaded_class(after)
+    assert new is not old
+    report: Any = old.described().handlers["report"].message
+    Scenario(old).when(report(celsius=71.0)).then_rejected("too hot")
+    report = new.described().handlers["report"].message
+    Scenario(new).when(report(celsius=71.0))
+
+
+def test_a_function_with_a_cache_travels_too(project: Path) -> None:
+    limits = project / "house" / "parts" / "limits.py"
+    limits.write_text(
+        limits.read_text().replace(
+            "def verdict(", "import functools\n\n@functools.lru_cache(maxsize=7)\ndef verdict("
+        )
+    )
+    done = at_a_host(pickled_class(thermostat()))
+    assert b"verdict='hot'" in done.stdout, done.stderr.decode()
+
+
+def test_a_module_of_the_users_that_is_imported_late_is_named(project: Path) -> None:
+    devices = project / "house" / "devices.py"
+    devices.write_text(
+        devices.read_text()
+        .replace("import margins\n", "")
+        .replace("        if message", "        import margins\n        if message")
+    )
+    importlib.import_module("margins")
+    with pytest.raises(
+        ImportsLate, match=r"Thermostat\.report imports 'margins' when it runs.*top of its module"
+    ):
+        pickled_class(thermostat())
+
+
+def test_what_a_host_has_imported_has_a_fingerprint_too(project: Path) -> None:
+    assert len(fingerprint_here(DeviceTwin)) == 64
+    assert fingerprint_here(DeviceTwin) != fingerprint_here(WeatherStation)
+    sent = ActorCode.unpack(pickled_class(thermostat())).fingerprint
+    assert fingerprint_here(thermostat()) == sent

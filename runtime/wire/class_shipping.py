@@ -10,6 +10,7 @@ does not travel: hosts import it, and where one cannot, it says which module it 
 
 import copyreg
 import dataclasses
+import logging
 import site
 import sys
 import sysconfig
@@ -24,6 +25,9 @@ from typing import Any
 from ray import cloudpickle
 
 from actors.actor import Actor
+from runtime.wire.actor_code import code_of, fingerprint_of
+
+logger = logging.getLogger("thornback.driver")
 
 # The dataclasses module tells its sentinels apart by identity; pickled with a class of a
 # driver script they would arrive as strangers, and no default would be one any more.
@@ -43,11 +47,38 @@ _registering = threading.Lock()
 
 
 def pickled_class(actor: type[Actor[Any]]) -> bytes:
-    """A class with the code of the user's own modules: a host runs in another process and
-    perhaps on another machine, where they cannot be imported. Raises whatever pickling
-    the class comes to."""
-    with _registering, _by_value(own_modules()), _undescribed():
-        return cloudpickle.dumps(actor)  # type: ignore[no-any-return]
+    """A class with the code of the user's own modules (an ActorCode): a host runs in another
+    process and perhaps on another machine, where they cannot be imported. Raises ImportsLate
+    for one that would need them later, and whatever pickling the class comes to."""
+    own = own_modules()
+    with _registering, _by_value(own), _undescribed():
+        return code_of(actor, _files_of(own)).pack()
+
+
+def fingerprint_here(actor: type[Actor[Any]]) -> str:
+    """The fingerprint of a class that this process has imported; "unknown" where its code has
+    no form that could be told from another."""
+    module = sys.modules.get(actor.__module__)
+    own = own_modules() + ([module] if module is not None else [])
+    with _registering, _by_value(own), _undescribed():
+        try:
+            return fingerprint_of(actor, _files_of(own))
+        except Exception as error:  # of a module of the user's, which was never to travel
+            logger.debug("%s has no fingerprint: %s", actor.class_name(), error)
+            return "unknown"
+
+
+def _files_of(own: list[ModuleType]) -> dict[str, str]:
+    """Where the user's own modules lie, each with its module's name."""
+    roots = {module.__name__.partition(".")[0] for module in own} | {"__main__"}
+    files: dict[str, str] = {}
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in roots:
+            places = (getattr(module, attribute, None) for attribute in ("__file__", "__cached__"))
+            for place in (*places, *getattr(module, "__path__", ())):
+                if isinstance(place, str):
+                    files[place] = files[str(Path(place).absolute())] = name
+    return files
 
 
 def name_of_main(actor: type[Actor[Any]]) -> None:
