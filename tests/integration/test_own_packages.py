@@ -35,6 +35,8 @@ DEVICES = """
         celsius: float | None = None
 
     class {name}(Actor[ThermostatState]):
+        replaces = {replaces}
+
         @handles
         def report(self, message: Report) -> Iterator[Reported]:
             if hotter(message.celsius):
@@ -67,12 +69,12 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def devices(self, *, more: str = "") -> Any:
+    def devices(self, *, more: str = "", replaces: tuple[str, ...] = ()) -> Any:
         """A package of its own with an Oven, which may use what only the driver has."""
         package = f"house_{uuid4().hex}"
         (self._folder / package).mkdir()
         for name, text in (("limits", LIMITS), ("devices", DEVICES)):
-            code = dedent(text).format(package=package, name="Oven", more=more)
+            code = dedent(text).format(package=package, name="Oven", more=more, replaces=replaces)
             (self._folder / package / f"{name}.py").write_text(code)
         return importlib.import_module(f"{package}.devices")
 
@@ -112,6 +114,6 @@ def test_a_module_that_hosts_do_not_have_is_named_and_costs_nobody_else_anything
             oven.ask(house.Report(celsius=1.0)).result(timeout_s=LIMIT_S)
     assert counter.ask(Add()).result(timeout_s=LIMIT_S)[0].version == 1
 
-    mended = project.devices()
+    mended = project.devices(replaces=(house.Oven.class_name(),))  # in a package of another name
     (event,) = system.actor(mended.Oven, "x").ask(mended.Report(celsius=1.0)).result(LIMIT_S)
     assert event.version == 1
