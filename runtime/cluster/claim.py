@@ -48,6 +48,8 @@ class DatabaseClaim:
         self._holder = holder  # immutable
         self._settings = settings  # as they are now: an embedded database may move
         self._connections: Connections | None = None  #: from the first `keep` on
+        #: A sign of life is at an end before the claim is given up, and the connection with it.
+        self._speaking = asyncio.Lock()
         self.held = False
         self.log = ""  #: what tells the log from any other: when its database got its first schema
         self.others = False  #: was it somebody else's when we looked last?
@@ -84,20 +86,28 @@ class DatabaseClaim:
         away = False
         while self.held:
             await asyncio.sleep(self.BEAT_S)
-            try:
-                lost = None if await self._renewed() else await self._found()
-                away = False
-            except StoreUnavailable as error:
-                if not away:
-                    logger.warning("cannot say that this system lives: %s", error)
-                away = True
-                continue
-            if lost is not None and lost.holder != self._holder and self.held:
-                self.held, self.others = False, True
+            async with self._speaking:
+                if not self.held:
+                    return
+                try:
+                    lost = None if await self._renewed() else await self._found()
+                    away = False
+                except StoreUnavailable as error:
+                    if not away:
+                        logger.warning("cannot say that this system lives: %s", error)
+                    away = True
+                    continue
+                if lost is not None and lost.holder != self._holder:
+                    self.held, self.others = False, True
+            if self.others:
                 await replaced(SystemReplaced(self._where(), f"it went to {lost}"))
 
     async def give_up(self) -> str | None:
         """The database is free. Why that cannot be said, if it cannot: it lapses by itself."""
+        async with self._speaking:
+            return await self._give_up()
+
+    async def _give_up(self) -> str | None:
         if not self.held:
             return None
         self.held = False

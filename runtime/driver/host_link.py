@@ -58,7 +58,8 @@ class HostLink:
 
     async def ensure_known(self, actors: set[ActorClass]) -> None:
         """Have the host know the classes of the actors addressed. One that it refuses costs
-        those who use it: `deliver` says so. Raises HostUnavailable."""
+        those who use it: `deliver` says so. Raises HostUnavailable, and StoreUnavailable where the
+        host cannot ask the log whether a class fits it."""
         # In an order that does not depend on addresses: a simulation replays exactly.
         for actor in sorted(actors - self._known, key=_name):
             self._refused.pop(actor, None)
@@ -127,8 +128,11 @@ class HostLink:
     async def _register(self, shipped: bytes) -> None:
         try:
             await self._handle.register.remote(shipped)
-        except InvalidActor as error:  # a RayError too, but the host is well
+        # Both are RayErrors, too, but the host is well, and a caller is to hear what it said.
+        except InvalidActor as error:
             raise InvalidActor(error.actor, error.problem) from error
+        except StoreUnavailable as error:
+            raise StoreUnavailable(error.where, error.reason) from error
 
     async def _call(self, request: bytes) -> Answer:
         if self._caller is None:

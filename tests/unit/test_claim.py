@@ -167,6 +167,39 @@ async def test_a_system_says_that_it_lives_and_hears_who_has_replaced_it(
     assert "it went to system 's'" in heard[0]
 
 
+@virtual_time
+async def test_a_claim_is_given_up_between_two_signs_of_life_and_none_comes_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the connection would be closed under the sign that is on its way."""
+    database, renewing, asked = PlayedDatabase(monkeypatch), asyncio.Event(), []
+    database.holder = "ours"
+    fetch = database.fetch
+
+    async def slow(query: str, *holders: str) -> list[Any]:
+        asked.append(query)
+        if query == QUERIES["renew_claim"]:
+            await renewing.wait()
+        return await fetch(query, *holders)
+
+    monkeypatch.setattr(database, "fetch", slow)
+
+    async def replaced(error: SystemReplaced) -> None:
+        raise error
+
+    claim = ours()
+    await claim.take(take_over=False, again=False)
+    keeping = asyncio.ensure_future(claim.keep(replaced))
+    await asyncio.sleep(DatabaseClaim.BEAT_S + 0.1)
+    giving = asyncio.ensure_future(claim.give_up())
+    await asyncio.sleep(0.1)
+    assert asked[-1] == QUERIES["renew_claim"]
+    renewing.set()
+    assert await giving is None
+    await keeping
+    assert asked[-2:] == [QUERIES["renew_claim"], QUERIES["give_up_claim"]]
+
+
 def left_by(process: psutil.Process, head: str) -> str:
     """The traces of a system of another Ray on this machine, under a raylet of that process."""
     left = traces.Traces(
