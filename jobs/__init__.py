@@ -1,1 +1,1 @@
-"""Thin mains: what `ray job submit` runs."""
+"""Thin mains: what `ray job submit` runs, and the command `thornback`."""

@@ -72,7 +72,7 @@ class ActorSystem:
         which says where it was looked for, SystemDraining while it is being stopped, and
         LaunchFailed with the reason if it does not start in time.
         """
-        from runtime.cluster.ray_session import NoRay, join_ray  # noqa: PLC0415 - it reads other processes'
+        from runtime.cluster.ray_session import NoRay, join_ray  # noqa: PLC0415 - a system in one process joins no Ray
 
         settings = settings or Settings.load()
         namespace = settings.actor_system.namespace if namespace is None else namespace

@@ -126,8 +126,8 @@ class EventStore(Protocol):
         """The present epochs of those names that have one."""
 
     async def nodes(self) -> set[str]:
-        """The names before a slash of all that ever opened an epoch: each node of a vector
-        clock that events of this log were ticked by is among them."""
+        """The nodes of this log: what stands before a slash in each name that ever opened an
+        epoch. Every node that an event of this log was ticked by is among them."""
 
     async def head(self) -> int:
         """The last committed position; 0 for an empty log."""

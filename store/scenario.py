@@ -37,7 +37,7 @@ class Scenario(Generic[S]):
         self._type = described(actor)
         self._actor = actor(name)
         self._yielded: list[Payload] = []
-        self._refusal: Rejected | None = None
+        self._rejection: Rejected | None = None
 
     @property
     def state(self) -> S:
@@ -52,10 +52,10 @@ class Scenario(Generic[S]):
     def when(self, command: Command, *, at: datetime = EPOCH) -> Self:
         """Send a command that happened `at`; a failure other than Rejected is raised.
 
-        Raises AssertionError if the last command was refused and no `then_rejected`
+        Raises AssertionError if the last command was rejected and no `then_rejected`
         said so.
         """
-        self._expect_no_refusal()
+        self._expect_no_rejection()
         handler = self._type.handlers.get(getattr(command, "message_type", ""))
         if handler is None or type(command) is not handler.message:
             raise AssertionError(f"{self._type.name} does not handle {command!r}")
@@ -65,35 +65,35 @@ class Scenario(Generic[S]):
             for payload in yielded:
                 self._stored(payload)  # before any is applied, as a host does
             self._yielded = yielded
-        except Rejected as refusal:
-            self._refusal = refusal
+        except Rejected as rejection:
+            self._rejection = rejection
         self._apply(self._yielded)
         return self
 
     def then(self, *payloads: Payload) -> Self:
         """The last command yielded exactly these payloads, in this order."""
-        self._expect_no_refusal()
+        self._expect_no_rejection()
         if self._yielded != list(payloads):
             raise AssertionError(f"expected {list(payloads)}\n but got {self._yielded}")
         return self
 
     def then_rejected(self, reason: str = "") -> Self:
-        """The last command was refused, with `reason` somewhere in its reason."""
-        refusal, self._refusal = self._refusal, None
-        if refusal is None:
+        """The last command was rejected, with `reason` somewhere in its reason."""
+        rejection, self._rejection = self._rejection, None
+        if rejection is None:
             raise AssertionError(f"expected a refusal, got {self._yielded}")
-        if reason not in refusal.reason:
-            raise AssertionError(f"expected a refusal for {reason!r}, got {refusal.reason!r}")
+        if reason not in rejection.reason:
+            raise AssertionError(f"expected a refusal for {reason!r}, got {rejection.reason!r}")
         return self
 
     def end(self) -> None:
-        """Nothing follows. Raises AssertionError if the last command was refused and no
+        """Nothing follows. Raises AssertionError if the last command was rejected and no
         `then_rejected` said so."""
-        self._expect_no_refusal()
+        self._expect_no_rejection()
 
-    def _expect_no_refusal(self) -> None:
-        if self._refusal is not None:
-            raise AssertionError(f"the command was refused: {self._refusal.reason}")
+    def _expect_no_rejection(self) -> None:
+        if self._rejection is not None:
+            raise AssertionError(f"the command was refused: {self._rejection.reason}")
 
     def _stored(self, payload: Any) -> Payload:
         """An event as the log gives it back."""

@@ -1,1 +1,1 @@
-"""Starting, placing, watching and stopping the processes of a system."""
+"""Starting, placing, watching and stopping the processes of a system, on a database of its own."""

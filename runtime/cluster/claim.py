@@ -1,7 +1,7 @@
 """A system's claim on its database: taken at launch, kept while it lives, given up when it drains.
 
-Nobody can see from a database whether the system that has it is alive, so that says so itself,
-every few seconds. Who wants the claim judges:
+Nobody can see from a database whether the system that has it is alive. So that system says so
+itself, every few seconds, in the row of its claim. Whoever wants the claim judges by that:
 
 - given up, or its own: free;
 - the system has certainly ended, as its traces on this machine or this Ray tell: free;
@@ -35,7 +35,7 @@ logger = logging.getLogger("thornback.directory")
 
 
 class DatabaseClaim:
-    """The directory's side of it. Of a memory store there is nothing to claim."""
+    """The directory's side of the claim. A memory store has nothing to be claimed."""
 
     #: Between two signs of life.
     BEAT_S = 3.0
@@ -48,7 +48,7 @@ class DatabaseClaim:
         self._holder = holder  # immutable
         self._settings = settings  # as they are now: an embedded database may move
         self._connections: Connections | None = None  #: from the first `keep` on
-        #: A sign of life is at an end before the claim is given up, and the connection with it.
+        #: Held over each sign of life and over giving up: none is given once the claim is given up.
         self._speaking = asyncio.Lock()
         self.held = False
         self.log = ""  #: what tells the log from any other: when its database got its first schema
@@ -103,7 +103,8 @@ class DatabaseClaim:
                 await replaced(SystemReplaced(self._where(), f"it went to {lost}"))
 
     async def give_up(self) -> str | None:
-        """The database is free. Why that cannot be said, if it cannot: it lapses by itself."""
+        """Say that the database is free; why that could not be said, if it could not. The claim
+        then lapses by itself."""
         async with self._speaking:
             return await self._give_up()
 

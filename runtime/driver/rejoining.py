@@ -79,7 +79,7 @@ class Rejoining:
 
 
 def _passing(error: Exception) -> Exception:
-    """Whatever it is of which the directory says no now, but that it was replaced for good."""
+    """Why the directory says no, as what passes; that it was replaced does not pass."""
     if isinstance(error, SystemReplaced):
         return error
     return HostUnavailable(DIRECTORY_ACTOR, str(error))

@@ -41,13 +41,13 @@ logger = logging.getLogger("thornback.host")
 
 #: Problems of one message that are told one by one.
 _PROBLEMS = 100
-#: Bytes of the rows of one command: beyond that it is refused, long before a frame of 4 GiB
-#: could not hold its append.
+#: Bytes of the rows of one command: beyond that it is invalid, long before its append would be
+#: too large for a frame of 4 GiB.
 COMMAND_BYTES = 256 * 1024 * 1024
 #: Bytes of the rows of one attempt, a command more or less: what is left of its batch then
 #: runs in another one.
 ATTEMPT_BYTES = 64 * 1024 * 1024
-#: Of a row, beside its data and its clock: about.
+#: About as many bytes has a row beside its data and its clock.
 _ROW_BYTES = 300
 _TOO_MUCH = f"the events of its command take more than {COMMAND_BYTES:,} bytes"
 

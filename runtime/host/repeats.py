@@ -36,8 +36,9 @@ class Lookups:
         """Before deciding: all of its commands in one query, if repeats are likely."""
         if not self._left and attempt.batch.failure is None:
             return
-        # Those that are remembered now may be forgotten before this attempt is decided, and
-        # were perhaps not in the log yet when it was asked. They stand, or this does not.
+        # What is remembered now may be forgotten before this attempt is decided, and was perhaps
+        # not in the log yet when the log was asked. So it is noted here: either it becomes
+        # durable, or this attempt is undone with it.
         ids = (attempt.batch.commands[index][ID] for index in attempt.indexes)
         attempt.known.update(each for each in ids if each in self._recent)
         await self._look_up(attempt, attempt.indexes)
@@ -46,7 +47,7 @@ class Lookups:
 
     async def after(self, attempt: Attempt) -> None:
         """After deciding: a command that now finds nothing to do may have done it before;
-        the answer is then the first run's, not the refusal."""
+        the answer is then the first run's, not the rejection."""
         if not attempt.in_vain or (attempt.checked and attempt.batch.failure is None):
             return  # in a rerun, what was taken for lost may have been stored since
         await self._look_up(attempt, attempt.in_vain)
@@ -57,7 +58,7 @@ class Lookups:
 
     def check(self, attempt: Attempt) -> None:
         """A repeat is one of the same actor's commands. An id that has taken effect at another
-        actor is used twice, which is surely a mistake: the command is refused."""
+        actor is used twice, which is surely a mistake: the command is invalid."""
         for index, first in list(attempt.repeats.items()):
             source, message_type, command_id, *_ = attempt.batch.commands[index]
             if first is None:

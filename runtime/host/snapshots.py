@@ -18,7 +18,7 @@ class SnapshotSaving:
     """Saves snapshots in the background, one write after another, of each actor the newest.
 
     At most MAX_BYTES of them wait, a snapshot more or less. Those that come when so much
-    waits are left out: the actor's next one is tried again.
+    waits are left out: their actors' next ones may find room.
     """
 
     MAX_BYTES = 64 * 1024 * 1024
@@ -39,7 +39,7 @@ class SnapshotSaving:
         return self._task is None
 
     def save(self, snapshots: Iterable[Snapshot]) -> None:
-        """Save these some time, unless too much waits already."""
+        """Save these when their turn comes, unless too much waits already."""
         left_out = 0
         for snapshot in snapshots:
             older = self._waiting.pop(snapshot.aggregate_id, None)

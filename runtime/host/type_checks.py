@@ -18,7 +18,8 @@ class EventTypesMet:
     """The event types that a host has met, each with its actor type: those that are noted, and
     those that are to be before anything is appended."""
 
-    #: Beyond it all are forgotten, and noted again: whoever publishes makes names as he likes.
+    #: Beyond it all are forgotten, and noted again when they are met: programs that publish may
+    #: make up names without end.
     CAPACITY = 20_000
 
     def __init__(self) -> None:
@@ -26,7 +27,7 @@ class EventTypesMet:
         self.fresh: set[tuple[str, str]] = set()  #: to be noted
 
     def meet(self, actor_type: str, event_type: str) -> None:
-        """There is to be an event of it."""
+        """There is to be an event of this type."""
         pair = actor_type, event_type
         if pair not in self._noted:
             self.fresh.add(pair)

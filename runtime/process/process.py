@@ -41,7 +41,7 @@ class Process(ABC):
     SERVES: tuple[str, ...] = ()
     #: How long one try to start may take: more than all that it may have to wait for.
     START_S = 60.0
-    #: Between two tries at what somebody keeps it from who does not say when he no longer does.
+    #: Between two tries at something that others prevent, who do not say when they no longer do.
     AGAIN_S = 1.0
 
     def __init__(
@@ -84,9 +84,9 @@ class Process(ABC):
     async def ensure_started(self) -> None:
         """Start if that has not happened yet. Who calls meanwhile shares the try, and its
         failure: a ThornbackError, StartFailed where `start` raised something else or took
-        longer than START_S. The next call tries again. A try that this process began unasked is
-        waited for, but where it fails that says how things were before anybody called: then
-        there is another."""
+        longer than START_S. The next call tries again. A try that this process began by
+        itself is waited for; where that one fails, its reason is from before anybody called, so
+        there is another try."""
         if self._unasked is not None and not self._unasked.done():
             await asyncio.wait({self._unasked})
             if self._unasked.cancelled():

@@ -48,7 +48,7 @@ class World:
     def ray_actor(self) -> str:
         """What all incarnations of this process have in common, and no other process has;
         empty outside of Ray."""
-        # Who asks for the context of a Ray that was not begun begins one.
+        # To ask for the context begins a Ray where there is none.
         return (ray.is_initialized() and ray.get_runtime_context().get_actor_id()) or ""
 
     def handle(self, name: str) -> Any:

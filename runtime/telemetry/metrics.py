@@ -79,7 +79,7 @@ class WriterMetrics:
         self._committed.inc()
 
     def refused(self, reason: str) -> None:
-        """An append was not."""
+        """An append was refused, for this reason."""
         self._operations.labels("append", reason).inc()
 
 

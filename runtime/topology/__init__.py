@@ -1,1 +1,1 @@
-"""Who is who: names, shards, placement."""
+"""Who is who: names, shards, placement; and what processes say of themselves."""

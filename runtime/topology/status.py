@@ -121,7 +121,8 @@ class DrainReport:
     flushed, in the order in which that happened."""
 
     processes: tuple[Drained, ...]
-    database_problem: str | None = None  #: why it was not given up, or an embedded one not stopped
+    #: What else did not end as it should: mostly an embedded database that did not stop.
+    database_problem: str | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """A pytest plugin: systems to test against, as fixtures. It is there wherever Thornback is
 installed; docs/howto/test.md says when to use which.
 
-- `scenario`: the test kit for one actor; that no refusal was overlooked is checked at the end.
+- `scenario`: the test kit for one actor; that no rejection was overlooked is checked at the end.
 - `memory_system`: a system in this process, with its log in memory: a hundredth of a second.
 - `postgres_system`: the same over a database of its own, in a real PostgreSQL.
 - `ray_system`: the whole thing, on a Ray that is started once a session: seconds.
@@ -49,14 +49,14 @@ class Scenarios:
         return begun
 
     def end(self) -> None:
-        """Raises AssertionError if any ended with a refusal that nobody expected."""
+        """Raises AssertionError if any ended with a rejection that nobody expected."""
         for scenario in self._begun:
             scenario.end()
 
 
 @pytest.fixture
 def scenario() -> Iterator[Scenarios]:
-    """Begins a Scenario: `scenario(Boiler)`. A last command that was refused fails the test,
+    """Begins a Scenario: `scenario(Boiler)`. A last command that was rejected fails the test,
     unless the test says so with `then_rejected`."""
     scenarios = Scenarios()
     yield scenarios
