@@ -198,7 +198,10 @@ class SystemNotFound(ThornbackError):
 
     def __str__(self) -> str:
         tried = f" ({self.tried})" if self.tried else ""
-        return f"no system runs in namespace {self.namespace!r}{tried}: launch one (jobs/launch.py)"
+        return (
+            f"no system runs in namespace {self.namespace!r}{tried}: start one (`thornback up`, or "
+            "`python -m jobs.launch` on a Ray of your own)"
+        )
 
 
 class SystemDraining(ThornbackError):

@@ -67,7 +67,8 @@ def command(take_over: bool, config: Path | None) -> int:
             if not was_up:
                 end_holder()
             raise
-    console.print("up, in this folder; `thornback down` ends it", markup=False)
+    already = "it was up already" if was_up else "up"
+    console.print(f"{already}, in this folder; `thornback down` ends it", markup=False)
     return 0
 
 

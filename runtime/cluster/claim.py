@@ -15,6 +15,7 @@ itself, every few seconds, in the row of its claim. Whoever wants the claim judg
 import asyncio
 import getpass
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -55,8 +56,9 @@ class DatabaseClaim:
         self.others = False  #: was it somebody else's when we looked last?
         self.doubt: str | None = None  #: whom we wait for, to see whether he lives
 
-    async def take(self, *, take_over: bool, again: bool) -> None:
-        """Claim the database and bring its schema up to date. `take_over`: whoever has it;
+    async def take(self, *, take_over: Callable[[], bool], again: bool) -> None:
+        """Claim the database and bring its schema up to date. `take_over`: whoever has it, asked
+        at every look;
         `again`: as one who may have had it before, and has lost it if somebody else has it now.
 
         Raises DatabaseInUse when another system is alive, SystemReplaced, StoreUnavailable and
@@ -124,12 +126,12 @@ class DatabaseClaim:
             self._connections.close()
             self._connections = None
 
-    async def _try(self, *, take_over: bool, again: bool) -> None:
+    async def _try(self, *, take_over: Callable[[], bool], again: bool) -> None:
         settings = self._settings()
         traces = own_traces()
 
         def may_take(found: Claim) -> bool:
-            if take_over:
+            if take_over():
                 return True
             return not again and is_free(found, settings)
 
@@ -140,7 +142,7 @@ class DatabaseClaim:
                 holder=self._holder,
                 system=settings.event_bus.node_id,
                 namespace=settings.actor_system.namespace,
-                place=f"{getpass.getuser()}@{socket.gethostname()} on the Ray at {traces.head}",
+                place=f"{_user()}@{socket.gethostname()} on the Ray at {traces.head}",
                 traces=msgspec.json.encode(traces).decode(),
             ),
             may_take=may_take,
@@ -169,6 +171,13 @@ class DatabaseClaim:
 
     def _where(self) -> str:
         return str(MovingAddress(self._url()))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have a number alone
+        return f"uid {os.getuid()}"
 
 
 def is_free(found: Claim, settings: Settings) -> bool:

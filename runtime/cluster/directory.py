@@ -182,7 +182,7 @@ class Directory(Process):
         if self._claim is None:
             return
         try:
-            await self._claim.take(take_over=self._take_over, again=self._found_running)
+            await self._claim.take(take_over=lambda: self._take_over, again=self._found_running)
         except SystemReplaced as replaced:
             # Not from within the start, which this ends.
             self.must_live(self._yield_to(replaced))

@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from actors.actor import Command
+from actors.errors import ThornbackError
 from actors.event import Event
 from runtime.driver.channel import Channel
 from runtime.driver.outgoing import Outgoing
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.driver.validation import check_message, id_bytes, moment_us
-from runtime.errors import ChannelFailed, ConnectionClosed, InvalidMessage
+from runtime.errors import ConnectionClosed, InvalidMessage
 from runtime.wire.answers import read_events
 from runtime.wire.commands import CommandPacker
 from runtime.wire.error_codec import decode_error
@@ -165,7 +166,7 @@ class BulkCall:
         outgoing.on_finish = lambda finished: self._finished(channel, finished)
         try:
             channel.submit(outgoing)
-        except (ConnectionClosed, ChannelFailed) as error:
+        except ThornbackError as error:  # what the channel was ended with: also its host is gone
             outgoing.finish(None, error)
         return True
 

@@ -157,6 +157,7 @@ class Executor:
         where something failed that should not, that costs the command it failed at."""
         batch = attempt.batch
         await self.wait_settled()  # what was decided before it is in the state that is thrown away
+        batch.postpone(attempt.deferred)  # perhaps it did not come to its seal, which does that
         self._recovery.undo(attempt, error)
         if isinstance(error, StoreUnavailable):
             self._recovery.turn_away(batch, error)

@@ -17,7 +17,7 @@ from runtime.process.world import Calls, World
 from runtime.settings.settings import Settings
 from runtime.topology.names import BUS_ACTOR
 from runtime.wire.polls import FROM_NOW, Poll, Polled, pack_names, pack_poll, unpack_polled
-from store.errors import StoreUnavailable
+from store.errors import StoreUnavailable, SystemReplaced
 from store.event_store import EventStore, Page
 from store.selection import Selection
 
@@ -179,7 +179,7 @@ class LogAccess:
     async def _leave(self, names: list[str]) -> None:
         try:
             await self._asked("leave", pack_names(names), self.LEAVE_S)
-        except (BusUnavailable, SystemNotFound):
+        except (BusUnavailable, SystemNotFound, SystemReplaced):
             return  # it forgets who does not ask any more
 
 

@@ -1,7 +1,7 @@
 """What a host holds, and sends at a time, is bounded in bytes."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 
 import pytest
@@ -18,7 +18,7 @@ from store.errors import InvalidData, RowsRefused
 from store.event_store import Snapshot
 from store.memory import MemoryEventStore
 from tests.unit.hosting import Hosting, command, versions
-from tests.unit.writing import Writing
+from tests.unit.writing import CuedStore, Writing
 from tests.virtual_time import settled, virtual_time
 
 DATA = "x" * 1000
@@ -149,3 +149,26 @@ async def test_snapshots_for_a_slow_database_wait_up_to_so_many_bytes(
     saving.save([snapshot(40, 1)])
     await settled()
     assert await store.load_snapshots([(40).to_bytes(16, "big")])
+
+
+class FailsOnce(CuedStore):
+    """Fails once in a way that nobody has thought of, between deciding and sealing."""
+
+    failed = False
+
+    async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
+        if not self.failed:
+            self.failed = True
+            raise KeyError("unforeseen")
+        await super().note_event_types(pairs)
+
+
+@virtual_time
+async def test_what_is_left_for_the_next_attempt_is_run_though_this_one_fails_unforeseen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decision, "ATTEMPT_BYTES", len(DATA))
+    host = await Hosting.begin(FailsOnce())
+    host.register(Printer)
+    answer = await host.deliver(*(command("printer/a", Print()) for _ in range(3)))
+    assert [versions(read_events(answer, index)) for index in range(3)] == [[1], [2], [3]]

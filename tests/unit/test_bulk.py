@@ -11,8 +11,10 @@ from actors.errors import Rejected
 from actors.event import Event
 from runtime.driver.bulk import BulkCall, BulkResult, Item, asking, telling
 from runtime.driver.connection import Connection
+from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.errors import AskTimeout, ConnectionClosed, HostUnavailable, InvalidMessage
+from runtime.topology.status import Topology
 from runtime.wire.commands import MAX_COMMANDS, Answer, Request, pack_answer
 from runtime.wire.error_codec import encode_error
 from tests.unit.connecting import HOST, OwnLoop, PlayedWorld, connection, ref
@@ -262,3 +264,40 @@ async def test_an_ask_that_cannot_be_sent_is_raised_when_those_before_it_are_ans
     with pytest.raises(InvalidMessage):
         await noted(driving.asked(driving.items(["good", "\ud800", "never taken"])), answered)
     assert (answered, driving.taken) == ([True], 2)
+
+
+def move(driving: Driving) -> None:
+    """The system was launched anew, with other hosts."""
+    to = driving.connection
+    to._adopt(Topology(settings_json=to.settings.model_dump_json(), hosts=("host-1", "host-2")))
+
+
+@virtual_time
+async def test_what_was_not_sent_when_the_hosts_changed_has_failed_and_the_rest_counts() -> None:
+    driving = Driving()
+    one = ref(driving.connection)
+
+    def items() -> Iterator[tuple[ActorRef[Any], Note]]:
+        yield one, Note(data=1)
+        move(driving)
+        yield one, Note(data=2)
+
+    told = await driving.told(items())
+    assert (told.commands, told.failed) == (2, 1)
+
+
+@virtual_time
+async def test_a_bulk_call_ends_where_the_hosts_change_while_a_batch_is_filled_up() -> None:
+    driving = Driving()
+    one, commands, now_us = ref(driving.connection), 0, driving.world.now_us
+
+    def move_at_the_last() -> int:
+        nonlocal commands
+        commands += 1
+        if commands == MAX_COMMANDS:
+            move(driving)
+        return now_us()
+
+    driving.world.now_us = move_at_the_last  # type: ignore[method-assign]
+    told = await driving.told((one, Note(data=number)) for number in range(MAX_COMMANDS))
+    assert told.failed == MAX_COMMANDS

@@ -1,6 +1,7 @@
 """When a claim on a database is taken, waited for, refused and lost: in virtual time."""
 
 import asyncio
+import getpass
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +26,11 @@ SETTINGS = Settings.model_validate(
     {"event_store": {"connection_string": "postgresql://u:p@db:5432/prod"}}
 )
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def never() -> bool:
+    """Nobody said --take-over."""
+    return False
 
 
 class PlayedDatabase:
@@ -86,12 +92,12 @@ async def test_a_live_system_is_refused_with_its_name_and_the_words_to_take_it_o
     database.beats_every_s = DatabaseClaim.BEAT_S
     claim = ours()
     with pytest.raises(DatabaseInUse) as refused:
-        await claim.take(take_over=False, again=False)
+        await claim.take(take_over=never, again=False)
     assert now_s() <= DatabaseClaim.BEAT_S + DatabaseClaim.LOOK_S
     for words in ("db:5432/prod", "system 's' in namespace 'n'", "by p", "--take-over"):
         assert words in str(refused.value)
     assert (claim.held, claim.others, database.holder) == (False, True, "theirs")
-    await claim.take(take_over=True, again=False)
+    await claim.take(take_over=lambda: True, again=False)
     assert (claim.held, claim.others, database.holder) == (True, False, "ours")
 
 
@@ -100,7 +106,7 @@ async def test_a_silent_system_is_waited_for_until_it_counts_as_dead(
     database: PlayedDatabase,
 ) -> None:
     claim = ours()
-    taking = asyncio.ensure_future(claim.take(take_over=False, again=False))
+    taking = asyncio.ensure_future(claim.take(take_over=never, again=False))
     await asyncio.sleep(DatabaseClaim.LAPSE_S - 1)
     assert "system 's'" in str(claim.doubt)
     await taking
@@ -127,7 +133,7 @@ async def test_what_is_certainly_free_is_taken_at_once(
 ) -> None:
     become(database)
     claim = ours()
-    await claim.take(take_over=False, again=False)
+    await claim.take(take_over=never, again=False)
     assert (now_s(), claim.held) == (0.0, True)
 
 
@@ -138,7 +144,7 @@ async def test_whoever_comes_back_and_finds_another_system_was_replaced(
 ) -> None:
     database.given_up = given_up
     with pytest.raises(SystemReplaced, match=r"database at db:5432/prod: it went to .*'s'"):
-        await ours().take(take_over=False, again=True)
+        await ours().take(take_over=never, again=True)
 
 
 @virtual_time
@@ -156,7 +162,7 @@ async def test_a_system_says_that_it_lives_and_hears_who_has_replaced_it(
     async def replaced(error: SystemReplaced) -> None:
         heard.append(str(error))
 
-    await claim.take(take_over=False, again=False)
+    await claim.take(take_over=never, again=False)
     keeping = asyncio.ensure_future(claim.keep(replaced))
     await asyncio.sleep(10 * DatabaseClaim.BEAT_S + 0.1)
     assert len(database.beats) == 10
@@ -188,7 +194,7 @@ async def test_a_claim_is_given_up_between_two_signs_of_life_and_none_comes_afte
         raise error
 
     claim = ours()
-    await claim.take(take_over=False, again=False)
+    await claim.take(take_over=never, again=False)
     keeping = asyncio.ensure_future(claim.keep(replaced))
     await asyncio.sleep(DatabaseClaim.BEAT_S + 0.1)
     giving = asyncio.ensure_future(claim.give_up())
@@ -198,6 +204,35 @@ async def test_a_claim_is_given_up_between_two_signs_of_life_and_none_comes_afte
     assert await giving is None
     await keeping
     assert asked[-2:] == [QUERIES["renew_claim"], QUERIES["give_up_claim"]]
+
+
+@virtual_time
+async def test_a_user_without_a_name_may_launch(
+    database: PlayedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.given_up = True
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    claim = ours()
+    await claim.take(take_over=never, again=False)
+    assert claim.held
+
+
+@virtual_time
+async def test_who_says_take_over_is_heard_while_another_launch_looks_whether_the_other_lives(
+    database: PlayedDatabase,
+) -> None:
+    claim, said = ours(), asyncio.Event()
+    taking = asyncio.ensure_future(claim.take(take_over=said.is_set, again=False))
+    await asyncio.sleep(3 * DatabaseClaim.LOOK_S)
+    assert not taking.done()
+    said.set()
+    await taking
+    assert now_s() < DatabaseClaim.LAPSE_S
+    assert claim.held
 
 
 def left_by(process: psutil.Process, head: str) -> str:
