@@ -184,11 +184,12 @@ def test_a_drain_whose_driver_was_gone_at_its_end_leaves_the_way_free(launch: La
 
 
 @pytest.fixture
-def data() -> Iterator[Path]:
+def data(launch: Launcher) -> Iterator[Path]:
     """A folder for the data of an embedded server that the tests of a system break."""
     folder = Path(tempfile.mkdtemp(prefix="tb-own-", dir="/tmp"))
     folder.chmod(0o711)  # root's server runs as another user, who has to get through
     yield folder / "data"
+    launch.drain_all()  # first: a system that lives brings its server back
     EmbeddedPostgres(folder / "data" / "postgres").destroy()
     shutil.rmtree(folder)
 
