@@ -17,6 +17,7 @@ from jobs.drain import drain, show
 from jobs.launch import add_take_over, launch
 from jobs.replay import add_options, replay
 from runtime.cluster.claim import in_use
+from runtime.cluster.embedded_database import folder_of
 from runtime.cluster.ray_session import end_ray, start_ray, uninterrupted, way_in
 from runtime.settings.configuration import FILE_VARIABLE
 from runtime.settings.settings import Settings
@@ -90,7 +91,7 @@ def _empty(settings: Settings) -> None:
     if store.connection_string.get_secret_value():
         console.print("--fresh empties the embedded database only; DATABASE_URL is left alone")
         sys.exit(2)
-    server = EmbeddedPostgres(store.data_folder / "postgres")
+    server = EmbeddedPostgres(folder_of(settings))
     if server.running() and (using := asyncio.run(in_use(server.url, settings))) is not None:
         problems.print(f"error: --fresh empties no database in use: it is {using}'s", markup=False)
         sys.exit(2)

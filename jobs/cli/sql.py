@@ -17,6 +17,7 @@ from rich.table import Table
 from actors.errors import ThornbackError
 from jobs.cli import options
 from jobs.terminal import as_json, console, problems, show
+from runtime.cluster.embedded_database import folder_of
 from runtime.settings.settings import Settings, redacted_url
 from store.embedded.binaries import chosen_binaries
 from store.embedded.server import EmbeddedPostgres
@@ -102,7 +103,7 @@ def address_of(settings: Settings) -> str:
     given = store.connection_string.get_secret_value()
     if given:
         return given
-    server = EmbeddedPostgres(store.data_folder / "postgres")
+    server = EmbeddedPostgres(folder_of(settings))
     if not server.running():
         raise NoDatabase(
             f"the embedded PostgreSQL in {store.data_folder} does not run: `thornback up` starts it"
