@@ -35,8 +35,8 @@ def show(report: DrainReport) -> None:
     """What became of each process, and of the whole."""
     for each in report.processes:
         console.print(f"{each.name}: {each.problem or _settled(each)}")
-    if report.database_problem:
-        console.print(f"[red]not all of it is as it should be[/]: {report.database_problem}")
+    for problem in report.end_problems:
+        console.print(f"[red]not all of it is as it should be[/]: {problem}")
     amiss = len(report.problems)
     console.print("stopped" if not amiss else f"stopped, with {amiss} problems")
 

@@ -81,7 +81,7 @@ def _cleared(settings: Settings, timeout_s: float, why: str) -> DrainReport:
     problems = [f"the directory did not do it: {why}"]
     if embedded.wanted(settings):
         problems += _database_stopped(settings)
-    return DrainReport(processes=flushed, database_problem="; ".join(problems))
+    return DrainReport(processes=flushed, end_problems=tuple(problems))
 
 
 def _database_stopped(settings: Settings) -> list[str]:

@@ -121,15 +121,14 @@ class DrainReport:
     flushed, in the order in which that happened."""
 
     processes: tuple[Drained, ...]
-    #: What else did not end as it should: mostly an embedded database that did not stop.
-    database_problem: str | None = None
+    #: What else did not end as it should, like an embedded database that did not stop.
+    end_problems: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What did not end as it should, a line for each; none is the rule."""
         unflushed = (f"{each.name}: {each.problem}" for each in self.processes if each.problem)
-        database = (self.database_problem,) if self.database_problem else ()
-        return (*unflushed, *database)
+        return (*unflushed, *self.end_problems)
 
     def __getitem__(self, name: str) -> Drained:
         """The entry of one process. Raises KeyError."""

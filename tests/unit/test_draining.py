@@ -87,6 +87,15 @@ async def test_one_that_is_gone_for_good_is_a_problem_with_a_reason() -> None:
 
 
 @virtual_time
+async def test_a_report_has_every_problem_of_the_end_behind_those_of_the_processes() -> None:
+    system = System()
+    system.answers["writer"] = _gone
+    end = ("the directory did not do it: it is gone", "the embedded PostgreSQL did not stop")
+    report = DrainReport(processes=await system.drain.run(), end_problems=end)
+    assert report.problems == ("writer: not flushed: ValueError", *end)
+
+
+@virtual_time
 async def test_the_progress_says_who_is_waited_for() -> None:
     system = System()
     system.answers["host-0"] = _never
