@@ -170,7 +170,7 @@ class Simulation:
         if process is None or not process._started or isinstance(process, Bus):
             return False
         if isinstance(process, WriterActor):
-            return self.database.epochs[WRITER].number != process._commits._epoch
+            return self.database.epochs[WRITER].number != process._commits._attempts._epoch
         return bool(self.database.epochs[process.node].number != process._incarnation)
 
     def _forget(self) -> None:

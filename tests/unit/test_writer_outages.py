@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.moments import moment_of
+from store.attempts import Attempts, TooMuchInDoubt
 from store.errors import (
     AppendRefused,
     DuplicateEvent,
@@ -17,7 +18,7 @@ from store.errors import (
     VersionConflict,
 )
 from store.event_store import WRITER
-from store.group_commit import GroupCommit, TooMuchInDoubt
+from store.group_commit import GroupCommit
 from store.rows.decoding import Decoder
 from tests.unit.writing import (
     GONE,
@@ -370,7 +371,7 @@ async def test_a_writer_with_too_much_in_doubt_begins_anew() -> None:
     """What is in doubt is kept, so it is bounded; a new epoch settles all of it at once."""
     writing = await Writing.begin()
     late = Late()
-    for number in range(GroupCommit.MAX_IN_DOUBT):
+    for number in range(Attempts.MAX_IN_DOUBT):
         node = await writing.node(f"node-{number}")
         writing.store.cues.append(late.lost)
         sent = node.send()
@@ -385,7 +386,7 @@ async def test_a_writer_with_too_much_in_doubt_begins_anew() -> None:
         await writing.running
     with pytest.raises(StoreUnavailable, match="begins anew"):
         await sent
-    assert len(late.pending) == GroupCommit.MAX_IN_DOUBT
+    assert len(late.pending) == Attempts.MAX_IN_DOUBT
 
 
 async def insist(writing: Writing, node: Node, appends: int) -> list[str]:

@@ -6,7 +6,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     mutation(
         "doubt is settled by one id",
         "after a lost connection the first event's id alone says that the commit in hand happened",
-        "store.group_commit",
+        "store.attempts",
         "        happened = self._doubtful.get(present.attempt)\n"
         "        if happened is None or happened.last != present.counter:\n"
         "            raise StaleEpoch(WRITER, self._epoch)\n"
@@ -24,7 +24,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     mutation(
         "acknowledged before the commit",
         "appends are acknowledged when the commit is sent",
-        "store.group_commit",
+        "store.attempts",
         "        try:\n            await self._append(attempt)\n",
         "        try:\n"
         "            for number, part in enumerate(attempt.parts):\n"
@@ -40,15 +40,15 @@ MUTATIONS: tuple[Mutation, ...] = (
     mutation(
         "never in doubt",
         "a commit whose answer was lost is forgotten and tried as a new one",
-        "store.group_commit",
-        "        if self._doubtful and await self._find():\n            return\n"
+        "store.attempts",
+        "        if self._doubtful and await self.find():\n            return\n"
         "        again = attempt.number in self._doubtful\n",
         "        self._doubtful.clear()\n        again = attempt.number in self._doubtful\n",
     ),
     mutation(
         "commits in doubt are not published",
         "a commit that turns out to have happened is kept from the bus",
-        "store.group_commit",
+        "store.attempts",
         "        self._happened(happened)\n        return True\n",
         "        publish, self._publish = self._publish, lambda _: None\n"
         "        self._happened(happened)\n"
@@ -131,7 +131,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "nobody looks for what is late",
         "a commit in doubt is looked for with the next append, and not before",
         "store.group_commit",
-        "        while self._doubtful:\n            try:\n",
+        "        while self._attempts.in_doubt:\n            try:\n",
         "        while False:\n            try:\n",
     ),
 )
