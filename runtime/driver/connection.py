@@ -7,33 +7,26 @@ over it. Connecting needs no part of the cluster: no host, no writer, no databas
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from ray.exceptions import RayError, RayTaskError
-
-from actors.actor import Actor
-from actors.errors import ThornbackError
 from actors.ids import FreshIds
-from actors.naming import actor_type_of
 from runtime.clocks import DriverClock
-from runtime.driver.channel import Channel
+from runtime.driver.channels import Channels
 from runtime.driver.courier import Courier, Loop
-from runtime.driver.host_link import HostLink
+from runtime.driver.errands import Errands
 from runtime.driver.outgoing import Outgoing
 from runtime.driver.pending import Pending
 from runtime.driver.rejoining import Rejoining
-from runtime.driver.reply import Reply, as_it_is
-from runtime.driver.shipped_classes import ShippedClasses
+from runtime.driver.reply import Reply
 from runtime.driver.tells import Tells
-from runtime.errors import AskTimeout, ConnectionClosed, HostUnavailable, SystemNotFound
+from runtime.errors import ConnectionClosed
 from runtime.partition.log_access import LogAccess
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import DIRECTORY_ACTOR, clock_nodes
-from runtime.topology.placement import shard_of
+from runtime.topology.names import clock_nodes
 from runtime.topology.status import Topology
 from store.event_store import EventStore
 
@@ -76,12 +69,8 @@ class Connection:
         self.clock = DriverClock(
             clock_nodes(self.settings.event_bus.node_id, section.hosts, section.placement)
         )
-        self._hosts = topology.hosts
-        self._driver = self.world.random(8)
+        driver = self.world.random(8)
         self._ids = FreshIds(Random(self.world.random(16)).getrandbits)
-        self._classes = ShippedClasses(
-            ("actors.devices", *self.settings.actor_system.actor_modules)
-        )
         self._tells = Tells(self.MAX_FAILURES)
         #: The way back to a system that was launched anew; in the courier's loop.
         self.rejoining = Rejoining(self.world, self.namespace, self._adopt)
@@ -89,11 +78,19 @@ class Connection:
         self.log = LogAccess(
             self.world, self.settings, rejoin=self.rejoining.ensure, ended=self.rejoining.ended
         )
+        self.channels = Channels(
+            topology.hosts,
+            self.settings,
+            driver=driver,
+            world=self.world,
+            courier=self.courier,
+            clock=self.clock,
+            rejoining=self.rejoining,
+        )
+        self._errands = Errands(self.namespace, self.courier)
         self._adapted = adapted  # what a driver's own settings change of a topology
         self._log_id = topology.log
         self._lock = threading.Lock()  # guards what follows
-        self._channels: dict[str, Channel] = {}
-        self._errands: dict[Pending[Any], None] = {}  # in their order
         self._to_tell: dict[Callable[[], None], None] = {}  # when the connection is closed
         self._closed = False
         _connections[self.namespace] = self
@@ -112,27 +109,6 @@ class Connection:
         """A fresh command id; `now_us` is the time of day where the caller has just read it."""
         return self._ids.new((self.world.now_us() if now_us is None else now_us) // 1000)
 
-    def channel_of(self, source: str, actor: type[Actor[Any]] | None) -> Channel:
-        """The way to the host of a source: its own if its type is placed so, otherwise
-        the host of its shard. Raises ConnectionClosed, and InvalidActor for a class that
-        its host cannot import and that cannot be sent there."""
-        if actor is not None:
-            self._classes.shipped(actor)
-        with self._lock:
-            self.check_open()
-            placed = self.settings.actor_system.placement.get(actor_type_of(source))
-            dedicated = placed == "dedicated"
-            host = source if dedicated else self._hosts[shard_of(source) % len(self._hosts)]
-            channel = self._channels.get(host)
-            if channel is None:
-                channel = self._channels[host] = self._opened(host, dedicated)
-        return channel
-
-    def channels(self) -> list[Channel]:
-        """All that are open."""
-        with self._lock:
-            return list(self._channels.values())
-
     def watch(self, outgoing: Outgoing, index: int) -> None:
         """Notice if a `tell` fails."""
         self._tells.watch(outgoing, index)
@@ -148,24 +124,13 @@ class Connection:
         """Run something in the courier's loop; the reply is what it returns. It raises
         AskTimeout after `limit_s`, HostUnavailable for the errors of Ray, what the directory
         raised, and ConnectionClosed when the connection is closed before it is done."""
-        return self._errand(Pending(name), work, limit_s)
+        return self._errands.run(Pending(name), work, limit_s)
 
     def last_errand(self, name: str, work: Callable[[], Awaitable[T]]) -> Reply[T]:
         """An errand after which the connection is closed, if it succeeds."""
         pending: Pending[T] = Pending(name)
         pending.on_finish = lambda done: self.close() if done.error is None else None
-        return self._errand(pending, work, None)
-
-    def _errand(
-        self, pending: Pending[T], work: Callable[[], Awaitable[T]], limit_s: float | None
-    ) -> Reply[T]:
-        with self._lock:
-            self.check_open()
-            self._errands[pending] = None
-        running = self.courier.run(self._run_errand(pending, work, limit_s))
-        # Also where it is cancelled before it has begun: nobody is to wait for it.
-        running.add_done_callback(lambda _: pending.finish(None, ConnectionClosed(self.namespace)))
-        return Reply(pending, 0, as_it_is)
+        return self._errands.run(pending, work, None)
 
     def head(self) -> Reply[int]:
         """Where the log stands (LogAccess.head). It raises BusUnavailable, SystemNotFound or
@@ -200,7 +165,7 @@ class Connection:
             if self._closed:
                 return
             self._closed = True
-            channels, errands = list(self._channels.values()), list(self._errands)
+            channels, errands = self.channels.end(), self._errands.end()
             to_tell, self._to_tell = list(self._to_tell), {}
         error = ConnectionClosed(self.namespace)
         for told in to_tell:
@@ -233,82 +198,14 @@ class Connection:
             return False
 
     async def _flush(self) -> list[tuple[str, Exception]]:
-        for channel in self.channels():
+        for channel in self.channels.all():
             await channel.wait_flushed()
         return self._tells.taken()
 
-    async def _run_errand(
-        self, pending: Pending[T], work: Callable[[], Awaitable[T]], limit_s: float | None
-    ) -> None:
-        answer: T | None = None
-        error: Exception | None = None
-        try:
-            async with asyncio.timeout(limit_s):
-                answer = await work()
-        except TimeoutError:
-            error = AskTimeout(pending.name, limit_s or 0.0)
-        except RayTaskError as failure:  # the directory raised it
-            theirs = isinstance(failure.cause, ThornbackError)
-            error = failure.cause if theirs else HostUnavailable(DIRECTORY_ACTOR, str(failure))
-        except (RayError, ConnectionError) as failure:
-            error = HostUnavailable(DIRECTORY_ACTOR, type(failure).__name__)
-        except Exception as failure:
-            if not isinstance(failure, ThornbackError):
-                logger.exception("%s has failed", pending.name)
-            error = failure
-        with self._lock:
-            self._errands.pop(pending, None)
-        pending.finish(answer, error)
-
-    def _shipped(self, actor: type[Actor[Any]]) -> bytes | None:
-        """What is sent of a class to the hosts that there are now."""
-        return self._classes.shipped(actor)
-
     def _adopt(self, found: Topology) -> None:
-        """The system was launched anew. Where its actors have the hosts that they had, what is
-        unanswered is sent there again. Where not, it ends here, and references find their
-        actors' hosts anew; so nothing overtakes anything."""
+        """The system was launched anew."""
         topology = self._adapted(found)
-        before, settings = self.settings, Settings.model_validate_json(topology.settings_json)
-        section = settings.actor_system
-        moved: list[Channel] = []
-        with self._lock:
-            self.settings, hosts, self._hosts = settings, self._hosts, topology.hosts
-            self._classes = ShippedClasses(("actors.devices", *section.actor_modules))
-            if (hosts, before.actor_system.placement) != (topology.hosts, section.placement):
-                moved, self._channels = list(self._channels.values()), {}
-        for channel in moved:
-            channel.moved = True
-            channel.close(HostUnavailable(channel.host, "the system has other hosts: send again"))
-        self.log.adopt(settings, another_log=topology.log != self._log_id)
+        self.settings = Settings.model_validate_json(topology.settings_json)
+        self.channels.adopt(topology.hosts, self.settings)
+        self.log.adopt(self.settings, another_log=topology.log != self._log_id)
         self._log_id = topology.log
-
-    def _opened(self, host: str, dedicated: bool) -> Channel:
-        async def find(actors: Iterable[type[Actor[Any]]]) -> Any:
-            try:
-                await self.rejoining.ensure()
-                if dedicated:
-                    directory = self.world.handle(DIRECTORY_ACTOR)
-                    shipped = [self._classes.shipped(actor) for actor in actors]
-                    await directory.locate.remote(host, next(iter(shipped), None))
-                return self.world.handle(host)
-            except ValueError as error:
-                self.rejoining.ended(host)
-                raise HostUnavailable(host, "there is no such process") from error
-            except SystemNotFound as error:
-                raise HostUnavailable(host, str(error)) from error
-
-        link = HostLink(
-            host,
-            find,
-            lambda: self.world.caller(host),
-            self._shipped,
-            lambda: self.rejoining.ended(host),
-        )
-        return Channel(
-            link,
-            self._driver,
-            self.courier.loop,
-            self.clock,
-            timeout_s=self.settings.actor_system.actor_timeout_ms / 1000,
-        )

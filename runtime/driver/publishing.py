@@ -50,7 +50,7 @@ def publish_fields(event: Event) -> tuple[Any, ...]:
 def publish(connection: Connection, event: Event) -> Reply[list[Event]]:
     """See ActorSystem.publish."""
     fields = publish_fields(event)
-    channel = connection.channel_of(event.source, None)
+    channel = connection.channels.of(event.source, None)
     outgoing, index = channel.add(fields, None, want_events=True)
     return Reply(outgoing, index, read_events)
 

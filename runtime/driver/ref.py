@@ -54,7 +54,7 @@ class ActorRef(Generic[S]):
         """The way to the host of this actor."""
         channel = self._channel
         if channel is None or channel.moved:
-            channel = self._channel = self.connection.channel_of(self.source, self.actor)
+            channel = self._channel = self.connection.channels.of(self.source, self.actor)
         return channel
 
     def ask(

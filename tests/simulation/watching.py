@@ -20,7 +20,7 @@ def watch(simulation: "Simulation") -> None:
             for problem in look(life.instance, simulation):
                 simulation.history.complain(f"{life.name}: {problem}")
     for driver in simulation.drivers.values():
-        for channel in driver.connection.channels():
+        for channel in driver.connection.channels.all():
             if len(channel._under_way) > channel.WINDOW:
                 simulation.history.complain(f"{len(channel._under_way)} batches are under way")
     simulation.loop.world.later(EVERY_S, watch, simulation)
