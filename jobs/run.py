@@ -92,7 +92,9 @@ def _empty(settings: Settings) -> None:
         console.print("--fresh empties the embedded database only; DATABASE_URL is left alone")
         sys.exit(2)
     server = EmbeddedPostgres(folder_of(settings))
-    if server.running() and (using := asyncio.run(in_use(server.url, settings))) is not None:
+    with console.status("looking whether a system uses the database"):
+        using = asyncio.run(in_use(server.url, settings)) if server.running() else None
+    if using is not None:
         problems.print(f"error: --fresh empties no database in use: it is {using}'s", markup=False)
         sys.exit(2)
     server.destroy()

@@ -98,12 +98,11 @@ class SystemReplaced(StoreUnavailable):
 
 
 class DatabaseClaimed(StoreError):
-    """A system that may be alive has the database: `by` says which. `seen_at` is when it last
-    gave a sign of life, by the database's clock (ISO 8601)."""
+    """A system that may be alive has the database: `by` says which."""
 
-    def __init__(self, by: str, seen_at: str, silent_s: float) -> None:
-        super().__init__(by, seen_at, silent_s)
-        self.by, self.seen_at, self.silent_s = by, seen_at, silent_s
+    def __init__(self, by: str) -> None:
+        super().__init__(by)
+        self.by = by
 
     def __str__(self) -> str:
         return f"the database is in use by {self.by}"

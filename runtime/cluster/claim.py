@@ -5,11 +5,12 @@ itself, every few seconds, in the row of its claim. Whoever wants the claim judg
 
 - given up, or its own: free;
 - the system has certainly ended, as its traces on this machine or this Ray tell: free;
-- it gives a sign of life while we look: it is alive, and the launch is refused;
-- it has been silent for LAPSE_S: taken for dead. A cut off or stopped system that comes back
-  afterwards finds itself replaced, and does no harm: it opens no epoch, and the fence of epochs
-  refuses what it has under way;
-- silent for less: in doubt, so we go on looking.
+- its sign of life changes while we look (runtime/cluster/watch.py): it is alive, and the launch is
+  refused;
+- we have listened to LAPSE_S of silence: taken for dead. A cut off or stopped system that comes
+  back afterwards finds itself replaced, and does no harm: it opens no epoch, and the fence of
+  epochs refuses what it has under way;
+- to less: in doubt, so we go on looking.
 """
 
 import asyncio
@@ -18,11 +19,11 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
 import msgspec
 
 from runtime.cluster.traces import have_ended, own_traces
+from runtime.cluster.watch import Verdict, Watch
 from runtime.errors import DatabaseInUse
 from runtime.settings.settings import Settings
 from store.errors import DatabaseClaimed, StoreUnavailable, SystemReplaced
@@ -42,6 +43,9 @@ class DatabaseClaim:
     BEAT_S = 3.0
     #: A system that was silent for so long is taken for dead: ten beats.
     LAPSE_S = 30.0
+    #: A beat that does not get through within this long is given up for the next one, so that one
+    #: that is stuck does not use up the time that there is for ten.
+    BEAT_LIMIT_S = 5.0
     #: Between two looks at a claim that is in doubt.
     LOOK_S = 0.5
 
@@ -64,17 +68,18 @@ class DatabaseClaim:
         Raises DatabaseInUse when another system is alive, SystemReplaced, StoreUnavailable and
         SchemaMismatch. It may take LAPSE_S until that is known.
         """
-        first_seen: datetime | None = None
+        watch, first = _watch(), ""
         while True:
             try:
-                await self._try(take_over=take_over, again=again)
+                await self._try(watch, take_over=take_over, again=again)
             except DatabaseClaimed as claimed:
-                self.others, self.doubt = True, str(claimed)
+                self.others, first = True, first or claimed.by
+                # In steps of five seconds: a job's log has a line for each that is new.
+                heard = f"{watch.silent_s // 5 * 5:.0f} of {self.LAPSE_S:g} s of silence"
+                self.doubt = f"{heard} so far, {first}"
                 if again:
                     raise SystemReplaced(self._where(), f"it went to {claimed.by}") from claimed
-                seen = datetime.fromisoformat(claimed.seen_at)
-                first_seen = first_seen or seen
-                if seen > first_seen:
+                if watch.verdict is Verdict.ALIVE:
                     raise DatabaseInUse(self._where(), claimed.by) from claimed
                 await asyncio.sleep(self.LOOK_S)
             else:
@@ -126,14 +131,14 @@ class DatabaseClaim:
             self._connections.close()
             self._connections = None
 
-    async def _try(self, *, take_over: Callable[[], bool], again: bool) -> None:
+    async def _try(self, watch: Watch, *, take_over: Callable[[], bool], again: bool) -> None:
         settings = self._settings()
         traces = own_traces()
 
         def may_take(found: Claim) -> bool:
             if take_over():
                 return True
-            return not again and is_free(found, settings)
+            return not again and (is_free(found, settings) or watch.look(found) is Verdict.DEAD)
 
         await migrate(
             settings.event_store.connection_string.get_secret_value(),
@@ -159,7 +164,10 @@ class DatabaseClaim:
             self._connections = await Connections.open(
                 MovingAddress(self._url(), self._whereabouts),
                 pool_size=1,
-                timeout_s=self._settings().actor_system.actor_timeout_ms / 1000,
+                timeout_s=min(
+                    self._settings().actor_system.actor_timeout_ms / 1000, self.BEAT_LIMIT_S
+                ),
+                operation_s=self.BEAT_LIMIT_S,
             )
         return self._connections
 
@@ -180,19 +188,35 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
+def _watch() -> Watch:
+    return Watch(
+        lapse_s=DatabaseClaim.LAPSE_S,
+        gap_s=DatabaseClaim.BEAT_S,
+        now_s=asyncio.get_running_loop().time,
+    )
+
+
 def is_free(found: Claim, settings: Settings) -> bool:
-    """May a launch with these settings take this claim without asking anybody?"""
-    if found.given_up or found.silent_s >= DatabaseClaim.LAPSE_S:
-        return True
-    return have_ended(found.traces, settings, found.namespace)
+    """May a launch with these settings take this claim without waiting for anything?"""
+    return found.given_up or have_ended(found.traces, settings, found.namespace)
 
 
 async def in_use(url: str, settings: Settings) -> str | None:
-    """Which system, as far as can be seen, has this database and may be alive."""
+    """Which system has this database and gives a sign of life; None where none does. It may take
+    LAPSE_S until that is known."""
     connections = await Connections.open(MovingAddress(url), pool_size=1, timeout_s=5.0)
+    watch = _watch()
     try:
         tables = await connections.fetch("SELECT to_regclass('claim') IS NOT NULL AS there")
-        found = await find(connections) if tables[0]["there"] else None
+        while tables[0]["there"]:
+            found = await find(connections)
+            if found is None or is_free(found, settings):
+                break
+            if watch.look(found) is Verdict.ALIVE:
+                return str(found)
+            if watch.verdict is Verdict.DEAD:
+                break
+            await asyncio.sleep(DatabaseClaim.LOOK_S)
     finally:
         connections.close()
-    return None if found is None or is_free(found, settings) else str(found)
+    return None

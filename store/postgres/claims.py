@@ -1,16 +1,16 @@
 """Whose database it is: the row by which a system owns it.
 
 A system claims its database when it is launched, says every few seconds that it lives, and gives
-the claim up when it is drained. All by the database's own clock, so those of machines need not
-agree. Whether a claim may be taken from a system that has not given it up is for the caller to
-judge; what a system that lost its claim still commits is refused by the fence of epochs, and it
-opens no epoch any more.
+the claim up when it is drained. Whether a claim may be taken from a system that has not given it up
+is for the caller to judge: by whether its sign of life changes, never by what time it is. What a
+system that lost its claim still commits is refused by the fence of epochs, and it opens no epoch
+any more.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from store.errors import DatabaseClaimed
 from store.postgres.queries import QUERIES
@@ -30,14 +30,27 @@ class Claimant:
     traces: str  #: by which a launch that is near can tell that it has ended
 
 
+class Sign(NamedTuple):
+    """A sign of life: any other than the one before it is a new one. It says nothing of when."""
+
+    beat: datetime  #: as the claim was renewed last
+    head: int  #: how far the log has come
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim(Claimant):
     """A claim as it was found."""
 
     claimed_at: datetime
-    seen_at: datetime  #: when it last said that it lives, or committed
-    silent_s: float  #: how long ago that is
+    beat: datetime  #: when its system last said that it lives, by the database's clock
+    head: int  #: of the log
+    silent_s: float  #: how long ago the beat was, for people: a clock may have been set since
     given_up: bool  #: is its system drained?
+
+    @property
+    def sign(self) -> Sign:
+        """What changes while its system lives."""
+        return Sign(self.beat, self.head)
 
     def __str__(self) -> str:
         ended = "drained since" if self.given_up else f"last seen {self.silent_s:.0f} s ago"
@@ -57,7 +70,7 @@ async def take(connection: Any, claimant: Claimant, may_take: MayTake, schema: i
     if schema >= SINCE:
         found = await find(connection)
         if found is not None and found.holder != claimant.holder and not may_take(found):
-            raise DatabaseClaimed(str(found), found.seen_at.isoformat(), found.silent_s)
+            raise DatabaseClaimed(str(found))
 
 
 async def hold(connection: Any, claimant: Claimant) -> None:

@@ -7,10 +7,11 @@ import pytest
 
 from store.errors import DatabaseClaimed, SystemReplaced
 from store.event_store import WRITER
-from store.postgres.claims import Claimant, find
+from store.postgres.claims import Claimant, Sign, find
 from store.postgres.event_store import PostgresEventStore
 from store.postgres.migrations import migrate
 from store.postgres.queries import QUERIES
+from tests.contracts.appending import Log, made_event
 
 pytestmark = pytest.mark.integration
 
@@ -54,23 +55,31 @@ async def test_of_two_that_claim_at_once_one_has_it(database: str) -> None:
     assert [type(one) for one in outcomes if isinstance(one, Exception)] == [DatabaseClaimed] * 3
 
 
-async def test_a_commit_is_a_sign_of_life_and_silence_is_counted_from_it(database: str) -> None:
+async def test_a_beat_and_a_commit_are_signs_and_no_time_that_was_written_down_is_one(
+    database: str,
+) -> None:
+    """Also an event of the future, as a writer stamps it whose clock is ahead, is but one sign."""
     await migrate(database, claimant=claimant("one"))
-    await fetch(database, "UPDATE claim SET seen_at = now() - interval '1 hour'")
+    store = await PostgresEventStore.connect(database, pool_size=1, system="one")
+    log = await Log.open(store)
     connection = await asyncpg.connect(database)
-    silent = await find(connection)
-    await connection.execute(
-        "INSERT INTO events (id, aggregate_id, version, position, timestamp, recorded_at, kind,"
-        " event_type, source, event_data, vector_clock) VALUES (gen_random_uuid(),"
-        " gen_random_uuid(), 1, 1, now(), now() + interval '1 day', 'device', 'x', 'a/b',"
-        " '{}', '{}')"
-    )
-    committed = await find(connection)
+
+    async def sign() -> Sign:
+        found = await find(connection)
+        assert found is not None
+        return found.sign
+
+    assert await sign() == await sign()
+    signs = [await sign()]
+    await connection.execute(QUERIES["renew_claim"], "one")
+    signs.append(await sign())
+    await log.append(made_event())
+    await connection.execute("UPDATE events SET recorded_at = now() + interval '1 day'")
+    signs.append(await sign())
+    assert len(set(signs)) == 3
+    assert await sign() == signs[-1]
     await connection.close()
-    assert silent is not None
-    assert committed is not None
-    assert 3_600 <= silent.silent_s < 3_700
-    assert committed.silent_s < 60  # also where the writer's clock is ahead
+    await store.close()
 
 
 async def test_whoever_lost_the_claim_opens_no_epoch_and_is_told_who_has_it(database: str) -> None:

@@ -34,10 +34,12 @@ def never() -> bool:
 
 
 class PlayedDatabase:
-    """A database that somebody else has claimed, and that tells time by the test's loop."""
+    """A database that somebody else has claimed. Its own clock stands still: nothing is to be
+    judged by it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.seen_s = 0.0
+        self.head = 0
+        self.clock_s = 0.0  #: what it says of a beat, as seconds after BEGIN
         self.given_up = self.ended = False
         self.holder = "theirs"
         self.beats: list[float] = []  #: when the claim was renewed
@@ -60,19 +62,19 @@ class PlayedDatabase:
         return [*holders] if holders == (self.holder,) else []
 
     def found(self) -> Claim:
-        if self.beats_every_s:
-            self.seen_s = now_s() // self.beats_every_s * self.beats_every_s
+        beat_s = now_s() // self.beats_every_s if self.beats_every_s else 0.0
         return Claim(
             holder=self.holder, system="s", namespace="n", place="p", traces="{}",
-            claimed_at=BEGIN, seen_at=BEGIN + timedelta(seconds=self.seen_s),
-            silent_s=now_s() - self.seen_s, given_up=self.given_up,
+            claimed_at=BEGIN, beat=BEGIN + timedelta(seconds=self.clock_s + beat_s), head=self.head,
+            silent_s=1e6, given_up=self.given_up,
         )  # fmt: skip
 
     async def migrate(self, *_: Any, claimant: Claimant, may_take: MayTake, **__: Any) -> int:
         found = self.found()
         if found.holder != claimant.holder and not may_take(found):
-            raise DatabaseClaimed(str(found), found.seen_at.isoformat(), found.silent_s)
+            raise DatabaseClaimed(str(found))
         self.holder = claimant.holder
+        self.clock_s += 1  # whoever claims gives a sign
         return 6
 
 
@@ -112,6 +114,58 @@ async def test_a_silent_system_is_waited_for_until_it_counts_as_dead(
     await taking
     assert DatabaseClaim.LAPSE_S <= now_s() <= DatabaseClaim.LAPSE_S + 1
     assert (claim.held, claim.doubt) == (True, None)
+
+
+@pytest.mark.parametrize("clock_s", [-1e8, 0.0, 1e8], ids=["behind", "right", "ahead"])
+@virtual_time
+async def test_what_time_it_is_for_whoever_wrote_the_signs_makes_nobody_dead_or_alive(
+    database: PlayedDatabase, clock_s: float
+) -> None:
+    database.clock_s = clock_s
+    await ours().take(take_over=never, again=False)
+    assert DatabaseClaim.LAPSE_S <= now_s() <= DatabaseClaim.LAPSE_S + 1
+
+
+@virtual_time
+async def test_a_commit_is_a_sign_of_life_too(database: PlayedDatabase) -> None:
+    taking = asyncio.ensure_future(ours().take(take_over=never, again=False))
+    await asyncio.sleep(DatabaseClaim.LAPSE_S - 1)
+    database.head += 1
+    with pytest.raises(DatabaseInUse):
+        await taking
+    assert database.holder == "theirs"
+
+
+@virtual_time
+async def test_a_system_that_is_slow_in_beating_is_alive(database: PlayedDatabase) -> None:
+    database.beats_every_s = DatabaseClaim.LAPSE_S - 1
+    with pytest.raises(DatabaseInUse):
+        await ours().take(take_over=never, again=False)
+
+
+@virtual_time
+async def test_a_system_that_gives_up_or_ends_while_it_is_waited_for_is_waited_for_no_longer(
+    database: PlayedDatabase,
+) -> None:
+    claim = ours()
+    taking = asyncio.ensure_future(claim.take(take_over=never, again=False))
+    await asyncio.sleep(DatabaseClaim.LAPSE_S / 2 + DatabaseClaim.LOOK_S / 2)
+    assert "15 of 30 s of silence so far, system 's'" in str(claim.doubt)
+    database.given_up = True
+    await taking
+    assert now_s() <= DatabaseClaim.LAPSE_S / 2 + 2 * DatabaseClaim.LOOK_S
+    assert (claim.held, claim.doubt) == (True, None)
+
+
+@virtual_time
+async def test_of_two_launches_that_wait_for_a_dead_system_one_has_its_database(
+    database: PlayedDatabase,
+) -> None:
+    one, other = (DatabaseClaim(name, lambda: SETTINGS) for name in ("one", "other"))
+    taking = (each.take(take_over=never, again=False) for each in (one, other))
+    outcomes = await asyncio.gather(*taking, return_exceptions=True)
+    assert [type(each) for each in outcomes if each is not None] == [DatabaseInUse]
+    assert one.held != other.held
 
 
 def drained(database: PlayedDatabase) -> None:

@@ -17,26 +17,21 @@ RETURNING epoch, counter, attempt, holder;
 SELECT DISTINCT split_part(name, '/', 1) AS node FROM epochs;
 
 -- name: find_claim
--- Who has the database, and when that system last gave a sign of life: it says so, or commits. The
--- time of a commit is the writer's; a clock that is ahead of ours counts as now.
-SELECT holder, system, namespace, place, traces, claimed_at, seen_at,
-    greatest(extract(epoch FROM clock_timestamp() - seen_at), 0)::float8 AS silent_s, given_up
-FROM (
-    SELECT holder, system, namespace, place, traces, claimed_at, given_up_at IS NOT NULL AS given_up,
-        greatest(seen_at, (
-            SELECT least(recorded_at, clock_timestamp())
-            FROM events ORDER BY position DESC LIMIT 1
-        )) AS seen_at
-    FROM claim
-    FOR UPDATE
-) AS found;
+-- Who has the database, and its signs of life: the last beat, and how far the log has come. The lock
+-- keeps it as it is found until whoever looks has judged. How long ago the beat was is for people.
+SELECT holder, system, namespace, place, traces, claimed_at, seen_at AS beat,
+    coalesce((SELECT counter FROM epochs WHERE name = 'writer'), 0) AS head,
+    greatest(extract(epoch FROM clock_timestamp() - seen_at), 0)::float8 AS silent_s,
+    given_up_at IS NOT NULL AS given_up
+FROM claim
+FOR UPDATE;
 
 -- name: claim
 INSERT INTO claim (holder, system, namespace, place, traces)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (only_one) DO UPDATE
 SET holder = excluded.holder, system = excluded.system, namespace = excluded.namespace,
-    place = excluded.place, traces = excluded.traces, seen_at = now(), given_up_at = NULL,
+    place = excluded.place, traces = excluded.traces, seen_at = clock_timestamp(), given_up_at = NULL,
     claimed_at = CASE WHEN claim.holder = excluded.holder AND claim.given_up_at IS NULL
         THEN claim.claimed_at ELSE now() END;
 
