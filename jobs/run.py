@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jobs.command_line import INTERRUPTED, console, parser, problems, run, settings_of
 from jobs.drain import drain, show
-from jobs.launch import add_take_over, launch
+from jobs.launch import add_launching, launch
 from jobs.replay import add_options, replay
 from runtime.cluster.claim import in_use
 from runtime.cluster.embedded_database import folder_of
@@ -27,7 +27,7 @@ from store.embedded.server import EmbeddedPostgres
 def _options() -> argparse.ArgumentParser:
     options = parser(__doc__)
     add_options(options)
-    add_take_over(options)
+    add_launching(options)
     options.add_argument("--exit", action="store_true", help="end after the summary")
     options.add_argument(
         "--fresh", action="store_true", help="empty this machine's own embedded database first"
@@ -47,7 +47,7 @@ def main() -> int:
     try:
         with uninterrupted():
             start_ray()
-            system = launch(settings, take_over=arguments.take_over)
+            system = launch(settings, take_over=arguments.take_over, timeout_s=arguments.timeout)
         code = 0 if replay(system, arguments.days, arguments.patience) else 1
         if not arguments.exit:
             console.print("up; a second terminal, in this folder, joins with these lines:")

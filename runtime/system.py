@@ -97,7 +97,9 @@ class ActorSystem:
         One database has one system: one that another system has, which may be alive, is refused
         with DatabaseInUse, unless this one is to `take_over`: the other one then ends.
 
-        `progress` hears now and then how far the start has come. Raises LaunchFailed with the
+        `progress` hears now and then how far the start has come. `timeout_s` does not count the
+        time in which a larger log is brought up to the schema of a new release; the half minute in
+        which it is watched whether another system is alive does count. Raises LaunchFailed with the
         reason, after stopping what this launch had started (what ran before runs on), and
         SystemDraining while the system is being stopped.
         """

@@ -9,7 +9,7 @@ import click
 from actors.errors import ThornbackError
 from jobs.cli import options
 from jobs.cli.down import end_holder
-from jobs.launch import launch
+from jobs.launch import TIMEOUT_HELP, TIMEOUT_S, launch
 from jobs.terminal import console
 from runtime.cluster.project_ray import (
     FOLDER,
@@ -39,8 +39,12 @@ class CannotStart(ThornbackError):
     is_flag=True,
     help="Take the database from the system that has it, which then ends.",
 )
+@click.option(
+    "--timeout", type=float, default=TIMEOUT_S, show_default=True, metavar="S",
+    help=f"{TIMEOUT_HELP.capitalize()}.",
+)  # fmt: skip
 @options.config
-def command(take_over: bool, config: Path | None) -> int:
+def command(take_over: bool, timeout: float, config: Path | None) -> int:
     """Start a system in this folder, with a Ray of its own on this machine; it runs on afterwards.
 
     Drivers and commands that are started in the same folder find it by themselves. What is up
@@ -62,7 +66,7 @@ def command(take_over: bool, config: Path | None) -> int:
         try:
             use_project_ray()
             join_ray()
-            launch(settings, take_over=take_over).close()
+            launch(settings, take_over=take_over, timeout_s=timeout).close()
         except ThornbackError:
             if not was_up:
                 end_holder()

@@ -26,10 +26,11 @@ from runtime.cluster.traces import have_ended, own_traces
 from runtime.cluster.watch import Verdict, Watch
 from runtime.errors import DatabaseInUse
 from runtime.settings.settings import Settings
+from runtime.topology.status import Progress
 from store.errors import DatabaseClaimed, StoreUnavailable, SystemReplaced
 from store.postgres.claims import Claim, Claimant, find
 from store.postgres.connections import Connections
-from store.postgres.migrations import migrate
+from store.postgres.migrations import Step, migrate
 from store.postgres.moving_address import MovingAddress
 from store.postgres.queries import QUERIES
 
@@ -59,6 +60,11 @@ class DatabaseClaim:
         self.log = ""  #: what tells the log from any other: when its database got its first schema
         self.others = False  #: was it somebody else's when we looked last?
         self.doubt: str | None = None  #: whom we wait for, to see whether he lives
+        self.trouble: str | None = None  #: why this system cannot say that it lives
+        # Of migrations, which take the time that they take:
+        self._step: Step | None = None  #: the one that is under way
+        self._step_since_s = 0.0
+        self._steps_took_s = 0.0  #: those before it
 
     async def take(self, *, take_over: Callable[[], bool], again: bool) -> None:
         """Claim the database and bring its schema up to date. `take_over`: whoever has it, asked
@@ -68,7 +74,7 @@ class DatabaseClaim:
         Raises DatabaseInUse when another system is alive, SystemReplaced, StoreUnavailable and
         SchemaMismatch. It may take LAPSE_S until that is known.
         """
-        watch, first = _watch(), ""
+        watch, first = _watch(type(self)), ""
         while True:
             try:
                 await self._try(watch, take_over=take_over, again=again)
@@ -83,31 +89,58 @@ class DatabaseClaim:
                     raise DatabaseInUse(self._where(), claimed.by) from claimed
                 await asyncio.sleep(self.LOOK_S)
             else:
+                # At once: whatever fails from now on, the claim is ours to give up.
+                self.held, self.others, self.doubt = True, False, None
                 [born] = await (await self._opened()).fetch(QUERIES["log_born"])
                 self.log = str(born["applied_at"])
-                self.held, self.others, self.doubt = True, False, None
                 return
 
+    @property
+    def progress(self) -> Progress | None:
+        """What `take` waits for now, if that is not just an answer."""
+        if self._step is not None:
+            step = f"migration {self._step.number} of {self._step.last}"
+            return Progress(doing=f"bringing the schema up to date: {step}", counts=False)
+        if self.doubt is not None:
+            return Progress(doing=f"waiting whether it is alive: {self.doubt}")
+        return None
+
+    def migrated_s(self) -> float:
+        """How many seconds migrations have taken so far."""
+        if self._step is None:
+            return self._steps_took_s
+        return self._steps_took_s + asyncio.get_running_loop().time() - self._step_since_s
+
     async def keep(self, replaced: Callable[[SystemReplaced], Awaitable[None]]) -> None:
-        """Say that this system lives, until it is given up or lost; `replaced` hears by whom."""
-        away = False
+        """Say that this system lives, until it is given up or lost; `replaced` hears by whom. One
+        that cannot say so for a while, and has not lost the claim meanwhile, goes on."""
         while self.held:
             await asyncio.sleep(self.BEAT_S)
             async with self._speaking:
                 if not self.held:
                     return
                 try:
-                    lost = None if await self._renewed() else await self._found()
-                    away = False
+                    renewed = await self._renewed()
+                    lost = None if renewed else await self._found()
                 except StoreUnavailable as error:
-                    if not away:
-                        logger.warning("cannot say that this system lives: %s", error)
-                    away = True
+                    self._say(f"cannot say in its database that this system lives: {error}")
                     continue
                 if lost is not None and lost.holder != self._holder:
                     self.held, self.others = False, True
+                else:
+                    self._say(None if renewed else "the claim is gone from the database")
             if self.others:
                 await replaced(SystemReplaced(self._where(), f"it went to {lost}"))
+
+    def _say(self, trouble: str | None) -> None:
+        """What keeps others from seeing that this system lives; None: nothing does."""
+        if trouble is not None:
+            trouble += "; while that lasts, another launch may take the database"
+        if (trouble is None) != (self.trouble is None):
+            logger.warning(
+                trouble or "this system lives, still has its database, and says so again"
+            )
+        self.trouble = trouble
 
     async def give_up(self) -> str | None:
         """Say that the database is free; why that could not be said, if it could not. The claim
@@ -140,18 +173,29 @@ class DatabaseClaim:
                 return True
             return not again and (is_free(found, settings) or watch.look(found) is Verdict.DEAD)
 
-        await migrate(
-            settings.event_store.connection_string.get_secret_value(),
-            timeout_s=settings.actor_system.actor_timeout_ms / 1000,
-            claimant=Claimant(
-                holder=self._holder,
-                system=settings.event_bus.node_id,
-                namespace=settings.actor_system.namespace,
-                place=f"{_user()}@{socket.gethostname()} on the Ray at {traces.head}",
-                traces=msgspec.json.encode(traces).decode(),
-            ),
-            may_take=may_take,
-        )
+        try:
+            await migrate(
+                settings.event_store.connection_string.get_secret_value(),
+                timeout_s=settings.actor_system.actor_timeout_ms / 1000,
+                claimant=Claimant(
+                    holder=self._holder,
+                    system=settings.event_bus.node_id,
+                    namespace=settings.actor_system.namespace,
+                    place=f"{_user()}@{socket.gethostname()} on the Ray at {traces.head}",
+                    traces=msgspec.json.encode(traces).decode(),
+                ),
+                may_take=may_take,
+                tell=self._told,
+            )
+        finally:
+            self._told(None)
+
+    def _told(self, step: Step | None) -> None:
+        """A migration begins; None: none is under way here."""
+        self._steps_took_s = self.migrated_s()
+        self._step, self._step_since_s = step, asyncio.get_running_loop().time()
+        if step is not None:
+            logger.info("bringing the schema up to date: migration %d of %d", *step)
 
     async def _renewed(self) -> bool:
         return bool(await (await self._opened()).fetch(QUERIES["renew_claim"], self._holder))
@@ -188,12 +232,8 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _watch() -> Watch:
-    return Watch(
-        lapse_s=DatabaseClaim.LAPSE_S,
-        gap_s=DatabaseClaim.BEAT_S,
-        now_s=asyncio.get_running_loop().time,
-    )
+def _watch(of: type[DatabaseClaim]) -> Watch:
+    return Watch(lapse_s=of.LAPSE_S, gap_s=of.BEAT_S, now_s=asyncio.get_running_loop().time)
 
 
 def is_free(found: Claim, settings: Settings) -> bool:
@@ -205,7 +245,7 @@ async def in_use(url: str, settings: Settings) -> str | None:
     """Which system has this database and gives a sign of life; None where none does. It may take
     LAPSE_S until that is known."""
     connections = await Connections.open(MovingAddress(url), pool_size=1, timeout_s=5.0)
-    watch = _watch()
+    watch = _watch(DatabaseClaim)
     try:
         tables = await connections.fetch("SELECT to_regclass('claim') IS NOT NULL AS there")
         while tables[0]["there"]:

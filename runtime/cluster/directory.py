@@ -31,6 +31,7 @@ from runtime.host.host import Host
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
 from runtime.process.process import Process
+from runtime.process.time_limit import within
 from runtime.process.world import World
 from runtime.settings.settings import redacted_url
 from runtime.topology.names import BUS_ACTOR, WRITER_ACTOR, ProcessKind, host_name
@@ -131,15 +132,19 @@ class Directory(Process):
 
     async def progress(self) -> Progress:
         """How far the launch, or the drain, has come."""
-        if self._database.doubt is not None:
-            return Progress(doing=f"waiting whether it is alive: {self._database.doubt}")
+        if (claiming := self._database.progress) is not None:
+            return claiming
         return self._drain.progress if self._drain else self._progress
+
+    def uncounted_s(self) -> float:
+        """Migrations take the time that they take."""
+        return self._database.migrated_s()
 
     async def _started_within(self, timeout_s: float) -> Topology:
         self._life.check_not_replaced()
         self._life.check_not_draining()
         try:
-            await asyncio.wait_for(self.ensure_started(), timeout_s)
+            await within(timeout_s, self.ensure_started(), self.uncounted_s)
         except asyncio.CancelledError as error:
             self._life.check_not_draining()  # it was the drain that ended the start
             self._life.check_not_replaced()

@@ -5,7 +5,6 @@ directory that was drained, or that failed to start and undid it, is over; whoev
 so ends it and starts a new one.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from ray.exceptions import ActorDiedError, RayError
 
 from runtime.cluster.directory import Directory
 from runtime.cluster.spawning import reason_of, spawn
-from runtime.driver.directory_link import answer
+from runtime.driver.directory_link import Look, Patience, answer
 from runtime.errors import LaunchFailed
 from runtime.settings.settings import Settings
 from runtime.telemetry.exporter import fresh_folder
@@ -35,24 +34,21 @@ def launch(
     `progress` hears now and then how far the start has come. Raises LaunchFailed with the
     reason, after stopping what this launch had started and nothing else, and SystemDraining
     for a system that is just being drained. `take_over` takes the database from whichever
-    system has it.
+    system has it. What migrations of the database take is not counted in `timeout_s`.
     """
-    until_s = time.monotonic() + timeout_s
+    patience = Patience(timeout_s)
     while True:
         directory = _ensure_directory(settings)
         try:
             topology: Topology | None = answer(
-                directory.launch,
-                max(until_s - time.monotonic(), 0.0),
-                take_over,
-                looked=_looking(directory, progress) if progress else None,
+                directory.launch, patience, take_over, look=_look(directory, progress)
             )
         except (LaunchFailed, SystemReplaced):
             _end_if_over(directory)
             raise
         except ActorDiedError as error:
             # Whoever drained the system, or failed to launch it, has just ended this one.
-            if error.actor_init_failed or time.monotonic() >= until_s:
+            if error.actor_init_failed or patience.left_s <= 0:
                 raise LaunchFailed(reason_of(error)) from error
             continue
         if topology is not None:
@@ -75,11 +71,14 @@ def _end_if_over(directory: Any) -> None:
         return  # it is away, or has ended: there is nothing left to end
 
 
-def _looking(directory: Any, progress: Callable[[Progress], None]) -> Callable[[], None]:
-    def look() -> None:
+def _look(directory: Any, progress: Callable[[Progress], None] | None) -> Look:
+    def look() -> bool:
         try:
-            progress(ray.get(directory.progress.remote(), timeout=1.0))
+            now: Progress = ray.get(directory.progress.remote(), timeout=1.0)
         except RayError:
-            progress(Progress(doing="waiting for the directory"))
+            now = Progress(doing="waiting for the directory")
+        if progress is not None:
+            progress(now)
+        return now.counts
 
     return look

@@ -10,6 +10,7 @@ from runtime.cluster import embedded_database as embedded
 from runtime.cluster.claim import DatabaseClaim
 from runtime.cluster.embedded_database import DatabaseKeeper
 from runtime.settings.settings import Settings
+from runtime.topology.status import Progress
 from store.embedded.server import EmbeddedPostgres
 from store.errors import EmbeddedError, SystemReplaced
 
@@ -45,13 +46,18 @@ class SystemDatabase:
 
     @property
     def trouble(self) -> str | None:
-        """Why the embedded server does not start now."""
-        return self._keeper.trouble if self._keeper is not None else None
+        """Why the embedded server does not start, or others do not see that this system lives."""
+        server = self._keeper.trouble if self._keeper is not None else None
+        return server or (self._claim.trouble if self._claim is not None else None)
 
     @property
-    def doubt(self) -> str | None:
-        """Which system it is that a launch waits for, to see whether it is alive."""
-        return self._claim.doubt if self._claim is not None else None
+    def progress(self) -> Progress | None:
+        """What claiming the database waits for now: a migration, or a system that may be alive."""
+        return self._claim.progress if self._claim is not None else None
+
+    def migrated_s(self) -> float:
+        """How many seconds migrations have taken so far."""
+        return self._claim.migrated_s() if self._claim is not None else 0.0
 
     @property
     def log(self) -> str | None:

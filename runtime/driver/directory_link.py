@@ -63,21 +63,46 @@ def for_driver(topology: Topology, own: Settings) -> Topology:
     return replace(topology, settings_json=json.dumps(settings))
 
 
+class Patience:
+    """How long something is waited for. It is longer by the time that did not count."""
+
+    def __init__(self, timeout_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._looked_s = now_s()
+        self._until_s = self._looked_s + timeout_s
+
+    @property
+    def left_s(self) -> float:
+        """So much is left; less than nothing where it is over."""
+        return self._until_s - self._now_s()
+
+    def look(self, *, counts: bool) -> None:
+        """Did the time since the last look count?"""
+        now_s = self._now_s()
+        if not counts:
+            self._until_s += now_s - self._looked_s
+        self._looked_s = now_s
+
+
+#: Looks how far something has come: does the time that it takes count?
+Look = Callable[[], bool]
+
+
 def answer(
-    method: Any, timeout_s: float, *arguments: Any, looked: Callable[[], None] | None = None
+    method: Any, patience: float | Patience, *arguments: Any, look: Look | None = None
 ) -> Any:
     """What a method of the directory answers, which takes its time limit before its
     `arguments`.
 
     While the directory is being restarted it is asked again: only for what may happen
-    twice. `looked` is called every quarter of a second meanwhile. Raises what the method
+    twice. `look` is called every quarter of a second meanwhile. Raises what the method
     raised, LaunchFailed when no answer comes, and ActorDiedError when it has ended for good.
     """
-    until_s = time.monotonic() + timeout_s
+    patience = Patience(patience) if isinstance(patience, float | int) else patience
     while True:
-        left_s = until_s - time.monotonic()
+        left_s = patience.left_s
         try:
-            return _get(method.remote(max(left_s, 0.0), *arguments), left_s + _GRACE_S, looked)
+            return _get(method.remote(max(left_s, 0.0), *arguments), patience, look)
         except RayTaskError as error:
             raise error.cause from error
         except ActorUnavailableError as error:
@@ -85,14 +110,13 @@ def answer(
                 raise LaunchFailed("the directory is away and does not come back") from error
             time.sleep(_PAUSE_S)
         except GetTimeoutError as error:
-            raise LaunchFailed(f"the directory does not answer within {timeout_s:g} s") from error
+            raise LaunchFailed(f"the directory does not answer within {left_s:.0f} s") from error
 
 
-def _get(reference: Any, timeout_s: float, looked: Callable[[], None] | None) -> Any:
-    until_s = time.monotonic() + timeout_s
-    while looked is not None and time.monotonic() < until_s:
+def _get(reference: Any, patience: Patience, look: Look | None) -> Any:
+    while look is not None and patience.left_s > -_GRACE_S:
         done, _ = ray.wait([reference], timeout=_LOOK_S)
         if done:
             break
-        looked()
-    return ray.get(reference, timeout=max(until_s - time.monotonic(), 0.0))
+        patience.look(counts=look())
+    return ray.get(reference, timeout=max(patience.left_s + _GRACE_S, 0.0))

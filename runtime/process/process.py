@@ -22,6 +22,7 @@ import psutil
 from actors.errors import ThornbackError
 from runtime.errors import StartFailed
 from runtime.process import log_lines
+from runtime.process.time_limit import within
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.telemetry.metrics import Metrics
@@ -95,6 +96,10 @@ class Process(ABC):
             if self._starting is None:
                 self._starting = asyncio.ensure_future(self._start())
             await asyncio.shield(self._starting)
+
+    def uncounted_s(self) -> float:
+        """So many seconds of this incarnation do not count where a start has a time limit."""
+        return 0.0
 
     async def ready(self) -> str:
         """The node's name, once it has started. Raises what `ensure_started` raises."""
@@ -188,7 +193,7 @@ class Process(ABC):
 
     async def _start(self) -> None:
         try:
-            await asyncio.wait_for(self.start(), self.START_S)
+            await within(self.START_S, self.start(), self.uncounted_s)
             self._started, self._trouble = True, None
         except Exception as error:
             self._trouble = str(error) or f"not done within {self.START_S:g} s"

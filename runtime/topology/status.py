@@ -103,6 +103,7 @@ class Progress:
     doing: str  #: what is waited for now
     done: int = 0  #: so many processes are through
     processes: int = 0  #: of so many; 0 where that does not matter yet
+    counts: bool = True  #: does a time limit on the launch run on meanwhile?
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ class Connections:
 
         async def begin_session(connection: Any) -> None:
             probe(connection, timeout_s)
-            settings = _session_settings(timeout_s, operation_s)
+            settings = session_settings(timeout_s, operation_s)
             await connection.fetch(QUERIES["begin_session"], list(settings), [*settings.values()])
 
         connect: Any = where.connect  # asyncpg's protocol has names for what only it passes
@@ -139,7 +139,7 @@ class Connections:
             except BaseException:
                 connection.terminate()  # with its setting
                 raise
-            limit = _session_settings(0, self._operation_s)["statement_timeout"]
+            limit = session_settings(0, self._operation_s)["statement_timeout"]
             await connection.execute(f"SET statement_timeout = {limit}")
             return rows
 
@@ -233,7 +233,7 @@ def probe(connection: Any, timeout_s: float) -> None:
                 ours.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _session_settings(timeout_s: float, operation_s: float) -> dict[str, str]:
+def session_settings(timeout_s: float, operation_s: float) -> dict[str, str]:
     """The server's part: it gives up a client that is gone, and what nobody waits for."""
     milliseconds = {
         "tcp_user_timeout": timeout_s,

@@ -17,8 +17,10 @@ from runtime.cluster import traces
 from runtime.cluster.claim import DatabaseClaim
 from runtime.errors import DatabaseInUse
 from runtime.settings.settings import Settings
-from store.errors import DatabaseClaimed, SystemReplaced
+from runtime.topology.status import Progress
+from store.errors import DatabaseClaimed, StoreUnavailable, SystemReplaced
 from store.postgres.claims import Claim, Claimant, MayTake
+from store.postgres.migrations import Step, Telling
 from store.postgres.queries import QUERIES
 from tests.virtual_time import now_s, virtual_time
 
@@ -42,6 +44,8 @@ class PlayedDatabase:
         self.clock_s = 0.0  #: what it says of a beat, as seconds after BEGIN
         self.given_up = self.ended = False
         self.holder = "theirs"
+        self.away = False
+        self.migrates_s: float | None = None  #: there is a migration, which takes so long
         self.beats: list[float] = []  #: when the claim was renewed
         self.beats_every_s: float | None = None
         traces_here = traces.Traces(
@@ -58,6 +62,8 @@ class PlayedDatabase:
     async def fetch(self, query: str, *holders: str) -> list[Any]:
         if query == QUERIES["log_born"]:
             return [{"applied_at": BEGIN}]
+        if self.away:
+            raise StoreUnavailable("db:5432/prod", "nothing comes back")
         self.beats.append(now_s())
         return [*holders] if holders == (self.holder,) else []
 
@@ -69,10 +75,15 @@ class PlayedDatabase:
             silent_s=1e6, given_up=self.given_up,
         )  # fmt: skip
 
-    async def migrate(self, *_: Any, claimant: Claimant, may_take: MayTake, **__: Any) -> int:
+    async def migrate(
+        self, *_: Any, claimant: Claimant, may_take: MayTake, tell: Telling, **__: Any
+    ) -> int:
         found = self.found()
         if found.holder != claimant.holder and not may_take(found):
             raise DatabaseClaimed(str(found))
+        if self.migrates_s is not None:
+            tell(Step(5, 8))
+            await asyncio.sleep(self.migrates_s)
         self.holder = claimant.holder
         self.clock_s += 1  # whoever claims gives a sign
         return 6
@@ -225,6 +236,99 @@ async def test_a_system_says_that_it_lives_and_hears_who_has_replaced_it(
     await keeping
     assert (len(heard), claim.held, claim.others) == (1, False, True)
     assert "it went to system 's'" in heard[0]
+
+
+@virtual_time
+async def test_a_system_that_was_cut_off_for_long_and_not_replaced_says_so_and_goes_on(
+    database: PlayedDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    database.holder = "ours"
+    claim = ours()
+
+    async def replaced(error: SystemReplaced) -> None:
+        raise error
+
+    await claim.take(take_over=never, again=False)
+    keeping = asyncio.ensure_future(claim.keep(replaced))
+    database.away = True
+    await asyncio.sleep(10 * DatabaseClaim.LAPSE_S)
+    assert not database.beats
+    for words in ("db:5432/prod", "nothing comes back", "another launch may take the database"):
+        assert words in str(claim.trouble)
+    database.away = False
+    await asyncio.sleep(2 * DatabaseClaim.BEAT_S)
+    assert (claim.held, claim.trouble, keeping.done()) == (True, None, False)
+    assert database.beats
+    assert ["cannot say" in caplog.messages[0], "says so again" in caplog.messages[1]] == [True] * 2
+    assert len(caplog.messages) == 2
+    await claim.give_up()
+    await keeping
+
+
+@virtual_time
+async def test_a_system_that_was_cut_off_and_replaced_hears_by_whom_when_it_comes_back(
+    monkeypatch: pytest.MonkeyPatch, database: PlayedDatabase
+) -> None:
+    database.holder = "ours"
+
+    async def found(_: object) -> Claim:
+        return database.found()
+
+    monkeypatch.setattr(module, "find", found)
+    claim, heard = ours(), []
+
+    async def replaced(error: SystemReplaced) -> None:
+        heard.append(str(error))
+
+    await claim.take(take_over=never, again=False)
+    keeping = asyncio.ensure_future(claim.keep(replaced))
+    database.away = True
+    await asyncio.sleep(DatabaseClaim.LAPSE_S + DatabaseClaim.BEAT_S)
+    database.holder = "theirs"
+    assert not heard
+    database.away = False
+    await keeping
+    assert "it went to system 's' in namespace 'n'" in heard[0]
+    assert not claim.held
+    assert await claim.give_up() is None  # which is not for it to do
+    assert database.holder == "theirs"
+
+
+@virtual_time
+async def test_what_fails_behind_the_claim_leaves_it_to_be_given_up(
+    database: PlayedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.given_up = True
+    fetch = database.fetch
+
+    async def broken(query: str, *holders: str) -> list[Any]:
+        if query == QUERIES["log_born"]:
+            raise StoreUnavailable("db:5432/prod", "it went away behind the claim")
+        return await fetch(query, *holders)
+
+    monkeypatch.setattr(database, "fetch", broken)
+    claim = ours()
+    with pytest.raises(StoreUnavailable):
+        await claim.take(take_over=never, again=False)
+    assert claim.held
+
+
+@virtual_time
+async def test_a_migration_says_how_far_it_is_and_how_long_it_has_taken(
+    database: PlayedDatabase,
+) -> None:
+    database.given_up, database.migrates_s = True, 3_600.0
+    claim = ours()
+    taking = asyncio.ensure_future(claim.take(take_over=never, again=False))
+    await asyncio.sleep(1_800.0)
+    assert claim.progress == Progress(
+        doing="bringing the schema up to date: migration 5 of 8", counts=False
+    )
+    assert claim.migrated_s() == 1_800.0
+    await taking
+    after: Progress | None = claim.progress
+    assert after is None
+    assert claim.migrated_s() == 3_600.0
 
 
 @virtual_time

@@ -1,6 +1,6 @@
 """What a driver takes of its own settings, and what of the system's."""
 
-from runtime.driver.directory_link import for_driver
+from runtime.driver.directory_link import Patience, for_driver
 from runtime.settings.settings import Settings
 from runtime.topology.status import Topology
 
@@ -26,3 +26,17 @@ def test_a_driver_has_its_own_patience_and_pool_where_its_settings_say_so() -> N
 def test_what_a_driver_does_not_say_is_as_the_system_has_it() -> None:
     own = driver_settings(actor_system={"namespace": "x"})
     assert own.actor_system.actor_timeout_ms == 7_000
+
+
+def test_time_that_does_not_count_makes_patience_longer_and_no_other_does() -> None:
+    now_s = 100.0
+    patience = Patience(10.0, lambda: now_s)
+    now_s += 4.0
+    patience.look(counts=True)
+    assert patience.left_s == 6.0
+    now_s += 1_000.0
+    patience.look(counts=False)
+    assert patience.left_s == 6.0
+    now_s += 7.0
+    patience.look(counts=True)
+    assert patience.left_s == -1.0

@@ -48,6 +48,7 @@ class Sample(Process):
         self.failure: Exception | None = None
         self.takes_s = 1.0
         self.tries = 0
+        self.migrates_s = 0.0  #: of what a start takes
 
     async def start(self) -> None:
         self.tries += 1
@@ -57,6 +58,9 @@ class Sample(Process):
 
     async def facts(self) -> HostFacts | None:
         return None
+
+    def uncounted_s(self) -> float:
+        return min(now_s(), self.migrates_s)
 
 
 @virtual_time
@@ -99,6 +103,14 @@ async def test_a_start_that_hangs_ends_in_a_typed_error_and_is_tried_again() -> 
     assert now_s() == 60
     process.takes_s = 1.0
     await process.ready()
+
+
+@virtual_time
+async def test_a_start_that_migrates_has_the_time_that_this_takes_and_its_own() -> None:
+    process = Sample()
+    process.migrates_s, process.takes_s = 5_000.0, 5_059.0
+    await process.ready()
+    assert now_s() == 5_059
 
 
 @virtual_time

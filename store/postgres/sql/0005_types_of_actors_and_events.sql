@@ -15,9 +15,12 @@ CREATE TABLE event_types (
     PRIMARY KEY (actor_type, event_type)
 );
 
--- Of a log that is older than this: one pass over it, and never again.
+-- Of a log that is older than this: one pass over it, and never again. No index leads to the types,
+-- so every row is read; the regular expression looks at what is different alone, which is little.
 INSERT INTO event_types (actor_type, event_type)
 SELECT DISTINCT
-    CASE WHEN source ~ '^[a-z][a-z0-9]*([-.][a-z0-9]+)*/' THEN split_part(source, '/', 1) ELSE '' END,
+    CASE WHEN head ~ '^[a-z][a-z0-9]*([-.][a-z0-9]+)*/' THEN split_part(head, '/', 1) ELSE '' END,
     event_type
-FROM events;
+FROM (
+    SELECT DISTINCT left(source, strpos(source, '/')) AS head, event_type FROM events
+) AS found;

@@ -116,3 +116,9 @@ SELECT aggregate_id, version, data FROM snapshots WHERE aggregate_id = ANY ($1::
 SELECT set_config(wanted.name, wanted.value, false)
 FROM unnest($1::text[], $2::text[]) AS wanted (name, value)
 WHERE wanted.name IN (SELECT name FROM pg_settings);
+
+-- name: begin_migration
+-- The same for one transaction alone.
+SELECT set_config(wanted.name, wanted.value, true)
+FROM unnest($1::text[], $2::text[]) AS wanted (name, value)
+WHERE wanted.name IN (SELECT name FROM pg_settings);
