@@ -2,7 +2,7 @@
 
 `@handles` methods take a message and yield payloads (decide); `@applies` methods fold
 a payload into the state (evolve). The state changes only after a handler has finished,
-so a handler that fails or refuses half-way leaves no trace. This is the decider of
+so a handler that fails or rejects half-way leaves no trace. This is the decider of
 Chassaing's "Functional Event Sourcing Decider", spelled as a class.
 """
 

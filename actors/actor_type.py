@@ -151,17 +151,17 @@ class ActorType:
             raise InvalidActor(self.name, " ".join(problem.split())) from error
 
 
-def holders(actor: Any) -> tuple[str, ...]:
+def deciding_names(actor: Any) -> tuple[str, ...]:
     """The class's own name, and those of the classes whose place it may take."""
     return (actor.class_name(), *actor.replaces)
 
 
-def decided_by_another(actor: Any, holder: str) -> str:
+def decided_by_another(actor: Any, deciding: str) -> str:
     """What is said of a second class of one actor type."""
     return (
-        f"{holder} decides this actor type, not {actor.class_name()}: give one of them another "
+        f"{deciding} decides this actor type, not {actor.class_name()}: give one of them another "
         f"actor_type, or, if that class was moved or renamed to this one, say "
-        f"replaces = ({holder!r},)"
+        f"replaces = ({deciding!r},)"
     )
 
 

@@ -1,4 +1,4 @@
-"""A thermostat: each report is in the log before its reply, or refused with a reason."""
+"""A thermostat: each report is in the log before its reply, or rejected with a reason."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +38,6 @@ if __name__ == "__main__":
             print(event.source, event.event_type, event.data, "version", event.version)
         try:
             kitchen.ask(ReportTemperature(celsius=-300)).result()
-        except Rejected as refusal:
-            print("rejected:", refusal)
+        except Rejected as rejection:
+            print("rejected:", rejection)
         print(kitchen.state().result())

@@ -53,15 +53,15 @@ def replay(system: ActorSystem, days: int | None, patience_s: float) -> bool:
         "no aircraft is known for them"
     )
     refs: Refs = {}
-    told = _send(system, traffic, refs, patience_s)
+    result = _send(system, traffic, refs, patience_s)
     seconds = time.monotonic() - began_s
     statuses = system.status().result()
     evidence = report.gather(
         system, traffic, [ref for ref in refs.values() if ref.actor is Aircraft]
     )
-    held = report.show(console, traffic.expected, told, seconds, evidence, statuses)
+    holds = report.show(console, traffic.expected, result, seconds, evidence, statuses)
     console.print(table(statuses))
-    return held
+    return holds
 
 
 def sends(system: ActorSystem, traffic: AirTraffic, refs: Refs) -> Iterator[Send]:
@@ -84,16 +84,16 @@ def _send(system: ActorSystem, traffic: AirTraffic, refs: Refs, patience_s: floa
     with bar:
         task = bar.add_task("replaying", total=traffic.total, rate="")
 
-        def progress(told: BulkResult) -> None:
+        def progress(result: BulkResult) -> None:
             nonlocal shown_s
             now_s = time.monotonic()
-            rate = f"{told.commands / (now_s - began_s):,.0f}/s"
-            bar.update(task, completed=told.commands, rate=rate)
+            rate = f"{result.commands / (now_s - began_s):,.0f}/s"
+            bar.update(task, completed=result.commands, rate=rate)
             if bar.disable and now_s - shown_s > 5:
                 shown_s = now_s
-                left_s = (traffic.total - told.commands) * (now_s - began_s) / told.commands
+                left_s = (traffic.total - result.commands) * (now_s - began_s) / result.commands
                 console.print(
-                    f"{told.commands:,} of {traffic.total:,}, {rate}, {left_s:.0f} s left"
+                    f"{result.commands:,} of {traffic.total:,}, {rate}, {left_s:.0f} s left"
                 )
 
         return system.tell_many(

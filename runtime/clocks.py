@@ -66,9 +66,9 @@ class NodeClock:
     program can name as many as it likes.
     """
 
-    #: A claim of more events of this node than that is none: no node comes so far by counting,
+    #: A count of more events of this node than that is none: no node comes so far by counting,
     #: and whoever went on from there would have counts that no request may carry.
-    MAX_CLAIM = MAX_COUNT // 2
+    MAX_OBSERVED = MAX_COUNT // 2
 
     def __init__(self, node: str, ticks: int, nodes: Iterable[str]) -> None:
         self.node = node
@@ -83,7 +83,7 @@ class NodeClock:
         changed = False
         for node, count in counts.items():
             if node == self.node:
-                if count <= self.MAX_CLAIM:
+                if count <= self.MAX_OBSERVED:
                     # Whoever has seen that many saw them in the log.
                     self.ticks, self.stored = max(self.ticks, count), max(self.stored, count)
             elif count > self._others.get(node, 0) and node in self.nodes:

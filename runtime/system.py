@@ -147,7 +147,7 @@ class ActorSystem:
         patience_s: float = 60.0,
         progress: Callable[[BulkResult], None] | None = None,
     ) -> BulkResult:
-        """Send many commands and return when every one is durable, refused or failed.
+        """Send many commands and return when every one is durable, or has failed.
 
         `progress` is called in the calling thread, after answered batches. Blocks the caller
         while too much is unanswered, so the iterable may be endless data. What the iterable

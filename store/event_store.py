@@ -82,7 +82,7 @@ class TypeRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassClaim:
+class DecidingClass:
     """A class that is to decide the actors of a type, and the classes whose place it may take."""
 
     class_name: str
@@ -172,7 +172,7 @@ class EventStore(Protocol):
     async def type_records(self, actor_types: Iterable[str]) -> dict[str, TypeRecord]:
         """What is known of each of these actor types. Quick, however long the log is."""
 
-    async def claim_actor_types(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
+    async def record_deciding_classes(self, classes: Mapping[str, DecidingClass]) -> dict[str, str]:
         """Have each class decide its actor type from now on, unless one does that it does not
         replace; the names of the classes that do now."""
 

@@ -91,7 +91,7 @@ class GroupCommit:
             append.node, waiting.stand, append.sequence, waiting, taken=problem is None
         )
         _supersede(arrival.turned_away)
-        if arrival.why is Why.REFUSED:
+        if arrival.why is Why.NOT_TAKEN:
             raise RowsRefused(str(problem))
         if arrival.why is not None:
             newest = self._sequencer.newest(append.node)
@@ -150,12 +150,12 @@ class GroupCommit:
         """Wait until everything that arrived is committed or refused. Hosts were drained
         before: what came early is of one that is gone, and does not become due."""
         await self._idle.wait()
-        _supersede(self._sequencer.refuse_early())
+        _supersede(self._sequencer.turn_away_early())
 
     def _overdue(self, waiting: Waiting) -> None:
         """An append has come long ago. If it is early still, what it follows is lost."""
         if not waiting.due:
-            _supersede(self._sequencer.refuse(waiting.append.node, waiting.stand))
+            _supersede(self._sequencer.turn_away(waiting.append.node, waiting.stand))
 
     def _next_batch(self) -> list[Waiting]:
         batch = [self._ready.popleft()]
@@ -211,12 +211,12 @@ class GroupCommit:
                 await self._commit([waiting])
             return
         [refused] = batch
-        _supersede(self._sequencer.refuse(refused.append.node, refused.stand))
+        _supersede(self._sequencer.turn_away(refused.append.node, refused.stand))
         refused.fail(refusal)
 
     def _give_up(self, error: StoreUnavailable) -> None:
         """Nobody here is to wait any longer; what is in doubt stays so."""
-        for waiting in (*self._in_hand, *self._ready, *self._sequencer.refuse_all()):
+        for waiting in (*self._in_hand, *self._ready, *self._sequencer.turn_away_all()):
             if not waiting.settled:
                 waiting.fail(error)
         self._ready.clear()

@@ -11,8 +11,8 @@ from store.errors import DuplicateEvent, StaleEpoch, VersionConflict
 from store.event_store import (
     WRITER,
     CheckpointMove,
-    ClassClaim,
     CounterMove,
+    DecidingClass,
     Epoch,
     Found,
     Load,
@@ -166,11 +166,11 @@ class MemoryEventStore:
             for name in actor_types
         }
 
-    async def claim_actor_types(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
-        for name, claim in claims.items():
-            if self._classes.get(name) in (None, *claim.replaces):
-                self._classes[name] = claim.class_name
-        return {name: self._classes[name] for name in claims}
+    async def record_deciding_classes(self, classes: Mapping[str, DecidingClass]) -> dict[str, str]:
+        for name, one in classes.items():
+            if self._classes.get(name) in (None, *one.replaces):
+                self._classes[name] = one.class_name
+        return {name: self._classes[name] for name in classes}
 
     async def event_types(self) -> set[str]:
         return {event for _, event in self._event_types}

@@ -81,9 +81,9 @@ class Scenario(Generic[S]):
         """The last command was rejected, with `reason` somewhere in its reason."""
         rejection, self._rejection = self._rejection, None
         if rejection is None:
-            raise AssertionError(f"expected a refusal, got {self._yielded}")
+            raise AssertionError(f"expected a rejection, got {self._yielded}")
         if reason not in rejection.reason:
-            raise AssertionError(f"expected a refusal for {reason!r}, got {rejection.reason!r}")
+            raise AssertionError(f"expected a rejection for {reason!r}, got {rejection.reason!r}")
         return self
 
     def end(self) -> None:
@@ -93,7 +93,7 @@ class Scenario(Generic[S]):
 
     def _expect_no_rejection(self) -> None:
         if self._rejection is not None:
-            raise AssertionError(f"the command was refused: {self._rejection.reason}")
+            raise AssertionError(f"the command was rejected: {self._rejection.reason}")
 
     def _stored(self, payload: Any) -> Payload:
         """An event as the log gives it back."""

@@ -29,7 +29,7 @@ class Why(Enum):
     OVER = auto()  #: something before it in its generation was turned away
     MIDDLE = auto()  #: its generation did not begin here: the first of it never came
     AGAIN = auto()  #: its number came before
-    REFUSED = auto()  #: the receiver does not take it
+    NOT_TAKEN = auto()  #: the receiver does not take it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class Sequencer(Generic[Sender, Stand, Item]):
             left += order.leave()
         return Arrival(why=why, turned_away=tuple(left))
 
-    def refuse(self, sender: Sender, stand: Stand) -> tuple[Item, ...]:
+    def turn_away(self, sender: Sender, stand: Stand) -> tuple[Item, ...]:
         """Something that was due in this generation is turned away after all, and with it
         all that follows there. Returns what had come early; what is due already, and
         neither worked on nor answered, is for the caller to turn away."""
@@ -102,7 +102,7 @@ class Sequencer(Generic[Sender, Stand, Item]):
         order.over = True
         return order.leave()
 
-    def refuse_early(self) -> tuple[Item, ...]:
+    def turn_away_early(self) -> tuple[Item, ...]:
         """The generations are over in which something came early. Returns what did."""
         left: list[Item] = []
         for order in self._orders.values():
@@ -111,7 +111,7 @@ class Sequencer(Generic[Sender, Stand, Item]):
                 left += order.leave()
         return tuple(left)
 
-    def refuse_all(self) -> tuple[Item, ...]:
+    def turn_away_all(self) -> tuple[Item, ...]:
         """Every sender's present generation is over. Returns what had come early."""
         left: list[Item] = []
         for order in self._orders.values():
@@ -147,7 +147,7 @@ def _why_not(order: _Order[Stand, Item], number: int, *, taken: bool) -> Why | N
         return Why.AGAIN
     if number and not order.next:
         return Why.MIDDLE
-    return None if taken else Why.REFUSED
+    return None if taken else Why.NOT_TAKEN
 
 
 def _due(order: _Order[Stand, Item]) -> Iterator[Item]:

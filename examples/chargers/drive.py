@@ -1,7 +1,7 @@
 """A driver: 50 commands to each of 2,000 chargers, and what became of them.
 
 Each command has an id that is made from what it is, so a second run changes nothing. One command
-of each charger is refused: a reading that is not possible.
+of each charger is rejected: a reading that is not possible.
 
     python drive.py [CHARGERS]
 """
@@ -44,15 +44,15 @@ def main(chargers: int) -> None:
         took_s = time.monotonic() - began_s
         print(
             f"{done.commands:,} commands in {took_s:.1f} s: {done.events:,} events, "
-            f"{done.repeats:,} were there before, {done.failed:,} refused"
+            f"{done.repeats:,} were there before, {done.failed:,} rejected"
         )
         print("for example:", done.errors[0][1])
         first = system.actor(Charger, "c-0000")
         print(f"{first.source} is {first.state().result()}")
         try:
             first.ask(StopSession()).result()
-        except Rejected as refusal:
-            print("rejected:", refusal)
+        except Rejected as rejection:
+            print("rejected:", rejection)
 
 
 if __name__ == "__main__":

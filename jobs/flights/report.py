@@ -117,18 +117,18 @@ def gather(
 def show(
     console: Console,
     expected: Mapping[str, int],
-    told: BulkResult,
+    result: BulkResult,
     seconds: float,
     evidence: Evidence,
     statuses: Iterable[Status],
 ) -> bool:
     """Print the summary; does all of it hold?"""
-    verdicts = [_counts(console, expected, evidence.counts), _commands(console, expected, told)]
-    new = told.events
+    verdicts = [_counts(console, expected, evidence.counts), _commands(console, expected, result)]
+    new = result.events
     console.print(
-        f"{told.commands:,} commands in {seconds:,.1f} s: {told.commands / seconds:,.0f}/s"
+        f"{result.commands:,} commands in {seconds:,.1f} s: {result.commands / seconds:,.0f}/s"
     )
-    if not new and told.repeats:
+    if not new and result.repeats:
         console.print("the log holds this replay already: nothing in it was changed")
     residents = sum(
         status.facts.residents
@@ -158,18 +158,19 @@ def _counts(console: Console, expected: Mapping[str, int], counts: Mapping[str, 
     total, wanted = sum(counts.values()), sum(expected.values())
     table.add_row("in all", f"{total:,}", f"{wanted:,}", style="bold")
     console.print(table)
-    held = all(counts.get(name, 0) == number for name, number in expected.items())
-    return _verdict(console, held, "the log has exactly the expected events")
+    holds = all(counts.get(name, 0) == number for name, number in expected.items())
+    return _verdict(console, holds, "the log has exactly the expected events")
 
 
-def _commands(console: Console, expected: Mapping[str, int], told: BulkResult) -> bool:
-    for source, error in told.errors[:5]:
+def _commands(console: Console, expected: Mapping[str, int], result: BulkResult) -> bool:
+    for source, error in result.errors[:5]:
         console.print(f"[red]{source}[/]: {error}")
-    held = not told.failed and told.events + told.repeats == sum(expected.values())
+    holds = not result.failed and result.events + result.repeats == sum(expected.values())
     return _verdict(
         console,
-        held,
-        f"{told.events:,} events are new, {told.repeats:,} were there, {told.failed:,} failed",
+        holds,
+        f"{result.events:,} events are new, {result.repeats:,} were there, "
+        f"{result.failed:,} failed",
     )
 
 
@@ -182,6 +183,6 @@ def _delays(console: Console, evidence: Evidence) -> None:
     console.print(table)
 
 
-def _verdict(console: Console, held: bool, claim: str) -> bool:
-    console.print(f"[green]holds[/]  {claim}" if held else f"[red]FAILS[/]  {claim}")
-    return held
+def _verdict(console: Console, holds: bool, statement: str) -> bool:
+    console.print(f"[green]holds[/]  {statement}" if holds else f"[red]FAILS[/]  {statement}")
+    return holds

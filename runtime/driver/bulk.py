@@ -207,20 +207,20 @@ def telling(
     What the iterable or `progress` raises is raised when everything that was taken is
     settled; `progress` is not called again after it has raised.
     """
-    told = BulkResult()
+    result = BulkResult()
     failure: Exception | None = None
     try:
         for item in items:
             while call.offer(item) is None:
                 yield
-                _count(call, told, progress)
+                _count(call, result, progress)
             if call.answered:
-                _count(call, told, progress)
+                _count(call, result, progress)
     except Exception as error:
         failure = error
     while True:
         try:
-            _count(call, told, progress if failure is None else None)
+            _count(call, result, progress if failure is None else None)
         except Exception as error:
             failure = failure or error
         call.send_all()
@@ -230,18 +230,18 @@ def telling(
             yield
     if failure is not None:
         raise failure
-    return told
+    return result
 
 
-def _count(call: BulkCall, told: BulkResult, progress: Progress | None) -> None:
+def _count(call: BulkCall, result: BulkResult, progress: Progress | None) -> None:
     collected = call.collect()
     for outgoing in collected:
-        told.add(outgoing)
+        result.add(outgoing)
     for outgoing in collected:
         if isinstance(outgoing.error, ConnectionClosed):
             raise ConnectionClosed(*outgoing.error.args)
         if progress is not None:
-            progress(told)
+            progress(result)
 
 
 def asking(

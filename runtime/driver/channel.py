@@ -25,7 +25,7 @@ from runtime.errors import (
     HostUnavailable,
     MailboxFull,
 )
-from runtime.wire.commands import held_back, pack_request, source_of_command
+from runtime.wire.commands import pack_request, source_of_command, stand_in
 from store.errors import StoreUnavailable
 
 logger = logging.getLogger("thornback.driver")
@@ -163,7 +163,7 @@ class Channel:
             return
         held = self._link.held_back(outgoing)
         commands = [
-            held_back(source_of_command(packed)) if index in held else packed
+            stand_in(source_of_command(packed)) if index in held else packed
             for index, packed in enumerate(outgoing.commands)
         ] if held else outgoing.commands  # fmt: skip
         request = pack_request(
@@ -177,21 +177,21 @@ class Channel:
     async def _begin(self, generation: int) -> None:
         """The host learns of a generation by an empty batch, and takes no other first: so
         one that was restarted, and knows of none, does not wait for what it never gets."""
-        refusal = await self._link.hello(pack_request(self._driver, generation, 0, {}, False, []))
-        if isinstance(refusal, _PASSING):
-            raise refusal
-        if refusal is not None:
-            raise HostUnavailable(self.host, str(refusal))
+        why_not = await self._link.hello(pack_request(self._driver, generation, 0, {}, False, []))
+        if isinstance(why_not, _PASSING):
+            raise why_not
+        if why_not is not None:
+            raise HostUnavailable(self.host, str(why_not))
 
     async def _deliver(
         self, order: int, outgoing: Outgoing, request: bytes, held: Mapping[int, InvalidActor]
     ) -> None:
         try:
-            answer, refusal = await self._link.deliver(request, held)
-            if refusal is not None:
-                self._failed(order, outgoing, refusal)
-            elif not outgoing.told_again and self._link.forgot(outgoing.actors, answer):
-                outgoing.told_again = True  # once: a host may have its reasons
+            answer, why_not = await self._link.deliver(request, held)
+            if why_not is not None:
+                self._failed(order, outgoing, why_not)
+            elif not outgoing.introduced_again and self._link.forgot(outgoing.actors, answer):
+                outgoing.introduced_again = True  # once: a host may have its reasons
                 self._failed(order, outgoing, HostUnavailable(self.host, "it forgot a class"))
             else:
                 self._clock.observe(answer.clock)

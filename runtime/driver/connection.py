@@ -91,7 +91,7 @@ class Connection:
         self._adapted = adapted  # what a driver's own settings change of a topology
         self._log_id = topology.log
         self._lock = threading.Lock()  # guards what follows
-        self._to_tell: dict[Callable[[], None], None] = {}  # when the connection is closed
+        self._on_close: dict[Callable[[], None], None] = {}  # when the connection is closed
         self._closed = False
         _connections[self.namespace] = self
 
@@ -142,17 +142,17 @@ class Connection:
         if self._closed:
             raise ConnectionClosed(self.namespace)
 
-    def when_closed(self, told: Callable[[], None]) -> None:
+    def when_closed(self, call: Callable[[], None]) -> None:
         """Have something called, in the closing thread, when the connection is closed. Raises
         ConnectionClosed when it is."""
         with self._lock:
             self.check_open()
-            self._to_tell[told] = None
+            self._on_close[call] = None
 
-    def no_longer(self, told: Callable[[], None]) -> None:
+    def no_longer(self, call: Callable[[], None]) -> None:
         """Call it no more."""
         with self._lock:
-            self._to_tell.pop(told, None)
+            self._on_close.pop(call, None)
 
     async def open_store(self) -> EventStore:
         """The event store of the system, opened for the caller. Raises StoreUnavailable."""
@@ -166,13 +166,13 @@ class Connection:
                 return
             self._closed = True
             channels, errands = self.channels.end(), self._errands.end()
-            to_tell, self._to_tell = list(self._to_tell), {}
+            on_close, self._on_close = list(self._on_close), {}
         error = ConnectionClosed(self.namespace)
-        for told in to_tell:
+        for call in on_close:
             try:
-                told()
+                call()
             except Exception:
-                logger.exception("whoever was told that the connection is closed failed")
+                logger.exception("what was to be called when the connection is closed failed")
         for errand in errands:  # before what they wait for, which ends, too
             errand.finish(None, error)
         for channel in channels:

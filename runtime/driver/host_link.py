@@ -72,14 +72,14 @@ class HostLink:
             self._known.add(actor)
 
     async def hello(self, request: bytes) -> Exception | None:
-        """Begin a generation by an empty batch; why the host refuses, if it does. Raises
+        """Begin a generation by an empty batch; why the host turns it away, if it does. Raises
         HostUnavailable."""
         answer = await self._asked(self._call(request))
-        if answer.refusal is None and answer.incarnation != self._incarnation:
+        if answer.turned_away is None and answer.incarnation != self._incarnation:
             self._incarnation = answer.incarnation
             self._known.clear()  # another process, which was told nothing
             self._refused.clear()
-        return self._refusal(answer)
+        return self._turned_away(answer)
 
     def held_back(self, outgoing: Outgoing) -> dict[int, InvalidActor]:
         """The commands of a batch whose class the host has refused, and why: it may know another
@@ -101,9 +101,9 @@ class HostLink:
             answer = await self._call(request)
         except (RayError, ConnectionError) as error:
             raise self._away(error) from error
-        for index, refusal in held_back.items():
-            answer.errors[index] = encode_error(refusal)
-        return answer, self._refusal(answer)
+        for index, problem in held_back.items():
+            answer.errors[index] = encode_error(problem)
+        return answer, self._turned_away(answer)
 
     def forgot(self, actors: set[ActorClass], answer: Answer) -> bool:
         """Does the host not know a class that it was told? Then another process answered than
@@ -142,10 +142,10 @@ class HostLink:
                 raise HostUnavailable(self.host, f"it cannot be found: {error}") from error
         return unpack_answer(await self._caller.call("deliver", request))
 
-    def _refusal(self, answer: Answer) -> Exception | None:
-        if answer.refusal is None:
+    def _turned_away(self, answer: Answer) -> Exception | None:
+        if answer.turned_away is None:
             return None
-        error = decode_error(answer.refusal)
+        error = decode_error(answer.turned_away)
         if isinstance(error, HostUnavailable) and self._caller is not None:
             self._caller.look_again()  # it may have been replaced
         return error

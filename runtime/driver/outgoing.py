@@ -21,8 +21,8 @@ class Outgoing(Pending[Answer]):
     """
 
     __slots__ = (
-        "actors", "bulk", "commands", "deadline_s", "joined_until_s", "losses",
-        "may_take_s", "patience_s", "setback", "size", "told", "told_again", "want_events",
+        "actors", "bulk", "commands", "deadline_s", "heard_of", "introduced_again",
+        "joined_until_s", "losses", "may_take_s", "patience_s", "setback", "size", "want_events",
     )  # fmt: skip
 
     def __init__(self, patience_s: float, *, bulk: bool, want_events: bool) -> None:
@@ -39,11 +39,11 @@ class Outgoing(Pending[Answer]):
         self.deadline_s = 0.0  #: after it, it is not sent again
         self.joined_until_s = 0.0  #: after it, no further command shares its deadline
         #: Of commands that have failed: those whose failure somebody was told. Any thread adds.
-        self.told: set[int] = set()
+        self.heard_of: set[int] = set()
         # How it fares, in the loop alone:
         self.setback: Exception | None = None  #: why it is to be sent again
         self.losses = 0  #: how often it was sent, and no answer came
-        self.told_again = False  #: the host was told the classes of its actors once more
+        self.introduced_again = False  #: the host was told the classes of its actors once more
 
     @property
     def full(self) -> bool:
@@ -57,7 +57,7 @@ class Outgoing(Pending[Answer]):
         return len(self.commands) - 1
 
     def heard(self, index: int) -> None:
-        self.told.add(index)
+        self.heard_of.add(index)
 
     def __del__(self) -> None:
         """Nobody can look at it any more: what was asked and has failed unheard is logged, as
@@ -67,7 +67,7 @@ class Outgoing(Pending[Answer]):
 
     def _say_unheard(self) -> None:
         failed = self.answer.errors if self.answer is not None else range(len(self.commands))
-        unheard = [index for index in failed if index not in self.told]
+        unheard = [index for index in failed if index not in self.heard_of]
         if not unheard or isinstance(self.error, ConnectionClosed):
             return  # who closes his connection has given up what was unanswered
         first, others = unheard[0], len(unheard) - 1

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from actors.actor import Actor
-from actors.actor_type import decided_by_another, holders
+from actors.actor_type import decided_by_another, deciding_names
 from actors.errors import InvalidActor
 from runtime.wire.class_shipping import name_of_main, pickled_class
 
@@ -33,7 +33,7 @@ class ShippedClasses:
         """Is it the only class of its actor type here, or the same one changed?"""
         name_of_main(actor)
         before = self._deciding.setdefault(actor.actor_type, actor.class_name())
-        if before not in holders(actor):
+        if before not in deciding_names(actor):
             raise InvalidActor(actor.actor_type, decided_by_another(actor, before))
         self._deciding[actor.actor_type] = actor.class_name()
 

@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Any
 
 from runtime.host.effects import Effects
-from runtime.wire.commands import ID, SOURCE, Answer, Request, refused
+from runtime.wire.commands import ID, SOURCE, Answer, Request, turned_away
 from runtime.wire.error_codec import EncodedError, encode_error
 from store.event_store import Snapshot
 from store.rows.layout import EncodedRows
@@ -61,7 +61,7 @@ class Batch:
         """Answer that nothing of the batch was run, or that its outcome is open."""
         if not self.answer.done():
             self.turned_away = True
-            self.answer.set_result(refused(encode_error(error)))
+            self.answer.set_result(turned_away(encode_error(error)))
 
     def outcome(self, clock: dict[str, int], elsewhere: Mapping[int, bytes]) -> Answer:
         """The answer, now that all of it is durable; `elsewhere` has the rows of repeats."""

@@ -51,7 +51,7 @@ from runtime.wire.commands import (
     CommandPacker,
     introduced,
     pack_request,
-    refused,
+    turned_away,
     unpack_answer,
 )
 from runtime.wire.error_codec import encode_error, text_of_error
@@ -155,10 +155,10 @@ class Host(Process):
                 raise HostUnavailable(self.name, _REPLACED)
             batch = self._mailbox.put(unpack_request(request), len(request))
         except (StoreUnavailable, HostUnavailable, MailboxFull, InvalidMessage) as error:
-            return refused(encode_error(error))
+            return turned_away(encode_error(error))
         except Exception as error:
             logger.exception("%s: a request could not be taken", self.name)
-            return refused(encode_error(HostFailed(self.name, text_of_error(error))))
+            return turned_away(encode_error(HostFailed(self.name, text_of_error(error))))
         # What is counted is counted behind what is done: the batch is begun, and answered, first.
         soon = asyncio.get_running_loop().call_soon
         soon(self._count_waiting)

@@ -19,7 +19,7 @@ class HostMetrics:
         self._waiting = metrics.waiting.labels(node)
         self._accepted, self._repeated, self._failed = (
             metrics.commands.labels(node, outcome)
-            for outcome in ("accepted", "repeated", "refused")
+            for outcome in ("accepted", "repeated", "in_vain")
         )
         self._snapshots = metrics.operations.labels("save_snapshot", "ok")
         self._seen_evicted = 0

@@ -63,7 +63,7 @@ class Mailbox:
             request.driver, request.generation, request.sequence, batch, taken=room
         )
         self._turn_away(arrival.turned_away, HostUnavailable(self._host, _OVER))
-        if arrival.why is Why.REFUSED:
+        if arrival.why is Why.NOT_TAKEN:
             raise MailboxFull(self._host, self._capacity)
         if arrival.why is not None:
             raise HostUnavailable(self._host, _REASONS[arrival.why])
@@ -90,7 +90,7 @@ class Mailbox:
         """
         driver, generation = batch.request.driver, batch.request.generation
         over = HostUnavailable(self._host, _OVER)
-        self._turn_away(self._sequencer.refuse(driver, generation), over)
+        self._turn_away(self._sequencer.turn_away(driver, generation), over)
         due, self._due = self._due, deque()
         for one in due:
             follows = one.request.driver == driver and one.request.generation <= generation
@@ -101,7 +101,7 @@ class Mailbox:
 
     def close(self, error: Exception) -> None:
         """Turn away all that is not answered: nobody will take it any more."""
-        self._turn_away(self._sequencer.refuse_all(), error)
+        self._turn_away(self._sequencer.turn_away_all(), error)
         self._turn_away(tuple(self._due), error)
         self._due.clear()
 
@@ -125,7 +125,7 @@ class Mailbox:
     def _overdue(self, batch: Batch) -> None:
         """A batch has come long ago. If it is early still, its predecessor is lost."""
         if not batch.number:
-            left = self._sequencer.refuse(batch.request.driver, batch.request.generation)
+            left = self._sequencer.turn_away(batch.request.driver, batch.request.generation)
             self._turn_away(left, HostUnavailable(self._host, _LOST))
 
     def _turn_away(self, batches: tuple[Batch, ...], error: Exception) -> None:

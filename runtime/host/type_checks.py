@@ -8,10 +8,10 @@ append carries nothing for it.
 
 from collections.abc import Iterable
 
-from actors.actor_type import ActorType, decided_by_another, holders
+from actors.actor_type import ActorType, decided_by_another, deciding_names
 from actors.errors import InvalidActor, InvalidName
 from actors.naming import actor_type_of, checked_type_name
-from store.event_store import ClassClaim, EventStore, TypeRecord
+from store.event_store import DecidingClass, EventStore, TypeRecord
 
 
 class EventTypesMet:
@@ -74,17 +74,19 @@ async def check_types(
         met.known(name, records[name])
         if unfolded := one.unfolded(records[name].event_types | met.of(name)):
             wrong[name] = unfitting(name, unfolded)
-        elif (holder := records[name].class_name) not in (None, *holders(one.actor)):
-            wrong[name] = InvalidActor(name, decided_by_another(one.actor, str(holder)))
-    claims = {
-        name: ClassClaim(class_name=one.actor.class_name(), replaces=holders(one.actor)[1:])
+        elif (deciding := records[name].class_name) not in (None, *deciding_names(one.actor)):
+            wrong[name] = InvalidActor(name, decided_by_another(one.actor, str(deciding)))
+    deciding_classes = {
+        name: DecidingClass(
+            class_name=one.actor.class_name(), replaces=deciding_names(one.actor)[1:]
+        )
         for name, one in by_name.items()
         if name not in wrong and records[name].class_name != one.actor.class_name()
     }
-    if claims:
-        for name, holder in (await store.claim_actor_types(claims)).items():
-            if holder != claims[name].class_name:  # somebody else was quicker
-                problem = decided_by_another(by_name[name].actor, holder)
+    if deciding_classes:
+        for name, deciding in (await store.record_deciding_classes(deciding_classes)).items():
+            if deciding != deciding_classes[name].class_name:  # somebody else was quicker
+                problem = decided_by_another(by_name[name].actor, deciding)
                 wrong[name] = InvalidActor(name, problem)
     return wrong
 

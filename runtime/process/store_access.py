@@ -14,8 +14,8 @@ from runtime.transport.peers import awaited
 from store.errors import StoreUnavailable
 from store.event_store import (
     CheckpointMove,
-    ClassClaim,
     CounterMove,
+    DecidingClass,
     Epoch,
     EventStore,
     Found,
@@ -133,8 +133,8 @@ class WriterMemoryStore:
     async def type_records(self, actor_types: Iterable[str]) -> dict[str, TypeRecord]:
         return await self._call("type_records", list(actor_types))  # type: ignore[no-any-return]
 
-    async def claim_actor_types(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
-        return await self._call("claim_actor_types", dict(claims))  # type: ignore[no-any-return]
+    async def record_deciding_classes(self, classes: Mapping[str, DecidingClass]) -> dict[str, str]:
+        return await self._call("record_deciding_classes", dict(classes))  # type: ignore[no-any-return]
 
     async def event_types(self) -> set[str]:
         return await self._call("event_types")  # type: ignore[no-any-return]

@@ -14,8 +14,8 @@ _decoder = Decoder()
 
 def raise_error(answer: Answer, index: int) -> None:
     """Raise what command `index` was answered with, if that is an error."""
-    if answer.refusal is not None:
-        raise decode_error(answer.refusal)
+    if answer.turned_away is not None:
+        raise decode_error(answer.turned_away)
     if index in answer.errors:
         raise decode_error(answer.errors[index])
 

@@ -102,7 +102,7 @@ class Answer(msgspec.Struct, array_like=True):
     elsewhere: dict[int, bytes]
     values: dict[int, bytes]
     errors: dict[int, EncodedError]
-    refusal: EncodedError | None = None  #: nothing of the batch was run
+    turned_away: EncodedError | None = None  #: nothing of the batch was run
     incarnation: int = 0  #: of the host: its epoch, in the answer to an empty batch
 
 
@@ -145,7 +145,7 @@ def pack_request(
     )
 
 
-def held_back(source: str) -> bytes:
+def stand_in(source: str) -> bytes:
     """A command that nobody decides, in the place of one whose class its host has refused."""
     fields = (source, INVALID, bytes(16), 0, [source, "a command", "it was held back"], None, None)
     return CommandPacker().pack(fields)
@@ -177,7 +177,7 @@ def introduced(packed: bytes, incarnation: int) -> bytes:
     return pack_answer(answer)
 
 
-def refused(error: EncodedError) -> bytes:
+def turned_away(error: EncodedError) -> bytes:
     """The answer to a batch of which nothing was run."""
     return pack_answer(Answer({}, 0, set(), 0, 0, [], [], b"", {}, {}, {}, error))
 

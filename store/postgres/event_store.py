@@ -17,8 +17,8 @@ from actors.event import Event
 from store.errors import DuplicateEvent, RowsRefused, StaleEpoch, SystemReplaced, VersionConflict
 from store.event_store import (
     CheckpointMove,
-    ClassClaim,
     CounterMove,
+    DecidingClass,
     Epoch,
     Found,
     Load,
@@ -220,8 +220,8 @@ class PostgresEventStore:
     async def type_records(self, actor_types: Iterable[str]) -> dict[str, TypeRecord]:
         return await self._types.records(actor_types)
 
-    async def claim_actor_types(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
-        return await self._types.claim(claims)
+    async def record_deciding_classes(self, classes: Mapping[str, DecidingClass]) -> dict[str, str]:
+        return await self._types.record_deciding(classes)
 
     async def event_types(self) -> set[str]:
         return await self._types.events()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from store.event_store import ClassClaim, TypeRecord
+from store.event_store import DecidingClass, TypeRecord
 from store.postgres.connections import Connections
 from store.postgres.queries import QUERIES
 
@@ -24,17 +24,17 @@ class Types:
             for row in rows
         }
 
-    async def claim(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
+    async def record_deciding(self, classes: Mapping[str, DecidingClass]) -> dict[str, str]:
         """Have these classes decide their types, unless others do; who does now."""
-        replaced = [(name, each) for name, claim in claims.items() for each in claim.replaces]
+        replaced = [(name, each) for name, one in classes.items() for each in one.replaces]
         await self._connections.fetch(
-            QUERIES["claim_actor_types"],
-            list(claims),
-            [claim.class_name for claim in claims.values()],
+            QUERIES["record_deciding_classes"],
+            list(classes),
+            [one.class_name for one in classes.values()],
             [name for name, _ in replaced],
             [each for _, each in replaced],
         )
-        records = await self.records(claims)
+        records = await self.records(classes)
         return {name: record.class_name or "" for name, record in records.items()}
 
     async def events(self) -> set[str]:

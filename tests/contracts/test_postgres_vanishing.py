@@ -9,7 +9,7 @@ import pytest
 
 from store.appends import Append, Commit
 from store.errors import StoreUnavailable
-from store.event_store import WRITER, ClassClaim, Snapshot
+from store.event_store import WRITER, DecidingClass, Snapshot
 from store.group_commit import GroupCommit
 from store.postgres.connections import PROBE_AFTER_S
 from store.postgres.event_store import PostgresEventStore
@@ -61,13 +61,13 @@ KEY = b"\x01" * 16
         lambda store: store.load_snapshots([KEY]),
         lambda store: store.type_records(["oven"]),
         lambda store: store.event_types(),
-        lambda store: store.claim_actor_types({"oven": ClassClaim(class_name="a.Oven")}),
+        lambda store: store.record_deciding_classes({"oven": DecidingClass(class_name="a.Oven")}),
         lambda store: store.note_event_types([("oven", "heated")]),
     ],
     ids=[
         "open_epoch", "epochs", "checkpoints", "head", "read", "load_rows", "find_rows",
         "find_ids", "save_snapshots", "load_snapshots", "type_records", "event_types",
-        "claim_actor_types", "note_event_types",
+        "record_deciding_classes", "note_event_types",
     ],
 )  # fmt: skip
 async def test_every_operation_ends_and_the_next_one_goes_a_new_way(

@@ -1,6 +1,6 @@
 """What every event store promises of types: who decides them, and which events they have."""
 
-from store.event_store import ClassClaim, EventStore, TypeRecord
+from store.event_store import DecidingClass, EventStore, TypeRecord
 
 
 class TypesContract:
@@ -22,9 +22,9 @@ class TypesContract:
         assert await store.event_types() == {"heated", "cooled", "lit"}
 
     async def test_a_type_is_decided_by_the_class_that_came_first(self, store: EventStore) -> None:
-        first, second = ClassClaim(class_name="a.Oven"), ClassClaim(class_name="b.Oven")
-        assert await store.claim_actor_types({"oven": first}) == {"oven": "a.Oven"}
-        assert await store.claim_actor_types({"oven": second, "lamp": second}) == {
+        first, second = DecidingClass(class_name="a.Oven"), DecidingClass(class_name="b.Oven")
+        assert await store.record_deciding_classes({"oven": first}) == {"oven": "a.Oven"}
+        assert await store.record_deciding_classes({"oven": second, "lamp": second}) == {
             "oven": "a.Oven",
             "lamp": "b.Oven",
         }
@@ -33,8 +33,8 @@ class TypesContract:
     async def test_a_class_takes_the_place_of_those_that_it_says_it_replaces(
         self, store: EventStore
     ) -> None:
-        await store.claim_actor_types({"oven": ClassClaim(class_name="a.Oven")})
-        moved = ClassClaim(class_name="b.Oven", replaces=("x.Oven", "a.Oven"))
-        assert await store.claim_actor_types({"oven": moved}) == {"oven": "b.Oven"}
-        old = ClassClaim(class_name="a.Oven")
-        assert await store.claim_actor_types({"oven": old}) == {"oven": "b.Oven"}
+        await store.record_deciding_classes({"oven": DecidingClass(class_name="a.Oven")})
+        moved = DecidingClass(class_name="b.Oven", replaces=("x.Oven", "a.Oven"))
+        assert await store.record_deciding_classes({"oven": moved}) == {"oven": "b.Oven"}
+        old = DecidingClass(class_name="a.Oven")
+        assert await store.record_deciding_classes({"oven": old}) == {"oven": "b.Oven"}

@@ -88,7 +88,7 @@ def test_a_rejected_command_stores_nothing_and_says_why(counter: ActorRef[Counte
     assert ask(counter, Add())[0].version == 3
 
 
-def test_a_refusal_stops_no_neighbour_in_the_same_batch(system: ActorSystem) -> None:
+def test_a_rejection_stops_no_neighbour_in_the_same_batch(system: ActorSystem) -> None:
     refs = [system.actor(Counter, uuid4().hex) for _ in range(3)]
     replies = [ref.ask(Claim(owner=owner)) for owner in "ab" for ref in refs]
     assert [reply.result(timeout_s=LIMIT_S)[0].version for reply in replies[:3]] == [1, 1, 1]

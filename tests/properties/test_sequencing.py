@@ -20,7 +20,7 @@ arrivals = st.tuples(
 )
 refusals = st.tuples(st.just("refuse"), senders, generations)
 operations = st.one_of(
-    arrivals, arrivals, arrivals, refusals, st.just(("refuse_all",)), st.just(("restart",))
+    arrivals, arrivals, arrivals, refusals, st.just(("turn_away_all",)), st.just(("restart",))
 )
 
 
@@ -61,23 +61,23 @@ class Receiving:
             self.turned_away.add(item)
             assert not arrival.due
         self._become_due(arrival)
-        if arrival.why in (Why.OVER, Why.MIDDLE, Why.REFUSED):
+        if arrival.why in (Why.OVER, Why.MIDDLE, Why.NOT_TAKEN):
             self._end(sender, generation)
         return arrival.why
 
     def refuse(self, sender: str, generation: int) -> None:
         """Something of a generation is refused."""
         known = self.sequencer.newest(sender) == generation
-        left = self.sequencer.refuse(sender, generation)
+        left = self.sequencer.turn_away(sender, generation)
         self._leave(left)
         if known:
             self._end(sender, generation)
         else:
             assert not left
 
-    def refuse_all(self) -> None:
+    def turn_away_all(self) -> None:
         """Everybody's generation is over."""
-        self._leave(self.sequencer.refuse_all())
+        self._leave(self.sequencer.turn_away_all())
         assert not self.early
         for sender in SENDERS:
             if (generation := self.sequencer.newest(sender)) is not None:

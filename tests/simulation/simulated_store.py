@@ -8,8 +8,8 @@ from uuid import UUID
 from actors.event import Event
 from store.event_store import (
     CheckpointMove,
-    ClassClaim,
     CounterMove,
+    DecidingClass,
     Epoch,
     Found,
     Load,
@@ -187,16 +187,16 @@ class SimulatedStore:
 
         return await self._ask(records)  # type: ignore[no-any-return]
 
-    async def claim_actor_types(self, claims: Mapping[str, ClassClaim]) -> dict[str, str]:
-        wanted, classes = dict(claims), self._database.classes
+    async def record_deciding_classes(self, classes: Mapping[str, DecidingClass]) -> dict[str, str]:
+        wanted, deciding = dict(classes), self._database.classes
 
-        def claim() -> dict[str, str]:
+        def record() -> dict[str, str]:
             for name, one in wanted.items():
-                if classes.get(name) in (None, *one.replaces):
-                    classes[name] = one.class_name
-            return {name: classes[name] for name in wanted}
+                if deciding.get(name) in (None, *one.replaces):
+                    deciding[name] = one.class_name
+            return {name: deciding[name] for name in wanted}
 
-        return await self._ask(claim)  # type: ignore[no-any-return]
+        return await self._ask(record)  # type: ignore[no-any-return]
 
     async def event_types(self) -> set[str]:
         noted = self._database.event_types

@@ -20,7 +20,7 @@ from runtime.wire.commands import (
     Request,
     introduced,
     pack_answer,
-    refused,
+    turned_away,
 )
 from runtime.wire.error_codec import encode_error
 from runtime.wire.reading import unpack_request
@@ -65,9 +65,9 @@ class PlayedHost:
         if any(one[DATA] in self.swallowing for one in request.commands):
             await asyncio.Event().wait()
         if not request.commands and self.refusing_hellos is not None:
-            return refused(encode_error(self.refusing_hellos))
+            return turned_away(encode_error(self.refusing_hellos))
         if request.commands and self.refusing:
-            return refused(encode_error(self.refusing.pop(0)))
+            return turned_away(encode_error(self.refusing.pop(0)))
         return self.answer(request)
 
     def answer(self, request: Request) -> bytes:

@@ -368,7 +368,7 @@ async def test_an_answer_that_repeats_a_published_event_does_not_pass_its_made_u
 
 
 @virtual_time
-async def test_a_claim_of_as_many_events_as_a_clock_counts_shuts_no_driver_out() -> None:
+async def test_a_clock_of_as_many_events_as_one_counts_shuts_no_driver_out() -> None:
     host = await Hosting.begin()
     await host.deliver(published({"host": MAX_COUNT}))
     answer = await host.deliver(command("counter/a", Add()), clock={"host": MAX_COUNT})

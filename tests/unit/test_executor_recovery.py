@@ -278,7 +278,7 @@ async def test_no_actor_leaves_between_its_loading_and_its_deciding(names: list[
     for batch, sent in zip(names, batches, strict=True):
         answer = unpack_answer(await sent.answer)
         assert not answer.errors
-        assert answer.refusal is None
+        assert answer.turned_away is None
         assert answer.total == len(batch)
     for name in "abcdef":
         expected = sum(batch.count(name) for batch in names)

@@ -103,10 +103,10 @@ class Driver:
             window = left[: self.rng.randint(1, 5)]
             sent = list(self._sent(generation, window))
             done = [unpack_answer(await one.answer) for one in sent]
-            kept = [answer.refusal is None for answer in done]
+            kept = [answer.turned_away is None for answer in done]
             assert kept == sorted(kept, reverse=True), "one was run after one that was turned away"
             for number, answer in zip(window, done, strict=False):
-                if answer.refusal is None:
+                if answer.turned_away is None:
                     self.answers[number] = answer
                     await self._look_at(answer)
             await asyncio.sleep(self.rng.random() * 0.01)

@@ -10,7 +10,7 @@ from runtime.driver.outgoing import Outgoing
 from runtime.errors import HostUnavailable, MailboxFull
 from runtime.host.batch import Batch
 from runtime.host.mailbox import Mailbox
-from runtime.wire.commands import Answer, CommandPacker, pack_answer, refused
+from runtime.wire.commands import Answer, CommandPacker, pack_answer, turned_away
 from runtime.wire.error_codec import encode_error
 from runtime.wire.reading import unpack_request
 from store.errors import StoreUnavailable
@@ -34,7 +34,7 @@ class HostByHand:
         try:
             batch = self.mailbox.put(unpack_request(packed))
         except (HostUnavailable, MailboxFull) as error:
-            return refused(encode_error(error))
+            return turned_away(encode_error(error))
         return await batch.answer
 
     def look_again(self) -> None:

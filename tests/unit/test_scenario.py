@@ -90,37 +90,37 @@ def test_then_fails_for_the_right_events_in_the_wrong_order() -> None:
         scenario.then(Overflowed(hour=0), Filled(litres=11))
 
 
-def test_then_fails_after_a_refusal() -> None:
+def test_then_fails_after_a_rejection() -> None:
     scenario = Scenario(Tank).when(Fill(litres=0))
-    with pytest.raises(AssertionError, match="refused: nothing to fill in"):
+    with pytest.raises(AssertionError, match="rejected: nothing to fill in"):
         scenario.then()
 
 
-def test_a_refusal_that_nobody_expected_fails_at_the_next_command() -> None:
+def test_a_rejection_that_nobody_expected_fails_at_the_next_command() -> None:
     scenario = Scenario(Tank).when(Fill(litres=0))
-    with pytest.raises(AssertionError, match="refused: nothing to fill in"):
+    with pytest.raises(AssertionError, match="rejected: nothing to fill in"):
         scenario.when(Fill(litres=1))
 
 
-def test_then_rejected_fails_where_nothing_was_refused() -> None:
+def test_then_rejected_fails_where_nothing_was_rejected() -> None:
     scenario = Scenario(Tank).when(Fill(litres=1))
-    with pytest.raises(AssertionError, match=r"expected a refusal, got \[Filled"):
+    with pytest.raises(AssertionError, match=r"expected a rejection, got \[Filled"):
         scenario.then_rejected()
 
 
 def test_then_rejected_fails_for_another_reason() -> None:
     scenario = Scenario(Tank).when(Fill(litres=0))
-    with pytest.raises(AssertionError, match="expected a refusal for 'too full', got 'nothing"):
+    with pytest.raises(AssertionError, match="expected a rejection for 'too full', got 'nothing"):
         scenario.then_rejected("too full")
 
 
-def test_a_refusal_is_expected_once() -> None:
+def test_a_rejection_is_expected_once() -> None:
     scenario = Scenario(Tank).when(Fill(litres=0)).then_rejected()
-    with pytest.raises(AssertionError, match="expected a refusal"):
+    with pytest.raises(AssertionError, match="expected a rejection"):
         scenario.then_rejected()
 
 
-def test_a_refused_or_failed_command_leaves_the_state_alone() -> None:
+def test_a_rejected_or_failed_command_leaves_the_state_alone() -> None:
     scenario = Scenario(Tank).given(Filled(litres=3)).when(Fill(litres=0)).then_rejected()
     with pytest.raises(ValueError, match="less than nothing"):
         scenario.when(Fill(litres=-1))

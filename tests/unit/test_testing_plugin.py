@@ -141,11 +141,11 @@ import sys
 from boiler import Boiler, Heat, Heated
 
 
-def test_a_refusal_that_is_expected(scenario):
+def test_a_rejection_that_is_expected(scenario):
     scenario(Boiler).given(Heated(celsius=60.0)).when(Heat(celsius=95.0)).then_rejected()
 
 
-def test_a_refusal_that_is_overlooked(scenario):
+def test_a_rejection_that_is_overlooked(scenario):
     scenario(Boiler).when(Heat(celsius=95.0))
 
 
@@ -182,11 +182,11 @@ def test_systems_in_this_process_are_whole_and_end_without_a_trace(
     _run(project, passed=14)
 
 
-def test_scenarios_overlook_no_refusal_and_need_neither_ray_nor_the_runtime(
+def test_scenarios_overlook_no_rejection_and_need_neither_ray_nor_the_runtime(
     project: pytest.Pytester,
 ) -> None:
     project.makepyfile(SCENARIOS)
 
     result = _run(project, passed=3, errors=1)
 
-    result.stdout.fnmatch_lines(["*AssertionError: the command was refused: too hot"])
+    result.stdout.fnmatch_lines(["*AssertionError: the command was rejected: too hot"])

@@ -15,7 +15,7 @@ from runtime.host.host import Host
 from runtime.settings.settings import Settings
 from runtime.wire.answers import read_events
 from runtime.wire.commands import PUBLISH
-from store.event_store import ClassClaim
+from store.event_store import DecidingClass
 from tests.unit.hosting import command
 from tests.unit.test_host import OneWriter, begun, deliver
 from tests.unit.writing import Writing
@@ -170,7 +170,9 @@ async def test_a_class_that_was_moved_takes_over_when_it_says_so_and_for_good() 
 @virtual_time
 async def test_a_class_that_came_with_a_hosts_start_and_does_not_fit_says_why() -> None:
     writing = await Writing.begin()
-    await writing.store.claim_actor_types({"device-twin": ClassClaim(class_name="mine.Twin")})
+    await writing.store.record_deciding_classes(
+        {"device-twin": DecidingClass(class_name="mine.Twin")}
+    )
     world = OneWriter(writing)
     host = Host("host-0", Settings().model_dump_json(), None, world=world)
     answer = await deliver(host, command("device-twin/a", Heat()))

@@ -45,7 +45,7 @@ def test_a_charger_is_commissioned_once() -> None:
     charger.when(Commission(site="airport")).then_rejected("commissioned at harbour")
 
 
-def test_an_impossible_reading_is_refused() -> None:
+def test_an_impossible_reading_is_rejected() -> None:
     charger = Scenario(Charger).given(AT_WORK, SessionStarted(card="A1"))
     charger.when(ReadMeter(kwh=9999.0)).then_rejected("not possible")
 

@@ -87,7 +87,7 @@ SELECT wanted.name, t.class, ARRAY(
 ) AS event_types
 FROM unnest($1::text[]) AS wanted (name) LEFT JOIN actor_types t ON t.actor_type = wanted.name;
 
--- name: claim_actor_types
+-- name: record_deciding_classes
 -- Each class decides its type from now on, where none does, or one that it says it replaces.
 INSERT INTO actor_types AS t (actor_type, class)
 SELECT * FROM unnest($1::text[], $2::text[])
