@@ -8,13 +8,12 @@ number is the seam: no event is missed there, and none comes twice.
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeVar
 
 from runtime.errors import BusUnavailable, SystemNotFound, fresh
 from runtime.partition.log_access import LogAccess
+from runtime.partition.pages_ahead import PagesAhead
 from runtime.wire.polls import FROM_NOW, Poll
 from store.errors import StoreUnavailable, SystemReplaced
 from store.event_store import Page
@@ -67,19 +66,15 @@ class Feed:
         self._log = log
         self._selection = selection
         self._on_change = on_change
-        self._loop = asyncio.get_running_loop()  # for `take`, in other threads
-        # How far it is; all but `_ready` is touched in the loop alone:
+        # How far it is; all but `_ahead` is touched in the loop alone:
         self.position = FROM_NOW if after is None else after  #: how far it has fetched
         self._limit = self.FIRST_PAGE  # positions to read from the log next time
-        self._ready: deque[Page] = deque()  # pages that nobody took yet; its ends are atomic
-        self._ahead_bytes = 0  # of these pages, and of those whose taking was not heard of
+        self._ahead = PagesAhead()  # pages that nobody took yet
         self._met = False  # has the bus ever answered? Else there was no system to begin with
         # How it ends:
         self._error: Exception | None = None
         self._closed = False
-        # Who waits for what:
-        self._changed = asyncio.Event()  # readers: begun, a page is there, ended
-        self._room = asyncio.Event()  # the fetching task: a page was taken
+        self._changed = asyncio.Event()  # for who waits in `begin`: begun, or ended
         log.joined(self)
         self._task = asyncio.ensure_future(self._fetch())
 
@@ -100,33 +95,22 @@ class Feed:
             await self._changed.wait()
         return self.start
 
-    async def next_page(self) -> Page | None:
-        """Wait for the next page; None once the feed is closed. Raises what ended it. Who
-        gives up waiting misses nothing."""
-        while (page := self.take()) is None and not self._closed:
-            self._changed.clear()
-            await self._changed.wait()
-        return page
-
     def take(self) -> Page | None:
         """The next page if one is there. Raises what ended the feed, if anything did. May
         be called in any thread."""
         try:
-            page = self._ready.popleft()
+            return self._ahead.take()
         except IndexError:
             if self._error is not None:
                 raise fresh(self._error) from None
             return None
-        with suppress(RuntimeError):  # the loop has ended, and nothing is fetched any more
-            self._loop.call_soon_threadsafe(self._taken, len(page.rows))
-        return page
 
     def close(self) -> None:
         """End it: no page comes any more, and waiting readers come to the end."""
         if not self._closed:
             self._closed = True
             self._task.cancel()
-            self._ready.clear()
+            self._ahead.clear()
             self._log.left(self)
             self._tell()
 
@@ -144,9 +128,7 @@ class Feed:
                 self.start = self.position = await self._patiently(self._head)
                 self._tell()
             while True:
-                while len(self._ready) >= self.AHEAD_PAGES or self._ahead_bytes > self.AHEAD_BYTES:
-                    self._room.clear()
-                    await self._room.wait()
+                await self._ahead.wait_room(self.AHEAD_PAGES, self.AHEAD_BYTES)
                 page = await self._patiently(self._page)
                 if page.through > self.position:
                     self._arrived(page)
@@ -187,8 +169,9 @@ class Feed:
                 raise
             except (BusUnavailable, StoreUnavailable, SystemNotFound) as error:
                 if isinstance(error, SystemNotFound):
-                    gone_until_s = gone_until_s or self._loop.time() + self.GONE_S
-                    if not self._met or self._loop.time() >= gone_until_s:
+                    now_s = asyncio.get_running_loop().time()
+                    gone_until_s = gone_until_s or now_s + self.GONE_S
+                    if not self._met or now_s >= gone_until_s:
                         raise
                 if pause_s == self.PAUSE_S:
                     logger.info("a feed waits at position %d: %s", self.position, error)
@@ -197,19 +180,8 @@ class Feed:
 
     def _arrived(self, page: Page) -> None:
         self.position = page.through
-        self._ahead_bytes += len(page.rows)
-        # An empty page that nobody took yet only says how far the feed came; the new one
-        # says more. So a reader who is slow and selective does not hold the feed back.
-        with suppress(IndexError):
-            last = self._ready.pop()
-            if last.rows:
-                self._ready.append(last)
-        self._ready.append(page)
+        self._ahead.add(page)
         self._tell()
-
-    def _taken(self, size: int) -> None:
-        self._ahead_bytes -= size
-        self._room.set()
 
     def _tell(self) -> None:
         self._changed.set()

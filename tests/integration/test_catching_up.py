@@ -16,7 +16,7 @@ from store.postgres.event_store import PostgresEventStore
 from store.postgres.migrations import migrate
 from store.selection import EVERYTHING
 from tests.contracts.appending import Log, made_event
-from tests.unit.feeding import fed
+from tests.unit.feeding import ReadFeed, fed
 
 pytestmark = pytest.mark.integration
 
@@ -62,7 +62,7 @@ async def test_many_subscriptions_that_catch_up_take_no_more_than_a_pool_s_conne
     monkeypatch.setattr(Feed, "FIRST_PAGE", 1)
     monkeypatch.setattr(Feed, "PAGE", 1)
     access = LogAccess(Behind("test"), settings)
-    feeds = [Feed(access, EVERYTHING, 0) for _ in range(MANY)]
+    feeds = [ReadFeed(access, EVERYTHING, 0) for _ in range(MANY)]
     watching = asyncio.ensure_future(_most_connections(database))
     for read in await asyncio.gather(*(fed(feed, EVENTS) for feed in feeds)):
         assert read == list(range(1, EVENTS + 1))

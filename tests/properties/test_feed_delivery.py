@@ -19,7 +19,7 @@ from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows
 from store.selection import Selection, row_filter
 from tests.contracts.appending import made_event
-from tests.unit.feeding import Partition
+from tests.unit.feeding import Partition, ReadFeed
 from tests.virtual_time import VirtualLoop
 
 SELECTIONS = (
@@ -58,7 +58,7 @@ class Reader:
         self.access = partition.access()
         self.seen: list[int] = []
         self.through = 0
-        self.feed = Feed(self.access, selection, 0)
+        self.feed = ReadFeed(self.access, selection, 0)
 
     async def read(self) -> None:
         """The next page."""
@@ -79,7 +79,7 @@ class Reader:
     def resume(self) -> None:
         """End, and begin anew after what was read."""
         self.feed.close()
-        self.feed = Feed(self.access, self._selection, self.through)
+        self.feed = ReadFeed(self.access, self._selection, self.through)
 
 
 class Story:
@@ -125,7 +125,7 @@ class Story:
 
     async def _read(self, index: int) -> None:
         reader = self.readers[index % len(self.readers)]
-        if reader.feed._ready:
+        if reader.feed._ahead:
             await reader.read()
 
     async def _give_up(self, index: int, turns: int) -> None:

@@ -187,9 +187,25 @@ class Partition:
         """A connection's way to bus and log."""
         return LogAccess(self.world, self.settings)
 
-    def feed(self, *sources: str, after: int | None = None) -> Feed:
+    def feed(self, *sources: str, after: int | None = None) -> "ReadFeed":
         """A feed with a connection of its own."""
-        return Feed(self.access(), Selection(sources=sources), after)
+        return ReadFeed(self.access(), Selection(sources=sources), after)
+
+
+class ReadFeed(Feed):
+    """A feed with one reader, in its own loop."""
+
+    def __init__(self, log: LogAccess, selection: Selection, after: int | None) -> None:
+        self._news = asyncio.Event()
+        super().__init__(log, selection, after, on_change=self._news.set)
+
+    async def next_page(self) -> Page | None:
+        """Wait for the next page; None once the feed is closed. Raises what ended it. Who
+        gives up waiting misses nothing."""
+        while (page := self.take()) is None and not self._closed:
+            self._news.clear()
+            await self._news.wait()
+        return page
 
 
 def positions(pages: Sequence[Page]) -> list[int]:
@@ -198,7 +214,7 @@ def positions(pages: Sequence[Page]) -> list[int]:
     return [event.position or 0 for page in pages for event in decoder.events(page.rows)]
 
 
-async def fed(feed: Feed, count: int) -> list[int]:
+async def fed(feed: ReadFeed, count: int) -> list[int]:
     """The positions of the next events of a feed, at least so many."""
     found: list[int] = []
     while len(found) < count:

@@ -8,7 +8,7 @@ from runtime.errors import BusUnavailable, SystemNotFound
 from runtime.partition.feed import Feed
 from runtime.partition.log_access import LogAccess
 from store.selection import EVERYTHING
-from tests.unit.feeding import Partition, fed, positions
+from tests.unit.feeding import Partition, ReadFeed, fed, positions
 from tests.virtual_time import now_s, settled, virtual_time
 
 
@@ -281,7 +281,7 @@ async def test_all_feeds_of_a_connection_share_one_store_and_end_with_it() -> No
     partition = Partition(buffer_size=1)
     await partition.commit("a", "b")
     access = partition.access()
-    feeds = [Feed(access, EVERYTHING, 0) for _ in range(100)]
+    feeds = [ReadFeed(access, EVERYTHING, 0) for _ in range(100)]
     for feed in feeds:
         assert await fed(feed, 2) == [1, 2]
     assert partition.log.opened == 2  # of the bus, and of the connection
