@@ -40,6 +40,9 @@ class Channel:
 
     Every batch ends: with its answer, or with a typed error at its deadline at the latest,
     or at once when the channel ends, by `close` or by a fault of its own.
+
+    More than fifteen fields: outbox, deadlines and link are classes of their own, and what is left
+    is one state, of a sender and its generation, that sending and recovering change together.
     """
 
     #: Batches under way at once: enough to keep a host busy while an answer travels.

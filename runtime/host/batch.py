@@ -111,7 +111,8 @@ class Attempt:
     """One run of some commands of a batch; used once.
 
     Filled by the decider in one go, then only `effects.acknowledged`, `failure` and
-    `durable` change: by the task that waits for its append.
+    `durable` change: by the task that waits for its append. More than fifteen fields: a host
+    makes one for every batch, and a second object for half of them would cost each command time.
     """
 
     __slots__ = (

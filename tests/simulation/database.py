@@ -70,7 +70,10 @@ class Trouble:
 
 
 class Database:
-    """The server. Everything here happens at one instant; the ways there take time."""
+    """The server. Everything here happens at one instant; the ways there take time.
+
+    More than fifteen fields: a table of the real one each, and what is under way.
+    """
 
     def __init__(self, loop: SimulatedLoop) -> None:
         self.loop = loop

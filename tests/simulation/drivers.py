@@ -40,7 +40,10 @@ class Published(DeviceEvent):
 
 
 class Driver:
-    """One driver process: its connections, one after another, and its strands of work."""
+    """One driver process: its connections, one after another, and its strands of work.
+
+    More than fifteen fields: half of them are what it is made with, and set once.
+    """
 
     def __init__(
         self,

@@ -37,7 +37,10 @@ def seen(event: Event) -> Seen:
 
 @dataclass(slots=True)
 class Call:
-    """One call of a driver, and what came of it."""
+    """One call of a driver, and what came of it.
+
+    More than fifteen fields: it is a line of a record, which checks read field by field.
+    """
 
     number: int  #: in the order in which calls were made, over all drivers
     driver: str  #: of one connection

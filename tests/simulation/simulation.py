@@ -57,7 +57,10 @@ class Outcome:
 
 
 class Simulation:
-    """The parts, and how they are run. What is simulated is public: checks look at it."""
+    """The parts, and how they are run. What is simulated is public: checks look at it.
+
+    More than fifteen fields: one for each part, and a part is an object of its own.
+    """
 
     def __init__(self, plan: Plan) -> None:
         # What is simulated, made once and for all of it:
