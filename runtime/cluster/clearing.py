@@ -16,9 +16,10 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayError
 from runtime.cluster import embedded_database as embedded
 from runtime.cluster.claim import in_use
 from runtime.cluster.draining import Drain
-from runtime.cluster.spawning import end, handle_of, processes_of, reason_of
+from runtime.cluster.spawning import reason_of
 from runtime.driver.directory_link import directory_of
 from runtime.errors import SystemNotFound
+from runtime.process.ray_actors import RayActors
 from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport, Progress
 from store.embedded.server import EmbeddedPostgres
@@ -43,7 +44,8 @@ def drain_namespace(
     try:
         directory = directory_of(settings.actor_system.namespace)
     except SystemNotFound:
-        if not processes_of(settings):
+        section = settings.actor_system
+        if not RayActors(section.namespace).processes(section.placement):
             raise
         return _cleared(settings, timeout_s, "the directory is gone")
     try:
@@ -74,10 +76,11 @@ def _cleared(settings: Settings, timeout_s: float, why: str) -> DrainReport:
     """Without the directory: flush who answers, end all of them, and stop the embedded database
     unless it is somebody else's."""
     logger.warning("the system is ended without its directory: %s", why)
-    drain = Drain(processes_of(settings), lambda name: handle_of(settings, name), timeout_s)
+    actors, placement = RayActors(settings.actor_system.namespace), settings.actor_system.placement
+    drain = Drain(actors.processes(placement), actors.find, timeout_s)
     flushed = asyncio.run(drain.run())
-    for name in processes_of(settings):
-        end(settings, name)
+    for name in actors.processes(placement):
+        actors.end(name)
     problems = [f"the directory did not do it: {why}"]
     if embedded.wanted(settings):
         problems += _database_stopped(settings)

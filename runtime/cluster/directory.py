@@ -24,7 +24,7 @@ from runtime.cluster import embedded_database as embedded
 from runtime.cluster.draining import Drain
 from runtime.cluster.lifecycle import Lifecycle
 from runtime.cluster.metrics_keeper import MetricsKeeper
-from runtime.cluster.spawning import DedicatedHosts, end, handle_of, processes_of, reason_of, spawn
+from runtime.cluster.spawning import DedicatedHosts, reason_of
 from runtime.cluster.system_database import SystemDatabase
 from runtime.errors import LaunchFailed, SystemNotFound
 from runtime.host.host import Host
@@ -116,7 +116,7 @@ class Directory(Process):
     async def start(self) -> None:
         """Start every process of the system and wait until each is ready."""
         life = self._life
-        life.found_running |= any(name != self.name for name in processes_of(self.settings))
+        life.found_running |= any(name != self.name for name in self._processes())
         await self._database.ensure_started()
         if not life.found_running:
             self._metrics.open()
@@ -207,7 +207,7 @@ class Directory(Process):
 
     async def statuses(self) -> tuple[Status, ...]:
         """The status of every process; one that does not answer says so."""
-        processes = processes_of(self.settings)
+        processes = self._processes()
         others = (self._status(*each) for each in processes.items() if each[0] != self.name)
         return (await self.status(), *await asyncio.gather(*others))
 
@@ -244,7 +244,7 @@ class Directory(Process):
 
     async def _stop(self, timeout_s: float) -> DrainReport:
         await self._cancel_starts()
-        self._drain = Drain(processes_of(self.settings), self._handle, timeout_s)
+        self._drain = Drain(self._processes(), self._handle, timeout_s)
         drained = await self._drain.run()
         self._drain = None
         problems = await self._close()
@@ -263,7 +263,7 @@ class Directory(Process):
         problems: list[str] = []
         self._begin("ending the processes")
         try:
-            for name in processes_of(self.settings):
+            for name in self._processes():
                 if name != self.name:
                     self._end(name)
             self._metrics.close()
@@ -289,7 +289,7 @@ class Directory(Process):
         return [host_name(number) for number in range(self.settings.actor_system.hosts)]
 
     def _spawn(self, kind: type[Process], name: str, *more: object) -> Any:
-        return spawn(kind, self.settings, name, self._metrics_folder, *more)
+        return self.world.actors.spawn(kind, self.settings, name, self._metrics_folder, *more)
 
     def _spawn_dedicated(self, source: str, actor: bytes | None) -> Any:
         return self._spawn(Host, source, source, actor)
@@ -299,7 +299,10 @@ class Directory(Process):
         self._progress = replace(self._progress, done=self._progress.done + 1)
 
     def _handle(self, name: str) -> Any:
-        return handle_of(self.settings, name)
+        return self.world.actors.find(name)
+
+    def _processes(self) -> dict[str, ProcessKind]:
+        return self.world.actors.processes(self.settings.actor_system.placement)
 
     def _end(self, name: str) -> None:
-        end(self.settings, name)
+        self.world.actors.end(name)

@@ -12,9 +12,10 @@ import ray
 from ray.exceptions import ActorDiedError, RayError
 
 from runtime.cluster.directory import Directory
-from runtime.cluster.spawning import reason_of, spawn
+from runtime.cluster.spawning import reason_of
 from runtime.driver.directory_link import Look, Patience, answer
 from runtime.errors import LaunchFailed
+from runtime.process.ray_actors import RayActors
 from runtime.settings.settings import Settings
 from runtime.telemetry.exporter import fresh_folder
 from runtime.topology.names import DIRECTORY_ACTOR
@@ -60,7 +61,7 @@ def _ensure_directory(settings: Settings) -> Any:
     namespace = settings.actor_system.namespace
     counts = settings.event_bus.metrics_enabled
     folder = str(fresh_folder(namespace)) if counts else None
-    return spawn(Directory, settings, DIRECTORY_ACTOR, folder)
+    return RayActors(namespace).spawn(Directory, settings, DIRECTORY_ACTOR, folder)
 
 
 def _end_if_over(directory: Any) -> None:

@@ -1,65 +1,14 @@
-"""How the processes of a system are started as Ray actors, and found again."""
+"""Dedicated hosts: found, or started when they are first needed."""
 
 import asyncio
-import logging
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-import ray
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from actors.errors import ThornbackError
 from runtime.errors import StartFailed
-from runtime.process.process import Process
-from runtime.settings.settings import Settings
-from runtime.topology.names import ProcessKind, processes_among
 from runtime.transport.peers import awaited
-
-logger = logging.getLogger("thornback.directory")
-
-
-def actor_options(settings: Settings, name: str) -> dict[str, Any]:
-    """How every process of the system is started: named, detached, restarted for ever."""
-    return {
-        "name": name,
-        "namespace": settings.actor_system.namespace,
-        "lifetime": "detached",
-        "get_if_exists": True,
-        "num_cpus": 0,
-        "max_restarts": -1,
-        "max_task_retries": 0,
-        "max_concurrency": 10_000,
-        "enable_task_events": False,
-    }
-
-
-def spawn(kind: type[Process], settings: Settings, name: str, *arguments: Any) -> Any:
-    """The handle of a process, which is started if there is none of its name."""
-    options = actor_options(settings, name)
-    return _remote(kind).options(**options).remote(name, settings.model_dump_json(), *arguments)
-
-
-def handle_of(settings: Settings, name: str) -> Any:
-    """The handle of a process. Raises ValueError where there is none of its name."""
-    return ray.get_actor(name, namespace=settings.actor_system.namespace)
-
-
-def processes_of(settings: Settings) -> dict[str, ProcessKind]:
-    """The processes of the system that there are now. Other actors of the namespace are
-    somebody else's and not among them."""
-    named = ray.util.list_named_actors(all_namespaces=True)
-    namespace = settings.actor_system.namespace
-    names = (one["name"] for one in named if one["namespace"] == namespace)
-    return processes_among(names, settings.actor_system.placement)
-
-
-def end(settings: Settings, name: str) -> None:
-    """Kill a process for good; none of that name is fine."""
-    try:
-        ray.kill(handle_of(settings, name), no_restart=True)
-    except ValueError:
-        logger.info("%s: was gone already", name)
 
 
 def reason_of(error: BaseException) -> str:
@@ -131,9 +80,3 @@ class DedicatedHosts:
             return self._find(source), False
         except ValueError:
             return self._start(source, actor), True
-
-
-@cache
-def _remote(kind: type[Process]) -> Any:
-    """The class as Ray knows it; making one ships the class."""
-    return ray.remote(kind)

@@ -7,14 +7,16 @@ that ends is started again.
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import ray
 
 from runtime.clocks import now_us
+from runtime.process.ray_actors import RayActors
 from runtime.process.store_access import open_store
 from runtime.settings.settings import Settings
+from runtime.topology.names import ProcessKind
 from runtime.transport.caller import Caller
 from runtime.transport.loopback import this_machine
 from runtime.transport.peers import Peers
@@ -34,11 +36,28 @@ class Calls(Protocol):
         """End the connection; calls under way fail."""
 
 
+class Actors(Protocol):
+    """The processes of one system: started, found again, ended for good. What RayActors is."""
+
+    def spawn(self, kind: type[Any], settings: Settings, name: str, *arguments: Any) -> Any:
+        """The handle of a process, which is started if there is none of its name."""
+
+    def find(self, name: str) -> Any:
+        """The handle of a process as it is now. Raises ValueError when there is none."""
+
+    def processes(self, placement: Mapping[str, str]) -> dict[str, ProcessKind]:
+        """Those that there are now, each with its kind."""
+
+    def end(self, name: str) -> None:
+        """Kill a process for good; none of that name is fine."""
+
+
 class World:
     """The real one: Ray, PostgreSQL, the machine's clock and its randomness."""
 
     def __init__(self, namespace: str) -> None:
         self._peers = Peers(namespace)
+        self.actors: Actors = RayActors(namespace)  #: for who starts processes and ends them
 
     def restarted(self) -> bool:
         """Has this process had a life before? Ray alone has made this one then, and nobody

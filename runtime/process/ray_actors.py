@@ -1,0 +1,65 @@
+"""The processes of a system as Ray actors: how they are started, found again, and ended."""
+
+import logging
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import ray
+
+from runtime.settings.settings import Settings
+from runtime.topology.names import ProcessKind, processes_among
+
+logger = logging.getLogger("thornback.directory")
+
+
+def actor_options(settings: Settings, name: str) -> dict[str, Any]:
+    """How every process of the system is started: named, detached, restarted for ever."""
+    return {
+        "name": name,
+        "namespace": settings.actor_system.namespace,
+        "lifetime": "detached",
+        "get_if_exists": True,
+        "num_cpus": 0,
+        "max_restarts": -1,
+        "max_task_retries": 0,
+        "max_concurrency": 10_000,
+        "enable_task_events": False,
+    }
+
+
+class RayActors:
+    """Those of one namespace. Nothing is remembered: each question is a call to Ray's head."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    def spawn(self, kind: type[Any], settings: Settings, name: str, *arguments: Any) -> Any:
+        """The handle of a process, which is started if there is none of its name."""
+        options = actor_options(settings, name)
+        remote = _remote(kind)  # type: ignore[arg-type]  # a class is hashable
+        return remote.options(**options).remote(name, settings.model_dump_json(), *arguments)
+
+    def find(self, name: str) -> Any:
+        """The handle of a process. Raises ValueError where there is none of its name."""
+        return ray.get_actor(name, namespace=self._namespace)
+
+    def processes(self, placement: Mapping[str, str]) -> dict[str, ProcessKind]:
+        """The processes of the system that there are now. Other actors of the namespace are
+        somebody else's and not among them."""
+        named = ray.util.list_named_actors(all_namespaces=True)
+        names = (one["name"] for one in named if one["namespace"] == self._namespace)
+        return processes_among(names, placement)
+
+    def end(self, name: str) -> None:
+        """Kill a process for good; none of that name is fine."""
+        try:
+            ray.kill(self.find(name), no_restart=True)
+        except ValueError:
+            logger.info("%s: was gone already", name)
+
+
+@cache
+def _remote(kind: type[Any]) -> Any:
+    """The class as Ray knows it; making one ships the class."""
+    return ray.remote(kind)
