@@ -5,10 +5,10 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from ray.exceptions import ActorDiedError, RayError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from actors.actor import Actor
-from actors.errors import InvalidActor
+from actors.errors import InvalidActor, ThornbackError
 from actors.naming import actor_type_of
 from runtime.driver.outgoing import Outgoing
 from runtime.errors import HostUnavailable, UnknownActorType
@@ -169,6 +169,8 @@ class HostLink:
             raise HostUnavailable(self.host, f"{type(error).__name__}: {error}") from error
 
     def _away(self, error: Exception) -> HostUnavailable:
+        if isinstance(error, RayTaskError) and isinstance(error.cause, ThornbackError):
+            return _said(self.host, error.cause)
         if isinstance(error, HostUnavailable):
             return error
         if isinstance(error, ActorDiedError):
@@ -184,6 +186,13 @@ class HostLink:
         self._known.clear()
         self._refused.clear()
         self._ended()
+
+
+def _said(host: str, cause: ThornbackError) -> HostUnavailable:
+    """What a process of the system raised, without what Ray puts around it."""
+    if isinstance(cause, HostUnavailable):
+        return type(cause)(*cause.args)
+    return HostUnavailable(host, str(cause))
 
 
 def _name(actor: ActorClass) -> str:

@@ -27,7 +27,10 @@ _NOTHING_STORED = {
 #: Errors that a repeat of what took effect is not answered with.
 _DECIDED = {"Rejected", "HandlerFailed", "UnknownMessage", "ActorStopped"}
 #: Errors that any command may be answered with: what is away, too much, or too late.
-_PASSING = {"AskTimeout", "HostUnavailable", "StoreUnavailable", "MailboxFull", "ActorStopped"}
+_PASSING = {
+    "AskTimeout", "HostUnavailable", "StartFailed", "StoreUnavailable", "MailboxFull",
+    "ActorStopped",
+}  # fmt: skip
 
 
 def check(simulation: "Simulation") -> list[str]:
@@ -39,7 +42,7 @@ def check(simulation: "Simulation") -> list[str]:
         *_judge_log(log, history),
         *_judge_answers(log, history),
         *judge_order(log, history),
-        *judge_clocks(log, history),
+        *judge_clocks(log, history, simulation.plan.setup.dedicated),
         *judge_readings(log, history, simulation),
         *_judge_deadlines(history),
         *judge_rest(simulation),

@@ -175,7 +175,7 @@ class Ledger(Actor[LedgerState]):
         raise RuntimeError("spoilt")
 
 
-class Lodger(Ledger):
-    """The same, of a type whose hosts may be told of a newer class."""
+class Vault(Ledger):
+    """The same, with hosts of its own where a plan places it so."""
 
-    actor_type = "lodger"
+    actor_type = "vault"

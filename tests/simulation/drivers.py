@@ -33,6 +33,10 @@ SLACK_S = 0.5
 _HAPPENED = datetime(2024, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
 
 
+#: Of actors that hosts know by their modules; the rest is published, or has classes brought along.
+_CLASSES: dict[str, type[Actor[Any]]] = {"ledger": devices.Ledger, "vault": devices.Vault}
+
+
 class Published(DeviceEvent):
     """An event from outside."""
 
@@ -255,8 +259,8 @@ class Driver:
 
     def ref(self, source: str, actor: type[Actor[Any]] | None = None) -> ActorRef[Any]:
         """Whom this driver speaks to."""
-        if actor is None and source.startswith("ledger/"):
-            actor = devices.Ledger
+        if actor is None:
+            actor = _CLASSES.get(source.partition("/")[0])
         return ActorRef(self.connection, actor, source)
 
     def message(self, step: Step) -> Command:

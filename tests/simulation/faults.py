@@ -16,7 +16,8 @@ def strike(simulation: "Simulation", fault: Fault) -> None:
     """Have it happen now."""
     told = f"{fault.kind} {fault.target} {fault.other}"
     simulation.history.faults.append((simulation.loop.time(), told))
-    _HOW[fault.kind](simulation, fault)
+    if fault.target in simulation.cluster.processes or fault.kind in _OF_NO_PROCESS:
+        _HOW[fault.kind](simulation, fault)
 
 
 def cease(simulation: "Simulation") -> None:
@@ -149,3 +150,9 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "jump": _jump,
     "driver dies": _kill_driver,
 }
+
+#: What befalls connections, machines, drivers or the database: a process that is not there has no
+#: other fault.
+_OF_NO_PROCESS = {kind for kind in _HOW if kind.startswith(("store", "commit"))} | {
+    "break", "silence", "jump", "driver dies",
+}  # fmt: skip

@@ -1,6 +1,7 @@
 """Vector clocks: what precedes another event causally has the smaller clock."""
 
 from collections import defaultdict
+from collections.abc import Collection
 
 from tests.simulation.history import History, Seen
 from tests.simulation.log_index import LogIndex
@@ -8,19 +9,26 @@ from tests.simulation.log_index import LogIndex
 Counts = dict[str, int]
 
 
-def judge_clocks(log: LogIndex, history: History) -> list[str]:
-    """Along nodes, along aggregates, and through what drivers saw before they sent."""
+def judge_clocks(log: LogIndex, history: History, dedicated: Collection[str]) -> list[str]:
+    """Along nodes, along aggregates, and through what drivers saw before they sent. The actor
+    types that are `dedicated` are a node each."""
     counts = [_of_system(record.counts) for record in log.records]
     wrong: list[str] = _judge_elsewhere(log, history)
     last: dict[object, int] = {}
     ticked: dict[str, int] = {}
     for place, record in enumerate(log.records):
         node = next(reversed(counts[place]))  # who ticked stands last
-        epoch = log.epochs_of[place].get(node)
+        actor_type, _, name = record.source.partition("/")
+        own = f"node-001.{actor_type}" if actor_type in dedicated else None
+        if own not in (None, node):
+            wrong.append(f"event {place + 1} of {record.source} was ticked by {node}")
+        # The dedicated hosts of an actor type are one node, and count each for itself.
+        process = node if own is None else f"{own}/{name}"
+        epoch = log.epochs_of[place].get(process)
         if epoch is None:
             wrong.append(f"event {place + 1} was ticked by {node}, which did not append it")
         # A node that was started anew remembers its ticks, and not what it had seen.
-        for chain in ((node, epoch), record.source):
+        for chain in ((process, epoch), record.source):
             before = last.get(chain)
             if before is not None and not _smaller(counts[before], counts[place]):
                 wrong.append(
@@ -28,9 +36,9 @@ def judge_clocks(log: LogIndex, history: History) -> list[str]:
                     f" {counts[before]} and {counts[place]}"
                 )
             last[chain] = place
-        if counts[place][node] <= ticked.get(node, 0):
-            wrong.append(f"event {place + 1} has a tick of {node} that was there before")
-        ticked[node] = counts[place][node]
+        if counts[place][node] <= ticked.get(process, 0):
+            wrong.append(f"event {place + 1} has a tick of {process} that was there before")
+        ticked[process] = counts[place][node]
     return wrong + _judge_drivers(log, history)
 
 

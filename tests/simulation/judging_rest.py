@@ -34,7 +34,7 @@ def judge_rest(simulation: "Simulation") -> list[str]:
         if life is None:
             wrong.append(f"{process.name} did not come back")
         elif life.instance._started:
-            judge = {"writer": _judge_writer, "bus": _judge_bus}.get(process.name, _judge_host)
+            judge = _JUDGES.get(process.name, _judge_host)
             wrong += [f"{life.name}: {problem}" for problem in judge(life.instance, simulation)]
     return wrong
 
@@ -94,3 +94,11 @@ def _judge_memory(recent: Any) -> list[str]:
     if recent.bytes > recent._max_bytes:
         return [f"its table of recent commands takes {recent.bytes} bytes"]
     return []
+
+
+def _judge_directory(directory: Any, simulation: "Simulation") -> list[str]:
+    starting = len(directory._dedicated._starting)
+    return [f"{starting} hosts are being started"] if starting else []
+
+
+_JUDGES = {"writer": _judge_writer, "bus": _judge_bus, "directory": _judge_directory}

@@ -51,6 +51,13 @@ class Setup:
     machines: dict[str, str]
     settings: dict[str, Any]
     knobs: dict[str, int]
+    dedicated: tuple[str, ...]  #: actor types whose actors have hosts of their own
+    vaults: int  #: actors of one of these types
+
+    @property
+    def sources(self) -> list[str]:
+        """The names of these vaults, and of their hosts."""
+        return [f"vault/{n}" for n in range(self.vaults)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +83,11 @@ def _setup(draw: Random) -> Setup:
     machines = {
         name: draw.choice(("a", "b")) if spread else "a" for name in (*names, "writer", "bus")
     }
-    settings = {
+    settings: dict[str, dict[str, Any]] = {
         "event_bus": {"buffer_size": draw.choice((1, 5, 20, 100, 1000))},
         "event_store": {
             "type": "postgres",
+            "connection_string": "postgresql://simulated",
             "connection_pool_size": draw.choice((1, 2, 5, 20)),
             "batch_size": draw.choice((1, 4, 20, 1000)),
             "snapshot_frequency": draw.choice((2, 3, 5, 10, 1000)),
@@ -108,12 +116,16 @@ def _setup(draw: Random) -> Setup:
         "commit_bytes": draw.choice((500, 3_000, 1_000_000)),
         "attempt_bytes": draw.choice((500, 3_000, 1_000_000)),
     }
-    return Setup(hosts, drivers, machines, settings, knobs)
+    dedicated = draw.choice(_DEDICATED)
+    settings["actor_system"]["placement"] = dict.fromkeys(dedicated, "dedicated")
+    vaults = draw.choice((1, 2, 3)) if "vault" in dedicated else 0
+    machines |= {f"vault/{n}": draw.choice(("a", "b")) if spread else "a" for n in range(vaults)}
+    return Setup(hosts, drivers, machines, settings, knobs, dedicated, vaults)
 
 
 def _faults(draw: Random, setup: Setup) -> list[Fault]:
     count = draw.choice((0, 1, 2, 3, 5, 8, 12))
-    hosts = [f"host-{n}" for n in range(setup.hosts)]
+    hosts = [f"host-{n}" for n in range(setup.hosts)] + setup.sources
     drivers = [f"driver-{n}" for n in range(setup.drivers)]
     links = [(driver, host) for driver in drivers for host in hosts]
     links += [(host, "writer") for host in hosts] + [("writer", "bus")]
@@ -122,7 +134,7 @@ def _faults(draw: Random, setup: Setup) -> list[Fault]:
     for number in range(count):
         at_s = round(draw.uniform(0.2, ACTIVE_S), 4)
         kind = draw.choice(_FAULTS)
-        process = draw.choice((*hosts, *hosts, "writer", "writer", "bus"))
+        process = draw.choice((*hosts, *hosts, "writer", "writer", "bus", "directory"))
         seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 6.0))), 3)
         amount = round(draw.uniform(0.3, 3.0), 3)
         target, other = process, ""
@@ -165,6 +177,7 @@ class _Work:
         self._repeatable: list[Step] = []
         draw = self._draw
         self._ledgers = [f"ledger/{n}" for n in range(draw.choice((1, 2, 4, 8)))]
+        self._ledgers += setup.sources
         self._feeds = [f"feed/{n}" for n in range(2)]
         self._weights = {kind: draw.choice((0.3, 1.0, 1.0, 3.0)) for kind in _STEPS}
         self._upgrader = draw.randrange(setup.drivers)
@@ -318,5 +331,10 @@ _STEPS = {
     "bulk": 1.0, "feed": 1.0, "subscribe": 1.0, "close": 0.2, "upgrade": 0.7, "flush": 0.3,
     "claim": 0.5,
 }  # fmt: skip
+
+#: Actor types whose actors have hosts of their own; of each plan one of these.
+_DEDICATED: tuple[tuple[str, ...], ...] = (
+    (), (), (), ("vault",), ("vault",), ("shipped",), ("vault", "shipped"),
+)  # fmt: skip
 
 _READS = ("some", "some", "give up", "pause", "another reader")

@@ -4,27 +4,31 @@ A call runs a method of the process's present incarnation as a task there. Calls
 one another. When a process dies, whoever waits for it hears ActorUnavailableError after a
 while, and Ray makes a new incarnation: the constructor runs, and nobody calls. An incarnation
 can also be replaced while it lives on, as when a machine is cut off from Ray's head but not
-from its peers.
+from its peers. A process that is ended for good answers ActorDiedError, and another one may
+have its name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
-from ray.exceptions import ActorUnavailableError, RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
+from runtime.settings.settings import Settings
+from runtime.topology.names import ProcessKind, processes_among
 from tests.simulation.draws import latency_s, stream
 from tests.simulation.scheduler import Owner, SimulatedLoop, owner
 from tests.simulation.sockets import Network
 
-Make = Callable[["Incarnation"], Any]
+#: A process of that incarnation: its class, and what its constructor takes besides its world.
+Make = Callable[["Incarnation", type[Any], tuple[Any, ...]], Any]
 
 
 class Incarnation(Owner):
     """One life of a process."""
 
     def __init__(self, process: "SimulatedProcess", number: int) -> None:
-        super().__init__(process.cluster.loop, f"{process.name}#{number}")
+        super().__init__(process.cluster.loop, process.cluster.label(process.name))
         self.process = process
         self.number = number  #: 1 is the first
         self.instance: Any = None
@@ -42,9 +46,10 @@ class _Call:
         self.draw = handle.draw
         self.answer = self.caller.loop.create_future()
 
-    def fail(self, after_s: float) -> None:
-        """The caller hears that the process is away."""
-        self.caller.later(after_s, self._answered, None, ActorUnavailableError("away", None))
+    def fail(self, after_s: float, *, for_good: bool = False) -> None:
+        """The caller hears that the process is away, or has ended for good."""
+        error = ActorDiedError() if for_good else ActorUnavailableError("away", None)
+        self.caller.later(after_s, self._answered, None, error)
 
     def succeed(self, result: Any, error: Exception | None) -> None:
         """The answer travels back."""
@@ -87,24 +92,40 @@ class Handle:
 class SimulatedProcess:
     """A named process, through all its incarnations."""
 
-    def __init__(self, cluster: "Cluster", name: str, machine: str, make: Make) -> None:
+    def __init__(
+        self, cluster: "Cluster", name: str, kind: type[Any], arguments: tuple[Any, ...]
+    ) -> None:
         self.cluster = cluster
         self.name = name
-        self.machine = machine
-        self._make = make
+        self._kind, self._arguments = kind, arguments  # as Ray repeats them at every restart
         self._numbers = count(1)
-        self.draw = stream(cluster.loop.seed, "process", name)
+        self.identity = f"{name}@{next(cluster.identities)}"  #: of this process and no other
+        self.draw = stream(cluster.loop.seed, "process", self.identity)
         self.incarnation: Incarnation | None = None
         self.lives: list[Incarnation] = []
+        self.ended = False  #: for good
+        self._early: list[_Call] = []  #: from before its first incarnation
         #: How many of the next calls are lost on the way there, on the way back, or doubled.
         self.losing = self.muting = self.doubling = 0
 
     def begin(self) -> None:
         """A new incarnation, as Ray makes one: the constructor runs."""
-        if self.incarnation is None:
+        if self.incarnation is None and not self.ended:
             self.incarnation = life = Incarnation(self, next(self._numbers))
             self.lives.append(life)
             life.context.copy().run(self._construct, life)
+            early, self._early = self._early, []
+            for call in early:
+                self._arrive(call)
+
+    def end_for_good(self) -> None:
+        """Kill -9, and Ray starts it no more. What was replaced and lives on is not reached."""
+        self.ended = True
+        life, self.incarnation = self.incarnation, None
+        if life is not None:
+            self._bury(life)
+        for call in self._early:
+            call.fail(0.1 * self.draw.random(), for_good=True)
 
     def send(self, call: _Call) -> None:
         """A call sets out."""
@@ -144,7 +165,7 @@ class SimulatedProcess:
             self._bury(life)
 
     def _construct(self, life: Incarnation) -> None:
-        life.instance = self._make(life)
+        life.instance = self.cluster.make(life, self._kind, self._arguments)
 
     def _bury(self, life: Incarnation) -> None:
         if not life.dead:
@@ -154,13 +175,16 @@ class SimulatedProcess:
 
     def _fail_calls(self, life: Incarnation) -> None:
         for call in life.calls:
-            call.fail(1.1 * self.draw.random())
+            call.fail(1.1 * self.draw.random(), for_good=self.ended)
         life.calls.clear()
 
     def _arrive(self, call: _Call) -> None:
         life = self.incarnation
+        if life is None and not self.lives and not self.ended:
+            self._early.append(call)
+            return
         if life is None:
-            call.fail(0.5 * self.draw.random())
+            call.fail(0.5 * self.draw.random(), for_good=self.ended)
             return
         life.calls[call] = None
         life.create_task(self._run(life, call))
@@ -182,20 +206,59 @@ class SimulatedProcess:
 
 
 class Cluster:
-    """All processes, by name."""
+    """The processes of one system, by name."""
 
-    def __init__(self, loop: SimulatedLoop, network: Network) -> None:
+    #: Seconds that Ray takes at most to run the constructor of a new process.
+    STARTS_S = 0.05
+
+    def __init__(self, loop: SimulatedLoop, network: Network, make: Make) -> None:
         self.loop = loop
         self.network = network
+        self.make = make
+        self.identities = count(1)
         self.processes: dict[str, SimulatedProcess] = {}
+        self._labels: dict[str, int] = {}
 
-    def add(self, name: str, machine: str, make: Make) -> None:
-        """A process that lives from now on."""
-        process = self.processes[name] = SimulatedProcess(self, name, machine, make)
-        process.begin()
+    def label(self, name: str) -> str:
+        """What the next incarnation under a name is called; no other one is."""
+        number = self._labels[name] = self._labels.get(name, 0) + 1
+        return f"{name}#{number}"
 
-    def handle(self, name: str) -> Handle:
+    def handle(self, name: str, caller: Owner | None = None) -> Handle:
         """A handle for whoever asks. Raises ValueError when there is no such process."""
         if name not in self.processes:
             raise ValueError(f"no actor named {name}")
-        return Handle(self.processes[name], owner())
+        return Handle(self.processes[name], caller or owner())
+
+    def spawn(self, kind: type[Any], name: str, arguments: tuple[Any, ...]) -> None:
+        """A process that lives from now on, unless there is one of its name."""
+        if name not in self.processes:
+            process = self.processes[name] = SimulatedProcess(self, name, kind, arguments)
+            self.loop.world.later(self.STARTS_S * process.draw.random(), process.begin)
+
+    def end(self, name: str) -> None:
+        """End one for good; none of that name is fine."""
+        process = self.processes.pop(name, None)
+        if process is not None:
+            process.end_for_good()
+
+
+class SimulatedActors:
+    """What a directory asks of Ray (runtime/process/world.py, Actors)."""
+
+    def __init__(self, cluster: Cluster, holder: Owner) -> None:
+        self._cluster = cluster
+        self._holder = holder
+
+    def spawn(self, kind: type[Any], settings: Settings, name: str, *arguments: Any) -> Handle:
+        self._cluster.spawn(kind, name, (name, settings.model_dump_json(), *arguments))
+        return self.find(name)
+
+    def find(self, name: str) -> Handle:
+        return self._cluster.handle(name, self._holder)
+
+    def processes(self, placement: Mapping[str, str]) -> dict[str, ProcessKind]:
+        return processes_among(self._cluster.processes, placement)
+
+    def end(self, name: str) -> None:
+        self._cluster.end(name)

@@ -24,7 +24,8 @@ def reduced(plan: Plan, problems: list[str]) -> Plan:
 def kinds_of(problems: list[str]) -> set[str]:
     """Problems without what differs from run to run: numbers, names, lists."""
     return {
-        re.sub(r"[\[({].*|[\d.]+|(ledger|feed|shipped|driver|host)\S*", "", one) for one in problems
+        re.sub(r"[\[({].*|[\d.]+|(ledger|vault|feed|shipped|driver|host)\S*", "", one)
+        for one in problems
     }
 
 

@@ -5,13 +5,12 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from runtime.process.world import Calls, World
+from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.transport.caller import Caller
 from store.event_store import EventStore
 from tests.simulation.database import Database
 from tests.simulation.draws import stream
-from tests.simulation.processes import Cluster, Incarnation
+from tests.simulation.processes import Cluster, Handle, Incarnation, SimulatedActors
 from tests.simulation.scheduler import Owner
 from tests.simulation.simulated_store import SimulatedStore
 
@@ -38,6 +37,8 @@ class SimulatedWorld(World):
         self._machine = machine
         self._end = end
         self._draw = stream(cluster.loop.seed, "world", holder)
+        self._handles: dict[str, Handle] = {}  # each looked up once, as from Ray
+        self.actors = SimulatedActors(cluster, holder)
         self.jumped_us = 0  #: how far the wall clock has been set forward, or back
 
     def draw_anew(self, connected: int) -> None:
@@ -49,16 +50,19 @@ class SimulatedWorld(World):
         return isinstance(self._holder, Incarnation) and self._holder.number > 1
 
     def ray_actor(self) -> str:
-        return self._holder.process.name if isinstance(self._holder, Incarnation) else ""
+        return self._holder.process.identity if isinstance(self._holder, Incarnation) else ""
 
     def handle(self, name: str) -> Any:
-        return self._cluster.handle(name)
+        found = self._handles.get(name)
+        if found is None:
+            found = self._handles[name] = self._cluster.handle(name, self._holder)
+        return found
 
     def forget(self, name: str) -> None:
-        """Nothing is remembered."""
+        self._handles.pop(name, None)
 
-    def caller(self, name: str) -> Calls:
-        return Caller(self._cluster.handle(name), self.machine)
+    def system(self, settings: Settings) -> str | None:
+        return None
 
     def machine(self) -> str:
         return self._machine

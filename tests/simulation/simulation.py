@@ -9,19 +9,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.cluster.directory import Directory
 from runtime.driver.connection import Connection
-from runtime.host.host import Host
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
 from runtime.settings.settings import Settings
 from runtime.topology.status import Topology
 from store.event_store import WRITER
+from tests.simulation import shipped
 from tests.simulation.checker import check, check_idle
 from tests.simulation.database import Database
 from tests.simulation.drivers import Driver
 from tests.simulation.faults import cease, strike
 from tests.simulation.history import History
 from tests.simulation.knobs import turned
+from tests.simulation.operating import launch
 from tests.simulation.plain_rows import Record, record_of
 from tests.simulation.plan import ACTIVE_S, Plan, Step
 from tests.simulation.processes import Cluster, Incarnation
@@ -39,6 +41,8 @@ QUIET_S = 80.0
 PROMPT_S = 20.0
 #: Seconds in which a process that finds itself fenced off is back.
 BACK_S = 15.0
+#: By when the first launch is done, before anything goes wrong.
+LAUNCHED_S = 10.0
 #: Seconds after the last answer in which what it led to comes to rest: the bus gets its commit.
 SETTLED_S = 5.0
 
@@ -67,16 +71,15 @@ class Simulation:
         self.plan = plan
         self.loop = SimulatedLoop(plan.seed)
         self.network = Network(self.loop)
-        self.cluster = Cluster(self.loop, self.network)
+        self.cluster = Cluster(self.loop, self.network, self._made)
         self.database = Database(self.loop)
         self.history = History()
         self.settings = Settings(**plan.setup.settings)
-        self._settings_json = self.settings.model_dump_json()  #: as processes are given them
-        self.hosts = [f"host-{n}" for n in range(plan.setup.hosts)]  #: their names
         self.largest_batch = plan.setup.knobs["batch"]  #: commands; a mailbox may hold one more
         # What comes to be while it runs:
         self.worlds: dict[str, list[SimulatedWorld]] = {}  #: by name: one a life, or connection
         self.jumped_us: dict[str, int] = {}  #: by name: of its clock, for worlds still to come
+        self.topology: Topology  #: of the system, as it was launched
         self.drivers: dict[str, Driver] = {}  #: by name
         self.ids: dict[int, bytes] = {}  #: of commands, by the number of their step
         self.prober: Driver | None = None  #: the driver that comes after quiet
@@ -98,8 +101,8 @@ class Simulation:
 
     def _played(self) -> list[str]:
         """All of it, in virtual time; what is wrong with it."""
+        self._launch()
         self._begin()
-        self._call_all()
         watch(self)
         for fault in self.plan.faults:
             self.loop.world.later(fault.at_s, strike, self, fault)
@@ -120,26 +123,24 @@ class Simulation:
         known += [record_of(row) for row in self.database.rows[len(known) :]]
         return known
 
+    def _launch(self) -> None:
+        """Have the directory start everything: by its own code."""
+        operator = Owner(self.loop, "operator")
+        world = self._world("operator", operator)
+        launching = operator.create_task(launch(world, self.settings))
+        while not launching.done() and self.loop.time() < LAUNCHED_S:
+            self.loop.run_until(self.loop.time() + 0.01)
+        self.topology = launching.result()
+
     def _begin(self) -> None:
-        kinds = {"writer": WriterActor, "bus": Bus, **dict.fromkeys(self.hosts, Host)}
-        for name, kind in kinds.items():
-            self.cluster.add(name, self.plan.setup.machines[name], self._maker(name, kind))
         for number, strands in enumerate(self.plan.strands):
             name = f"driver-{number}"
             driver = self._driver(name)
             self.drivers[name] = driver
             driver.holder.context.copy().run(driver.work, strands)
 
-    def _call_all(self) -> None:
-        """What the directory does of each process that it has made."""
-        for name in self.cluster.processes:
-            self.loop.world.context.copy().run(self.cluster.handle, name).ready.remote()
-
-    def _maker(self, name: str, kind: Callable[..., Any]) -> Callable[[Incarnation], Any]:
-        def make(life: Incarnation) -> Any:
-            return kind(name, self._settings_json, None, world=self._world(name, life))
-
-        return make
+    def _made(self, life: Incarnation, kind: type[Any], arguments: tuple[Any, ...]) -> Any:
+        return kind(*arguments, world=self._world(life.process.name, life))
 
     def _connecting(
         self, name: str, holder: Owner
@@ -148,13 +149,12 @@ class Simulation:
             connected = len(self.worlds.get(name, ()))
             world, courier = self._world(name, holder), SimulatedCourier(holder)
             world.draw_anew(connected)
-            topology = Topology(settings_json=self._settings_json, hosts=tuple(self.hosts))
-            return Connection(topology, world, courier), world, courier
+            return Connection(self.topology, world, courier), world, courier
 
         return connect
 
     def _world(self, name: str, holder: Owner) -> SimulatedWorld:
-        machine = self.plan.setup.machines[name]
+        machine = self.plan.setup.machines.get(name, "a")
         world = SimulatedWorld(self.cluster, self.database, holder, machine, self._ended)
         world.jumped_us = self.jumped_us.get(name, 0)
         self.worlds.setdefault(name, []).append(world)
@@ -170,7 +170,7 @@ class Simulation:
     def _fenced_off(self, life: Incarnation) -> bool:
         """Has an epoch been opened after its own?"""
         process = life.instance
-        if process is None or not process._started or isinstance(process, Bus):
+        if process is None or not process._started or isinstance(process, Bus | Directory):
             return False
         if isinstance(process, WriterActor):
             return self.database.epochs[WRITER].number != process._commits._attempts._epoch
@@ -192,7 +192,6 @@ class Simulation:
 
     def _driver(self, name: str) -> Driver:
         holder = Owner(self.loop, name)
-        self.plan.setup.machines.setdefault(name, "a")
         return holder.context.copy().run(
             Driver, name, holder, self._connecting(name, holder), self.history, self.ids,
             self.settings.actor_system.actor_timeout_ms / 1000, self._head, self._stored,
@@ -207,15 +206,18 @@ class Simulation:
             if not any(life is not None and self._fenced_off(life) for life in lives):
                 return
             knocking = self._driver(f"knocker-{turn}")
-            for number, source in enumerate(self._ledgers(), 1000 * (turn + 1)):
+            hosted = [name for name in self.cluster.processes if name.startswith("shipped/")]
+            for number, source in enumerate([*self._ledgers(), *hosted], 1000 * (turn + 1)):
                 note = {"token": -number, "times": 1}
                 step = Step(-number, 0.0, "ask", source, "Note", note)
-                knocking.holder.create_task(knocking.ask(step))
+                actor = shipped.Shipped2 if source in hosted else None
+                knocking.holder.create_task(knocking.ask(step, actor))
             self.loop.run_until(self.loop.time() + BACK_S)
 
     def _ledgers(self) -> list[str]:
         found = {record.source for record in self.records()} | {"ledger/0"}
-        return sorted(source for source in found if source.startswith("ledger/"))
+        found |= set(self.cluster.processes)  # dedicated hosts have their actors' names
+        return sorted(source for source in found if source.startswith(("ledger/", "vault/")))
 
     def _probe(self) -> None:
         """After quiet every actor answers a driver that comes new, and those that were there."""
@@ -282,12 +284,15 @@ class _NoCollection:
     """No garbage is collected meanwhile: what is collected runs `finally` blocks, and when
     that happens is nothing that a seed says."""
 
+    frozen = False  #: asking the collector itself takes as long as a third of a seed
+
     def __enter__(self) -> None:
-        if not gc.get_freeze_count():
+        if not _NoCollection.frozen:
             # What is here now stays: looking through all modules after each seed takes longer
             # than the seed.
             gc.collect()
             gc.freeze()
+            _NoCollection.frozen = True
         gc.disable()
 
     def __exit__(self, *_: object) -> None:

@@ -16,7 +16,7 @@ def watch(simulation: "Simulation") -> None:
     for process in simulation.cluster.processes.values():
         life = process.incarnation
         if life is not None and life.instance._started:
-            look = {"writer": _writer, "bus": _bus}.get(process.name, _host)
+            look = _LOOKS.get(process.name, _host)
             for problem in look(life.instance, simulation):
                 simulation.history.complain(f"{life.name}: {problem}")
     for driver in simulation.drivers.values():
@@ -61,3 +61,13 @@ def _bus(bus: Any, simulation: "Simulation") -> list[str]:
     if held > simulation.settings.event_bus.buffer_size:
         return [f"its buffer holds {held} events"]
     return []
+
+
+def _directory(directory: Any, simulation: "Simulation") -> list[str]:
+    starting = len(directory._dedicated._starting)
+    return (
+        [f"{starting} hosts are being started"] if starting > directory._dedicated.AT_ONCE else []
+    )
+
+
+_LOOKS = {"writer": _writer, "bus": _bus, "directory": _directory}

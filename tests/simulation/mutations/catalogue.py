@@ -1,9 +1,14 @@
 """The mutations, by name: small faults of the path, some of which it once had."""
 
-from tests.simulation.mutations import of_drivers, of_hosts, of_partitions
+from tests.simulation.mutations import of_drivers, of_hosts, of_partitions, of_systems
 from tests.simulation.mutations.patching import Mutation
 
 MUTATIONS: dict[str, Mutation] = {
     mutation.name: mutation
-    for mutation in (*of_hosts.MUTATIONS, *of_partitions.MUTATIONS, *of_drivers.MUTATIONS)
+    for mutation in (
+        *of_hosts.MUTATIONS,
+        *of_partitions.MUTATIONS,
+        *of_drivers.MUTATIONS,
+        *of_systems.MUTATIONS,
+    )
 }

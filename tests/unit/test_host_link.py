@@ -1,0 +1,35 @@
+"""A driver's way to one host: why it is away is said in errors of ours."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from ray.exceptions import RayTaskError
+
+from actors.actor import Actor
+from runtime.driver.host_link import HostLink
+from runtime.errors import HostUnavailable, StartFailed, SystemDraining
+from tests.unit.sending import HOST, PlayedHost
+
+
+def _failing(error: Exception) -> HostLink:
+    """A link to a dedicated host, for which the directory raises this."""
+
+    async def find(_: Iterable[type[Actor[Any]]]) -> Any:
+        raise RayTaskError("locate", "a traceback", error).as_instanceof_cause()
+
+    return HostLink(HOST, find, PlayedHost, lambda _: None)
+
+
+async def test_why_a_host_does_not_start_is_said_as_the_directory_says_it() -> None:
+    with pytest.raises(StartFailed) as failed:
+        await _failing(StartFailed(HOST, "there is no database")).ensure_found(())
+    assert type(failed.value) is StartFailed
+    assert failed.value.args == (HOST, "there is no database")
+
+
+async def test_what_else_the_directory_says_is_the_reason_why_a_host_is_away() -> None:
+    with pytest.raises(HostUnavailable) as failed:
+        await _failing(SystemDraining("thornback")).ensure_found(())
+    assert type(failed.value) is HostUnavailable
+    assert failed.value.args == (HOST, str(SystemDraining("thornback")))
