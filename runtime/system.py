@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Self, TypeVar, overload
 
-import ray
-
 from actors.actor import Actor, described
 from actors.event import Event
 from actors.naming import checked_type_name, source_of
@@ -22,7 +20,6 @@ from runtime.driver.unknown_types import say_unknown
 from runtime.errors import LaunchFailed, SystemNotFound
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.event_store import EventStore
 
@@ -227,9 +224,7 @@ class ActorSystem:
         return progress
 
     async def _drain(self, timeout_s: float) -> DrainReport:
-        drained: DrainReport = await self.connection.rejoining.ask("stop", timeout_s)
-        ray.kill(self.connection.world.handle(DIRECTORY_ACTOR), no_restart=True)
-        return drained
+        return await self.connection.rejoining.drain(timeout_s)
 
     async def open_store(self) -> EventStore:
         """The event store of this system, opened for the caller. Raises StoreUnavailable."""

@@ -15,7 +15,7 @@ from actors.errors import ThornbackError
 from runtime.errors import HostUnavailable, SystemNotFound
 from runtime.process.world import World
 from runtime.topology.names import DIRECTORY_ACTOR
-from runtime.topology.status import Topology
+from runtime.topology.status import DrainReport, Topology
 from runtime.transport.peers import awaited
 from store.errors import SystemReplaced
 
@@ -63,6 +63,19 @@ class Rejoining:
             except ActorDiedError:
                 self.ended(DIRECTORY_ACTOR)
         raise SystemNotFound(self._namespace)
+
+    async def drain(self, timeout_s: float) -> DrainReport:
+        """Have the system drained, and end its directory. What is launched meanwhile is left
+        alone: whoever finds a directory that is over may end it, and start another one, before
+        its answer is here. Raises SystemNotFound, and what Ray or the directory raise."""
+        self._world.forget(DIRECTORY_ACTOR)  # the one that there is now is meant, and asked once
+        try:
+            directory = self._world.handle(DIRECTORY_ACTOR)
+        except ValueError as error:
+            raise SystemNotFound(self._namespace) from error
+        report: DrainReport = await directory.stop.remote(timeout_s)
+        self._world.actors.kill(directory)
+        return report
 
     async def _join(self) -> Topology:
         try:

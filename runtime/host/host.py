@@ -104,7 +104,7 @@ class Host(Process):
             raise StartFailed(self.name, self._unimportable)
         self._store = await self.world.open_store(self.settings)
         try:
-            epoch = await self._store.open_epoch(self.node, self.world.ray_actor())
+            epoch = await self._store.open_epoch(self.node, self.world.holder(self.settings))
             nodes = await self._store.nodes() | clock_nodes(
                 self.settings.event_bus.node_id, settings.hosts, settings.placement
             )

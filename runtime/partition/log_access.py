@@ -135,6 +135,16 @@ class LogAccess:
                 feed.fail(SystemNotFound(namespace, "the system there has another log now"))
 
     async def _asked(self, method: str, request: bytes, limit_s: float) -> bytes:
+        known = self._bus is not None
+        try:
+            return await self._asked_once(method, request, limit_s)
+        except SystemNotFound:
+            # The bus that we knew has ended for good; another system may run by now.
+            if not known or self._rejoin is None:
+                raise
+        return await self._asked_once(method, request, limit_s)
+
+    async def _asked_once(self, method: str, request: bytes, limit_s: float) -> bytes:
         if self._rejoin is not None:
             try:
                 await _within(limit_s, self._rejoin())

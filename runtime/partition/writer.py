@@ -70,7 +70,7 @@ class WriterActor(Process):
             patience_s=self.settings.actor_system.actor_timeout_ms / 2000,
         )
         try:
-            await self._commits.open(self.world.ray_actor())
+            await self._commits.open(self.world.holder(self.settings))
         except BaseException:
             await store.close()
             raise

@@ -119,13 +119,14 @@ class Process(ABC):
         appends again.
 
         That may have been another incarnation of this very process: its successor, or a
-        predecessor whose start reached the database late. Which of them is to be, Ray alone
+        predecessor whose start reached the database late, perhaps one of before the system was
+        drained and launched anew. Which of them is to be, Ray alone
         knows: `stale` is raised, for `must_live` to end this one, and if it was the one, Ray
         starts it anew. So what is fenced off recovers, and as each incarnation begins but
         once, they do not go on fencing one another off. A process of another system, though,
         has taken the log over for good: if this one came back, the two would never end.
         """
-        if await self._holder_of(store, stale.name) == self.world.ray_actor():
+        if await self._holder_of(store, stale.name) == self.world.holder(self.settings):
             raise stale
 
     async def address(self) -> Address:

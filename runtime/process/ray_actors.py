@@ -54,9 +54,13 @@ class RayActors:
     def end(self, name: str) -> None:
         """Kill a process for good; none of that name is fine."""
         try:
-            ray.kill(self.find(name), no_restart=True)
+            self.kill(self.find(name))
         except ValueError:
             logger.info("%s: was gone already", name)
+
+    def kill(self, handle: Any) -> None:
+        """Kill the process of a handle for good, and no other one that has its name by now."""
+        ray.kill(handle, no_restart=True)
 
 
 @cache

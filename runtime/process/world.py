@@ -51,6 +51,9 @@ class Actors(Protocol):
     def end(self, name: str) -> None:
         """Kill a process for good; none of that name is fine."""
 
+    def kill(self, handle: Any) -> None:
+        """Kill the process of a handle for good, and no other one that has its name by now."""
+
 
 class World:
     """The real one: Ray, PostgreSQL, the machine's clock and its randomness."""
@@ -69,6 +72,11 @@ class World:
         empty outside of Ray."""
         # To ask for the context begins a Ray where there is none.
         return (ray.is_initialized() and ray.get_runtime_context().get_actor_id()) or ""
+
+    def holder(self, settings: Settings) -> str:
+        """Who holds the epochs of this process: what it has in common with its predecessors, also
+        with those of before a drain, and with no process of another system."""
+        return self.system(settings) or self.ray_actor()
 
     def handle(self, name: str) -> Any:
         """The Ray handle of a process. Raises ValueError when there is none."""

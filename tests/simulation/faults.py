@@ -116,6 +116,10 @@ def _jump(simulation: "Simulation", fault: Fault) -> None:
         world.jumped_us += jumped_us
 
 
+def _drain(simulation: "Simulation", fault: Fault) -> None:
+    simulation.operate(fault)
+
+
 def _kill_driver(simulation: "Simulation", fault: Fault) -> None:
     driver = simulation.drivers[fault.target]
     if driver.dead:
@@ -149,10 +153,11 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "epoch late": _epoch_late,
     "jump": _jump,
     "driver dies": _kill_driver,
+    "drain": _drain,
 }
 
-#: What befalls connections, machines, drivers or the database: a process that is not there has no
-#: other fault.
+#: What befalls connections, machines, drivers, the database or all of the system: whatever else
+#: befalls a process does not where there is none of its name.
 _OF_NO_PROCESS = {kind for kind in _HOW if kind.startswith(("store", "commit"))} | {
-    "break", "silence", "jump", "driver dies",
+    "break", "silence", "jump", "driver dies", "drain",
 }  # fmt: skip

@@ -75,11 +75,12 @@ class Reading:
     event_types: str
     sources: str
     head: int = -1  #: of the log, when subscribing returned
+    began_s: float = 0.0  #: when it was subscribed last
     events: list[Seen] = field(default_factory=list)
     moments: list[int] = field(default_factory=list)  #: of the history, one an event
     position: int = -1  #: that it came to
     stays: bool = False  #: until the end: then it has to see everything
-    closed: bool = False  #: its driver closed the connection
+    closed: bool = False  #: its driver closed the connection, or there was no system
     abandoned: bool = False  #: its driver died
     error: str = ""  #: that it ended with
 
@@ -92,6 +93,8 @@ class History:
         self.readings: list[Reading] = []
         self.closed: set[str] = set()  #: drivers that closed their connections
         self.claimed: set[bytes] = set()  #: ids of commands whose second event's id is taken
+        #: By operator: when the system began to be drained, and when it ran again.
+        self.away_s: dict[str, tuple[float, float]] = {}
         self.faults: list[tuple[float, str]] = []
         self.complaints: list[str] = []  #: what was noticed while it ran
         self._moment = 0
@@ -100,6 +103,12 @@ class History:
         """The next moment: they order what drivers saw and did."""
         self._moment += 1
         return self._moment
+
+    def was_away(self, since_s: float, until_s: float) -> bool:
+        """Was there no system at some time in between?"""
+        return any(
+            since_s <= again_s and gone_s <= until_s for gone_s, again_s in self.away_s.values()
+        )
 
     def complain(self, what: str) -> None:
         """Something is wrong, whatever else happens."""

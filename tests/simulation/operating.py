@@ -1,33 +1,111 @@
-"""What an operator does with a system: launch it, as runtime/cluster/launching.py does, whose calls
-block a thread and so have no place in a simulation."""
+"""What operators do with the system of a simulation: launch it, drain it, launch it anew.
+
+Launching is what runtime/cluster/launching.py does, whose calls block a thread and so have no place
+in a simulation. Draining is the runtime's own.
+"""
 
 import asyncio
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING
 
-from ray.exceptions import ActorDiedError, ActorUnavailableError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
+from actors.errors import ThornbackError
 from runtime.cluster.directory import Directory
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
-from runtime.topology.status import Topology
+from runtime.topology.status import DrainReport, Topology
+from tests.simulation.plan import Fault
+from tests.simulation.scheduler import Owner
 
-#: Between two tries to reach a directory that is away.
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+#: Between two tries to reach a directory that is away, or to launch what is being drained.
 PAUSE_S = 0.1
-#: How long a launch may take.
+#: Between two launches of somebody who is impatient.
+AGAIN_S = 0.01
+#: How long one try to launch may take.
 LAUNCH_S = 30.0
+#: How long each process may take to flush.
+FLUSH_S = 5.0
 
 
 async def launch(world: World, settings: Settings) -> Topology:
-    """The topology of the system; what does not run yet is started. Raises what the directory
-    raises."""
+    """The topology of the system; what does not run yet is started. Tries until it runs."""
     while True:
         directory = world.actors.spawn(Directory, settings, DIRECTORY_ACTOR, None)
         try:
             topology: Topology | None = await directory.launch.remote(LAUNCH_S)
-        except ActorUnavailableError:
-            await asyncio.sleep(PAUSE_S)
-        except ActorDiedError:
-            continue  # whoever drained the system has just ended this one
-        else:
             if topology is not None:
                 return topology
+            if await directory.over.remote():
+                world.actors.kill(directory)
+        except ActorDiedError:
+            continue  # whoever drained the system has just ended this one
+        except ActorUnavailableError:
+            await asyncio.sleep(PAUSE_S)
+        except RayTaskError as error:
+            if not isinstance(error.cause, ThornbackError):
+                raise
+            await asyncio.sleep(AGAIN_S)
+
+
+async def drain_and_launch(simulation: "Simulation", operator: Owner, fault: Fault) -> None:
+    """Have the system drained, and launched anew some time later, or as soon as that can be."""
+    settings = simulation.launched_with(int(fault.amount))
+    undisturbed = len(simulation.history.faults) == 1
+    calm = "directory" not in {each.target for each in simulation.plan.faults}
+    world, away_s = simulation.world_of(operator), simulation.history.away_s
+    away_s[operator.name] = (simulation.loop.time(), inf)
+    impatient = operator.create_task(_launch_all_the_time(world, settings))
+    if fault.other != "impatient":
+        impatient.cancel()
+    connection, _, _ = simulation.connected(operator)
+    try:
+        report = await connection.last_errand("drain", partial(connection.rejoining.drain, FLUSH_S))
+    except ThornbackError as error:
+        if calm and impatient.done():
+            simulation.history.complain(f"a drain failed: {error!r}")
+    else:
+        if impatient.done():
+            _judge(simulation, report, undisturbed=undisturbed, calm=calm)
+    finally:
+        connection.close()
+    if impatient.done():
+        await _nothing_happens(simulation, fault.seconds, undisturbed=undisturbed)
+    impatient.cancel()
+    simulation.topology = await launch(world, settings)
+    away_s[operator.name] = (away_s[operator.name][0], simulation.loop.time())
+
+
+async def _launch_all_the_time(world: World, settings: Settings) -> None:
+    """Who launches again and again meets a directory in every state that it goes through."""
+    while True:
+        await launch(world, settings)
+        await asyncio.sleep(AGAIN_S)
+
+
+async def _nothing_happens(simulation: "Simulation", seconds: float, *, undisturbed: bool) -> None:
+    head = len(simulation.database.rows)
+    await asyncio.sleep(seconds)
+    if undisturbed and len(simulation.database.rows) != head:
+        simulation.history.complain("events are committed after a drain, and nobody runs")
+
+
+def _judge(simulation: "Simulation", report: DrainReport, *, undisturbed: bool, calm: bool) -> None:
+    """What a report says is so: nothing is left, and what was accepted is in the log."""
+    complain = simulation.history.complain
+    if calm and (left := sorted(simulation.cluster.processes)):
+        complain(f"a drain has left {left}")
+    if not undisturbed or len(simulation.history.faults) > 1:
+        return  # what went wrong may have kept a process from flushing
+    for drained in report.processes:
+        if drained.problem is not None:
+            complain(f"a drain says of {drained.name}: {drained.problem}")
+        if drained.name == "writer" and drained.settled != len(simulation.database.rows):
+            complain(f"a drain ended at {drained.settled} of {len(simulation.database.rows)}")
+    if report.database_problem is not None:
+        complain(f"a drain says: {report.database_problem}")

@@ -155,7 +155,22 @@ def _faults(draw: Random, setup: Setup) -> list[Fault]:
         elif kind == "driver dies":
             target = draw.choice(drivers)
         found.append(Fault(number, at_s, kind, target, other, seconds, amount))
+    if draw.random() < 0.15:
+        found.append(_drain(draw, count, setup))
     return sorted(found, key=lambda fault: fault.at_s)
+
+
+def _drain(draw: Random, number: int, setup: Setup) -> Fault:
+    """The system is drained, and launched anew: often as it was, sometimes with other hosts."""
+    seconds = round(draw.choice((draw.uniform(0.0, 0.5), draw.uniform(0.5, 8.0))), 3)
+    return Fault(
+        number,
+        round(draw.uniform(0.5, ACTIVE_S), 4),
+        "drain",
+        other=draw.choice(("", "", "impatient")),
+        seconds=seconds,
+        amount=draw.choice((setup.hosts, setup.hosts, 1, 2, 3)),
+    )
 
 
 _FAULTS = (

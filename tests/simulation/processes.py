@@ -120,6 +120,8 @@ class SimulatedProcess:
 
     def end_for_good(self) -> None:
         """Kill -9, and Ray starts it no more. What was replaced and lives on is not reached."""
+        if self.ended:
+            return
         self.ended = True
         life, self.incarnation = self.incarnation, None
         if life is not None:
@@ -236,11 +238,11 @@ class Cluster:
             process = self.processes[name] = SimulatedProcess(self, name, kind, arguments)
             self.loop.world.later(self.STARTS_S * process.draw.random(), process.begin)
 
-    def end(self, name: str) -> None:
-        """End one for good; none of that name is fine."""
-        process = self.processes.pop(name, None)
-        if process is not None:
-            process.end_for_good()
+    def kill(self, process: SimulatedProcess) -> None:
+        """End one for good; its name is free then."""
+        if self.processes.get(process.name) is process:
+            del self.processes[process.name]
+        process.end_for_good()
 
 
 class SimulatedActors:
@@ -261,4 +263,8 @@ class SimulatedActors:
         return processes_among(self._cluster.processes, placement)
 
     def end(self, name: str) -> None:
-        self._cluster.end(name)
+        if name in self._cluster.processes:
+            self.kill(self.find(name))
+
+    def kill(self, handle: Handle) -> None:
+        self._cluster.kill(handle.process)

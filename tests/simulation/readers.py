@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from actors.errors import ThornbackError
 from runtime.driver.subscription import Subscription, selection_of
+from runtime.errors import SystemNotFound
 from tests.simulation.draws import stream
 from tests.simulation.history import Reading, seen
 from tests.simulation.plan import Step
@@ -46,12 +47,17 @@ async def read(driver: "Driver", step: Step) -> None:
         reading.error = f"{type(error).__name__}: {error}"
         if type(error).__name__ == "ConnectionClosed" and driver.label != reading.driver:
             reading.closed = True
+        elif isinstance(error, SystemNotFound) and driver.history.was_away(
+            reading.began_s, driver.holder.loop.time()
+        ):
+            reading.closed = True  # it began where there was no system
         else:
             driver.history.complain(f"subscription {step.number} ended with {reading.error}")
 
 
 async def _subscribed(driver: "Driver", reading: Reading, after: int | None) -> Subscription:
     wanted = selection_of(reading.event_types, reading.sources)
+    reading.began_s = driver.holder.loop.time()
     subscription = Subscription(driver.connection, wanted, after)
     if after is None:
         begun = asyncio.wrap_future(subscription._begun)

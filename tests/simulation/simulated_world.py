@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from runtime.process.world import World
 from runtime.settings.settings import Settings
+from runtime.topology.names import DIRECTORY_ACTOR
 from store.event_store import EventStore
 from tests.simulation.database import Database
 from tests.simulation.draws import stream
@@ -50,7 +51,11 @@ class SimulatedWorld(World):
         return isinstance(self._holder, Incarnation) and self._holder.number > 1
 
     def ray_actor(self) -> str:
-        return self._holder.process.identity if isinstance(self._holder, Incarnation) else ""
+        if not isinstance(self._holder, Incarnation):
+            return ""
+        process = self._holder.process
+        # What names the log where nobody claims it: one and the same, whichever system has it.
+        return process.name if process.name == DIRECTORY_ACTOR else process.identity
 
     def handle(self, name: str) -> Any:
         found = self._handles.get(name)
@@ -62,7 +67,10 @@ class SimulatedWorld(World):
         self._handles.pop(name, None)
 
     def system(self, settings: Settings) -> str | None:
-        return None
+        return None  # no database is claimed
+
+    def holder(self, settings: Settings) -> str:
+        return settings.actor_system.namespace
 
     def machine(self) -> str:
         return self._machine

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -23,9 +23,9 @@ from tests.simulation.drivers import Driver
 from tests.simulation.faults import cease, strike
 from tests.simulation.history import History
 from tests.simulation.knobs import turned
-from tests.simulation.operating import launch
+from tests.simulation.operating import drain_and_launch, launch
 from tests.simulation.plain_rows import Record, record_of
-from tests.simulation.plan import ACTIVE_S, Plan, Step
+from tests.simulation.plan import ACTIVE_S, Fault, Plan, Step
 from tests.simulation.processes import Cluster, Incarnation
 from tests.simulation.scheduler import Owner, SimulatedLoop, TurnsInCircles
 from tests.simulation.simulated_world import SimulatedCourier, SimulatedWorld
@@ -43,6 +43,10 @@ PROMPT_S = 20.0
 BACK_S = 15.0
 #: By when the first launch is done, before anything goes wrong.
 LAUNCHED_S = 10.0
+#: By when a drain and the launch after it are done, once nothing goes wrong any more.
+OPERATED_S = 90.0
+#: How long every actor may take to answer in the end.
+ANSWERED_S = 20.0
 #: Seconds after the last answer in which what it led to comes to rest: the bus gets its commit.
 SETTLED_S = 5.0
 
@@ -83,6 +87,7 @@ class Simulation:
         self.drivers: dict[str, Driver] = {}  #: by name
         self.ids: dict[int, bytes] = {}  #: of commands, by the number of their step
         self.prober: Driver | None = None  #: the driver that comes after quiet
+        self._operating: list[asyncio.Task[None]] = []  #: what operators do
         self._records: list[Record] = []  #: of the log, as far as it was read
 
     def run(self) -> Outcome:
@@ -110,6 +115,7 @@ class Simulation:
         last_s = max((fault.at_s + fault.seconds for fault in self.plan.faults), default=0.0)
         self.loop.run_until(max(ACTIVE_S, last_s))
         cease(self)
+        self._wait(self._operating, OPERATED_S, "a drain and the launch after it do not end")
         self.loop.run_until(self.loop.time() + QUIET_S)
         idle = check_idle(self, self.loop.time() - PROMPT_S)
         self._knock()
@@ -126,11 +132,26 @@ class Simulation:
     def _launch(self) -> None:
         """Have the directory start everything: by its own code."""
         operator = Owner(self.loop, "operator")
-        world = self._world("operator", operator)
-        launching = operator.create_task(launch(world, self.settings))
-        while not launching.done() and self.loop.time() < LAUNCHED_S:
-            self.loop.run_until(self.loop.time() + 0.01)
+        launching = operator.create_task(launch(self.world_of(operator), self.settings))
+        self._wait([launching], LAUNCHED_S, "a launch does not end")
         self.topology = launching.result()
+
+    def operate(self, fault: Fault) -> None:
+        """An operator drains the system, and launches it anew."""
+        operator = Owner(self.loop, f"operator-{fault.number}")
+        self._operating.append(operator.create_task(drain_and_launch(self, operator, fault)))
+
+    def launched_with(self, hosts: int) -> Settings:
+        """The settings with so many hosts."""
+        return self.settings.replaced("actor_system", "hosts", hosts, "the plan")
+
+    def world_of(self, holder: Owner) -> SimulatedWorld:
+        """The world of somebody who is no process of the system."""
+        return self._world(holder.name, holder)
+
+    def connected(self, holder: Owner) -> tuple[Connection, SimulatedWorld, SimulatedCourier]:
+        """A driver's connection to the system as it was launched last."""
+        return self._connecting(holder.name, holder)()
 
     def _begin(self) -> None:
         for number, strands in enumerate(self.plan.strands):
@@ -221,26 +242,29 @@ class Simulation:
 
     def _probe(self) -> None:
         """After quiet every actor answers a driver that comes new, and those that were there."""
-        ledgers = self._ledgers()
+        ledgers, unanswered = self._ledgers(), "after quiet not every actor answers"
         self.prober = prober = self._driver("prober")
         probing = [prober.start(self._ask_all(prober, ledgers))]
-        self._wait(probing)
+        self._wait(probing, ANSWERED_S, unanswered)
         for driver in self.drivers.values():
             if not driver.dead:
                 probing.append(driver.start(self._ask_states(driver, ledgers)))
-                self._wait(probing)
+                self._wait(probing, ANSWERED_S, unanswered)
 
-    def _wait(self, probing: "list[asyncio.Task[None]]") -> None:
+    def _wait(self, tasks: "Sequence[asyncio.Task[Any]]", limit_s: float, otherwise: str) -> None:
         """Let time pass until they are done, if that ever happens."""
-        until_s = self.loop.time() + 20.0
-        while not all(task.done() for task in probing) and self.loop.time() < until_s:
+        until_s = self.loop.time() + limit_s
+        while not all(task.done() for task in tasks) and self.loop.time() < until_s:
             self.loop.run_until(self.loop.time() + 0.1)
-        if not all(task.done() for task in probing):
-            self.history.complain("after quiet not every actor answers")
+        if not all(task.done() for task in tasks):
+            self.history.complain(otherwise)
 
     async def _ask_states(self, driver: Driver, sources: list[str]) -> None:
         for source in sources:
             call = await driver.state(source)
+            if call.error == "HostUnavailable" and "has other hosts" in str(call.arguments):
+                # It had not spoken to anybody since, and is told so once: decision 0034.
+                call = await driver.state(source)
             if call.error not in ("", "ActorStopped"):
                 self.history.complain(
                     f"after quiet {source} answers {driver.name} {call.error}{call.arguments}"

@@ -24,6 +24,7 @@ class Mortal(World):
     """A world in which the end of a process is noticed and nothing else happens."""
 
     ended = 0
+    of_system: str | None = None
 
     def __init__(self, *, lives: int = 1) -> None:
         super().__init__("n")
@@ -34,6 +35,9 @@ class Mortal(World):
 
     def ray_actor(self) -> str:
         return "this one"
+
+    def system(self, settings: Settings) -> str | None:
+        return self.of_system
 
     def end(self) -> None:
         self.ended += 1
@@ -219,3 +223,15 @@ def test_a_process_ends_that_its_own_kin_fenced_off_and_lives_on_where_another_h
         assert process.mortal.ended == ends
 
     test()
+
+
+@virtual_time
+async def test_a_process_of_before_the_drain_that_opens_its_epoch_late_is_kin() -> None:
+    before, process, store = Sample(), Sample(), MemoryEventStore()
+    before.mortal.of_system = process.mortal.of_system = "this Ray/n"
+    before.mortal.ray_actor = lambda: "of before"  # type: ignore[method-assign]
+    await store.open_epoch("node", process.mortal.holder(process.settings))
+    await store.open_epoch("node", before.mortal.holder(before.settings))
+    process.must_live(process.outlive_fence(store, StaleEpoch("node", 1)))
+    await settled()
+    assert process.mortal.ended == 1

@@ -1,4 +1,4 @@
-"""Mutations of how a system is run: the directory, dedicated hosts."""
+"""Mutations of how a system is run: dedicated hosts, drains and the launches after them."""
 
 from tests.simulation.mutations.patching import Mutation, mutation
 
@@ -30,5 +30,50 @@ MUTATIONS: tuple[Mutation, ...] = (
         "runtime.driver.connection",
         '            dedicated = placed == "dedicated"\n',
         "            dedicated = False\n",
+    ),
+    mutation(
+        "handles of before a drain",
+        "a driver goes on with the handle of a process that has ended for good",
+        "runtime.driver.rejoining",
+        "        self._world.forget(name)\n        self._world.forget(DIRECTORY_ACTOR)\n",
+        "",
+    ),
+    mutation(
+        "hosts of before a drain",
+        "a driver sends to the hosts that it knew, where the next system has others",
+        "runtime.driver.connection",
+        "(hosts, before.actor_system.placement) != (topology.hosts, section.placement)",
+        "False",
+    ),
+    mutation(
+        "the bus of before a drain",
+        "whoever subscribes by the bus of the system before is told that there is none",
+        "runtime.partition.log_access",
+        "            if not known or self._rejoin is None:\n",
+        "            if True:\n",
+    ),
+    mutation(
+        "an epoch of before a drain",
+        "a writer takes an epoch that its predecessor of before a drain opened late for the end",
+        "runtime.partition.writer",
+        "self._commits.open(self.world.holder(self.settings))",
+        "self._commits.open(self.world.ray_actor())",
+        module="runtime.process.process",
+        old=" == self.world.holder(self.settings):",
+        new=" == self.world.ray_actor():",
+    ),
+    mutation(
+        "the writer first",
+        "a drain flushes the writer before the hosts, which need it",
+        "runtime.topology.names",
+        "    (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST),\n    (ProcessKind.WRITER,),\n",
+        "    (ProcessKind.WRITER,),\n    (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST),\n",
+    ),
+    mutation(
+        "the next system is drained",
+        "a drain whose directory is ended drains whatever is launched next",
+        "runtime.driver.rejoining",
+        "        report: DrainReport = await directory.stop.remote(timeout_s)\n",
+        '        report: DrainReport = await self.ask("stop", timeout_s)\n',
     ),
 )

@@ -1,0 +1,162 @@
+"""A driver's way back to a system that was launched anew, and the drain of the one there is."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from ray.exceptions import ActorDiedError
+
+from runtime.driver.rejoining import Rejoining
+from runtime.errors import SystemNotFound
+from runtime.partition.log_access import LogAccess
+from runtime.process.world import World
+from runtime.settings.settings import Settings
+from runtime.topology.status import DrainReport
+from runtime.wire.polls import Polled, pack_polled
+from tests.virtual_time import settled, virtual_time
+
+REPORT = DrainReport(processes=(), database_problem=None)
+
+
+class PlayedDirectory:
+    """One directory, and how it was ended."""
+
+    def __init__(self) -> None:
+        self.stop = self
+        self.stopped = 0
+        self.answer: asyncio.Future[DrainReport] = asyncio.get_running_loop().create_future()
+        self.killed = False
+
+    async def remote(self, _timeout_s: float) -> DrainReport:
+        """Stop the system."""
+        self.stopped += 1
+        return await self.answer
+
+
+class PlayedWorld(World):
+    """A namespace whose directory is whichever a test says."""
+
+    def __init__(self) -> None:
+        super().__init__("n")
+        self.actors: Any = self
+        self.directory: PlayedDirectory | None = PlayedDirectory()
+        self._known: PlayedDirectory | None = None
+
+    def handle(self, name: str) -> PlayedDirectory:
+        """Looked up once, as from Ray."""
+        self._known = self._known or self.directory
+        if self._known is None:
+            raise ValueError("no actor of that name")
+        return self._known
+
+    def forget(self, name: str) -> None:
+        self._known = None
+
+    def kill(self, handle: PlayedDirectory) -> None:
+        """For good."""
+        handle.killed = True
+
+
+def rejoining(world: World) -> Rejoining:
+    """A connection's way back, whose topology nobody looks at."""
+    return Rejoining(world, "n", lambda _: None)
+
+
+@virtual_time
+async def test_a_drain_ends_the_directory_that_did_it_and_no_other() -> None:
+    world = PlayedWorld()
+    first, way = world.handle("directory"), rejoining(world)
+    draining = asyncio.ensure_future(way.drain(5.0))
+    await settled()
+    way.ended("host-0")  # a channel noticed; what is looked up from here on is the next system
+    world.directory = PlayedDirectory()
+    first.answer.set_result(REPORT)
+    assert await draining == REPORT
+    assert first.killed
+    assert not world.directory.killed
+
+
+@virtual_time
+async def test_a_drain_whose_directory_is_ended_by_a_launch_does_not_drain_the_next_system() -> (
+    None
+):
+    world = PlayedWorld()
+    first = world.handle("directory")
+    draining = asyncio.ensure_future(rejoining(world).drain(5.0))
+    await settled()
+    world.directory = PlayedDirectory()
+    first.answer.set_exception(ActorDiedError())
+    with pytest.raises(ActorDiedError):
+        await draining
+    assert (first.stopped, world.directory.stopped) == (1, 0)
+
+
+@virtual_time
+async def test_where_there_is_no_directory_nothing_is_drained() -> None:
+    world = PlayedWorld()
+    world.directory = None
+    with pytest.raises(SystemNotFound):
+        await rejoining(world).drain(5.0)
+
+
+class PlayedBus:
+    """A bus that answers as long as it has not ended."""
+
+    def __init__(self, head: int) -> None:
+        self.head = head
+        self.ended = False
+
+    async def call(self, method: str, request: bytes) -> bytes:
+        """Where the log stands."""
+        if self.ended:
+            raise ActorDiedError
+        return pack_polled(Polled(self.head, True, b""))
+
+    def look_again(self) -> None:
+        """It is where it was."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class BusWorld(World):
+    """A world with one bus."""
+
+    def __init__(self) -> None:
+        super().__init__("n")
+        self.bus: PlayedBus | None = PlayedBus(1)
+
+    def caller(self, name: str) -> PlayedBus:
+        if self.bus is None:
+            raise ValueError("no actor of that name")
+        return self.bus
+
+
+async def test_the_bus_of_a_system_launched_anew_is_found_by_who_knew_the_one_before() -> None:
+    world, rejoined = BusWorld(), 0
+
+    async def rejoin() -> None:
+        nonlocal rejoined
+        rejoined += 1
+
+    log = LogAccess(world, Settings(), rejoin=rejoin)
+    assert await log.head() == 1
+    assert world.bus is not None
+    world.bus.ended = True
+    world.bus = PlayedBus(7)
+    assert await log.head() == 7
+    assert rejoined == 3  # before each question that is put
+
+
+async def test_where_there_is_no_system_any_more_the_log_says_so() -> None:
+    world = BusWorld()
+
+    async def rejoin() -> None:
+        if world.bus is None:
+            raise SystemNotFound("n")
+
+    log = LogAccess(world, Settings(), rejoin=rejoin)
+    assert await log.head() == 1
+    world.bus = None
+    with pytest.raises(SystemNotFound):
+        await log.head()
