@@ -23,7 +23,8 @@ class DriverClock:
 
     def __init__(self, nodes: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()  # guards what follows
-        self._counts: dict[str, int] = dict.fromkeys(nodes, 0)
+        # In an order that a set does not give: requests, and so the log, are told in it.
+        self._counts: dict[str, int] = dict.fromkeys(sorted(nodes), 0)
         self._strangers: dict[str, int] = {}  # who was heard of last is last
 
     def observe(self, counts: Mapping[str, int]) -> None:

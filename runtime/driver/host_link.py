@@ -54,7 +54,7 @@ class HostLink:
     async def ensure_found(self, actors: Iterable[ActorClass]) -> None:
         """Have a handle of the process. Raises HostUnavailable."""
         if self._handle is None:
-            self._handle = await self._asked(self._find(actors))
+            self._handle = await self._asked(self._find(sorted(actors, key=_name)))
 
     async def ensure_known(self, actors: set[ActorClass]) -> None:
         """Have the host know the classes of the actors addressed. One that it refuses costs
@@ -195,5 +195,5 @@ def _said(host: str, cause: ThornbackError) -> HostUnavailable:
     return HostUnavailable(host, str(cause))
 
 
-def _name(actor: ActorClass) -> str:
-    return actor.actor_type
+def _name(actor: ActorClass) -> tuple[str, str]:
+    return actor.actor_type, actor.class_name()

@@ -43,3 +43,9 @@ def test_names_that_events_bring_along_are_bounded_and_crowd_out_no_node_of_the_
     assert len(counts) == DriverClock.MAX_STRANGERS + 2
     assert (counts["node-001.host-0"], counts["node-000.host-0"]) == (3, 4)
     assert "elsewhere-19999" in counts
+
+
+def test_a_clock_is_told_in_the_order_of_its_nodes_whatever_set_they_came_in() -> None:
+    clock = DriverClock({"n.host-2", "n.vault", "n.host-0", "n.host-1"})
+    clock.observe({"n.vault": 1, "n.host-1": 1, "n.host-2": 1, "n.host-0": 1})
+    assert list(clock.counts()) == ["n.host-0", "n.host-1", "n.host-2", "n.vault"]
