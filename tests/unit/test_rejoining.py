@@ -15,7 +15,7 @@ from runtime.topology.status import DrainReport
 from runtime.wire.polls import Polled, pack_polled
 from tests.virtual_time import settled, virtual_time
 
-REPORT = DrainReport(processes=(), database_problem=None)
+REPORT = DrainReport(processes=())
 
 
 class PlayedDirectory:

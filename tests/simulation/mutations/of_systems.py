@@ -27,7 +27,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     mutation(
         "dedicated actors are pooled",
         "a driver sends an actor with a host of its own to a pooled one",
-        "runtime.driver.connection",
+        "runtime.driver.channels",
         '            dedicated = placed == "dedicated"\n',
         "            dedicated = False\n",
     ),
@@ -37,13 +37,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         "runtime.driver.rejoining",
         "        self._world.forget(name)\n        self._world.forget(DIRECTORY_ACTOR)\n",
         "",
-    ),
-    mutation(
-        "hosts of before a drain",
-        "a driver sends to the hosts that it knew, where the next system has others",
-        "runtime.driver.connection",
-        "(hosts, before.actor_system.placement) != (topology.hosts, section.placement)",
-        "False",
     ),
     mutation(
         "the bus of before a drain",
@@ -61,13 +54,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         module="runtime.process.process",
         old=" == self.world.holder(self.settings):",
         new=" == self.world.ray_actor():",
-    ),
-    mutation(
-        "the writer first",
-        "a drain flushes the writer before the hosts, which need it",
-        "runtime.topology.names",
-        "    (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST),\n    (ProcessKind.WRITER,),\n",
-        "    (ProcessKind.WRITER,),\n    (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST),\n",
     ),
     mutation(
         "the next system is drained",
