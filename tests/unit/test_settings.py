@@ -1,90 +1,41 @@
-"""Settings: what each key takes, where values come from, how a refusal reads."""
+"""Settings: what each key takes, how a refusal reads, and that passwords are not shown."""
 
 import json
 import pickle
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from runtime.settings.settings import (
-    BUILT_IN,
     DEFAULT_FILES,
     ConfigurationError,
     Expected,
-    Problem,
     Settings,
     redacted_url,
+)
+from tests.unit.setting_keys import (
+    COUNT,
+    FOLDER,
+    KEYS,
+    MODULES,
+    PLACES,
+    PORT,
+    STORES,
+    STRATEGIES,
+    URL,
+    WORD,
+    Key,
+    every_key,
+    refused,
 )
 
 DEFAULT_FILE = DEFAULT_FILES[-1]  #: the one that the checkout has
 
-COUNT = "a whole number of at least 1"
-PORT = "a whole number from 0 to 65535"
-WORD = "text that is not empty and has no spaces or quotes"
-URL = "a postgres:// or postgresql:// URL without spaces, or nothing"
-SWITCH = "true or false"
-STORES = '"postgres" or "memory"'
-STRATEGIES = '"restart", "resume" or "stop"'
-FOLDER = "the path of a folder of its own"
-PLACES = 'a table of actor types, each "pooled" or "dedicated"'
-MODULES = 'a list of module names, like ["examples.thermostat"]'
-
-
-class Key(NamedTuple):
-    """One key: a value for the environment and what it becomes, TOML it must refuse."""
-
-    section: str
-    name: str
-    text: str
-    value: object
-    wrong: str
-    expected: str
-
-    def __str__(self) -> str:
-        return f"{self.section}.{self.name}"
-
-    @property
-    def variable(self) -> str:
-        return f"THORNBACK_{self.section}__{self.name}".upper()
-
-    def of(self, settings: Settings) -> Any:
-        value = getattr(getattr(settings, self.section), self.name)
-        return value.get_secret_value() if isinstance(value, SecretStr) else value
-
-
-KEYS = [
-    Key("event_bus", "node_id", "node-7", "node-7", "7", WORD),
-    Key("event_bus", "buffer_size", "5", 5, '"5"', COUNT),
-    Key("event_bus", "max_handlers_per_type", "5", 5, "5.0", COUNT),
-    Key("event_bus", "metrics_enabled", "no", False, "1", SWITCH),
-    Key("event_store", "type", "memory", "memory", "true", STORES),
-    Key("event_store", "connection_string", "postgres://h/d", "postgres://h/d", "5", URL),
-    Key("event_store", "data_folder", "/srv/data", Path("/srv/data"), "5", FOLDER),
-    Key("event_store", "connection_pool_size", "5", 5, "[5]", COUNT),
-    Key("event_store", "batch_size", "5", 5, "{}", COUNT),
-    Key("event_store", "snapshot_frequency", "5", 5, "nan", COUNT),
-    Key("actor_system", "namespace", "other", "other", "true", WORD),
-    Key("actor_system", "hosts", "5", 5, "1979-05-27", COUNT),
-    Key("actor_system", "max_actors", "5", 5, '"many"', COUNT),
-    Key("actor_system", "actor_timeout_ms", "5", 5, "0.5", COUNT),
-    Key("actor_system", "supervisor_strategy", "stop", "stop", "5", STRATEGIES),
-    Key("actor_system", "mailbox_size", "5", 5, "true", COUNT),
-    Key(
-        "actor_system", "placement", '{"radar": "dedicated"}', {"radar": "dedicated"}, "[]", PLACES
-    ),
-    Key("actor_system", "actor_modules", '["one.two"]', ("one.two",), '"one.two"', MODULES),
-    Key("processing", "pipeline_parallelism", "5", 5, '""', COUNT),
-    Key("processing", "batch_processing_size", "5", 5, "false", COUNT),
-    Key("processing", "processing_timeout_ms", "5", 5, "1e3", COUNT),
-    Key("metrics", "port", "0", 0, '"9090"', PORT),
-    Key("metrics", "host", "0.0.0.0", "0.0.0.0", "[]", WORD),
-]
 
 IMPOSSIBLE = [
     *[(str(key), "0", COUNT) for key in KEYS if key.expected == COUNT],
@@ -110,8 +61,6 @@ IMPOSSIBLE = [
     ("metrics.port", "65536", PORT),
 ]
 
-every_key = pytest.mark.parametrize("key", KEYS, ids=str)
-
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -121,12 +70,6 @@ def file(tmp_path: Path) -> Path:
 def described_sections() -> Iterator[tuple[str, type[BaseModel]]]:
     for name, field in Settings.model_fields.items():
         yield name, type(field.default)
-
-
-def refused(path: Path | None, environ: dict[str, str] | None = None, **overrides: Any) -> Any:
-    with pytest.raises(ConfigurationError) as caught:
-        Settings.load(path, environ=environ or {}, **overrides)
-    return caught.value.problems
 
 
 class TestTheShippedFile:
@@ -173,114 +116,6 @@ class TestTheModel:
     def test_a_data_folder_may_lie_in_the_home_folder(self) -> None:
         settings = Settings.load(environ={}, event_store={"data_folder": "~/data"})
         assert settings.event_store.data_folder == Path.home() / "data"
-
-
-class TestWhereValuesComeFrom:
-    @every_key
-    def test_a_variable_overrides_the_file(self, key: Key) -> None:
-        settings = Settings.load(DEFAULT_FILE, environ={key.variable: key.text})
-        assert key.of(settings) == key.value != key.of(Settings())
-
-    @every_key
-    def test_an_argument_overrides_a_variable(self, key: Key) -> None:
-        default = Settings().model_dump()[key.section][key.name]
-        overrides: dict[str, Any] = {key.section: {key.name: default}}
-        settings = Settings.load(environ={key.variable: key.text}, **overrides)
-        assert settings == Settings()
-
-    def test_the_file_overrides_the_defaults_key_by_key(self, file: Path) -> None:
-        file.write_text("[actor_system]\nhosts = 7\nmax_actors = 8")
-        settings = Settings.load(file, environ={"THORNBACK_ACTOR_SYSTEM__MAX_ACTORS": "9"})
-        actors = settings.actor_system
-        assert (actors.hosts, actors.max_actors, actors.mailbox_size) == (7, 9, 20_000)
-
-    def test_two_variables_have_short_names(self) -> None:
-        settings = Settings.load(environ={"NODE_ID": "n", "DATABASE_URL": "postgresql://h/d"})
-        assert settings.event_bus.node_id == "n"
-        assert settings.event_store.connection_string.get_secret_value() == "postgresql://h/d"
-
-    def test_a_full_name_overrides_a_short_one(self) -> None:
-        environ = {"THORNBACK_EVENT_BUS__NODE_ID": "full", "NODE_ID": "short"}
-        assert Settings.load(environ=environ).event_bus.node_id == "full"
-
-    def test_a_variable_may_name_the_file(self, file: Path) -> None:
-        file.write_text("[metrics]\nport = 1")
-        assert Settings.load(environ={"THORNBACK_CONFIG": str(file)}).metrics.port == 1
-
-    def test_a_path_overrides_the_variable(self, file: Path) -> None:
-        assert Settings.load(DEFAULT_FILE, environ={"THORNBACK_CONFIG": str(file)}) == Settings()
-
-    def test_they_are_found_in_the_working_directory(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.chdir(tmp_path)
-        ports, origins = [], []
-        for number, name in enumerate(("config/event_driven.toml", "thornback.toml"), 1):
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).write_text(f"[metrics]\nport = {number}")
-            loaded = Settings.load(environ={})
-            ports.append(loaded.metrics.port)
-            origins.append(loaded.origin("metrics", "port"))
-        assert (ports, origins) == ([1, 2], ["config/event_driven.toml", "thornback.toml"])
-
-    def test_one_in_the_working_directory_that_is_no_good_is_told(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.chdir(tmp_path)
-        (tmp_path / "thornback.toml").mkdir()
-        (problem,) = refused(None)
-        assert (problem.origin, problem.found) == ("thornback.toml", "something that is no file")
-
-    def test_each_value_says_where_it_came_from_also_after_a_trip(self, file: Path) -> None:
-        file.write_text("[actor_system]\nhosts = 7\nmax_actors = 8")
-        loaded = Settings.load(
-            file, environ={"THORNBACK_ACTOR_SYSTEM__HOSTS": "9"}, metrics={"port": 0}
-        )
-        for settings in (
-            loaded,
-            Settings.model_validate_json(loaded.model_dump_json()),
-            pickle.loads(pickle.dumps(loaded)),
-        ):
-            assert [
-                settings.origin(*key.split("."))
-                for key in (
-                    "actor_system.hosts",
-                    "actor_system.max_actors",
-                    "actor_system.mailbox_size",
-                    "metrics.port",
-                )
-            ] == [
-                "environment variable THORNBACK_ACTOR_SYSTEM__HOSTS",
-                str(file),
-                BUILT_IN,
-                "argument",
-            ]
-
-    def test_one_value_may_be_replaced_and_says_so(self) -> None:
-        settings = Settings().replaced("metrics", "port", 5, "a test")
-        assert settings.metrics.port == 5
-        assert settings.origin("metrics", "port") == "a test"
-
-    def test_the_default_files_alone_may_be_missing(
-        self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.chdir(tmp_path)
-        assert Settings.load(environ={}) == Settings()
-        assert refused(file) == (Problem(str(file), "", "no such file", "a readable TOML file"),)
-
-    def test_without_an_environ_the_process_has_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("THORNBACK_METRICS__PORT", "2")
-        assert Settings.load().metrics.port == 2
-        assert Settings.load(environ={}).metrics.port == 9090
-
-    def test_links_to_kubernetes_services_are_not_settings(self) -> None:
-        links = {
-            "THORNBACK_HEAD_SVC_SERVICE_HOST": "10.0.0.1",
-            "THORNBACK_HEAD_SVC_SERVICE_PORT_METRICS": "9090",
-            "THORNBACK_HEAD_SVC_PORT": "tcp://10.0.0.1:9090",
-            "THORNBACK_PORT_9090_TCP_ADDR": "10.0.0.1",
-        }
-        assert Settings.load(environ=links) == Settings()
 
 
 class TestRefusals:
@@ -417,32 +252,6 @@ class TestRefusals:
         error = pickle.loads(pickle.dumps(ConfigurationError(*problems)))
         assert error.problems == problems
         assert str(error) == str(ConfigurationError(*problems))
-
-
-class TestTravel:
-    """Settings go to other processes as JSON or pickle, whose environment is another."""
-
-    SETTINGS = Settings.load(environ={key.variable: key.text for key in KEYS})
-
-    @pytest.fixture(autouse=True)
-    def another_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for key in KEYS:
-            monkeypatch.setenv(key.variable, "wrong")
-        monkeypatch.setenv("EVENT_BUS", '{"node_id": "wrong"}')
-        monkeypatch.setenv("DATABASE_URL", "wrong")
-        monkeypatch.setenv("THORNBACK_CONFIG", "wrong")
-
-    def test_as_json(self) -> None:
-        assert Settings.model_validate_json(self.SETTINGS.model_dump_json()) == self.SETTINGS
-
-    def test_as_pickle(self) -> None:
-        assert pickle.loads(pickle.dumps(self.SETTINGS)) == self.SETTINGS
-
-    def test_as_plain_data(self) -> None:
-        assert Settings.model_validate(self.SETTINGS.model_dump()) == self.SETTINGS
-
-    def test_the_constructor_reads_no_environment(self) -> None:
-        assert Settings().event_bus.node_id == "node-001"
 
 
 class TestPasswords:

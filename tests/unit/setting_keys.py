@@ -1,0 +1,101 @@
+"""Every key of the settings: what it takes, and TOML that it refuses."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from pydantic import SecretStr
+
+from runtime.settings.settings import (
+    ConfigurationError,
+    Settings,
+)
+
+COUNT = "a whole number of at least 1"
+
+
+PORT = "a whole number from 0 to 65535"
+
+
+WORD = "text that is not empty and has no spaces or quotes"
+
+
+URL = "a postgres:// or postgresql:// URL without spaces, or nothing"
+
+
+SWITCH = "true or false"
+
+
+STORES = '"postgres" or "memory"'
+
+
+STRATEGIES = '"restart", "resume" or "stop"'
+
+
+FOLDER = "the path of a folder of its own"
+
+
+PLACES = 'a table of actor types, each "pooled" or "dedicated"'
+
+
+MODULES = 'a list of module names, like ["examples.thermostat"]'
+
+
+class Key(NamedTuple):
+    """One key: a value for the environment and what it becomes, TOML it must refuse."""
+
+    section: str
+    name: str
+    text: str
+    value: object
+    wrong: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.section}.{self.name}"
+
+    @property
+    def variable(self) -> str:
+        return f"THORNBACK_{self.section}__{self.name}".upper()
+
+    def of(self, settings: Settings) -> Any:
+        value = getattr(getattr(settings, self.section), self.name)
+        return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+KEYS = [
+    Key("event_bus", "node_id", "node-7", "node-7", "7", WORD),
+    Key("event_bus", "buffer_size", "5", 5, '"5"', COUNT),
+    Key("event_bus", "max_handlers_per_type", "5", 5, "5.0", COUNT),
+    Key("event_bus", "metrics_enabled", "no", False, "1", SWITCH),
+    Key("event_store", "type", "memory", "memory", "true", STORES),
+    Key("event_store", "connection_string", "postgres://h/d", "postgres://h/d", "5", URL),
+    Key("event_store", "data_folder", "/srv/data", Path("/srv/data"), "5", FOLDER),
+    Key("event_store", "connection_pool_size", "5", 5, "[5]", COUNT),
+    Key("event_store", "batch_size", "5", 5, "{}", COUNT),
+    Key("event_store", "snapshot_frequency", "5", 5, "nan", COUNT),
+    Key("actor_system", "namespace", "other", "other", "true", WORD),
+    Key("actor_system", "hosts", "5", 5, "1979-05-27", COUNT),
+    Key("actor_system", "max_actors", "5", 5, '"many"', COUNT),
+    Key("actor_system", "actor_timeout_ms", "5", 5, "0.5", COUNT),
+    Key("actor_system", "supervisor_strategy", "stop", "stop", "5", STRATEGIES),
+    Key("actor_system", "mailbox_size", "5", 5, "true", COUNT),
+    Key(
+        "actor_system", "placement", '{"radar": "dedicated"}', {"radar": "dedicated"}, "[]", PLACES
+    ),
+    Key("actor_system", "actor_modules", '["one.two"]', ("one.two",), '"one.two"', MODULES),
+    Key("processing", "pipeline_parallelism", "5", 5, '""', COUNT),
+    Key("processing", "batch_processing_size", "5", 5, "false", COUNT),
+    Key("processing", "processing_timeout_ms", "5", 5, "1e3", COUNT),
+    Key("metrics", "port", "0", 0, '"9090"', PORT),
+    Key("metrics", "host", "0.0.0.0", "0.0.0.0", "[]", WORD),
+]
+
+
+every_key = pytest.mark.parametrize("key", KEYS, ids=str)
+
+
+def refused(path: Path | None, environ: dict[str, str] | None = None, **overrides: Any) -> Any:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.load(path, environ=environ or {}, **overrides)
+    return caught.value.problems
