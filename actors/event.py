@@ -78,9 +78,18 @@ class Unread(msgspec.Struct, frozen=True, gc=False):
 
     id: bytes
     timestamp_us: int  #: Unix microseconds
-    counts: dict[str, int]  #: of the vector clock
+    clock: dict[str, int] | bytes  #: the vector clock's entries, or their JSON text
     correlation_id: bytes
     causation_id: bytes
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The entries of the vector clock."""
+        clock = self.clock
+        return clock if isinstance(clock, dict) else _decode(clock)
+
+
+_decode = msgspec.json.Decoder().decode
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -6,7 +6,7 @@ primary key refuses a second effect for ever. Both keep the 48 bits of milliseco
 that a UUIDv7 (RFC 9562) starts with, so that new rows land side by side in the index.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import count
 from uuid import UUID
@@ -49,11 +49,22 @@ class FreshIds:
         """An id that nobody else has; `unix_ms` is now."""
         begun_ms, numbers = self._run
         if begun_ms != unix_ms:
-            # The highest bit that counts stays free, so that no run overflows.
-            start = time_ordered_id(unix_ms, self._random_bits(74) & ~(1 << 61))
-            numbers = count(int.from_bytes(start, "big"))
+            numbers = count(self._start(unix_ms))
             self._run = (unix_ms, numbers)
         return next(numbers).to_bytes(16, "big")
+
+    def together(self, unix_ms: int) -> Iterator[bytes]:
+        """Ids that nobody else has, for commands that travel together, and for one thread;
+        `unix_ms` is now. The ids of their first events count up: PostgreSQL then finds the
+        place of each in its index beside the one before.
+        """
+        for number in count(self._start(unix_ms)):
+            yield (number ^ 0xFF).to_bytes(16, "big")
+
+    def _start(self, unix_ms: int) -> int:
+        # The highest bit that counts stays free, so that no run overflows.
+        start = time_ordered_id(unix_ms, self._random_bits(74) & ~(1 << 61))
+        return int.from_bytes(start, "big")
 
 
 def derived_id(unix_ms: int, key: bytes) -> bytes:

@@ -10,7 +10,7 @@ its own way (blocking.py with a thread, the simulation with an event of its loop
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -89,7 +89,8 @@ class BulkCall:
         self._patience_s = patience_s  # immutable
         self._want_events = want_events  # immutable
         self._changed = changed  # immutable; called in the courier's loop
-        self._pack = CommandPacker().pack
+        packer = CommandPacker()
+        self._pack, self._pack_plain = packer.pack, packer.pack_plain
         self._filling: dict[Channel, Outgoing] = {}
         self._stalled: dict[Channel, Outgoing] = {}  # full, and there is no room for them
         self._under_way: dict[Channel, int] = {}
@@ -109,22 +110,24 @@ class BulkCall:
         outgoing = self._filling.get(channel)
         if outgoing is None and channel in self._stalled and not self._send(channel):
             return None
-        if len(item) == 2:
-            _, message = item
-            at = ref.connection.world.now_us()
-            command_id = ref.connection.new_id(at)
-        else:
-            message, command_id, at = _particulars(item)
-        check_message(message, ref.source)
-        packed = self._pack(
-            (ref.source, message.message_type, command_id, at, message.__dict__, None, None)
-        )
+        at = ref.connection.world.now_us()
         if outgoing is None:
             outgoing = Outgoing(self._patience_s, bulk=True, want_events=self._want_events)
-            self._filling[channel] = outgoing
+            outgoing.ids = ref.connection.new_ids(at)
+        if len(item) == 2:
+            _, message = item
+            command_id = next(outgoing.ids)
+        else:
+            message, command_id, at = _particulars(item, outgoing.ids, at)
+        pack = self._pack_plain if check_message(message, ref.source) else self._pack
+        packed = pack(
+            (ref.source, message.message_type, command_id, at, message.__dict__, None, None)
+        )
+        index = outgoing.add(packed)
+        if index == 0:
+            self._filling[channel] = outgoing  # not before: an empty one would never be sent
         if ref.actor is not None:
             outgoing.actors.add(ref.actor)
-        index = outgoing.add(packed)
         if outgoing.full:
             self._stalled[channel] = self._filling.pop(channel)
             self._send(channel)
@@ -184,15 +187,15 @@ def _no_item(item: Any) -> InvalidMessage:
     )
 
 
-def _particulars(item: Send) -> tuple[Command, bytes, int]:
+def _particulars(item: Send, ids: Iterator[bytes], now_us: int) -> tuple[Command, bytes, int]:
     if not isinstance(item, Send):
         raise _no_item(item)
     ref, message, command_id, at = item
     of = ref.source, message.message_type
     return (
         message,
-        ref.connection.new_id() if command_id is None else id_bytes(command_id, *of),
-        ref.connection.world.now_us() if at is None else moment_us(at, *of),
+        next(ids) if command_id is None else id_bytes(command_id, *of),
+        now_us if at is None else moment_us(at, *of),
     )
 
 

@@ -7,7 +7,7 @@ over it. Connecting needs no part of the cluster: no host, no writer, no databas
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from random import Random
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -105,9 +105,13 @@ class Connection:
         """Was it closed?"""
         return self._closed
 
-    def new_id(self, now_us: int | None = None) -> bytes:
-        """A fresh command id; `now_us` is the time of day where the caller has just read it."""
-        return self._ids.new((self.world.now_us() if now_us is None else now_us) // 1000)
+    def new_id(self) -> bytes:
+        """A fresh command id."""
+        return self._ids.new(self.world.now_us() // 1000)
+
+    def new_ids(self, now_us: int) -> Iterator[bytes]:
+        """Fresh ids for the commands of one batch, for one thread; `now_us` is the time of day."""
+        return self._ids.together(now_us // 1000)
 
     def watch(self, outgoing: Outgoing, index: int) -> None:
         """Notice if a `tell` fails."""

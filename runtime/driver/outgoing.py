@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from actors.actor import Actor
@@ -21,7 +22,7 @@ class Outgoing(Pending[Answer]):
     """
 
     __slots__ = (
-        "actors", "bulk", "commands", "deadline_s", "heard_of", "introduced_again",
+        "actors", "bulk", "commands", "deadline_s", "heard_of", "ids", "introduced_again",
         "joined_until_s", "losses", "may_take_s", "patience_s", "setback", "size", "want_events",
     )  # fmt: skip
 
@@ -31,6 +32,7 @@ class Outgoing(Pending[Answer]):
         self.commands: list[bytes] = []  #: packed
         self.actors: set[type[Actor[Any]]] = set()  #: the host has to know these classes first
         self.size = 0  #: bytes of the commands
+        self.ids: Iterator[bytes] = iter(())  #: of a bulk call's commands that bring none
         self.want_events = want_events  #: does anybody want to see them in the answer?
         # How long it may take, set once, by the outbox:
         self.patience_s = patience_s  #: from when it is sent until it has failed for good

@@ -21,7 +21,7 @@ from runtime.errors import ConnectionClosed, SubscribeTimeout, fresh
 from runtime.partition.feed import Feed
 from runtime.wire.polls import FROM_NOW, MAX_GLOBS, MAX_GLOBS_LENGTH
 from store.event_store import Page
-from store.rows.decoding import Decoder
+from store.rows.decoding import Decoded, Decoder
 from store.selection import Selection
 
 #: No log is longer.
@@ -36,10 +36,11 @@ def selection_of(event_types: str | Iterable[str], sources: str | Iterable[str])
 class _InHand:
     """The page that is being handed out, and how far it reaches."""
 
-    __slots__ = ("events", "through")
+    __slots__ = ("clocks", "events", "through")
 
-    def __init__(self, events: list[Event], through: int) -> None:
-        self.events = iter(events)
+    def __init__(self, page: Decoded, through: int) -> None:
+        self.events = iter(page.events)
+        self.clocks = page.clocks
         self.through = through
 
 
@@ -67,7 +68,7 @@ class Subscription:
         self._begun: Future[int] = Future()  # by the loop, with what the feed begins after
         # Of whoever reads:
         self.position = FROM_NOW if after is None else after
-        self._in_hand = _InHand([], self.position)
+        self._in_hand = _InHand(Decoded([], []), self.position)
         # What ended it, `close` or anything else but the feed; never taken back:
         self._closed = False
         self._error: Exception | None = None
@@ -110,7 +111,7 @@ class Subscription:
         while not self._over():
             in_hand = self._in_hand
             events = list(in_hand.events)
-            observe_events([event.clock_counts for event in events])
+            observe_events(in_hand.clocks)
             self.position = max(self.position, in_hand.through)
             yield events
             self._turn(in_hand)
@@ -179,7 +180,7 @@ class Subscription:
             if (page := self._page) is None:
                 return waiter
             # Should it not decode, it stays: nobody gets past it unawares.
-            self._in_hand = _InHand(self._decoder.events(page.rows), page.through)
+            self._in_hand = _InHand(self._decoder.page(page.rows), page.through)
             self._page = None
             return None
 

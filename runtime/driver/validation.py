@@ -17,25 +17,46 @@ _SIMPLE = (
     str, int, float, bool, bytes, type(None), UUID, Decimal, date, datetime, time, timedelta
 )  # fmt: skip
 
-#: Of each class of messages: may its fields hold mappings?
-_nested: dict[type[Command], bool] = {}
+#: What has a form of its own on the wire, wherever it stands.
+_PLAIN = (str, int, float, bool, type(None))
 
 
-def check_message(message: Command, source: str) -> None:
+class _Fields(Enum):
+    """What the fields of a class of messages may hold."""
+
+    PLAIN = "texts, numbers, truth values"
+    SIMPLE = "values that are no mappings"
+    ANY = "mappings, too"
+
+
+_fields: dict[type[Command], _Fields] = {}
+
+
+def check_message(message: Command, source: str) -> bool:
     """Raises InvalidMessage for a mapping with keys that have no form on the wire. It is
-    looked for in messages only whose fields may hold mappings."""
-    kind = type(message)
-    nested = _nested.get(kind)
-    if nested is None:
-        if not issubclass(kind, Command):
-            raise InvalidMessage(source, *_no_command(message))
-        fields = kind.model_fields.values()
-        nested = _nested[kind] = not all(_is_simple(field.annotation) for field in fields)
-    if nested:
+    looked for in messages only whose fields may hold mappings. Returns whether they hold
+    texts, numbers and truth values alone."""
+    fields = _fields.get(message.__class__)
+    if fields is _Fields.PLAIN:
+        return True
+    if fields is None:
+        fields = _fields[type(message)] = _fields_of(message, source)
+    if fields is _Fields.ANY:
         try:
             check_keys(message.__dict__)
         except (ValueError, RecursionError) as error:
             raise InvalidMessage(source, message.message_type, str(error)) from error
+    return fields is _Fields.PLAIN
+
+
+def _fields_of(message: Command, source: str) -> _Fields:
+    kind = type(message)
+    if not issubclass(kind, Command):
+        raise InvalidMessage(source, *_no_command(message))
+    annotations = [field.annotation for field in kind.model_fields.values()]
+    if all(annotation in _PLAIN for annotation in annotations):
+        return _Fields.PLAIN
+    return _Fields.SIMPLE if all(map(_is_simple, annotations)) else _Fields.ANY
 
 
 def _no_command(message: Any) -> tuple[str, str]:

@@ -33,7 +33,7 @@ from runtime.wire.commands import DATA, ID, INVALID, PUBLISH, STATE
 from runtime.wire.error_codec import text_of_error
 from runtime.wire.values import pack_value
 from store.errors import InvalidData
-from store.rows.encoding import CAUSES, CLOCK, encode_row, type_fields
+from store.rows.encoding import encode_decided, type_fields
 from store.rows.json_text import encode_payload
 
 logger = logging.getLogger("thornback.host")
@@ -109,9 +109,12 @@ class Decider:
             resident.batch = number
             actor = resident.actor
             actor.at_us = at_us
+            made: list[bytes] = []
+            events: list[tuple[_EventType, Payload]] = []
+            version, ticks, prefix = resident.version, clock.ticks, clock.prefix
+            size, overhead = total, _ROW_BYTES + len(prefix)
             try:
                 message = handler.message.__pydantic_validator__.validate_python(data)
-                events, size, overhead = [], total, _ROW_BYTES + len(clock.prefix)
                 for payload in handler.decide(actor, message) or ():
                     event_type = event_types.get(payload.__class__)
                     if event_type is None or event_type.actor is not resident.type:
@@ -120,27 +123,10 @@ class Decider:
                     size += len(text) + overhead
                     if size - total > COMMAND_BYTES:
                         raise InvalidData(event_type.name, _TOO_MUCH)
-                    events.append((event_type, payload, text))
-            except (Rejected, InvalidData, ValidationError) as rejection:
-                attempt.without_effect(index, _rejection(rejection, source, message_type))
-                continue
-            except FAILURES as error:
-                self._failed(attempt, index, resident, error)
-                continue
-            if not events:
-                attempt.in_vain.append(index)
-                continue
-            made: list[bytes] = []
-            version, ticks, prefix = resident.version, clock.ticks, clock.prefix
-            tail = CAUSES % (correlation or command_id, causation or command_id)
-            try:
-                for event_type, payload, text in events:
-                    if event_type.apply is not None:
-                        event_type.apply(actor, payload)
                     version += 1
                     ticks += 1
                     made.append(
-                        encode_row(
+                        encode_decided(
                             event_id(command_id, len(made)),
                             resident.aggregate_id,
                             version,
@@ -148,16 +134,32 @@ class Decider:
                             event_type.fields,
                             resident.source_field,
                             text,
-                            CLOCK % (prefix, ticks),
-                            tail,
+                            prefix,
+                            ticks,
+                            correlation or command_id,
+                            causation or command_id,
                         )
                     )
+                    events.append((event_type, payload))
+            except (Rejected, InvalidData, ValidationError) as rejection:
+                attempt.without_effect(index, _rejection(rejection, source, message_type))
+                continue
             except FAILURES as error:
+                self._failed(attempt, index, resident, error)
+                continue
+            if not made:
+                attempt.in_vain.append(index)
+                continue
+            try:
+                for event_type, payload in events:
+                    names.append(event_type.name)
+                    if event_type.apply is not None:
+                        event_type.apply(actor, payload)
+            except FAILURES as error:
+                del names[len(rows) :]
                 self._failed(attempt, index, resident, error, state_spoilt=True)
                 continue
             rows += made
-            for event_type, _, _ in events:
-                names.append(event_type.name)
             clock.ticks, resident.version = ticks, version
             if version % frequency < len(made):
                 self._snapshot(attempt, resident)

@@ -119,6 +119,17 @@ class CommandPacker:
             packed: bytes = self._pack(fields)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise InvalidMessage(fields[SOURCE], fields[MESSAGE_TYPE], str(error)) from error
+        return self._checked(packed, fields)
+
+    def pack_plain(self, fields: tuple[Any, ...]) -> bytes:
+        """What `pack` does, for data of texts, numbers and truth values alone: half the time."""
+        try:
+            packed = encode(fields)
+        except (TypeError, ValueError, OverflowError):  # an integer beyond 64 bits, say
+            return self.pack(fields)
+        return self._checked(packed, fields)
+
+    def _checked(self, packed: bytes, fields: tuple[Any, ...]) -> bytes:
         if len(packed) > MAX_COMMAND_BYTES:
             problem = f"it takes {len(packed):,} bytes, {MAX_COMMAND_BYTES:,} are allowed"
             raise InvalidMessage(fields[SOURCE], fields[MESSAGE_TYPE], problem)

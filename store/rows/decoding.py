@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -35,6 +35,21 @@ _EPOCH = moment_of(POSTGRES_EPOCH_US)
 
 _KINDS = {kind.value.encode(): kind for kind in Kind}
 
+#: What a clock as a host writes it ends with: a count, blanks before it, and a brace (CLOCK of
+#: encoding.py). Rows that the database has written out again have other ones.
+_COUNT = 20
+_BLANK, _BRACE = b" }"
+_decode_count = msgspec.json.Decoder(int).decode
+_UNLIKE = b"\xff"  #: no column begins with it
+
+
+class Decoded(NamedTuple):
+    """The events of a page. Of their clocks, `clocks` has as many as it takes for a merger of
+    these to be a merger of all: whoever reads the page need not look at each."""
+
+    events: list[Event]
+    clocks: list[dict[str, int]]
+
 
 class Decoder:
     """Turns rows into Events, 4 us each. Keeps the texts that recur.
@@ -56,6 +71,12 @@ class Decoder:
 
         `first_position` and `recorded_us` stand in for rows that do not carry them yet.
         """
+        return self.page(data, first_position=first_position, recorded_us=recorded_us).events
+
+    def page(
+        self, data: bytes, *, first_position: int | None = None, recorded_us: int | None = None
+    ) -> Decoded:
+        """The events, as `events` has them, and what their clocks come to."""
         if len(self._sources) > self.MAX_CACHED:
             self._sources.clear()
         if len(self._types) > self.MAX_CACHED:
@@ -72,14 +93,19 @@ class Decoder:
         first_position: int | None,
         recorded_us: int | None,
         decode: Callable[[bytes], Any],
-    ) -> list[Event]:
+    ) -> Decoded:
         types, sources = self._types, self._sources
         fields, length_at, causes_at = FIELDS.unpack_from, LENGTH.unpack_from, _CAUSES.unpack_from
         starts_with = data.startswith
-        type_fields, event_type, kind = b"\xff", "", Kind.DEVICE  # which no row has
+        type_fields, event_type, kind = _UNLIKE, "", Kind.DEVICE
         recorded_at, recorded_was = _EPOCH, 0
         stamped = None if recorded_us is None else recorded_us - POSTGRES_EPOCH_US
         metadata: dict[str, str]
+        # Events that were decided together have one clock but for the last count in it.
+        clock_before, clock_size, node = _UNLIKE, 0, ""
+        clock: Any = None
+        newest: dict[str, int] = {}
+        clocks: list[dict[str, int]] = []
         found: list[Event] = []
         at, stop = span(data)
         # One loop with few calls of its own: decoding is half of a subscriber's time. What
@@ -106,13 +132,28 @@ class Decoder:
             end = at - 1 + length_at(data, end)[0]
             payload = decode(data[at:end])
             at = end + 5
-            end = at - 1 + length_at(data, end)[0]
-            counts = decode(data[at:end])
+            last = end + clock_size
+            if starts_with(clock_before, end) and last < stop and data[last] == _BRACE:
+                count = _decode_count(data[last - _COUNT + 1 : last])
+                end = last + 1
+                clock = data[at:end]
+                if count > newest[node]:
+                    newest[node] = count
+            else:
+                start = end
+                end = at - 1 + length_at(data, end)[0]
+                clock = decode(data[at:end])
+                newest = dict(clock)
+                clocks.append(newest)
+                clock_before = _UNLIKE
+                if data[end - _COUNT] == _BLANK and decode is decode_usual_json:
+                    clock_before, node = _up_to_the_count(data[start:end], clock)
+                    clock_size = end - start - 1
             first, correlation_id, second, causation_id, third = (
                 causes_at(data, end) if end + _CAUSES.size <= stop else _SHORTER
             )
             unread: Any = Unread(
-                event_id, moment + POSTGRES_EPOCH_US, counts, correlation_id, causation_id
+                event_id, moment + POSTGRES_EPOCH_US, clock, correlation_id, causation_id
             )
             if first == 16 and second == 16 and third == -1:
                 correlation = causation = unread
@@ -141,7 +182,16 @@ class Decoder:
                     metadata=metadata,
                 )
             )
-        return found
+        return Decoded(found, clocks)
+
+
+def _up_to_the_count(column: bytes, clock: dict[str, int]) -> tuple[bytes, str]:
+    """What a clock's column has before its last count, and whose count that is, if it has the
+    form that a host gives it. Any number in the count's place then makes a clock of it."""
+    head, count = column[:-_COUNT], column[-_COUNT:-1]
+    node = next(reversed(clock), "")
+    usual = head.endswith(b'"%b":' % node.encode()) and count.lstrip(b" ").isdigit()
+    return (head, node) if usual else (_UNLIKE, "")
 
 
 @contextmanager

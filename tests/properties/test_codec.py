@@ -3,7 +3,9 @@
 import copy
 import pickle
 import struct
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +20,16 @@ from actors.moments import FIRST_US, LAST_US, microseconds, moment_of
 from actors.naming import aggregate_id_of
 from store.errors import InvalidData
 from store.rows.decoding import Decoder, folds
-from store.rows.encoding import encode_event, encode_row, text_field, type_fields
+from store.rows.encoding import (
+    CLOCK,
+    cause_fields,
+    clock_prefix,
+    encode_decided,
+    encode_event,
+    encode_row,
+    text_field,
+    type_fields,
+)
 from store.rows.json_text import decode_json
 from store.rows.layout import (
     COPY_HEADER,
@@ -263,6 +274,67 @@ def test_an_event_has_a_moment_that_a_calendar_has(moment_us: int) -> None:
             encode_row(*FIELDS, moment_us, *REST)
     else:
         encode_row(*FIELDS, moment_us, *REST)
+
+
+#: What a host's clock says before its own count: of others, and itself.
+heads = st.sampled_from([b'{"a":', b'{"b":7,"a":', b'{"b":12,"a":', b'{"a":7,"b":', b'{"\\"a":'])
+counts = st.integers(min_value=0, max_value=2**62)
+
+
+def decided(head: bytes, tick: int) -> bytes:
+    """The row of an event as a host makes it."""
+    prefix, causes = clock_prefix(head), (b"\x03" * 16, b"\x04" * 16)
+    return encode_decided(*FIELDS, 5, *REST[:3], prefix, tick, *causes)
+
+
+@given(heads, counts)
+def test_a_row_that_is_made_in_one_go_is_the_one_that_is_made_of_columns(
+    head: bytes, tick: int
+) -> None:
+    causes = cause_fields(b"\x03" * 16, b"\x04" * 16)
+    row = encode_row(*FIELDS, 5, *REST[:3], CLOCK % (clock_prefix(head), tick), causes)
+    assert decided(head, tick) == row
+
+
+@given(st.lists(st.tuples(heads, counts), min_size=1, max_size=12))
+def test_events_that_were_decided_together_have_each_its_own_clock(
+    made: list[tuple[bytes, int]],
+) -> None:
+    page = Decoder().page(b"".join(decided(head, tick) for head, tick in made))
+    expected = [decode_json(b"%b%d}" % (head, tick)) for head, tick in made]
+    assert [event.clock_counts for event in page.events] == expected
+    assert [event.vector_clock for event in page.events] == list(map(VectorClock, expected))
+    assert all(event.vector_clock is event.vector_clock for event in page.events)
+    assert merged(page.clocks) == merged(expected)
+
+
+@given(streams)
+def test_the_clocks_of_a_page_come_to_what_those_of_its_events_do(stream: list[Event]) -> None:
+    page = Decoder().page(b"".join(map(encode_event, stream)))
+    assert merged(page.clocks) == merged([event.vector_clock.counts for event in stream])
+
+
+def merged(clocks: Iterable[Mapping[str, int]]) -> VectorClock:
+    """The least clock at or above all of them."""
+    return reduce(VectorClock.update, map(VectorClock, clocks), VectorClock())
+
+
+@pytest.mark.parametrize("count", [b"3,", b"x", b"", b"1]", b"--1"])
+def test_a_clock_that_is_like_the_one_before_is_read_all_the_same(count: bytes) -> None:
+    good = decided(b'{"a":', 12)
+    bad = good.replace(b"%19d}" % 12, b"%b}" % count.rjust(19))
+    for wrong in (bad, good.replace(b"12}", b"12,")):
+        assert len(wrong) == len(good)
+        with pytest.raises(ValueError, match=r"JSON|Expecting|property name|Extra"):
+            Decoder().events(good + wrong)
+
+
+@given(st.binary(max_size=20).filter(lambda raw: len(raw) != 16), st.integers(0, 2))
+def test_an_event_that_was_decided_has_ids_of_sixteen_bytes(wrong: bytes, place: int) -> None:
+    ids = [b"\x01" * 16] * 3
+    ids[place] = wrong
+    with pytest.raises(InvalidData, match=r"^value-read: an id has 16 bytes"):
+        encode_decided(ids[0], *FIELDS[1:], 5, *REST[:3], clock_prefix(b'{"a":'), 1, *ids[1:])
 
 
 @given(st.binary(max_size=20).filter(lambda raw: len(raw) != 16))

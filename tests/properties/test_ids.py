@@ -1,5 +1,6 @@
 """Ids: derived ones never meet, and all keep their time."""
 
+from itertools import islice
 from random import Random
 from uuid import RFC_4122, UUID
 
@@ -92,6 +93,18 @@ def test_fresh_ids_are_uuids_of_their_millisecond_that_ascend_and_never_recur() 
     for number, each in enumerate(made):
         found = UUID(bytes=each)
         assert (found.version, found.variant, found.int >> 80) == (7, RFC_4122, 5 + number // 1000)
+
+
+def test_ids_for_commands_that_travel_together_have_first_events_that_count_up() -> None:
+    ids = FreshIds(Random(1).getrandbits)
+    runs = [list(islice(ids.together(unix_ms), 1000)) for unix_ms in (5, 6, 6)]
+    made = [each for run in runs for each in run]
+    assert len(set(made)) == len(made)
+    assert {UUID(bytes=each).version for each in made} == {7}
+    assert [UUID(bytes=each).int >> 80 for each in made] == [5] * 1000 + [6] * 2000
+    for run in runs:
+        first = [event_id(each, 0) for each in run]
+        assert first == sorted(first)
 
 
 def test_a_run_of_fresh_ids_leaves_version_and_variant_alone() -> None:

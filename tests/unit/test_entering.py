@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from actors.naming import aggregate_id_of
 from runtime.driver.bulk import BulkCall, Item, Send
 from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
+from runtime.driver.validation import check_message
 from runtime.errors import InvalidMessage, PublishRefused
 from runtime.wire.answers import read_events
 from runtime.wire.commands import (
@@ -68,6 +69,33 @@ BAD_MOMENTS: list[Any] = [
     "2013-01-01",
 ]
 BAD_IDS: list[Any] = [b"", b"x" * 15, b"x" * 17, "x" * 16, 7, bytearray(16)]
+
+
+def test_plain_data_without_a_form_or_with_too_much_of_it_is_refused() -> None:
+    for data, problem in (("\ud800", "surrogates"), ("x" * MAX_COMMAND_BYTES, "16,777,216")):
+        fields = ("counter/a", "note", bytes(16), 5, {"data": data}, None, None)
+        with pytest.raises(InvalidMessage, match=rf"note for counter/a: .*{problem}"):
+            CommandPacker().pack_plain(fields)
+
+
+class Flat(Command):
+    """Of plain fields alone."""
+
+    text: str
+    number: int
+
+
+class Dated(Command):
+    """Of a field that is plain in Python, but not on the wire."""
+
+    on: date
+
+
+def test_it_is_known_of_a_class_of_messages_whether_its_data_is_plain() -> None:
+    for _ in range(2):
+        assert check_message(Flat(text="a", number=1), "counter/a")
+        assert not check_message(Dated(on=date(2013, 1, 1)), "counter/a")
+        assert not check_message(Note(), "counter/a")
 
 
 @pytest.mark.parametrize("at", BAD_MOMENTS)

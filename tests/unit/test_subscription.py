@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import pytest
 
 from actors.errors import InvalidName
-from actors.event import Event
 from runtime.driver.connection import Connection
 from runtime.driver.courier import Courier
 from runtime.driver.subscription import Subscription, selection_of
 from runtime.errors import ConnectionClosed, SubscribeTimeout, SystemNotFound
 from runtime.topology.status import Topology
+from store.rows.decoding import Decoded
 from store.selection import EVERYTHING
 from tests.unit.feeding import Partition
 
@@ -213,15 +213,15 @@ def test_a_page_that_does_not_decode_is_not_passed_over(
     subscription = driving.subscribe()
     driving.commit("a")
 
-    def refuse(_rows: bytes) -> list[Event]:
+    def refuse(_rows: bytes) -> Decoded:
         raise ValueError("cannot be read")
 
-    decode = subscription._decoder.events
-    monkeypatch.setattr(subscription._decoder, "events", refuse)
+    decode = subscription._decoder.page
+    monkeypatch.setattr(subscription._decoder, "page", refuse)
     for _ in range(2):
         with pytest.raises(ValueError, match="cannot be read"):
             taken(subscription, 1)
-    monkeypatch.setattr(subscription._decoder, "events", decode)
+    monkeypatch.setattr(subscription._decoder, "page", decode)
     assert taken(subscription, 1) == [1]
 
 
