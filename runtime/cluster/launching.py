@@ -73,13 +73,19 @@ def _end_if_over(directory: Any) -> None:
 
 
 def _look(directory: Any, progress: Callable[[Progress], None] | None) -> Look:
+    counts = True
+
     def look() -> bool:
+        nonlocal counts
         try:
             now: Progress = ray.get(directory.progress.remote(), timeout=1.0)
+            counts = now.counts
         except RayError:
+            # It does what it did: else looks in vain would use up the time of a launch whose
+            # migration takes hours. That it has ended for good, the call that is waited for tells.
             now = Progress(doing="waiting for the directory")
         if progress is not None:
             progress(now)
-        return now.counts
+        return counts
 
     return look

@@ -18,6 +18,7 @@ import ray
 from runtime.cluster.clearing import drain_namespace
 from runtime.errors import (
     AskTimeout,
+    DatabaseInUse,
     HostUnavailable,
     LaunchFailed,
     SystemDraining,
@@ -249,6 +250,22 @@ def test_an_embedded_server_that_comes_back_on_another_port_is_found_there(
             assert other.actor(Counter, "a").state().result(timeout_s=LIMIT_S).total == 3
         assert pids_of(system)["writer"] == before["writer"]
         assert query(new, "SELECT count(*) FROM events")[0][0] == 3
+
+
+def test_a_launch_on_the_embedded_server_of_a_live_system_leaves_it_alone(
+    launch: Launcher, embedded: Settings, data: Path
+) -> None:
+    """Whichever of the two starts that server again, which has just died."""
+    system = launch.run(embedded)
+    system.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
+    before = pids_of(system)
+    other = launch.settings(event_store={"data_folder": str(data)})
+    _kill_postmaster(data)
+    with pytest.raises(DatabaseInUse, match=system.namespace):
+        ActorSystem.launch(other, timeout_s=LIMIT_S)
+    assert asked_until_answered(system) == 2
+    assert pids_of(system) == before
+    assert EmbeddedPostgres(data / "postgres").running()
 
 
 def _bound(stranger: socket.socket, port: int) -> bool:
