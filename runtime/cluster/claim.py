@@ -14,25 +14,20 @@ itself, every few seconds, in the row of its claim. Whoever wants the claim judg
 """
 
 import asyncio
-import getpass
 import logging
-import os
-import socket
 from collections.abc import Awaitable, Callable
 
-import msgspec
-
-from runtime.cluster.traces import have_ended, own_traces
 from runtime.cluster.watch import Verdict, Watch
 from runtime.errors import DatabaseInUse
+from runtime.process.claim_table import ClaimTable
+from runtime.process.traces import have_ended
 from runtime.settings.settings import Settings
 from runtime.topology.status import Progress
 from store.errors import DatabaseClaimed, StoreUnavailable, SystemReplaced
-from store.postgres.claims import Claim, Claimant, find
+from store.postgres.claims import Claim, find
 from store.postgres.connections import Connections
-from store.postgres.migrations import Step, migrate
+from store.postgres.migrations import Step
 from store.postgres.moving_address import MovingAddress
-from store.postgres.queries import QUERIES
 
 logger = logging.getLogger("thornback.directory")
 
@@ -44,16 +39,12 @@ class DatabaseClaim:
     BEAT_S = 3.0
     #: A system that was silent for so long is taken for dead: ten beats.
     LAPSE_S = 30.0
-    #: A beat that does not get through within this long is given up for the next one, so that one
-    #: that is stuck does not use up the time that there is for ten.
-    BEAT_LIMIT_S = 5.0
     #: Between two looks at a claim that is in doubt.
     LOOK_S = 0.5
 
-    def __init__(self, holder: str, settings: Callable[[], Settings]) -> None:
+    def __init__(self, holder: str, table: ClaimTable) -> None:
         self._holder = holder  # immutable
-        self._settings = settings  # as they are now: an embedded database may move
-        self._connections: Connections | None = None  #: from the first `keep` on
+        self._table = table  # immutable
         #: Held over each sign of life and over giving up: none is given once the claim is given up.
         self._speaking = asyncio.Lock()
         self.held = False
@@ -84,15 +75,14 @@ class DatabaseClaim:
                 heard = f"{watch.silent_s // 5 * 5:.0f} of {self.LAPSE_S:g} s of silence"
                 self.doubt = f"{heard} so far, {first}"
                 if again:
-                    raise SystemReplaced(self._where(), f"it went to {claimed.by}") from claimed
+                    raise SystemReplaced(self._table.where, f"it went to {claimed.by}") from claimed
                 if watch.verdict is Verdict.ALIVE:
-                    raise DatabaseInUse(self._where(), claimed.by) from claimed
+                    raise DatabaseInUse(self._table.where, claimed.by) from claimed
                 await asyncio.sleep(self.LOOK_S)
             else:
                 # At once: whatever fails from now on, the claim is ours to give up.
                 self.held, self.others, self.doubt = True, False, None
-                [born] = await (await self._opened()).fetch(QUERIES["log_born"])
-                self.log = str(born["applied_at"])
+                self.log = await self._table.log()
                 return
 
     @property
@@ -120,8 +110,8 @@ class DatabaseClaim:
                 if not self.held:
                     return
                 try:
-                    renewed = await self._renewed()
-                    lost = None if renewed else await self._found()
+                    renewed = await self._table.renew(self._holder)
+                    lost = None if renewed else await self._table.find()
                 except StoreUnavailable as error:
                     self._say(f"cannot say in its database that this system lives: {error}")
                     continue
@@ -130,7 +120,7 @@ class DatabaseClaim:
                 else:
                     self._say(None if renewed else "the claim is gone from the database")
             if self.others:
-                await replaced(SystemReplaced(self._where(), f"it went to {lost}"))
+                await replaced(SystemReplaced(self._table.where, f"it went to {lost}"))
 
     def _say(self, trouble: str | None) -> None:
         """What keeps others from seeing that this system lives; None: nothing does."""
@@ -153,40 +143,24 @@ class DatabaseClaim:
             return None
         self.held = False
         try:
-            await (await self._opened()).fetch(QUERIES["give_up_claim"], self._holder)
+            await self._table.give_up(self._holder)
         except StoreUnavailable as error:
             return f"the claim lapses only {self.LAPSE_S:g} s from now: {error}"
         return None
 
     def close(self) -> None:
         """Give the connection back."""
-        if self._connections is not None:
-            self._connections.close()
-            self._connections = None
+        self._table.close()
 
     async def _try(self, watch: Watch, *, take_over: Callable[[], bool], again: bool) -> None:
-        settings = self._settings()
-        traces = own_traces()
-
         def may_take(found: Claim) -> bool:
             if take_over():
                 return True
-            return not again and (is_free(found, settings) or watch.look(found) is Verdict.DEAD)
+            free = found.given_up or self._table.has_ended(found)
+            return not again and (free or watch.look(found) is Verdict.DEAD)
 
         try:
-            await migrate(
-                settings.event_store.connection_string.get_secret_value(),
-                timeout_s=settings.actor_system.actor_timeout_ms / 1000,
-                claimant=Claimant(
-                    holder=self._holder,
-                    system=settings.event_bus.node_id,
-                    namespace=settings.actor_system.namespace,
-                    place=f"{_user()}@{socket.gethostname()} on the Ray at {traces.head}",
-                    traces=msgspec.json.encode(traces).decode(),
-                ),
-                may_take=may_take,
-                tell=self._told,
-            )
+            await self._table.take(self._holder, may_take, self._told)
         finally:
             self._told(None)
 
@@ -196,40 +170,6 @@ class DatabaseClaim:
         self._step, self._step_since_s = step, asyncio.get_running_loop().time()
         if step is not None:
             logger.info("bringing the schema up to date: migration %d of %d", *step)
-
-    async def _renewed(self) -> bool:
-        return bool(await (await self._opened()).fetch(QUERIES["renew_claim"], self._holder))
-
-    async def _found(self) -> Claim | None:
-        return await find(await self._opened())
-
-    async def _opened(self) -> Connections:
-        if self._connections is None:
-            self._connections = await Connections.open(
-                MovingAddress(self._url(), self._whereabouts),
-                pool_size=1,
-                timeout_s=min(
-                    self._settings().actor_system.actor_timeout_ms / 1000, self.BEAT_LIMIT_S
-                ),
-                operation_s=self.BEAT_LIMIT_S,
-            )
-        return self._connections
-
-    async def _whereabouts(self) -> str:
-        return self._url()
-
-    def _url(self) -> str:
-        return self._settings().event_store.connection_string.get_secret_value()
-
-    def _where(self) -> str:
-        return str(MovingAddress(self._url()))
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have a number alone
-        return f"uid {os.getuid()}"
 
 
 def _watch(of: type[DatabaseClaim]) -> Watch:

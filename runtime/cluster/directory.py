@@ -72,6 +72,7 @@ class Directory(Process):
         self._database = SystemDatabase(
             lambda: self.settings,
             self.world.system(self.settings),
+            self.world.claim_table(lambda: self.settings),
             moved=self._moved,
             doing=self._begin,
             must_live=self.must_live,

@@ -9,6 +9,7 @@ from typing import Any
 from runtime.cluster import embedded_database as embedded
 from runtime.cluster.claim import DatabaseClaim
 from runtime.cluster.embedded_database import DatabaseKeeper
+from runtime.process.claim_table import ClaimTable
 from runtime.settings.settings import Settings
 from runtime.topology.status import Progress
 from store.embedded.server import EmbeddedPostgres
@@ -29,6 +30,7 @@ class SystemDatabase:
         self,
         settings: Callable[[], Settings],
         system: str | None,
+        table: ClaimTable,
         *,
         moved: Callable[[str], None],
         doing: Callable[[str], None],
@@ -39,7 +41,7 @@ class SystemDatabase:
         self._must_live = must_live
         self.embedded = embedded.wanted(settings())  #: does the system bring its own?
         claims = settings().event_store.type == "postgres" and system is not None
-        self._claim = DatabaseClaim(system, settings) if claims and system else None
+        self._claim = DatabaseClaim(system, table) if claims and system else None
         # Made when it is first needed:
         self._opening = asyncio.Lock()  #: guards the making and the start of the keeper
         self._keeper: DatabaseKeeper | None = None

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import ray
 
 from runtime.clocks import now_us
+from runtime.process.claim_table import ClaimTable, PostgresClaimTable
 from runtime.process.ray_actors import RayActors
 from runtime.process.store_access import open_store
 from runtime.settings.settings import Settings
@@ -97,6 +98,10 @@ class World:
     async def open_store(self, settings: Settings) -> EventStore:
         """The event store that the settings name. Raises StoreUnavailable."""
         return await open_store(settings, self.handle, self.system(settings))
+
+    def claim_table(self, settings: Callable[[], Settings]) -> ClaimTable:
+        """The claim on the database that the settings name, as they are then; for directories."""
+        return PostgresClaimTable(settings)
 
     def system(self, settings: Settings) -> str | None:
         """What the claim on a database knows a system by: this Ray cluster, for as long as it

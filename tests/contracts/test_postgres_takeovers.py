@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
+from runtime.cluster.traces import Traces
 
 from runtime.cluster import claim as module
 from runtime.cluster.claim import DatabaseClaim
-from runtime.cluster.traces import Traces
 from runtime.errors import DatabaseInUse
 from runtime.settings.settings import Settings
 from store.errors import StaleEpoch, SystemReplaced

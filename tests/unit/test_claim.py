@@ -12,10 +12,10 @@ import msgspec
 import psutil
 import pytest
 
-from runtime.cluster import claim as module
-from runtime.cluster import traces
 from runtime.cluster.claim import DatabaseClaim
 from runtime.errors import DatabaseInUse
+from runtime.process import claim_table, traces
+from runtime.process.claim_table import PostgresClaimTable
 from runtime.settings.settings import Settings
 from runtime.topology.status import Progress
 from store.errors import DatabaseClaimed, StoreUnavailable, SystemReplaced
@@ -39,7 +39,9 @@ class PlayedDatabase:
     """A database that somebody else has claimed. Its own clock stands still: nothing is to be
     judged by it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = "db:5432/prod"
+
+    def __init__(self) -> None:
         self.head = 0
         self.clock_s = 0.0  #: what it says of a beat, as seconds after BEGIN
         self.given_up = self.ended = False
@@ -48,16 +50,25 @@ class PlayedDatabase:
         self.migrates_s: float | None = None  #: there is a migration, which takes so long
         self.beats: list[float] = []  #: when the claim was renewed
         self.beats_every_s: float | None = None
-        traces_here = traces.Traces(
-            session="here", head="h:1", machine="m", raylet=1, raylet_began_s=0.0
-        )
-        monkeypatch.setattr(module, "migrate", self.migrate)
-        monkeypatch.setattr(DatabaseClaim, "_opened", self.opened)
-        monkeypatch.setattr(module, "own_traces", lambda: traces_here)
-        monkeypatch.setattr(module, "have_ended", lambda *_: self.ended)
 
-    async def opened(self) -> "PlayedDatabase":
-        return self
+    async def log(self) -> str:
+        [born] = await self.fetch(QUERIES["log_born"])
+        return str(born["applied_at"])
+
+    async def renew(self, holder: str) -> bool:
+        return bool(await self.fetch(QUERIES["renew_claim"], holder))
+
+    async def find(self) -> Claim | None:
+        return self.found()
+
+    async def give_up(self, holder: str) -> None:
+        await self.fetch(QUERIES["give_up_claim"], holder)
+
+    def has_ended(self, found: Claim) -> bool:
+        return self.ended
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     async def fetch(self, query: str, *holders: str) -> list[Any]:
         if query == QUERIES["log_born"]:
@@ -75,27 +86,24 @@ class PlayedDatabase:
             silent_s=1e6, given_up=self.given_up,
         )  # fmt: skip
 
-    async def migrate(
-        self, *_: Any, claimant: Claimant, may_take: MayTake, tell: Telling, **__: Any
-    ) -> int:
+    async def take(self, holder: str, may_take: MayTake, tell: Telling) -> None:
         found = self.found()
-        if found.holder != claimant.holder and not may_take(found):
+        if found.holder != holder and not may_take(found):
             raise DatabaseClaimed(str(found))
         if self.migrates_s is not None:
             tell(Step(5, 8))
             await asyncio.sleep(self.migrates_s)
-        self.holder = claimant.holder
+        self.holder = holder
         self.clock_s += 1  # whoever claims gives a sign
-        return 6
 
 
 @pytest.fixture
-def database(monkeypatch: pytest.MonkeyPatch) -> PlayedDatabase:
-    return PlayedDatabase(monkeypatch)
+def database() -> PlayedDatabase:
+    return PlayedDatabase()
 
 
-def ours() -> DatabaseClaim:
-    return DatabaseClaim("ours", lambda: SETTINGS)
+def ours(database: PlayedDatabase) -> DatabaseClaim:
+    return DatabaseClaim("ours", database)
 
 
 @virtual_time
@@ -103,7 +111,7 @@ async def test_a_live_system_is_refused_with_its_name_and_the_words_to_take_it_o
     database: PlayedDatabase,
 ) -> None:
     database.beats_every_s = DatabaseClaim.BEAT_S
-    claim = ours()
+    claim = ours(database)
     with pytest.raises(DatabaseInUse) as refused:
         await claim.take(take_over=never, again=False)
     assert now_s() <= DatabaseClaim.BEAT_S + DatabaseClaim.LOOK_S
@@ -118,7 +126,7 @@ async def test_a_live_system_is_refused_with_its_name_and_the_words_to_take_it_o
 async def test_a_silent_system_is_waited_for_until_it_counts_as_dead(
     database: PlayedDatabase,
 ) -> None:
-    claim = ours()
+    claim = ours(database)
     taking = asyncio.ensure_future(claim.take(take_over=never, again=False))
     await asyncio.sleep(DatabaseClaim.LAPSE_S - 1)
     assert "system 's'" in str(claim.doubt)
@@ -133,13 +141,13 @@ async def test_what_time_it_is_for_whoever_wrote_the_signs_makes_nobody_dead_or_
     database: PlayedDatabase, clock_s: float
 ) -> None:
     database.clock_s = clock_s
-    await ours().take(take_over=never, again=False)
+    await ours(database).take(take_over=never, again=False)
     assert DatabaseClaim.LAPSE_S <= now_s() <= DatabaseClaim.LAPSE_S + 1
 
 
 @virtual_time
 async def test_a_commit_is_a_sign_of_life_too(database: PlayedDatabase) -> None:
-    taking = asyncio.ensure_future(ours().take(take_over=never, again=False))
+    taking = asyncio.ensure_future(ours(database).take(take_over=never, again=False))
     await asyncio.sleep(DatabaseClaim.LAPSE_S - 1)
     database.head += 1
     with pytest.raises(DatabaseInUse):
@@ -151,14 +159,14 @@ async def test_a_commit_is_a_sign_of_life_too(database: PlayedDatabase) -> None:
 async def test_a_system_that_is_slow_in_beating_is_alive(database: PlayedDatabase) -> None:
     database.beats_every_s = DatabaseClaim.LAPSE_S - 1
     with pytest.raises(DatabaseInUse):
-        await ours().take(take_over=never, again=False)
+        await ours(database).take(take_over=never, again=False)
 
 
 @virtual_time
 async def test_a_system_that_gives_up_or_ends_while_it_is_waited_for_is_waited_for_no_longer(
     database: PlayedDatabase,
 ) -> None:
-    claim = ours()
+    claim = ours(database)
     taking = asyncio.ensure_future(claim.take(take_over=never, again=False))
     await asyncio.sleep(DatabaseClaim.LAPSE_S / 2 + DatabaseClaim.LOOK_S / 2)
     assert "15 of 30 s of silence so far, system 's'" in str(claim.doubt)
@@ -172,7 +180,7 @@ async def test_a_system_that_gives_up_or_ends_while_it_is_waited_for_is_waited_f
 async def test_of_two_launches_that_wait_for_a_dead_system_one_has_its_database(
     database: PlayedDatabase,
 ) -> None:
-    one, other = (DatabaseClaim(name, lambda: SETTINGS) for name in ("one", "other"))
+    one, other = (DatabaseClaim(name, database) for name in ("one", "other"))
     taking = (each.take(take_over=never, again=False) for each in (one, other))
     outcomes = await asyncio.gather(*taking, return_exceptions=True)
     assert [type(each) for each in outcomes if each is not None] == [DatabaseInUse]
@@ -197,7 +205,7 @@ async def test_what_is_certainly_free_is_taken_at_once(
     database: PlayedDatabase, become: Callable[[PlayedDatabase], None]
 ) -> None:
     become(database)
-    claim = ours()
+    claim = ours(database)
     await claim.take(take_over=never, again=False)
     assert (now_s(), claim.held) == (0.0, True)
 
@@ -209,20 +217,16 @@ async def test_whoever_comes_back_and_finds_another_system_was_replaced(
 ) -> None:
     database.given_up = given_up
     with pytest.raises(SystemReplaced, match=r"database at db:5432/prod: it went to .*'s'"):
-        await ours().take(take_over=never, again=True)
+        await ours(database).take(take_over=never, again=True)
 
 
 @virtual_time
 async def test_a_system_says_that_it_lives_and_hears_who_has_replaced_it(
-    monkeypatch: pytest.MonkeyPatch, database: PlayedDatabase
+    database: PlayedDatabase,
 ) -> None:
     database.holder = "ours"
 
-    async def found(_: object) -> Claim:
-        return database.found()
-
-    monkeypatch.setattr(module, "find", found)
-    claim, heard = ours(), []
+    claim, heard = ours(database), []
 
     async def replaced(error: SystemReplaced) -> None:
         heard.append(str(error))
@@ -243,7 +247,7 @@ async def test_a_system_that_was_cut_off_for_long_and_not_replaced_says_so_and_g
     database: PlayedDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     database.holder = "ours"
-    claim = ours()
+    claim = ours(database)
 
     async def replaced(error: SystemReplaced) -> None:
         raise error
@@ -267,15 +271,11 @@ async def test_a_system_that_was_cut_off_for_long_and_not_replaced_says_so_and_g
 
 @virtual_time
 async def test_a_system_that_was_cut_off_and_replaced_hears_by_whom_when_it_comes_back(
-    monkeypatch: pytest.MonkeyPatch, database: PlayedDatabase
+    database: PlayedDatabase,
 ) -> None:
     database.holder = "ours"
 
-    async def found(_: object) -> Claim:
-        return database.found()
-
-    monkeypatch.setattr(module, "find", found)
-    claim, heard = ours(), []
+    claim, heard = ours(database), []
 
     async def replaced(error: SystemReplaced) -> None:
         heard.append(str(error))
@@ -307,7 +307,7 @@ async def test_what_fails_behind_the_claim_leaves_it_to_be_given_up(
         return await fetch(query, *holders)
 
     monkeypatch.setattr(database, "fetch", broken)
-    claim = ours()
+    claim = ours(database)
     with pytest.raises(StoreUnavailable):
         await claim.take(take_over=never, again=False)
     assert claim.held
@@ -318,7 +318,7 @@ async def test_a_migration_says_how_far_it_is_and_how_long_it_has_taken(
     database: PlayedDatabase,
 ) -> None:
     database.given_up, database.migrates_s = True, 3_600.0
-    claim = ours()
+    claim = ours(database)
     taking = asyncio.ensure_future(claim.take(take_over=never, again=False))
     await asyncio.sleep(1_800.0)
     assert claim.progress == Progress(
@@ -336,7 +336,7 @@ async def test_a_claim_is_given_up_between_two_signs_of_life_and_none_comes_afte
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else the connection would be closed under the sign that is on its way."""
-    database, renewing, asked = PlayedDatabase(monkeypatch), asyncio.Event(), []
+    database, renewing, asked = PlayedDatabase(), asyncio.Event(), []
     database.holder = "ours"
     fetch = database.fetch
 
@@ -351,7 +351,7 @@ async def test_a_claim_is_given_up_between_two_signs_of_life_and_none_comes_afte
     async def replaced(error: SystemReplaced) -> None:
         raise error
 
-    claim = ours()
+    claim = ours(database)
     await claim.take(take_over=never, again=False)
     keeping = asyncio.ensure_future(claim.keep(replaced))
     await asyncio.sleep(DatabaseClaim.BEAT_S + 0.1)
@@ -364,26 +364,31 @@ async def test_a_claim_is_given_up_between_two_signs_of_life_and_none_comes_afte
     assert asked[-2:] == [QUERIES["renew_claim"], QUERIES["give_up_claim"]]
 
 
-@virtual_time
-async def test_a_user_without_a_name_may_launch(
-    database: PlayedDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database.given_up = True
+async def test_a_user_without_a_name_may_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    claimants: list[Claimant] = []
+    here = traces.Traces(session="here", head="h:1", machine="m", raylet=1, raylet_began_s=0.0)
 
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found: 12345")
 
+    async def migrate(*_: object, claimant: Claimant, **__: object) -> int:
+        claimants.append(claimant)
+        return 6
+
     monkeypatch.setattr(getpass, "getuser", nobody)
-    claim = ours()
-    await claim.take(take_over=never, again=False)
-    assert claim.held
+    monkeypatch.setattr(claim_table, "own_traces", lambda: here)
+    monkeypatch.setattr(claim_table, "migrate", migrate)
+    table = PostgresClaimTable(lambda: SETTINGS)
+    await table.take("ours", lambda _: True, lambda _: None)
+    assert claimants[0].holder == "ours"
+    assert claimants[0].place.startswith("uid ")
 
 
 @virtual_time
 async def test_who_says_take_over_is_heard_while_another_launch_looks_whether_the_other_lives(
     database: PlayedDatabase,
 ) -> None:
-    claim, said = ours(), asyncio.Event()
+    claim, said = ours(database), asyncio.Event()
     taking = asyncio.ensure_future(claim.take(take_over=said.is_set, again=False))
     await asyncio.sleep(3 * DatabaseClaim.LOOK_S)
     assert not taking.done()
