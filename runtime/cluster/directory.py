@@ -255,8 +255,11 @@ class Directory(Process):
         if self._reviving is not None:
             self._reviving.cancel()
         if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.wait([self._starting])
+            starting = self._starting
+            starting.cancel()
+            await asyncio.wait([starting])
+            if not starting.cancelled():
+                starting.exception()  # whoever waits for it hears of it
         await self._dedicated.cancel()
 
     async def _close(self) -> list[str]:

@@ -12,7 +12,7 @@ from runtime.process.traces import have_ended, own_traces
 from runtime.settings.settings import Settings
 from store.postgres.claims import Claim, Claimant, MayTake, find
 from store.postgres.connections import Connections
-from store.postgres.migrations import Step, migrate
+from store.postgres.migrations import Telling, migrate
 from store.postgres.moving_address import MovingAddress
 from store.postgres.queries import QUERIES
 
@@ -25,7 +25,7 @@ class ClaimTable(Protocol):
     def where(self) -> str:
         """Which database it is, for people."""
 
-    async def take(self, holder: str, may_take: MayTake, tell: Callable[[Step], None]) -> None:
+    async def take(self, holder: str, may_take: MayTake, tell: Telling) -> None:
         """Claim the database, and bring its schema up to date, or change nothing: raises
         DatabaseClaimed when somebody else has it and it may not be taken, and SchemaMismatch.
         `tell` hears of each migration, which takes the time that it takes."""
@@ -64,7 +64,7 @@ class PostgresClaimTable:
     def where(self) -> str:
         return str(MovingAddress(self._url()))
 
-    async def take(self, holder: str, may_take: MayTake, tell: Callable[[Step], None]) -> None:
+    async def take(self, holder: str, may_take: MayTake, tell: Telling) -> None:
         settings, traces = self._settings(), own_traces()
         await migrate(
             self._url(),

@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
-from runtime.cluster.traces import Traces
 
-from runtime.cluster import claim as module
 from runtime.cluster.claim import DatabaseClaim
 from runtime.errors import DatabaseInUse
+from runtime.process import claim_table as module
+from runtime.process.claim_table import PostgresClaimTable
+from runtime.process.traces import Traces
 from runtime.settings.settings import Settings
 from store.errors import StaleEpoch, SystemReplaced
 from store.postgres.event_store import PostgresEventStore
@@ -24,17 +25,22 @@ from tests.contracts.vanishing import VanishingWay
 pytestmark = pytest.mark.integration
 
 
+class QuickTable(PostgresClaimTable):
+    """A sign of life has half a second."""
+
+    BEAT_LIMIT_S = 0.5
+
+
 class QuickClaim(DatabaseClaim):
     """One second of silence is enough, in which there should be five beats."""
 
     BEAT_S = 0.2
     LAPSE_S = 1.0
     LOOK_S = 0.05
-    BEAT_LIMIT_S = 0.5
 
     def __init__(self, holder: str, settings: Callable[[], Settings]) -> None:
         self._changed = asyncio.Event()
-        super().__init__(holder, settings)
+        super().__init__(holder, QuickTable(settings))
 
     def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, value)

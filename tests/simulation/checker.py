@@ -12,7 +12,7 @@ from tests.simulation.history import Call, History
 from tests.simulation.judging_clocks import judge_clocks
 from tests.simulation.judging_order import judge_order
 from tests.simulation.judging_readings import judge_promptness, judge_readings
-from tests.simulation.judging_rest import judge_idle, judge_rest
+from tests.simulation.judging_rest import judge_idle, judge_replaced, judge_rest
 from tests.simulation.log_index import LogIndex, effect_of, expected_error, must_fail, same
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def check_idle(simulation: "Simulation", before_s: float) -> list[str]:
     log = LogIndex(simulation.records(), simulation.database.epochs_of)
     committed_s = simulation.database.committed_s
     due = {record.position for record in log.records if committed_s[record.position - 1] < before_s}
-    return [*judge_promptness(log, simulation.history, due), *judge_idle(simulation, due)]
+    prompt = judge_promptness(log, simulation.history, due)
+    return [*prompt, *judge_idle(simulation, due), *judge_replaced(simulation)]
 
 
 def _judge_log(log: LogIndex, history: History) -> list[str]:
@@ -97,14 +98,20 @@ def _judge_answers(log: LogIndex, history: History) -> list[str]:
         if call.id in history.claimed:
             if call.events is not None or log.by_command.get(call.id):
                 wrong.append(f"call {call.number} took effect though its second id is taken")
-            elif call.error not in ("", *_PASSING, "RetriesExhausted", "ConnectionClosed"):
+            elif call.error not in (
+                "", *_PASSING, "RetriesExhausted", "ConnectionClosed",
+                *(("SystemReplaced",) if history.replaced else ()),
+            ):  # fmt: skip
                 wrong.append(f"call {call.number} failed with {call.error}{call.arguments}")
         elif call.events is not None:
             wrong += _judge_success(log, call)
         elif call.error:
             closed = call.driver in history.closed and call.error == "ConnectionClosed"
             if not closed:
-                wrong += _judge_error(log, call, acknowledged, alone=len(by_id[call.id]) == 1)
+                alone = len(by_id[call.id]) == 1
+                wrong += _judge_error(
+                    log, call, acknowledged, alone=alone, replaced=history.replaced
+                )
     return wrong
 
 
@@ -139,7 +146,7 @@ def _judge_success(log: LogIndex, call: Call) -> list[str]:
 
 
 def _judge_error(
-    log: LogIndex, call: Call, acknowledged: Mapping[bytes, int], *, alone: bool
+    log: LogIndex, call: Call, acknowledged: Mapping[bytes, int], *, alone: bool, replaced: bool
 ) -> list[str]:
     stored = log.by_command.get(call.id, [])
     name = f"call {call.number} ({call.kind} {call.message} to {call.source})"
@@ -151,7 +158,7 @@ def _judge_error(
     expected = expected_error(call)
     if call.after_close:
         return [f"{name} was made after close and failed with {call.error}"]
-    if call.error in _PASSING:
+    if call.error in _PASSING or (call.error == "SystemReplaced" and replaced):
         return wrong
     if call.error not in expected:
         wrong.append(f"{name} failed with {call.error}{call.arguments}, not one of {expected}")

@@ -8,17 +8,21 @@ for may happen after the client has given up; the answer to a commit may be lost
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from store.errors import (
+    DatabaseClaimed,
     DuplicateEvent,
     RowsRefused,
     StaleEpoch,
     StoreUnavailable,
+    SystemReplaced,
     VersionConflict,
 )
 from store.event_store import WRITER, CheckpointMove, CounterMove, Epoch, Snapshot
+from store.postgres.claims import Claim, MayTake
 from tests.simulation.draws import stream
 from tests.simulation.scheduler import Owner, SimulatedLoop
 
@@ -92,6 +96,7 @@ class Database:
         self.classes: dict[str, str] = {}  #: that decide, by actor type
         self.event_types: set[tuple[str, str]] = set()  #: noted, with the actor type of each
         self.commits = 0
+        self.claim: Claim | None = None  #: whose it is
         self._locked: dict[str, ClientRequest] = {}
         self._waiting: list[ClientRequest] = []
         self._under_way: dict[int, ClientRequest] = {}
@@ -168,8 +173,42 @@ class Database:
 
     # What requests do, each at one instant.
 
-    def open_epoch(self, name: str, holder: str) -> Epoch:
-        """A new incarnation."""
+    def take_claim(self, holder: str, may_take: MayTake) -> None:
+        """A system takes the database, if it may."""
+        found = self.found_claim()
+        if found is not None and found.holder != holder and not may_take(found):
+            raise DatabaseClaimed(str(found))
+        self.claim = Claim(
+            holder=holder, system="node-001", namespace="thornback", place=holder, traces="",
+            claimed_at=self._moment(), beat=self._moment(), head=0, silent_s=0.0, given_up=False,
+        )  # fmt: skip
+
+    def found_claim(self) -> Claim | None:
+        """Whose it is, and the signs of life of that system."""
+        if self.claim is None:
+            return None
+        silent_s = (self._moment() - self.claim.beat).total_seconds()
+        return replace(self.claim, head=len(self.rows), silent_s=silent_s)
+
+    def renew_claim(self, holder: str) -> bool:
+        """A sign of life."""
+        if self.claim is None or self.claim.holder != holder:
+            return False
+        self.claim = replace(self.claim, beat=self._moment())
+        return True
+
+    def give_up_claim(self, holder: str) -> None:
+        """It is free."""
+        if self.claim is not None and self.claim.holder == holder:
+            self.claim = replace(self.claim, given_up=True)
+
+    def _moment(self) -> datetime:
+        return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=self.loop.time())
+
+    def open_epoch(self, name: str, holder: str, system: str | None = None) -> Epoch:
+        """A new incarnation, of a system that has the claim, if it names one."""
+        if self.claim is not None and system not in (None, self.claim.holder):
+            raise SystemReplaced("database", str(self.claim))
         old = self.epochs.get(name) or Epoch(name=name, number=0, counter=0)
         new = self.epochs[name] = replace(old, number=old.number + 1, holder=holder)
         return new

@@ -89,6 +89,12 @@ class Driver:
         self.label = f"{self.name}.{self._number}"
         self.connection, self.world, self.courier = self._connect()
 
+    def move(self) -> None:
+        """Go on with the system that runs now."""
+        self.connection.close()
+        self._history.closed.add(self.label)
+        self.begin()
+
     def work(self, strands: list[list[Step]]) -> None:
         """Begin all strands."""
         for strand in strands:

@@ -24,8 +24,9 @@ def cease(simulation: "Simulation") -> None:
     """Nothing goes wrong any more: what was still to go wrong is forgotten."""
     database = simulation.database
     database.trouble = Trouble(away_until_s=database.trouble.away_until_s)
-    for process in simulation.cluster.processes.values():
-        process.losing = process.muting = process.doubling = 0
+    for cluster in simulation.clusters:
+        for process in cluster.processes.values():
+            process.losing = process.muting = process.doubling = 0
 
 
 def _process(simulation: "Simulation", fault: Fault) -> SimulatedProcess:
@@ -116,7 +117,7 @@ def _jump(simulation: "Simulation", fault: Fault) -> None:
         world.jumped_us += jumped_us
 
 
-def _drain(simulation: "Simulation", fault: Fault) -> None:
+def _operate(simulation: "Simulation", fault: Fault) -> None:
     simulation.operate(fault)
 
 
@@ -153,11 +154,12 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "epoch late": _epoch_late,
     "jump": _jump,
     "driver dies": _kill_driver,
-    "drain": _drain,
+    "drain": _operate,
+    "take over": _operate,
 }
 
 #: What befalls connections, machines, drivers, the database or all of the system: whatever else
 #: befalls a process does not where there is none of its name.
 _OF_NO_PROCESS = {kind for kind in _HOW if kind.startswith(("store", "commit"))} | {
-    "break", "silence", "jump", "driver dies", "drain",
+    "break", "silence", "jump", "driver dies", "drain", "take over",
 }  # fmt: skip

@@ -95,6 +95,7 @@ class History:
         self.claimed: set[bytes] = set()  #: ids of commands whose second event's id is taken
         #: By operator: when the system began to be drained, and when it ran again.
         self.away_s: dict[str, tuple[float, float]] = {}
+        self.replaced = False  #: did another system take the database over?
         self.faults: list[tuple[float, str]] = []
         self.complaints: list[str] = []  #: what was noticed while it ran
         self._moment = 0

@@ -39,6 +39,26 @@ def judge_rest(simulation: "Simulation") -> list[str]:
     return wrong
 
 
+def judge_replaced(simulation: "Simulation") -> list[str]:
+    """Of a system that has lost its database nothing is left but its directory, and whoever
+    subscribes there has heard of it."""
+    wrong = [
+        f"of a system that was replaced {left} are left"
+        for cluster in simulation.clusters[:-1]
+        if (left := sorted(set(cluster.processes) - {"directory"}))
+    ]
+    there = {
+        driver.label
+        for driver in simulation.drivers.values()
+        if driver.world.cluster is not simulation.cluster and not driver.dead
+    }
+    return wrong + [
+        f"subscription {reading.number} goes on in a system that was replaced"
+        for reading in simulation.history.readings
+        if reading.driver in there and reading.stays and not reading.closed
+    ]
+
+
 def _judge_host(host: Any, simulation: "Simulation") -> list[str]:
     wrong = []
     if host._mailbox.unanswered:

@@ -155,8 +155,11 @@ def _faults(draw: Random, setup: Setup) -> list[Fault]:
         elif kind == "driver dies":
             target = draw.choice(drivers)
         found.append(Fault(number, at_s, kind, target, other, seconds, amount))
-    if draw.random() < 0.15:
+    chance = draw.random()
+    if chance < 0.12:
         found.append(_drain(draw, count, setup))
+    elif chance < 0.2:
+        found.append(_take_over(draw, count, setup))
     return sorted(found, key=lambda fault: fault.at_s)
 
 
@@ -180,6 +183,17 @@ _FAULTS = (
     "commit late", "commit late", "commit locked", "commit unheard", "commit unheard",
     "epoch late", "jump", "driver dies",
 )  # fmt: skip
+
+
+def _take_over(draw: Random, number: int, setup: Setup) -> Fault:
+    """Another system takes the database over, while the first one runs."""
+    return Fault(
+        number,
+        round(draw.uniform(0.5, ACTIVE_S), 4),
+        "take over",
+        other=draw.choice(("asks", "")),
+        amount=draw.choice((setup.hosts, setup.hosts, 1, 2, 3)),
+    )
 
 
 class _Work:

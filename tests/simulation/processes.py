@@ -99,7 +99,9 @@ class SimulatedProcess:
         self.name = name
         self._kind, self._arguments = kind, arguments  # as Ray repeats them at every restart
         self._numbers = count(1)
-        self.identity = f"{name}@{next(cluster.identities)}"  #: of this process and no other
+        self.identity = (
+            f"{name}@{next(cluster.identities)}{cluster.name}"  #: of this process and no other
+        )
         self.draw = stream(cluster.loop.seed, "process", self.identity)
         self.incarnation: Incarnation | None = None
         self.lives: list[Incarnation] = []
@@ -213,7 +215,8 @@ class Cluster:
     #: Seconds that Ray takes at most to run the constructor of a new process.
     STARTS_S = 0.05
 
-    def __init__(self, loop: SimulatedLoop, network: Network, make: Make) -> None:
+    def __init__(self, name: str, loop: SimulatedLoop, network: Network, make: Make) -> None:
+        self.name = name  #: of its Ray
         self.loop = loop
         self.network = network
         self.make = make
@@ -224,7 +227,7 @@ class Cluster:
     def label(self, name: str) -> str:
         """What the next incarnation under a name is called; no other one is."""
         number = self._labels[name] = self._labels.get(name, 0) + 1
-        return f"{name}#{number}"
+        return f"{name}#{number}{self.name}"
 
     def handle(self, name: str, caller: Owner | None = None) -> Handle:
         """A handle for whoever asks. Raises ValueError when there is no such process."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from actors.errors import ThornbackError
 from runtime.driver.subscription import Subscription, selection_of
 from runtime.errors import SystemNotFound
+from store.errors import SystemReplaced
 from tests.simulation.draws import stream
 from tests.simulation.history import Reading, seen
 from tests.simulation.plan import Step
@@ -51,6 +52,8 @@ async def read(driver: "Driver", step: Step) -> None:
             reading.began_s, driver.holder.loop.time()
         ):
             reading.closed = True  # it began where there was no system
+        elif isinstance(error, SystemReplaced) and driver.history.replaced:
+            reading.closed = True
         else:
             driver.history.complain(f"subscription {step.number} ended with {reading.error}")
 

@@ -17,6 +17,8 @@ from store.event_store import (
     Snapshot,
     TypeRecord,
 )
+from store.postgres.claims import Claim, MayTake
+from store.postgres.migrations import Telling
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection, row_filter
@@ -32,19 +34,26 @@ class SimulatedStore:
     PAGE_BYTES = 1_000_000
 
     def __init__(
-        self, database: Database, client: Owner, *, pool_size: int, timeout_s: float
+        self,
+        database: Database,
+        client: Owner,
+        *,
+        pool_size: int,
+        timeout_s: float,
+        system: str | None = None,
     ) -> None:
         self._database = database
         self._client = client
         self._pool = Semaphore(pool_size)
         self._timeout_s = timeout_s
+        self._system = system  # whose claim epochs are opened under
         self._draw = stream(database.loop.seed, "store", self._client)
         self._closed = False
 
     async def open_epoch(self, name: str, holder: str = "") -> Epoch:
-        work = self._database.open_epoch
-        return await self._ask(  # type: ignore[no-any-return]
-            lambda: work(name, holder), names=(name,), opens=True
+        work, system = self._database.open_epoch, self._system
+        return await self.ask(  # type: ignore[no-any-return]
+            lambda: work(name, holder, system), names=(name,), opens=True
         )
 
     async def append(
@@ -62,27 +71,27 @@ class SimulatedStore:
             at += length
         transaction = Transaction(pieces, writer, list(nodes), list(checkpoints), attempt)
         work = self._database.append
-        await self._ask(lambda: work(transaction), names=transaction.names, commits=True)
+        await self.ask(lambda: work(transaction), names=transaction.names, commits=True)
 
     async def checkpoints(self, names: Iterable[str]) -> dict[str, int]:
         wanted, checkpoints = list(names), self._database.checkpoints
-        return await self._ask(  # type: ignore[no-any-return]
+        return await self.ask(  # type: ignore[no-any-return]
             lambda: {name: checkpoints[name] for name in wanted if name in checkpoints}
         )
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         wanted, epochs = list(names), self._database.epochs
-        return await self._ask(  # type: ignore[no-any-return]
+        return await self.ask(  # type: ignore[no-any-return]
             lambda: {name: epochs[name] for name in wanted if name in epochs}
         )
 
     async def nodes(self) -> set[str]:
         epochs = self._database.epochs
-        return await self._ask(lambda: {name.partition("/")[0] for name in epochs})  # type: ignore[no-any-return]
+        return await self.ask(lambda: {name.partition("/")[0] for name in epochs})  # type: ignore[no-any-return]
 
     async def head(self) -> int:
         rows = self._database.rows
-        return await self._ask(lambda: len(rows))  # type: ignore[no-any-return]
+        return await self.ask(lambda: len(rows))  # type: ignore[no-any-return]
 
     async def read(self, after: int, limit: int, *, selection: Selection = EVERYTHING) -> Page:
         match, rows = row_filter(selection), self._database.rows
@@ -99,7 +108,7 @@ class SimulatedStore:
                     break
             return Page(rows=b"".join(found), through=through)
 
-        return await self._ask(read)  # type: ignore[no-any-return]
+        return await self.ask(read)  # type: ignore[no-any-return]
 
     async def load_events(self, aggregate_id: UUID, from_version: int | None = None) -> list[Event]:
         events: list[Event] = []
@@ -128,7 +137,7 @@ class SimulatedStore:
                 del rest[aggregate]
             return Load(rows=b"".join(found), rest={})
 
-        return await self._ask(load)  # type: ignore[no-any-return]
+        return await self.ask(load)  # type: ignore[no-any-return]
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         wanted, database = list(event_ids), self._database
@@ -144,21 +153,21 @@ class SimulatedStore:
                 size += len(row)
             return Found(rows=b"".join(found), more=False)
 
-        return await self._ask(find)  # type: ignore[no-any-return]
+        return await self.ask(find)  # type: ignore[no-any-return]
 
     async def find_ids(self, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
         wanted, by_id, rows = list(event_ids), self._database.by_id, self._database.rows
-        return await self._ask(  # type: ignore[no-any-return]
+        return await self.ask(  # type: ignore[no-any-return]
             lambda: {each: rows[by_id[each] - 1][26:42] for each in wanted if each in by_id}
         )
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         kept, work = list(snapshots), self._database.save_snapshots
-        await self._ask(lambda: work(kept))
+        await self.ask(lambda: work(kept))
 
     async def load_snapshots(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, Snapshot]:
         wanted, snapshots = sorted(aggregate_ids), self._database.snapshots
-        return await self._ask(  # type: ignore[no-any-return]
+        return await self.ask(  # type: ignore[no-any-return]
             lambda: {key: snapshots[key] for key in wanted if key in snapshots}
         )
 
@@ -185,7 +194,7 @@ class SimulatedStore:
                 for name in wanted
             }
 
-        return await self._ask(records)  # type: ignore[no-any-return]
+        return await self.ask(records)  # type: ignore[no-any-return]
 
     async def record_deciding_classes(self, classes: Mapping[str, DecidingClass]) -> dict[str, str]:
         wanted, deciding = dict(classes), self._database.classes
@@ -196,20 +205,20 @@ class SimulatedStore:
                     deciding[name] = one.class_name
             return {name: deciding[name] for name in wanted}
 
-        return await self._ask(record)  # type: ignore[no-any-return]
+        return await self.ask(record)  # type: ignore[no-any-return]
 
     async def event_types(self) -> set[str]:
         noted = self._database.event_types
-        return await self._ask(lambda: {event for _, event in noted})  # type: ignore[no-any-return]
+        return await self.ask(lambda: {event for _, event in noted})  # type: ignore[no-any-return]
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         noted, event_types = list(pairs), self._database.event_types
-        await self._ask(lambda: event_types.update(noted))
+        await self.ask(lambda: event_types.update(noted))
 
     async def close(self) -> None:
         self._closed = True
 
-    async def _ask(
+    async def ask(
         self,
         work: Callable[[], Any],
         names: Iterable[str] = (),
@@ -217,6 +226,7 @@ class SimulatedStore:
         commits: bool = False,
         opens: bool = False,
     ) -> Any:
+        """Have the database do something, in its time."""
         if self._closed:
             raise gone("the pool is closed")
         async with self._pool:
@@ -244,6 +254,41 @@ class SimulatedStore:
             self._client.later(latency_s(self._draw), _settle, future, result, error)
 
         return heard
+
+
+class SimulatedClaimTable:
+    """The claim on the simulated database, for one directory."""
+
+    where = "database"
+
+    def __init__(self, database: Database, client: Owner) -> None:
+        self._database = database
+        self._ask = SimulatedStore(database, client, pool_size=1, timeout_s=5.0).ask
+
+    async def take(self, holder: str, may_take: MayTake, tell: Telling) -> None:
+        work = self._database.take_claim
+        await self._ask(lambda: work(holder, may_take))
+
+    async def log(self) -> str:
+        return "the only one"
+
+    async def renew(self, holder: str) -> bool:
+        work = self._database.renew_claim
+        return bool(await self._ask(lambda: work(holder)))
+
+    async def find(self) -> Claim | None:
+        return await self._ask(self._database.found_claim)  # type: ignore[no-any-return]
+
+    async def give_up(self, holder: str) -> None:
+        work = self._database.give_up_claim
+        await self._ask(lambda: work(holder))
+
+    def has_ended(self, found: Claim) -> bool:
+        """Whether it has, nobody sees who is on another Ray and another machine."""
+        return False
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def _settle(future: "Future[Any]", result: Any, error: Exception | None) -> None:

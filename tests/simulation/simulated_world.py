@@ -5,15 +5,15 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from runtime.process.claim_table import ClaimTable
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import DIRECTORY_ACTOR
 from store.event_store import EventStore
 from tests.simulation.database import Database
 from tests.simulation.draws import stream
 from tests.simulation.processes import Cluster, Handle, Incarnation, SimulatedActors
 from tests.simulation.scheduler import Owner
-from tests.simulation.simulated_store import SimulatedStore
+from tests.simulation.simulated_store import SimulatedClaimTable, SimulatedStore
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class SimulatedWorld(World):
         machine: str,
         end: Callable[[Owner], None],
     ) -> None:
-        self._cluster = cluster
+        self.cluster = cluster
         self._database = database
         self._holder = holder
         self._machine = machine
@@ -45,7 +45,7 @@ class SimulatedWorld(World):
     def draw_anew(self, connected: int) -> None:
         """A connection after others of its driver draws an identity of its own."""
         if connected:
-            self._draw = stream(self._cluster.loop.seed, "world", self._holder, connected)
+            self._draw = stream(self.cluster.loop.seed, "world", self._holder, connected)
 
     def restarted(self) -> bool:
         return isinstance(self._holder, Incarnation) and self._holder.number > 1
@@ -53,24 +53,22 @@ class SimulatedWorld(World):
     def ray_actor(self) -> str:
         if not isinstance(self._holder, Incarnation):
             return ""
-        process = self._holder.process
-        # What names the log where nobody claims it: one and the same, whichever system has it.
-        return process.name if process.name == DIRECTORY_ACTOR else process.identity
+        return self._holder.process.identity
 
     def handle(self, name: str) -> Any:
         found = self._handles.get(name)
         if found is None:
-            found = self._handles[name] = self._cluster.handle(name, self._holder)
+            found = self._handles[name] = self.cluster.handle(name, self._holder)
         return found
 
     def forget(self, name: str) -> None:
         self._handles.pop(name, None)
 
     def system(self, settings: Settings) -> str | None:
-        return None  # no database is claimed
+        return f"{self.cluster.name}/{settings.actor_system.namespace}"
 
-    def holder(self, settings: Settings) -> str:
-        return settings.actor_system.namespace
+    def claim_table(self, settings: Callable[[], Settings]) -> ClaimTable:
+        return SimulatedClaimTable(self._database, self._holder)
 
     def machine(self) -> str:
         return self._machine
@@ -81,12 +79,13 @@ class SimulatedWorld(World):
             self._holder,
             pool_size=settings.event_store.connection_pool_size,
             timeout_s=settings.actor_system.actor_timeout_ms / 1000,
+            system=self.system(settings),
         )
         await store.head()  # a pool opens with a connection
         return store
 
     def now_us(self) -> int:
-        return BEGIN_US + int(self._cluster.loop.time() * 1e6) + self.jumped_us
+        return BEGIN_US + int(self.cluster.loop.time() * 1e6) + self.jumped_us
 
     def random(self, size: int) -> bytes:
         return self._draw.randbytes(size)

@@ -23,7 +23,7 @@ from tests.simulation.drivers import Driver
 from tests.simulation.faults import cease, strike
 from tests.simulation.history import History
 from tests.simulation.knobs import turned
-from tests.simulation.operating import drain_and_launch, launch
+from tests.simulation.operating import drain_and_launch, launch, take_over
 from tests.simulation.plain_rows import Record, record_of
 from tests.simulation.plan import ACTIVE_S, Fault, Plan, Step
 from tests.simulation.processes import Cluster, Incarnation
@@ -75,7 +75,7 @@ class Simulation:
         self.plan = plan
         self.loop = SimulatedLoop(plan.seed)
         self.network = Network(self.loop)
-        self.cluster = Cluster(self.loop, self.network, self._made)
+        self.clusters = [Cluster("", self.loop, self.network, self._made)]  #: a system each
         self.database = Database(self.loop)
         self.history = History()
         self.settings = Settings(**plan.setup.settings)
@@ -87,6 +87,7 @@ class Simulation:
         self.drivers: dict[str, Driver] = {}  #: by name
         self.ids: dict[int, bytes] = {}  #: of commands, by the number of their step
         self.prober: Driver | None = None  #: the driver that comes after quiet
+        self._coming: Cluster | None = None  #: of a system that is still being launched
         self._operating: list[asyncio.Task[None]] = []  #: what operators do
         self._records: list[Record] = []  #: of the log, as far as it was read
 
@@ -139,15 +140,34 @@ class Simulation:
     def operate(self, fault: Fault) -> None:
         """An operator drains the system, and launches it anew."""
         operator = Owner(self.loop, f"operator-{fault.number}")
-        self._operating.append(operator.create_task(drain_and_launch(self, operator, fault)))
+        operation = take_over if fault.kind == "take over" else drain_and_launch
+        self._operating.append(operator.create_task(operation(self, operator, fault)))
+
+    @property
+    def cluster(self) -> Cluster:
+        """The processes of the system that has the database."""
+        return next(one for one in reversed(self.clusters) if one is not self._coming)
+
+    def another_cluster(self) -> Cluster:
+        """Where another system is to be launched."""
+        self._coming = Cluster("b", self.loop, self.network, self._made)
+        self.clusters.append(self._coming)
+        return self._coming
+
+    def replaced(self, cluster: Cluster, topology: Topology) -> None:
+        """Another system has the database now. Half of the drivers go there."""
+        self._coming, self.topology, self.history.replaced = None, topology, True
+        for driver in list(self.drivers.values())[::2]:
+            if not driver.dead:
+                driver.holder.context.copy().run(driver.move)
 
     def launched_with(self, hosts: int) -> Settings:
         """The settings with so many hosts."""
         return self.settings.replaced("actor_system", "hosts", hosts, "the plan")
 
-    def world_of(self, holder: Owner) -> SimulatedWorld:
+    def world_of(self, holder: Owner, cluster: Cluster | None = None) -> SimulatedWorld:
         """The world of somebody who is no process of the system."""
-        return self._world(holder.name, holder)
+        return self._world(holder.name, holder, cluster or self.cluster)
 
     def connected(self, holder: Owner) -> tuple[Connection, SimulatedWorld, SimulatedCourier]:
         """A driver's connection to the system as it was launched last."""
@@ -161,22 +181,23 @@ class Simulation:
             driver.holder.context.copy().run(driver.work, strands)
 
     def _made(self, life: Incarnation, kind: type[Any], arguments: tuple[Any, ...]) -> Any:
-        return kind(*arguments, world=self._world(life.process.name, life))
+        return kind(*arguments, world=self._world(life.process.name, life, life.process.cluster))
 
     def _connecting(
         self, name: str, holder: Owner
     ) -> Callable[[], tuple[Connection, SimulatedWorld, SimulatedCourier]]:
         def connect() -> tuple[Connection, SimulatedWorld, SimulatedCourier]:
             connected = len(self.worlds.get(name, ()))
-            world, courier = self._world(name, holder), SimulatedCourier(holder)
+            world = self._world(name, holder, self.cluster)
+            courier = SimulatedCourier(holder)
             world.draw_anew(connected)
             return Connection(self.topology, world, courier), world, courier
 
         return connect
 
-    def _world(self, name: str, holder: Owner) -> SimulatedWorld:
+    def _world(self, name: str, holder: Owner, cluster: Cluster) -> SimulatedWorld:
         machine = self.plan.setup.machines.get(name, "a")
-        world = SimulatedWorld(self.cluster, self.database, holder, machine, self._ended)
+        world = SimulatedWorld(cluster, self.database, holder, machine, self._ended)
         world.jumped_us = self.jumped_us.get(name, 0)
         self.worlds.setdefault(name, []).append(world)
         return world
@@ -198,7 +219,7 @@ class Simulation:
         return bool(self.database.epochs[process.node].number != process._incarnation)
 
     def _forget(self) -> None:
-        self.cluster.processes.clear()
+        self.clusters.clear()
         self.network.connections.clear()
         self.network.listening.clear()
         self.drivers.clear()
@@ -265,7 +286,8 @@ class Simulation:
             if call.error == "HostUnavailable" and "has other hosts" in str(call.arguments):
                 # It had not spoken to anybody since, and is told so once: decision 0034.
                 call = await driver.state(source)
-            if call.error not in ("", "ActorStopped"):
+            replaced = driver.world.cluster is not self.cluster
+            if call.error not in (("SystemReplaced",) if replaced else ("", "ActorStopped")):
                 self.history.complain(
                     f"after quiet {source} answers {driver.name} {call.error}{call.arguments}"
                 )

@@ -8,6 +8,7 @@ import pytest
 from runtime.cluster import system_database as module
 from runtime.cluster.system_database import SystemDatabase
 from runtime.errors import DatabaseInUse
+from runtime.process.claim_table import PostgresClaimTable
 from runtime.settings.settings import Settings
 from store.errors import SystemReplaced
 from tests.virtual_time import virtual_time
@@ -65,7 +66,12 @@ class Played:
         monkeypatch.setattr(module, "DatabaseKeeper", lambda *_: self.server)
         monkeypatch.setattr(module, "DatabaseClaim", lambda *_: self.claim)
         self.database = SystemDatabase(
-            Settings, "ours", moved=lambda _: None, doing=lambda _: None, must_live=_left_undone
+            Settings,
+            "ours",
+            PostgresClaimTable(Settings),
+            moved=lambda _: None,
+            doing=lambda _: None,
+            must_live=_left_undone,
         )
 
     async def launch(self) -> None:

@@ -1,4 +1,4 @@
-"""Mutations of how a system is run: dedicated hosts, drains and the launches after them."""
+"""Mutations of how a system is run: dedicated hosts, drains, launches, take-overs."""
 
 from tests.simulation.mutations.patching import Mutation, mutation
 
@@ -61,5 +61,40 @@ MUTATIONS: tuple[Mutation, ...] = (
         "runtime.driver.rejoining",
         "        report: DrainReport = await directory.stop.remote(timeout_s)\n",
         '        report: DrainReport = await self.ask("stop", timeout_s)\n',
+    ),
+    mutation(
+        "a claim that nobody looks after",
+        "a directory whose system has lost its database does not notice",
+        "runtime.cluster.claim",
+        "                if lost is not None and lost.holder != self._holder:\n",
+        "                if False:\n",
+    ),
+    mutation(
+        "a system that goes on",
+        "a directory whose system has lost its database says so, and ends nothing",
+        "runtime.cluster.directory",
+        "        self._life.replaced = replaced\n",
+        "        self._life.replaced = replaced\n        return\n",
+    ),
+    mutation(
+        "replaced is away",
+        "who is connected to a system that was replaced is told that it is away",
+        "runtime.driver.rejoining",
+        "    if isinstance(error, SystemReplaced):\n",
+        "    if False:\n",
+    ),
+    mutation(
+        "a launch that asks nobody",
+        "a launch takes a database whose system lives",
+        "runtime.cluster.claim",
+        "            free = found.given_up or self._table.has_ended(found)\n",
+        "            free = True\n",
+    ),
+    mutation(
+        "subscriptions of a replaced system",
+        "a subscription waits for a system that was replaced as for one that is away",
+        "runtime.partition.feed",
+        "            except SystemReplaced:\n                raise\n",
+        "",
     ),
 )
