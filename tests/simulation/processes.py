@@ -133,7 +133,7 @@ class SimulatedProcess:
 
     def send(self, call: _Call) -> None:
         """A call sets out."""
-        if self.losing:
+        if self.losing and not self.ended:
             self.losing -= 1
             call.fail(0.2 + self.draw.random())
             return
