@@ -8,6 +8,7 @@ Chassaing's "Functional Event Sourcing Decider", spelled as a class.
 
 from collections.abc import Callable
 from datetime import datetime
+from inspect import isfunction
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from actors.actor_type import ActorType as ActorType
@@ -22,15 +23,28 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def handles(method: Method) -> Method:
-    """Mark a method as the handler of the command its first argument is annotated with."""
+    """Mark a method as the handler of the command its first argument is annotated with.
+    Raises TypeError for what is no method."""
+    _check_method("handles", method)
     method.__thornback__ = "handles"  # type: ignore[attr-defined]
     return method
 
 
 def applies(method: Method) -> Method:
-    """Mark a method as what folds the payload its first argument is annotated with."""
+    """Mark a method as what folds the payload its first argument is annotated with. Raises
+    TypeError for what is no method."""
+    _check_method("applies", method)
     method.__thornback__ = "applies"  # type: ignore[attr-defined]
     return method
+
+
+def _check_method(mark: str, method: Any) -> None:
+    if isinstance(method, type) or not isfunction(method):
+        wrong = method.__name__ if isinstance(method, type) else f"{method!r:.80}"
+        raise TypeError(
+            f"@{mark} stands alone above a plain method, whose message is annotated: not "
+            f"@{mark}({wrong})"
+        )
 
 
 class Actor(Generic[S]):
@@ -38,8 +52,8 @@ class Actor(Generic[S]):
 
     `actor_type` is a stable kebab-case name, by default the class name. `state_type` is
     read from `Actor[S]`; it is constructed without arguments, and is anything pydantic
-    can validate (a model or a dataclass). `snapshot_format` is to be raised when old
-    snapshots no longer mean the same; they are then ignored and the log is folded.
+    can validate: mostly a dataclass, or a pydantic model. `snapshot_format` is to be raised
+    when old snapshots no longer mean the same; they are then ignored and the log is folded.
 
     Every event of the actor has an applier, or stands in `ignores` (as its class, or as its
     type where that class is gone): the state does not depend on it. `replaces` names classes
@@ -59,7 +73,11 @@ class Actor(Generic[S]):
     at_us: int  #: when the message in hand happened, Unix microseconds (moments.py)
     state: S
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str = "") -> None:
+        if not name:
+            made = type(self).__name__
+            problem = f"a host makes its actors: pass the class, system.actor({made}, name)"
+            raise InvalidActor(made, problem)
         self.name = name
         self.at_us = 0
         self.state = self.state_type()
@@ -102,9 +120,10 @@ class Actor(Generic[S]):
 
 def described(actor: Any) -> ActorType:
     """What an actor class says of itself. Raises InvalidActor, also for what is no such class."""
-    if isinstance(actor, type) and issubclass(actor, Actor):
+    if isinstance(actor, type) and issubclass(actor, Actor) and actor is not Actor:
         return actor.described()
-    name = getattr(actor, "__name__", None) or f"{actor!r:.80}"
     if isinstance(actor, Actor):
-        raise InvalidActor(name, f"pass the class {type(actor).__name__}, not an actor of it")
+        made = type(actor).__name__
+        raise InvalidActor(made, f"pass the class {made}, not an actor of it")
+    name = getattr(actor, "__name__", None) or f"{actor!r:.80}"
     raise InvalidActor(name, "it is no actor class: derive it from Actor[State]")

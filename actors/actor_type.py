@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter
-from pydantic.errors import PydanticUserError
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
+from pydantic import BaseModel
 
 from actors.command import Command
 from actors.errors import InvalidActor
 from actors.event import BusinessEvent, DeviceEvent, Payload, SystemEvent
+from actors.handler_code import mistake_in, mistake_in_applier
+from actors.state_type import check_state, state_adapter
 
 Method = Callable[..., Any]
 
 #: Bases of events: an annotation that names one of them says nothing of what is yielded.
 _KINDS = (Payload, DeviceEvent, SystemEvent, BusinessEvent)
+
+#: What an annotation may say without saying what is returned.
+_UNSAID = (type(None), object, Any)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Handler:
     """How one message type is decided: its model and the method that takes it."""
 
     message: type[Command]
+    message_type: str
     decide: Callable[[Any, Any], Iterable[Payload] | None]
     #: The events that its annotation says it yields; empty where that does not show.
     yields: tuple[type[Payload], ...] = ()
@@ -59,13 +63,14 @@ class ActorType:
         #: Event types that its state does not depend on, and says so.
         self.ignores = _ignored(actor)
         #: Encodes and decodes the state for snapshots and `state()`.
-        self.state_adapter = _state_adapter(actor)
+        self.state_adapter = state_adapter(actor.state_type, self.name)
         for method in _marked_methods(actor):
             self._add(method)
+        _check_made(actor)
         self._check_ignored()
         self._check_replaces()
         self._check_yielded()
-        self._check_state()
+        check_state(actor.state_type, self.state_text, self.name)
 
     def folds(self, event_type: str) -> bool:
         """Does it know what an event of that type means for its state?"""
@@ -97,9 +102,11 @@ class ActorType:
             name = single[0].__name__
             problem = f"returns {name}: yield it, and annotate `-> Iterator[{name}]`"
             raise InvalidActor(self.name, f"{method.__name__} {problem}")
+        if mistake := _no_events(returned) or mistake_in(self.actor, method, returned):
+            raise InvalidActor(self.name, f"{method.__name__} {mistake}")
         self._once(self.handlers, model.message_type, method)
         decide = method if inspect.isgeneratorfunction(method) else _several(method)
-        handler = Handler(model, decide, tuple(_yielded(returned)))
+        handler = Handler(model, model.message_type, decide, tuple(_yielded(returned)))
         self.handlers[model.message_type] = handler
 
     def _add_applier(self, method: Method, model: Any) -> None:
@@ -112,6 +119,8 @@ class ActorType:
         if inspect.isgeneratorfunction(method):
             problem = "yields, so it would never run: an applier changes the state"
             raise InvalidActor(self.name, f"{method.__name__} {problem}")
+        if mistake := mistake_in_applier(self.actor, method):
+            raise InvalidActor(self.name, f"{method.__name__} {mistake}")
         self._once(self.appliers, model.event_type, method)
         self.appliers[model.event_type] = Applier(model, method)
 
@@ -137,18 +146,6 @@ class ActorType:
                 if not self.folds(payload.event_type):
                     method = handler.decide.__name__
                     raise InvalidActor(self.name, f"{method} yields {nothing_applies(payload)}")
-
-    def _check_state(self) -> None:
-        try:
-            state = self.actor.state_type()
-        except Exception as error:
-            problem = f"its state is made without arguments, give every field a default: {error}"
-            raise InvalidActor(self.name, " ".join(problem.split())) from error
-        try:
-            self.state_text(state)
-        except Exception as error:
-            problem = f"its state cannot be written as JSON, even as it begins: {error}"
-            raise InvalidActor(self.name, " ".join(problem.split())) from error
 
 
 def deciding_names(actor: Any) -> tuple[str, ...]:
@@ -180,13 +177,50 @@ def _several(method: Method) -> Method:
 
     def decide(actor: Any, message: Any) -> Any:
         events = method(actor, message)
-        if isinstance(events, Payload):
-            name = type(events).__name__
-            raise TypeError(f"{method.__name__} returns {name}: yield it instead")
+        if events is not None and not _are_many(type(events)):
+            raise TypeError(f"{method.__name__} returns {_instead(type(events))}")
         return events
 
     decide.__name__ = method.__name__
     return decide
+
+
+def _are_many(kind: type) -> bool:
+    """May what is of this class be the events of a handler?"""
+    return issubclass(kind, Iterable) and not issubclass(kind, str | bytes | Mapping | BaseModel)
+
+
+def _no_events(returned: Any) -> str | None:
+    """What is wrong with an annotation that says a handler returns something else than events."""
+    if not isinstance(returned, type) or returned in _UNSAID or _are_many(returned):
+        return None
+    return f"returns {_instead(returned)}"
+
+
+def _instead(kind: type) -> str:
+    if issubclass(kind, Payload):
+        return f"{kind.__name__}: yield it instead"
+    if issubclass(kind, Exception):
+        return f"{kind.__name__}: raise it instead"
+    return (
+        f"{kind.__name__}, which nobody takes: a handler yields events, and who wants to know "
+        "something asks for the state, ref.state()"
+    )
+
+
+def no_event(yielded: Any) -> str:
+    """What is said of something that a handler yields and that is no event."""
+    said = f"a handler yields events, not {yielded!r:.200}"
+    if isinstance(yielded, type) and issubclass(yielded, Payload):
+        return f"{said}: make one, {yielded.__name__}(...)"
+    if isinstance(yielded, Exception):
+        return f"{said}: raise it"
+    if isinstance(yielded, list | tuple | Iterator):
+        return f"{said}: say yield from"
+    if isinstance(yielded, Payload):
+        name = type(yielded).__name__
+        return f"{said}: derive {name} from DeviceEvent, SystemEvent or BusinessEvent"
+    return said
 
 
 def _ignored(actor: Any) -> frozenset[str]:
@@ -202,27 +236,18 @@ def _ignored(actor: Any) -> frozenset[str]:
     return frozenset(name for name in names if name is not None)
 
 
-class _StateSchema(GenerateJsonSchema):
-    """Finds out whether a state's type has a form in JSON; nobody looks at the schema."""
-
-    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
-        """A default that has no JSON is none of our business: states of that type may."""
-
-    def ser_schema(self, schema: Any) -> JsonSchemaValue | None:
-        found = super().ser_schema(schema)
-        if found is None and schema["type"].startswith("function-"):
-            return {}  # a serializer that does not say what it makes
-        return found
-
-
-def _state_adapter(actor: Any) -> TypeAdapter[Any]:
+def _check_made(actor: Any) -> None:
+    """Can a host make one, with its name?"""
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(actor.state_type)
-        adapter.json_schema(mode="serialization", schema_generator=_StateSchema)
-    except (PydanticUserError, NameError) as error:
-        problem = f"its state cannot be written as JSON: {str(error).splitlines()[0]}"
+        inspect.signature(actor).bind("name")
+    except TypeError as error:
+        problem = (
+            f"a host makes it with its name, and its __init__ does not fit ({error}): write "
+            "__init__(self, name), and call super().__init__(name)"
+        )
         raise InvalidActor(actor.actor_type, problem) from error
-    return adapter
+    except ValueError:
+        return  # it does not say what it takes
 
 
 def _marked_methods(actor: type) -> list[Method]:
@@ -230,6 +255,9 @@ def _marked_methods(actor: type) -> list[Method]:
     found = []
     for attribute in dir(actor):
         method = inspect.getattr_static(actor, attribute)
+        if hasattr(getattr(method, "__func__", None), "__thornback__"):
+            problem = f"is a {type(method).__name__}: make it a plain method, with self"
+            raise InvalidActor(actor.__name__, f"{attribute} {problem}")
         if hasattr(method, "__thornback__"):
             found.append(method)
     return found

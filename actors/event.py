@@ -131,7 +131,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         metadata: Mapping[str, str] | None = None,
     ) -> Self:
         """An event that is not committed yet. Raises InvalidName for a bad source,
-        ValueError for a timestamp without a zone."""
+        ValueError for a timestamp without a zone, TypeError for a payload that is none and
+        AttributeError for one without a kind."""
+        _check_parts(payload, timestamp)
         if timestamp.tzinfo is None:
             raise ValueError(f"timestamp {timestamp} has no time zone")
         return cls(
@@ -181,6 +183,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if relation is CausalRelation.SAME and self.id != other.id:
             return CausalRelation.CONCURRENT
         return relation
+
+
+def _check_parts(payload: Any, timestamp: Any) -> None:
+    kinds = "a DeviceEvent, SystemEvent or BusinessEvent"
+    if not isinstance(payload, Payload):
+        raise TypeError(f"an event is made of {kinds}, not of {payload!r:.120}")
+    if not hasattr(payload, "kind"):
+        raise AttributeError(f"{type(payload).__name__} has no kind: derive it from {kinds}")
+    if not isinstance(timestamp, datetime):
+        raise ValueError(f"timestamp is an aware datetime, not {timestamp!r:.80}")
 
 
 #: What makes each field that may be left unread.

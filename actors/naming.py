@@ -62,6 +62,8 @@ def _checked_text(text: str, what: str) -> str:
 
 def source_of(actor_type: str, name: str) -> str:
     """The source of the actor `name` of a type; raises InvalidName."""
+    if not isinstance(name, str) and name is not None:
+        raise InvalidName(f"{name!r:.80}", f"the name of a device is a text: str({name!r:.80})")
     if not name:
         raise InvalidName(f"{actor_type}/", "the name of a device is not empty")
     return checked_source(f"{actor_type}/{name}")

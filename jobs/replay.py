@@ -25,6 +25,7 @@ from actors.devices import Aircraft
 from jobs.command_line import connected, console, parser, run
 from jobs.flights import report
 from jobs.flights.air_traffic import AirTraffic
+from jobs.flights.local_time import DAYS
 from jobs.status import table
 from runtime.driver.bulk import BulkResult, Send
 from runtime.driver.ref import ActorRef
@@ -35,11 +36,17 @@ Refs = dict[tuple[type[Actor[Any]], str], ActorRef[Any]]
 
 def add_options(options: argparse.ArgumentParser) -> None:
     """The replay's own options."""
-    options.add_argument("--days", type=int, metavar="N", help="only the first N days of 2013")
+    options.add_argument("--days", type=_days, metavar="N", help="only the first N days of 2013")
     options.add_argument(
         "--patience", type=float, default=120.0, metavar="S",
         help="seconds that hosts or database may be away before commands fail",
     )  # fmt: skip
+
+
+def _days(given: str) -> int:
+    if not given.isdecimal() or not 1 <= int(given) <= DAYS:
+        raise argparse.ArgumentTypeError(f"2013 has days 1 to {DAYS}, not {given}")
+    return int(given)
 
 
 def replay(system: ActorSystem, days: int | None, patience_s: float) -> bool:

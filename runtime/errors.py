@@ -112,12 +112,32 @@ class MailboxFull(ThornbackError):
 class AskTimeout(ThornbackError):
     """No answer in time. The command may still take effect: a retry with its id tells."""
 
-    def __init__(self, what: str, timeout_s: float) -> None:
-        super().__init__(what, timeout_s)
+    def __init__(self, what: str, timeout_s: float, to: str = "", doing: str = "") -> None:
+        super().__init__(what, timeout_s, to, doing)
         self.what, self.timeout_s = what, timeout_s
+        self.to = to  #: the message type of the command
+        self.doing = doing  #: what is known of the host that has it
 
     def __str__(self) -> str:
-        return f"{self.what}: no answer within {self.timeout_s:g} s"
+        to = f" to {self.to!r}" if self.to else ""
+        doing = f": {self.doing}" if self.doing else ""
+        return f"{self.what}: no answer within {self.timeout_s:g} s{to}{doing}"
+
+
+class WaitInHandler(ThornbackError):
+    """A handler, or an applier, waits for an answer of the system that runs it: all actors of
+    its host would wait with it, and the one that is to answer may be one of them."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return (
+            f"a handler waits for {self.what}, and all actors of its host with it: it decides from "
+            "its state and its message alone, so let whoever sends the command ask first, and "
+            "send what comes of it along"
+        )
 
 
 class HostUnavailable(ThornbackError):

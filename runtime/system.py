@@ -15,8 +15,9 @@ from runtime.driver.directory_link import for_driver, join
 from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
-from runtime.driver.subscription import Subscription, selection_of
-from runtime.driver.unknown_types import say_unknown
+from runtime.driver.selecting import checked_seconds, selection_of
+from runtime.driver.subscription import Subscription
+from runtime.driver.unknown_types import LOOK_S, say_unknown
 from runtime.errors import LaunchFailed, SystemNotFound
 from runtime.process.world import World
 from runtime.settings.settings import Settings
@@ -179,13 +180,17 @@ class ActorSystem:
         second where an event loop runs in this thread. It then raises SubscribeTimeout. A
         coroutine that must not block at all says `after=await system.head()`. Raises
         InvalidName, SystemNotFound and ConnectionClosed, too, and ValueError for an `after`
-        that is no position.
+        that is no position. A name of an event type that nobody knows is logged, mostly before
+        this returns: for that, it asks the log about a name that no class of this program has,
+        and waits for a second at most.
         """
-        selection = selection_of(event_types, sources)
+        selection, patience_s = selection_of(event_types, sources), checked_seconds(timeout_s)
         subscription = Subscription(self.connection, selection, after)
-        say_unknown(self.connection, selection)
+        looked = say_unknown(self.connection, selection)
         if after is None:
-            subscription.wait_begun(self._patience_s() if timeout_s is None else timeout_s)
+            subscription.wait_begun(self._patience_s() if patience_s is None else patience_s)
+        if looked is not None and (after is None or not _in_loop()):
+            looked.wait(LOOK_S)  # so that it is said before whoever misspelt it begins to wait
         return subscription
 
     def head(self) -> Reply[int]:
@@ -237,14 +242,19 @@ class ActorSystem:
 
     def _patience_s(self) -> float:
         """How long a call may block this thread."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return self.settings.actor_system.actor_timeout_ms / 1000
-        return 1.0
+        return 1.0 if _in_loop() else self.settings.actor_system.actor_timeout_ms / 1000
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _in_loop() -> bool:
+    """Does an event loop run in this thread, which is not to be held up?"""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

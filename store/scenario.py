@@ -15,7 +15,7 @@ from typing import Any, Generic, Self, TypeVar
 from pydantic import ValidationError
 
 from actors.actor import Actor, Command, described
-from actors.actor_type import nothing_applies
+from actors.actor_type import no_event, nothing_applies
 from actors.errors import InvalidActor, Rejected
 from actors.event import Payload
 from actors.moments import EPOCH, microseconds
@@ -98,7 +98,7 @@ class Scenario(Generic[S]):
     def _stored(self, payload: Any) -> Payload:
         """An event as the log gives it back."""
         if not isinstance(payload, Payload) or not hasattr(payload, "kind"):
-            raise TypeError(f"a handler yields events, not {payload!r:.200}")
+            raise TypeError(no_event(payload))
         if not self._type.folds(payload.event_type):
             raise InvalidActor(self._type.name, f"it has {nothing_applies(type(payload))}")
         text = encode_payload(payload.event_type, payload)
@@ -114,7 +114,14 @@ class Scenario(Generic[S]):
         for payload in payloads:
             applier = self._type.appliers.get(payload.event_type)
             if applier is not None:
-                applier.apply(self._actor, payload)
+                returned = applier.apply(self._actor, payload)  # type: ignore[func-returns-value]
+                if (
+                    returned is not self._actor.state
+                    and type(returned) is self._type.actor.state_type
+                ):
+                    name = applier.apply.__name__
+                    problem = "returns a state, which nobody takes: an applier changes self.state"
+                    raise InvalidActor(self._type.name, f"{name} {problem}")
         try:
             self._type.state_text(self._actor.state)
         except Exception as error:

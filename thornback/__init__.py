@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from runtime.errors import SystemNotFound as SystemNotFound
     from runtime.errors import UnknownActorType as UnknownActorType
     from runtime.errors import UnknownMessage as UnknownMessage
+    from runtime.errors import WaitInHandler as WaitInHandler
     from runtime.settings.configuration import ConfigurationError as ConfigurationError
     from runtime.settings.settings import Settings as Settings
     from runtime.system import ActorSystem as ActorSystem
@@ -130,7 +131,7 @@ _HOMES = {
         "DatabaseInUse", "HandlerFailed", "HostFailed", "HostUnavailable", "InvalidMessage",
         "InvalidState", "LaunchFailed", "MailboxFull", "PublishRefused", "RetriesExhausted",
         "StartFailed", "SubscribeTimeout", "SystemDraining", "SystemNotFound", "UnknownActorType",
-        "UnknownMessage",
+        "UnknownMessage", "WaitInHandler",
     ),
     "runtime.settings.configuration": ("ConfigurationError",),
     "runtime.settings.settings": ("Settings",),

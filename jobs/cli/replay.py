@@ -11,7 +11,9 @@ from jobs.terminal import UNWELL
 
 
 @click.command
-@click.option("--days", type=click.IntRange(1), metavar="N", help="Only the first N days of 2013.")
+@click.option(
+    "--days", type=click.IntRange(1, 365), metavar="N", help="Only the first N days of 2013."
+)
 @click.option(
     "--patience", type=float, default=120.0, show_default=True, metavar="S",
     help="Seconds that hosts or database may be away before commands fail.",

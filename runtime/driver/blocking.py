@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from actors.event import Event
 from runtime.driver.bulk import BulkCall, BulkResult, Item, Progress, asking, telling
 from runtime.driver.reply import Reply
+from runtime.process.no_waiting import check_may_wait
 
 
 def tell_many(items: Iterable[Item], *, patience_s: float, progress: Progress | None) -> BulkResult:
     """See ActorSystem.tell_many."""
+    check_may_wait("a bulk call")
     changed = threading.Event()
     call = BulkCall(patience_s, want_events=False, changed=changed.set)
     steps = telling(items, call, progress)
@@ -27,6 +29,7 @@ def ask_many(
     items: Iterable[Item], *, patience_s: float, ahead: int
 ) -> Iterator[Reply[list[Event]]]:
     """See ActorSystem.ask_many."""
+    check_may_wait("a bulk call")
     changed = threading.Event()
     call = BulkCall(patience_s, want_events=True, changed=changed.set)
     for reply in asking(items, call, ahead):

@@ -27,7 +27,6 @@ from runtime.driver.validation import check_message, id_bytes, moment_us
 from runtime.errors import ConnectionClosed, InvalidMessage
 from runtime.wire.answers import read_events
 from runtime.wire.commands import CommandPacker
-from runtime.wire.error_codec import decode_error
 
 
 class Send(NamedTuple):
@@ -58,18 +57,17 @@ class BulkResult:
         """Count a finished batch in."""
         self.commands += len(outgoing.commands)
         if outgoing.answer is None:
-            self._fail(outgoing, range(len(outgoing.commands)), outgoing.error)
+            self._fail(outgoing, range(len(outgoing.commands)))
             return
         self.events += outgoing.answer.total
         self.repeats += len(outgoing.answer.repeats)
-        for index, encoded in outgoing.answer.errors.items():
-            self._fail(outgoing, (index,), decode_error(encoded))
+        self._fail(outgoing, outgoing.answer.errors)
 
-    def _fail(self, outgoing: Outgoing, indexes: Iterable[int], error: Exception | None) -> None:
+    def _fail(self, outgoing: Outgoing, indexes: Iterable[int]) -> None:
         for index in indexes:
             self.failed += 1
-            if len(self.errors) < self.MAX_ERRORS and error is not None:
-                self.errors.append((outgoing.what(index), error))
+            if len(self.errors) < self.MAX_ERRORS:
+                self.errors.append((outgoing.what(index), outgoing.failure(index)))
 
 
 class BulkCall:
@@ -180,17 +178,28 @@ class BulkCall:
 
 def _no_item(item: Any) -> InvalidMessage:
     """What is said of an item that is none."""
-    swapped = isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], ActorRef)
-    problem = "its pair is the other way round: " if swapped else ""
+    problem = ""
+    if isinstance(item, tuple) and len(item) > 1 and isinstance(item[1], ActorRef):
+        problem = "its pair is the other way round: "
+    elif isinstance(item, ActorRef | Command):
+        problem = "give it a list of pairs, [(ref, message)]: "
     return InvalidMessage(
         "a bulk call", f"{item!r:.120}", f"{problem}an item is (ref, message) or Send(...)"
     )
+
+
+def _iterated(items: Any) -> Iterator[Item]:
+    try:
+        return iter(items)
+    except TypeError as error:
+        raise _no_item(items) from error
 
 
 def _particulars(item: Send, ids: Iterator[bytes], now_us: int) -> tuple[Command, bytes, int]:
     if not isinstance(item, Send):
         raise _no_item(item)
     ref, message, command_id, at = item
+    check_message(message, ref.source)
     of = ref.source, message.message_type
     return (
         message,
@@ -213,7 +222,7 @@ def telling(
     result = BulkResult()
     failure: Exception | None = None
     try:
-        for item in items:
+        for item in _iterated(items):
             while call.offer(item) is None:
                 yield
                 _count(call, result, progress)
@@ -257,7 +266,7 @@ def asking(
     that was taken before.
     """
     replies: deque[Reply[list[Event]]] = deque()
-    taken, failure = iter(items), None
+    taken, failure = _iterated(items), None
     item: Item | None = None  # that could not be placed yet
     while True:
         try:

@@ -80,6 +80,7 @@ class Channel:
         self._again: list[tuple[int, Outgoing]] = []
         #: A batch was given up without an answer: its generation may have a hole.
         self._silent = False
+        self._stuck = ""  #: what was the first to be given up since the host's last answer
         self._away: Exception | None = None  # while a new generation cannot be begun: why
         self._running = asyncio.run_coroutine_threadsafe(self._live(), loop)
         # However it ends, and wherever: nobody waits for it afterwards.
@@ -97,6 +98,10 @@ class Channel:
         """Send a whole batch after those that are waiting. Raises ConnectionClosed or
         ChannelFailed for a channel that has ended."""
         self._outbox.submit(outgoing)
+
+    def unanswered(self) -> list[Outgoing]:
+        """What was sent, or is to be, and has no answer yet. From any thread."""
+        return self._outbox.unfinished()
 
     async def wait_flushed(self) -> None:
         """Wait until all that was sent so far is answered, or has failed for good."""
@@ -197,6 +202,7 @@ class Channel:
                 outgoing.introduced_again = True  # once: a host may have its reasons
                 self._failed(order, outgoing, HostUnavailable(self.host, "it forgot a class"))
             else:
+                self._stuck = ""
                 self._clock.observe(answer.clock)
                 self._outbox.finish(outgoing, answer, None)
         except HostUnavailable as error:
@@ -224,12 +230,26 @@ class Channel:
     def _give_up(self, outgoing: Outgoing) -> None:
         """Its deadline has come. Whether the host has it is open; if it has not, what follows
         in this generation waits there for ever, so the generation ends with it."""
-        silent = AskTimeout(self.host, outgoing.may_take_s)
+        silent = AskTimeout(self.host, outgoing.may_take_s, doing=self._doing(outgoing))
         self._outbox.finish(outgoing, None, outgoing.setback or self._away or silent)
         delivery = self._under_way.get(outgoing)
         if delivery is not None:
             self._silent = True
+            self._stuck = self._stuck or outgoing.asked(0)
             delivery.cancel()
+
+    def _doing(self, outgoing: Outgoing) -> str:
+        """What is known here of a host that gives no answer."""
+        first = next((one for one, task in self._under_way.items() if task is not None), None)
+        if first is None and not self._stuck:
+            return f"{self.host} was not reached"
+        stuck = self._stuck or (first.asked(0) if first not in (None, outgoing) else "")
+        before = f", and {stuck} before it" if stuck else ""
+        has = "has it" if self._under_way.get(outgoing) is not None else "is to get it"
+        return (
+            f"{self.host} {has}{before}; where a handler keeps its host from all others, its log "
+            "names it (`thornback logs`)"
+        )
 
     async def _recover(self) -> None:
         """Begin a new generation: the host turns away what is left of the old one. Then

@@ -5,6 +5,7 @@ over it. Connecting needs no part of the cluster: no host, no writer, no databas
 """
 
 import asyncio
+import atexit
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,7 +18,7 @@ from runtime.clocks import DriverClock
 from runtime.driver.channels import Channels
 from runtime.driver.courier import Courier, Loop
 from runtime.driver.errands import Errands
-from runtime.driver.outgoing import Outgoing
+from runtime.driver.outgoing import Outgoing, say_unheard_at_exit
 from runtime.driver.pending import Pending
 from runtime.driver.rejoining import Rejoining
 from runtime.driver.reply import Reply
@@ -43,6 +44,22 @@ def open_connection(namespace: str) -> "Connection | None":
     """This process's connection to the system of a namespace, if one is open."""
     connection = _connections.get(namespace)
     return None if connection is None or connection.closed else connection
+
+
+@atexit.register
+def say_unheard() -> None:
+    """The program ends. What it has asked, or told, and has not waited for, is logged: it may
+    have failed, and it may never have been sent."""
+    say_unheard_at_exit()
+    for connection in list(_connections.values()):
+        unanswered = connection.unanswered()
+        if unanswered and not connection.closed:
+            count = sum(len(one.commands) for one in unanswered)
+            logger.warning(
+                "the program ends with unanswered commands (%s), first %s: they may never have "
+                "been sent. Say .result() or await, or flush() before it ends",
+                f"{count:,}", unanswered[0].asked(0),
+            )  # fmt: skip
 
 
 class Connection:
@@ -112,6 +129,10 @@ class Connection:
     def new_ids(self, now_us: int) -> Iterator[bytes]:
         """Fresh ids for the commands of one batch, for one thread; `now_us` is the time of day."""
         return self._ids.together(now_us // 1000)
+
+    def unanswered(self) -> list[Outgoing]:
+        """What was sent, or is to be, and has no answer yet, in its order at each host."""
+        return [one for channel in self.channels.all() for one in channel.unanswered()]
 
     def watch(self, outgoing: Outgoing, index: int) -> None:
         """Notice if a `tell` fails."""

@@ -2,13 +2,21 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from typing import Any
+from weakref import WeakSet
 
 from actors.actor import Actor
 from runtime.driver.pending import Pending
-from runtime.errors import ConnectionClosed
-from runtime.wire.commands import MAX_BYTES, MAX_COMMANDS, Answer, source_of_command
+from runtime.errors import AskTimeout, ConnectionClosed
+from runtime.wire.commands import (
+    MAX_BYTES,
+    MAX_COMMANDS,
+    Answer,
+    name_of_command,
+    source_of_command,
+)
 from runtime.wire.error_codec import decode_error
 
 logger = logging.getLogger("thornback.driver")
@@ -61,25 +69,83 @@ class Outgoing(Pending[Answer]):
     def heard(self, index: int) -> None:
         self.heard_of.add(index)
 
+    def finish(self, answer: Answer | None, error: Exception | None) -> None:
+        super().finish(answer, error)
+        if self.want_events and self._failed():
+            _watched.add(self)
+
     def __del__(self) -> None:
         """Nobody can look at it any more: what was asked and has failed unheard is logged, as
         asyncio does. Once a batch, and nothing a command that has not failed."""
         if self.want_events and self.finished and not sys.is_finalizing():
-            self._say_unheard()
+            self.say_unheard()
 
-    def _say_unheard(self) -> None:
-        failed = self.answer.errors if self.answer is not None else range(len(self.commands))
-        unheard = [index for index in failed if index not in self.heard_of]
-        if not unheard or isinstance(self.error, ConnectionClosed):
-            return  # who closes his connection has given up what was unanswered
+    def say_unheard(self) -> None:
+        """Log what was asked, has failed, and was heard by nobody; once."""
+        unheard = [index for index in self._failed() if index not in self.heard_of]
+        if not unheard:
+            return
         first, others = unheard[0], len(unheard) - 1
-        error = decode_error(self.answer.errors[first]) if self.answer is not None else self.error
+        error = self.failure(first)
         more = f" (and {others} more that travelled with it)" if others else ""
-        logger.warning(
-            "an ask of %s failed, and nobody looked at its reply%s: %s",
-            self.what(first), more, error,
-        )  # fmt: skip
+        self.heard_of.update(unheard)
+        if not isinstance(error, ConnectionClosed):
+            logger.warning(
+                "an ask of %s failed, and nobody looked at its reply%s: %s",
+                self.what(first), more, error,
+            )  # fmt: skip
+        elif not self.bulk:  # whose caller hears it himself
+            logger.warning(
+                "an ask of %s was unanswered when its connection was closed, and nobody waited for "
+                "its reply%s: it may never have been sent. Say .result() or await, or flush() "
+                "before you close", self.what(first), more,
+            )  # fmt: skip
+
+    def failure(self, index: int) -> Exception:
+        """Why a command has failed, for whoever asked."""
+        if self.answer is not None:
+            return decode_error(self.answer.errors[index])
+        error = super().failure(index)
+        if isinstance(error, AskTimeout):
+            what, to = name_of_command(self.commands[index])
+            return AskTimeout(what, error.timeout_s, to, error.doing)
+        return error
+
+    def _failed(self) -> Iterable[int]:
+        """The commands that have failed, once it is finished."""
+        return self.answer.errors if self.answer is not None else range(len(self.commands))
 
     def what(self, index: int) -> str:
         """Whom a command is for."""
         return source_of_command(self.commands[index])
+
+    def asked(self, index: int) -> str:
+        if not self.commands:
+            return self.name
+        return "{1} for {0}".format(*name_of_command(self.commands[index]))
+
+
+class _Watched:
+    """Batches that hold a failure, for as long as anybody can look at them. For any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards what follows
+        self._failed: WeakSet[Outgoing] = WeakSet()
+
+    def add(self, outgoing: Outgoing) -> None:
+        with self._lock:
+            self._failed.add(outgoing)
+
+    def say(self) -> None:
+        with self._lock:
+            failed = list(self._failed)
+        for outgoing in failed:
+            outgoing.say_unheard()
+
+
+_watched = _Watched()
+
+
+def say_unheard_at_exit() -> None:
+    """The program ends: what has failed, and is kept where nobody looked, is logged."""
+    _watched.say()

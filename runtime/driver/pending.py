@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from runtime.errors import fresh
+
 A = TypeVar("A")
 
 logger = logging.getLogger("thornback.driver")
@@ -42,6 +44,15 @@ class Pending(Generic[A]):
     def what(self, index: int) -> str:
         """What an error calls its part `index`."""
         return self.name
+
+    def asked(self, index: int) -> str:
+        """Its part `index`, in full, for whoever has to wait for it."""
+        return self.name
+
+    def failure(self, index: int) -> Exception:
+        """Why its part `index` has failed, for whoever asked; only where all of it has."""
+        assert self.error is not None
+        return fresh(self.error)
 
     def heard(self, index: int) -> None:
         """Somebody was told that its part `index` has failed."""

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from actors.clock import checked_counts
-from actors.event import Event, Kind
+from actors.event import Event, Kind, Payload
 from actors.naming import checked_event_type, checked_source
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
@@ -19,13 +19,15 @@ from store.errors import InvalidData
 from store.rows.json_text import encode_json
 
 
-def publish_fields(event: Event) -> tuple[Any, ...]:
+def publish_fields(event: Any) -> tuple[Any, ...]:
     """The command that travels to the host of the event's source.
 
     What the log cannot hold is refused here, at the caller: raises InvalidName for source
-    and event type, InvalidData for data and metadata, InvalidMessage for ids, moment, kind
-    and clock.
+    and event type, InvalidData for data, metadata and what is no event, InvalidMessage for
+    ids, moment, kind and clock.
     """
+    if not isinstance(event, Event):
+        raise InvalidData("publish", _no_event(event))
     source, event_type = checked_source(event.source), checked_event_type(event.event_type)
     _check_metadata(event.metadata)
     publication = Publication(
@@ -53,6 +55,15 @@ def publish(connection: Connection, event: Event) -> Reply[list[Event]]:
     channel = connection.channels.of(event.source, None)
     outgoing, index = channel.add(fields, None, want_events=True)
     return Reply(outgoing, index, read_events)
+
+
+def _no_event(given: Any) -> str:
+    """What is said of something that is no event with its envelope."""
+    made = "Event.of(payload, source=..., id=uuid4(), timestamp=datetime.now(UTC)) makes one"
+    name = type(given).__name__
+    if isinstance(given, Payload):
+        return f"{name} is a payload, which has no source yet: {made}"
+    return f"an Event is published, not a {name}: {made} of a payload"
 
 
 def _check_metadata(metadata: Mapping[Any, Any]) -> None:

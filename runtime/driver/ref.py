@@ -2,7 +2,7 @@
 
 import threading
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -43,6 +43,14 @@ class ActorRef(Generic[S]):
 
     def __repr__(self) -> str:
         return f"ActorRef({self.source})"
+
+    if not TYPE_CHECKING:  # which says so, too, and at the line
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"{self.source} is far away, and its ref has no {name!r}: send it a command, "
+                ".ask(...), and read its state with .state().result()"
+            )
 
     @property
     def name(self) -> str:

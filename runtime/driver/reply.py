@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Generator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from runtime.driver.pending import Pending
-from runtime.errors import AskTimeout, fresh
+from runtime.errors import AskTimeout
+from runtime.process.no_waiting import check_may_wait
 from runtime.wire.commands import Answer
 
 T = TypeVar("T")
@@ -27,6 +28,11 @@ class Reply(Generic[T]):
         self._index = index
         self._read = read
 
+    @property
+    def pending(self) -> Pending[Any]:
+        """What it waits for, with others that travelled along."""
+        return self._pending
+
     def done(self) -> bool:
         """Would `result` return, or raise, at once?"""
         return self._pending.finished
@@ -37,14 +43,18 @@ class Reply(Generic[T]):
         answer = self._pending.answer
         return isinstance(answer, Answer) and self._index in answer.repeats
 
-    def result(self, timeout_s: float | None = None) -> T:
+    def result(self, timeout_s: float | None = None, *, timeout: None = None) -> T:
         """Wait for the answer. Without `timeout_s`, as long as what was asked may take: a
         command the system's `actor_timeout_ms`, one of a bulk call its patience.
 
-        Raises AskTimeout, or what the command was answered.
+        Raises AskTimeout, or what the command was answered; WaitInHandler, at once, in a host's
+        handler; and TypeError for `timeout`, which is concurrent.futures' word.
         """
+        _check_seconds(timeout_s, timeout)
         if timeout_s is None:
             timeout_s = self._pending.limit_s
+        if not self._pending.finished:
+            check_may_wait(self._pending.what(self._index))
         if not self._pending.wait(timeout_s):
             self._pending.heard(self._index)
             raise AskTimeout(self._pending.what(self._index), timeout_s or 0.0)
@@ -68,6 +78,19 @@ class Reply(Generic[T]):
         """Its task gives up waiting; the command goes on."""
         self._of_task().close()
 
+    if not TYPE_CHECKING:  # which says so, too, and at the line
+
+        def __getattr__(self, name: str) -> NoReturn:
+            self._is_no_value(f".{name}", AttributeError)
+
+        def __getitem__(self, index: object) -> NoReturn:
+            self._is_no_value(f"[{index!r}]", TypeError)
+
+        def _is_no_value(self, wanted: str, error: type[Exception]) -> NoReturn:
+            raise error(
+                f"a reply has no {wanted}: what was asked for is what .result() returns, or await"
+            )
+
     def _of_task(self) -> Generator[Any, Any, T]:
         """Where the running task is in it: several may wait for one reply."""
         if not hasattr(self, "_steps"):  # made here: few replies are made tasks of
@@ -81,11 +104,17 @@ class Reply(Generic[T]):
     def _value(self) -> T:
         try:
             if self._pending.error is not None:
-                raise fresh(self._pending.error)
+                raise self._pending.failure(self._index)
             return self._read(self._pending.answer, self._index)
         except Exception:
             self._pending.heard(self._index)
             raise
+
+
+def _check_seconds(timeout_s: Any, timeout: Any) -> None:
+    if timeout is not None or not isinstance(timeout_s, int | float | None):
+        wrong = f"timeout={timeout!r}" if timeout is not None else f"{timeout_s!r}"
+        raise TypeError(f"a reply waits for seconds: result(timeout_s=1.5), not {wrong:.80}")
 
 
 def as_it_is(answer: T, _: int) -> T:

@@ -8,29 +8,21 @@ takes one along. No reader needs a thread, and none waits in one that is not his
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
 
-from actors.errors import InvalidName
 from actors.event import Event
-from actors.naming import checked_source
 from runtime.driver.connection import Connection
+from runtime.driver.selecting import checked_position
 from runtime.errors import ConnectionClosed, SubscribeTimeout, fresh
 from runtime.partition.feed import Feed
-from runtime.wire.polls import FROM_NOW, MAX_GLOBS, MAX_GLOBS_LENGTH
+from runtime.process.no_waiting import check_may_wait
+from runtime.wire.polls import FROM_NOW
 from store.event_store import Page
 from store.rows.decoding import Decoded, Decoder
 from store.selection import Selection
-
-#: No log is longer.
-MAX_POSITION = 2**63 - 1
-
-
-def selection_of(event_types: str | Iterable[str], sources: str | Iterable[str]) -> Selection:
-    """What a subscriber wants. Raises InvalidName for a pattern that no log can be asked for."""
-    return Selection(event_types=_globs(event_types), sources=_globs(sources))
 
 
 class _InHand:
@@ -58,8 +50,7 @@ class Subscription:
 
     def __init__(self, connection: Connection, selection: Selection, after: int | None) -> None:
         """Does not block. Raises ConnectionClosed, and ValueError for what is no position."""
-        if after is not None and not 0 <= after <= MAX_POSITION:
-            raise ValueError(f"a position is a number from 0 on, not {after!r}")
+        after = None if after is None else checked_position(after)
         # Set once:
         self._connection = connection
         self._loop = connection.courier.loop
@@ -84,6 +75,7 @@ class Subscription:
         committed afterwards will come. Raises SubscribeTimeout, or what ended it; there is
         no subscription then."""
         try:
+            check_may_wait("a subscription")
             self._begun.result(timeout_s)
         except TimeoutError as error:
             self.close()
@@ -161,6 +153,7 @@ class Subscription:
         """Block until another page is in hand than the one that is done, or it is over."""
         while not self._over() and (waiter := self._turned_or(done)) is not None:
             try:
+                check_may_wait("the events of a subscription")
                 waiter.result()
             finally:
                 self._gave_up(waiter)
@@ -230,15 +223,3 @@ class Subscription:
             self._loop.call_soon_threadsafe(step, *arguments)
         except RuntimeError as error:  # the loop has ended
             raise ConnectionClosed(self._connection.namespace) from error
-
-
-def _globs(globs: str | Iterable[str]) -> tuple[str, ...]:
-    found = (globs,) if isinstance(globs, str) else tuple(globs)
-    if len(found) > MAX_GLOBS:
-        raise InvalidName(f"{len(found)} patterns", f"a subscription names at most {MAX_GLOBS}")
-    for glob in found:
-        checked_source(glob)
-    if sum(map(len, found)) > MAX_GLOBS_LENGTH:
-        problem = f"the patterns of a subscription have at most {MAX_GLOBS_LENGTH} letters"
-        raise InvalidName(f"{found[0]} and others", problem)
-    return () if "*" in found else found

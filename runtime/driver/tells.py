@@ -4,7 +4,6 @@ import logging
 import threading
 
 from runtime.driver.outgoing import Outgoing
-from runtime.wire.error_codec import decode_error
 
 logger = logging.getLogger("thornback.driver")
 
@@ -40,10 +39,8 @@ class Tells:
         with self._lock:
             indexes = self._told.pop(outgoing, [])
         for index in indexes:
-            error = outgoing.error
-            if outgoing.answer is not None and index in outgoing.answer.errors:
-                error = decode_error(outgoing.answer.errors[index])
-            if error is not None:
+            if outgoing.answer is None or index in outgoing.answer.errors:
+                error = outgoing.failure(index)
                 logger.warning("tell to %s failed: %s", outgoing.what(index), error)
                 with self._lock:
                     if len(self._failures) < self._capacity:

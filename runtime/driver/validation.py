@@ -32,7 +32,7 @@ class _Fields(Enum):
 _fields: dict[type[Command], _Fields] = {}
 
 
-def check_message(message: Command, source: str) -> bool:
+def check_message(message: Any, source: str) -> bool:
     """Raises InvalidMessage for a mapping with keys that have no form on the wire. It is
     looked for in messages only whose fields may hold mappings. Returns whether they hold
     texts, numbers and truth values alone."""
@@ -49,9 +49,9 @@ def check_message(message: Command, source: str) -> bool:
     return fields is _Fields.PLAIN
 
 
-def _fields_of(message: Command, source: str) -> _Fields:
-    kind = type(message)
-    if not issubclass(kind, Command):
+def _fields_of(message: Any, source: str) -> _Fields:
+    kind: type[Any] = type(message)
+    if not issubclass(kind, Command) or kind is Command:
         raise InvalidMessage(source, *_no_command(message))
     annotations = [field.annotation for field in kind.model_fields.values()]
     if all(annotation in _PLAIN for annotation in annotations):
@@ -65,6 +65,8 @@ def _no_command(message: Any) -> tuple[str, str]:
         name = message.__name__
         return f"the class {name}", f"send an instance of it: {name}(...)"
     name = type(message).__name__
+    if type(message) is Command:
+        return "a bare Command", "derive a class of its own from Command, and send that"
     if isinstance(message, Payload):
         return f"the event {name}", "an actor yields events; send a command that it handles"
     return f"a {name}", f"send an instance of a class derived from Command, not {message!r:.80}"

@@ -5,11 +5,12 @@ State runs ahead of the log here; nothing of it leaves the host before it is dur
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
-from actors.actor_type import ActorType, nothing_applies
+from actors.actor_type import ActorType, no_event, nothing_applies
 from actors.errors import Rejected, ThornbackError
 from actors.event import Payload
 from actors.ids import event_id
@@ -29,6 +30,7 @@ from runtime.host.recent import Recent
 from runtime.host.resident import FAILURES, Resident, plain_state, take_snapshot
 from runtime.host.residents import Residents
 from runtime.host.type_checks import EventTypesMet
+from runtime.process.no_waiting import allow_waiting, forbid_waiting
 from runtime.wire.commands import DATA, ID, INVALID, PUBLISH, STATE
 from runtime.wire.error_codec import text_of_error
 from runtime.wire.values import pack_value
@@ -83,6 +85,8 @@ class Decider:
         self._strategy = strategy
         self._snapshot_frequency = snapshot_frequency
         self.met = EventTypesMet()
+        #: The command that is being decided; any thread may look who it is for.
+        self.at: Sequence[Any] | None = None
         self._event_types: dict[type, _EventType] = {}  # of whichever actor type was last
         self._by_actor: dict[tuple[ActorType, type], _EventType] = {}
 
@@ -91,13 +95,23 @@ class Decider:
 
         A command for an actor that must be rebuilt first is left in `attempt.deferred`.
         """
+        forbid_waiting()
+        try:
+            self._decide_each(attempt)
+        finally:
+            allow_waiting()
+            self.at = None
+
+    def _decide_each(self, attempt: Attempt) -> None:
         recent, known, batch, effects = self._recent, attempt.known, attempt.batch, attempt.effects
         get, number, frequency = self._residents.get, batch.number, self._snapshot_frequency
         clock, event_types = self.clock, self._event_types
         commands, rows, counts, names = batch.commands, attempt.rows, effects.counts, attempt.types
+        kinds = effects.message_types
         total = 0
         for index in attempt.indexes:
-            source, message_type, command_id, at_us, data, correlation, causation = commands[index]
+            self.at = command = commands[index]
+            source, message_type, command_id, at_us, data, correlation, causation = command
             if command_id in recent or command_id in known:
                 attempt.repeats[index] = recent.get(command_id)
                 continue
@@ -164,6 +178,7 @@ class Decider:
             if version % frequency < len(made):
                 self._snapshot(attempt, resident)
             counts[command_id] = len(made)
+            kinds.append(handler.message_type)
             recent[command_id] = effects
             total = size
             if total > ATTEMPT_BYTES:
@@ -178,7 +193,7 @@ class Decider:
 
     def _event_type(self, resident: Resident, payload: Any) -> _EventType:
         if not isinstance(payload, Payload) or not hasattr(payload, "kind"):
-            raise TypeError(f"a handler yields events, not {payload!r:.200}")
+            raise TypeError(no_event(payload))
         assert resident.type is not None
         key = (resident.type, type(payload))
         if not resident.type.folds(payload.event_type):
@@ -211,7 +226,7 @@ class Decider:
         elif message_type == STATE:
             self._state(attempt, index, resident)
         else:
-            known = ", ".join(sorted(resident.handlers)) or "no messages"
+            known = ", ".join(sorted(resident.handlers)) or "no messages: mark a method @handles"
             attempt.without_effect(index, UnknownMessage(source, message_type, known))
 
     def _state(self, attempt: Attempt, index: int, resident: Resident) -> None:
@@ -247,6 +262,7 @@ class Decider:
         if resident.version % self._snapshot_frequency == 0:
             self._snapshot(attempt, resident)
         attempt.effects.counts[command[ID]] = 1
+        attempt.effects.message_types.append(PUBLISH)
         self._recent[command[ID]] = attempt.effects
 
     def _failed(

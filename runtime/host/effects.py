@@ -20,14 +20,15 @@ class Effects:
     rows in memory and nothing else.
     """
 
-    __slots__ = ("_aggregates", "acknowledged", "counts", "rows")
+    __slots__ = ("_firsts", "acknowledged", "counts", "message_types", "rows")
 
     def __init__(self) -> None:
         #: How many events each command has that has some, by its id, in the order of rows.
         self.counts: dict[bytes, int] = {}
+        self.message_types: list[str] = []  #: of each of these commands; texts that classes share
         self.rows = _NO_ROWS  #: set once, when all is decided
         self.acknowledged = _NOT_YET  #: set once, when the rows are durable
-        self._aggregates: dict[bytes, bytes] | None = None
+        self._firsts: dict[bytes, tuple[bytes, str]] | None = None
 
     @property
     def size(self) -> int:
@@ -35,16 +36,19 @@ class Effects:
         return len(self.rows.data) + COMMAND_BYTES * len(self.counts)
 
     @property
-    def aggregates(self) -> dict[bytes, bytes]:
-        """Whose events each of its commands has, by id; found out when a repeat asks for it."""
-        if self._aggregates is None:
-            lengths, self._aggregates = self.rows.lengths, {}
+    def firsts(self) -> dict[bytes, tuple[bytes, str]]:
+        """Whose events each of its commands has, and its message type, by id; found out when a
+        repeat asks for it."""
+        if self._firsts is None:
+            lengths, self._firsts = self.rows.lengths, {}
             number = at = 0
-            for command_id, count in self.counts.items():
-                self._aggregates[command_id] = aggregate_at(self.rows.data, at)
+            for (command_id, count), kind in zip(
+                self.counts.items(), self.message_types, strict=True
+            ):
+                self._firsts[command_id] = aggregate_at(self.rows.data, at), kind
                 at += sum(lengths[number : number + count])
                 number += count
-        return self._aggregates
+        return self._firsts
 
     def rows_of(self, command_ids: Set[bytes]) -> dict[bytes, bytes]:
         """The stamped rows of some of its commands, by id; only once they are durable."""

@@ -1,11 +1,9 @@
-"""Where in its user's code a handler failed, and for whom it is running now."""
+"""Where in its user's code a handler failed."""
 
 import os
-import sys
 import sysconfig
 import traceback
 from pathlib import Path
-from types import CodeType, FrameType
 
 #: So many frames are told; the whole traceback is in the log.
 FRAMES = 3
@@ -28,12 +26,3 @@ def own_frames(error: BaseException) -> list[str]:
     theirs = [each for each in frames if not each.filename.startswith((*_OURS, *_INSTALLED))]
     found = theirs or [each for each in frames if not each.filename.startswith(_RUNTIME)]
     return [f"{each.filename}:{each.lineno}, in {each.name}" for each in found[-FRAMES:]]
-
-
-def running_for(decide: CodeType) -> str | None:
-    """The source whose handler or applier this thread is in: a local of `decide`, which is looked
-    for among the callers. So it costs a command nothing that nobody prints in it."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code is not decide:
-        frame = frame.f_back
-    return None if frame is None else frame.f_locals.get("source")

@@ -1,9 +1,9 @@
 """Says which handler keeps its host from everything else, and where.
 
-A handler that waits, or asks an actor of its own host, stops all actors of that host. The loop
-that it stops cannot say so, and a look at the clock before each command would cost each
-command; so a thread looks once a second at what the loop's thread is doing. A command that it
-finds again is logged, and again whenever it has taken twice as long.
+A handler that waits, or computes for long, stops all actors of its host. The loop that it stops
+cannot say so, and a look at the clock before each command would cost each command; so a thread
+looks once a second at which command is being decided. One that it finds again is logged, and
+again whenever it has taken twice as long.
 """
 
 import logging
@@ -12,30 +12,29 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
+
+from runtime.host.decision import Decider
+from runtime.wire.commands import MESSAGE_TYPE, SOURCE
 
 logger = logging.getLogger("thornback.host")
 
-#: What a handler that asks and waits for the answer is found in.
-_WAITING = "runtime/driver/pending.py"
-
 
 class HandlerWatch:
-    """Watches the decisions made in one thread, by the code of the function that makes them; its
-    locals `source`, `message_type` and `index` say which command it is at."""
+    """Watches the decisions that a decider makes in one thread."""
 
     #: Between two looks; what takes less is not seen.
     LOOK_S = 1.0
     #: How many frames of the handler's own code are shown.
     FRAMES = 3
 
-    def __init__(self, decides: CodeType, thread: int) -> None:
-        self._decides = decides
+    def __init__(self, decider: Decider, thread: int) -> None:
+        self._decider = decider
         self._thread = thread
-        self._at: tuple[int, int] | None = None  # what was found last: a frame, and its command
+        self._at: Sequence[Any] | None = None  # the command that was found last
         self._since_s = 0.0
         self._due_s = self.LOOK_S
 
@@ -45,39 +44,30 @@ class HandlerWatch:
 
     def look(self, now_s: float) -> None:
         """Is the same command still being decided as at the look before?"""
-        stack = self._stack()
-        if not stack:
-            self._at = None
-            return
-        deciding = stack[0]
-        found = deciding.f_locals
-        at = id(deciding), found.get("index", -1)
-        if at != self._at:
-            self._at, self._since_s, self._due_s = at, now_s, self.LOOK_S
+        command = self._decider.at
+        if command is None or command is not self._at:
+            self._at, self._since_s, self._due_s = command, now_s, self.LOOK_S
         elif now_s - self._since_s >= self._due_s:
             self._due_s = 2 * (now_s - self._since_s)
-            self._say(found, stack[1:], now_s - self._since_s)
+            self._say(command, now_s - self._since_s)
 
-    def _stack(self) -> list[FrameType]:
-        """From what decides up to what runs; nothing if nothing is being decided."""
+    def _handler(self) -> list[FrameType]:
+        """The handler's own frames, from what decides up to what runs."""
+        decides = Decider.decide.__code__
         frame: FrameType | None = sys._current_frames().get(self._thread)
         stack: list[FrameType] = []
-        while frame is not None:
-            stack.append(frame)
-            if frame.f_code is self._decides:
-                return stack[::-1]
+        while frame is not None and frame.f_code is not decides:
+            if frame.f_code.co_filename != decides.co_filename:
+                stack.append(frame)
             frame = frame.f_back
-        return []
+        return stack[::-1] if frame is not None else []
 
-    def _say(self, found: Any, handler: list[FrameType], took_s: float) -> None:
-        places = [f"{each.f_code.co_filename}:{each.f_lineno}" for each in handler]
-        asks = any(_WAITING in place.replace("\\", "/") for place in places)
-        problem = "waits for an answer that its own host may have to give" if asks else "still runs"
+    def _say(self, command: Sequence[Any], took_s: float) -> None:
         logger.warning(
             "%s has been at %s for %.0f s, and nobody else of its host has his turn: its handler "
-            "%s (%s). A handler decides from its state and its message, and does not wait.",
-            found.get("source"), found.get("message_type"), took_s, problem,
-            "; ".join(_shown(each) for each in handler[: self.FRAMES]) or "in the host",
+            "still runs (%s). A handler decides from its state and its message, and does not wait.",
+            command[SOURCE], command[MESSAGE_TYPE], took_s,
+            "; ".join(map(_shown, self._handler()[: self.FRAMES])) or "in the host",
         )  # fmt: skip
 
 

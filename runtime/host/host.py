@@ -29,10 +29,10 @@ from runtime.host.actor_types import ActorTypes, described_or_why
 from runtime.host.class_loading import loaded_class
 from runtime.host.decision import Decider
 from runtime.host.executor import Executor
-from runtime.host.failing_code import running_for
 from runtime.host.handler_watch import HandlerWatch
 from runtime.host.host_metrics import HostMetrics
 from runtime.host.mailbox import Mailbox
+from runtime.host.past_events import check_history
 from runtime.host.recent import Recent
 from runtime.host.resident import FAILURES
 from runtime.host.residents import Residents
@@ -47,6 +47,7 @@ from runtime.wire.actor_code import ActorCode
 from runtime.wire.answers import events_of, raise_error, unpack_state
 from runtime.wire.class_shipping import fingerprint_here
 from runtime.wire.commands import (
+    SOURCE,
     STATE,
     CommandPacker,
     introduced,
@@ -84,9 +85,10 @@ class Host(Process):
         self._source = source  #: whom it is dedicated to; None: pooled
         # From `start` on, as what else is made there; `register` may come before.
         self._decider: Decider | None = None
+        self._thread = 0  #: that decides
         # Before it has started, too: classes come with its constructor, batches at any time.
         self._types = ActorTypes()
-        self._unimportable: str | None = None  #: of its modules one, and why
+        self._unusable: str | None = None  #: one of its modules, and why
         for module in ("actors.devices", *self.settings.actor_system.actor_modules):
             self._types_of(module)
         #: Fingerprints by actor type: of each class that was sent, and of those that it has
@@ -100,8 +102,8 @@ class Host(Process):
 
     async def start(self) -> None:
         settings = self.settings.actor_system
-        if self._unimportable is not None:
-            raise StartFailed(self.name, self._unimportable)
+        if self._unusable is not None:
+            raise StartFailed(self.name, self._unusable)
         self._store = await self.world.open_store(self.settings)
         try:
             epoch = await self._store.open_epoch(self.node, self.world.holder(self.settings))
@@ -142,7 +144,8 @@ class Host(Process):
         except BaseException:
             await self._store.close()
             raise
-        self._watch = HandlerWatch(Decider.decide.__code__, threading.get_ident())
+        self._thread = threading.get_ident()
+        self._watch = HandlerWatch(self._decider, self._thread)
         self.world.beside(self._watch.watching())
         self.must_live(self._run())
 
@@ -175,7 +178,8 @@ class Host(Process):
         their next command. The same bytes again change nothing.
 
         Raises InvalidActor for a class that is none, that would ignore events which the log has
-        of its actor type, or that is another than the one which decides that type."""
+        of its actor type, that cannot read the history of an actor which is resident, or that is
+        another than the one which decides that type."""
         await self.ensure_started()
         fingerprint = ActorCode.unpack(actor).fingerprint
         if fingerprint in self._shipped.values():
@@ -183,6 +187,8 @@ class Host(Process):
         known = loaded_class(actor)
         described = described_or_why(known)
         assert self._decider is not None
+        if (resident := self._residents.one_of(described.name)) is not None:
+            await check_history(self._store, resident.aggregate_id, described)
         wrong = await check_types(self._store, [described], self._decider.met)
         # What the class before it has yielded meanwhile is to fit, too: from here on nothing
         # of that class is decided.
@@ -213,7 +219,10 @@ class Host(Process):
 
     def about(self) -> str | None:
         """The actor whose handler has printed or logged something."""
-        return running_for(Decider.decide.__code__)
+        decider = self._decider
+        if decider is None or threading.get_ident() != self._thread or decider.at is None:
+            return None
+        return str(decider.at[SOURCE])
 
     async def drain(self) -> int:
         """Answer everything that arrived; how many actors were resident."""
@@ -311,7 +320,7 @@ class Host(Process):
         try:
             found = importlib.import_module(module)
         except FAILURES as error:  # of a user's module: whatever it does when it is imported
-            self._unimportable = (
+            self._unusable = (
                 f"actor_system.actor_modules names {module!r}, which cannot be imported here "
                 f"({text_of_error(error)}): correct the name, install it where the hosts run, or "
                 "launch with a working directory that has it"
@@ -323,4 +332,13 @@ class Host(Process):
                 and issubclass(value, Actor)
                 and hasattr(value, "state_type")
             ):
-                self._types.register(value)
+                self._register_of(module, value)
+
+    def _register_of(self, module: str, actor: type[Actor[Any]]) -> None:
+        try:
+            self._types.register(actor)
+        except InvalidActor as error:
+            self._unusable = (
+                f"actor_system.actor_modules names {module!r}, whose class {actor.__name__} is "
+                f"refused ({error}): correct it, and launch again"
+            )

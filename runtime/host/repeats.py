@@ -57,19 +57,20 @@ class Lookups:
                 attempt.repeated(index)
 
     def check(self, attempt: Attempt) -> None:
-        """A repeat is one of the same actor's commands. An id that has taken effect at another
-        actor is used twice, which is surely a mistake: the command is invalid."""
+        """A repeat is the same actor's command, of the same message type as far as that is
+        remembered. An id that has taken effect otherwise is used twice, which is surely a
+        mistake: the command is invalid."""
         for index, first in list(attempt.repeats.items()):
             source, message_type, command_id, *_ = attempt.batch.commands[index]
             if first is None:
-                taken = index in attempt.taken
+                took = "took effect at another actor" if index in attempt.taken else ""
             else:
-                taken = first.aggregates.get(command_id) != aggregate_key_of(source)
-            if taken:
+                took = _otherwise(first, command_id, source, message_type)
+            if took:
                 del attempt.repeats[index]
                 problem = (
-                    f"its id {UUID(bytes=command_id)} is that of a command which took effect at "
-                    "another actor: give each command an id of its own"
+                    f"its id {UUID(bytes=command_id)} is that of a command which {took}: give each "
+                    "command an id of its own"
                 )
                 attempt.failed(index, InvalidMessage(source, message_type, problem))
 
@@ -84,6 +85,14 @@ class Lookups:
             theirs = aggregates.get(commands[index][ID])
             if theirs is not None and theirs != aggregate_key_of(commands[index][SOURCE]):
                 attempt.taken.add(index)
+
+
+def _otherwise(first: Effects, command_id: bytes, source: str, message_type: str) -> str:
+    """How a command of this id took effect before, if it was another one."""
+    aggregate, kind = first.firsts.get(command_id, (b"", ""))
+    if aggregate != aggregate_key_of(source):
+        return "took effect at another actor"
+    return "" if kind == message_type else f"took effect as {kind!r}"
 
 
 async def rows_of_repeats(

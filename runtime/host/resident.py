@@ -3,8 +3,11 @@
 import logging
 from typing import Any
 
+from pydantic import ValidationError
+
 from actors.actor_type import ActorType, nothing_applies
 from actors.naming import aggregate_key_of
+from runtime.host.past_events import misfit
 from runtime.wire.error_codec import message_of_error, text_of_error
 from store.event_store import Snapshot
 from store.rows.decoding import Fold
@@ -77,12 +80,16 @@ def fold_into(resident: Resident, event: Fold) -> None:
         if event_type not in resident.type.ignores:
             resident.is_broken(f"its event {event.version} is a {nothing_applies(event_type)}")
         return
+    payload = None
     try:
         payload = applier.payload.__pydantic_validator__.validate_json(event.data)
         resident.actor.at_us = event.timestamp_us
         applier.apply(resident.actor, payload)
     except FAILURES as error:
-        problem = f"its event {event.version} cannot be applied: {message_of_error(error)}"
+        why = message_of_error(error)
+        if payload is None and isinstance(error, ValidationError):
+            why = misfit(applier.payload, error)
+        problem = f"its event {event.version} cannot be applied: {why}"
         resident.is_broken(problem, error)
 
 

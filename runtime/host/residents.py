@@ -51,6 +51,11 @@ class Residents:
         """Who is resident."""
         return list(self._by_source)
 
+    def one_of(self, actor_type: str) -> Resident | None:
+        """One that is resident, of an actor type, and has events."""
+        of_type = (one for one in self._by_source.values() if one.type and one.version)
+        return next((one for one in of_type if one.type and one.type.name == actor_type), None)
+
     def outdated(self, source: str, resident: Resident) -> bool:
         """Has a class been registered since it was loaded, that replaces its own?"""
         return self._types.get(actor_type_of(source)) is not resident.known

@@ -171,6 +171,14 @@ def source_of_command(packed: bytes) -> str:
     return source
 
 
+def name_of_command(packed: bytes) -> tuple[str, str]:
+    """Whom a packed command is for, and its message type."""
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(packed)
+    unpacker.read_array_header()
+    return unpacker.unpack(), unpacker.unpack()
+
+
 def pack_answer(answer: Answer) -> bytes:
     """An Answer as bytes."""
     return encode(answer)

@@ -5,7 +5,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from actors.errors import ThornbackError
-from runtime.driver.subscription import Subscription, selection_of
+from runtime.driver.selecting import selection_of
+from runtime.driver.subscription import Subscription
 from runtime.errors import SystemNotFound
 from store.errors import SystemReplaced
 from tests.simulation.draws import stream

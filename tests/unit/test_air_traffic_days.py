@@ -1,5 +1,6 @@
 """Which days of 2013 there are, and what is said of files that do not have them."""
 
+import argparse
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -7,6 +8,7 @@ import pytest
 
 from jobs.flights import air_traffic
 from jobs.flights.air_traffic import AirTraffic, DataUnusable
+from jobs.replay import add_options
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,17 @@ def test_months_end_where_they_end(days: int, scheduled: int, observed: int) -> 
 def test_days_that_2013_has_not_got_are_refused(days: int) -> None:
     with pytest.raises(ValueError, match=f"days 1 to 365, not {days}"):
         AirTraffic(days)
+
+
+@pytest.mark.parametrize("days", ["0", "366", "x"])
+def test_they_are_refused_before_anything_is_started(
+    days: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = argparse.ArgumentParser()
+    add_options(options)
+    with pytest.raises(SystemExit):
+        options.parse_args(["--days", days])
+    assert f"argument --days: 2013 has days 1 to 365, not {days}" in capsys.readouterr().err
 
 
 def test_a_missing_package_is_named_with_how_to_install_it(

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from actors.actor import Actor, Command, applies, handles
-from actors.errors import InvalidActor
+from actors.errors import InvalidActor, Rejected
 from actors.event import DeviceEvent, Payload
 from store.errors import InvalidData
 from store.scenario import Scenario
@@ -146,6 +146,24 @@ def has_a_state_that_begins_without_json() -> None:
     Charger.described()
 
 
+class Plain:
+    """A state that is no dataclass."""
+
+    cars: int = 0
+
+
+def has_a_state_that_is_no_dataclass() -> None:
+    class Charger(Actor[Plain]): ...
+
+    Charger.described()
+
+
+def has_an_instance_for_a_state() -> None:
+    class Charger(Actor[Charge()]): ...  # type: ignore[misc]
+
+    Charger.described()
+
+
 def has_a_state_that_needs_something() -> None:
     class Needy(BaseModel):
         limit: int
@@ -178,6 +196,44 @@ def yields(value: Any) -> Callable[[], None]:
         Scenario(Charger).when(Plug())
 
     return scenario
+
+
+def yields_what_is_no_event(value: Any) -> Callable[[], None]:
+    """A handler that yields something else."""
+
+    def scenario() -> None:
+        class Charger(Actor[Charge]):
+            ignores = (Plugged,)
+
+            @handles
+            def plug(self, message: Plug) -> Any:
+                yield value
+
+        Scenario(Charger).when(Plug())
+
+    return scenario
+
+
+def returns_what_is_no_event(value: Any) -> Callable[[], None]:
+    """A handler that returns something, and its annotation does not say so."""
+
+    def scenario() -> None:
+        class Charger(Actor[Charge]):
+            @handles
+            def plug(self, message: Plug) -> Any:
+                return value
+
+        Scenario(Charger).when(Plug())
+
+    return scenario
+
+
+def marks_with_arguments() -> None:
+    class Charger(Actor[Charge]):
+        @handles(Plug)  # type: ignore[call-arg]
+        def plug(self, message: Plug) -> None: ...
+
+    Charger.described()
 
 
 def yields_what_does_not_read_back() -> None:
@@ -228,7 +284,21 @@ def yields_what_does_not_read_back() -> None:
             InvalidActor,
             "its state cannot be written as JSON, even as it begins",
         ),
-        (has_a_state_that_needs_something, InvalidActor, "give every field a default: .*limit"),
+        (has_a_state_that_needs_something, InvalidActor, "a default: limit of Needy has none"),
+        (
+            has_a_state_that_is_no_dataclass,
+            InvalidActor,
+            r"its state Plain must be a dataclass \(@dataclass\), or a pydantic model",
+        ),
+        (has_an_instance_for_a_state, InvalidActor, "its state is a class, not 'Charge"),
+        (yields_what_is_no_event(Plugged), TypeError, r"<class .*: make one, Plugged\(\.\.\.\)"),
+        (yields_what_is_no_event([Plugged()]), TypeError, "say yield from"),
+        (yields_what_is_no_event(Told()), TypeError, "derive Told from DeviceEvent, SystemEvent"),
+        (yields_what_is_no_event(Rejected("full")), TypeError, "Rejected.*: raise it"),
+        (returns_what_is_no_event(0.0), TypeError, "plug returns float, which nobody takes"),
+        (returns_what_is_no_event(Charge()), TypeError, "plug returns Charge, which nobody takes"),
+        (returns_what_is_no_event(Rejected("full")), TypeError, "Rejected: raise it instead"),
+        (marks_with_arguments, TypeError, r"@handles stands alone above .*: not @handles\(Plug\)"),
         (comes_to_a_state_without_json, InvalidActor, "its state cannot be written as JSON"),
         (yields(float("nan")), InvalidData, "nan is not a JSON number"),
         (yields("a\0b"), InvalidData, "NUL"),

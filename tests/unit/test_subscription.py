@@ -11,7 +11,8 @@ import pytest
 from actors.errors import InvalidName
 from runtime.driver.connection import Connection
 from runtime.driver.courier import Courier
-from runtime.driver.subscription import Subscription, selection_of
+from runtime.driver.selecting import selection_of
+from runtime.driver.subscription import Subscription
 from runtime.errors import ConnectionClosed, SubscribeTimeout, SystemNotFound
 from runtime.topology.status import Topology
 from store.rows.decoding import Decoded

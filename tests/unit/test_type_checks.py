@@ -11,10 +11,11 @@ from actors.actor import Actor, Command, applies, handles
 from actors.errors import InvalidActor
 from actors.event import DeviceEvent, Payload
 from runtime.driver.shipped_classes import ShippedClasses
+from runtime.errors import HandlerFailed
 from runtime.host.host import Host
 from runtime.settings.settings import Settings
-from runtime.wire.answers import read_events
-from runtime.wire.commands import PUBLISH
+from runtime.wire.answers import read_events, unpack_state
+from runtime.wire.commands import PUBLISH, STATE
 from store.event_store import DecidingClass
 from tests.unit.hosting import command
 from tests.unit.test_host import OneWriter, begun, deliver
@@ -187,3 +188,72 @@ def test_a_driver_refuses_a_second_class_of_an_actor_type_at_the_call() -> None:
     with pytest.raises(InvalidActor, match=r"test_type_checks\.Oven decides .* elsewhere\.Oven"):
         classes.shipped(moved())
     classes.shipped(moved(replaces=("tests.unit.test_type_checks.Oven",)))
+
+
+def with_a_new_field(**fields: Any) -> type[Actor[Any]]:
+    """The same class in a later release, whose event has got another field."""
+    event = type(
+        "Heated",
+        (DeviceEvent,),
+        {"__annotations__": {"by": str}, "__module__": __name__, **fields},
+    )
+
+    def heated(self: Any, message: Any) -> None:
+        self.state.heated += 1
+
+    heated.__annotations__["message"] = event
+    return type(
+        "Oven", (Oven,), {"__module__": __name__, "actor_type": "oven", "heated": applies(heated)}
+    )
+
+
+@virtual_time
+async def test_a_new_field_without_a_default_is_refused_where_an_actor_shows_it() -> None:
+    host = await begun()
+    await register(host, Oven)
+    await deliver(host, command("oven/a", Heat()))
+
+    with pytest.raises(
+        InvalidActor,
+        match="oven: its log has events that it cannot read: the field 'by' of Heated is not in "
+        r"events from before it was added: give it a default \(docs/howto/evolve-events.md\)",
+    ):
+        await register(host, with_a_new_field())
+    [event] = read_events(await deliver(host, command("oven/a", Heat()), sequence=1), 0)
+    assert event.version == 2
+
+    await register(host, with_a_new_field(by="hand"))
+    answer = await deliver(host, command("oven/a", STATE), sequence=2)
+    assert unpack_state(answer, 0) == {"version": 2, "state": {"heated": 2}}
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        (with_a_new_field(), "the field 'by' of Heated is not in events from before it was added"),
+        (
+            with_a_new_field(__annotations__={"at": int}),
+            "the field 'at' of Heated does not fit the events that there are .*: leave it as it",
+        ),
+    ],
+    ids=["new", "changed"],
+)
+@virtual_time
+async def test_a_field_that_no_class_of_today_reads_is_said_when_an_actor_is_loaded(
+    later: type[Actor[Any]], said: str
+) -> None:
+    world = OneWriter(await Writing.begin())
+    settings = Settings().model_dump_json()
+    first = Host("host-0", settings, None, world=world)
+    await first.ready()
+    data = {
+        "event_type": "heated", "kind": "device", "data": b'{"at": "x"}',
+        "metadata": {}, "clock": {},
+    }  # fmt: skip
+    await deliver(first, command("oven/a", PUBLISH, data=data))
+
+    other = Host("host-1", settings, None, world=world)
+    await register(other, later)  # nobody is resident here who would show it
+    answer = await deliver(other, command("oven/a", Heat()))
+    with pytest.raises(HandlerFailed, match=f"its event 1 cannot be applied: {said}"):
+        read_events(answer, 0)

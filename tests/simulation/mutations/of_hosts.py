@@ -59,8 +59,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "repeats are chained",
         "what a batch repeats of the one before is kept as long as the batch is",
         "runtime.host.effects",
-        '    __slots__ = ("_aggregates", "acknowledged", "counts", "rows")\n',
-        '    __slots__ = ("_aggregates", "acknowledged", "before", "counts", "rows")\n',
+        '    __slots__ = ("_firsts", "acknowledged", "counts", "message_types", "rows")\n',
+        '    __slots__ = ("_firsts", "acknowledged", "before", "counts", "message_types", '
+        '"rows")\n',
         module="runtime.host.decision",
         old="                attempt.repeats[index] = recent.get(command_id)\n",
         new="                attempt.repeats[index] = effects.before = recent.get(command_id)\n",

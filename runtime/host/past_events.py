@@ -1,0 +1,56 @@
+"""Events of the log that a class does not read any more: which field it is, and what to do.
+
+The log says which event types it has, not which fields these had. So a class is held against
+the history of one actor when it is registered, where one is at hand; what that does not show is
+found when an actor is loaded, and breaks that actor alone.
+"""
+
+import logging
+
+from pydantic import ValidationError
+
+from actors.actor_type import ActorType
+from actors.errors import InvalidActor
+from actors.event import Payload
+from store.event_store import EventStore
+from store.rows.decoding import folds
+
+logger = logging.getLogger("thornback.host")
+
+#: Where all of it is told.
+_HOWTO = "docs/howto/evolve-events.md"
+
+
+async def check_history(store: EventStore, aggregate_id: bytes, described: ActorType) -> None:
+    """Read the first event of each type in the beginning of an actor's history with a class.
+    Raises InvalidActor where one does not fit, and StoreUnavailable."""
+    load = await store.load_rows({aggregate_id: 0})
+    seen: set[bytes] = set()
+    for fold in folds(load.rows):
+        applier = described.appliers.get(fold.event_type.decode())
+        if applier is None or fold.event_type in seen:
+            continue
+        seen.add(fold.event_type)
+        try:
+            applier.payload.__pydantic_validator__.validate_json(fold.data)
+        except ValidationError as error:
+            problem = f"its log has events that it cannot read: {misfit(applier.payload, error)}"
+            raise InvalidActor(described.name, problem) from error
+        except Exception as error:  # code of the class: whoever is loaded with it will say so
+            logger.debug("%s: %s cannot be tried: %s", described.name, fold.event_type, error)
+
+
+def misfit(payload: type[Payload], error: ValidationError) -> str:
+    """Which field of an event's class does not fit an event of the log, and what to do."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = ".".join(map(str, first["loc"])) or "data"
+    name = payload.__name__
+    if first["type"] == "missing":
+        return (
+            f"the field {field!r} of {name} is not in events from before it was added: give it a "
+            f"default ({_HOWTO})"
+        )
+    return (
+        f"the field {field!r} of {name} does not fit the events that there are ({first['msg']}): "
+        f"leave it as it was, and make another event for what is new ({_HOWTO})"
+    )

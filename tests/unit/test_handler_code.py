@@ -1,0 +1,285 @@
+"""Handlers whose code shows that they are mistaken are refused; whatever is legal is not."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import FunctionType
+from typing import Any, ClassVar
+
+import pytest
+from pydantic import ValidationError
+
+from actors import devices
+from actors.actor import Actor, Command, applies, handles
+from actors.actor_type import ActorType
+from actors.errors import InvalidActor, Rejected
+from actors.event import DeviceEvent, Payload
+
+
+class Read(Command):
+    kwh: float = 1.0
+
+
+class Measured(DeviceEvent):
+    kwh: float = 0.0
+
+
+@dataclass
+class Meter:
+    kwh: float = 0.0
+
+
+def several(kwh: float) -> Iterator[Measured]:
+    yield Measured(kwh=kwh)
+
+
+class Base(Actor[Meter]):
+    ignores: ClassVar[tuple[type[Payload] | str, ...]] = (Measured,)
+
+    def helper(self, kwh: float) -> Iterator[Measured]:
+        yield Measured(kwh=kwh)
+
+    def check(self, kwh: float) -> None:
+        if kwh < 0:
+            raise Rejected("meters do not run backwards")
+
+
+class MakesAndDrops(Base):
+    @handles
+    def read(self, message: Read) -> None:
+        Measured(kwh=message.kwh)
+
+
+class YieldsOneAndDropsAnother(Base):
+    @handles
+    def read(self, message: Read) -> Iterator[Measured]:
+        yield Measured(kwh=message.kwh)
+        if message.kwh > 5:
+            Measured(kwh=0)
+
+
+class DropsAnEventOfAnotherModule(Base):
+    @handles
+    def read(self, message: Read) -> None:
+        devices.FlightCancelled(flight="UA1", leg=None)  # type: ignore[call-arg]
+
+
+class KeepsItAndForgets(Base):
+    @handles
+    def read(self, message: Read) -> None:
+        event = Measured(kwh=message.kwh)  # noqa: F841 - the mistake
+
+
+class ReturnsItAmongYields(Base):
+    @handles
+    def read(self, message: Read) -> Any:
+        if message.kwh > 5:
+            yield Measured(kwh=5)
+        return Measured(kwh=message.kwh)
+
+
+class DropsAHelper(Base):
+    @handles
+    def read(self, message: Read) -> None:
+        self.helper(message.kwh)
+
+
+class DropsAFunction(Base):
+    @handles
+    def read(self, message: Read) -> Iterator[Measured]:
+        several(message.kwh)
+        yield Measured(kwh=message.kwh)
+
+
+class ReturnsAHelperAmongYields(Base):
+    @handles
+    def read(self, message: Read) -> Any:
+        yield Measured(kwh=0)
+        return self.helper(message.kwh)
+
+
+class ChangesItsState(Base):
+    @handles
+    def read(self, message: Read) -> None:
+        self.state.kwh += message.kwh
+
+
+class ReplacesItsState(Base):
+    @handles
+    def read(self, message: Read) -> Iterator[Measured]:
+        self.state = Meter(kwh=message.kwh)
+        yield Measured(kwh=message.kwh)
+
+
+class PromisesAndNeverYields(Base):
+    @handles
+    def read(self, message: Read) -> Iterator[Measured]:  # type: ignore[return]
+        if message.kwh < 0:
+            raise Rejected("meters do not run backwards")
+
+
+class AnswersAQuestion(Base):
+    @handles
+    def read(self, message: Read) -> float:
+        return self.state.kwh
+
+
+class MakesTheNextState(Base):
+    ignores = ()
+
+    @applies
+    def measured(self, event: Measured) -> Meter:
+        return Meter(kwh=self.state.kwh + event.kwh)
+
+
+class ReplacesAState(Base):
+    ignores = ()
+
+    @applies
+    def measured(self, event: Measured) -> Any:
+        return replace(self.state, kwh=event.kwh)
+
+
+class IsStatic(Base):
+    @staticmethod
+    @handles
+    def read(self: Any, message: Read) -> None: ...  # noqa: PLW0211 - the mistake
+
+
+class IsMadeOfNothing(Base):
+    def __init__(self) -> None:
+        super().__init__("meter")
+
+
+@pytest.mark.parametrize(
+    ("mistaken", "said"),
+    [
+        (MakesAndDrops, r"read makes Measured and drops it: yield it, `yield Measured\(...\)`"),
+        (YieldsOneAndDropsAnother, "read makes Measured and drops it: yield it"),
+        (DropsAnEventOfAnotherModule, "read makes FlightCancelled and drops it: yield it"),
+        (KeepsItAndForgets, "read makes Measured and drops it: yield it"),
+        (ReturnsItAmongYields, "read makes Measured and drops it: yield it"),
+        (DropsAHelper, r"read calls self.helper, which yields.*: `yield from self.helper\(...\)`"),
+        (DropsAFunction, "read calls several, which yields, and drops what comes: `yield from"),
+        (ReturnsAHelperAmongYields, "read calls self.helper, which yields, and drops what comes"),
+        (ChangesItsState, r"read changes self\.state\.kwh, .*: yield an event, and change the"),
+        (ReplacesItsState, r"read changes self\.state, which no event would tell: yield an"),
+        (PromisesAndNeverYields, r"read says that it yields \(-> Iterator\[Measured\]\) and never"),
+        (AnswersAQuestion, r"read returns float, which nobody takes: .* the state, ref\.state\(\)"),
+        (MakesTheNextState, "measured returns a state, which nobody takes: an applier changes"),
+        (ReplacesAState, "measured returns a state, which nobody takes: an applier changes"),
+        (IsStatic, "read is a staticmethod: make it a plain method, with self"),
+        (IsMadeOfNothing, r"its __init__ does not fit .*: write __init__\(self, name\), and call"),
+    ],
+)
+def test_a_mistake_in_code_is_told_with_what_to_do(mistaken: type[Base], said: str) -> None:
+    with pytest.raises(InvalidActor, match=said) as told:
+        mistaken.described()
+    assert "\n" not in str(told.value)
+
+
+class Checks(Base):
+    @handles
+    def read(self, message: Read) -> None:
+        self.check(message.kwh)
+        if message.kwh > self.state.kwh:
+            raise Rejected("too much")
+
+
+class OnlyRejects(Base):
+    @handles
+    def read(self, message: Read) -> Iterator[Measured]:
+        reason = f"not {message.kwh}"
+        raise Rejected(reason)
+
+
+class ReturnsThem(Base):
+    @handles
+    def read(self, message: Read) -> list[Measured]:
+        return [Measured(kwh=message.kwh)]
+
+
+class ReturnsAnIterator(Base):
+    @handles
+    def read(self, message: Read) -> Iterator[Payload]:
+        return self.helper(message.kwh)
+
+
+class TriesToMakeOne(Base):
+    @handles
+    def read(self, message: Read) -> None:
+        try:
+            Measured(kwh=message.kwh)
+        except ValidationError as error:
+            raise Rejected("no measurement") from error
+
+
+class KeepsItAndYields(Base):
+    @handles
+    def read(self, message: Read) -> Iterator[Measured]:
+        event = Measured(kwh=message.kwh)
+        state = replace(self.state, kwh=1.0)
+        state.kwh = 2.0
+        if state.kwh:
+            yield event
+
+
+class CallsWhatHasItsName(Base):
+    @handles
+    def read(self, message: Read) -> None:
+        Measured = self.check  # noqa: N806 - the point
+        Measured(message.kwh)
+
+
+class LeavesItToSubclasses(Base):
+    @handles
+    @abstractmethod
+    def read(self, message: Read) -> Iterator[Measured]:
+        """What there is to yield, they know."""
+
+
+class AppliesAndReturnsNothing(Base):
+    ignores = ()
+
+    @applies
+    def measured(self, event: Measured) -> None:
+        kwh = [event.kwh]
+        self.state.kwh += event.kwh
+        return kwh.clear()
+
+
+@pytest.mark.parametrize(
+    "legal",
+    [
+        Checks, OnlyRejects, ReturnsThem, ReturnsAnIterator, TriesToMakeOne, KeepsItAndYields,
+        CallsWhatHasItsName, LeavesItToSubclasses, AppliesAndReturnsNothing,
+    ],
+)  # fmt: skip
+def test_what_is_legal_is_not_refused(legal: type[Base]) -> None:
+    legal.described()
+
+
+def test_what_is_defined_further_down_is_not_looked_for() -> None:
+    class Early(Base):
+        @handles
+        def read(self, message: Read) -> None:
+            Later(kwh=message.kwh)
+
+    Early.described()
+
+    class Later(DeviceEvent):
+        kwh: float
+
+
+@pytest.mark.parametrize(
+    "device", [getattr(devices, name) for name in ("Aircraft", "DeviceTwin", "WeatherStation")]
+)
+def test_our_own_devices_are_legal(device: type[Actor[Any]]) -> None:
+    ActorType(device)
+
+
+def test_a_class_that_has_travelled_is_not_read_in_a_file_that_may_be_another() -> None:
+    sent = MakesAndDrops.read
+    arrived = FunctionType(sent.__code__, dict(sent.__globals__), "read")  # as cloudpickle does
+    arrived.__annotations__, arrived.__module__ = sent.__annotations__, sent.__module__
+    type("Arrived", (Base,), {"read": handles(arrived)}).described()  # type: ignore[attr-defined]
