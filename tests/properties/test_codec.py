@@ -277,7 +277,9 @@ def test_an_event_has_a_moment_that_a_calendar_has(moment_us: int) -> None:
 
 
 #: What a host's clock says before its own count: of others, and itself.
-heads = st.sampled_from([b'{"a":', b'{"b":7,"a":', b'{"b":12,"a":', b'{"a":7,"b":', b'{"\\"a":'])
+heads = st.sampled_from(
+    [b'{"a":', b'{"b":7,"a":', b'{"a":1,"b":2,"a":', b'{"b":12,"a":', b'{"a":7,"b":', b'{"\\"a":']
+)
 counts = st.integers(min_value=0, max_value=2**62)
 
 
