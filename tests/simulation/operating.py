@@ -114,6 +114,7 @@ async def take_over(simulation: "Simulation", operator: Owner, fault: Fault) -> 
             refusal = type(error).__name__
         if undisturbed and len(history.faults) == 1 and refusal != "DatabaseInUse":
             history.complain(f"a launch on a database in use is refused by {refusal}")
+    history.replaced = True  # as soon as it has the claim, before its launch is done
     topology = await launch(world, settings, take_over=True)
     simulation.replaced(cluster, topology)
 

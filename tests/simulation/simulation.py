@@ -156,7 +156,7 @@ class Simulation:
 
     def replaced(self, cluster: Cluster, topology: Topology) -> None:
         """Another system has the database now. Half of the drivers go there."""
-        self._coming, self.topology, self.history.replaced = None, topology, True
+        self._coming, self.topology = None, topology
         for driver in list(self.drivers.values())[::2]:
             if not driver.dead:
                 driver.holder.context.copy().run(driver.move)
