@@ -44,14 +44,19 @@ def connected(arguments: argparse.Namespace) -> ActorSystem:
 def connected_by(config: Path | None) -> ActorSystem:
     """The running system that the settings in that file name."""
     settings = Settings.load(config)
-    join_ray()
-    return ActorSystem.connect(settings=settings)
+    with problems.status("joining the system"):
+        join_ray()
+        return ActorSystem.connect(settings=settings)
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[Callable[[Progress], None]]:
+def waiting(what: str, *, quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
     """Show how far a long wait has come: on a terminal in one line that changes, elsewhere
-    (the log of a job) in a line for every step that is new."""
+    (the log of a job) in a line for every step that is new. `quiet`: not at all, because
+    programs read what is printed."""
+    if quiet:
+        yield lambda now: None
+        return
     said = ""
 
     def show(now: Progress) -> None:

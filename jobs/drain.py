@@ -4,12 +4,15 @@ Everything that was accepted is answered and durable before its process ends.
 """
 
 from contextlib import suppress
+from dataclasses import asdict
 
 from actors.errors import ThornbackError
 from jobs.command_line import INTERRUPTED, console, parser, problems, run, settings_of, waiting
+from jobs.terminal import UNWELL, as_json
 from runtime.cluster.clearing import drain_namespace
 from runtime.cluster.ray_session import join_ray
 from runtime.errors import AskTimeout
+from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 from runtime.topology.names import ProcessKind
 from runtime.topology.status import Drained, DrainReport
@@ -47,22 +50,30 @@ def _settled(drained: Drained) -> str:
     return f"all is answered; {drained.settled:,} actors were resident"
 
 
+def drain_there(settings: Settings, timeout_s: float, *, for_programs: bool = False) -> int:
+    """Drain on the Ray that is meant, and show how; the exit code. Ctrl-C does not stop it, and
+    that is said."""
+    join_ray()
+    try:
+        with waiting("draining", quiet=for_programs) as progress:
+            report = drain_namespace(settings, timeout_s, progress)
+    except KeyboardInterrupt:
+        problems.print("interrupted; the drain goes on by itself")
+        return INTERRUPTED
+    if for_programs:
+        print(as_json(asdict(report)))
+    else:
+        show(report)
+    return UNWELL if report.problems else 0
+
+
 def main() -> int:
     options = parser(__doc__)
     options.add_argument(
         "--timeout", type=float, default=60.0, metavar="S", help="seconds each process may take"
     )
     arguments = options.parse_args()
-    settings = settings_of(arguments)
-    join_ray()
-    try:
-        with waiting("draining") as progress:
-            report = drain_namespace(settings, arguments.timeout, progress)
-    except KeyboardInterrupt:
-        problems.print("interrupted; the drain goes on without this job")
-        return INTERRUPTED
-    show(report)
-    return 1 if report.problems else 0
+    return drain_there(settings_of(arguments), arguments.timeout)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ def ingest(config: Path | None, source: str, path: Path | None, patience_s: floa
     try:
         return _ingest(config, source, path or _rejects_of(source), patience_s)
     except OSError as error:
-        problems.print(f"error: {error}", markup=False)
+        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        problems.print(f"error: {said}", markup=False)
         return IMPOSSIBLE
 
 

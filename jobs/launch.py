@@ -5,12 +5,15 @@ job; `jobs/drain.py` stops it.
 """
 
 import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from jobs.command_line import INTERRUPTED, console, parser, problems, run, settings_of, waiting
-from jobs.status import table
+from jobs.status import show_statuses
 from runtime.cluster.ray_session import join_ray
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
+from runtime.topology.status import Progress
 
 #: Enough for a watch over the claim of another system, and for the start.
 TIMEOUT_S = 90.0
@@ -26,31 +29,61 @@ def add_launching(options: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launching:
+    """How a launch is to go."""
+
+    take_over: bool = False  #: take the database from the system that has it?
+    timeout_s: float = TIMEOUT_S
+
+
 def launch(
-    settings: Settings, *, take_over: bool = False, timeout_s: float = TIMEOUT_S
+    settings: Settings,
+    how: Launching,
+    *,
+    looked: Callable[[], None] | None = None,
+    for_programs: bool = False,
 ) -> ActorSystem:
-    """Launch, and show what runs."""
-    with waiting("launching") as progress:
+    """Launch, and show what runs. `looked` is called several times a second meanwhile; what it
+    raises ends the wait, and is raised here."""
+    with waiting("launching", quiet=for_programs) as show_progress:
+
+        def progress(now: Progress) -> None:
+            if looked is not None:
+                looked()
+            show_progress(now)
+
         system = ActorSystem.launch(
-            settings, timeout_s=timeout_s, progress=progress, take_over=take_over
+            settings, timeout_s=how.timeout_s, progress=progress, take_over=how.take_over
         )
-    console.print(table(system.status().result()))
-    console.print(f"running in namespace [bold]{system.namespace}[/]")
+    show_statuses(system.status().result(), for_programs=for_programs)
+    if not for_programs:
+        console.print(f"running in namespace [bold]{system.namespace}[/]")
     return system
+
+
+def launching_of(arguments: argparse.Namespace) -> Launching:
+    """How these options want it."""
+    return Launching(take_over=arguments.take_over, timeout_s=arguments.timeout)
+
+
+def launch_there(settings: Settings, how: Launching, *, for_programs: bool = False) -> int:
+    """Launch on the Ray that is meant; the exit code. Ctrl-C does not undo it, and that is said."""
+    join_ray()
+    try:
+        launch(settings, how, for_programs=for_programs).close()
+    except KeyboardInterrupt:
+        said = "interrupted; the launch goes on by itself: `thornback status` shows it"
+        problems.print(said, markup=False)
+        return INTERRUPTED
+    return 0
 
 
 def main() -> int:
     options = parser(__doc__)
     add_launching(options)
     arguments = options.parse_args()
-    settings = settings_of(arguments)
-    join_ray()
-    try:
-        launch(settings, take_over=arguments.take_over, timeout_s=arguments.timeout).close()
-    except KeyboardInterrupt:
-        problems.print("interrupted; the launch goes on without this job: see jobs/status.py")
-        return INTERRUPTED
-    return 0
+    return launch_there(settings_of(arguments), launching_of(arguments))
 
 
 if __name__ == "__main__":

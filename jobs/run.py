@@ -14,10 +14,11 @@ from pathlib import Path
 
 from jobs.command_line import INTERRUPTED, console, parser, problems, run, settings_of
 from jobs.drain import drain, show
-from jobs.launch import add_launching, launch
+from jobs.launch import add_launching, launch, launching_of
 from jobs.replay import add_options, replay
 from runtime.cluster.claim import in_use
 from runtime.cluster.embedded_database import folder_of
+from runtime.cluster.preflight import check_machine
 from runtime.cluster.ray_session import end_ray, start_ray, uninterrupted, way_in
 from runtime.settings.configuration import FILE_VARIABLE
 from runtime.settings.settings import Settings
@@ -40,6 +41,7 @@ def main() -> int:
     settings = settings_of(arguments)
     if arguments.fresh:
         _empty(settings)
+    check_machine(settings)
     stop = threading.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: _interrupted(stop))
@@ -47,7 +49,7 @@ def main() -> int:
     try:
         with uninterrupted():
             start_ray()
-            system = launch(settings, take_over=arguments.take_over, timeout_s=arguments.timeout)
+            system = launch(settings, launching_of(arguments))
         code = 0 if replay(system, arguments.days, arguments.patience) else 1
         if not arguments.exit:
             console.print("up; a second terminal, in this folder, joins with these lines:")

@@ -1,13 +1,24 @@
 """Show the running topology: every process, its memory, and how far it has come."""
 
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 from rich.markup import escape
 from rich.table import Table
 
-from jobs.command_line import connected, console, parser, run
+from jobs.command_line import connected, parser, run
+from jobs.terminal import as_json
+from jobs.terminal import show as shown_in_a_table
 from runtime.topology.status import Facts, HostFacts, ProcessAway, Status
+
+
+def show_statuses(statuses: Iterable[Status], *, for_programs: bool = False) -> None:
+    """The statuses as a table, or each as a line of JSON."""
+    if for_programs:
+        for status in statuses:
+            print(as_json(asdict(status)))
+    else:
+        shown_in_a_table(table(statuses))
 
 
 def table(statuses: Iterable[Status]) -> Table:
@@ -55,7 +66,7 @@ def main() -> int:
     arguments = parser(__doc__).parse_args()
     with connected(arguments) as system:
         statuses = system.status().result()
-        console.print(table(statuses))
+    show_statuses(statuses)
     return 0 if all(map(well, statuses)) else 1
 
 

@@ -220,7 +220,7 @@ class SystemNotFound(ThornbackError):
         tried = f" ({self.tried})" if self.tried else ""
         return (
             f"no system runs in namespace {self.namespace!r}{tried}: start one (`thornback up`, or "
-            "`python -m jobs.launch` on a Ray of your own)"
+            "`thornback launch` on a Ray of your own)"
         )
 
 

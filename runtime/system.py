@@ -57,8 +57,7 @@ class ActorSystem:
         timeout_s: float = 30.0,
     ) -> Self:
         """Connect to the system of a namespace, on the Ray this process is connected to
-        (or on that of `RAY_ADDRESS`, of `thornback up` in this folder, or of this user on this
-        machine).
+        (or on that of `RAY_ADDRESS`, or of `thornback up` in this folder).
 
         What is not given comes from the settings: `settings`, or those of the environment and
         of the file. A driver has of them the namespace, and where they say it, how long a reply
@@ -77,7 +76,7 @@ class ActorSystem:
         try:
             join_ray(timeout_s)
         except NoRay as error:
-            raise SystemNotFound(namespace, str(error)) from error
+            raise SystemNotFound(namespace, error.reason) from None
         return cls(join(namespace, timeout_s), adapted=partial(for_driver, own=settings))
 
     @classmethod
@@ -90,7 +89,8 @@ class ActorSystem:
         take_over: bool = False,
     ) -> Self:
         """Start the topology as detached, named actors and connect to it. Where it runs
-        already this only connects. Starts a local Ray if there is none.
+        already this only connects. Starts a Ray that ends with this program where none is meant:
+        neither by `RAY_ADDRESS` nor by `thornback up` in this folder.
 
         One database has one system: one that another system has, which may be alive, is refused
         with DatabaseInUse, unless this one is to `take_over`: the other one then ends.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from uuid import NAMESPACE_URL, uuid5
 
 from chargers.charger import Charger, Commission, ReadMeter, StartSession, StopSession
-from thornback import ActorSystem, Command, Rejected, Send
+from thornback import ActorSystem, Command, Rejected, Send, ThornbackError
 
 SITES = ("harbour", "airport", "market", "station", "stadium")
 
@@ -56,4 +56,7 @@ def main(chargers: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)
+    try:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)
+    except ThornbackError as error:
+        sys.exit(f"error: {error}")

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 
-from thornback import ActorSystem
+from thornback import ActorSystem, ThornbackError
 
 
 def show(energy: Counter[str], position: int) -> None:
@@ -42,3 +42,5 @@ if __name__ == "__main__":
         main("--once" in sys.argv)
     except KeyboardInterrupt:
         pass
+    except ThornbackError as error:
+        sys.exit(f"error: {error}")

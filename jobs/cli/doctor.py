@@ -1,11 +1,10 @@
 """`thornback doctor`: what is wrong here, and what to do."""
 
 import asyncio
-import os
 import shutil
-import socket
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -24,6 +23,7 @@ from jobs.command_line import connected_by
 from jobs.status import well
 from jobs.terminal import UNWELL, as_json, show
 from runtime.cluster.embedded_database import folder_of, wanted
+from runtime.cluster.preflight import CannotStartHere, check_metrics_port, check_working_directory
 from runtime.cluster.project_ray import noted, ray_is_named
 from runtime.settings.settings import Settings, redacted_url
 from runtime.topology.status import ProcessAway
@@ -79,6 +79,10 @@ def command(config: Path | None, for_programs: bool) -> int:
 
 def _all(config: Path | None) -> Iterator[Check]:
     yield from _versions()
+    try:
+        check_working_directory()
+    except CannotStartHere as error:
+        yield Check("folder", Finding.WRONG, str(error))
     try:
         settings = Settings.load(config)
     except ThornbackError as error:
@@ -155,14 +159,15 @@ def _room(settings: Settings) -> Check:
     folder = settings.event_store.data_folder
     while not folder.exists():
         folder = folder.parent
+    try:
+        Path(tempfile.mkdtemp(dir=folder)).rmdir()
+    except OSError as error:
+        said = f"no folder for data can be made in {folder}: {error.strerror}"
+        return Check("disk", Finding.WRONG, said, "name another event_store.data_folder")
     free = shutil.disk_usage(folder).free
     said = f"{free / 2**30:,.1f} GiB are free at {folder}"
     if free < _ROOM_BYTES:
         return Check("disk", Finding.WRONG, said, "make room: a full disk ends every commit")
-    if not os.access(folder, os.W_OK):
-        return Check(
-            "disk", Finding.WRONG, f"{folder} cannot be written", "name another data_folder"
-        )
     return Check("disk", Finding.WELL, said)
 
 
@@ -212,8 +217,7 @@ def _metrics_port(settings: Settings, runs: bool) -> Check:
     if runs:
         return Check("metrics", Finding.WELL, f"http://{host}:{port}/metrics, of this system")
     try:
-        socket.create_server((host, port)).close()
-    except OSError as error:
-        said = f"port {port} of {host} cannot be had: {error.strerror}"
-        return Check("metrics", Finding.WRONG, said, "set metrics.port to another, or to 0")
+        check_metrics_port(settings)
+    except CannotStartHere as error:
+        return Check("metrics", Finding.WRONG, str(error))
     return Check("metrics", Finding.WELL, f"port {port} is free")

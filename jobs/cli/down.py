@@ -7,25 +7,30 @@ import click
 import psutil
 
 from jobs.cli import options
-from jobs.command_line import connected_by
-from jobs.drain import drain
+from jobs.command_line import waiting
 from jobs.drain import show as show_drained
-from jobs.terminal import UNWELL, console
-from runtime.cluster.embedded_database import folder_of, wanted
-from runtime.cluster.project_ray import forget, noted, use_project_ray
+from jobs.terminal import INTERRUPTED, UNWELL, console, problems
+from runtime.cluster.clearing import database_stopped, drain_namespace
+from runtime.cluster.project_ray import (
+    await_end,
+    forget,
+    noted,
+    one_at_a_time,
+    refuse_if_busy,
+    up_above,
+    use_project_ray,
+)
+from runtime.cluster.ray_session import NoRay, join_ray
+from runtime.driver.directory_link import namespaces_there
 from runtime.errors import SystemNotFound
 from runtime.settings.settings import Settings
-from store.embedded.server import EmbeddedPostgres
 
 #: How long Ray may take to end.
 _END_S = 60.0
 
 
 @click.command
-@click.option(
-    "--timeout", type=float, default=60.0, show_default=True, metavar="S",
-    help="Seconds each process may take to finish what it has accepted.",
-)  # fmt: skip
+@options.drain_timeout
 @options.config
 def command(timeout: float, config: Path | None) -> int:
     """Drain the system that `thornback up` started in this folder, and end it with its Ray.
@@ -36,22 +41,45 @@ def command(timeout: float, config: Path | None) -> int:
     """
     found = noted()
     if found is None:
-        console.print("nothing is up in this folder")
+        refuse_if_busy()
+        above = up_above()
+        elsewhere = f", but in {above}" if above is not None else ""
+        console.print(f"nothing is up in this folder{elsewhere}", markup=False, soft_wrap=True)
         return 0
-    if found.holder() is None:
-        console.print("Ray has ended by itself, and all processes with it; what is committed stays")
-        _stop_database(Settings.load(config))
-        forget()
-        return 0
-    well = True
-    if use_project_ray():
-        with suppress(SystemNotFound):  # then its Ray alone is there
-            report = drain(connected_by(config), timeout)
-            show_drained(report)
-            well = not report.problems
-    end_holder()
+    settings = Settings.load(config)
+    with one_at_a_time():
+        try:
+            if found.holder() is None:
+                console.print(
+                    "Ray had ended by itself, and all processes with it; what is committed stays"
+                )
+                await_end(found)
+                well = _database_ended(settings)
+                forget()
+            else:
+                well = _drained(settings, timeout)
+                end_holder()
+        except KeyboardInterrupt:
+            problems.print(
+                "interrupted; what has begun to end goes on: `thornback down` ends the rest"
+            )
+            return INTERRUPTED
     console.print("down")
     return 0 if well else UNWELL
+
+
+def drain_all(settings: Settings, timeout_s: float) -> bool:
+    """Drain every system of the Ray that this process has joined: those of other namespaces than
+    that of the settings here are the project's, too. Is all as it should be?"""
+    well = True
+    own = settings.actor_system.namespace
+    for namespace in sorted({own, *namespaces_there()}):
+        there = settings.replaced("actor_system", "namespace", namespace, "what runs")
+        with suppress(SystemNotFound), waiting("draining") as show_progress:
+            report = drain_namespace(there, timeout_s, show_progress)
+            show_drained(report)
+            well &= not report.problems
+    return well
 
 
 def end_holder() -> None:
@@ -69,7 +97,22 @@ def end_holder() -> None:
     forget()
 
 
-def _stop_database(settings: Settings) -> None:
+def _drained(settings: Settings, timeout_s: float) -> bool:
+    """Drain what answers; a Ray that does not is ended as it is."""
+    use_project_ray()
+    try:
+        join_ray()
+    except NoRay as error:
+        problems.print(f"ended without a drain: {error}; what is committed stays", markup=False)
+        end_holder()
+        _database_ended(settings)
+        return False
+    return drain_all(settings, timeout_s)
+
+
+def _database_ended(settings: Settings) -> bool:
     """An embedded PostgreSQL outlives the processes that started it."""
-    if wanted(settings):
-        EmbeddedPostgres(folder_of(settings)).stop()
+    amiss = database_stopped(settings)
+    for problem in amiss:
+        problems.print(problem, markup=False)
+    return not amiss

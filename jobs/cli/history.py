@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from actors.event import Event
-from actors.naming import aggregate_id_of, checked_source
+from actors.naming import aggregate_id_of
 from jobs.cli import options
+from jobs.cli.devices import checked, unknown
 from jobs.cli.events import print_event
 from jobs.command_line import connected_by
 from jobs.terminal import UNWELL, problems
@@ -25,13 +26,13 @@ def command(source: str, last: int | None, config: Path | None, for_programs: bo
     SOURCE is its name in the log, the actor type and the device's name: `charger/c-17`. The exit
     code is 1 when the log has no event of it.
     """
-    checked_source(source)
+    checked(source, of_an_actor=False)  # events come from other sources, too
     with connected_by(config) as system:
         events = asyncio.run(_events(system, source))
     for event in events[-last if last else 0 :]:
         print_event(event, for_programs=for_programs, with_source=False)
     if not events:
-        problems.print(f"the log has no event of {source}", markup=False)
+        problems.print(unknown(source), markup=False)
     return 0 if events else UNWELL
 
 

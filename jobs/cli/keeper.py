@@ -17,15 +17,18 @@ def main() -> None:
     """Start Ray, note it, and hold it until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal of `up` is not for it
-    start_ray()
-    # After Ray, which has handlers of its own.
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    note(way_in())
-    print("ready", flush=True)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nobody reads the pipe any more
-    stop.wait()
-    forget()
-    end_ray()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # as Ray's own handler does
+    try:
+        start_ray()
+        # After Ray, which has handlers of its own.
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        note(way_in())
+        print("ready", flush=True)
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nobody reads the pipe any more
+        stop.wait()
+    finally:
+        forget()
+        end_ray()
 
 
 if __name__ == "__main__":

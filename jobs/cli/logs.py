@@ -1,10 +1,12 @@
 """`thornback logs`: what the processes of a system say."""
 
+import asyncio
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import ray
@@ -12,8 +14,9 @@ from ray.exceptions import RayError
 from rich.markup import escape
 
 from jobs.cli import options
+from jobs.cli.devices import checked, has_events, unknown
 from jobs.command_line import connected_by
-from jobs.terminal import as_json, console, problems
+from jobs.terminal import UNWELL, as_json, console, problems
 from runtime.system import ActorSystem
 
 #: Between two looks at files that grow: nobody tells.
@@ -23,8 +26,8 @@ _ANSWER_S = 5.0
 
 _HEAD = re.compile(r"(\S+Z) ([A-Z]+) (\S+?)(?: \[(.*?)\])?: (.*)", re.DOTALL)
 _COLOURS = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow", "PRINT": "cyan"}
-#: Ray's own marks in a log.
-_MARKS = (":actor_name:", ":job_id:", ":task_name:")
+#: Marks in a log, Ray's own and ours.
+_MARKS = (":actor_name:", ":job_id:", ":task_name:", ":thornback_process:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Entry:
     """One thing that a process has said; of one without a time only the text is known."""
 
     process: str
+    ended: bool  #: did an incarnation of it say so that has ended?
     time: str
     level: str
     logger: str
@@ -67,12 +71,19 @@ def command(
     """Show what the processes of the running system say, in the order of time.
 
     What handlers print is there with the device that it is of, and so are the tracebacks of
-    those that fail. Each process is asked for its own log, on whichever machine Ray keeps it;
-    what an incarnation said that has ended is not shown.
+    those that fail. Each process is asked for its own log, on the machine where it runs; what its
+    earlier incarnations have said there is marked as ended. With --actor, the exit code is 1 when
+    nothing was said about that device.
     """
+    if actor is not None:
+        checked(actor, of_an_actor=False)
     with connected_by(config) as system:
         logs = _Logs(system, process)
         entries = [one for one in logs.more() if actor is None or one.concerns(actor)]
+        if actor is not None and not entries:
+            _say_nothing(system, actor)
+        elif not entries:
+            problems.print("nothing was said yet")
         for entry in entries[len(entries) - min(last, len(entries)) :]:
             _print(entry, for_programs)
         while follow:
@@ -80,7 +91,12 @@ def command(
             for entry in logs.more():
                 if actor is None or entry.concerns(actor):
                     _print(entry, for_programs)
-    return 0
+    return UNWELL if actor is not None and not entries else 0
+
+
+def _say_nothing(system: ActorSystem, source: str) -> None:
+    also = "" if asyncio.run(has_events(system, source)) else f", and {unknown(source)}"
+    problems.print(f"no entry is about {source}{also}", markup=False)
 
 
 class _Logs:
@@ -95,45 +111,47 @@ class _Logs:
         names = [one.name for one in self._system.status().result()]
         if self._only is not None and self._only not in names:
             raise click.UsageError(f"there is no process {self._only!r}, but {', '.join(names)}")
-        asked = {
-            name: ray.get_actor(name, namespace=self._system.namespace).log.remote(self._offsets)
-            for name in names
-            if self._only in (None, name)
-        }
+        asked = {name: self._ask(name) for name in names if self._only in (None, name)}
         found: list[Entry] = []
         for name, answer in asked.items():
             try:
-                files = ray.get(answer, timeout=_ANSWER_S)
+                files = ray.get(answer, timeout=_ANSWER_S) if answer is not None else {}
             except RayError as error:
                 problems.print(
                     f"{name} does not tell its log: {type(error).__name__}", markup=False
                 )
                 continue
-            for path, (offset, said) in files.items():
+            for path, (offset, said, ended) in files.items():
                 self._offsets[path] = offset
-                found += _entries(name, said.decode(errors="replace"))
+                found += _entries(name, ended, said.decode(errors="replace"))
         return sorted(found, key=lambda entry: entry.time)
 
+    def _ask(self, name: str) -> Any:
+        try:
+            return ray.get_actor(name, namespace=self._system.namespace).log.remote(self._offsets)
+        except ValueError:
+            return None  # it has ended for good since it was counted
 
-def _entries(process: str, said: str) -> Iterator[Entry]:
+
+def _entries(process: str, ended: bool, said: str) -> Iterator[Entry]:
     """The entries in a piece of a log; lines before the first one are one without a time."""
     lines = [line for line in said.splitlines() if line and not line.startswith(_MARKS)]
     block: list[str] = []
     for line in lines:
         if _HEAD.match(line) and block:
-            yield _entry(process, block)
+            yield _entry(process, ended, block)
             block = []
         block.append(line)
     if block:
-        yield _entry(process, block)
+        yield _entry(process, ended, block)
 
 
-def _entry(process: str, block: list[str]) -> Entry:
+def _entry(process: str, ended: bool, block: list[str]) -> Entry:
     text = "\n".join(block)
     if (head := _HEAD.match(text)) is None:
-        return Entry(process, "", "", "", "", text)
+        return Entry(process, ended, "", "", "", "", text)
     when, level, logger, about, rest = head.groups()
-    return Entry(process, when, level, logger, about or "", rest)
+    return Entry(process, ended, when, level, logger, about or "", rest)
 
 
 def _print(entry: Entry, for_programs: bool) -> None:
@@ -142,8 +160,8 @@ def _print(entry: Entry, for_programs: bool) -> None:
         return
     about = f" [bold]{escape(entry.about)}[/]" if entry.about else ""
     colour = _COLOURS.get(entry.level, "default")
+    process = f"{entry.process} (ended)" if entry.ended else entry.process
     console.print(
-        f"[dim]{entry.time}[/] {entry.process}{about} [{colour}]{entry.level}[/] "
-        f"{escape(entry.text)}",
+        f"[dim]{entry.time}[/] {process}{about} [{colour}]{entry.level}[/] {escape(entry.text)}",
         soft_wrap=True,
     )

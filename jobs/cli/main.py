@@ -5,6 +5,7 @@ completion bring in neither Ray nor a database.
 """
 
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -19,6 +20,10 @@ COMMANDS = {
         "init": "A project of your own, ready to run.",
         "up": "Start a system in this folder; it runs on.",
         "down": "End what `up` has started, and nothing else.",
+    },
+    "On a Ray of your own, or a cluster": {
+        "launch": "Start a system on the Ray that RAY_ADDRESS names.",
+        "drain": "End the system; its Ray stays.",
     },
     "Look at a running system": {
         "status": "Every process, its memory, and how far it has come.",
@@ -53,6 +58,16 @@ class _Commands(click.Group):
             return None
         found: click.Command = import_module(f"jobs.cli.{cmd_name}").command
         return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        told = not ctx.resilient_parsing  # else a shell asks, and nobody reads
+        if told and args[0] not in _SUMMARIES and not args[0].startswith("-"):
+            close = get_close_matches(args[0], _SUMMARIES, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "--help lists them"
+            ctx.fail(f"there is no command {args[0]!r}: {hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for heading, commands in COMMANDS.items():

@@ -16,3 +16,14 @@ for_programs = click.option(
 )
 
 source = click.argument("source", metavar="SOURCE")
+
+take_over = click.option(
+    "--take-over",
+    is_flag=True,
+    help="Take the database from the system that has it, which then ends.",
+)
+
+drain_timeout = click.option(
+    "--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="S",
+    help="Seconds each process may take to finish what it has accepted.",
+)  # fmt: skip

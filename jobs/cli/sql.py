@@ -129,7 +129,7 @@ async def _ask(address: str, query: str, limit: int, for_programs: bool) -> None
             rows = await (await prepared.cursor()).fetch(limit + 1)
         columns = [each.name for each in prepared.get_attributes()]
     except asyncpg.PostgresError as error:
-        raise QueryFailed(str(error), getattr(error, "hint", None)) from error
+        raise QueryFailed(str(error), getattr(error, "hint", None) or _hint(error)) from error
     finally:
         connection.terminate()
     if for_programs:
@@ -139,6 +139,14 @@ async def _ask(address: str, query: str, limit: int, for_programs: bool) -> None
         _show(columns, [tuple(row.values()) for row in rows[:limit]])
     if len(rows) > limit:
         problems.print(f"there are more rows: --limit shows more than {limit:,}")
+
+
+def _hint(error: asyncpg.PostgresError) -> str | None:
+    if isinstance(error, asyncpg.UndefinedTableError):
+        return "the views are log_events and actor_snapshots"
+    if "multiple commands" in str(error):
+        return "one query at a time; psql, which `thornback sql` opens, takes more"
+    return None
 
 
 def _show(columns: list[str], rows: list[tuple[Any, ...]]) -> None:

@@ -1,5 +1,6 @@
 """`thornback state`: what a device is now."""
 
+import asyncio
 import sys
 from dataclasses import asdict, is_dataclass
 from importlib import import_module
@@ -11,8 +12,9 @@ from rich.pretty import Pretty
 
 from actors.actor import Actor
 from jobs.cli import options
+from jobs.cli.devices import checked, has_events, unknown
 from jobs.command_line import connected_by
-from jobs.terminal import as_json, console
+from jobs.terminal import UNWELL, as_json, console, problems
 
 
 @click.command
@@ -27,18 +29,22 @@ def command(source: str, module: str | None, config: Path | None, for_programs: 
     """Show the present state of one device, after everything that is committed.
 
     SOURCE is its name in the log, the actor type and the device's name: `charger/c-17`. A device
-    without events is shown as it begins. The hosts know the classes of the drivers that have
+    without events is shown as it begins; that it has none is said on standard error, and by the
+    exit code, which is then 1. The hosts know the classes of the drivers that have
     spoken to them, and of `actor_system.actor_modules`; --module brings another.
     """
-    actor_type, _, name = source.partition("/")
+    actor_type, _, name = checked(source).partition("/")
     known = _class_in(module, actor_type) if module else actor_type
     with connected_by(config) as system:
         state = system.actor(known, name).state().result()
+        begun = asyncio.run(has_events(system, source))
     if for_programs:
         print(as_json(asdict(state) if is_dataclass(state) else state))  # type: ignore[arg-type]
     else:
         console.print(Pretty(state, expand_all=True))
-    return 0
+    if not begun:
+        problems.print(f"{unknown(source)}: this is how one begins", markup=False)
+    return 0 if begun else UNWELL
 
 
 def _class_in(module: str, actor_type: str) -> type[Actor[Any]]:

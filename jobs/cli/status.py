@@ -1,14 +1,13 @@
 """`thornback status`: every process of the running system."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from jobs.cli import options
 from jobs.command_line import connected_by
-from jobs.status import table, well
-from jobs.terminal import UNWELL, as_json, show
+from jobs.status import show_statuses, well
+from jobs.terminal import UNWELL
 
 
 @click.command
@@ -21,9 +20,5 @@ def command(config: Path | None, for_programs: bool) -> int:
     """
     with connected_by(config) as system:
         statuses = system.status().result()
-    if for_programs:
-        for status in statuses:
-            print(as_json(asdict(status)))
-    else:
-        show(table(statuses))
+    show_statuses(statuses, for_programs=for_programs)
     return 0 if all(map(well, statuses)) else UNWELL

@@ -1,13 +1,24 @@
 """`thornback tail`: events as they are committed."""
 
+import asyncio
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
 
 import click
 
 from jobs.cli import options
+from jobs.cli.devices import FORM
 from jobs.cli.events import print_event
 from jobs.command_line import connected_by
-from runtime.driver.subscription import Subscription
+from jobs.terminal import UNWELL, problems
+from runtime.driver.selecting import selection_of
+from runtime.system import ActorSystem
+from store.rows.decoding import Decoder
+from store.selection import Selection
+
+#: Positions that are looked through at a time.
+_PAGE = 10_000
 
 
 @click.command
@@ -39,28 +50,50 @@ def command(
     """Show events as they are committed, until Ctrl-C.
 
     EVENT-TYPE and --source say which; * stands for any text: `thornback tail 'energy-*'
-    --source 'charger/*'`. Without --after or --last it begins now.
+    --source 'charger/*'`. Without --after or --last it begins now, and with --no-follow at the
+    beginning of the log; the exit code is then 1 when no event fits.
     """
     if after is not None and last is not None:
         raise click.UsageError("--after and --last both say where to begin: give one")
+    selection = selection_of(event_types or "*", sources or "*")
     with connected_by(config) as system:
         head = system.head().result()
         if last is not None:
             after = max(head - last, 0)
-        if no_follow and after is None:
-            after = 0
-        stream = system.subscribe(event_types or "*", sources=sources or "*", after=after)
-        with stream:
-            _print(stream, head if no_follow else None, for_programs)
+        if no_follow:
+            return asyncio.run(_print_log(system, selection, after or 0, head, for_programs))
+        with system.subscribe(event_types or "*", sources=sources or "*", after=after) as stream:
+            for event in stream:
+                print_event(event, for_programs=for_programs)
     return 0
 
 
-def _print(stream: Subscription, until: int | None, for_programs: bool) -> None:
-    if until is not None and stream.position >= until:
-        return
-    for page in stream.pages():
-        for event in page:
-            if until is None or (event.position or 0) <= until:
+async def _print_log(
+    system: ActorSystem, selection: Selection, after: int, until: int, for_programs: bool
+) -> int:
+    """What of the log fits, up to a position: read there, because a subscription to what is rare
+    hears now and then only how far it has come. The exit code."""
+    store, decoder, found = await system.open_store(), Decoder(), False
+    try:
+        while after < until:
+            page = await store.read(after, min(_PAGE, until - after), selection=selection)
+            for event in decoder.events(page.rows):
                 print_event(event, for_programs=for_programs)
-        if until is not None and stream.position >= until:
-            return
+                found = True
+            after = page.through
+        if not found:
+            problems.print(_nothing(selection, await store.event_types()), markup=False)
+    finally:
+        await store.close()
+    return 0 if found else UNWELL
+
+
+def _nothing(selection: Selection, known: Collection[str]) -> str:
+    hints = []
+    for name in selection.event_types:
+        if "*" not in name and name not in known:
+            close = get_close_matches(name, sorted(known), n=1)
+            hints.append(f"; did you mean {close[0]!r}?" if close else f"; nothing is a {name!r}")
+    if any("*" not in source and "/" not in source for source in selection.sources):
+        hints.append(f"; a device is named {FORM}")
+    return "no event fits" + "".join(hints)

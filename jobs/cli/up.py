@@ -5,21 +5,34 @@ import sys
 from pathlib import Path
 
 import click
+import ray
 
 from actors.errors import ThornbackError
 from jobs.cli import options
-from jobs.cli.down import end_holder
-from jobs.launch import TIMEOUT_HELP, TIMEOUT_S, launch
-from jobs.terminal import console
+from jobs.cli.down import drain_all, end_holder
+from jobs.cli.interruption import Interruption, noted_interruption
+from jobs.cli.launch import launch_timeout
+from jobs.launch import Launching, launch
+from jobs.terminal import INTERRUPTED, console, problems
+from runtime.cluster.embedded_database import wanted
+from runtime.cluster.preflight import check_machine
 from runtime.cluster.project_ray import (
     FOLDER,
+    await_end,
     folder_of_project,
+    forget,
     noted,
+    one_at_a_time,
     ray_is_named,
     use_project_ray,
 )
-from runtime.cluster.ray_session import join_ray, uninterrupted
+from runtime.cluster.ray_session import join_ray
+from runtime.driver.directory_link import namespaces_there
 from runtime.settings.settings import Settings
+from runtime.system import ActorSystem
+
+#: How long a process may take to finish what it has accepted when the start is undone.
+_UNDO_S = 10.0
 
 
 class CannotStart(ThornbackError):
@@ -34,50 +47,99 @@ class CannotStart(ThornbackError):
 
 
 @click.command
-@click.option(
-    "--take-over",
-    is_flag=True,
-    help="Take the database from the system that has it, which then ends.",
-)
-@click.option(
-    "--timeout", type=float, default=TIMEOUT_S, show_default=True, metavar="S",
-    help=f"{TIMEOUT_HELP.capitalize()}.",
-)  # fmt: skip
+@options.take_over
+@launch_timeout
 @options.config
 def command(take_over: bool, timeout: float, config: Path | None) -> int:
     """Start a system in this folder, with a Ray of its own on this machine; it runs on afterwards.
 
     Drivers and commands that are started in the same folder find it by themselves. What is up
     already is left alone. `thornback down` ends it. For a Ray of your own, or a cluster, use
-    `python -m jobs.launch`.
+    `thornback launch`. After Ctrl-C nothing is left of what this command has started.
     """
     settings = Settings.load(config)
     if (named := ray_is_named()) is not None:
         raise CannotStart(
             f"RAY_ADDRESS names a Ray of your own, {named}: start a system there with "
-            "`python -m jobs.launch`, or unset RAY_ADDRESS"
+            "`thornback launch`, or unset RAY_ADDRESS"
         )
-    found = noted()
-    was_up = found is not None and found.holder() is not None
-    with uninterrupted():
+    with one_at_a_time():
+        was_up = _is_up()
         if not was_up:
-            with console.status("starting Ray"):
-                _start_holder()
-        try:
-            use_project_ray()
-            join_ray()
-            launch(settings, take_over=take_over, timeout_s=timeout).close()
-        except ThornbackError:
-            if not was_up:
-                end_holder()
-            raise
-    already = "it was up already" if was_up else "up"
-    console.print(f"{already}, in this folder; `thornback down` ends it", markup=False)
+            check_machine(settings)
+        what = "what was up before runs on" if was_up else "ending what was started"
+        launching = Launching(take_over=take_over, timeout_s=timeout)
+        with noted_interruption(f"interrupted: {what}") as interruption:
+            try:
+                _start(settings, interruption, launching, was_up=was_up)
+            except KeyboardInterrupt:
+                if was_up:
+                    problems.print("`thornback down` ends it", markup=False)
+                else:
+                    _undo(settings)
+                return INTERRUPTED
+            except ThornbackError:
+                if not was_up:
+                    end_holder()
+                raise
     return 0
 
 
-def _start_holder() -> None:
-    """Start the process that holds the project's Ray; it is nobody's child when this one ends."""
+def _is_up() -> bool:
+    """Is the project's Ray up? Of one that has ended by itself nothing is left afterwards."""
+    found = noted()
+    if found is None:
+        return False
+    if found.holder() is not None:
+        return True
+    said = "the Ray of this folder had ended by itself, with the system; starting anew"
+    problems.print(f"{said} ({FOLDER}/ray.log may say why)", markup=False)
+    await_end(found)
+    forget()
+    return False
+
+
+def _start(
+    settings: Settings, interruption: Interruption, launching: Launching, *, was_up: bool
+) -> None:
+    if not was_up:
+        with console.status("starting Ray"):
+            _start_holder(interruption)
+    use_project_ray()
+    join_ray()
+    interruption.check()
+    ran = settings.actor_system.namespace in namespaces_there()
+    with launch(settings, launching, looked=interruption.check) as system:
+        interruption.check()
+        already = "it was up already" if ran else "up"
+        console.print(f"{already}, in this folder; `thornback down` ends it", markup=False)
+        if _differ(settings, system):
+            problems.print(
+                "the settings here are not those that it runs with: `thornback settings --running` "
+                "shows what differs; `thornback down` and `thornback up` make them count",
+                markup=False,
+            )
+
+
+def _differ(here: Settings, system: ActorSystem) -> bool:
+    runs = system.settings
+    if wanted(here):  # it has got an address since
+        runs = runs.replaced("event_store", "connection_string", "", "")
+    return here != runs
+
+
+def _undo(settings: Settings) -> None:
+    """End what was started, with whatever runs of it by now."""
+    if ray.is_initialized():
+        drain_all(settings, _UNDO_S)
+        ray.shutdown()
+    end_holder()
+    problems.print("it has ended again; nothing is up in this folder", markup=False)
+
+
+def _start_holder(interruption: Interruption) -> None:
+    """Start the process that holds the project's Ray; it is nobody's child when this one ends.
+    Raises CannotStart, and KeyboardInterrupt when it has ended because of that."""
     log = folder_of_project() / "ray.log"
     with log.open("w") as said:
         holder = subprocess.Popen(
@@ -86,9 +148,13 @@ def _start_holder() -> None:
             start_new_session=True,
         )  # fmt: skip
     assert holder.stdout is not None
+    interruption.then = holder.terminate
     with holder.stdout as pipe:
-        for line in pipe:  # ends with the process, if it does not get so far
-            if line.strip() == "ready":
-                return
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
-    raise CannotStart(f"Ray does not start; {FOLDER / log.name} ends:\n{tail}")
+        ready = pipe.readline().strip() == "ready"  # or it has ended
+    interruption.then = lambda: None
+    if interruption.came:
+        holder.wait()
+    interruption.check()
+    if not ready:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+        raise CannotStart(f"Ray does not start; {FOLDER / log.name} ends:\n{tail}")

@@ -82,12 +82,15 @@ def _cleared(settings: Settings, timeout_s: float, why: str) -> DrainReport:
     for name in actors.processes(placement):
         actors.end(name)
     problems = [f"the directory did not do it: {why}"]
-    if embedded.wanted(settings):
-        problems += _database_stopped(settings)
+    problems += database_stopped(settings)
     return DrainReport(processes=flushed, end_problems=tuple(problems))
 
 
-def _database_stopped(settings: Settings) -> list[str]:
+def database_stopped(settings: Settings) -> list[str]:
+    """Stop the embedded database of a system that has ended without doing so, unless it is
+    somebody else's; why that did not happen, if it did not."""
+    if not embedded.wanted(settings):
+        return []
     server = EmbeddedPostgres(embedded.folder_of(settings))
     try:
         if server.running():

@@ -5,18 +5,43 @@ is good for as long as that process lives. A Ray that the environment names come
 set RAY_ADDRESS, or submitted a job, has said which is meant.
 """
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 from ray import _raylet
 
+from actors.errors import ThornbackError
+
 #: In the folder of the project; what is in it is this machine's alone.
 FOLDER = Path(".thornback")
 _NOTE = "ray.json"
+_LOCK = "lock"
+
+#: Which Ray a program is to join, and by which token.
+ADDRESS, TOKEN_FILE, AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
+
+#: How long the processes of a Ray may take to notice that it has ended.
+_END_S = 10.0
+
+
+class ProjectBusy(ThornbackError):
+    """Another command is just starting or ending the project's Ray."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.folder = folder
+
+    def __str__(self) -> str:
+        return (
+            f"another `thornback up` or `thornback down` is at work in {self.folder}: wait for its "
+            "end, or end it by Ctrl-C"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +61,12 @@ class Note:
         except psutil.NoSuchProcess:
             return None
 
+    def left(self) -> list[psutil.Process]:
+        """The processes of that Ray which live on without the one that held it: workers that
+        have not noticed yet."""
+        token = self.way_in.get(TOKEN_FILE)
+        return [each for each in psutil.process_iter() if token and _is_of(each, token)]
+
 
 def folder_of_project() -> Path:
     """The project's own folder below the working directory, made if it is not there."""
@@ -54,12 +85,11 @@ def note(way_in: Mapping[str, str]) -> None:
     new.rename(FOLDER / _NOTE)
 
 
-def noted() -> Note | None:
-    """What is noted in the working directory, whether it still holds or not."""
-    try:
-        return Note(**json.loads((FOLDER / _NOTE).read_bytes()))
-    except FileNotFoundError:
-        return None
+def noted(folder: Path = Path()) -> Note | None:
+    """What is noted in a folder (the working directory), whether it still holds or not."""
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        return Note(**json.loads((folder / FOLDER / _NOTE).read_bytes()))
+    return None
 
 
 def forget() -> None:
@@ -67,10 +97,36 @@ def forget() -> None:
     (FOLDER / _NOTE).unlink(missing_ok=True)
 
 
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Nobody else starts or ends the project's Ray meanwhile. Raises ProjectBusy."""
+    with (folder_of_project() / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ProjectBusy(str(Path.cwd())) from error
+        yield
+
+
+def refuse_if_busy() -> None:
+    """Raises ProjectBusy while somebody starts or ends the project's Ray."""
+    if _busy():
+        raise ProjectBusy(str(Path.cwd()))
+
+
+def await_end(left: Note) -> None:
+    """Wait for the processes of a Ray whose holder is gone, and end those that do not end."""
+    _, alive = psutil.wait_procs(left.left(), timeout=_END_S)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive)
+
+
 def use_project_ray() -> bool:
     """Mean the project's Ray from now on, if there is one and the environment names none."""
     found = noted()
-    if "RAY_ADDRESS" in os.environ or found is None or found.holder() is None:
+    if ray_is_named() or found is None or found.holder() is None:
         return False
     os.environ.update(found.way_in)
     # Ray has read its environment when it was imported.
@@ -81,4 +137,54 @@ def use_project_ray() -> bool:
 
 def ray_is_named() -> str | None:
     """The Ray that the environment names."""
-    return os.environ.get("RAY_ADDRESS")
+    return os.environ.get(ADDRESS) or None
+
+
+def why_none() -> tuple[str, str]:
+    """Why neither the environment nor the working directory says which Ray is meant, and what to
+    do."""
+    here = Path.cwd()
+    if _busy():
+        return f"`thornback up` or `thornback down` is just at work in {here}", "wait for its end"
+    if noted() is not None:
+        return (
+            f"the Ray that `thornback up` has started in {here} has ended by itself, and the "
+            "system with it; what was committed stays",
+            "`thornback up` starts it anew",
+        )
+    if (above := up_above()) is not None:
+        return f"nothing is up in {here}, but in {above}", "go there"
+    return (
+        f"nothing is up in {here}, and {ADDRESS} names no Ray",
+        f"`thornback up` starts a system in this folder; for a Ray of your own, set {ADDRESS} "
+        "(auto: the one that `ray start` has started on this machine)",
+    )
+
+
+def up_above() -> Path | None:
+    """The nearest folder above the working directory in which a Ray is up."""
+    for above in Path.cwd().parents:
+        found = noted(above)
+        if found is not None and found.holder() is not None:
+            return above
+    return None
+
+
+def _busy() -> bool:
+    with suppress(FileNotFoundError), (FOLDER / _LOCK).open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _is_of(process: psutil.Process, token: str) -> bool:
+    """Is it a process of the Ray with that token? Beside these, what the system has started
+    (PostgreSQL) has inherited the variable, too."""
+    with suppress(psutil.Error):
+        if process.environ().get(TOKEN_FILE) != token:
+            return False
+        words = " ".join(process.cmdline())
+        return words.startswith("ray::") or "/ray/" in words
+    return False

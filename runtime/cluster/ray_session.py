@@ -1,4 +1,8 @@
-"""Ray for this process: the one that runs, or one of its own.
+"""Ray for this process: the one that is meant, or one of its own.
+
+Which is meant, RAY_ADDRESS says, or else the note of `thornback up` in the working directory.
+Nobody joins a Ray just because it runs on the machine: it may be anybody's. `auto` in RAY_ADDRESS
+says that it is the one of this user on this machine.
 
 A Ray of our own listens on loopback alone, and lets nobody in without the token of this run:
 whoever reaches Ray's ports can run code as this user. Other programs of this user get both,
@@ -23,10 +27,9 @@ from ray._private import ray_constants, utils
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from actors.errors import ThornbackError
-from runtime.cluster.project_ray import use_project_ray
+from runtime.cluster.project_ray import ADDRESS, AUTH_MODE, TOKEN_FILE, use_project_ray, why_none
 
 LOOPBACK = "127.0.0.1"
-ADDRESS, TOKEN_FILE, AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
 
 _ADVICE = (
     f"; if it asks for a token, {AUTH_MODE} and {TOKEN_FILE} have to say which ('make run' prints "
@@ -38,24 +41,27 @@ _KNOCK_S = 5.0
 
 
 class NoRay(ThornbackError):
-    """There is no Ray that this process could join, for the reason that is given."""
+    """There is no Ray that this process could join, for the reason that is given; and what to do,
+    where the reason does not tell."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(reason, remedy)
+        self.reason, self.remedy = reason, remedy
 
     def __str__(self) -> str:
-        return self.reason
+        return f"{self.reason}: {self.remedy}" if self.remedy else self.reason
 
 
 def join_ray(timeout_s: float = 15.0) -> None:
-    """Connect to the running Ray: that of the job this is, of RAY_ADDRESS, that of the project in
-    the working directory, or the one of this user on this machine. Raises NoRay, which says what
-    was tried, within about `timeout_s`."""
+    """Connect to the Ray that is meant: that of the job this is, of RAY_ADDRESS (`auto`: the one
+    of this user on this machine), or that of the project in the working directory. Raises NoRay,
+    which says what was tried: at once where none is meant, and else within about `timeout_s`."""
     if ray.is_initialized():
         return
     use_project_ray()
-    address = os.environ.get(ADDRESS) or "auto"
+    address = os.environ.get(ADDRESS)
+    if not address:
+        raise NoRay(*why_none())
     if address == "auto":
         address = _address_of_own()
     if "://" not in address:
@@ -73,14 +79,11 @@ def join_ray(timeout_s: float = 15.0) -> None:
 
 
 def ensure_ray() -> None:
-    """Join the Ray that this process is meant to join (of RAY_ADDRESS, of the project in the
-    working directory, or noted by this user's `ray start`); start one where there is none.
-    Raises NoRay."""
+    """Join the Ray that is meant, as `join_ray` does; start one where none is. Raises NoRay."""
     if ray.is_initialized():
         return
     use_project_ray()
-    noted = utils.read_ray_address(None)
-    if os.environ.get(ADDRESS) or _gcs_addresses().get(str(noted)) == psutil.Process().username():
+    if os.environ.get(ADDRESS):
         join_ray()
     else:
         start_ray()
@@ -182,7 +185,7 @@ def _address_of_own() -> str:
     beside = f" (others' are: {others}; to join one, {choose})" if others else ""
     raise NoRay(
         f"no Ray of yours is running here{beside}: start one with 'ray start --head', or use "
-        "'make run'"
+        f"`thornback up`, without {ADDRESS}"
     )
 
 

@@ -35,10 +35,15 @@ def directory_of(namespace: str) -> Any:
         raise SystemNotFound(namespace, _what_there_is()) from error
 
 
+def namespaces_there() -> list[str]:
+    """The namespaces of the systems on this process's Ray."""
+    named = ray.util.list_named_actors(all_namespaces=True)
+    return sorted({one["namespace"] for one in named if one["name"] == DIRECTORY_ACTOR})
+
+
 def _what_there_is() -> str:
     """Which Ray was asked, and the namespaces of the systems that it has."""
-    named = ray.util.list_named_actors(all_namespaces=True)
-    systems = sorted({one["namespace"] for one in named if one["name"] == DIRECTORY_ACTOR})
+    systems = namespaces_there()
     found = f"systems in {', '.join(map(repr, systems))}" if systems else "no system at all"
     return f"the Ray at {ray.get_runtime_context().gcs_address} has {found}"
 

@@ -5,16 +5,18 @@ An entry begins with its time and its level: `2026-11-24T17:51:03.123Z ERROR tho
 is an entry of level PRINT, so that prints of handlers stand among the rest, with the source of
 the actor that has printed them.
 
-Ray keeps what a process writes in files, on the machine where it runs; each process reads its own.
+Ray keeps what a process writes in files, on the machine where it runs; each process reads its own,
+and those of its incarnations that have ended there. It knows them by a mark that each writes first.
 """
 
 import logging
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 
@@ -25,6 +27,19 @@ About = Callable[[], str | None]
 READ_BYTES = 1024 * 1024
 
 _LONGEST_LINE = 64 * 1024  #: a print without an end is cut there
+_MARK = ":thornback_process:"  #: as Ray's own marks begin
+_MARK_WITHIN = 64 * 1024  #: the mark is in the first bytes of a file; Ray writes a few lines before
+#: So many files of ended incarnations are told at most, two each: one that fails at once, over
+#: and over, has thousands.
+_EARLIER_FILES = 8
+
+
+class Piece(NamedTuple):
+    """What one file has after some offset."""
+
+    offset: int  #: where it ends now
+    said: bytes
+    ended: bool  #: is it of an incarnation that has ended?
 
 
 class _Entries(logging.Formatter):
@@ -60,34 +75,55 @@ class _Prints:
         return getattr(self._stream, name)
 
 
-def begin(about: About) -> None:
-    """From now on whatever this process says is an entry."""
+def begin(about: About, whose: str) -> None:
+    """From now on whatever this process says is an entry. `whose` is the same for all of its
+    incarnations, and for nobody else on this Ray."""
+    for stream in (sys.stdout, sys.stderr):
+        print(f"{_MARK}{whose}", file=stream, flush=True)
     handler = logging.StreamHandler()
     handler.setFormatter(_Entries(about))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     sys.stdout = _Prints(sys.stdout, about)
 
 
-def read(offsets: Mapping[str, int]) -> dict[str, tuple[int, bytes]]:
-    """By file of this process: where it ends now, and what it has after the offset; without an
-    offset its last megabyte. A last line that has no end yet is left for the next time."""
+def read(offsets: Mapping[str, int], whose: str) -> dict[str, Piece]:
+    """By file of this process and of its incarnations that have ended on this machine: what it has
+    after the offset; without an offset its last megabyte. A last line that has no end yet is left
+    for the next time."""
     worker = ray._private.worker.global_worker
     sys.stdout.flush()
+    own = [Path(path) for path in (worker.get_out_file_path(), worker.get_err_file_path()) if path]
+    earlier = ended_files(own[0].parent, whose, but=own) if own else []
     return {
-        path: _read(Path(path), offsets.get(path))
-        for path in (worker.get_out_file_path(), worker.get_err_file_path())
-        if path
+        str(path): _read(path, offsets.get(str(path)), path not in own) for path in earlier + own
     }
 
 
-def _read(file: Path, offset: int | None) -> tuple[int, bytes]:
+def ended_files(folder: Path, whose: str, *, but: Collection[Path]) -> list[Path]:
+    """The files with the mark of a process in Ray's folder, the latest first, without its present
+    ones; not all of them where they are many."""
+    found: list[tuple[float, Path]] = []
+    for file in folder.glob("worker-*"):
+        with suppress(FileNotFoundError):  # Ray deletes old ones
+            if file not in but and _is_of(file, whose):
+                found.append((file.stat().st_mtime, file))
+    return [file for _, file in sorted(found, reverse=True)[:_EARLIER_FILES]]
+
+
+def _is_of(file: Path, whose: str) -> bool:
+    with file.open("rb") as stream:
+        return f"{_MARK}{whose}\n".encode() in stream.read(_MARK_WITHIN)
+
+
+def _read(file: Path, offset: int | None, ended: bool) -> Piece:
     size = file.stat().st_size
     begin_at = max(size - READ_BYTES, 0) if offset is None else offset
     with file.open("rb") as stream:
         stream.seek(begin_at)
         said = stream.read(READ_BYTES)
-    whole = said[: said.rfind(b"\n") + 1] or (said if len(said) == READ_BYTES else b"")
-    return begin_at + len(whole), whole
+    cut = len(said) == READ_BYTES or ended
+    whole = said[: said.rfind(b"\n") + 1] or (said if cut else b"")
+    return Piece(begin_at + len(whole), whole, ended)
 
 
 def _head(level: str, name: str, source: str | None) -> str:

@@ -53,12 +53,12 @@ class Process(ABC):
         *,
         world: World | None = None,
     ) -> None:
-        if world is None:  # in a process of its own
-            log_lines.begin(self.about)
         # Who it is, and what it works with; set once, but that the directory learns where its
         # database is:
         self.name = name
         self.settings = Settings.model_validate_json(settings_json)
+        if world is None:  # in a process of its own
+            log_lines.begin(self.about, self._whose_log())
         self.world = world or World(self.settings.actor_system.namespace)
         self.node = f"{self.settings.event_bus.node_id}.{name}"
         self.metrics = Metrics(self.node, Path(metrics_folder) if metrics_folder else None)
@@ -141,9 +141,13 @@ class Process(ABC):
         """Whose source what is said in this moment is about, if it is about one actor."""
         return None
 
-    async def log(self, offsets: Mapping[str, int]) -> dict[str, tuple[int, bytes]]:
-        """What this incarnation has said, after what the caller has (log_lines.read)."""
-        return await asyncio.to_thread(log_lines.read, offsets)
+    async def log(self, offsets: Mapping[str, int]) -> dict[str, log_lines.Piece]:
+        """What this process has said on this machine, in earlier incarnations, too, after what
+        the caller has (log_lines.read)."""
+        return await asyncio.to_thread(log_lines.read, offsets, self._whose_log())
+
+    def _whose_log(self) -> str:
+        return f"{self.settings.actor_system.namespace}/{self.name}"
 
     async def wait_flushed(self) -> None:
         """Wait until every call over loopback is answered."""

@@ -7,6 +7,7 @@ that ends is started again.
 
 import os
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -66,7 +67,11 @@ class World:
     def restarted(self) -> bool:
         """Has this process had a life before? Ray alone has made this one then, and nobody
         need call it."""
-        return bool(self.ray_actor() and ray.get_runtime_context().was_current_actor_reconstructed)
+        with warnings.catch_warnings():  # of what Ray itself does to answer this
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return bool(
+                self.ray_actor() and ray.get_runtime_context().was_current_actor_reconstructed
+            )
 
     def ray_actor(self) -> str:
         """What all incarnations of this process have in common, and no other process has;

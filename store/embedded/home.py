@@ -91,20 +91,19 @@ class Home:
         raises ForeignFolder or UnusableFolder."""
         while True:
             try:
-                path = self._make() / _LOCK
-                lock = path.open("a")
+                lock = self._lock_file()
             except FileNotFoundError:  # a destroy came in between: make it anew
                 continue
-            except OSError as error:
-                no_folder = isinstance(error, FileExistsError | NotADirectoryError)
-                why = "something in its path is no folder" if no_folder else error.strerror
-                problem = f"cannot be used as a folder for data: {why or error}"
-                raise UnusableFolder(str(self.folder), problem) from error
             with lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                if is_at(lock, path):  # else the owner before us destroyed the folder
+                if is_at(lock, Path(lock.name)):  # else the owner before us destroyed the folder
                     yield
                     return
+
+    def usable(self) -> None:
+        """Make the folder, as a start would. Raises ForeignFolder or UnusableFolder."""
+        with suppress(FileNotFoundError):  # a destroy came in between: it was usable
+            self._lock_file().close()
 
     def marker(self) -> Marker | None:
         """What the folder remembers; None where no server was ever started."""
@@ -195,18 +194,42 @@ class Home:
     def delete_unused(self) -> None:
         """Delete what a start left that came to nothing; no folder is no error. Raises
         ForeignFolder, and touches nothing, if it is no folder of ours."""
-        if (self.folder / _NOTE).exists():
-            shutil.rmtree(self.folder)
-        elif self.folder.exists():
+        if self.folder.exists() and self._others():
             raise ForeignFolder(str(self.folder), "holds no embedded server: not deleted")
+        for folder in {self.path, self.folder}:
+            delete(folder)
+
+    def _lock_file(self) -> IO[str]:
+        """The open file of the lock, in the folder, which is made. Raises FileNotFoundError where
+        somebody deletes the folder in this moment."""
+        try:
+            return (self._make() / _LOCK).open("a")
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> UnusableFolder:
+        why = error.strerror or str(error)
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            why = "something in its path is no folder"
+        elif isinstance(error, FileNotFoundError):
+            why = "none can be made there"
+        return UnusableFolder(str(self.folder), f"cannot be used as a folder for data: {why}")
+
+    def _others(self) -> set[str]:
+        """What is in the folder beside that which a start makes before the marker."""
+        return {path.name for path in self.folder.iterdir()} - {_LOCK, _NOTE, f"{_MARKER}.new"}
 
     def _make(self) -> Path:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:
+            # Nobody deletes that one: there is a file system that makes no folders, like /proc.
+            raise self._unusable(error) from error
         mode = 0o711 if self.user else 0o700  # the server's user has to pass through
         make_folder(self.folder, mode)
-        # What a start makes before the marker, then the marker: both looks are needed.
-        made_first = {_LOCK, _NOTE, f"{_MARKER}.new"}
-        if {path.name for path in self.folder.iterdir()} - made_first and self.marker() is None:
+        if self._others() and self.marker() is None:  # in this order: both looks are needed
             raise ForeignFolder(str(self.folder), "holds other things: name an empty folder")
         if self.marker() is None and not self.user.may_execute(self.folder):
             note = f"The server's user cannot reach this folder: its data is below {_ROOTS}.\n"

@@ -99,6 +99,12 @@ class EmbeddedPostgres:
             raise NotStarted(str(self._home.folder), "never started")
         return f"postgresql://{NAME}:{marker.password}@127.0.0.1:{marker.port}/{NAME}"
 
+    def check(self) -> None:
+        """Look whether a start has a folder for data and binaries of PostgreSQL; the folder is
+        made. Raises the EmbeddedError that a start would raise."""
+        self._home.usable()
+        chosen_binaries(self._home.cluster, given=self._binaries, where=self._home.folder)
+
     def start(self) -> str:
         """Return the connection string of a server that answers, starting it if need be.
 

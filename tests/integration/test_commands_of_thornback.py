@@ -1,25 +1,33 @@
 """The command `thornback`, on one system: what each command shows, to people and to programs."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click import Context, UsageError
 from click.testing import CliRunner
 
 from actors.actor import Actor, Command, applies, handles
 from actors.event import DeviceEvent
 from examples.thermostat import ReportTemperature, Thermostat
 from jobs.cli.main import thornback
-from runtime.errors import HandlerFailed
+from jobs.cli.sql import QueryFailed
+from runtime.errors import HandlerFailed, SystemNotFound
 from runtime.system import ActorSystem
-from tests.integration.systems import Launcher, url_of
+from tests.integration.systems import LIMIT_S, Launcher, back, kill, url_of
 
 pytestmark = pytest.mark.integration
 
+ROOT = Path(__file__).parents[2]
 SOURCE = "thermostat/kitchen"
 
 
@@ -124,10 +132,26 @@ def test_a_device_without_events_has_no_history(commands: Commands) -> None:
     assert "no event of thermostat/attic" in commands("history", "thermostat/attic", code=1)
 
 
+def test_a_device_that_was_never_used_is_told_from_one_that_was(commands: Commands) -> None:
+    said = commands("state", "thermostat/attic", code=1)
+    assert "no event of thermostat/attic: this is how one begins" in said
+    assert "celsius" in said
+    for command in (["state", "kitchen"], ["state", "/kitchen"], ["state", "thermostat/"]):
+        with pytest.raises(UsageError, match="SOURCE is TYPE/NAME, like charger/c-17"):
+            commands(*command)
+    assert "a device is named TYPE/NAME, like charger/c-17" in commands(
+        "history", "kitchen", code=1
+    )
+
+
 def test_tail_shows_the_log_and_what_is_selected_of_it(commands: Commands) -> None:
     everything = commands.values("tail", "--no-follow")
     assert [one["version"] for one in everything if one["source"] == SOURCE] == [1, 2, 3]
-    assert commands.values("tail", "nothing-*", "--no-follow") == []
+    assert "no event fits\n" in commands("tail", "nothing-*", "--no-follow", code=1)
+    said = commands("tail", "temperature-reportd", "--no-follow", code=1)
+    assert "did you mean 'temperature-reported'?" in said
+    said = commands("tail", "--source", "kitchen", "--no-follow", code=1)
+    assert "a device is named TYPE/NAME" in said
     (last,) = commands.values("tail", "--source", "thermostat/*", "--last", "1", "--no-follow")
     assert last["data"] == {"celsius": 21.5}
 
@@ -139,6 +163,39 @@ def test_sql_asks_the_log_and_changes_nothing(commands: Commands) -> None:
     with pytest.raises(Exception, match="read-only transaction"):
         commands("sql", "DELETE FROM events")
     assert "(3 rows)" in commands("sql", query)
+    with pytest.raises(QueryFailed, match="log_events and actor_snapshots"):
+        commands("sql", "SELECT * FROM log_event")
+    with pytest.raises(QueryFailed, match="one query at a time"):
+        commands("sql", "SELECT 1; SELECT 2")
+
+
+def test_sql_without_a_query_is_psql_on_the_log(commands: Commands) -> None:
+    psql = subprocess.run(
+        [sys.executable, "-m", "jobs.cli", "sql"],
+        env={**os.environ, **commands.environment, "PYTHONPATH": str(ROOT)},
+        input=f"SELECT version FROM log_events WHERE source = '{SOURCE}';\nDELETE FROM events;\n",
+        capture_output=True, text=True, check=False, timeout=LIMIT_S,
+    )  # fmt: skip
+    assert "(3 rows)" in psql.stdout, psql.stderr
+    assert "read-only transaction" in psql.stderr
+    assert url_of_password(commands) not in psql.stdout + psql.stderr
+
+
+def test_the_file_that_the_environment_names_comes_before_that_of_the_folder(
+    commands: Commands,
+) -> None:
+    Path("thornback.toml").write_text("[actor_system]\nhosts = 3\n")
+    Path("named.toml").write_text("[actor_system]\nhosts = 4\n")
+    Path("given.toml").write_text("[actor_system]\nhosts = 5\n")
+
+    def hosts(*more: str) -> tuple[int, str]:
+        here = {one["key"]: one for one in commands.values("settings", *more)}
+        return here["actor_system.hosts"]["value"], here["actor_system.hosts"]["from"]
+
+    assert hosts() == (3, "thornback.toml")
+    commands.environment["THORNBACK_CONFIG"] = "named.toml"
+    assert hosts() == (4, "named.toml")
+    assert hosts("--config", "given.toml") == (5, "given.toml")
 
 
 def test_settings_say_where_they_come_from_here_and_in_the_system(commands: Commands) -> None:
@@ -174,6 +231,80 @@ def test_logs_have_what_a_handler_prints_and_where_it_failed(
     assert "Traceback" in failure["text"]
     assert "ValueError: nothing to say" in failure["text"]
     assert "saying somebody else" in commands("logs", "--process", "host-0")
+
+
+def test_logs_about_nobody_say_so(own: ActorSystem, commands: Commands) -> None:
+    said = commands("logs", "--actor", "talker/nobody", code=1)
+    assert "no entry is about talker/nobody, and the log has no event of talker/nobody" in said
+    said = commands("logs", "--actor", SOURCE, code=1)
+    assert f"no entry is about {SOURCE}\n" in said
+    assert "a device is named TYPE/NAME" in commands("logs", "--actor", "kitchen", code=1)
+
+
+def test_logs_go_on_with_what_is_said(own: ActorSystem, commands: Commands) -> None:
+    talker = own.actor(Talker, "followed")
+    talker.ask(Say(text="before")).result()
+    following = subprocess.Popen(
+        [sys.executable, "-m", "jobs.cli", "logs", "-f", "--actor", "talker/followed", "--json"],
+        env={**os.environ, **commands.environment, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    watchdog = threading.Timer(LIMIT_S, following.kill)
+    watchdog.start()
+    with following:
+        assert following.stdout is not None
+        assert json.loads(following.stdout.readline())["text"] == "saying before"
+        talker.ask(Say(text="after")).result()
+        assert json.loads(following.stdout.readline())["text"] == "saying after"
+        following.send_signal(signal.SIGINT)
+        assert following.wait(LIMIT_S) == 130
+    watchdog.cancel()
+
+
+def test_logs_have_what_was_said_before_a_restart(own: ActorSystem, commands: Commands) -> None:
+    talker = own.actor(Talker, "restarted")
+    talker.ask(Say(text="first")).result()
+    back(own, "host-0", kill(own, "host-0"))
+    talker.ask(Say(text="second")).result(timeout_s=LIMIT_S)
+    entries = commands.values("logs", "--actor", "talker/restarted")
+    prints = [(one["text"], one["ended"]) for one in entries if one["level"] == "PRINT"]
+    assert prints == [("saying first", True), ("saying second", False)]
+    said = commands("logs", "--actor", "talker/restarted")
+    assert "host-0 (ended) talker/restarted PRINT saying first" in said
+    assert "thornback_process" not in commands("logs")
+    assert "DeprecationWarning" not in commands("logs")
+
+
+def test_launch_and_drain_are_for_a_ray_that_stays(
+    commands: Commands, new_database: Callable[[], str]
+) -> None:
+    commands.environment.update(
+        THORNBACK_ACTOR_SYSTEM__NAMESPACE="launched-by-command",
+        THORNBACK_ACTOR_SYSTEM__HOSTS="1",
+        DATABASE_URL=new_database(),
+    )
+    launched = commands.values("launch")
+    assert {one["name"] for one in launched} == {"directory", "writer", "bus", "host-0"}
+    again = commands.values("launch")
+    assert [one["pid"] for one in again] == [one["pid"] for one in launched]
+    (report,) = commands.values("drain")
+    assert {one["name"]: one["problem"] for one in report["processes"]} == {
+        "writer": None, "host-0": None
+    }  # fmt: skip
+    assert report["end_problems"] == []
+    with pytest.raises(SystemNotFound, match="launched-by-command"):
+        commands("drain")
+
+
+def test_every_command_is_completed_and_has_help(commands: Commands) -> None:
+    context = Context(thornback)
+    names = [one.value for one in thornback.shell_complete(context, "")]
+    assert {"up", "down", "launch", "drain"} <= set(names)
+    assert [one.value for one in thornback.shell_complete(context, "la")] == ["launch"]
+    with pytest.raises(UsageError, match="did you mean 'status'"):
+        commands("stats")
+    for name in names:
+        assert commands(name, "--help").startswith(f"Usage: thornback {name}")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -37,7 +37,7 @@ INTERNAL = {
     # Of the jobs; a driver is told SystemNotFound.
     "NoRay",
     # Of the commands, which say them.
-    "CannotStart", "NoDatabase", "QueryFailed",
+    "CannotStart", "CannotStartHere", "NoDatabase", "ProjectBusy", "QueryFailed",
 }  # fmt: skip
 
 

@@ -1,14 +1,16 @@
 """Which Ray a process joins, and that it never waits for one without bound."""
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 import ray
 
-from runtime.cluster import ray_session
+from runtime.cluster import project_ray, ray_session
 from runtime.cluster.ray_session import NoRay, join_ray
 from runtime.errors import SystemNotFound
 from runtime.settings.settings import Settings
@@ -25,14 +27,21 @@ def listening() -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     """The Rays of the machine, by address, each with its user; nothing else is known."""
     rays: dict[str, str] = {}
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray_session, "_gcs_addresses", lambda: rays)
     monkeypatch.setattr("ray._private.utils.read_ray_address", lambda _: None)
+    monkeypatch.chdir(tmp_path)  # nothing is up there
     return rays
+
+
+@pytest.fixture
+def any_of_mine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RAY_ADDRESS says: the one of this user on this machine."""
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
 
 
 @pytest.fixture
@@ -43,6 +52,53 @@ def joined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return addresses
 
 
+def test_no_ray_is_joined_that_neither_the_environment_nor_the_folder_names(
+    machine: dict[str, str], joined: list[str], listening: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine[listening] = ME
+    monkeypatch.setattr("ray._private.utils.read_ray_address", lambda _: listening)
+    nothing = f"nothing is up in {Path.cwd()}"
+    with pytest.raises(NoRay, match=rf"{nothing}.*`thornback up`"):
+        join_ray()
+    with pytest.raises(SystemNotFound, match=rf"{nothing}.*`thornback up`"):
+        ActorSystem.connect(settings=Settings())
+    monkeypatch.setenv("RAY_ADDRESS", "")
+    with pytest.raises(NoRay, match=nothing):
+        join_ray()
+    assert joined == []
+
+
+def test_a_folder_above_in_which_a_ray_is_up_is_named(
+    joined: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project_ray.note({"RAY_ADDRESS": "127.0.0.1:1"})
+    above, below = Path.cwd(), Path.cwd() / "chargers"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    with pytest.raises(NoRay, match=f"nothing is up in {below}, but in {above}"):
+        join_ray()
+    assert joined == []
+
+
+def test_a_ray_of_the_folder_that_has_ended_by_itself_is_told(joined: list[str]) -> None:
+    project_ray.note({"RAY_ADDRESS": "127.0.0.1:1"})
+    file = project_ray.FOLDER / "ray.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"created_s": 1.0}))
+    with pytest.raises(NoRay, match=r"has ended by itself.*`thornback up`"):
+        join_ray()
+    assert joined == []
+
+
+def test_one_command_at_a_time_starts_or_ends_the_ray_of_a_folder() -> None:
+    with (
+        project_ray.one_at_a_time(),
+        pytest.raises(project_ray.ProjectBusy, match="at work in"),
+        project_ray.one_at_a_time(),
+    ):
+        pass
+
+
+@pytest.mark.usefixtures("any_of_mine")
 def test_the_only_ray_of_this_user_is_joined_beside_those_of_others(
     machine: dict[str, str], joined: list[str], listening: str
 ) -> None:
@@ -51,6 +107,7 @@ def test_the_only_ray_of_this_user_is_joined_beside_those_of_others(
     assert joined == [listening]
 
 
+@pytest.mark.usefixtures("any_of_mine")
 def test_nobody_joins_the_ray_of_another_user_unasked(
     machine: dict[str, str], joined: list[str]
 ) -> None:
@@ -60,6 +117,7 @@ def test_nobody_joins_the_ray_of_another_user_unasked(
     assert joined == []
 
 
+@pytest.mark.usefixtures("any_of_mine")
 def test_of_several_rays_the_one_is_joined_that_ray_start_noted_last_or_none(
     machine: dict[str, str], joined: list[str], listening: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

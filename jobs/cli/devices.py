@@ -1,0 +1,41 @@
+"""What the commands about one device share: its name, and whether there is such a device."""
+
+import click
+
+from actors.errors import InvalidName
+from actors.naming import aggregate_id_of, checked_source
+from runtime.system import ActorSystem
+
+#: How one device is named.
+FORM = "TYPE/NAME, like charger/c-17"
+
+
+def checked(source: str, *, of_an_actor: bool = True) -> str:
+    """A source that can be one; of an actor it has a type. Raises UsageError."""
+    try:
+        checked_source(source)
+    except InvalidName as error:
+        raise click.UsageError(str(error)) from error
+    actor_type, _, name = source.partition("/")
+    if of_an_actor and not (actor_type and name):
+        raise click.UsageError(f"SOURCE is {FORM}; {source!r} is not")
+    return source
+
+
+def unknown(source: str) -> str:
+    """What there is to say of a source without events."""
+    has_form = all(source.partition("/"))
+    return f"the log has no event of {source}" + ("" if has_form else f": a device is named {FORM}")
+
+
+async def has_events(system: ActorSystem, source: str) -> bool:
+    """Is there an event of this source in the log?"""
+    aggregate = aggregate_id_of(source)
+    store = await system.open_store()
+    try:
+        # Behind a snapshot are events; without one there are few.
+        return await store.load_snapshot(aggregate) is not None or bool(
+            await store.load_events(aggregate)
+        )
+    finally:
+        await store.close()

@@ -1,0 +1,159 @@
+"""What a system needs of this machine, looked at before anything is started on it.
+
+A start takes seconds, and one that cannot come to its end takes them for nothing. So whoever
+starts a Ray of its own asks here first. Where the processes run on other machines, these have to
+tell: a launch there says the same, later.
+"""
+
+import asyncio
+import errno
+import shlex
+import socket
+from contextlib import suppress
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+import psutil
+
+from actors.errors import ThornbackError
+from runtime.cluster.embedded_database import folder_of, wanted
+from runtime.settings.settings import BUILT_IN, Settings
+from store.embedded.server import EmbeddedPostgres
+from store.errors import EmbeddedError, StoreUnavailable
+from store.postgres.connections import Connections
+from store.postgres.moving_address import MovingAddress
+
+#: What this installation consists of.
+_PACKAGES = ("actors", "gateways", "jobs", "runtime", "store", "streams", "thornback")
+#: How long a database may take to take a connection.
+_CONNECT_S = 5.0
+#: So much of a command line tells whose it is.
+_SHOWN_CHARS = 60
+#: How many ports above the one that is taken are tried, to name one that is free.
+_PORTS_TRIED = 100
+
+
+class CannotStartHere(ThornbackError):
+    """This machine does not have what the settings ask for; nothing was started."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+def check_machine(settings: Settings) -> None:
+    """Raises CannotStartHere, which says what is missing, which setting asks for it and where
+    that came from, and what to do. The data folder is made where it is not there."""
+    check_working_directory()
+    check_metrics_port(settings)
+    check_database(settings)
+
+
+def check_working_directory() -> None:
+    """Is what is imported here ours? Python looks into the working directory first. Raises
+    CannotStartHere."""
+    for package in _PACKAGES:
+        here = PathFinder.find_spec(package, [str(Path.cwd())])
+        ours = Path(__file__).parents[2] / package
+        if here is None or here.origin is None:  # nothing, or a folder that hides no package
+            continue
+        if Path(here.origin) not in (ours / "__init__.py", ours.with_suffix(".py")):
+            found = Path(*here.submodule_search_locations or [here.origin])
+            raise CannotStartHere(
+                f"{found} hides the package {package!r} of Thornback from what is started in this "
+                "folder: rename it"
+            )
+
+
+def check_database(settings: Settings) -> None:
+    """Does the database that is named answer? Or is there a place for the embedded PostgreSQL,
+    and one to be run? Raises CannotStartHere."""
+    if wanted(settings):
+        _check_embedded(settings)
+    elif url := settings.event_store.connection_string.get_secret_value():
+        try:
+            asyncio.run(_connected(url))
+        except StoreUnavailable as error:
+            asked = _asked_for(settings, "event_store", "connection_string")
+            raise CannotStartHere(
+                f"{error} ({asked}): start that PostgreSQL, or correct the address"
+            ) from error
+
+
+async def _connected(url: str) -> None:
+    connections = await Connections.open(MovingAddress(url), pool_size=1, timeout_s=_CONNECT_S)
+    try:
+        await connections.fetch("SELECT 1")
+    finally:
+        connections.close()
+
+
+def _check_embedded(settings: Settings) -> None:
+    folder = folder_of(settings)
+    asked = _asked_for(settings, "event_store", "data_folder")
+    try:
+        EmbeddedPostgres(folder).check()
+    except EmbeddedError as error:
+        raise CannotStartHere(
+            f"no database can be kept in {folder} ({asked}): {error.problem}: name another folder "
+            "there, or give the address of a PostgreSQL of your own in DATABASE_URL"
+        ) from error
+
+
+def check_metrics_port(settings: Settings) -> None:
+    """Can the metrics port be had? Raises CannotStartHere, which says who has it."""
+    host, port = settings.metrics.host, settings.metrics.port
+    if not port or not settings.event_bus.metrics_enabled:
+        return
+    error = _refusal(host, port)
+    if error is None:
+        return
+    asked = _asked_for(settings, "metrics", "port")
+    if error.errno != errno.EADDRINUSE:
+        why = error.strerror or str(error)
+        raise CannotStartHere(
+            f"the metrics port {host}:{port} ({asked}) cannot be opened: {why}: set metrics.port "
+            "and metrics.host to what this machine has, or metrics.port to 0 for none"
+        )
+    above = range(port + 1, min(port + _PORTS_TRIED, 65_536))
+    free = next((each for each in above if _refusal(host, each) is None), None)
+    other = f"to another ({free} is free)" if free else "to another"
+    raise CannotStartHere(
+        f"the metrics port {host}:{port} ({asked}) is taken by {_listener(port)}: set metrics.port "
+        f"{other}, or to 0 for none"
+    )
+
+
+def _asked_for(settings: Settings, section: str, key: str) -> str:
+    origin = settings.origin(section, key)
+    return f"{section}.{key}, {'the default' if origin == BUILT_IN else f'from {origin}'}"
+
+
+def _refusal(host: str, port: int) -> OSError | None:
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        return error
+    return None
+
+
+def _listener(port: int) -> str:
+    """Who listens at a port of this machine, as far as this user can see."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            for each in process.net_connections("inet"):
+                if each.status == psutil.CONN_LISTEN and each.laddr.port == port:
+                    return _described(process)
+    return "another program"
+
+
+def _described(process: psutil.Process) -> str:
+    words = shlex.join(filter(None, process.cmdline())) or process.name()
+    shown = words if len(words) <= _SHOWN_CHARS else f"{words[:_SHOWN_CHARS]}..."
+    said = f"process {process.pid} ({shown})"
+    with suppress(psutil.Error):
+        return f"{said}, which runs in {process.cwd()}"
+    return said

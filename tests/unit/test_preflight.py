@@ -1,0 +1,123 @@
+"""What is looked at before a system is started on this machine, and how it is told."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.cluster.preflight import CannotStartHere, check_machine
+from runtime.settings.settings import Settings
+from store.embedded.home import Home, UnusableFolder
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that this process has."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield int(server.getsockname()[1])
+
+
+def in_file(folder: Path, text: str) -> Settings:
+    """The settings of a file with that text."""
+    file = folder / "mine.toml"
+    file.write_text(text)
+    return Settings.load(file, environ={})
+
+
+def test_a_folder_where_none_can_be_made_is_refused_and_not_tried_for_ever() -> None:
+    with (
+        pytest.raises(UnusableFolder, match="none can be made there"),
+        Home(Path("/proc/x/postgres")).locked(),
+    ):
+        pass
+
+
+def test_a_data_folder_that_cannot_be_used_is_told_with_the_setting_and_its_origin(
+    tmp_path: Path,
+) -> None:
+    settings = in_file(tmp_path, '[event_store]\ndata_folder = "/proc/x"\n[metrics]\nport = 0\n')
+    with pytest.raises(CannotStartHere) as caught:
+        check_machine(settings)
+    said = str(caught.value)
+    assert said.startswith("no database can be kept in /proc/x/postgres")
+    assert f"event_store.data_folder, from {tmp_path / 'mine.toml'}" in said
+    assert "none can be made there" in said
+    assert "name another folder" in said
+
+
+def test_a_folder_that_is_a_file_or_has_other_things_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "full" / "postgres").mkdir(parents=True)
+    (tmp_path / "full" / "postgres" / "letter.txt").touch()
+    for folder, why in {"file": "is no folder", "full": "holds other things"}.items():
+        settings = Settings.load(
+            environ={}, event_store={"data_folder": str(tmp_path / folder)}, metrics={"port": 0}
+        )
+        with pytest.raises(CannotStartHere, match=why):
+            check_machine(settings)
+
+
+def test_a_metrics_port_that_is_taken_is_told_with_who_has_it_and_one_that_is_free(
+    tmp_path: Path, taken: int
+) -> None:
+    settings = in_file(tmp_path, f'[event_store]\ntype = "memory"\n[metrics]\nport = {taken}\n')
+    with pytest.raises(CannotStartHere) as caught:
+        check_machine(settings)
+    said = str(caught.value)
+    assert f"127.0.0.1:{taken} (metrics.port, from {tmp_path / 'mine.toml'})" in said
+    assert f"process {os.getpid()}" in said
+    assert "is free), or to 0 for none" in said
+
+
+def test_an_address_that_is_not_of_this_machine_is_refused(taken: int) -> None:
+    settings = Settings.load(
+        environ={}, event_store={"type": "memory"}, metrics={"host": "192.0.2.1", "port": taken}
+    )
+    with pytest.raises(CannotStartHere, match=r"192\.0\.2\.1.*cannot be opened"):
+        check_machine(settings)
+
+
+def test_a_system_in_memory_without_metrics_needs_nothing(taken: int) -> None:
+    store = {"type": "memory", "data_folder": "/proc/x"}
+    check_machine(Settings.load(environ={}, event_store=store, metrics={"port": 0}))
+    check_machine(
+        Settings.load(
+            environ={},
+            event_store=store,
+            event_bus={"metrics_enabled": False},
+            metrics={"port": taken},
+        )
+    )
+
+
+def test_a_database_that_does_not_answer_is_told_with_the_setting_and_no_password() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        nobody = server.getsockname()[1]
+    url = f"postgresql://me:secret@127.0.0.1:{nobody}/log"
+    settings = Settings.load(environ={"DATABASE_URL": url}, metrics={"port": 0})
+    with pytest.raises(CannotStartHere) as caught:
+        check_machine(settings)
+    said = str(caught.value)
+    assert f"127.0.0.1:{nobody}/log is not available" in said
+    assert "event_store.connection_string, from environment variable DATABASE_URL" in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("hiding", ["store/__init__.py", "jobs.py"])
+def test_what_hides_a_package_of_ours_in_the_working_directory_is_named(
+    hiding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / hiding).parent.mkdir(exist_ok=True)
+    (tmp_path / hiding).touch()
+    (tmp_path / "runtime").mkdir()  # hides nothing: it is no package
+    monkeypatch.chdir(tmp_path)
+    name = hiding.removesuffix("/__init__.py")
+    with pytest.raises(CannotStartHere, match=f"^{tmp_path / name} hides the package"):
+        check_machine(Settings.load(environ={}, event_store={"type": "memory"}))
+
+
+def test_a_checkout_hides_nothing_from_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    check_machine(Settings.load(environ={}, event_store={"type": "memory"}, metrics={"port": 0}))
