@@ -86,8 +86,9 @@ def note(way_in: Mapping[str, str]) -> None:
 
 
 def noted(folder: Path = Path()) -> Note | None:
-    """What is noted in a folder (the working directory), whether it still holds or not."""
-    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+    """What is noted in a folder (the working directory), whether it still holds or not. A note
+    that cannot be read is of a machine that has lost its power."""
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError, ValueError, TypeError):
         return Note(**json.loads((folder / FOLDER / _NOTE).read_bytes()))
     return None
 

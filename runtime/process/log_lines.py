@@ -95,7 +95,8 @@ def read(offsets: Mapping[str, int], whose: str) -> dict[str, Piece]:
     own = [Path(path) for path in (worker.get_out_file_path(), worker.get_err_file_path()) if path]
     earlier = ended_files(own[0].parent, whose, but=own) if own else []
     return {
-        str(path): _read(path, offsets.get(str(path)), path not in own) for path in earlier + own
+        str(path): read_file(path, offsets.get(str(path)), ended=path not in own)
+        for path in earlier + own
     }
 
 
@@ -115,14 +116,18 @@ def _is_of(file: Path, whose: str) -> bool:
         return f"{_MARK}{whose}\n".encode() in stream.read(_MARK_WITHIN)
 
 
-def _read(file: Path, offset: int | None, ended: bool) -> Piece:
+def read_file(file: Path, offset: int | None, *, ended: bool) -> Piece:
+    """What a file has after an offset; of one that has ended the last line, too, if it is cut."""
     size = file.stat().st_size
     begin_at = max(size - READ_BYTES, 0) if offset is None else offset
     with file.open("rb") as stream:
         stream.seek(begin_at)
         said = stream.read(READ_BYTES)
-    cut = len(said) == READ_BYTES or ended
-    whole = said[: said.rfind(b"\n") + 1] or (said if cut else b"")
+    whole = said[: said.rfind(b"\n") + 1]
+    if len(said) == READ_BYTES:
+        whole = whole or said
+    elif ended:
+        whole = said
     return Piece(begin_at + len(whole), whole, ended)
 
 

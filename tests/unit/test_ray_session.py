@@ -89,6 +89,14 @@ def test_a_ray_of_the_folder_that_has_ended_by_itself_is_told(joined: list[str])
     assert joined == []
 
 
+@pytest.mark.parametrize("left", ["", "{", '{"pid": 1}'])
+def test_a_note_that_was_not_written_to_its_end_is_none(left: str) -> None:
+    (project_ray.folder_of_project() / "ray.json").write_text(left)
+    assert project_ray.noted() is None
+    with pytest.raises(NoRay, match="nothing is up in"):
+        join_ray()
+
+
 def test_one_command_at_a_time_starts_or_ends_the_ray_of_a_folder() -> None:
     with (
         project_ray.one_at_a_time(),
@@ -96,6 +104,10 @@ def test_one_command_at_a_time_starts_or_ends_the_ray_of_a_folder() -> None:
         project_ray.one_at_a_time(),
     ):
         pass
+    with project_ray.one_at_a_time(), pytest.raises(NoRay, match="just at work in"):
+        join_ray()
+    with pytest.raises(NoRay, match="nothing is up in"):
+        join_ray()
 
 
 @pytest.mark.usefixtures("any_of_mine")
