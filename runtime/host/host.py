@@ -227,7 +227,7 @@ class Host(Process):
     async def drain(self) -> int:
         """Answer everything that arrived; how many actors were resident."""
         await self.ensure_started()
-        await self._mailbox.wait_empty()
+        await self._mailbox.wait_answered()
         await self.wait_flushed()
         return len(self._residents)
 

@@ -45,7 +45,7 @@ class Mailbox:
         self._sequencer: Sequencer[bytes, int, Batch] = Sequencer(max_senders=max_drivers)
         self._due: deque[Batch] = deque()
         self._wake = asyncio.Event()
-        self._empty = asyncio.Event()
+        self._held: dict[asyncio.Future[bytes], None] = {}  #: answers that commands wait for
         self._numbers = 0
         self.unanswered = 0
         self._bytes = 0  #: of what is unanswered
@@ -69,7 +69,9 @@ class Mailbox:
             raise HostUnavailable(self._host, _REASONS[arrival.why])
         self.unanswered += size
         self._bytes += size_bytes
-        batch.answer.add_done_callback(lambda _: self._answered(size, size_bytes))
+        if size:
+            self._held[batch.answer] = None
+        batch.answer.add_done_callback(lambda answer: self._answered(answer, size, size_bytes))
         for due in arrival.due:
             self._numbers += 1
             due.number = self._numbers
@@ -112,11 +114,11 @@ class Mailbox:
             self._wake.clear()  # only now: a wake of before this call counts, too
         return self._due.popleft() if self._due else None
 
-    async def wait_empty(self) -> None:
-        """Wait until every command is answered."""
-        while self.unanswered:
-            self._empty.clear()
-            await self._empty.wait()
+    async def wait_answered(self) -> None:
+        """Wait until every command that has come by now is answered. What comes meanwhile is not
+        waited for: where commands keep coming there is always some."""
+        if self._held:
+            await asyncio.wait(list(self._held))
 
     def wake(self) -> None:
         """Let `take` return although nothing came."""
@@ -137,8 +139,7 @@ class Mailbox:
             self.unanswered + size <= self._capacity and self._bytes + size_bytes <= self.MAX_BYTES
         )
 
-    def _answered(self, size: int, size_bytes: int) -> None:
+    def _answered(self, answer: "asyncio.Future[bytes]", size: int, size_bytes: int) -> None:
         self.unanswered -= size
         self._bytes -= size_bytes
-        if not self.unanswered:
-            self._empty.set()
+        self._held.pop(answer, None)

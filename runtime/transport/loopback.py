@@ -117,9 +117,10 @@ class Server:
             connection.transport.abort()
 
     async def wait_flushed(self) -> None:
-        """Wait until every call that arrived is answered."""
-        while self._answering:
-            await asyncio.wait(self._answering)
+        """Wait until every call that has arrived by now is answered; not for what comes
+        meanwhile, which may never end."""
+        if self._answering:
+            await asyncio.wait(list(self._answering))
 
     def answer(self, connection: "_Answering", number: int, method: int, request: bytes) -> None:
         """Begin a call; it goes on in the background."""

@@ -336,6 +336,23 @@ async def test_flushed_means_that_every_answer_is_on_its_way(machine: Machine) -
     assert await asked == b"!"
 
 
+async def test_flushed_does_not_wait_for_calls_that_come_meanwhile(machine: Machine) -> None:
+    held = Held()
+    process = machine.process(ask=held)
+    caller = machine.caller(process)
+    first = asyncio.ensure_future(caller.call("ask", b"1"))
+    await held.has(b"1")
+    flushed = asyncio.ensure_future(process.server.wait_flushed())
+    await asyncio.sleep(0)
+    later = asyncio.ensure_future(caller.call("ask", b"2"))
+    await held.has(b"2")
+    held.called[b"1"].set_result(b"!")
+    await flushed
+    assert await first == b"!"
+    assert not later.done()
+    later.cancel()
+
+
 async def test_a_process_that_lives_on_beside_its_successor_is_left_for_it(
     machine: Machine,
 ) -> None:

@@ -209,14 +209,26 @@ async def test_a_wake_lets_the_host_look_around_also_when_it_comes_first() -> No
 @virtual_time
 async def test_emptied_waits_for_the_last_answer() -> None:
     mailbox = Mailbox("host", 100)
-    await mailbox.wait_empty()
+    await mailbox.wait_answered()
     batches = [mailbox.put(request(0)), mailbox.put(request(1))]
-    emptied = asyncio.ensure_future(mailbox.wait_empty())
+    emptied = asyncio.ensure_future(mailbox.wait_answered())
     batches[1].answer.set_result(b"")
     await settled()
     assert not emptied.done()
     batches[0].answer.set_result(b"")
     await emptied
+
+
+@virtual_time
+async def test_who_waits_for_the_answers_does_not_wait_for_what_comes_meanwhile() -> None:
+    mailbox = Mailbox("host", 100)
+    first = mailbox.put(request(0))
+    answered = asyncio.ensure_future(mailbox.wait_answered())
+    await settled()
+    later = mailbox.put(request(1))
+    first.answer.set_result(b"")
+    await answered
+    assert not later.answer.done()
 
 
 @virtual_time
@@ -240,7 +252,7 @@ async def test_a_closed_mailbox_answers_everything_and_admits_no_more_of_it() ->
     mailbox.close(HostUnavailable("host-0", "turned away: it was replaced"))
     for batch in (due, early):
         await turned_away(batch)
-    await mailbox.wait_empty()
+    await mailbox.wait_answered()
     with pytest.raises(HostUnavailable):
         mailbox.put(request(1))
 
@@ -253,7 +265,7 @@ async def test_a_batch_whose_predecessor_never_comes_gives_its_room_back() -> No
     early = mailbox.put(request(2, size=2)), mailbox.put(request(3))
     with pytest.raises(MailboxFull):
         mailbox.put(request(0, driver=b"other"))
-    await mailbox.wait_empty()
+    await mailbox.wait_answered()
     assert now_s() == Mailbox.EARLY_S
     for batch in early:
         await turned_away(batch)
