@@ -82,6 +82,7 @@ class Bed:
                 **capacity,
             },
             metrics={"port": _free_port()},
+            gateway={"enabled": False},
         )
 
 

@@ -47,6 +47,8 @@ def show(report: DrainReport) -> None:
 def _settled(drained: Drained) -> str:
     if drained.kind is ProcessKind.WRITER:
         return f"all is committed, up to position {drained.settled:,}"
+    if drained.kind is ProcessKind.GATEWAY:
+        return f"all is answered; {drained.settled:,} requests in all"
     return f"all is answered; {drained.settled:,} actors were resident"
 
 

@@ -147,6 +147,10 @@ class EventStore(Protocol):
         again with `rest`, which begins with the rest of the aggregate that came last.
         """
 
+    async def history(self, aggregate_id: bytes, after: int, limit: int) -> bytes:
+        """The rows of one aggregate, above a version and in version order: at most `limit`, and
+        fewer than there are where they are large, but one if there is one."""
+
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         """The rows of those events that are in the log, in no promised order.
 

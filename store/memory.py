@@ -121,6 +121,16 @@ class MemoryEventStore:
             del rest[aggregate]
         return Load(rows=b"".join(found), rest={})
 
+    async def history(self, aggregate_id: bytes, after: int, limit: int) -> bytes:
+        versions = self._aggregates.get(aggregate_id, {})
+        found, size = [], 0
+        for version in range(after + 1, min(after + limit, len(versions)) + 1):
+            found.append(row := self._rows[versions[version] - 1])
+            size += len(row)
+            if size > self.PAGE_BYTES:
+                break
+        return b"".join(found)
+
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         found: list[bytes] = []
         size = 0

@@ -50,7 +50,11 @@ def _warm_cache() -> None:
 
 def _do(folder: Path, *command: str | Path) -> str:
     own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    environment = own | {"THORNBACK_METRICS__PORT": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environment = own | {
+        "THORNBACK_METRICS__PORT": "0",
+        "THORNBACK_GATEWAY__PORT": "0",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
     done = subprocess.run(
         command, cwd=folder, env=environment, text=True, check=False, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

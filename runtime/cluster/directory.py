@@ -24,6 +24,7 @@ from runtime.cluster import embedded_database as embedded
 from runtime.cluster.draining import Drain
 from runtime.cluster.lifecycle import Lifecycle
 from runtime.cluster.metrics_keeper import MetricsKeeper
+from runtime.cluster.services import services_of
 from runtime.cluster.spawning import DedicatedHosts, reason_of
 from runtime.cluster.system_database import SystemDatabase
 from runtime.errors import LaunchFailed, SystemNotFound
@@ -129,7 +130,17 @@ class Directory(Process):
         actors = [self._spawn(kind, name) for name, kind in self._pooled().items()]
         self._progress = Progress(doing="starting processes", processes=len(actors))
         await asyncio.gather(*map(self._wait_ready, actors))
+        await self._start_services()
         life.found_running = True
+
+    async def _start_services(self) -> None:
+        """What is a client of the rest. Where that runs already, nobody waits for it: its status
+        says why one does not start."""
+        services = services_of(self.settings).items()
+        actors = [self._spawn(kind, name) for name, kind in services]
+        for actor in actors:
+            if not self._life.found_running:
+                await actor.ready.remote()
 
     async def progress(self) -> Progress:
         """How far the launch, or the drain, has come."""

@@ -10,7 +10,12 @@ from runtime.topology.names import ProcessKind, drain_stages
 from runtime.topology.status import Drained, Progress
 
 #: Who holds accepted work, and so has a `drain` method.
-_FLUSHED = (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST, ProcessKind.WRITER)
+_FLUSHED = (
+    ProcessKind.GATEWAY,
+    ProcessKind.POOLED_HOST,
+    ProcessKind.DEDICATED_HOST,
+    ProcessKind.WRITER,
+)
 
 
 class Drain:

@@ -15,6 +15,8 @@ class ActorTypes:
         self._known: dict[str, KnownType] = {}
         #: Types that it was to know, and whose class does not fit the log: why.
         self.refused: dict[str, InvalidActor] = {}
+        #: The bytes of each class that was sent, for hosts that do not have it.
+        self.sent: dict[str, bytes] = {}
 
     def register(self, actor: type[Actor[Any]]) -> ActorType | None:
         """Know a class from now on; the type that it replaces, if it does replace one.
@@ -40,6 +42,7 @@ class ActorTypes:
     def refuse(self, problem: InvalidActor) -> None:
         """Do not know a type any more, before any of its actors was loaded."""
         self._known.pop(problem.actor, None)
+        self.sent.pop(problem.actor, None)
         self.refused[problem.actor] = problem
 
     def described(self) -> list[ActorType]:

@@ -8,6 +8,7 @@ import asyncio
 import importlib
 import logging
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from actors.actor import Actor, ActorType
@@ -37,6 +38,7 @@ from runtime.host.recent import Recent
 from runtime.host.resident import FAILURES
 from runtime.host.residents import Residents
 from runtime.host.type_checks import check_types, unfitting
+from runtime.host.type_descriptions import describe
 from runtime.partition.journal import Journal
 from runtime.partition.writer_link import WriterLink
 from runtime.process.process import Process
@@ -57,6 +59,7 @@ from runtime.wire.commands import (
 )
 from runtime.wire.error_codec import encode_error, text_of_error
 from runtime.wire.reading import unpack_request
+from runtime.wire.type_descriptions import TypeDescription
 from store.errors import StaleEpoch, StoreUnavailable
 
 logger = logging.getLogger("thornback.host")
@@ -180,6 +183,26 @@ class Host(Process):
         Raises InvalidActor for a class that is none, that would ignore events which the log has
         of its actor type, that cannot read the history of an actor which is resident, or that is
         another than the one which decides that type."""
+        await self._register(actor)
+
+    async def offer(self, actor_type: str, actor: bytes) -> None:
+        """Know a class that other hosts were sent, unless one of its type is known: whoever
+        brings it has not made it, and there may be a later one. Raises what `register` raises."""
+        await self.ensure_started()
+        if self._types.get(actor_type) is None:
+            await self._register(actor, over=False)
+
+    async def describe(self, known: Mapping[str, str]) -> list[TypeDescription]:
+        """The actor types that are decided here, for programs without their classes; less those
+        whose fingerprint is the `known` one."""
+        await self.ensure_started()
+        return [
+            describe(each, code, self._types.sent.get(each.name))
+            for each in self._types.described()
+            if (code := self._code_of(each)).fingerprint != known.get(each.name)
+        ]
+
+    async def _register(self, actor: bytes, *, over: bool = True) -> None:
         await self.ensure_started()
         fingerprint = ActorCode.unpack(actor).fingerprint
         if fingerprint in self._shipped.values():
@@ -190,13 +213,15 @@ class Host(Process):
         if (resident := self._residents.one_of(described.name)) is not None:
             await check_history(self._store, resident.aggregate_id, described)
         wrong = await check_types(self._store, [described], self._decider.met)
+        if not over and self._types.get(described.name) is not None:
+            return
         # What the class before it has yielded meanwhile is to fit, too: from here on nothing
         # of that class is decided.
         if unfolded := described.unfolded(self._decider.met.of(described.name)):
             wrong[described.name] = unfitting(described.name, unfolded)
         for problem in wrong.values():
             raise problem
-        self._take(known, fingerprint)
+        self._take(known, fingerprint, actor)
 
     async def ask(self, message: Message, source: str | None = None) -> list[Event]:
         """Plain Ray: one message, its events. A dedicated host needs no `source`."""
@@ -290,9 +315,10 @@ class Host(Process):
             raise UnknownActorType("(a pooled host: say which source)")
         return source or self._source or ""
 
-    def _take(self, known: type[Actor[Any]], fingerprint: str) -> None:
+    def _take(self, known: type[Actor[Any]], fingerprint: str, packed: bytes) -> None:
         replaced = self._types.register(known)
         self._shipped[known.actor_type] = fingerprint
+        self._types.sent[known.actor_type] = packed
         if replaced is not None and self._decider is not None:
             self._decider.forget_type(replaced)
 
@@ -301,7 +327,7 @@ class Host(Process):
         not end the host: `register` tells the driver that brings it, and whoever comes
         without one is told that the type is unknown."""
         try:
-            self._take(loaded_class(actor), ActorCode.unpack(actor).fingerprint)
+            self._take(loaded_class(actor), ActorCode.unpack(actor).fingerprint, actor)
         except InvalidActor as error:
             logger.warning("%s: %s", self.name, error)
 

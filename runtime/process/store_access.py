@@ -112,6 +112,9 @@ class WriterMemoryStore:
     async def load_rows(self, after_versions: Mapping[bytes, int]) -> Load:
         return await self._call("load_rows", dict(after_versions))  # type: ignore[no-any-return]
 
+    async def history(self, aggregate_id: bytes, after: int, limit: int) -> bytes:
+        return await self._call("history", aggregate_id, after, limit)  # type: ignore[no-any-return]
+
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         return await self._call("find_rows", event_ids)  # type: ignore[no-any-return]
 

@@ -177,7 +177,7 @@ class Keys:
             return Problem(given.origin, given.section, "a single value", "a table of keys")
         key = f"{given.section}.{given.key}"
         if given.key not in model.model_fields:
-            expected = self._one_of(model.model_fields, given.key)
+            expected = self._one_of(model.model_fields, given.key, given.section)
             return Problem(given.origin, key, "no such key", expected)
         try:
             model.model_validate({given.key: given.value})
@@ -186,9 +186,12 @@ class Keys:
             field = model.model_fields[given.key]
             return Problem(given.origin, key, _shown(field, given.value), _expected(field))
 
-    def _one_of(self, names: Iterable[str], unknown: str) -> str:
-        """`names`, and the nearest to `unknown` among them and the keys of all sections."""
-        homes = {key: f"{section}.{key}" for section, key in self.variables.values()}
+    def _one_of(self, names: Iterable[str], unknown: str, section: str = "") -> str:
+        """`names`, and the nearest to `unknown` among them, which are the keys of `section` if
+        that is one, or else among the keys of all sections."""
+        homes = {key: f"{home}.{key}" for home, key in self.variables.values()}
+        if section:  # of a key that several have, this section's is meant
+            homes |= {name: f"{section}.{name}" for name in names}
         near = get_close_matches(unknown, [*names, *homes], n=1)
         hint = f"; did you mean {homes.get(near[0], near[0])}?" if near else ""
         return f"one of {', '.join(names)}{hint}"

@@ -141,3 +141,17 @@ class ProcessingSettings(_Section):
 class MetricsSettings(_Section):
     port: Port = Field(9_090, description="port of the Prometheus exporter; 0 turns it off")
     host: Word = Field("127.0.0.1", description="address the exporter listens on")
+
+
+class GatewaySettings(_Section):
+    enabled: Switch = Field(True, description="whether the system answers HTTP")
+    port: Port = Field(8_080, description="port of the HTTP gateway; 0: any that is free")
+    host: Word = Field("127.0.0.1", description="address the gateway listens on")
+    body_limit: Count = Field(1_048_576, description="bytes one message may have")
+    read_timeout_ms: Count = Field(
+        10_000, description="milliseconds a client may take to send, or to take what it is sent"
+    )
+    heartbeat_ms: Count = Field(15_000, description="milliseconds a stream of events is silent")
+    max_requests: Count = Field(4_000, description="requests the gateway works on at a time")
+    max_streams: Count = Field(5_000, description="streams of events that may be open")
+    access_log: Switch = Field(False, description="whether each request is logged")

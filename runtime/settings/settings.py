@@ -32,6 +32,7 @@ from runtime.settings.sections import (
     ActorSystemSettings,
     EventBusSettings,
     EventStoreSettings,
+    GatewaySettings,
     MetricsSettings,
     ProcessingSettings,
 )
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     actor_system: ActorSystemSettings = ActorSystemSettings()
     processing: ProcessingSettings = ProcessingSettings()
     metrics: MetricsSettings = MetricsSettings()
+    gateway: GatewaySettings = GatewaySettings()
 
     #: By section.key: where each value came from that is not built in. It travels along, and
     #: makes no difference between settings that are otherwise the same.

@@ -13,6 +13,7 @@ WRITER_ACTOR = "writer"
 BUS_ACTOR = "bus"
 
 _POOLED = re.compile(r"host-\d+")
+_GATEWAY = re.compile(r"gateway-\d+")
 
 
 class ProcessKind(StrEnum):
@@ -23,11 +24,14 @@ class ProcessKind(StrEnum):
     DEDICATED_HOST = "dedicated-host"
     WRITER = "writer"
     BUS = "bus"
+    GATEWAY = "gateway"
 
 
-#: Who is drained when: hosts answer what they hold and need the writer for it, which
-#: hands its commits to the bus. Those of one stage do not need one another.
+#: Who is drained when: gateways take no more requests and need everybody for those under way;
+#: hosts answer what they hold and need the writer for it, which hands its commits to the bus.
+#: Those of one stage do not need one another.
 _DRAIN_STAGES: tuple[tuple[ProcessKind, ...], ...] = (
+    (ProcessKind.GATEWAY,),
     (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST),
     (ProcessKind.WRITER,),
     (ProcessKind.BUS,),
@@ -38,6 +42,11 @@ _DRAIN_STAGES: tuple[tuple[ProcessKind, ...], ...] = (
 def host_name(number: int) -> str:
     """The name of a pooled host."""
     return f"host-{number}"
+
+
+def gateway_name(number: int) -> str:
+    """The name of a gateway: one a machine of the system."""
+    return f"gateway-{number}"
 
 
 def clock_nodes(node_id: str, hosts: int, placement: Mapping[str, str]) -> frozenset[str]:
@@ -63,6 +72,8 @@ def kind_of(name: str, placement: Mapping[str, str]) -> ProcessKind | None:
             return ProcessKind.BUS
     if _POOLED.fullmatch(name):
         return ProcessKind.POOLED_HOST
+    if _GATEWAY.fullmatch(name):
+        return ProcessKind.GATEWAY
     actor_type, slash, device = name.partition("/")
     dedicated = slash and device and placement.get(actor_type) == "dedicated"
     return ProcessKind.DEDICATED_HOST if dedicated else None

@@ -66,7 +66,19 @@ class DirectoryFacts:
     draining: bool  #: is the system being stopped?
 
 
-Facts = HostFacts | WriterFacts | BusFacts | DirectoryFacts
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayFacts:
+    """What there is to say of a gateway."""
+
+    address: str  #: where it listens, a URL
+    requests: int  #: answered since it began
+    under_way: int  #: requests that are not answered yet
+    streams: int  #: that are open
+    ready: bool  #: does it reach the hosts and the database?
+    actor_types: tuple[str, ...] = field(repr=False)  #: that it knows of its hosts
+
+
+Facts = HostFacts | WriterFacts | BusFacts | DirectoryFacts | GatewayFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +124,8 @@ class Drained:
 
     name: str
     kind: ProcessKind
-    settled: int | None  #: residents of a host, the log's head at the writer; None: see problem
+    #: Residents of a host, the log's head at the writer, requests of a gateway; None: see problem.
+    settled: int | None
     problem: str | None = None  #: why not all that it had accepted is known to be answered
 
 

@@ -1,6 +1,6 @@
 """What a caller makes of an answer: events, a state, or the error that was raised."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from actors.event import Event
 from runtime.wire.commands import Answer
@@ -29,6 +29,27 @@ def events_of(answer: Answer, index: int = 0) -> list[Event]:
         answer.rows[answer.offsets[index] : answer.offsets[index + 1]],
         first_position=answer.first_position + answer.numbers[index],
         recorded_us=answer.recorded_us,
+    )
+
+
+class AnsweredRows(NamedTuple):
+    """Rows of an answer, as they came. What the rows do not carry yet stands beside them."""
+
+    data: bytes
+    first_position: int | None
+    recorded_us: int | None
+
+
+def read_rows(answer: Answer, index: int) -> AnsweredRows:
+    """The rows of command `index`, of its first run if it was a repeat, which may come in any
+    order; raises what it was answered with instead. Only of an answer that has events."""
+    raise_error(answer, index)
+    if index in answer.elsewhere:
+        return AnsweredRows(answer.elsewhere[index], None, None)
+    return AnsweredRows(
+        answer.rows[answer.offsets[index] : answer.offsets[index + 1]],
+        answer.first_position + answer.numbers[index],
+        answer.recorded_us,
     )
 
 

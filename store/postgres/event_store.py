@@ -31,7 +31,13 @@ from store.postgres.connections import OPERATION_S, Connections, reason_of, tran
 from store.postgres.fence import EPOCH_OVER, Fence, Move, Place, stale
 from store.postgres.migrations import check_schema
 from store.postgres.moving_address import MovingAddress, Whereabouts
-from store.postgres.queries import QUERIES, rows_between, rows_of_aggregates, rows_of_ids
+from store.postgres.queries import (
+    QUERIES,
+    rows_between,
+    rows_of_aggregates,
+    rows_of_history,
+    rows_of_ids,
+)
 from store.postgres.snapshots import Snapshots
 from store.postgres.types import Types
 from store.rows.decoding import Decoder, column_values
@@ -186,6 +192,10 @@ class PostgresEventStore:
         return Load(
             rows=found.rows, rest=rest | dict(islice(after_versions.items(), begun + 1, None))
         )
+
+    async def history(self, aggregate_id: bytes, after: int, limit: int) -> bytes:
+        query = rows_of_history(aggregate_id, after, limit)
+        return (await self.connections.copy_out(query, self.PAGE_BYTES)).rows
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         if not event_ids:

@@ -44,6 +44,13 @@ def rows_of_aggregates(after_versions: Mapping[bytes, int]) -> str:
     )
 
 
+def rows_of_history(aggregate: bytes, after: int, limit: int) -> str:
+    """So many rows of one aggregate above a version."""
+    return _filled(
+        "rows_of_history", aggregate=f"'{aggregate.hex()}'", after=str(after), limit=str(limit)
+    )
+
+
 def rows_of_ids(event_ids: Sequence[bytes]) -> str:
     """The rows of those events that are in the log."""
     return _filled("rows_of_ids", ids=_uuids(event_ids))

@@ -113,5 +113,6 @@ def _environment(folder: Path) -> dict[str, str]:
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
         "THORNBACK_METRICS__PORT": str(free_port()),
+        "THORNBACK_GATEWAY__PORT": str(free_port()),
         MARK: str(folder / "data"),
     }

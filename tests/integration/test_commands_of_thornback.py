@@ -104,6 +104,7 @@ def commands(own: ActorSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             "DATABASE_URL": url_of(own),
             "COLUMNS": "200",
             "THORNBACK_METRICS__PORT": "0",
+            "THORNBACK_GATEWAY__ENABLED": "false",
         }
     )
 

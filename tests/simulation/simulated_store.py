@@ -139,6 +139,16 @@ class SimulatedStore:
 
         return await self.ask(load)  # type: ignore[no-any-return]
 
+    async def history(self, aggregate_id: bytes, after: int, limit: int) -> bytes:
+        database = self._database
+
+        def history() -> bytes:
+            versions = sorted(database.versions.get(aggregate_id, {}).items())
+            positions = [position for version, position in versions if version > after]
+            return b"".join(database.rows[position - 1] for position in positions[:limit])
+
+        return await self.ask(history)  # type: ignore[no-any-return]
+
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         wanted, database = list(event_ids), self._database
 

@@ -78,7 +78,10 @@ class Simulation:
         self.clusters = [Cluster("", self.loop, self.network, self._made)]  #: a system each
         self.database = Database(self.loop)
         self.history = History()
-        self.settings = Settings(**plan.setup.settings)
+        # A gateway has sockets of the real world, and nothing of the system needs it.
+        self.settings = Settings(**plan.setup.settings).replaced(
+            "gateway", "enabled", False, "the simulation"
+        )
         self.largest_batch = plan.setup.knobs["batch"]  #: commands; a mailbox may hold one more
         # What comes to be while it runs:
         self.worlds: dict[str, list[SimulatedWorld]] = {}  #: by name: one a life, or connection

@@ -89,6 +89,15 @@ KEYS = [
     Key("processing", "processing_timeout_ms", "5", 5, "1e3", COUNT),
     Key("metrics", "port", "0", 0, '"9090"', PORT),
     Key("metrics", "host", "0.0.0.0", "0.0.0.0", "[]", WORD),
+    Key("gateway", "enabled", "no", False, "1", SWITCH),
+    Key("gateway", "port", "0", 0, '"8080"', PORT),
+    Key("gateway", "host", "::1", "::1", "[]", WORD),
+    Key("gateway", "body_limit", "5", 5, "0.5", COUNT),
+    Key("gateway", "read_timeout_ms", "5", 5, "{}", COUNT),
+    Key("gateway", "heartbeat_ms", "5", 5, "[]", COUNT),
+    Key("gateway", "max_requests", "5", 5, "true", COUNT),
+    Key("gateway", "max_streams", "5", 5, '"5"', COUNT),
+    Key("gateway", "access_log", "yes", True, "0", SWITCH),
 ]
 
 

@@ -36,6 +36,8 @@ INTERNAL = {
     "DatabaseClaimed",
     # Of the jobs; a driver is told SystemNotFound.
     "NoRay",
+    # Of the gateway, whose clients are told in HTTP.
+    "RequestRefused",
     # Of the commands, which say them.
     "CannotStart", "CannotStartHere", "NoDatabase", "ProjectBusy", "QueryFailed",
 }  # fmt: skip

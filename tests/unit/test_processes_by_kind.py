@@ -15,6 +15,7 @@ PLACEMENT = {"beacon": "dedicated", "counter": "pooled"}
         ("bus", ProcessKind.BUS),
         ("host-0", ProcessKind.POOLED_HOST),
         ("host-117", ProcessKind.POOLED_HOST),
+        ("gateway-0", ProcessKind.GATEWAY),
         ("beacon/north", ProcessKind.DEDICATED_HOST),
         ("beacon/north/east", ProcessKind.DEDICATED_HOST),
     ],
@@ -37,9 +38,10 @@ def test_those_of_somebody_else_are_not_among_the_processes() -> None:
 
 
 def test_hosts_are_drained_before_the_writer_they_need_and_that_before_the_bus() -> None:
-    names = ["directory", "bus", "writer", "beacon/a", "host-1", "host-0"]
+    names = ["directory", "bus", "writer", "beacon/a", "host-1", "host-0", "gateway-0"]
     stages = drain_stages(processes_among(names, PLACEMENT))
     assert [sorted(stage) for stage in stages] == [
+        ["gateway-0"],
         ["beacon/a", "host-0", "host-1"],
         ["writer"],
         ["bus"],

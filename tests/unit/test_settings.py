@@ -42,7 +42,7 @@ IMPOSSIBLE = [
     ("event_bus.buffer_size", "-1", COUNT),
     *[
         (key, json.dumps(text), WORD)
-        for key in ("event_bus.node_id", "actor_system.namespace", "metrics.host")
+        for key in ("event_bus.node_id", "actor_system.namespace", "metrics.host", "gateway.host")
         for text in ("", " ", "node 1", "node\n", 'a"b', "a'b", "a\u00a0b", "\0")
     ],
     ("event_store.type", '"sqlite"', STORES),

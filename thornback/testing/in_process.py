@@ -15,6 +15,7 @@ from typing import Any
 from ray.exceptions import RayTaskError
 
 from runtime.cluster.draining import Drain
+from runtime.cluster.services import services_of
 from runtime.driver.courier import Courier
 from runtime.host.host import Host
 from runtime.partition.bus import Bus
@@ -218,6 +219,9 @@ class Processes:
         for name, kind in (kinds | dict.fromkeys(hosts, Host)).items():
             self._named[name] = kind(name, self._json, None, world=self._world)
         await asyncio.gather(*(process.ready() for process in self._named.values()))
+        for name, kind in services_of(self._settings).items():
+            self._named[name] = kind(name, self._json, None, world=self._world)
+            await self._named[name].ready()
         return Topology(settings_json=self._json, hosts=hosts)
 
     async def _close(self) -> None:

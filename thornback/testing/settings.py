@@ -15,6 +15,7 @@ def small_settings(sections: Mapping[str, Mapping[str, Any]], **event_store: Any
     mine: dict[str, Mapping[str, Any]] = {
         "actor_system": smaller,
         "metrics": {"port": 0},
+        "gateway": {"enabled": False, "port": 0},
         "event_store": {"type": "postgres", **event_store},
     }
     merged = {name: {**mine.get(name, {}), **section} for name, section in sections.items()}

@@ -74,6 +74,12 @@ FROM unnest({aggregates}::uuid[], {versions}::bigint[]) AS wanted (aggregate, af
         ORDER BY version
     ) AS found;
 
+-- name: rows_of_history
+-- One aggregate above a version, so many rows.
+SELECT {columns} FROM events
+WHERE aggregate_id = {aggregate}::uuid AND version > {after}
+ORDER BY version LIMIT {limit};
+
 -- name: rows_of_ids
 SELECT {columns} FROM events WHERE id = ANY ({ids}::uuid[]);
 

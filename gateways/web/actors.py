@@ -1,0 +1,150 @@
+"""Single actors over HTTP: a command, a state, a history."""
+
+from hashlib import blake2b
+from uuid import UUID
+
+from aiohttp import web
+from pydantic_core import to_json
+
+from actors.naming import aggregate_key_of, checked_type_name, source_of
+from gateways.web.catalogue import Catalogue
+from gateways.web.log_store import LogStore
+from gateways.web.problems import problem_of
+from gateways.web.reading import (
+    Parameters,
+    body_of,
+    check_json,
+    command_id_of,
+    json_of,
+    moment_of_text,
+)
+from runtime.driver.connection import Connection
+from runtime.driver.plain import PlainCommand, PlainState, ask_plain, plain_state
+from runtime.errors import UnknownActorType
+from runtime.settings.sections import GatewaySettings
+from runtime.wire.answers import AnsweredRows
+from store.rows.json_events import JsonEvents
+
+#: Events that one page of a history has, unless a client says otherwise, and at most.
+PAGE, LARGEST_PAGE = 100, 1_000
+
+_JSON = "application/json"
+
+
+class ActorEndpoints:
+    """Answers requests that are for one actor."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        catalogue: Catalogue,
+        store: LogStore,
+        settings: GatewaySettings,
+    ) -> None:
+        self._connection = connection
+        self._catalogue = catalogue
+        self._store = store
+        self._limit = settings.body_limit
+        self._read_s = settings.read_timeout_ms / 1000
+        self._json = JsonEvents()
+
+    async def command(
+        self, request: web.BaseRequest, actor_type: str, name: str, message_type: str
+    ) -> web.StreamResponse:
+        """POST /v1/actors/{type}/{name}/{message-type}: the events of a message, committed."""
+        source = source_of(checked_type_name(actor_type), name)
+        check_json(request)
+        headers = request.headers
+        now_us = self._connection.world.now_us()
+        at = headers.get("Happened-At")
+        at_us = now_us if at is None else moment_of_text(at, "Happened-At")
+        command_id = command_id_of(headers.get("Idempotency-Key"), source)
+        if command_id is None:
+            command_id = self._connection.new_id()
+        data = json_of(await body_of(request, self._limit, self._read_s))
+        command = PlainCommand(source, message_type, data, command_id, at_us)
+        key = str(UUID(bytes=command_id))
+        try:
+            repeated, rows = await self.ask(command)
+        except Exception as error:
+            response = problem_of(error).response()
+        else:
+            response = web.Response(body=self.answer(source, repeated, rows), content_type=_JSON)
+        # Also where it was not given: whoever has no answer repeats under this one.
+        response.headers["Idempotency-Key"] = key
+        return response
+
+    async def ask(self, command: PlainCommand) -> tuple[bool, AnsweredRows]:
+        """Whether it is a repeat, and its events. Raises what a reply does. A host that has lost
+        the class is brought it."""
+        reply = ask_plain(self._connection, command)
+        try:
+            rows = await reply
+        except UnknownActorType:
+            await self._catalogue.bring(command.source)
+            reply = ask_plain(self._connection, command)
+            rows = await reply
+        self._catalogue.met(command.source.partition("/")[0])
+        return reply.repeated, rows
+
+    def answer(self, source: str, repeated: bool, rows: AnsweredRows) -> bytes:
+        """The answer to a command that was accepted, as JSON text."""
+        found = self._json.texts(
+            rows.data, first_position=rows.first_position, recorded_us=rows.recorded_us
+        )
+        if repeated:  # those of a first run come in any order
+            found.sort(key=lambda event: event.version)
+        events = b",".join([event.text for event in found])
+        return b'{"source":%b,"repeat":%b,"events":[%b]}' % (
+            to_json(source), b"true" if repeated else b"false", events
+        )  # fmt: skip
+
+    async def state(
+        self, request: web.BaseRequest, query: str, actor_type: str, name: str
+    ) -> web.StreamResponse:
+        """GET /v1/actors/{type}/{name}: the state, after all that is committed."""
+        Parameters(query, ())
+        source = source_of(checked_type_name(actor_type), name)
+        found = await self._state(source)
+        # An infinity is legal in a state and not in JSON.
+        body = to_json(
+            {"source": source, "version": found.version, "state": found.state},
+            inf_nan_mode="strings",
+        )
+        # Of the text, too: new code may show another state after the same event.
+        tag = f'"{found.version}-{blake2b(body, digest_size=6).hexdigest()}"'
+        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        if _matches(request.headers.get("If-None-Match", ""), tag):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=body, content_type=_JSON, headers=headers)
+
+    async def _state(self, source: str) -> PlainState:
+        try:
+            return await plain_state(self._connection, source)
+        except UnknownActorType:
+            await self._catalogue.bring(source)
+            return await plain_state(self._connection, source)
+
+    async def history(self, query: str, actor_type: str, name: str) -> web.StreamResponse:
+        """GET /v1/actors/{type}/{name}/events: its events by version. A source has them whether
+        or not anybody knows its type."""
+        parameters = Parameters(query, ("after", "limit"))
+        after = parameters.whole("after", 0, 0, 2**63 - 1)
+        limit = parameters.whole("limit", PAGE, 1, LARGEST_PAGE)
+        source = source_of(checked_type_name(actor_type), name)
+        key = aggregate_key_of(source)
+        rows = await self._store.ask(lambda store: store.history(key, after, limit + 1))
+        found = self._json.texts(rows)
+        page = found[:limit]
+        more = page[-1].version if len(found) > limit else None
+        body = b'{"source":%b,"events":[%b],"next":%b}' % (
+            to_json(source), b",".join([event.text for event in page]), to_json(more)
+        )  # fmt: skip
+        return web.Response(body=body, content_type=_JSON)
+
+
+def _matches(given: str, tag: str) -> bool:
+    """Does a client have this very version already?"""
+    return given.strip() == "*" or tag in (
+        each.strip().removeprefix("W/") for each in given.split(",")
+    )
