@@ -91,12 +91,12 @@ def test_a_driver_sends_commands_and_again_changes_nothing(project: Project) -> 
     said = project.python("drive.py", str(CHARGERS))
     events = CHARGERS * (1 + 6 * (1 + 6 + 2))
     assert f"{CHARGERS * 50:,} commands" in said
-    assert f"{events:,} events, 0 were there before, {CHARGERS} refused" in said
+    assert f"{events:,} events, 0 were there before, {CHARGERS} rejected" in said
     assert "a reading of 9999 kWh is not possible" in said
     assert "rejected: the charger is available" in said
 
     again = project.python("drive.py", str(CHARGERS))
-    assert f"{CHARGERS * 49:,} were there before, {CHARGERS} refused" in again
+    assert f"{CHARGERS * 49:,} were there before, {CHARGERS} rejected" in again
     (counted,) = _rows(project, "SELECT count(*) AS events FROM log_events")
     assert counted == {"events": events}
 
