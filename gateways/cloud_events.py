@@ -86,7 +86,14 @@ class CloudEvent(BaseModel):
 
 def parse(text: bytes) -> CloudEvent:
     """The event of its JSON text. Raises BadEvent with the reason."""
-    members = _members(text.removeprefix(BOM_UTF8))
+    return event_of(_read(text.removeprefix(BOM_UTF8)))
+
+
+def event_of(found: object) -> CloudEvent:
+    """The event of its members, as JSON has them. Raises BadEvent with the reason."""
+    if not isinstance(found, dict):
+        raise BadEvent(f"not a JSON object but {_named(found)}")
+    members = {name: value for name, value in found.items() if value is not None}
     if "data_base64" in members:
         raise BadEvent("data_base64: binary data has no properties to merge")
     try:
@@ -102,18 +109,15 @@ def parse(text: bytes) -> CloudEvent:
     return event
 
 
-def _members(text: bytes) -> Mapping[str, Any]:
+def _read(text: bytes) -> object:
     try:
         text.decode()
     except UnicodeDecodeError as error:
         raise BadEvent(f"not UTF-8: {error.reason} at byte {error.start + 1}") from error
     try:
-        found = from_json(text, allow_inf_nan=False)
+        return from_json(text, allow_inf_nan=False)
     except ValueError as error:
         raise BadEvent("not JSON: " + _PLACE.sub(r" at column \1", str(error))) from error
-    if not isinstance(found, dict):
-        raise BadEvent(f"not a JSON object but {_named(found)}")
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def _problem(found: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from gateways.web.reading import (
 )
 from runtime.driver.connection import Connection
 from runtime.driver.plain import PlainCommand, PlainState, ask_plain, plain_state
+from runtime.driver.reply import Reply
 from runtime.errors import UnknownActorType
 from runtime.settings.sections import GatewaySettings
 from runtime.wire.answers import AnsweredRows
@@ -49,9 +50,11 @@ class ActorEndpoints:
         self._json = JsonEvents()
 
     async def command(
-        self, request: web.BaseRequest, actor_type: str, name: str, message_type: str
+        self, actor_type: str, name: str, message_type: str, request: web.BaseRequest, query: str
     ) -> web.StreamResponse:
         """POST /v1/actors/{type}/{name}/{message-type}: the events of a message, committed."""
+        if query:
+            Parameters(query, ())
         source = source_of(checked_type_name(actor_type), name)
         check_json(request)
         headers = request.headers
@@ -73,6 +76,10 @@ class ActorEndpoints:
         # Also where it was not given: whoever has no answer repeats under this one.
         response.headers["Idempotency-Key"] = key
         return response
+
+    def send(self, command: PlainCommand) -> Reply[AnsweredRows]:
+        """The reply to a command for actors whose class every host has."""
+        return ask_plain(self._connection, command)
 
     async def ask(self, command: PlainCommand) -> tuple[bool, AnsweredRows]:
         """Whether it is a repeat, and its events. Raises what a reply does. A host that has lost
@@ -100,7 +107,7 @@ class ActorEndpoints:
         )  # fmt: skip
 
     async def state(
-        self, request: web.BaseRequest, query: str, actor_type: str, name: str
+        self, actor_type: str, name: str, request: web.BaseRequest, query: str
     ) -> web.StreamResponse:
         """GET /v1/actors/{type}/{name}: the state, after all that is committed."""
         Parameters(query, ())
@@ -125,7 +132,9 @@ class ActorEndpoints:
             await self._catalogue.bring(source)
             return await plain_state(self._connection, source)
 
-    async def history(self, query: str, actor_type: str, name: str) -> web.StreamResponse:
+    async def history(
+        self, actor_type: str, name: str, _: web.BaseRequest, query: str
+    ) -> web.StreamResponse:
         """GET /v1/actors/{type}/{name}/events: its events by version. A source has them whether
         or not anybody knows its type."""
         parameters = Parameters(query, ("after", "limit"))

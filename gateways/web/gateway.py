@@ -9,11 +9,15 @@ import errno
 
 from gateways.web.access import Access
 from gateways.web.actors import ActorEndpoints
+from gateways.web.bulk import BulkEndpoint
 from gateways.web.catalogue import Catalogue
+from gateways.web.descriptions import Descriptions
 from gateways.web.log_store import LogStore
 from gateways.web.readiness import Readiness
+from gateways.web.reports import ReportEndpoint
 from gateways.web.routes import Routes
 from gateways.web.serving import Serving
+from gateways.web.streams import Streams
 from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
 from runtime.driver.own_loop import OwnLoop
@@ -47,7 +51,10 @@ class Gateway(Process):
 
     async def drain(self) -> int:
         """Answer what there is, and take nothing any more; how many requests were answered."""
-        return await self._serving.drain() if self._serving is not None else 0
+        if self._serving is None:
+            return 0
+        self._streams.end()
+        return await self._serving.drain()
 
     def close(self) -> None:
         super().close()
@@ -62,8 +69,8 @@ class Gateway(Process):
         return GatewayFacts(
             address=self.address_of_http,
             requests=self._serving.answered,
-            under_way=self._serving.under_way,
-            streams=0,
+            under_way=self._serving.under_way - self._streams.open,
+            streams=self._streams.open,
             ready=self._readiness.problem is None,
             actor_types=tuple(sorted(self._catalogue.types)),
         )
@@ -74,8 +81,16 @@ class Gateway(Process):
         self._readiness = Readiness(hosts, self._store)
         self._catalogue = Catalogue(hosts, self._store)
         actors = ActorEndpoints(connection, self._catalogue, self._store, settings)
-        routes = Routes(actors, self._readiness)
-        return Serving(settings, Access(settings), routes.answer)
+        self._streams = Streams(connection, settings)
+        routes = Routes(
+            actors,
+            BulkEndpoint(connection, actors, settings),
+            ReportEndpoint(actors, connection.world, settings),
+            self._streams,
+            Descriptions(self._catalogue),
+            self._readiness,
+        )
+        return Serving(settings, Access(settings), routes.answer, lambda: self._streams.open)
 
     def _topology(self) -> Topology:
         hosts = range(self.settings.actor_system.hosts)

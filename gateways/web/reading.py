@@ -140,43 +140,49 @@ def moment_of_text(text: str, what: str) -> int:
 
 
 class Parameters:
-    """The parameters of a query, each of which is known. Raises RequestRefused, 400."""
+    """The parameters of a query, each of which is known; those of `several` may be given again
+    and again. Raises RequestRefused, 400."""
 
-    def __init__(self, query: str, known: tuple[str, ...]) -> None:
+    def __init__(self, query: str, known: tuple[str, ...], several: tuple[str, ...] = ()) -> None:
         if len(query) > MAX_QUERY:
             raise _bad_parameter("the query", f"it has more than {MAX_QUERY:,} letters")
         try:
-            pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=200)
+            pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
         except ValueError as error:
             raise _bad_parameter("the query", str(error)) from error
-        self._values: dict[str, str] = {}
+        self._values: dict[str, list[str]] = {}
         for name, value in pairs:
             if name not in known:
                 expected = f"it takes {', '.join(known)}" if known else "it takes none"
                 raise _bad_parameter(f"{name[:100]!r}", f"no such parameter: {expected}")
-            if name in self._values:
+            if name in self._values and name not in several:
                 raise _bad_parameter(name, "it is given twice")
-            self._values[name] = value
+            self._values.setdefault(name, []).append(value)
 
     def text(self, name: str) -> str | None:
         """A text, if it is given."""
-        return self._values.get(name)
+        return next(iter(self._values.get(name, ())), None)
 
     def texts(self, name: str) -> list[str]:
-        """The texts between its commas; none if it is not given."""
-        return [part for part in self._values.get(name, "").split(",") if part]
+        """All that are given."""
+        return self._values.get(name, [])
 
     def whole(self, name: str, default: int, least: int, most: int) -> int:
         """A whole number."""
-        text = self._values.get(name)
+        text = self.text(name)
         if text is None:
             return default
-        if not (text.isascii() and text.isdigit() and len(text) < 20):
+        number = whole_number(text)
+        if number is None:
             raise _bad_parameter(name, "a whole number is expected")
-        number = int(text)
         if not least <= number <= most:
             raise _bad_parameter(name, f"it is from {least} to {most}")
         return number
+
+
+def whole_number(text: str) -> int | None:
+    """The number that decimal digits say, and nothing else does."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _bad_parameter(name: str, problem: str) -> Exception:

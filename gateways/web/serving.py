@@ -33,10 +33,17 @@ class Serving:
     #: A connection without a request is closed after this long.
     IDLE_S = 75.0
 
-    def __init__(self, settings: GatewaySettings, access: Access, endpoint: Endpoint) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        access: Access,
+        endpoint: Endpoint,
+        streams: Callable[[], int],
+    ) -> None:
         self._settings = settings
         self._access = access
         self._endpoint = endpoint
+        self._streams = streams  # that are open: they have a limit of their own
         self._send_s = settings.read_timeout_ms / 1000
         self.answered = 0
         self.under_way = 0  #: requests that are not answered yet
@@ -100,7 +107,7 @@ class Serving:
                     503, "draining", "The system is being stopped",
                     "this gateway takes no requests any more", retry_after_s=10,
                 )  # fmt: skip
-            if self.under_way > self._settings.max_requests:
+            if self.under_way - self._streams() > self._settings.max_requests:
                 raise refusal(
                     429, "too-many-requests", "Too many requests at once",
                     f"{self._settings.max_requests} are worked on (gateway.max_requests)",

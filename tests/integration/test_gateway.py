@@ -115,6 +115,35 @@ def test_a_post_that_is_sent_again_after_kill_9_of_the_gateway_has_one_effect(
     assert len(log_of(web, "SELECT FROM events WHERE source = 'counter/k'")) == 1
 
 
+@pytest.mark.chaos
+def test_a_stream_goes_on_without_a_gap_after_kill_9_of_the_gateway(web: ActorSystem) -> None:
+    begin = web.head().result()
+    for _ in range(3):
+        web.actor(Counter, "s").ask(Add()).result()
+    first = read_stream(facts_of(web).address, 2, after=begin)
+    kill(web, "gateway-0")
+    web.actor(Counter, "s").ask(Add()).result()
+    send_until_there(web, "/readyz")
+    rest = read_stream(facts_of(web).address, 2, last=first[-1]["position"])
+    assert [each["position"] for each in first + rest] == list(range(begin + 1, begin + 5))
+
+
+def read_stream(
+    address: str, count: int, *, after: int | None = None, last: int | None = None
+) -> list[Any]:
+    """So many events of the counter `s`, after a position or as a client that comes back."""
+    query = "" if after is None else f"&after={after}"
+    headers = {} if last is None else {"Last-Event-ID": str(last)}
+    request = urllib.request.Request(f"{address}/v1/events?sources=counter/s{query}", None, headers)
+    found: list[Any] = []
+    with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
+        while len(found) < count:
+            line = answer.readline()
+            if line.startswith(b"data: "):
+                found.append(json.loads(line[6:]))
+    return found
+
+
 class Lift(Command):
     floors: int
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -53,6 +54,8 @@ class Client:
         """Any request."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         url = URL(self.address + path, encoded=True)
+        if isinstance(more.get("data"), bytes) and len(more["data"]) > 1 << 20:
+            more["data"] = BytesIO(more["data"])  # as aiohttp wants it
         async with self.session.request(method, url, headers=named, **more) as answer:
             return Said(answer.status, answer.headers.copy(), await answer.read())
 

@@ -19,6 +19,11 @@ curl --json '{"celsius": 21.5}' http://127.0.0.1:8080/v1/actors/thermostat/kitch
 """
 
 
+STREAM = """
+curl -N 'http://127.0.0.1:8080/v1/events?types=temperature-*&sources=thermostat/*&after=0'
+"""
+
+
 @pytest.fixture
 def address() -> Iterator[str]:
     """A gateway's, of a system that knows thermostats."""
@@ -42,3 +47,14 @@ def test_curl_sends_a_command(address: str) -> None:
         capture_output=True, timeout=30.0, check=True,
     )  # fmt: skip
     assert json.loads(done.stdout)["events"][0]["data"] == {"celsius": 21.5}
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+def test_curl_reads_a_stream(address: str) -> None:
+    subprocess.run(["/bin/sh", "-c", POST.replace(SHOWN, address)], timeout=30.0, check=True)
+    command = ["/bin/sh", "-c", "exec " + STREAM.strip().replace(SHOWN, address)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as curl:
+        assert curl.stdout is not None
+        data = next(line for line in curl.stdout if line.startswith(b"data: "))
+        curl.terminate()
+    assert json.loads(data[6:])["source"] == "thermostat/kitchen"

@@ -1,0 +1,231 @@
+"""The API in OpenAPI 3.1: made of what the hosts tell of their actor types."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from gateways.web.problems import CONTENT_TYPE
+from runtime.wire.type_descriptions import TypeDescription
+
+_NAME = {
+    "name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1},
+    "description": "The device's name; a slash in it is written %2F.",
+}  # fmt: skip
+_KEY = {
+    "name": "Idempotency-Key", "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 256},
+    "description": "A UUID, or any text: a command of one key takes effect once.",
+}  # fmt: skip
+_AT = {
+    "name": "Happened-At", "in": "header", "schema": {"type": "string", "format": "date-time"},
+    "description": "When it happened; now, where that is not said.",
+}  # fmt: skip
+_PATTERNS = {"type": "array", "items": {"type": "string", "minLength": 1}}
+_AFTER = {
+    "name": "after", "in": "query", "schema": {"type": "integer", "minimum": 0},
+}  # fmt: skip
+
+
+def _limit(most: int) -> dict[str, Any]:
+    return {
+        "name": "limit", "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": most, "default": 100},
+    }  # fmt: skip
+
+
+_SCHEMAS: dict[str, Any] = {
+    "Event": {
+        "type": "object",
+        "required": ["position", "source", "version", "kind", "event_type", "data", "event_id"],
+        "properties": {
+            "position": {"type": "integer", "minimum": 1},
+            "source": {"type": "string"},
+            "version": {"type": "integer", "minimum": 1},
+            "kind": {"enum": ["device", "system", "business"]},
+            "event_type": {"type": "string"},
+            "data": {"type": "object"},
+            "happened_at": {"type": "string", "format": "date-time"},
+            "recorded_at": {"type": "string", "format": "date-time"},
+            "event_id": {"type": "string", "format": "uuid"},
+            "correlation_id": {"type": ["string", "null"], "format": "uuid"},
+            "causation_id": {"type": ["string", "null"], "format": "uuid"},
+            "vector_clock": {"type": "object", "additionalProperties": {"type": "integer"}},
+            "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+    },
+    "Answer": {
+        "type": "object",
+        "required": ["source", "repeat", "events"],
+        "properties": {
+            "source": {"type": "string"},
+            "repeat": {"type": "boolean", "description": "The command had taken effect before."},
+            "events": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
+        },
+    },
+    "History": {
+        "type": "object",
+        "required": ["source", "events", "next"],
+        "properties": {
+            "source": {"type": "string"},
+            "events": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
+            "next": {"type": ["integer", "null"], "description": "`after` of the next page"},
+        },
+    },
+    "Problem": {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "outcome": {"enum": ["open"], "description": "The command may still take effect."},
+        },
+    },
+}
+
+
+def openapi_of(types: Iterable[TypeDescription]) -> dict[str, Any]:
+    """The document. Actor types come in the order of their names."""
+    paths: dict[str, Any] = dict(_SYSTEM_PATHS)
+    schemas = dict(_SCHEMAS)
+    for known in sorted(types, key=lambda each: each.actor_type):
+        schemas |= json.loads(known.schemas)
+        paths |= _paths_of(known)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Thornback",
+            "version": "1",
+            "description": "Commands, states and events of a fleet of devices.",
+        },
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+def _paths_of(known: TypeDescription) -> dict[str, Any]:
+    name = known.actor_type
+    base = f"/v1/actors/{name}/{{name}}"
+    paths: dict[str, Any] = {
+        base: {
+            "get": {
+                "tags": [name], "summary": f"The state of a {name}", "parameters": [_NAME],
+                "operationId": f"{name}.state",
+                "responses": _answers({
+                    "type": "object",
+                    "required": ["source", "version", "state"],
+                    "properties": {
+                        "source": {"type": "string"},
+                        "version": {"type": "integer", "minimum": 0},
+                        "state": _reference(known.state),
+                    },
+                }),
+            },
+        },
+        f"{base}/events": {
+            "get": {
+                "tags": [name], "summary": f"The history of a {name}",
+                "operationId": f"{name}.history",
+                "parameters": [_NAME, _AFTER, _limit(1_000)],
+                "responses": _answers(_reference("History")),
+            },
+        },
+    }  # fmt: skip
+    for message, schema in sorted(known.messages.items()):
+        paths[f"{base}/{message}"] = {
+            "post": {
+                "tags": [name], "summary": f"{message} to a {name}",
+                "operationId": f"{name}.{message}",
+                "parameters": [_NAME, _KEY, _AT],
+                "requestBody": _body("application/json", _reference(schema)),
+                "responses": _answers(_reference("Answer")),
+            },
+        }  # fmt: skip
+    return paths
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _body(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {kind: {"schema": schema}}}
+
+
+def _answers(schema: dict[str, Any], kind: str = "application/json") -> dict[str, Any]:
+    return {
+        "200": {"description": "It is done.", "content": {kind: {"schema": schema}}},
+        "default": {
+            "description": "It is not: why.",
+            "content": {CONTENT_TYPE: {"schema": _reference("Problem")}},
+        },
+    }
+
+
+_CLOUD_EVENT = {
+    "type": "object",
+    "required": ["source", "id", "type"],
+    "properties": {
+        "specversion": {"enum": ["1.0"]},
+        "source": {"type": "string", "minLength": 1},
+        "id": {"type": "string", "minLength": 1},
+        "type": {"type": "string", "minLength": 1},
+        "time": {"type": "string", "format": "date-time"},
+        "data": {},
+    },
+}
+
+_SYSTEM_PATHS: dict[str, Any] = {
+    "/v1/commands": {
+        "post": {
+            "tags": ["system"],
+            "operationId": "commands",
+            "summary": "Many commands, a line each; answered line by line as they commit",
+            "parameters": [_KEY],
+            "requestBody": _body("application/x-ndjson", {"type": "string"}),
+            "responses": _answers({"type": "string"}, "application/x-ndjson"),
+        }
+    },
+    "/v1/events": {
+        "get": {
+            "tags": ["system"],
+            "operationId": "events",
+            "summary": "Events after a position and then live, as server-sent events",
+            "parameters": [
+                {"name": "types", "in": "query", "schema": _PATTERNS},
+                {"name": "sources", "in": "query", "schema": _PATTERNS},
+                _AFTER,
+                {
+                    "name": "Last-Event-ID",
+                    "in": "header",
+                    "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+                },
+            ],
+            "responses": _answers({"type": "string"}, "text/event-stream"),
+        },
+        "post": {
+            "tags": ["system"],
+            "operationId": "report",
+            "summary": "A CloudEvent of a device",
+            "requestBody": _body("application/cloudevents+json", _CLOUD_EVENT),
+            "responses": _answers(_reference("Answer")),
+        },
+    },
+    "/livez": {
+        "get": {
+            "tags": ["system"],
+            "operationId": "alive",
+            "summary": "Does the gateway run?",
+            "responses": _answers({"type": "object"}),
+        }
+    },
+    "/readyz": {
+        "get": {
+            "tags": ["system"],
+            "operationId": "ready",
+            "summary": "Does it reach the hosts and the database?",
+            "responses": _answers({"type": "object"}),
+        }
+    },
+}
