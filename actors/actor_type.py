@@ -8,7 +8,7 @@ has no JSON would work until its first snapshot.
 import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -18,6 +18,7 @@ from actors.command import Command
 from actors.errors import InvalidActor
 from actors.event import BusinessEvent, DeviceEvent, Payload, SystemEvent
 from actors.handler_code import mistake_in, mistake_in_applier
+from actors.openness import event_reader, message_reader
 from actors.state_type import check_state, state_adapter
 
 Method = Callable[..., Any]
@@ -38,6 +39,11 @@ class Handler:
     decide: Callable[[Any, Any], Iterable[Payload] | None]
     #: The events that its annotation says it yields; empty where that does not show.
     yields: tuple[type[Payload], ...] = ()
+    #: Makes a message of its data, with which it shares nothing that can be changed.
+    read: Callable[[Any], Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "read", message_reader(self.message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,11 @@ class Applier:
 
     payload: type[Payload]
     apply: Callable[[Any, Any], None]
+    #: Makes an event of the text that the log has.
+    read: Callable[[bytes], Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "read", event_reader(self.payload))
 
 
 class ActorType:

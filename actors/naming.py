@@ -38,6 +38,22 @@ def checked_source(source: str) -> str:
     return _checked_text(source, "a source")
 
 
+def checked_new_source(source: str) -> str:
+    """Return the source of an event that is to be stored; raises InvalidName for what no log can
+    hold, and for a UUID in another spelling than its own. All spellings are one aggregate, which
+    has one source; a log may have events under others, and they can be read."""
+    checked_source(source)
+    if "/" in source:
+        return source  # no UUID is written with a slash
+    try:
+        canonical = str(UUID(source))
+    except ValueError:
+        return source
+    if source != canonical:
+        raise InvalidName(source, f"this UUID is written {canonical}")
+    return source
+
+
 def checked_event_type(name: str) -> str:
     """Return the event type of an event from outside, which need not be kebab-case; raises
     InvalidName for what no log can hold."""

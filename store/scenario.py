@@ -12,15 +12,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Generic, Self, TypeVar
 
-from pydantic import ValidationError
-
 from actors.actor import Actor, Command, described
 from actors.actor_type import no_event, nothing_applies
 from actors.errors import InvalidActor, Rejected
 from actors.event import Payload
 from actors.moments import EPOCH, microseconds
-from store.errors import InvalidData
-from store.rows.json_text import encode_payload
+from store.rows.read_back import stored
 
 S = TypeVar("S")
 
@@ -30,7 +27,7 @@ class Scenario(Generic[S]):
 
     Raises InvalidActor for a class that is not well formed, for an event that nothing applies
     and for a state that has no JSON; InvalidData for an event that the log cannot hold (NaN,
-    NUL characters, more than a mebibyte) or that cannot be read back.
+    NUL characters, more than a mebibyte) or does not give back as it is.
     """
 
     def __init__(self, actor: type[Actor[S]], name: str = "scenario") -> None:
@@ -61,10 +58,9 @@ class Scenario(Generic[S]):
             raise AssertionError(f"{self._type.name} does not handle {command!r}")
         self._actor.at_us, self._yielded = microseconds(at), []
         try:
-            yielded = list(handler.decide(self._actor, command) or ())
-            for payload in yielded:
-                self._stored(payload)  # before any is applied, as a host does
-            self._yielded = yielded
+            # Each as it is yielded, and all before any is applied, as a host does.
+            yielded = handler.decide(self._actor, command) or ()
+            self._yielded = [self._stored(payload) for payload in yielded]
         except Rejected as rejection:
             self._rejection = rejection
         self._apply(self._yielded)
@@ -101,14 +97,10 @@ class Scenario(Generic[S]):
             raise TypeError(no_event(payload))
         if not self._type.folds(payload.event_type):
             raise InvalidActor(self._type.name, f"it has {nothing_applies(type(payload))}")
-        text = encode_payload(payload.event_type, payload)
         applier = self._type.appliers.get(payload.event_type)
-        if applier is None:
-            return payload
-        try:
-            return applier.payload.model_validate_json(text)
-        except ValidationError as error:
-            raise InvalidData(payload.event_type, f"it cannot be read back: {error}") from error
+        event: Payload
+        _, event = stored(payload, applier.payload if applier else type(payload))
+        return event
 
     def _apply(self, payloads: Iterable[Payload]) -> None:
         for payload in payloads:

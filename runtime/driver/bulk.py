@@ -27,6 +27,7 @@ from runtime.driver.validation import check_message, id_bytes, moment_us
 from runtime.errors import ConnectionClosed, InvalidMessage
 from runtime.wire.answers import read_events
 from runtime.wire.commands import CommandPacker
+from runtime.wire.values import members
 
 
 class Send(NamedTuple):
@@ -117,10 +118,10 @@ class BulkCall:
             command_id = next(outgoing.ids)
         else:
             message, command_id, at = _particulars(item, outgoing.ids, at)
-        pack = self._pack_plain if check_message(message, ref.source) else self._pack
-        packed = pack(
-            (ref.source, message.message_type, command_id, at, message.__dict__, None, None)
-        )
+        plain = check_message(message, ref.source)
+        data = message.__dict__ if plain else members(message)
+        pack = self._pack_plain if plain else self._pack
+        packed = pack((ref.source, message.message_type, command_id, at, data, None, None))
         index = outgoing.add(packed)
         if index == 0:
             self._filling[channel] = outgoing  # not before: an empty one would never be sent

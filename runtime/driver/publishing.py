@@ -7,7 +7,7 @@ import msgspec
 
 from actors.clock import checked_counts
 from actors.event import Event, Kind, Payload
-from actors.naming import checked_event_type, checked_source
+from actors.naming import checked_event_type, checked_new_source
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
 from runtime.driver.validation import id_bytes, moment_us
@@ -28,7 +28,8 @@ def publish_fields(event: Any) -> tuple[Any, ...]:
     """
     if not isinstance(event, Event):
         raise InvalidData("publish", _no_event(event))
-    source, event_type = checked_source(event.source), checked_event_type(event.event_type)
+    source = checked_new_source(event.source)
+    event_type = checked_event_type(event.event_type)
     _check_metadata(event.metadata)
     publication = Publication(
         event_type=event_type,

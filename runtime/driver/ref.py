@@ -17,6 +17,7 @@ from runtime.driver.validation import check_message, id_bytes, moment_us
 from runtime.errors import InvalidState
 from runtime.wire.answers import raise_error, read_events, unpack_state
 from runtime.wire.commands import STATE, Answer
+from runtime.wire.values import members
 
 S = TypeVar("S")
 
@@ -138,7 +139,7 @@ class ActorRef(Generic[S]):
             message.message_type,
             self.connection.new_id() if id is None else id_bytes(id, *of),
             self.connection.world.now_us() if at is None else moment_us(at, *of),
-            message.__dict__,
+            members(message),
             None if correlation_id is None else id_bytes(correlation_id, *of, "correlation id"),
             None if causation_id is None else id_bytes(causation_id, *of, "causation id"),
         )

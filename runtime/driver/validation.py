@@ -11,7 +11,7 @@ from actors.actor import Command
 from actors.event import Payload
 from actors.moments import checked_us
 from runtime.errors import InvalidMessage
-from runtime.wire.values import check_keys
+from runtime.wire.values import check_keys, members
 
 _SIMPLE = (
     str, int, float, bool, bytes, type(None), UUID, Decimal, date, datetime, time, timedelta
@@ -43,7 +43,7 @@ def check_message(message: Any, source: str) -> bool:
         fields = _fields[type(message)] = _fields_of(message, source)
     if fields is _Fields.ANY:
         try:
-            check_keys(message.__dict__)
+            check_keys(members(message))
         except (ValueError, RecursionError) as error:
             raise InvalidMessage(source, message.message_type, str(error)) from error
     return fields is _Fields.PLAIN
@@ -53,6 +53,8 @@ def _fields_of(message: Any, source: str) -> _Fields:
     kind: type[Any] = type(message)
     if not issubclass(kind, Command) or kind is Command:
         raise InvalidMessage(source, *_no_command(message))
+    if kind.model_config.get("extra") == "allow":
+        return _Fields.ANY
     annotations = [field.annotation for field in kind.model_fields.values()]
     if all(annotation in _PLAIN for annotation in annotations):
         return _Fields.PLAIN

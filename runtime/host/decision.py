@@ -37,6 +37,7 @@ from runtime.wire.values import pack_value
 from store.errors import InvalidData
 from store.rows.encoding import encode_decided, type_fields
 from store.rows.json_text import encode_payload
+from store.rows.read_back import open_events
 
 logger = logging.getLogger("thornback.host")
 
@@ -57,7 +58,7 @@ _TOO_MUCH = f"the events of its command take more than {COMMAND_BYTES:,} bytes"
 class _EventType:
     """What is constant about a payload class, per actor type."""
 
-    __slots__ = ("actor", "apply", "fields", "name")
+    __slots__ = ("actor", "apply", "fields", "name", "open")
 
     def __init__(self, actor: ActorType, payload: type[Payload]) -> None:
         self.actor = actor
@@ -65,6 +66,8 @@ class _EventType:
         self.fields = type_fields(payload.event_type, payload.kind.value)
         applier = actor.appliers.get(payload.event_type)
         self.apply = applier.apply if applier else None
+        #: For an open class: what is stored of an event, and the event that it gives back.
+        self.open = open_events(payload, applier.payload if applier else payload)
 
 
 class Decider:
@@ -128,12 +131,16 @@ class Decider:
             version, ticks, prefix = resident.version, clock.ticks, clock.prefix
             size, overhead = total, _ROW_BYTES + len(prefix)
             try:
-                message = handler.message.__pydantic_validator__.validate_python(data)
-                for payload in handler.decide(actor, message) or ():
+                message = handler.read(data)
+                for yielded in handler.decide(actor, message) or ():
+                    payload = yielded
                     event_type = event_types.get(payload.__class__)
                     if event_type is None or event_type.actor is not resident.type:
                         event_type = self._event_type(resident, payload)
-                    text = encode_payload(event_type.name, payload)
+                    if event_type.open is None:
+                        text = encode_payload(event_type.name, payload)
+                    else:
+                        text, payload = event_type.open(payload)
                     size += len(text) + overhead
                     if size - total > COMMAND_BYTES:
                         raise InvalidData(event_type.name, _TOO_MUCH)

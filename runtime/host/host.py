@@ -60,6 +60,7 @@ from runtime.wire.commands import (
 from runtime.wire.error_codec import encode_error, text_of_error
 from runtime.wire.reading import unpack_request
 from runtime.wire.type_descriptions import TypeDescription
+from runtime.wire.values import members
 from store.errors import StaleEpoch, StoreUnavailable
 
 logger = logging.getLogger("thornback.host")
@@ -226,7 +227,7 @@ class Host(Process):
     async def ask(self, message: Message, source: str | None = None) -> list[Event]:
         """Plain Ray: one message, its events. A dedicated host needs no `source`."""
         fields = (self._target(source), message.message_type, self._new_id(), self.world.now_us(),
-                  message.__dict__, None, None)  # fmt: skip
+                  members(message), None, None)  # fmt: skip
         return events_of(await self._deliver_one(fields))
 
     async def state(self, source: str | None = None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Events from outside any actor: who may put them into the log, and as what."""
 
+from actors.naming import checked_new_source
 from runtime.clocks import NodeClock
 from runtime.errors import PublishRefused
 from runtime.host.resident import Resident
@@ -10,8 +11,10 @@ from store.rows.encoding import CLOCK, cause_fields, encode_row, type_fields
 
 def publish_row(command: Command, resident: Resident, clock: NodeClock) -> tuple[bytes, str]:
     """The row of a published event, as its source's next version. Raises PublishRefused for
-    a source that has an actor, and InvalidData; whatever it raises, nothing has changed."""
+    a source that has an actor, InvalidName for another spelling of one, and InvalidData;
+    whatever it raises, nothing has changed."""
     source, _, event_id, at_us, data, correlation, causation = command
+    checked_new_source(source)
     publication = read_publication(source, data)
     if resident.type is not None:
         raise PublishRefused(source, "its events are decided by its actor alone")

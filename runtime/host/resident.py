@@ -82,7 +82,7 @@ def fold_into(resident: Resident, event: Fold) -> None:
         return
     payload = None
     try:
-        payload = applier.payload.__pydantic_validator__.validate_json(event.data)
+        payload = applier.read(event.data)
         resident.actor.at_us = event.timestamp_us
         applier.apply(resident.actor, payload)
     except FAILURES as error:

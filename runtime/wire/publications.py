@@ -13,10 +13,11 @@ from store.errors import InvalidData
 from store.rows.json_text import MAX_EVENT_BYTES, decode_json, encode_json
 
 #: What shows that a text, which may be anybody's, may hold what PostgreSQL would not give back
-#: as it is read here: an exponent, which it writes out, a character that it does not hold, what
-#: is no number; or what is nested more deeply than readers can follow. Drivers send nothing of
-#: the kind, but for the exponents of small numbers.
-_UNUSUAL = re.compile(rb"[0-9][eE]|\\u|NaN|Infinity").search
+#: as it is read here: an exponent, which it writes out, more digits than a float has, which are
+#: read as an infinity, a character that it does not hold, what is no number; or what is nested
+#: more deeply than readers can follow. Drivers send nothing of the kind, but for the exponents
+#: of small numbers.
+_UNUSUAL = re.compile(rb"[0-9][eE]|[0-9]{300}|\\u|NaN|Infinity").search
 _NESTED = 100
 
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_SOURCE_BYTES)]

@@ -1,10 +1,11 @@
 """Plain values as msgpack."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgpack
 import msgspec
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from pydantic_core import to_jsonable_python
 
 _BIG_INTEGER = 1
@@ -37,7 +38,7 @@ def check_keys(value: Any) -> None:
             _check_key(key)
             check_keys(member)
     elif isinstance(value, BaseModel):
-        check_keys(value.__dict__)
+        check_keys(members(value))
     elif isinstance(value, list | tuple | set | frozenset):
         for member in value:
             check_keys(member)
@@ -53,16 +54,26 @@ def _check_key(key: Any) -> None:
     raise ValueError(f"the key of a mapping is a text or a number, not {key!r:.80}")
 
 
+def members(model: BaseModel) -> dict[str, Any]:
+    """What a model has, by the names of its fields, as it travels: also what it was given
+    beside its fields, where it takes that."""
+    extra = model.__pydantic_extra__
+    return {**model.__dict__, **extra} if extra else model.__dict__
+
+
 def plain_form(value: Any) -> Any:
     """What stands for a value that msgpack does not know. Raises what pydantic does for one
     that has no plain form."""
+    if isinstance(value, datetime) and (offset := value.utcoffset()) is not None:
+        # Pydantic would drop the seconds of an offset, and name another moment.
+        value = value.astimezone(UTC) if offset.total_seconds() % 60 else value
     if isinstance(value, int):  # beyond 64 bits
         return msgpack.ExtType(_BIG_INTEGER, str(value).encode())
     if isinstance(value, BaseModel):
-        return value.__dict__
+        return value.root if isinstance(value, RootModel) else members(value)
     if isinstance(value, set | frozenset):
         return list(value)
-    return to_jsonable_python(value, inf_nan_mode="constants")
+    return to_jsonable_python(value, inf_nan_mode="constants", by_alias=False)
 
 
 def extended_form(code: int, data: bytes | memoryview) -> Any:

@@ -25,6 +25,7 @@ from runtime.partition.journal import Journal
 from runtime.telemetry.metrics import Metrics
 from runtime.wire.answers import read_events, unpack_state
 from runtime.wire.commands import STATE, Answer, Request, unpack_answer
+from runtime.wire.values import members
 from store.appends import Acknowledged, Append
 from store.rows.encoding import encode_event
 from store.rows.layout import EncodedRows
@@ -136,7 +137,7 @@ def command(source: str, message: Command | str, **changes: Any) -> list[Any]:
     if isinstance(message, str):
         message_type, data = message, changes.pop("data", None)
     else:
-        message_type, data = message.message_type, message.__dict__
+        message_type, data = message.message_type, members(message)
     fields = {"id": UUID(int=next(_ids) << 64).bytes, "at_us": AT_US, "data": data}
     fields = {**fields, "correlation": None, "causation": None, **changes}
     return [source, message_type, *fields.values()]

@@ -321,6 +321,7 @@ async def test_a_host_answers_a_bad_command_and_runs_its_neighbours() -> None:
         {"data": b'{"a":1e5000}'},
         {"data": b'{"a":-1E400}'},
         {"data": b'{"a":NaN}'},
+        {"data": b'{"a":' + b"1" * 400 + b".5}"},
         {"data": b'{"a":' + b"[" * 600 + b"]" * 600 + b"}"},
     ],
 )

@@ -10,6 +10,7 @@ from actors.naming import (
     MAX_SOURCE_BYTES,
     actor_type_of,
     aggregate_id_of,
+    checked_new_source,
     checked_source,
     checked_type_name,
     kebab_case,
@@ -92,3 +93,22 @@ def test_an_aggregate_id_is_otherwise_made_of_the_source_and_never_changes() -> 
     assert made == uuid5(AGGREGATES, "aircraft/N14228")
     assert str(made) == "8bac34e1-17c1-58f5-806d-4e958b0bd0c7"
     assert aggregate_id_of("aircraft/N14229") != made
+
+
+UUID_SOURCE = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+
+
+@pytest.mark.parametrize("source", [UUID_SOURCE, UUID_SOURCE[:-1], f"/{UUID_SOURCE.upper()}", "x"])
+def test_a_new_source_is_any_text_that_is_no_other_spelling_of_a_uuid(source: str) -> None:
+    assert checked_new_source(source) == source
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [UUID_SOURCE.upper(), UUID_SOURCE.replace("-", ""), f"{{{UUID_SOURCE}}}",
+     f"urn:uuid:{UUID_SOURCE}"],
+)  # fmt: skip
+def test_another_spelling_of_a_uuid_is_refused_with_the_one_that_counts(spelling: str) -> None:
+    assert checked_source(spelling) == spelling  # a log may have events of it, which can be read
+    with pytest.raises(InvalidName, match=f"this UUID is written {UUID_SOURCE}"):
+        checked_new_source(spelling)
