@@ -143,7 +143,7 @@ class Channel:
             await self._wake.wait()
             self._wake.clear()
             while True:
-                if self._again or (self._silent and not self._under_way):
+                if self._again or self._silent:
                     await self._recover()
                 elif not self._has_room() or (outgoing := self._outbox.take()) is None:
                     break

@@ -1,10 +1,12 @@
 """A driver's channels: the way to each host that there is now, opened when it is first used."""
 
+import contextlib
 import threading
 from collections.abc import Iterable
 from typing import Any
 
 from actors.actor import Actor
+from actors.errors import InvalidActor
 from actors.naming import actor_type_of
 from runtime.clocks import DriverClock
 from runtime.driver.channel import Channel
@@ -90,14 +92,21 @@ class Channels:
         """What is sent of a class to the hosts that there are now."""
         return self._classes.shipped(actor)
 
+    def _sent_first(self, actors: Iterable[type[Actor[Any]]]) -> bytes | None:
+        """What a dedicated host is started with. A class that cannot be sent starts none: its
+        users are told so once there is a host."""
+        for actor in actors:
+            with contextlib.suppress(InvalidActor):
+                return self._shipped(actor)
+        return None
+
     def _opened(self, host: str, dedicated: bool) -> Channel:
         async def find(actors: Iterable[type[Actor[Any]]]) -> Any:
             try:
                 await self._rejoining.ensure()
                 if dedicated:
                     directory = self._world.handle(DIRECTORY_ACTOR)
-                    shipped = [self._classes.shipped(actor) for actor in actors]
-                    await directory.locate.remote(host, next(iter(shipped), None))
+                    await directory.locate.remote(host, self._sent_first(actors))
                 return self._world.handle(host)
             except ValueError as error:
                 self._rejoining.ended(host)

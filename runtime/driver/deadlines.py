@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from weakref import ReferenceType, ref
 
@@ -13,8 +13,12 @@ from runtime.driver.outgoing import Outgoing
 class Deadlines:
     """Calls `overdue`, in the loop, with each batch that is not finished at its deadline.
 
-    Batches that are answered long before are not kept for it.
+    Batches that are answered long before are not kept for it, and leave an entry of the heap
+    behind until there are as many of these as of others.
     """
+
+    #: Of fewer entries none is taken out before its time.
+    FEW = 64
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, overdue: Callable[[Outgoing], None]
@@ -23,12 +27,17 @@ class Deadlines:
         self._overdue = overdue  # immutable
         self._lock = threading.Lock()  # guards the heap
         self._heap: list[tuple[float, int, ReferenceType[Outgoing]]] = []
+        self._tidy_at = self.FEW  #: with so many entries, those of answered batches are taken out
         self._numbers = count()  # of two with the same deadline, the earlier comes first
         self._timer: asyncio.TimerHandle | None = None  # loop only
 
     def watch(self, outgoing: Outgoing, until_s: float) -> None:
         """Have it end at a time of the loop's clock. From any thread; `keep` must follow."""
         with self._lock:
+            if len(self._heap) >= self._tidy_at:
+                self._heap = [entry for entry in self._heap if _waited_for(entry[2]())]
+                heapify(self._heap)
+                self._tidy_at = max(self.FEW, 2 * len(self._heap))
             heappush(self._heap, (until_s, next(self._numbers), ref(outgoing)))
 
     def keep(self) -> None:
@@ -49,9 +58,10 @@ class Deadlines:
         """End what is overdue, also while the host takes its time over something else."""
         if self._timer is not None:
             self._timer.cancel()
-        now, heap = self._loop.time(), self._heap
+        now = self._loop.time()
         late: list[Outgoing] = []
         with self._lock:
+            heap = self._heap
             while heap and ((outgoing := heap[0][2]()) is None or now >= heap[0][0]):
                 heappop(heap)
                 if outgoing is not None and not outgoing.finished:
@@ -59,3 +69,7 @@ class Deadlines:
             self._timer = self._loop.call_at(heap[0][0], self._sweep) if heap else None
         for outgoing in late:
             self._overdue(outgoing)
+
+
+def _waited_for(outgoing: Outgoing | None) -> bool:
+    return outgoing is not None and not outgoing.finished

@@ -58,17 +58,18 @@ class HostLink:
 
     async def ensure_known(self, actors: set[ActorClass]) -> None:
         """Have the host know the classes of the actors addressed. One that it refuses costs
-        those who use it: `deliver` says so. Raises HostUnavailable, and StoreUnavailable where the
+        those who use it, and so does one that
+        cannot be sent: `deliver` says so. Raises HostUnavailable, and StoreUnavailable where the
         host cannot ask the log whether a class fits it."""
         # In an order that does not depend on addresses: a simulation replays exactly.
         for actor in sorted(actors - self._known, key=_name):
             self._refused.pop(actor, None)
-            shipped = self._shipped(actor)
-            if shipped is not None:
-                try:
+            try:
+                shipped = self._shipped(actor)  # perhaps it travelled once, and does no more
+                if shipped is not None:
                     await self._asked(self._register(shipped))
-                except InvalidActor as error:
-                    self._refused[actor] = InvalidActor(actor.actor_type, error.problem)
+            except InvalidActor as error:
+                self._refused[actor] = InvalidActor(actor.actor_type, error.problem)
             self._known.add(actor)
 
     async def hello(self, request: bytes) -> Exception | None:

@@ -13,7 +13,6 @@ from runtime.host.residents import Residents
 from runtime.host.snapshots import SnapshotSaving
 from runtime.wire.commands import Answer, pack_answer
 from runtime.wire.error_codec import text_of_error
-from store.errors import StoreUnavailable
 from store.event_store import EventStore
 from store.rows.decoding import folds
 from store.rows.json_text import decode_json
@@ -33,19 +32,16 @@ class Answering:
         *,
         name: str,
     ) -> None:
-        self._store = store
         self._residents = residents
         self._clock = clock
         self._metrics = metrics
         self._name = name
         self._snapshots = SnapshotSaving(store, metrics.snapshots_saved, name=name)
 
-    async def answer(self, batch: Batch) -> None:
+    def answer(self, batch: Batch) -> None:
         """Answer a batch that is complete."""
         try:
-            await self._answer(batch)
-        except StoreUnavailable as error:
-            batch.turn_away(error)
+            self._answer(batch)
         except Exception as error:
             logger.exception("%s: an answer could not be put together", self._name)
             batch.turn_away(HostFailed(self._name, text_of_error(error)))
@@ -55,13 +51,14 @@ class Answering:
         if attempt.snapshots:
             self._snapshots.save(attempt.snapshots)
 
-    async def _answer(self, batch: Batch) -> None:
+    def _answer(self, batch: Batch) -> None:
         elsewhere: dict[int, bytes] = {}
         clock = self._clock_of(batch.attempts[-1]) if batch.attempts else {}
-        repeats = {at: one for attempt in batch.attempts for at, one in attempt.repeats.items()}
-        if repeats and batch.request.want_events:
-            elsewhere, read = await rows_of_repeats(self._store, batch.commands, repeats)
-            _merge_clocks(clock, read, self._clock)
+        if batch.request.want_events:
+            for attempt in batch.attempts:
+                if attempt.repeats:
+                    elsewhere |= rows_of_repeats(attempt)
+                    _merge_clocks(clock, attempt.found.values(), self._clock)
         answer = batch.outcome(clock, elsewhere)
         packed = pack_answer(answer)
         if not batch.answer.done():

@@ -117,8 +117,8 @@ class Attempt:
 
     __slots__ = (
         "batch", "checked", "clock", "deferred", "durable", "effects", "errors", "failure",
-        "in_vain", "indexes", "known", "rebuild", "repeats", "rows", "snapshots", "stopped",
-        "taken", "ticks", "types", "values",
+        "found", "in_vain", "indexes", "known", "rebuild", "repeats", "rows", "snapshots",
+        "stopped", "taken", "ticks", "types", "values",
     )  # fmt: skip
 
     def __init__(self, batch: Batch, indexes: Sequence[int]) -> None:
@@ -133,6 +133,7 @@ class Attempt:
         self.errors: dict[int, EncodedError] = {}
         self.values: dict[int, bytes] = {}
         self.repeats: dict[int, Effects | None] = {}  #: where it ran first; None: in the log
+        self.found: dict[int, bytes] = {}  #: the rows of those in the log, if anybody wants them
         self.in_vain: list[int] = []  #: without effect now, but perhaps they had one before
         self.deferred: list[int] = []  #: without an outcome: their actor is to be rebuilt first
         # What becomes of it beside the answer.

@@ -192,6 +192,13 @@ class Decider:
                 attempt.deferred += attempt.indexes[attempt.indexes.index(index) + 1 :]
                 return
 
+    def forget_fresh(self) -> None:
+        """An attempt could not be decided: whatever event types it met first are to be met by
+        those that have them, so that none stands in the way of an attempt without it."""
+        self.met.forget_fresh()
+        self._event_types.clear()
+        self._by_actor.clear()
+
     def forget_type(self, actor_type: ActorType) -> None:
         """An actor type was replaced: keep nothing that was made for it."""
         self._event_types.clear()
@@ -250,17 +257,19 @@ class Decider:
         try:
             attempt.snapshots.append(take_snapshot(resident))
         except FAILURES as error:
-            logger.warning("%s: no snapshot, its state has no JSON: %s", resident.source, error)
+            logger.warning(
+                "%s: no snapshot, its state has no JSON: %s", resident.source, text_of_error(error)
+            )
 
     def _publish(self, attempt: Attempt, index: int, resident: Resident) -> None:
         command = attempt.batch.commands[index]
         try:
             row, name = publish_row(command, resident, self.clock)
         except ThornbackError as error:
-            attempt.failed(index, error)
+            attempt.without_effect(index, error)
             return
         except FAILURES as error:
-            attempt.failed(index, PublishRefused(resident.source, text_of_error(error)))
+            attempt.without_effect(index, PublishRefused(resident.source, text_of_error(error)))
             return
         self.met.meet_published(resident.source, name)
         attempt.rows.append(row)

@@ -114,10 +114,10 @@ class Executor:
         if batch.left and not batch.turned_away:
             self._recovery.postpone(batch)
 
-    async def answer(self, batch: Batch) -> None:
+    def answer(self, batch: Batch) -> None:
         """Answer a batch that is complete."""
         self.evict(batch)
-        await self._answering.answer(batch)
+        self._answering.answer(batch)
 
     def evict(self, batch: Batch) -> None:
         """A batch has come to its end: of the actors that no batch under way has touched, as
@@ -135,11 +135,11 @@ class Executor:
             # Of now, not of when it is answered: nothing that comes later is in its past.
             clock, ticks = self._decider.clock.counts(), self._decider.clock.ticks
             await self._lookups.after(attempt)
+            if attempt.repeats:
+                await self._lookups.repeats(attempt)
             if self._decider.met.fresh:
                 await self._decider.met.note(self._store)
             attempt.seal(clock, ticks)
-            if attempt.repeats:
-                self._lookups.check(attempt)
         except Exception as error:
             await self._abandon(attempt, error)
             return False
@@ -157,6 +157,7 @@ class Executor:
         where something failed that should not, that costs the command it failed at."""
         batch = attempt.batch
         await self.wait_settled()  # what was decided before it is in the state that is thrown away
+        self._decider.forget_fresh()
         batch.postpone(attempt.deferred)  # perhaps it did not come to its seal, which does that
         self._recovery.undo(attempt, error)
         if isinstance(error, StoreUnavailable):
@@ -170,7 +171,7 @@ class Executor:
             batch.left.remove(index)
             batch.conclude(index, HostFailed(self._name, text_of_error(error)))
         if batch.complete:
-            await self.answer(batch)
+            self.answer(batch)
 
     async def _send(self, attempt: Attempt) -> None:
         await self._window.acquire()
@@ -212,7 +213,7 @@ class Executor:
         self._recent.keep(attempt.effects)
         self._answering.durable(attempt)
         if attempt.batch.complete:
-            await self.answer(attempt.batch)
+            self.answer(attempt.batch)
 
     def _fail(self, attempt: Attempt, error: Exception) -> None:
         if not isinstance(error, _EXPECTED):

@@ -27,8 +27,9 @@ class Mailbox:
     """Batches of commands waiting for a host; at most `capacity` commands unanswered, and
     MAX_BYTES of them as they came.
 
-    One batch is always admitted to an empty mailbox, however large it is, and one
-    without commands to any.
+    One batch is always admitted to an empty mailbox, however large it is, and the empty one
+    that begins a generation to any: it is due, and answered, at once. Any other empty one
+    takes the room of a command.
     """
 
     #: Few commands are so large: twenty thousand of 3 KB fit.
@@ -56,7 +57,7 @@ class Mailbox:
         Raises MailboxFull when there is no room (nothing of the batch will be run, nor
         any later one of its generation), HostUnavailable for a generation that is over.
         """
-        size = len(request.commands)
+        size = len(request.commands) or (1 if request.sequence else 0)
         room = not size or not self.unanswered or self._has_room(size, size_bytes)
         batch = Batch(0, request)
         arrival = self._sequencer.arrive(
@@ -69,7 +70,7 @@ class Mailbox:
             raise HostUnavailable(self._host, _REASONS[arrival.why])
         self.unanswered += size
         self._bytes += size_bytes
-        if size:
+        if request.commands:
             self._held[batch.answer] = None
         batch.answer.add_done_callback(lambda answer: self._answered(answer, size, size_bytes))
         for due in arrival.due:

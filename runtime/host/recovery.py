@@ -73,7 +73,7 @@ class LineOfWork(Protocol):
     async def run_batch(self, batch: Batch) -> None:
         """Run what is left of a batch, up to where its durability alone is open."""
 
-    async def answer(self, batch: Batch) -> None:
+    def answer(self, batch: Batch) -> None:
         """Answer a batch that is complete."""
 
     def evict(self, batch: Batch) -> None:
@@ -158,7 +158,8 @@ class Recovery:
 
     def turn_away(self, batch: Batch, error: Exception) -> None:
         """Answer a batch that it was not run, or that its outcome is open."""
-        self._given_up.add(_sender(batch))
+        if self._batches:  # some of which may be its driver's, and follow it
+            self._given_up.add(_sender(batch))
         self._mailbox.end_generation(batch)
         self._end(batch, error)
 
@@ -204,7 +205,7 @@ class Recovery:
                 batch.left.remove(index)
                 batch.conclude(index, failure)
         if batch.complete:
-            await self._line.answer(batch)
+            self._line.answer(batch)
         elif batch.left and not batch.turned_away:
             self.postpone(batch)
             self._undone.append(batch)
@@ -270,7 +271,7 @@ class Recovery:
             batch.conclude(index, exhausted)
         batch.alone, batch.tries, batch.failure = True, 0, None
         if batch.complete:
-            await self._line.answer(batch)
+            self._line.answer(batch)
         else:
             await self._line.run_batch(batch)
 

@@ -56,7 +56,17 @@ class Lookups:
                 self._left = self.AFTER_REPEAT
                 attempt.repeated(index)
 
-    def check(self, attempt: Attempt) -> None:
+    async def repeats(self, attempt: Attempt) -> None:
+        """Check the repeats among an attempt's commands, and read those of their rows that are
+        not remembered. Here, in the line of work: an attempt whose rows cannot be read is
+        abandoned before anything that its driver sent after it is decided."""
+        self._check(attempt)
+        if attempt.batch.request.want_events:
+            commands = attempt.batch.commands
+            wanted = {at: commands[at] for at, first in attempt.repeats.items() if first is None}
+            attempt.found = await rows_in_the_log(self._store, wanted)
+
+    def _check(self, attempt: Attempt) -> None:
         """A repeat is the same actor's command, of the same message type as far as that is
         remembered. An id that has taken effect otherwise is used twice, which is surely a
         mistake: the command is invalid."""
@@ -95,31 +105,32 @@ def _otherwise(first: Effects, command_id: bytes, source: str, message_type: str
     return "" if kind == message_type else f"took effect as {kind!r}"
 
 
-async def rows_of_repeats(
-    store: EventStore, commands: Sequence[Any], repeats: Mapping[int, Effects | None]
-) -> tuple[dict[int, bytes], list[bytes]]:
-    """The stamped rows of each repeat, by the command's index; and those of them that came
-    out of the log. Raises StoreUnavailable."""
-    found: dict[int, bytes] = {}
+def rows_of_repeats(attempt: Attempt) -> dict[int, bytes]:
+    """The stamped rows of each repeat of an attempt that is durable, by the command's index."""
+    found, commands = dict(attempt.found), attempt.batch.commands
     remembered: dict[Effects, list[int]] = {}
-    wanted: dict[int, list[bytes]] = {}
-    for index, first in repeats.items():
+    for index, first in attempt.repeats.items():
         if first is not None:
             remembered.setdefault(first, []).append(index)
-        else:
-            wanted[index] = _ids(commands[index], 0, FEW)
     for effects, indexes in remembered.items():
         run = effects.rows_of({commands[index][ID] for index in indexes})
         found |= {index: run[commands[index][ID]] for index in indexes}
+    return found
+
+
+async def rows_in_the_log(store: EventStore, commands: Mapping[int, Any]) -> dict[int, bytes]:
+    """The stamped rows of commands that took effect. Raises StoreUnavailable."""
+    wanted = {index: _ids(command, 0, FEW) for index, command in commands.items()}
     if not wanted:
-        return found, []
+        return {}
+    found: dict[int, bytes] = {}
     rows = await _rows(store, (each for ids in wanted.values() for each in ids))
     for index, ids in wanted.items():
         theirs = _run(ids, rows)
         if len(theirs) == FEW:
             theirs += await _the_rest(store, commands[index], aggregate_at(theirs[0], 0))
         found[index] = b"".join(theirs)
-    return found, [found[index] for index in wanted]
+    return found
 
 
 async def _the_rest(store: EventStore, command: Any, aggregate: bytes) -> list[bytes]:

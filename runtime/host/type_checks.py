@@ -44,6 +44,10 @@ class EventTypesMet:
             pair = "", event_type  # no actor's source, whatever comes
         self.meet(*pair)
 
+    def forget_fresh(self) -> None:
+        """What was to be appended will not be, and is met again with the events that are."""
+        self.fresh.clear()
+
     async def note(self, store: EventStore) -> None:
         """Have the store know what is fresh. Raises StoreUnavailable."""
         noted = frozenset(self.fresh)

@@ -26,6 +26,10 @@ EncodedError = tuple[str, list[Any]]
 #: An error that takes more than this on the wire loses its facts, and the end of its texts.
 MAX_BYTES = 64 * 1024
 
+#: What looking at an error may raise: anything, because its text and its facts are code of a
+#: user's, like the handler that raised it. Nothing is awaited here, so no cancellation is among it.
+ANY = (BaseException,)
+
 _MAX_TEXT = 8 * 1024
 _MAX_DEPTH = 8
 _MAX_ITEMS = 1_000
@@ -48,7 +52,7 @@ def encode_error(error: BaseException) -> EncodedError:
     """An error as plain values; never raises."""
     try:
         return _rejection(error) if isinstance(error, Rejected) else _other(error)
-    except Exception:  # an error that defies being looked at
+    except ANY:  # an error that defies being looked at
         return HostFailed.__name__, ["the host", type(error).__name__]
 
 
@@ -155,14 +159,14 @@ def _plain(value: Any, depth: int = 0) -> Any:
 def _jsonable(value: Any) -> Any:
     try:
         return _plain(to_jsonable_python(value, inf_nan_mode="constants"), _MAX_DEPTH - 1)
-    except Exception:
+    except ANY:
         return _text(value, repr)
 
 
 def _text(value: Any, how: Any) -> str:
     try:
         return _valid(how(value))
-    except Exception:
+    except ANY:
         return f"a {type(value).__name__} that does not say what it is"
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.naming import MAX_SOURCE_BYTES
+from actors.errors import InvalidName
+from actors.naming import MAX_SOURCE_BYTES, checked_event_type
 from runtime.errors import PublishRefused
 from runtime.wire.commands import Counts
 from store.errors import InvalidData
@@ -40,7 +41,11 @@ def read_publication(source: str, data: object) -> Publication:
         found = msgspec.convert(data, Publication)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise PublishRefused(source, str(error)) from error
-    if "\0" in found.event_type or "\0" in "".join(found.clock):
+    try:
+        checked_event_type(found.event_type)
+    except InvalidName as error:
+        raise InvalidData("a published event", str(error)) from error
+    if "\0" in "".join(found.clock):
         raise InvalidData("a published event", "Postgres cannot hold NUL characters")
     try:
         value = decode_json(found.data)

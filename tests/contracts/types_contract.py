@@ -1,5 +1,8 @@
 """What every event store promises of types: who decides them, and which events they have."""
 
+from random import Random
+
+from actors.naming import MAX_SOURCE_BYTES
 from store.event_store import DecidingClass, EventStore, TypeRecord
 
 
@@ -38,3 +41,15 @@ class TypesContract:
         assert await store.record_deciding_classes({"oven": moved}) == {"oven": "b.Oven"}
         old = DecidingClass(class_name="a.Oven")
         assert await store.record_deciding_classes({"oven": old}) == {"oven": "b.Oven"}
+
+    async def test_the_longest_event_type_that_an_event_may_have_can_be_noted(
+        self, store: EventStore
+    ) -> None:
+        """In letters of three bytes, and such that they cannot be compressed: a name that does not
+        fit into an index would keep a host from noting any other."""
+        letters = Random(1)
+        parts = MAX_SOURCE_BYTES // 3
+        event_type = "".join(chr(letters.randrange(0x4E00, 0x9FA5)) for _ in range(parts))
+        actor_type = "".join(letters.choice("abcdefghijklmnop") for _ in range(MAX_SOURCE_BYTES))
+        await store.note_event_types([(actor_type, event_type)])
+        assert (await store.type_records([actor_type]))[actor_type].event_types == {event_type}

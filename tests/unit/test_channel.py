@@ -20,8 +20,9 @@ from runtime.errors import (
     UnknownActorType,
 )
 from runtime.wire.commands import CommandPacker
+from runtime.wire.reading import unpack_request
 from store.errors import StoreUnavailable
-from tests.unit.sending import HOST, TIMEOUT_S, Sending
+from tests.unit.sending import HOST, TIMEOUT_S, PlayedHost, Sending
 from tests.virtual_time import now_s, settled, virtual_time
 
 
@@ -331,3 +332,48 @@ async def test_a_class_that_the_host_refuses_costs_those_who_use_it_and_nobody_e
     assert await second == "second"
     [batch] = sending.host.batches  # they travelled together
     assert ("first" in batch, "second" in batch) == (False, True)  # nobody is to decide it
+
+
+@virtual_time
+async def test_of_asks_that_are_answered_nothing_is_kept_until_their_deadline() -> None:
+    """What a driver keeps does not grow with rate times timeout."""
+    sending = Sending()
+    for number in range(2_000):
+        await sending.ask(str(number))
+    assert len(sending.channel._deadlines._heap) < 200
+
+
+@virtual_time
+async def test_a_batch_that_never_came_costs_those_who_ask_on_and_on_one_deadline_and_not_all() -> (
+    None
+):
+    """A request never comes to its host (its way was being looked for until its deadline). The
+    host keeps what follows in that generation for it; a driver that goes on asking goes on
+    sending into that generation, as long as anything of it is under way."""
+
+    class InOrder(PlayedHost):
+        """Waits for a batch that is lost, as a mailbox does, until a generation begins."""
+
+        holed = -1
+
+        async def call(self, method: str, packed: bytes) -> bytes:
+            request = unpack_request(packed)
+            if any(one[4] == "lost" for one in request.commands):
+                self.holed = request.generation
+            if request.commands and request.generation == self.holed:
+                await asyncio.Event().wait()
+            return await super().call(method, packed)
+
+    sending = Sending()
+    sending.host = InOrder()
+    replies = [sending.ask("lost")]
+    for number in range(100):
+        await asyncio.sleep(1.0)
+        replies.append(sending.ask(str(number)))
+    outcomes: list[str | None] = []
+    for reply in replies:
+        try:
+            outcomes.append(await reply)
+        except AskTimeout:
+            outcomes.append(None)
+    assert outcomes[50] is not None, outcomes

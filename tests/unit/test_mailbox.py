@@ -300,3 +300,25 @@ async def test_large_commands_fill_a_mailbox_although_they_are_few() -> None:
     mailbox.put(request(2, generation=1), 100)
     with pytest.raises(MailboxFull):
         mailbox.put(request(3, generation=1), 1)
+
+
+@virtual_time
+async def test_empty_batches_that_came_early_take_room_in_a_mailbox() -> None:
+    """Any program may send any number of them; each has a clock of 10,000 nodes."""
+    mailbox = Mailbox("host", 1_000)
+    size = 1024 * 1024
+    mailbox.put(Request(b"driver", 0, 0, {}, False, []), 10)
+    for sequence in range(2, 65):
+        mailbox.put(Request(b"driver", 0, sequence, {}, False, []), size)
+    with pytest.raises(MailboxFull):  # 64 MiB are allowed
+        mailbox.put(Request(b"driver", 0, 65, {}, False, []), size)
+
+
+@virtual_time
+async def test_an_empty_batch_that_came_early_takes_the_room_of_a_command() -> None:
+    mailbox = Mailbox("host", 10)
+    mailbox.put(request(0, size=0))
+    for sequence in range(2, 12):
+        mailbox.put(request(sequence, size=0))
+    with pytest.raises(MailboxFull):
+        mailbox.put(request(12, size=0))

@@ -9,7 +9,7 @@ import pytest
 from actors.event import Event
 from actors.ids import event_id
 from runtime.errors import InvalidMessage
-from runtime.host.repeats import FEW, rows_of_repeats
+from runtime.host.repeats import FEW, rows_in_the_log
 from runtime.wire.answers import read_events
 from runtime.wire.commands import PUBLISH, unpack_answer
 from store.appends import Acknowledged, Append
@@ -52,8 +52,7 @@ async def found_of(store: MemoryEventStore, *commands: tuple[str, UUID]) -> dict
     sent: list[object] = [
         ["device/one", name, command.bytes, 0, {}, None, None] for name, command in commands
     ]
-    found, _ = await rows_of_repeats(store, sent, dict.fromkeys(range(len(sent))))
-    return found
+    return await rows_in_the_log(store, dict(enumerate(sent)))
 
 
 async def first_run(log: Log, command: UUID, length: int) -> list[Event]:
