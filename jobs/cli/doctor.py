@@ -179,7 +179,7 @@ def _ray() -> tuple[bool, Check]:
     if found is None:
         said = "nothing is up in this folder, and RAY_ADDRESS names no other"
         return False, Check("Ray", Finding.SAY, said, "`thornback up` starts one")
-    if found.holder() is None:
+    if found.keeper() is None:
         said = "the Ray of this folder has ended by itself (.thornback/ray.log may say why)"
         return False, Check("Ray", Finding.WRONG, said, "`thornback up` starts it anew")
     token = found.way_in.get("RAY_AUTH_TOKEN_PATH")

@@ -49,7 +49,7 @@ def command(timeout: float, config: Path | None) -> int:
     settings = Settings.load(config)
     with one_at_a_time():
         try:
-            if found.holder() is None:
+            if found.keeper() is None:
                 console.print(
                     "Ray had ended by itself, and all processes with it; what is committed stays"
                 )
@@ -58,7 +58,7 @@ def command(timeout: float, config: Path | None) -> int:
                 forget()
             else:
                 well = _drained(settings, timeout)
-                end_holder()
+                end_keeper()
         except KeyboardInterrupt:
             problems.print(
                 "interrupted; what has begun to end goes on: `thornback down` ends the rest"
@@ -82,18 +82,18 @@ def drain_all(settings: Settings, timeout_s: float) -> bool:
     return well
 
 
-def end_holder() -> None:
-    """End the process that holds the project's Ray, and with it that Ray."""
+def end_keeper() -> None:
+    """End the process that keeps the project's Ray, and with it that Ray."""
     found = noted()
-    holder = found.holder() if found else None
-    if holder is not None:
+    keeper = found.keeper() if found else None
+    if keeper is not None:
         with suppress(psutil.NoSuchProcess):
-            holder.terminate()
+            keeper.terminate()
             try:
-                holder.wait(_END_S)
+                keeper.wait(_END_S)
             except psutil.TimeoutExpired:
-                holder.kill()
-                holder.wait()
+                keeper.kill()
+                keeper.wait()
     forget()
 
 
@@ -104,7 +104,7 @@ def _drained(settings: Settings, timeout_s: float) -> bool:
         join_ray()
     except NoRay as error:
         problems.print(f"ended without a drain: {error}; what is committed stays", markup=False)
-        end_holder()
+        end_keeper()
         _database_ended(settings)
         return False
     return drain_all(settings, timeout_s)

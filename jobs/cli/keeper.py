@@ -1,4 +1,4 @@
-"""The process that holds a project's Ray between `thornback up` and `thornback down`.
+"""The process that keeps a project's Ray between `thornback up` and `thornback down`.
 
 Ray ends with the process that started it, whichever way that ends, so nothing of it is left
 behind. Says "ready" on standard output when the Ray is noted, and ends at SIGTERM.

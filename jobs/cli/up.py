@@ -9,7 +9,7 @@ import ray
 
 from actors.errors import ThornbackError
 from jobs.cli import options
-from jobs.cli.down import drain_all, end_holder
+from jobs.cli.down import drain_all, end_keeper
 from jobs.cli.interruption import Interruption, noted_interruption
 from jobs.cli.launch import launch_timeout
 from jobs.launch import Launching, launch
@@ -80,7 +80,7 @@ def command(take_over: bool, timeout: float, config: Path | None) -> int:
                 return INTERRUPTED
             except ThornbackError:
                 if not was_up:
-                    end_holder()
+                    end_keeper()
                 raise
     return 0
 
@@ -90,7 +90,7 @@ def _is_up() -> bool:
     found = noted()
     if found is None:
         return False
-    if found.holder() is not None:
+    if found.keeper() is not None:
         return True
     said = "the Ray of this folder had ended by itself, with the system; starting anew"
     problems.print(f"{said} ({FOLDER}/ray.log may say why)", markup=False)
@@ -104,7 +104,7 @@ def _start(
 ) -> None:
     if not was_up:
         with console.status("starting Ray"):
-            _start_holder(interruption)
+            _start_keeper(interruption)
     use_project_ray()
     join_ray()
     interruption.check()
@@ -133,27 +133,27 @@ def _undo(settings: Settings) -> None:
     if ray.is_initialized():
         drain_all(settings, _UNDO_S)
         ray.shutdown()
-    end_holder()
+    end_keeper()
     problems.print("it has ended again; nothing is up in this folder", markup=False)
 
 
-def _start_holder(interruption: Interruption) -> None:
-    """Start the process that holds the project's Ray; it is nobody's child when this one ends.
+def _start_keeper(interruption: Interruption) -> None:
+    """Start the process that keeps the project's Ray; it is nobody's child when this one ends.
     Raises CannotStart, and KeyboardInterrupt when it has ended because of that."""
     log = folder_of_project() / "ray.log"
     with log.open("w") as said:
-        holder = subprocess.Popen(
+        keeper = subprocess.Popen(
             [sys.executable, "-m", "jobs.cli.keeper"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True,
             start_new_session=True,
         )  # fmt: skip
-    assert holder.stdout is not None
-    interruption.then = holder.terminate
-    with holder.stdout as pipe:
+    assert keeper.stdout is not None
+    interruption.then = keeper.terminate
+    with keeper.stdout as pipe:
         ready = pipe.readline().strip() == "ready"  # or it has ended
     interruption.then = lambda: None
     if interruption.came:
-        holder.wait()
+        keeper.wait()
     interruption.check()
     if not ready:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])

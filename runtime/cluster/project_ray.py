@@ -1,6 +1,6 @@
 """The Ray of a project: noted in its folder, so that the programs that are started there find it.
 
-`thornback up` starts a process of its own that holds that Ray, and notes how to join it; the note
+`thornback up` starts a process of its own that keeps that Ray, and notes how to join it; the note
 is good for as long as that process lives. A Ray that the environment names comes first: whoever
 set RAY_ADDRESS, or submitted a job, has said which is meant.
 """
@@ -46,14 +46,14 @@ class ProjectBusy(ThornbackError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Who holds the project's Ray, and how to join it."""
+    """Who keeps the project's Ray, and how to join it."""
 
     pid: int
     created_s: float  #: when that process was created: a pid may be given again
     way_in: Mapping[str, str]  #: environment variables
 
-    def holder(self) -> psutil.Process | None:
-        """The process that holds it, if it lives."""
+    def keeper(self) -> psutil.Process | None:
+        """The process that keeps it, if it lives."""
         try:
             process = psutil.Process(self.pid)
             lives = process.create_time() == self.created_s
@@ -76,7 +76,7 @@ def folder_of_project() -> Path:
 
 
 def note(way_in: Mapping[str, str]) -> None:
-    """Note that this process holds a Ray, for this user's eyes only."""
+    """Note that this process keeps a Ray, for this user's eyes only."""
     process = psutil.Process()
     noted = Note(pid=process.pid, created_s=process.create_time(), way_in=dict(way_in))
     new = folder_of_project() / f"{_NOTE}.new"
@@ -116,7 +116,7 @@ def refuse_if_busy() -> None:
 
 
 def await_end(left: Note) -> None:
-    """Wait for the processes of a Ray whose holder is gone, and end those that do not end."""
+    """Wait for the processes of a Ray whose keeper is gone, and end those that do not end."""
     _, alive = psutil.wait_procs(left.left(), timeout=_END_S)
     for process in alive:
         with suppress(psutil.NoSuchProcess):
@@ -127,7 +127,7 @@ def await_end(left: Note) -> None:
 def use_project_ray() -> bool:
     """Mean the project's Ray from now on, if there is one and the environment names none."""
     found = noted()
-    if ray_is_named() or found is None or found.holder() is None:
+    if ray_is_named() or found is None or found.keeper() is None:
         return False
     os.environ.update(found.way_in)
     # Ray has read its environment when it was imported.
@@ -166,7 +166,7 @@ def up_above() -> Path | None:
     """The nearest folder above the working directory in which a Ray is up."""
     for above in Path.cwd().parents:
         found = noted(above)
-        if found is not None and found.holder() is not None:
+        if found is not None and found.keeper() is not None:
             return above
     return None
 

@@ -34,7 +34,7 @@ class Project:
         return done.stdout
 
     def keeper(self) -> psutil.Process | None:
-        """The process that holds the project's Ray."""
+        """The process that keeps the project's Ray."""
         for process in self.here.processes():
             if "jobs.cli.keeper" in process.cmdline():
                 return process
@@ -133,7 +133,7 @@ def test_after_ctrl_c_what_up_says_is_so(project: Project, moment: str) -> None:
     assert "nothing is up in this folder" in project.thornback("down")
 
 
-def test_a_ray_whose_holder_was_killed_is_told_and_another_one_started(project: Project) -> None:
+def test_a_ray_whose_keeper_was_killed_is_told_and_another_one_started(project: Project) -> None:
     project.thornback("up")
     keeper = project.keeper()
     assert keeper is not None
