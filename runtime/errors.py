@@ -238,6 +238,17 @@ class SystemDraining(ThornbackError):
         )
 
 
+class NotPossible(ThornbackError):
+    """It cannot be done here; the reason says why, and what to do."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
 class LaunchFailed(ThornbackError):
     """The system could not be started. What this launch had started was stopped again, and
     what ran before runs on."""

@@ -14,7 +14,7 @@ from runtime.cluster.ray_session import end_ray, start_ray, way_in
 
 
 def main() -> None:
-    """Start Ray, note it, and hold it until SIGTERM."""
+    """Start Ray, note it, and keep it until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal of `up` is not for it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # as Ray's own handler does

@@ -18,20 +18,14 @@ from actors.errors import ThornbackError
 from jobs.cli import options
 from jobs.terminal import as_json, console, problems, show
 from runtime.cluster.embedded_database import folder_of
+from runtime.errors import NotPossible
 from runtime.settings.settings import Settings, redacted_url
 from store.embedded.binaries import chosen_binaries
 from store.embedded.server import EmbeddedPostgres
 
 
-class NoDatabase(ThornbackError):
+class NoDatabase(NotPossible):
     """There is no database to ask."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return self.reason
 
 
 class QueryFailed(ThornbackError):

@@ -28,6 +28,7 @@ from runtime.cluster.project_ray import (
 )
 from runtime.cluster.ray_session import join_ray
 from runtime.driver.directory_link import namespaces_there
+from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 
@@ -35,15 +36,8 @@ from runtime.system import ActorSystem
 _UNDO_S = 10.0
 
 
-class CannotStart(ThornbackError):
+class CannotStart(NotPossible):
     """A Ray for the project does not start."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return self.reason
 
 
 @click.command

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from actors.errors import ThornbackError
 from runtime.cluster.embedded_database import folder_of, wanted
+from runtime.errors import NotPossible
 from runtime.settings.settings import BUILT_IN, Settings
 from store.embedded.server import EmbeddedPostgres
 from store.errors import EmbeddedError, StoreUnavailable
@@ -33,15 +33,8 @@ _SHOWN_CHARS = 60
 _PORTS_TRIED = 100
 
 
-class CannotStartHere(ThornbackError):
+class CannotStartHere(NotPossible):
     """This machine does not have what the settings ask for; nothing was started."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return self.problem
 
 
 def check_machine(settings: Settings) -> None:

@@ -17,6 +17,7 @@ import psutil
 from ray import _raylet
 
 from actors.errors import ThornbackError
+from runtime.process.presence import process_alive
 
 #: In the folder of the project; what is in it is this machine's alone.
 FOLDER = Path(".thornback")
@@ -53,16 +54,11 @@ class Note:
     way_in: Mapping[str, str]  #: environment variables
 
     def keeper(self) -> psutil.Process | None:
-        """The process that keeps it, if it lives."""
-        try:
-            process = psutil.Process(self.pid)
-            lives = process.create_time() == self.created_s
-            return process if lives and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.NoSuchProcess:
-            return None
+        """The process that keeps it, if it is alive."""
+        return process_alive(self.pid, self.created_s)
 
     def left(self) -> list[psutil.Process]:
-        """The processes of that Ray which live on without the one that held it: workers that
+        """The processes of that Ray which live on without the one that kept it: workers that
         have not noticed yet."""
         token = self.way_in.get(TOKEN_FILE)
         return [each for each in psutil.process_iter() if token and _is_of(each, token)]
@@ -86,7 +82,7 @@ def note(way_in: Mapping[str, str]) -> None:
 
 
 def noted(folder: Path = Path()) -> Note | None:
-    """What is noted in a folder (the working directory), whether it still holds or not. A note
+    """What is noted in a folder (the working directory), whether it is still good or not. A note
     that cannot be read is of a machine that has lost its power."""
     with suppress(FileNotFoundError, NotADirectoryError, PermissionError, ValueError, TypeError):
         return Note(**json.loads((folder / FOLDER / _NOTE).read_bytes()))

@@ -13,7 +13,6 @@ import logging
 import os
 import secrets
 import signal
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -28,6 +27,7 @@ from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-d
 
 from actors.errors import ThornbackError
 from runtime.cluster.project_ray import ADDRESS, AUTH_MODE, TOKEN_FILE, use_project_ray, why_none
+from runtime.process.presence import knock
 
 LOOPBACK = "127.0.0.1"
 
@@ -65,7 +65,7 @@ def join_ray(timeout_s: float = 15.0) -> None:
     if address == "auto":
         address = _address_of_own()
     if "://" not in address:
-        _knock(address)
+        _check_answers(address)
     failed: list[BaseException] = []
     joining = threading.Thread(target=_join, args=(address, failed), daemon=True)
     joining.start()
@@ -202,11 +202,10 @@ def _gcs_addresses() -> dict[str, str]:
     return found
 
 
-def _knock(address: str) -> None:
+def _check_answers(address: str) -> None:
     """Raises NoRay where nobody listens."""
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
+        knock(address, _KNOCK_S)
     except ValueError as error:
         raise NoRay(f"{address!r} is no address of a Ray: it is HOST:PORT") from error
     except OSError as error:

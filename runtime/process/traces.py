@@ -6,14 +6,13 @@ answers where its head did. Who is on the same Ray asks that.
 """
 
 import os
-import socket
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import psutil
 import ray
 
+from runtime.process.presence import knock, process_alive
 from runtime.settings.settings import Settings
 from runtime.topology.names import processes_among
 
@@ -55,7 +54,8 @@ def have_ended(left: str, settings: Settings, namespace: str) -> bool:
         return not processes_among(names, settings.actor_system.placement)
     if not traces.machine or traces.machine != _machine():
         return False
-    return not _runs(traces) and not _answers(traces.head)
+    raylet = process_alive(traces.raylet, traces.raylet_began_s)
+    return raylet is None and not _answers(traces.head)
 
 
 def _machine() -> str:
@@ -66,19 +66,9 @@ def _machine() -> str:
         return ""  # no Linux
 
 
-def _runs(traces: Traces) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        raylet = psutil.Process(traces.raylet)
-        return raylet.create_time() == traces.raylet_began_s and (
-            raylet.status() != psutil.STATUS_ZOMBIE
-        )
-    return False
-
-
 def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
+        knock(address, _KNOCK_S)
     except ConnectionRefusedError:
         return False
     except OSError:

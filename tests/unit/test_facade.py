@@ -38,8 +38,8 @@ INTERNAL = {
     "NoRay",
     # Of the gateway, whose clients are told in HTTP.
     "RequestRefused",
-    # Of the commands, which say them.
-    "CannotStart", "CannotStartHere", "NoDatabase", "ProjectBusy", "QueryFailed",
+    # Of the commands, which say them, and what some of these have in common.
+    "NotPossible", "CannotStart", "CannotStartHere", "NoDatabase", "ProjectBusy", "QueryFailed",
 }  # fmt: skip
 
 
