@@ -89,6 +89,14 @@ class DecidingClass:
     replaces: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRecord:
+    """A source that the log has, and the version of its last event."""
+
+    source: str
+    version: int
+
+
 class EventStore(Protocol):
     """Where events rest. Every method raises StoreUnavailable when it cannot get there."""
 
@@ -150,6 +158,10 @@ class EventStore(Protocol):
     async def history(self, aggregate_id: bytes, after: int, limit: int) -> bytes:
         """The rows of one aggregate, above a version and in version order: at most `limit`, and
         fewer than there are where they are large, but one if there is one."""
+
+    async def sources(self, actor_type: str, after: str, limit: int) -> list[SourceRecord]:
+        """The sources of an actor type, at most `limit`, in the order of their UTF-8: those that
+        come after a source, or the first (after ""). Quick, however long the log is."""
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         """The rows of those events that are in the log, in no promised order.

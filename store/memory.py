@@ -18,10 +18,11 @@ from store.event_store import (
     Load,
     Page,
     Snapshot,
+    SourceRecord,
     TypeRecord,
 )
 from store.rows.decoding import Decoder
-from store.rows.layout import FIELDS, EncodedRows, aggregate_at, row_starts
+from store.rows.layout import FIELDS, EncodedRows, aggregate_at, row_starts, source_at
 from store.selection import EVERYTHING, Selection, row_filter
 
 
@@ -130,6 +131,15 @@ class MemoryEventStore:
             if size > self.PAGE_BYTES:
                 break
         return b"".join(found)
+
+    async def sources(self, actor_type: str, after: str, limit: int) -> list[SourceRecord]:
+        versions = {
+            source_at(self._rows[positions[1] - 1], 0): len(positions)
+            for positions in self._aggregates.values()
+        }
+        begins, behind = f"{actor_type}/".encode(), after.encode()
+        found = sorted(name for name in versions if name.startswith(begins) and name > behind)
+        return [SourceRecord(source=n.decode(), version=versions[n]) for n in found[:limit]]
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         found: list[bytes] = []

@@ -151,6 +151,22 @@ class ActorEndpoints:
         )  # fmt: skip
         return web.Response(body=body, content_type=_JSON)
 
+    async def listing(self, actor_type: str, _: web.BaseRequest, query: str) -> web.StreamResponse:
+        """GET /v1/actors/{type}: the actors that have events, by name."""
+        parameters = Parameters(query, ("after", "limit"))
+        limit = parameters.whole("limit", PAGE, 1, LARGEST_PAGE)
+        name = checked_type_name(actor_type)
+        after = parameters.text("after")
+        behind = source_of(name, after) if after else ""
+        found = await self._store.ask(lambda store: store.sources(name, behind, limit + 1))
+        page = [
+            {"name": each.source.partition("/")[2], "version": each.version}
+            for each in found[:limit]
+        ]
+        more = page[-1]["name"] if len(found) > limit else None
+        body = to_json({"type": name, "actors": page, "next": more})
+        return web.Response(body=body, content_type=_JSON)
+
 
 def _matches(given: str, tag: str) -> bool:
     """Does a client have this very version already?"""

@@ -71,6 +71,25 @@ _SCHEMAS: dict[str, Any] = {
             "next": {"type": ["integer", "null"], "description": "`after` of the next page"},
         },
     },
+    "Listing": {
+        "type": "object",
+        "required": ["type", "actors", "next"],
+        "properties": {
+            "type": {"type": "string"},
+            "actors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name", "version"],
+                    "properties": {
+                        "name": {"type": "string"},
+                        "version": {"type": "integer", "minimum": 1},
+                    },
+                },
+            },
+            "next": {"type": ["string", "null"], "description": "`after` of the next page"},
+        },
+    },
     "Problem": {
         "type": "object",
         "required": ["type", "title", "status", "detail"],
@@ -108,6 +127,16 @@ def _paths_of(known: TypeDescription) -> dict[str, Any]:
     name = known.actor_type
     base = f"/v1/actors/{name}/{{name}}"
     paths: dict[str, Any] = {
+        f"/v1/actors/{name}": {
+            "get": {
+                "tags": [name], "summary": f"Every {name} that has events",
+                "operationId": f"{name}.list",
+                "parameters": [
+                    {"name": "after", "in": "query", "schema": {"type": "string"}}, _limit(1_000)
+                ],
+                "responses": _answers(_reference("Listing")),
+            },
+        },
         base: {
             "get": {
                 "tags": [name], "summary": f"The state of a {name}", "parameters": [_NAME],

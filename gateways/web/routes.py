@@ -73,6 +73,8 @@ class Routes:
                 return {"GET": partial(actors.history, actor_type, name), "POST": command}
             case ["v1", "actors", actor_type, name]:
                 return {"GET": partial(actors.state, actor_type, name)}
+            case ["v1", "actors", actor_type]:
+                return {"GET": partial(actors.listing, actor_type)}
         raise refusal(
             404, "no-such-path", "There is nothing here",
             "see /docs for what there is; a slash in a name is written %2F",

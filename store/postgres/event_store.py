@@ -24,6 +24,7 @@ from store.event_store import (
     Load,
     Page,
     Snapshot,
+    SourceRecord,
     TypeRecord,
 )
 from store.postgres.claims import find
@@ -196,6 +197,12 @@ class PostgresEventStore:
     async def history(self, aggregate_id: bytes, after: int, limit: int) -> bytes:
         query = rows_of_history(aggregate_id, after, limit)
         return (await self.connections.copy_out(query, self.PAGE_BYTES)).rows
+
+    async def sources(self, actor_type: str, after: str, limit: int) -> list[SourceRecord]:
+        # What comes after all of its sources: a slash is followed by a zero.
+        begin, end = max(f"{actor_type}/", after), f"{actor_type}0"
+        rows = await self.connections.fetch(QUERIES["sources"], begin, end, limit)
+        return [SourceRecord(source=row["source"], version=row["version"]) for row in rows]
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         if not event_ids:

@@ -203,6 +203,40 @@ class ReadingContract:
         ]
         assert await store.load_events(TWO) == [e for e in live if e.source == "device/two"]
 
+    async def test_a_history_has_so_many_rows_above_a_version(self, store: EventStore) -> None:
+        log = await Log.open(store)
+        await log.append(*history("device/two", 2), *history("device/one", 5))
+        for after, limit, versions in ((0, 2, [1, 2]), (3, 9, [4, 5]), (5, 1, []), (1, 1, [2])):
+            events = Decoder().events(await store.history(ONE.bytes, after, limit))
+            assert [event.version for event in events] == versions
+        assert Decoder().events(await store.history(b"\xff" * 16, 0, 9)) == []
+
+    async def test_the_sources_of_a_type_come_by_name_and_a_page_at_a_time(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        names = [
+            "device/b",
+            "device/a",
+            "device/B",
+            "device/ø",
+            "device/a/1",
+            "device/😀",
+            "device/a ",
+        ]
+        for source in (*names, "devices/x", "device-x/a", "device", "device0"):
+            await log.append(made_event(source))
+        await log.append(*history("device/b", 2, first=2))
+        by_bytes = sorted(names, key=str.encode)
+        found = await store.sources("device", "", 100)
+        assert [each.source for each in found] == by_bytes
+        assert {each.source: each.version for each in found}["device/b"] == 3
+        assert [each.source for each in await store.sources("device", "device/a", 2)] == by_bytes[
+            2:4
+        ]
+        assert await store.sources("device", by_bytes[-1], 100) == []
+        assert await store.sources("nobody", "", 100) == []
+
     async def test_no_rows_are_found_of_nobody(self, store: EventStore) -> None:
         assert await store.load_rows({}) == Load(rows=b"", rest={})
         nothing = await store.load_rows({ONE.bytes: 0})

@@ -12,7 +12,13 @@ from store.event_store import WRITER, CounterMove
 from store.postgres.event_store import PostgresEventStore
 from store.postgres.fence import Fence
 from store.postgres.migrations import migrate
-from store.postgres.queries import QUERIES, rows_between, rows_of_aggregates, rows_of_ids
+from store.postgres.queries import (
+    QUERIES,
+    rows_between,
+    rows_of_aggregates,
+    rows_of_history,
+    rows_of_ids,
+)
 from store.selection import EVERYTHING, Selection
 from tests.contracts.appending import NODE, Log, made_event
 
@@ -80,6 +86,12 @@ async def test_a_large_log_is_read_by_its_indexes(store: PostgresEventStore) -> 
     assert await plan_of(store, QUERIES["find_ids"], [UUID(int=7)]) in (
         by_id, [("Index Only Scan", "events_pkey")]
     )  # fmt: skip
+    assert await plan_of(store, rows_of_history(key(7), 3, 100)) == by_version
+    for begin, limit in (("device/", 101), ("device/5000", 1_001)):
+        plan = await plan_of(store, QUERIES["sources"], begin, "device0", limit)
+        (first, then) = plan
+        assert first == ("Index Scan", "events_first_idx"), plan
+        assert then[1] == "events_aggregate_id_version_key", plan
     by_position = [("Index Scan", "events_position_idx")]
     selections = [
         EVERYTHING,

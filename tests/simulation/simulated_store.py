@@ -15,12 +15,13 @@ from store.event_store import (
     Load,
     Page,
     Snapshot,
+    SourceRecord,
     TypeRecord,
 )
 from store.postgres.claims import Claim, MayTake
 from store.postgres.migrations import Telling
 from store.rows.decoding import Decoder
-from store.rows.layout import EncodedRows
+from store.rows.layout import EncodedRows, source_at
 from store.selection import EVERYTHING, Selection, row_filter
 from tests.simulation.database import ClientRequest, Database, Transaction, gone
 from tests.simulation.draws import latency_s, stream
@@ -148,6 +149,19 @@ class SimulatedStore:
             return b"".join(database.rows[position - 1] for position in positions[:limit])
 
         return await self.ask(history)  # type: ignore[no-any-return]
+
+    async def sources(self, actor_type: str, after: str, limit: int) -> list[SourceRecord]:
+        database, begins, behind = self._database, f"{actor_type}/".encode(), after.encode()
+
+        def sources() -> list[SourceRecord]:
+            lengths = {
+                source_at(database.rows[positions[1] - 1], 0): len(positions)
+                for positions in database.versions.values()
+            }
+            found = sorted(name for name in lengths if name.startswith(begins) and name > behind)
+            return [SourceRecord(source=n.decode(), version=lengths[n]) for n in found[:limit]]
+
+        return await self.ask(sources)  # type: ignore[no-any-return]
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         wanted, database = list(event_ids), self._database

@@ -234,7 +234,7 @@ async def test_what_was_sent_behind_a_lost_append_is_not_waited_for() -> None:
     batches = [host.send(command(f"counter/{name}", Add())) for name in "abc"]
     answers = [unpack_answer(await batch.answer) for batch in batches]
     assert [versions(read_events(answer, 0)) for answer in answers] == [[1], [1], [1]]
-    assert await host.store.sources() == [
+    assert await host.store.stored_sources() == [
         "counter/z:1", "counter/a:1", "counter/b:1", "counter/c:1",
     ]  # fmt: skip
 

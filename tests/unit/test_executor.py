@@ -144,7 +144,7 @@ async def test_a_command_that_cannot_be_run_costs_its_sender_an_answer_and_nobod
     with pytest.raises(error, match=text):
         read_events(answer, 1)
     assert versions(read_events(answer, 0) + read_events(answer, 2)) == [1, 2]
-    assert await host.store.sources() == ["counter/a:1", "counter/a:2"]
+    assert await host.store.stored_sources() == ["counter/a:1", "counter/a:2"]
 
 
 @virtual_time
@@ -154,7 +154,7 @@ async def test_a_refused_command_leaves_no_trace() -> None:
     with pytest.raises(Rejected, match="counted already"):
         read_events(answer, 1)
     assert await host.total("counter/a") == 1
-    assert await host.store.sources() == ["counter/a:1"]
+    assert await host.store.stored_sources() == ["counter/a:1"]
 
 
 @virtual_time
@@ -220,7 +220,7 @@ async def test_a_replaced_host_says_so_and_stops() -> None:
         await host.ask("counter/a", Add())
     with pytest.raises(StaleEpoch):
         await host.running
-    assert await host.store.sources() == ["counter/a:1", "counter/a:2"]
+    assert await host.store.stored_sources() == ["counter/a:1", "counter/a:2"]
 
 
 @virtual_time
@@ -240,7 +240,7 @@ async def test_a_row_that_the_database_refuses_costs_its_own_sender_an_answer_al
         with pytest.raises(RowsRefused, match="on cue"):
             read_events(answer, index)
     assert versions(read_events(answer, 0) + read_events(answer, 2)) == [1, 2]
-    assert await host.store.sources() == [
+    assert await host.store.stored_sources() == [
         "counter/z:1", "counter/a:1", "counter/a:2", "counter/c:1", "counter/a:3",
     ]  # fmt: skip
 
@@ -291,7 +291,7 @@ async def test_an_outage_while_commands_are_run_alone_leaves_their_outcome_open(
     sent = [command(f"counter/{name}", Add()) for name in "abc"]
     with pytest.raises(told):
         read_events(await host.deliver(*sent), 0)
-    assert await host.store.sources() == ["counter/a:1"]
+    assert await host.store.stored_sources() == ["counter/a:1"]
     del host.way
     host.begin_generation()
     answer = await host.deliver(*sent)

@@ -128,7 +128,7 @@ async def test_a_repeat_whose_handler_now_fails_is_answered_with_the_first_run()
 async def test_a_command_with_nothing_to_do_has_no_events() -> None:
     host = await Hosting.begin()
     assert await host.ask("counter/a", AddUpTo(total=0)) == []
-    assert await host.store.sources() == []
+    assert await host.store.stored_sources() == []
 
 
 @virtual_time
@@ -363,4 +363,4 @@ async def test_nobody_publishes_in_the_name_of_an_actor() -> None:
     answer = await host.deliver(list(publish_fields(outside("counter/a", 1))))
     with pytest.raises(PublishRefused, match="counter/a"):
         read_events(answer, 0)
-    assert await host.store.sources() == []
+    assert await host.store.stored_sources() == []

@@ -112,3 +112,15 @@ async def test_a_name_may_have_slashes_and_any_letters(client: Client) -> None:
     answer = await client.post("/v1/actors/boiler/a%2Fb%20%C3%B8/heat", {"celsius": 1})
     assert answer.json["source"] == "boiler/a/b ø"
     assert (await client.get("/v1/actors/boiler/a%2Fb%20%C3%B8")).json["version"] == 1
+
+
+async def test_who_is_there_comes_in_pages(client: Client) -> None:
+    for name in ("b", "a", "c%2Fd"):
+        await client.post(f"/v1/actors/boiler/{name}/heat", {"celsius": 1})
+    await client.post("/v1/actors/boiler/a/heat", {"celsius": 2})
+    page = (await client.get("/v1/actors/boiler?limit=2")).json
+    assert page["actors"] == [{"name": "a", "version": 2}, {"name": "b", "version": 1}]
+    assert page["next"] == "b"
+    rest = (await client.get("/v1/actors/boiler?after=b")).json
+    assert (rest["actors"], rest["next"]) == ([{"name": "c/d", "version": 1}], None)
+    assert (await client.get("/v1/actors/nobody")).json["actors"] == []

@@ -30,7 +30,7 @@ async def test_a_failure_is_told_to_its_sender_with_what_became_of_the_actor(
     with pytest.raises(HandlerFailed, match=rf"RuntimeError: broken \({strategy}\)") as caught:
         await host.ask("counter/a", Break())
     assert (caught.value.source, caught.value.message_type) == ("counter/a", "break")
-    assert await host.store.sources() == []
+    assert await host.store.stored_sources() == []
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

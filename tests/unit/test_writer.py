@@ -39,7 +39,7 @@ async def test_what_arrives_while_a_commit_runs_shares_the_next_one() -> None:
     done = await asyncio.gather(first, *others)
     assert writing.store.calls == [1, 6]
     assert [each.first_position for each in done] == [1, 2, 4, 5]
-    assert await writing.store.sources() == ["a:1", "b:1", "b:2", "a:2", "c:1", "c:2", "c:3"]
+    assert await writing.store.stored_sources() == ["a:1", "b:1", "b:2", "a:2", "c:1", "c:2", "c:3"]
 
 
 @virtual_time
@@ -68,7 +68,7 @@ async def test_appends_of_a_node_that_overtook_one_another_commit_in_their_order
     assert writing.store.calls == [1]
     sent += [asyncio.ensure_future(writing.writer.append(appends[n])) for n in (2, 0)]
     await asyncio.gather(*sent)
-    assert await writing.store.sources() == [f"a:{version}" for version in range(1, 7)]
+    assert await writing.store.stored_sources() == [f"a:{version}" for version in range(1, 7)]
 
 
 @virtual_time
@@ -82,7 +82,7 @@ async def test_a_generation_that_does_not_begin_at_its_beginning_is_refused_whol
             await writing.writer.append(append)
     node.begin_generation(versions=0)
     await node.send()
-    assert await writing.store.sources() == ["a:1"]
+    assert await writing.store.stored_sources() == ["a:1"]
 
 
 @virtual_time
@@ -96,7 +96,7 @@ async def test_a_node_that_waits_for_an_earlier_append_holds_up_nobody_else() ->
     assert not waiting.done()
     await writing.writer.append(missing)
     await waiting
-    assert await writing.store.sources() == ["a:1", "b:1", "a:2", "a:3"]
+    assert await writing.store.stored_sources() == ["a:1", "b:1", "a:2", "a:3"]
 
 
 @virtual_time
@@ -105,7 +105,7 @@ async def test_commits_are_published_in_their_order_with_their_types_counted() -
     a, b = await writing.node("a"), await writing.node("b")
     await a.send(2)
     await asyncio.gather(b.send(), a.send(3, types={"x": 1, "temperature-reported": 2}))
-    assert writing.published() == await writing.store.sources()
+    assert writing.published() == await writing.store.stored_sources()
     assert [dict(commit.types) for commit in writing.commits] == [
         {"temperature-reported": 2},
         {"temperature-reported": 3, "x": 1},
@@ -143,7 +143,7 @@ async def test_checkpoints_go_with_the_commit_of_their_effects() -> None:
     with pytest.raises(StaleEpoch, match="totals: epoch 7"):
         await a.send(checkpoints=checkpoint("totals", 9, epoch=7))
     assert await writing.store.checkpoints(["totals", "alarms"]) == {"totals": 5, "alarms": 4}
-    assert await writing.store.sources() == ["a:1", "b:1", "a:2"]
+    assert await writing.store.stored_sources() == ["a:1", "b:1", "a:2"]
 
 
 @virtual_time
@@ -160,7 +160,7 @@ async def test_a_caller_that_goes_away_leaves_its_append_to_be_committed() -> No
     await settled()
     writing.store.open.set()
     await asyncio.gather(sent[0], sent[3])
-    assert await writing.store.sources() == ["a:1", "a:2", "a:3", "a:4"]
+    assert await writing.store.stored_sources() == ["a:1", "a:2", "a:3", "a:4"]
 
 
 @virtual_time
@@ -175,7 +175,7 @@ async def test_what_came_early_of_a_node_that_is_gone_does_not_hold_a_drain() ->
     await writing.writer.wait_drained()
     with pytest.raises(Superseded):
         await waiting
-    assert await writing.store.sources() == ["a:1", "b:1"]
+    assert await writing.store.stored_sources() == ["a:1", "b:1"]
 
 
 @virtual_time
@@ -196,7 +196,7 @@ async def test_what_came_early_and_never_becomes_due_is_refused_after_a_while() 
         await waiting
     writing.store.open.set()
     await asyncio.gather(first, due)  # its predecessor had come, though its commit took longer
-    assert await writing.store.sources() == ["a:1", "b:1", "b:2", "b:3"]
+    assert await writing.store.stored_sources() == ["a:1", "b:1", "b:2", "b:3"]
 
 
 @virtual_time
@@ -247,7 +247,7 @@ async def test_a_successor_goes_on_where_the_log_ends_and_the_replaced_writer_st
         await node.send()
     with pytest.raises(StaleEpoch, match="writer"):
         await old.running
-    assert await store.sources() == ["a:1", "a:2", "a:3"]
+    assert await store.stored_sources() == ["a:1", "a:2", "a:3"]
 
 
 @virtual_time

@@ -43,8 +43,8 @@ async def test_a_conflict_refuses_its_append_and_the_followers_of_that_node_alon
     assert isinstance(conflict.exception(), VersionConflict)
     assert isinstance(follower.exception(), Superseded)
     assert all(task.exception() is None for task in (a, c, a2))
-    assert await writing.store.sources() == ["b:1", "z:1", "a:1", "c:1", "a:2"]
-    assert writing.published() == await writing.store.sources()
+    assert await writing.store.stored_sources() == ["b:1", "z:1", "a:1", "c:1", "a:2"]
+    assert writing.published() == await writing.store.stored_sources()
 
 
 @virtual_time
@@ -85,7 +85,7 @@ async def test_a_duplicate_event_refuses_its_append() -> None:
     node.begin_generation(versions=1)
     with pytest.raises(DuplicateEvent):
         await node.send(rows=append.rows)
-    assert await writing.store.sources() == ["a:1"]
+    assert await writing.store.stored_sources() == ["a:1"]
 
 
 def with_moment(append: Append, moment_us: int) -> Append:
@@ -139,10 +139,10 @@ async def test_rows_that_are_none_cost_their_sender_alone(
     assert [type(each) for each in results[1:]] == [
         Acknowledged, RowsRefused, Acknowledged, Superseded
     ]  # fmt: skip
-    known = [name for name in await writing.store.sources() if name.startswith("a")]
+    known = [name for name in await writing.store.stored_sources() if name.startswith("a")]
     a.begin_generation(versions=len(known))
     await a.send()
-    assert writing.published() == await writing.store.sources()
+    assert writing.published() == await writing.store.stored_sources()
 
 
 @virtual_time
@@ -155,7 +155,7 @@ async def test_a_replaced_node_is_refused_and_the_others_go_on() -> None:
     await new.send()
     with pytest.raises(StaleEpoch, match="a: epoch 1"):
         await old.send(generation=7, sequence=0)
-    assert await writing.store.sources() == ["b:1", "a:1"]
+    assert await writing.store.stored_sources() == ["b:1", "a:1"]
 
 
 @virtual_time
@@ -175,4 +175,4 @@ async def test_a_new_incarnation_supersedes_what_its_predecessor_has_waiting() -
     for task in tasks:
         with pytest.raises(Superseded):
             await task
-    assert await writing.store.sources() == ["z:1", "a:1"]
+    assert await writing.store.stored_sources() == ["z:1", "a:1"]

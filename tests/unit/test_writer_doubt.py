@@ -83,7 +83,7 @@ async def test_rows_of_an_attempt_that_happens_late_are_not_taken_for_others_sen
     assert (await company).first_position == 3
     with pytest.raises(DuplicateEvent):
         await again
-    assert writing.published() == await writing.store.sources() == ["a:1", "a:2", "b:1"]
+    assert writing.published() == await writing.store.stored_sources() == ["a:1", "a:2", "b:1"]
 
 
 @virtual_time
@@ -101,7 +101,7 @@ async def test_of_attempts_that_overlap_the_one_that_happened_is_acknowledged() 
     done = await asyncio.gather(*(node.send() for node in nodes))
     assert [each.first_position for each in done] == [1, 2, 3]
     assert writing.store.calls == [3, 3, 1], "found out while the first went alone"
-    assert writing.published() == await writing.store.sources() == ["a:1", "b:1", "c:1"]
+    assert writing.published() == await writing.store.stored_sources() == ["a:1", "b:1", "c:1"]
     assert len(writing.commits) == 1
 
 
@@ -121,7 +121,7 @@ async def test_an_attempt_that_happens_when_nobody_appends_any_more_is_published
     await late.pending[0]()
     await asyncio.sleep(GroupCommit.LOOK_AT_LEAST_S)
     assert writing.writer.position == 2
-    assert writing.published() == await writing.store.sources() == ["a:1", "a:2"]
+    assert writing.published() == await writing.store.stored_sources() == ["a:1", "a:2"]
 
 
 @virtual_time
@@ -153,7 +153,7 @@ async def test_an_append_without_rows_settles_nothing_that_is_in_doubt() -> None
     await b.send(0)
     writing.store.cues.append(late.finishing(0))
     assert (await b.send(first_version=1)).first_position == 3
-    assert writing.published() == await writing.store.sources() == ["a:1", "a:2", "b:1"]
+    assert writing.published() == await writing.store.stored_sources() == ["a:1", "a:2", "b:1"]
 
 
 @virtual_time
@@ -166,7 +166,7 @@ async def test_two_attempts_under_way_at_once_happen_once() -> None:
     with pytest.raises(StaleEpoch):
         await late.pending[0]()
     assert (await node.send()).first_position == 3
-    assert writing.published() == await writing.store.sources() == ["a:1", "a:2", "a:3"]
+    assert writing.published() == await writing.store.stored_sources() == ["a:1", "a:2", "a:3"]
 
 
 @virtual_time
@@ -199,7 +199,7 @@ async def test_a_refusal_by_rows_of_an_own_late_attempt_is_recognised() -> None:
 
     writing.store.cues.extend([late.lost, duplicate])
     assert (await node.send(2)).first_position == 1
-    assert writing.published() == await writing.store.sources() == ["a:1", "a:2"]
+    assert writing.published() == await writing.store.stored_sources() == ["a:1", "a:2"]
 
 
 @virtual_time
@@ -217,7 +217,7 @@ async def test_an_attempt_of_a_writer_that_is_gone_never_happens() -> None:
     with pytest.raises(StaleEpoch):
         await late.pending[0]()
     assert (await (await new.node("b")).send()).first_position == 1
-    assert new.published() == await store.sources() == ["b:1"]
+    assert new.published() == await store.stored_sources() == ["b:1"]
 
 
 @virtual_time
@@ -251,9 +251,11 @@ async def insist(writing: Writing, node: Node, appends: int) -> list[str]:
         version = len(done) + 1
         try:
             position = (await node.send(first_version=version)).first_position
-            assert (await writing.store.sources())[position - 1] == f"{node.name}:{version}"
+            assert (await writing.store.stored_sources())[position - 1] == f"{node.name}:{version}"
         except (AppendRefused, StoreUnavailable):
-            known = [name for name in await writing.store.sources() if name.startswith(node.name)]
+            known = [
+                name for name in await writing.store.stored_sources() if name.startswith(node.name)
+            ]
             done = known
             node.begin_generation(versions=len(known))
         else:
@@ -302,7 +304,7 @@ async def test_whatever_is_lost_on_the_way_every_append_is_in_the_log_once(
     writing.store.always = whims.cue
     nodes = [await writing.node(name) for name in "abc"]
     done = await asyncio.gather(*(insist(writing, node, 8) for node in nodes))
-    log = await writing.store.sources()
+    log = await writing.store.stored_sources()
     for node, acknowledged in zip(nodes, done, strict=True):
         expected = [f"{node.name}:{version}" for version in range(1, 9)]
         assert acknowledged == [name for name in log if name[0] == node.name] == expected

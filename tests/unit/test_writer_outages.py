@@ -31,7 +31,7 @@ async def test_an_append_waits_for_a_store_that_comes_back() -> None:
     assert not sent.done()
     writing.store.away = False
     assert (await sent).first_position == 1
-    assert await writing.store.sources() == ["a:1", "a:2"]
+    assert await writing.store.stored_sources() == ["a:1", "a:2"]
     assert now_s() <= PATIENCE_S
 
 
@@ -41,7 +41,7 @@ async def test_a_commit_that_did_not_happen_is_done_again() -> None:
     node = await writing.node("a")
     writing.store.cues.append(lost_before)
     assert (await node.send(2)).first_position == 1
-    assert writing.published() == await writing.store.sources() == ["a:1", "a:2"]
+    assert writing.published() == await writing.store.stored_sources() == ["a:1", "a:2"]
 
 
 @virtual_time
@@ -52,7 +52,7 @@ async def test_a_commit_that_happened_unheard_is_acknowledged_and_not_done_again
     assert (await node.send(2)).first_position == 1
     assert writing.store.calls == [2]
     assert (await node.send()).first_position == 3
-    assert writing.published() == await writing.store.sources() == ["a:1", "a:2", "a:3"]
+    assert writing.published() == await writing.store.stored_sources() == ["a:1", "a:2", "a:3"]
 
 
 @virtual_time
@@ -74,7 +74,7 @@ async def test_a_commit_that_happens_only_after_it_was_looked_for_is_recognised(
     writing.store.cues.extend([lost_during, after_the_first])
     assert (await node.send(2)).first_position == 1
     assert (await node.send()).first_position == 3
-    assert writing.published() == await writing.store.sources() == ["a:1", "a:2", "a:3"]
+    assert writing.published() == await writing.store.stored_sources() == ["a:1", "a:2", "a:3"]
 
 
 @virtual_time
@@ -107,7 +107,7 @@ async def test_a_store_that_is_back_is_written_to_without_a_restart() -> None:
     node.begin_generation(versions=0)
     assert (await node.send()).first_position == 1
     assert (await (await writing.node("b")).send()).first_position == 2
-    assert writing.published() == await writing.store.sources() == ["a:1", "b:1"]
+    assert writing.published() == await writing.store.stored_sources() == ["a:1", "b:1"]
 
 
 @virtual_time
@@ -124,7 +124,7 @@ async def test_a_commit_given_up_on_that_had_happened_is_found_and_published() -
         await node.send(2, types={"x": 2})
     writing.store.away = False
     assert (await other.send(types={"y": 1})).first_position == 3
-    assert writing.published() == await writing.store.sources() == ["a:1", "a:2", "b:1"]
+    assert writing.published() == await writing.store.stored_sources() == ["a:1", "a:2", "b:1"]
     assert [dict(commit.types) for commit in writing.commits] == [{"x": 2}, {"y": 1}]
 
 
@@ -147,7 +147,7 @@ async def test_a_commit_given_up_on_that_had_not_happened_leaves_no_trace() -> N
         await node.send(2)
     writing.store.away = False
     assert (await other.send()).first_position == 1
-    assert writing.published() == await writing.store.sources() == ["b:1"]
+    assert writing.published() == await writing.store.stored_sources() == ["b:1"]
 
 
 @virtual_time

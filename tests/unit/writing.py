@@ -77,7 +77,7 @@ class CuedStore(MemoryEventStore):
             raise GONE
         return await super().epochs(names)
 
-    async def sources(self) -> list[str]:
+    async def stored_sources(self) -> list[str]:
         """What the log has, as source:version, by position."""
         return spelled(Decoder().events((await self.read(0, 1_000_000)).rows))
 

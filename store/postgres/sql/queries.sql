@@ -80,6 +80,17 @@ SELECT {columns} FROM events
 WHERE aggregate_id = {aggregate}::uuid AND version > {after}
 ORDER BY version LIMIT {limit};
 
+-- name: sources
+-- The sources between two texts, so many, each with its version: of the index of first events, and
+-- from there to the end of each one's own.
+SELECT first.source, (
+    SELECT e.version FROM events e
+    WHERE e.aggregate_id = first.aggregate_id ORDER BY e.version DESC LIMIT 1
+) AS version
+FROM events AS first
+WHERE first.version = 1 AND first.source COLLATE "C" > $1 AND first.source COLLATE "C" < $2
+ORDER BY first.source COLLATE "C" LIMIT $3;
+
 -- name: rows_of_ids
 SELECT {columns} FROM events WHERE id = ANY ({ids}::uuid[]);
 
