@@ -8,14 +8,15 @@ from typing import Any
 import ray
 
 from runtime.settings.settings import Settings
-from runtime.topology.names import ProcessKind, processes_among
+from runtime.topology.names import HOSTS, ProcessKind, kind_of, processes_among
 
 logger = logging.getLogger("thornback.directory")
 
 
 def actor_options(settings: Settings, name: str) -> dict[str, Any]:
-    """How every process of the system is started: named, detached, restarted for ever."""
-    return {
+    """How every process of the system is started: named, detached, restarted for ever, and on a
+    machine that is for its kind."""
+    options = {
         "name": name,
         "namespace": settings.actor_system.namespace,
         "lifetime": "detached",
@@ -26,6 +27,15 @@ def actor_options(settings: Settings, name: str) -> dict[str, Any]:
         "max_concurrency": 10_000,
         "enable_task_events": False,
     }
+    labels = _labels_of_machine(settings, name)
+    # By label: Ray spreads what asks for no CPU over all machines, the head's too.
+    return {**options, "label_selector": labels} if labels else options
+
+
+def _labels_of_machine(settings: Settings, name: str) -> dict[str, str]:
+    chosen = settings.actor_system
+    on_host = kind_of(name, chosen.placement) in HOSTS
+    return dict(chosen.host_labels if on_host else chosen.core_labels)
 
 
 class RayActors:

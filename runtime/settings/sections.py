@@ -74,6 +74,17 @@ Placements = Annotated[
     Expected('a table of actor types, each "pooled" or "dedicated"'),
 ]
 
+#: As Kubernetes and Ray have them: `in(...)` and `!...` are conditions and no labels.
+Labels = Annotated[
+    Mapping[
+        Annotated[
+            str, Field(pattern=r"^([a-zA-Z0-9.-]+/)?[a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?$")
+        ],
+        Annotated[str, Field(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?$", max_length=63)],
+    ],
+    Expected('a table of labels of Ray, like { zone = "a" }'),
+]
+
 ModuleNames = Annotated[
     tuple[Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")], ...],
     Field(strict=False),
@@ -126,6 +137,12 @@ class ActorSystemSettings(_Section):
     mailbox_size: Count = Field(20_000, description="commands one host holds unanswered")
     placement: Placements = Field(
         default_factory=dict, description="actor type -> pooled or dedicated host"
+    )
+    host_labels: Labels = Field(
+        default_factory=dict, description="labels a machine must have for hosts; none: any machine"
+    )
+    core_labels: Labels = Field(
+        default_factory=dict, description="labels a machine must have for all other processes"
     )
     actor_modules: ModuleNames = Field((), description="modules every host imports at start")
 

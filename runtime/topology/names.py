@@ -27,12 +27,15 @@ class ProcessKind(StrEnum):
     GATEWAY = "gateway"
 
 
+#: Those that run actors; all others are the core.
+HOSTS = (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST)
+
 #: Who is drained when: gateways take no more requests and need everybody for those under way;
 #: hosts answer what they hold and need the writer for it, which hands its commits to the bus.
 #: Those of one stage do not need one another.
 _DRAIN_STAGES: tuple[tuple[ProcessKind, ...], ...] = (
     (ProcessKind.GATEWAY,),
-    (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST),
+    HOSTS,
     (ProcessKind.WRITER,),
     (ProcessKind.BUS,),
     (ProcessKind.DIRECTORY,),

@@ -38,6 +38,9 @@ FOLDER = "the path of a folder of its own"
 PLACES = 'a table of actor types, each "pooled" or "dedicated"'
 
 
+LABELS = 'a table of labels of Ray, like { zone = "a" }'
+
+
 MODULES = 'a list of module names, like ["examples.thermostat"]'
 
 
@@ -83,6 +86,8 @@ KEYS = [
     Key(
         "actor_system", "placement", '{"radar": "dedicated"}', {"radar": "dedicated"}, "[]", PLACES
     ),
+    Key("actor_system", "host_labels", '{"zone": "a"}', {"zone": "a"}, "{ zone = 1 }", LABELS),
+    Key("actor_system", "core_labels", '{"x.io/a": "b"}', {"x.io/a": "b"}, '{ "" = "a" }', LABELS),
     Key("actor_system", "actor_modules", '["one.two"]', ("one.two",), '"one.two"', MODULES),
     Key("processing", "pipeline_parallelism", "5", 5, '""', COUNT),
     Key("processing", "batch_processing_size", "5", 5, "false", COUNT),
