@@ -6,7 +6,6 @@ has no JSON would work until its first snapshot.
 """
 
 import inspect
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import UnionType
@@ -19,6 +18,7 @@ from actors.errors import InvalidActor
 from actors.event import BusinessEvent, DeviceEvent, Payload, SystemEvent
 from actors.handler_code import mistake_in, mistake_in_applier
 from actors.openness import event_reader, message_reader
+from actors.state_form import StateForm, check_comes_back
 from actors.state_type import check_state, state_adapter
 
 Method = Callable[..., Any]
@@ -74,14 +74,15 @@ class ActorType:
         #: Event types that its state does not depend on, and says so.
         self.ignores = _ignored(actor)
         #: Encodes and decodes the state for snapshots and `state()`.
-        self.state_adapter = state_adapter(actor.state_type, self.name)
+        self.states = StateForm(state_adapter(actor.state_type, self.name))
         for method in _marked_methods(actor):
             self._add(method)
         _check_made(actor)
         self._check_ignored()
         self._check_replaces()
         self._check_yielded()
-        check_state(actor.state_type, self.state_text, self.name)
+        check_state(actor.state_type, self.states.text, self.name)
+        check_comes_back(self.states, actor.state_type, self.name)
 
     def folds(self, event_type: str) -> bool:
         """Does it know what an event of that type means for its state?"""
@@ -90,11 +91,6 @@ class ActorType:
     def unfolded(self, event_types: Iterable[str]) -> list[str]:
         """Those of the event types that would be ignored although nobody says so."""
         return sorted(name for name in event_types if not self.folds(name))
-
-    def state_text(self, state: Any) -> str:
-        """A state as a snapshot has it. Raises what its serializer does."""
-        # json.dumps, not dump_json: an infinity in a state is legal and must come back.
-        return json.dumps(self.state_adapter.dump_python(state, mode="json"))
 
     def _add(self, method: Method) -> None:
         if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):

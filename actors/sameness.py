@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, time
 from enum import Enum
+from functools import cached_property
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -31,22 +32,27 @@ def inequality(there: Any, back: Any) -> str | None:
 
 
 def _difference(there: Any, back: Any, way: str, *, exactly: bool) -> str | None:
-    kind = type(there)
     if not exactly and (there == back or _moment(there) == _moment(back) is not None):
         return None
-    if kind is not type(back):
+    kind = type(there)
+    whole = kind is int and type(back) is float  # in a field of floats
+    if kind is not type(back) and not (whole and there == back):
         return f"{way or 'it'} is a {kind.__name__} and comes back as a {type(back).__name__}"
-    if kind in _PLAIN:
-        same = there == back or (there != there and back != back)
-    elif isinstance(there, Mapping):
+    if isinstance(there, Mapping):
         return _of_mappings(there, back, way, exactly)
-    elif isinstance(there, _SEQUENCES):
+    if isinstance(there, _SEQUENCES):
         return _of_sequences(there, back, way, exactly)
-    elif (parts := _parts(there)) is not None:
+    parts = None if kind in _PLAIN else _parts(there)
+    if parts is not None:
         return _of_mappings(parts, _parts(back) or {}, way, exactly)
-    else:
-        same = there == back and _zone(there) == _zone(back)
-    return None if same else f"{way or 'it'} is {there!r:.80} and comes back as {back!r:.80}"
+    return _of_values(there, back, way)
+
+
+def _of_values(there: Any, back: Any, way: str) -> str | None:
+    same = there == back and _zone(there) == _zone(back)
+    if same or (there != there and back != back):
+        return None
+    return f"{way or 'it'} is {there!r:.80} and comes back as {back!r:.80}"
 
 
 def _of_mappings(
@@ -83,16 +89,21 @@ def _of_sequences(there: Any, back: Any, way: str, exactly: bool) -> str | None:
 def _parts(value: Any) -> Mapping[Any, Any] | None:
     """The fields of a model or a dataclass, and of a plain object that has no equality."""
     if isinstance(value, BaseModel):
-        extra, private = value.__pydantic_extra__ or {}, value.__pydantic_private__ or {}
-        return {**value.__dict__, **extra, **private}
+        own = {name: value.__dict__.get(name) for name in type(value).model_fields}
+        return {**own, **(value.__pydantic_extra__ or {}), **(value.__pydantic_private__ or {})}
     if dataclasses.is_dataclass(value):
-        own = dict(getattr(value, "__dict__", {}))
+        set_beside = getattr(value, "__dict__", {}).items()
+        own = {name: part for name, part in set_beside if not _is_cached(value, name)}
         names = (field.name for field in dataclasses.fields(value))
         return {**own, **{name: getattr(value, name, None) for name in names}}
     kind: Any = type(value)
     if kind.__eq__ is object.__eq__ and hasattr(value, "__dict__"):
         return dict(value.__dict__)
     return None
+
+
+def _is_cached(value: Any, name: str) -> bool:
+    return isinstance(getattr(type(value), name, None), cached_property)
 
 
 def _zone(value: Any) -> Any:

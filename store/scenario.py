@@ -17,6 +17,7 @@ from actors.actor_type import no_event, nothing_applies
 from actors.errors import InvalidActor, Rejected
 from actors.event import Payload
 from actors.moments import EPOCH, microseconds
+from actors.state_form import NotGivenBack
 from store.rows.read_back import stored
 
 S = TypeVar("S")
@@ -26,8 +27,8 @@ class Scenario(Generic[S]):
     """One actor taken through events and commands. Steps chain, in any order.
 
     Raises InvalidActor for a class that is not well formed, for an event that nothing applies
-    and for a state that has no JSON; InvalidData for an event that the log cannot hold (NaN,
-    NUL characters, more than a mebibyte) or does not give back as it is.
+    and for a state that has no JSON, or that this does not give back; InvalidData for an event
+    that the log cannot hold (NaN, NUL characters, more than a mebibyte) or does not give back.
     """
 
     def __init__(self, actor: type[Actor[S]], name: str = "scenario") -> None:
@@ -115,7 +116,10 @@ class Scenario(Generic[S]):
                     problem = "returns a state, which nobody takes: an applier changes self.state"
                     raise InvalidActor(self._type.name, f"{name} {problem}")
         try:
-            self._type.state_text(self._actor.state)
+            self._type.states.snapshot(self._actor.state)
+        except NotGivenBack as error:
+            problem = f"its state would not come back out of a snapshot: {error}"
+            raise InvalidActor(self._type.name, problem) from error
         except Exception as error:
             problem = f"its state cannot be written as JSON: {error}"
             raise InvalidActor(self._type.name, problem) from error

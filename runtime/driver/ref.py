@@ -150,7 +150,7 @@ class ActorRef(Generic[S]):
         if self.actor is None:
             return state  # type: ignore[no-any-return]
         try:
-            return self.actor.described().state_adapter.validate_python(state)  # type: ignore[no-any-return]
+            return self.actor.described().states.of_plain(state)  # type: ignore[no-any-return]
         except ValidationError as error:
             raise InvalidState(self.source, f"does not fit the class here: {error}") from error
 

@@ -14,6 +14,7 @@ from actors.actor_type import ActorType, no_event, nothing_applies
 from actors.errors import Rejected, ThornbackError
 from actors.event import Payload
 from actors.ids import event_id
+from actors.state_form import NotGivenBack
 from runtime.clocks import NodeClock
 from runtime.errors import (
     ActorStopped,
@@ -92,6 +93,7 @@ class Decider:
         self.at: Sequence[Any] | None = None
         self._event_types: dict[type, _EventType] = {}  # of whichever actor type was last
         self._by_actor: dict[tuple[ActorType, type], _EventType] = {}
+        self._without_snapshots: set[ActorType | None] = set()  #: of which that was said
 
     def decide(self, attempt: Attempt) -> None:
         """Run the commands of an attempt; every outcome is left in it.
@@ -202,6 +204,7 @@ class Decider:
     def forget_type(self, actor_type: ActorType) -> None:
         """An actor type was replaced: keep nothing that was made for it."""
         self._event_types.clear()
+        self._without_snapshots.discard(actor_type)
         for key in [key for key in self._by_actor if key[0] is actor_type]:
             del self._by_actor[key]
 
@@ -248,6 +251,8 @@ class Decider:
         try:
             state = {"version": resident.version, "state": plain_state(resident)}
             attempt.values[index] = pack_value(state)
+        except NotGivenBack as error:
+            attempt.failed(index, InvalidState(source, f"would arrive as another: {error}"))
         except FAILURES as error:
             problem = f"cannot be written as JSON: {text_of_error(error)}"
             attempt.failed(index, InvalidState(source, problem))
@@ -256,6 +261,12 @@ class Decider:
         """To be saved when the attempt is durable. The log can do without it."""
         try:
             attempt.snapshots.append(take_snapshot(resident))
+        except NotGivenBack as error:
+            if resident.type not in self._without_snapshots:
+                self._without_snapshots.add(resident.type)
+                logger.error(
+                    "%s: no snapshots, its state would not come back: %s", resident.source, error
+                )
         except FAILURES as error:
             logger.warning(
                 "%s: no snapshot, its state has no JSON: %s", resident.source, text_of_error(error)

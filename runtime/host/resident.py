@@ -95,18 +95,19 @@ def fold_into(resident: Resident, event: Fold) -> None:
 
 def take_snapshot(resident: Resident) -> Snapshot:
     """The state as it is now, encoded; of a source without an actor its version alone.
-    Raises what the state's serializer does."""
+    Raises NotGivenBack for a state that its text does not give back, and what its serializer
+    does."""
     data = b""
     if resident.type is not None:
         header = b"%d\n" % resident.type.actor.snapshot_format
-        data = header + resident.type.state_text(resident.actor.state).encode()
+        data = header + resident.type.states.snapshot(resident.actor.state).encode()
     return Snapshot(aggregate_id=resident.aggregate_id, version=resident.version, data=data)
 
 
 def plain_state(resident: Resident) -> Any:
-    """The state in JSON's types."""
+    """The state in JSON's types. Raises NotGivenBack where that would be another state."""
     assert resident.type is not None
-    return resident.type.state_adapter.dump_python(resident.actor.state, mode="json")
+    return resident.type.states.plain(resident.actor.state)
 
 
 def restore(resident: Resident, snapshot: Snapshot) -> None:
@@ -121,7 +122,7 @@ def restore(resident: Resident, snapshot: Snapshot) -> None:
     if header != b"%d" % resident.type.actor.snapshot_format:
         return
     try:
-        resident.actor.state = resident.type.state_adapter.validate_json(state)
+        resident.actor.state = resident.type.states.read(state)
     except FAILURES as error:
         logger.warning("%s: snapshot ignored: %s", resident.source, text_of_error(error))
         return

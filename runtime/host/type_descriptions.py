@@ -56,10 +56,10 @@ def _schemas_of(known: ActorType, prefix: str) -> dict[str, Any]:
     for name, applier in known.appliers.items():
         core = applier.payload.__pydantic_core_schema__
         wanted[f"{prefix}event.{name}"] = core, "serialization"
-    wanted[f"{prefix}state"] = known.state_adapter.core_schema, "serialization"
+    wanted[f"{prefix}state"] = known.states.adapter.core_schema, "serialization"
     template = f"#/components/schemas/{prefix}{{model}}"
     inputs = [(name, mode, core) for name, (core, mode) in wanted.items()]
-    by_key, shared = _Schemas(ref_template=template).generate_definitions(inputs)  # type: ignore[arg-type]
+    by_key, shared = _Schemas(by_alias=False, ref_template=template).generate_definitions(inputs)  # type: ignore[arg-type]
     schemas: dict[str, Any] = {f"{prefix}{name}": schema for name, schema in shared.items()}
     for (name, _), schema in by_key.items():
         schemas[name] = schema

@@ -272,7 +272,7 @@ class Date(Command):
 
 
 class DateState(BaseModel):
-    at: Any = None
+    at: datetime | None = None
 
 
 class Dater(Actor[DateState]):
@@ -292,6 +292,7 @@ def test_a_zone_is_applied_as_the_offset_that_is_stored_also_in_the_hour_that_co
     for fold, hour_utc in ((0, 0), (1, 1)):
         scenario = Scenario(Dater).when(Date(zone="Europe/Berlin", hour=2, fold=fold))
         at = scenario.state.at
+        assert at is not None
         assert at == datetime(2013, 10, 27, hour_utc, 30, tzinfo=UTC)
         assert not isinstance(at.tzinfo, ZoneInfo)
 
