@@ -54,7 +54,14 @@ _FENCE = re.compile(r"^(```\w+) [^`\n]+$", re.MULTILINE)
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """The navigation."""
     howto = [{_title(page): f"howto/{page.name}"} for page in sorted(DOCS.glob("howto/*.md"))]
-    explanation = ["http.md", "architecture.md", "semantics.md", "performance.md", "glossary.md"]
+    explanation = [
+        "deployment.md",
+        "http.md",
+        "architecture.md",
+        "semantics.md",
+        "performance.md",
+        "glossary.md",
+    ]
     tutorial = ["tutorial.md"] if (DOCS / "tutorial.md").exists() else []
     config.nav = [
         {"Start here": "index.md"},
