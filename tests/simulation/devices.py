@@ -8,7 +8,7 @@ rejection, a failure, a state that was spoilt, a row that the database does not 
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from actors.actor import Actor, Command, applies, handles
 from actors.errors import Rejected
@@ -16,10 +16,11 @@ from actors.event import BusinessEvent, DeviceEvent, Payload
 
 
 class Note(Command):
-    """Keep a token, so many times."""
+    """Keep a token, so many times. The handler changes its parts, as handlers may."""
 
     token: int
     times: int = 1
+    parts: dict[str, Any] = Field(default={})
 
 
 class NoteOnce(Command):
@@ -85,6 +86,7 @@ class Noted(DeviceEvent):
     token: int
     number: int
     revision: int = 1
+    parts: dict[str, Any] = Field(default={})
 
 
 class Spoilt(BusinessEvent):
@@ -109,7 +111,8 @@ class Odd(Rejected):
 
 
 class LedgerState(BaseModel):
-    tokens: list[int] = []
+    tokens: list[int] = Field(default=[], alias="kept-tokens")
+    latest: dict[str, Any] = {}  #: the parts of the last event, and which token it had
 
 
 class Ledger(Actor[LedgerState]):
@@ -120,8 +123,11 @@ class Ledger(Actor[LedgerState]):
 
     @handles
     def note(self, message: Note) -> Iterator[Payload]:
+        parts = message.parts
+        if "marks" in parts:
+            parts["marks"].append("handled")
         for number in range(message.times):
-            yield Noted(token=message.token, number=number, revision=self.revision)
+            yield Noted(token=message.token, number=number, revision=self.revision, parts=parts)
 
     @handles
     def note_once(self, message: NoteOnce) -> Iterator[Payload]:
@@ -169,6 +175,8 @@ class Ledger(Actor[LedgerState]):
     @applies
     def noted(self, event: Noted) -> None:
         self.state.tokens.append(event.token)
+        self.state.latest = event.parts  # kept, and changed from now on
+        self.state.latest.setdefault("marks", []).append(event.token)
 
     @applies
     def spoilt(self, event: Spoilt) -> None:

@@ -173,7 +173,7 @@ class Driver:
         except Exception as error:
             self.failed(call, error)
         else:
-            call.state = {"tokens": list(_tokens(state))}
+            call.state = {"tokens": list(_tokens(state)), "latest": _latest(state)}
             self.ended(call)
         return call
 
@@ -314,3 +314,7 @@ class Driver:
 def _tokens(state: Any) -> list[int]:
     tokens: list[int] = state["tokens"] if isinstance(state, dict) else state.tokens
     return tokens
+
+
+def _latest(state: Any) -> Any:
+    return state["latest"] if isinstance(state, dict) else state.latest

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections import defaultdict
+from typing import Any
 
 from tests.simulation.history import Call, History
 from tests.simulation.log_index import LogIndex
@@ -59,12 +60,20 @@ def _judge_state(log: LogIndex, call: Call, least: int, reached_by: int) -> list
     tokens, noted = call.state["tokens"], log.tokens.get(call.source, [])
     if noted[: len(tokens)] != tokens:
         return [f"state {call.number} of {call.source} is the fold of no prefix: {tokens}"]
+    if tokens and call.state["latest"] != (latest := _latest(log, call.source, len(tokens))):
+        return [f"state {call.number} of {call.source} has {call.state['latest']}, not {latest}"]
     if len(tokens) < least:
         return [
             f"state {call.number} of {call.source} has {len(tokens)} tokens, call {reached_by}"
             f" was sent before it and made it {least}"
         ]
     return []
+
+
+def _latest(log: LogIndex, source: str, count: int) -> dict[str, Any]:
+    """What so many events leave: the parts of the last one as stored, and its token."""
+    record = log.noted[source][count - 1]
+    return {"marks": [*record.payload["parts"].get("marks", []), record.payload["token"]]}
 
 
 def _judge_later(source: str, calls: list[Call]) -> list[str]:

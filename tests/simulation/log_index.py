@@ -18,9 +18,13 @@ class LogIndex:
         for record in records:
             self.by_source[record.source].append(record)
             self.by_command[self.command_of(record)].append(record)
-        self.tokens = {
-            source: [record.payload["token"] for record in theirs if record.event_type == "noted"]
+        self.noted = {
+            source: [record for record in theirs if record.event_type == "noted"]
             for source, theirs in self.by_source.items()
+        }
+        self.tokens = {
+            source: [record.payload["token"] for record in theirs]
+            for source, theirs in self.noted.items()
         }
 
     def command_of(self, record: Record) -> bytes:
@@ -43,7 +47,15 @@ def effect_of(call: Call, records: list[Record]) -> str:
         return f"has the events {tokens}"
     if call.message not in ("Note", "NoteOnce", "NoteUnlessFull", "Demand"):
         return "has events and may not have any"
-    return ""
+    return _parts_of(call, records)
+
+
+def _parts_of(call: Call, records: list[Record]) -> str:
+    """What is wrong with the parts of events: they are a function of the command as sent."""
+    sent = call.fields.get("parts", {})
+    wanted = {"marks": [*sent["marks"], "handled"]} if sent else {}
+    found = [record.payload["parts"] for record in records]
+    return "" if all(parts == wanted for parts in found) else f"has the parts {found}, not {wanted}"
 
 
 def expected_error(call: Call) -> tuple[str, ...]:

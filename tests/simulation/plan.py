@@ -258,6 +258,7 @@ class _Work:
         fields: dict[str, Any] = {"token": number}
         if message == "Note":
             fields["times"] = draw.choice((1, 1, 1, 2, 5))
+            fields["parts"] = {"marks": [number]}
         elif message == "NoteUnlessFull":
             fields["limit"] = draw.choice((0, 3, 10))
         elif message == "Refuse":

@@ -1,6 +1,6 @@
 """The mutations, by name: small faults of the path, some of which it once had."""
 
-from tests.simulation.mutations import of_drivers, of_hosts, of_partitions, of_systems
+from tests.simulation.mutations import of_drivers, of_hosts, of_partitions, of_systems, of_values
 from tests.simulation.mutations.patching import Mutation
 
 MUTATIONS: dict[str, Mutation] = {
@@ -10,5 +10,6 @@ MUTATIONS: dict[str, Mutation] = {
         *of_partitions.MUTATIONS,
         *of_drivers.MUTATIONS,
         *of_systems.MUTATIONS,
+        *of_values.MUTATIONS,
     )
 }
