@@ -24,7 +24,7 @@ Stored = Callable[[Payload], tuple[bytes, Any]]
 def open_events(yielded: type[Payload], applied: type[Payload]) -> Stored | None:
     """What makes of an event its text and the event that this gives back, for events of the class
     `yielded` that are folded as those of the class `applied`; it raises InvalidData. None for a
-    closed class, whose events are read back as they are: 2 to 4 us an event otherwise."""
+    closed class, whose events are read back as they are: 3 to 7 us an event otherwise."""
     if yielded is applied and is_closed(yielded):
         return None
     name, read = yielded.event_type, event_reader(applied)
