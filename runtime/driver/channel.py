@@ -176,9 +176,10 @@ class Channel:
         ] if held else outgoing.commands  # fmt: skip
         request = pack_request(
             self._driver, self._generation, order, self._clock.counts(),
-            outgoing.want_events, commands,
+            outgoing.want_events, commands, outgoing.sent,
         )  # fmt: skip
         self._sequence += 1
+        outgoing.sent = True
         delivery = self._deliver(order, outgoing, request, held)
         self._under_way[outgoing] = asyncio.ensure_future(delivery)
 

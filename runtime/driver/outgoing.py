@@ -31,7 +31,8 @@ class Outgoing(Pending[Answer]):
 
     __slots__ = (
         "actors", "bulk", "commands", "deadline_s", "heard_of", "ids", "introduced_again",
-        "joined_until_s", "losses", "may_take_s", "patience_s", "setback", "size", "want_events",
+        "joined_until_s", "losses", "may_take_s", "patience_s", "sent", "setback", "size",
+        "want_events",
     )  # fmt: skip
 
     def __init__(self, patience_s: float, *, bulk: bool, want_events: bool) -> None:
@@ -52,6 +53,7 @@ class Outgoing(Pending[Answer]):
         self.heard_of: set[int] = set()
         # How it fares, in the loop alone:
         self.setback: Exception | None = None  #: why it is to be sent again
+        self.sent = False  #: the host may have had it before
         self.losses = 0  #: how often it was sent, and no answer came
         self.introduced_again = False  #: the host was told the classes of its actors once more
 

@@ -116,9 +116,28 @@ class Attempt:
     """
 
     __slots__ = (
-        "batch", "checked", "clock", "deferred", "durable", "effects", "errors", "failure",
-        "found", "in_vain", "indexes", "known", "rebuild", "repeats", "rows", "snapshots",
-        "stopped", "taken", "ticks", "types", "values",
+        "batch",
+        "checked",
+        "clock",
+        "deferred",
+        "durable",
+        "effects",
+        "errors",
+        "failure",
+        "found",
+        "in_vain",
+        "indexes",
+        "known",
+        "rebuild",
+        "repeats",
+        "rows",
+        "snapshots",
+        "stopped",
+        "taken",
+        "ticks",
+        "types",
+        "vain",
+        "values",
     )  # fmt: skip
 
     def __init__(self, batch: Batch, indexes: Sequence[int]) -> None:
@@ -135,6 +154,7 @@ class Attempt:
         self.repeats: dict[int, Effects | None] = {}  #: where it ran first; None: in the log
         self.found: dict[int, bytes] = {}  #: the rows of those in the log, if anybody wants them
         self.in_vain: list[int] = []  #: without effect now, but perhaps they had one before
+        self.vain: list[int] = []  #: those of them that a handler has decided in this attempt
         self.deferred: list[int] = []  #: without an outcome: their actor is to be rebuilt first
         # What becomes of it beside the answer.
         self.rows: list[bytes] = []  #: emptied when they are put together for the append

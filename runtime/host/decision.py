@@ -113,12 +113,18 @@ class Decider:
         clock, event_types = self.clock, self._event_types
         commands, rows, counts, names = batch.commands, attempt.rows, effects.counts, attempt.types
         kinds = effects.message_types
+        remembered = recent.in_vain.of if batch.request.again else None
         total = 0
         for index in attempt.indexes:
             self.at = command = commands[index]
             source, message_type, command_id, at_us, data, correlation, causation = command
             if command_id in recent or command_id in known:
                 attempt.repeats[index] = recent.get(command_id)
+                continue
+            if remembered and (outcome := remembered(command_id, source, message_type)):
+                attempt.in_vain.append(index)
+                if outcome.error is not None:
+                    attempt.errors[index] = outcome.error
                 continue
             resident: Resident = get(source)  # type: ignore[assignment]
             handler = resident.handlers.get(message_type)
@@ -166,12 +172,14 @@ class Decider:
                     events.append((event_type, payload))
             except (Rejected, InvalidData, ValidationError) as rejection:
                 attempt.without_effect(index, _rejection(rejection, source, message_type))
+                attempt.vain.append(index)
                 continue
             except FAILURES as error:
                 self._failed(attempt, index, resident, error)
                 continue
             if not made:
                 attempt.in_vain.append(index)
+                attempt.vain.append(index)
                 continue
             try:
                 for event_type, payload in events:
@@ -317,6 +325,7 @@ class Decider:
         attempt.without_effect(
             index, HandlerFailed(source, message_type, failure, decision, frames)
         )
+        attempt.vain.append(index)
 
 
 def _rejection(rejection: Exception, source: str, message_type: str) -> Exception:

@@ -23,6 +23,7 @@ from runtime.host.repeats import Lookups
 from runtime.host.residents import Residents
 from runtime.partition.journal import Journal, type_counts
 from runtime.partition.writer_link import WriterAway
+from runtime.wire.commands import ID, MESSAGE_TYPE, SOURCE
 from runtime.wire.error_codec import text_of_error
 from store.appends import Acknowledged
 from store.errors import AppendRefused, StoreUnavailable
@@ -140,10 +141,20 @@ class Executor:
             if self._decider.met.fresh:
                 await self._decider.met.note(self._store)
             attempt.seal(clock, ticks)
+            if attempt.vain:
+                self._remember_vain(attempt)
         except Exception as error:
             await self._abandon(attempt, error)
             return False
         return True
+
+    def _remember_vain(self, attempt: Attempt) -> None:
+        """Before it is durable: what is decided next may follow on it."""
+        add, commands, errors = self._recent.in_vain.add, attempt.batch.commands, attempt.errors
+        for index in attempt.vain:
+            if index not in attempt.repeats:
+                one = commands[index]
+                add(one[ID], one[SOURCE], one[MESSAGE_TYPE], errors.get(index))
 
     async def _load(self, attempt: Attempt) -> None:
         get, sources = self._residents.get, attempt.sources

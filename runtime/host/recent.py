@@ -1,8 +1,11 @@
-"""The table of recent commands: what each did."""
+"""The table of recent commands: what each did, and which were without effect."""
 
-from collections import deque
+from collections import OrderedDict, deque
+from typing import NamedTuple
 
 from runtime.host.effects import Effects
+from runtime.wire.error_codec import EncodedError
+from runtime.wire.values import encode
 
 
 class Recent(dict[bytes, Effects]):
@@ -21,6 +24,7 @@ class Recent(dict[bytes, Effects]):
         self._kept: deque[Effects] = deque()
         self._commands = 0
         self.bytes = 0  #: about how much memory those kept take
+        self.in_vain = InVain(capacity)
 
     def keep(self, effects: Effects) -> None:
         """Remember what is durable; forget the oldest beyond what may be kept."""
@@ -40,3 +44,60 @@ class Recent(dict[bytes, Effects]):
         for command_id in effects.counts:
             if self.get(command_id) is effects:
                 del self[command_id]
+
+
+class Outcome(NamedTuple):
+    """What became of a command that has no events."""
+
+    source: str
+    message_type: str
+    error: EncodedError | None  #: None: there was nothing to do
+    size: int  #: about how many bytes of memory it takes
+
+
+class InVain:
+    """The last commands that handlers decided without effect, by id, with what was answered.
+
+    The log knows nothing of them. A batch that is sent again, because no answer came, is
+    answered out of this table where it was in vain: what its driver sent after it may have run
+    since, and decided anew it would take effect behind that (docs/decisions/0048).
+    """
+
+    MAX_BYTES = 16 * 1024 * 1024
+    #: What one takes beside its error: its id, its source, its place in the table.
+    OUTCOME_BYTES = 400
+
+    def __init__(self, capacity: int, max_bytes: int = MAX_BYTES) -> None:
+        self._capacity = capacity
+        self._max_bytes = max_bytes
+        self._outcomes: OrderedDict[bytes, Outcome] = OrderedDict()
+        self.bytes = 0  #: about how much memory they take
+
+    def __len__(self) -> int:
+        return len(self._outcomes)
+
+    def add(
+        self, command_id: bytes, source: str, message_type: str, error: EncodedError | None
+    ) -> None:
+        """Remember an outcome; forget the oldest beyond what may be kept."""
+        outcomes = self._outcomes
+        if command_id in outcomes:
+            self.forget(command_id)
+        size = self.OUTCOME_BYTES + len(source) + (len(encode(error)) if error else 0)
+        outcomes[command_id] = Outcome(source, message_type, error, size)
+        self.bytes += size
+        while self.bytes > self._max_bytes or len(outcomes) > self._capacity:
+            self.bytes -= outcomes.popitem(last=False)[1].size
+
+    def of(self, command_id: bytes, source: str, message_type: str) -> Outcome | None:
+        """What became of this command, if it is remembered, and was this one."""
+        found = self._outcomes.get(command_id)
+        if found is None or (found.source, found.message_type) != (source, message_type):
+            return None
+        return found
+
+    def forget(self, command_id: bytes) -> None:
+        """It was undone: nothing was decided."""
+        found = self._outcomes.pop(command_id, None)
+        if found is not None:
+            self.bytes -= found.size

@@ -33,7 +33,7 @@ from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
 from runtime.host.residents import Residents
 from runtime.partition.journal import Journal
-from runtime.wire.commands import SOURCE
+from runtime.wire.commands import ID, SOURCE
 from store.errors import (
     AppendRefused,
     DuplicateEvent,
@@ -152,6 +152,8 @@ class Recovery:
     def undo(self, attempt: Attempt, failure: Exception) -> None:
         """Throw away what an attempt left in memory, once no append is under way."""
         self._recent.forget(attempt.effects)
+        for index in attempt.vain:
+            self._recent.in_vain.forget(attempt.batch.commands[index][ID])
         self._residents.revive(attempt.stopped)
         self._residents.drop(attempt.sources)
         attempt.undo(failure)

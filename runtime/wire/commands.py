@@ -79,6 +79,7 @@ class Request(Head, array_like=True):
     """A batch: the driver's `sequence`-th of a generation, with its vector clock."""
 
     commands: list[Any]  #: of Commands
+    again: bool = False  #: it was sent before, and no answer came
 
 
 class Answer(msgspec.Struct, array_like=True):
@@ -143,15 +144,17 @@ def pack_request(
     clock: Mapping[str, int],
     want_events: bool,
     commands: list[bytes],
+    again: bool = False,
 ) -> bytes:
     """A Request of commands that are packed already."""
     packer = msgpack.Packer()
     return b"".join(
         (
-            packer.pack_array_header(6),
+            packer.pack_array_header(7 if again else 6),
             *map(packer.pack, (driver, generation, sequence, clock, want_events)),
             packer.pack_array_header(len(commands)),
             *commands,
+            *([packer.pack(True)] if again else ()),
         )
     )
 

@@ -32,7 +32,7 @@ _decode_whole = msgspec.msgpack.Decoder(_Whole, ext_hook=extended_form).decode
 _decode_head = msgspec.msgpack.Decoder(Head).decode
 _decode_command = msgspec.msgpack.Decoder(Command, ext_hook=extended_form).decode
 
-_SIX, _FIVE = b"\x96", b"\x95"  # the headers of arrays of that many
+_SEVEN, _SIX, _FIVE = b"\x97", b"\x96", b"\x95"  # the headers of arrays of that many
 
 
 def unpack_request(packed: bytes) -> Request:
@@ -55,7 +55,7 @@ def _piece_by_piece(packed: bytes) -> Request:
     try:
         unpacker = msgpack.Unpacker()
         unpacker.feed(packed)
-        if packed[:1] != _SIX:
+        if packed[:1] not in (_SIX, _SEVEN):
             raise ValueError("not a request")
         unpacker.read_array_header()
         for _ in range(5):
@@ -66,10 +66,13 @@ def _piece_by_piece(packed: bytes) -> Request:
             start = unpacker.tell()
             unpacker.skip()
             commands.append(_command(packed[start : unpacker.tell()]))
+        again = packed[:1] == _SEVEN and unpacker.unpack()
+        if not isinstance(again, bool):
+            raise ValueError("not a request")
     except (*_UNREADABLE, msgpack.exceptions.UnpackException) as error:
         raise _unreadable(str(error) or type(error).__name__) from error
     return Request(
-        head.driver, head.generation, head.sequence, head.clock, head.want_events, commands
+        head.driver, head.generation, head.sequence, head.clock, head.want_events, commands, again
     )
 
 

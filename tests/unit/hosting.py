@@ -211,10 +211,12 @@ class Hosting:
         """What `send_append` goes by."""
         return await self.writing.writer.append(append)
 
-    def send(self, *commands: list[Any], clock: dict[str, int] | None = None) -> Batch:
+    def send(
+        self, *commands: list[Any], clock: dict[str, int] | None = None, again: bool = False
+    ) -> Batch:
         """A batch on its way; its `answer` comes later."""
         request = Request(
-            b"driver", self.generation, self._sequence, clock or {}, True, list(commands)
+            b"driver", self.generation, self._sequence, clock or {}, True, list(commands), again
         )
         self._sequence += 1
         return self.mailbox.put(request)

@@ -19,7 +19,7 @@ from runtime.errors import (
     MailboxFull,
     UnknownActorType,
 )
-from runtime.wire.commands import CommandPacker
+from runtime.wire.commands import DATA, CommandPacker
 from runtime.wire.reading import unpack_request
 from store.errors import StoreUnavailable
 from tests.unit.sending import HOST, TIMEOUT_S, PlayedHost, Sending
@@ -377,3 +377,14 @@ async def test_a_batch_that_never_came_costs_those_who_ask_on_and_on_one_deadlin
         except AskTimeout:
             outcomes.append(None)
     assert outcomes[50] is not None, outcomes
+
+
+@virtual_time
+async def test_a_batch_that_the_host_may_have_had_says_so_when_it_is_sent_again() -> None:
+    sending = Sending()
+    sending.host.losing = 2  # the first hello, and so nothing that has commands
+    await sending.ask("first")
+    sending.host.losing = 1
+    await sending.ask("second")
+    sent = [(one.commands[0][DATA], one.again) for one in sending.host.requests if one.commands]
+    assert sent == [("first", False), ("second", False), ("second", True)]

@@ -286,11 +286,20 @@ def test_a_bad_command_costs_its_sender_an_answer_and_its_neighbours_nothing(bad
         packed(b"driver", 0, 0, {7: 1}, True, []),
         packed(b"driver", 0, 0, {str(n): 1 for n in range(MAX_NODES + 1)}, True, []),
         packed(b"driver", 0, 0, {}, True, [[]])[:-1],
+        packed(b"driver", 0, 0, {}, True, [], 7),
     ],
 )
 def test_what_is_no_request_or_has_a_bad_clock_is_refused_alone(request_: bytes) -> None:
     with pytest.raises(InvalidMessage, match="cannot be read"):
         unpack_request(request_)
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_a_request_says_whether_it_was_sent_before(bad: bool) -> None:
+    commands = [of_good(id=b"short")] if bad else []
+    for again in (False, True):
+        packed_ = pack_request(b"driver", 1, 2, {}, True, commands, again)
+        assert unpack_request(packed_).again is again
 
 
 @virtual_time

@@ -8,12 +8,14 @@ from pydantic import BaseModel
 from actors.actor import Actor, Command, applies, handles
 from actors.errors import Rejected
 from actors.event import DeviceEvent, Payload
+from runtime.errors import HandlerFailed
 from runtime.wire.answers import read_events
 from runtime.wire.commands import unpack_answer
+from store.appends import Acknowledged, Append
 from store.event_store import Found
 from tests.unit.hosting import Add, Hosting, command
 from tests.unit.writing import GONE, CuedStore
-from tests.virtual_time import virtual_time
+from tests.virtual_time import settled, virtual_time
 
 
 class Switch(Command):
@@ -26,6 +28,14 @@ class SwitchedOn(DeviceEvent):
 
 class Use(Command):
     """Only where it is on."""
+
+
+class UseIfOn(Command):
+    """Where it is off, there is nothing to do."""
+
+
+class UseOrFail(Command):
+    """Where it is off, its handler fails."""
 
 
 class Used(DeviceEvent):
@@ -47,6 +57,17 @@ class Lamp(Actor[SwitchState]):
     def use(self, message: Use) -> Iterator[Payload]:
         if not self.state.on:
             raise Rejected("it is off")
+        yield Used()
+
+    @handles
+    def use_if_on(self, message: UseIfOn) -> Iterator[Payload]:
+        if self.state.on:
+            yield Used()
+
+    @handles
+    def use_or_fail(self, message: UseOrFail) -> Iterator[Payload]:
+        if not self.state.on:
+            raise RuntimeError("it is off")
         yield Used()
 
     @applies
@@ -88,3 +109,67 @@ async def test_of_a_batch_that_is_turned_away_nothing_that_follows_it_is_done_be
     await host.deliver(switch)
     with pytest.raises(Rejected):
         read_events(again, 1)
+
+
+@virtual_time
+async def test_what_was_rejected_stays_before_what_followed_it_when_both_are_sent_again() -> None:
+    """Both were run, and their answers were lost with the connection: the channel sends both
+    again, in their order. The first finds by now what the second has done."""
+    host = await Hosting.begin()
+    host.register(Lamp)
+    use, switch = command("lamp/a", Use()), command("lamp/a", Switch())
+    host.send(use), host.send(switch)
+    await settled()
+    host.begin_generation()
+    first, second = host.send(use, again=True), host.send(switch, again=True)
+    with pytest.raises(Rejected, match="it is off"):
+        read_events(unpack_answer(await first.answer), 0)
+    assert len(read_events(unpack_answer(await second.answer), 0)) == 1
+    assert [event.event_type for event in await host.log("lamp/a")] == ["switched-on"]
+
+
+@virtual_time
+async def test_what_had_nothing_to_do_or_failed_stays_before_what_followed_it_too() -> None:
+    host = await Hosting.begin()
+    host.register(Lamp)
+    early = [command("lamp/a", UseIfOn()), command("lamp/a", UseOrFail())]
+    switch = command("lamp/a", Switch())
+    await host.deliver(*early)
+    await host.deliver(switch)
+    host.begin_generation()
+    answer = unpack_answer(await host.send(*early, switch, again=True).answer)
+    assert read_events(answer, 0) == []
+    with pytest.raises(HandlerFailed, match="it is off"):
+        read_events(answer, 1)
+    assert len(read_events(answer, 2)) == 1
+    assert [event.event_type for event in await host.log("lamp/a")] == ["switched-on"]
+
+
+@virtual_time
+async def test_a_caller_s_own_repeat_of_what_was_rejected_is_decided_anew() -> None:
+    host = await Hosting.begin()
+    host.register(Lamp)
+    use = command("lamp/a", Use())
+    await host.deliver(use)
+    await host.deliver(command("lamp/a", Switch()))
+    assert len(read_events(await host.deliver(use), 0)) == 1
+
+
+@virtual_time
+async def test_what_was_rejected_by_an_attempt_that_is_undone_is_decided_anew() -> None:
+    """The database is away: the batch is turned away, and nothing of it was decided."""
+    host = await Hosting.begin()
+    host.register(Lamp)
+    use, to_the_writer = command("lamp/a", Use()), host.way
+
+    async def away(append: Append) -> Acknowledged:
+        raise GONE
+
+    host.way = away  # type: ignore[method-assign]
+    batch = host.send(command("counter/a", Add()), use)
+    assert unpack_answer(await batch.answer).turned_away is not None
+    host.way = to_the_writer  # type: ignore[method-assign]
+    host.begin_generation()
+    await host.deliver(command("lamp/a", Switch()))
+    answer = unpack_answer(await host.send(use, again=True).answer)
+    assert len(read_events(answer, 0)) == 1

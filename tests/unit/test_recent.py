@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from runtime.host.batch import Attempt, Batch
 from runtime.host.effects import Effects
-from runtime.host.recent import Recent
+from runtime.host.recent import InVain, Recent
 from runtime.wire.answers import read_events
 from store.rows.layout import EncodedRows
 from tests.unit.hosting import Add, Hosting, command
@@ -75,3 +75,30 @@ async def test_a_repeat_is_answered_though_its_first_run_is_forgotten_meanwhile(
     sent = command("counter/a", Add(times=2))
     answers = [await host.deliver(sent, command("counter/b", Add())) for _ in range(2)]
     assert read_events(answers[0], 0) == read_events(answers[1], 0) == await host.log("counter/a")
+
+
+def test_of_commands_without_effect_so_many_are_remembered_and_so_many_bytes() -> None:
+    in_vain = InVain(3)
+    for number in range(5):
+        in_vain.add(bytes([number]), "lamp/a", "use", ("Rejected", ["it is off"]))
+    assert [in_vain.of(bytes([n]), "lamp/a", "use") is not None for n in range(5)] == (
+        [False] * 2 + [True] * 3
+    )
+    in_vain = InVain(1_000, max_bytes=10_000)
+    for number in range(50):
+        in_vain.add(bytes([number]), "lamp/a", "use", ("Rejected", ["x" * 3_000]))
+        assert in_vain.bytes <= 10_000
+    assert len(in_vain) == 3
+    for number in range(50):
+        in_vain.forget(bytes([number]))
+    assert (len(in_vain), in_vain.bytes) == (0, 0)
+
+
+def test_an_outcome_without_effect_is_that_of_one_actor_s_command() -> None:
+    in_vain = InVain(3)
+    in_vain.add(b"id", "lamp/a", "use", None)
+    assert in_vain.of(b"id", "lamp/b", "use") is None
+    assert in_vain.of(b"id", "lamp/a", "switch") is None
+    outcome = in_vain.of(b"id", "lamp/a", "use")
+    assert outcome is not None
+    assert outcome.error is None
