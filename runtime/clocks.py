@@ -27,6 +27,10 @@ class DriverClock:
         self._counts: dict[str, int] = dict.fromkeys(sorted(nodes), 0)
         self._strangers: dict[str, int] = {}  # who was heard of last is last
 
+    def left_behind(self) -> None:
+        """This process was forked: whoever held the lock is in its parent."""
+        self._lock = threading.Lock()
+
     def observe(self, counts: Mapping[str, int]) -> None:
         """Merge the clock of an answer: a host tells of nodes of its system alone."""
         mine = self._counts

@@ -154,13 +154,19 @@ class HostUnavailable(ThornbackError):
 
 class ConnectionClosed(ThornbackError):
     """This connection was closed: it takes no calls any more. The system may run on. What was
-    unanswered then has an open outcome: a retry with the same command id is safe."""
+    unanswered then has an open outcome: a retry with the same command id is safe. In a `forked`
+    process it is its parent's, where it goes on."""
 
-    def __init__(self, namespace: str) -> None:
-        super().__init__(namespace)
-        self.namespace = namespace
+    def __init__(self, namespace: str, forked: bool = False) -> None:
+        super().__init__(namespace, forked)
+        self.namespace, self.forked = namespace, forked
 
     def __str__(self) -> str:
+        if self.forked:
+            return (
+                f"the connection to {self.namespace!r} stayed in the process that forked this "
+                "one: connect anew after the fork"
+            )
         return f"the connection to {self.namespace!r} was closed: connect anew"
 
 

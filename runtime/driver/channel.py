@@ -117,6 +117,10 @@ class Channel:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nothing runs in it
                 self._loop.call_soon_threadsafe(self._stop)
 
+    def left_behind(self, error: Exception) -> None:
+        """This process was forked, and the channel is its parent's."""
+        self._outbox.left_behind(error)
+
     def _stop(self) -> None:
         self._running.cancel()
         for task in self._under_way.values():

@@ -14,7 +14,7 @@ from runtime.driver.courier import Loop
 from runtime.driver.host_link import HostLink
 from runtime.driver.rejoining import Rejoining
 from runtime.driver.shipped_classes import ShippedClasses
-from runtime.errors import ConnectionClosed, HostUnavailable, SystemNotFound
+from runtime.errors import ConnectionClosed, HostUnavailable, SystemNotFound, fresh
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
@@ -43,7 +43,7 @@ class Channels:
         self._settings, self._hosts = settings, hosts  # of the system as it is now
         self._classes = _classes_of(settings)
         self._open: dict[str, Channel] = {}
-        self._ended = False
+        self._ended: ConnectionClosed | None = None  # none is opened any more, because of this
 
     def of(self, source: str, actor: type[Actor[Any]] | None) -> Channel:
         """The way to the host of a source: its own if its type is placed so, otherwise
@@ -52,8 +52,8 @@ class Channels:
         if actor is not None:
             self._classes.shipped(actor)
         with self._lock:
-            if self._ended:
-                raise ConnectionClosed(self._settings.actor_system.namespace)
+            if self._ended is not None:
+                raise fresh(self._ended)
             placed = self._settings.actor_system.placement.get(actor_type_of(source))
             dedicated = placed == "dedicated"
             host = source if dedicated else self._hosts[shard_of(source) % len(self._hosts)]
@@ -85,8 +85,15 @@ class Channels:
     def end(self) -> list[Channel]:
         """Open no more; those that are open, which the caller is to close."""
         with self._lock:
-            self._ended = True
+            self._ended = ConnectionClosed(self._settings.actor_system.namespace)
             return list(self._open.values())
+
+    def left_behind(self, error: ConnectionClosed) -> None:
+        """This process was forked, and the channels are its parent's."""
+        self._lock, self._ended = threading.Lock(), error
+        self._classes = _classes_of(self._settings)
+        for channel in self._open.values():
+            channel.left_behind(error)
 
     def _shipped(self, actor: type[Actor[Any]]) -> bytes | None:
         """What is sent of a class to the hosts that there are now."""

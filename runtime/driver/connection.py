@@ -7,11 +7,12 @@ over it. Connecting needs no part of the cluster: no host, no writer, no databas
 import asyncio
 import atexit
 import logging
+import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from random import Random
 from typing import TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from actors.ids import FreshIds
 from runtime.clocks import DriverClock
@@ -38,6 +39,21 @@ T = TypeVar("T")
 
 #: Those of this process, by namespace: a ref that arrives in it finds the one that is open.
 _connections: "WeakValueDictionary[str, Connection]" = WeakValueDictionary()
+
+
+#: All of this process, whatever their namespaces, for a child that it forks.
+_all: "WeakSet[Connection]" = WeakSet()
+
+
+def _in_a_forked_child() -> None:
+    """The couriers' threads are in the parent alone, and do nothing here. What they would do
+    ends; copies of locks that a thread of the parent may have held are replaced."""
+    _connections.clear()
+    for connection in list(_all):
+        connection.left_behind()
+
+
+os.register_at_fork(after_in_child=_in_a_forked_child)
 
 
 def open_connection(namespace: str) -> "Connection | None":
@@ -108,9 +124,11 @@ class Connection:
         self._adapted = adapted  # what a driver's own settings change of a topology
         self._log_id = topology.log
         self._lock = threading.Lock()  # guards what follows
-        self._on_close: dict[Callable[[], None], None] = {}  # when the connection is closed
-        self._closed = False
+        #: What is called when the connection is closed; and in a process that is forked.
+        self._on_close: dict[Callable[[], None], Callable[[], None]] = {}
+        self._closed = self._forked = False
         _connections[self.namespace] = self
+        _all.add(self)
 
     @property
     def namespace(self) -> str:
@@ -165,14 +183,17 @@ class Connection:
     def check_open(self) -> None:
         """Raises ConnectionClosed once it is closed."""
         if self._closed:
-            raise ConnectionClosed(self.namespace)
+            raise ConnectionClosed(self.namespace, self._forked)
 
-    def when_closed(self, call: Callable[[], None]) -> None:
-        """Have something called, in the closing thread, when the connection is closed. Raises
-        ConnectionClosed when it is."""
+    def when_closed(
+        self, call: Callable[[], None], in_a_fork: Callable[[], None] = lambda: None
+    ) -> None:
+        """Have something called, in the closing thread, when the connection is closed; and
+        something else in a process that is forked from this one. Raises ConnectionClosed when it
+        is closed."""
         with self._lock:
             self.check_open()
-            self._on_close[call] = None
+            self._on_close[call] = in_a_fork
 
     def no_longer(self, call: Callable[[], None]) -> None:
         """Call it no more."""
@@ -215,6 +236,20 @@ class Connection:
                 closing.result()
             finally:
                 self.courier.close()
+
+    def left_behind(self) -> None:
+        """This process was forked, and the connection is its parent's: what is unanswered, every
+        reader of a subscription and every later call fails with ConnectionClosed here."""
+        self._lock = threading.Lock()
+        self._closed = self._forked = True
+        error = ConnectionClosed(self.namespace, forked=True)
+        self.channels.left_behind(error)
+        self._errands.left_behind(error)
+        self._tells.left_behind()
+        self.clock.left_behind()
+        in_a_fork, self._on_close = list(self._on_close.values()), {}
+        for call in in_a_fork:
+            call()
 
     def _in_courier(self) -> bool:
         try:

@@ -12,7 +12,7 @@ from actors.errors import ThornbackError
 from runtime.driver.courier import Loop
 from runtime.driver.pending import Pending
 from runtime.driver.reply import Reply, as_it_is
-from runtime.errors import AskTimeout, ConnectionClosed, HostUnavailable
+from runtime.errors import AskTimeout, ConnectionClosed, HostUnavailable, fresh
 from runtime.topology.names import DIRECTORY_ACTOR
 
 logger = logging.getLogger("thornback.driver")
@@ -27,7 +27,7 @@ class Errands:
         self._namespace, self._courier = namespace, courier  # immutable
         self._lock = threading.Lock()  # guards what follows
         self._pending: dict[Pending[Any], None] = {}  # in their order
-        self._ended = False
+        self._ended: Exception | None = None  # none is taken any more, because of this
 
     def run(
         self, pending: Pending[T], work: Callable[[], Awaitable[T]], limit_s: float | None
@@ -37,8 +37,8 @@ class Errands:
         raised, and ConnectionClosed when the connection is closed before it is done. Raises
         ConnectionClosed when it is closed now."""
         with self._lock:
-            if self._ended:
-                raise ConnectionClosed(self._namespace)
+            if self._ended is not None:
+                raise fresh(self._ended)
             self._pending[pending] = None
         running = self._courier.run(self._run(pending, work, limit_s))
         # Also where it is cancelled before it has begun: nobody is to wait for it.
@@ -48,8 +48,15 @@ class Errands:
     def end(self) -> list[Pending[Any]]:
         """Take no more; those that are not done, which the caller is to finish."""
         with self._lock:
-            self._ended = True
+            self._ended = ConnectionClosed(self._namespace)
             return list(self._pending)
+
+    def left_behind(self, error: Exception) -> None:
+        """This process was forked, and what is to be done is done in its parent."""
+        self._lock, self._ended = threading.Lock(), error
+        pending, self._pending = list(self._pending), {}
+        for one in pending:
+            one.left_behind(error)
 
     async def _run(
         self, pending: Pending[T], work: Callable[[], Awaitable[T]], limit_s: float | None

@@ -121,6 +121,15 @@ class Outbox:
             outgoing.finish(None, error)
         return True
 
+    def left_behind(self, error: Exception) -> None:
+        """This process was forked, and what is in here is its parent's."""
+        self._lock = threading.Lock()
+        self._ended, self._open = error, None
+        unanswered, self._unfinished = list(self._unfinished), {}
+        self._queue.clear()
+        for outgoing in unanswered:
+            outgoing.left_behind(error)
+
     def heard(self) -> None:
         """The loop has come, and looks at everything that is here by now."""
         with self._lock:

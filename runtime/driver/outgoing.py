@@ -1,6 +1,7 @@
 """A batch of commands on its way from a driver."""
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -76,6 +77,10 @@ class Outgoing(Pending[Answer]):
         if self.want_events and self._failed():
             _watched.add(self)
 
+    def left_behind(self, error: Exception) -> None:
+        super().left_behind(error)
+        self.heard_of.update(range(len(self.commands)))  # it is for the parent to say otherwise
+
     def __del__(self) -> None:
         """Nobody can look at it any more: what was asked and has failed unheard is logged, as
         asyncio does. Once a batch, and nothing a command that has not failed."""
@@ -138,6 +143,10 @@ class _Watched:
         with self._lock:
             self._failed.add(outgoing)
 
+    def left_behind(self) -> None:
+        """This process was forked: what has failed is for its parent to say."""
+        self._lock, self._failed = threading.Lock(), WeakSet()
+
     def say(self) -> None:
         with self._lock:
             failed = list(self._failed)
@@ -146,6 +155,9 @@ class _Watched:
 
 
 _watched = _Watched()
+
+
+os.register_at_fork(after_in_child=_watched.left_behind)
 
 
 def say_unheard_at_exit() -> None:

@@ -82,6 +82,14 @@ class Pending(Generic[A]):
             except Exception:
                 logger.exception("%s: whoever was told of its end failed", self.name)
 
+    def left_behind(self, error: Exception) -> None:
+        """This process was forked. What is to come comes to its parent, and so do those who wait
+        there; here it has failed, and who had asked for it is told so when he looks."""
+        self._lock = threading.Lock()
+        self._gates, self._futures = [], []
+        if not self.finished:
+            self.answer, self.error, self.finished = None, error, True
+
     def wait(self, timeout_s: float | None) -> bool:
         """Block until it is finished; False if that took too long."""
         with self._lock:

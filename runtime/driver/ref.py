@@ -1,5 +1,6 @@
 """References to actors: where a driver speaks to one."""
 
+import os
 import threading
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
@@ -23,8 +24,22 @@ S = TypeVar("S")
 
 #: How long a process that a ref arrives in may take to join the system.
 _JOIN_S = 30.0
-_joining = threading.Lock()  # guards what follows: one connection a process is enough
-_joined: dict[str, Connection] = {}  # by namespace; kept, because nobody else keeps them
+
+
+class _Joined:
+    """The connections that this process has because refs arrived in it: one a namespace."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # guards what follows
+        self.connections: dict[str, Connection] = {}  # kept, because nobody else keeps them
+
+    def left_behind(self) -> None:
+        """This process was forked: they are its parent's, and so is whoever joins just now."""
+        self.lock, self.connections = threading.Lock(), {}
+
+
+_joined = _Joined()
+os.register_at_fork(after_in_child=_joined.left_behind)
 
 
 class ActorRef(Generic[S]):
@@ -157,8 +172,8 @@ class ActorRef(Generic[S]):
 
 def _arrived(namespace: str, actor: type[Actor[Any]] | None, source: str) -> ActorRef[Any]:
     """A ref in the process that it was sent to. Raises what `ActorSystem.connect` does."""
-    with _joining:
+    with _joined.lock:
         connection = open_connection(namespace)
         if connection is None:
-            connection = _joined[namespace] = Connection(join(namespace, _JOIN_S))
+            connection = _joined.connections[namespace] = Connection(join(namespace, _JOIN_S))
     return ActorRef(connection, actor, source)

@@ -67,7 +67,7 @@ class Subscription:
         self._lock = threading.Lock()
         self._page: Page | None = None  # taken, and not decoded yet
         self._waiting: set[Future[None]] = set()  # readers, until something changes
-        connection.when_closed(self._cut_off)
+        connection.when_closed(self._cut_off, self._left_behind)
         self._in_loop(self._open, selection, after)
 
     def wait_begun(self, timeout_s: float) -> None:
@@ -210,6 +210,13 @@ class Subscription:
         with suppress(InvalidStateError):
             self._begun.set_exception(self._error)
         self._wake()
+
+    def _left_behind(self) -> None:
+        """This process was forked, and the feed is in its parent."""
+        self._lock, self._waiting = threading.Lock(), set()
+        self._error = ConnectionClosed(self._connection.namespace, forked=True)
+        self._begun = Future()
+        self._begun.set_exception(self._error)
 
     def _wake(self) -> None:
         with self._lock:

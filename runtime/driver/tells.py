@@ -35,6 +35,10 @@ class Tells:
             failures, self._failures = self._failures, []
         return failures
 
+    def left_behind(self) -> None:
+        """This process was forked: its parent notices."""
+        self._lock, self._told = threading.Lock(), {}
+
     def _finished(self, outgoing: Outgoing) -> None:
         with self._lock:
             indexes = self._told.pop(outgoing, [])

@@ -11,6 +11,7 @@ does not travel: hosts import it, and where one cannot, it says which module it 
 import copyreg
 import dataclasses
 import logging
+import os
 import site
 import sys
 import sysconfig
@@ -42,8 +43,20 @@ _THORNBACK = frozenset(
 #: Names of the folders that installers fill, in any environment.
 _INSTALLED = frozenset(("site-packages", "dist-packages"))
 
-#: What is registered is so for the whole process: one class at a time.
-_registering = threading.Lock()
+
+class _Registering:
+    """What is registered is so for the whole process: one class at a time."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def left_behind(self) -> None:
+        """This process was forked: whoever has the lock is in its parent."""
+        self.lock = threading.Lock()
+
+
+_registering = _Registering()
+os.register_at_fork(after_in_child=_registering.left_behind)
 
 
 def pickled_class(actor: type[Actor[Any]]) -> bytes:
@@ -51,7 +64,7 @@ def pickled_class(actor: type[Actor[Any]]) -> bytes:
     process and perhaps on another machine, where they cannot be imported. Raises ImportsLate
     for one that would need them later, and whatever pickling the class comes to."""
     own = own_modules()
-    with _registering, _by_value(own), _undescribed():
+    with _registering.lock, _by_value(own), _undescribed():
         return code_of(actor, _files_of(own)).pack()
 
 
@@ -60,7 +73,7 @@ def fingerprint_here(actor: type[Actor[Any]]) -> str:
     no form that could be told from another."""
     module = sys.modules.get(actor.__module__)
     own = own_modules() + ([module] if module is not None else [])
-    with _registering, _by_value(own), _undescribed():
+    with _registering.lock, _by_value(own), _undescribed():
         try:
             return fingerprint_of(actor, _files_of(own))
         except Exception as error:  # of a module of the user's, which was never to travel
