@@ -24,7 +24,7 @@ from runtime.driver.pending import Pending
 from runtime.driver.rejoining import Rejoining
 from runtime.driver.reply import Reply
 from runtime.driver.tells import Tells
-from runtime.errors import ConnectionClosed
+from runtime.errors import ConnectionClosed, fresh
 from runtime.partition.log_access import LogAccess
 from runtime.process.world import World
 from runtime.settings.settings import Settings
@@ -126,7 +126,7 @@ class Connection:
         self._lock = threading.Lock()  # guards what follows
         #: What is called when the connection is closed; and in a process that is forked.
         self._on_close: dict[Callable[[], None], Callable[[], None]] = {}
-        self._closed = self._forked = False
+        self._closed: ConnectionClosed | None = None  # why it takes no calls any more
         _connections[self.namespace] = self
         _all.add(self)
 
@@ -138,7 +138,7 @@ class Connection:
     @property
     def closed(self) -> bool:
         """Was it closed?"""
-        return self._closed
+        return self._closed is not None
 
     def new_id(self) -> bytes:
         """A fresh command id."""
@@ -182,8 +182,8 @@ class Connection:
 
     def check_open(self) -> None:
         """Raises ConnectionClosed once it is closed."""
-        if self._closed:
-            raise ConnectionClosed(self.namespace, self._forked)
+        if self._closed is not None:
+            raise fresh(self._closed)
 
     def when_closed(
         self, call: Callable[[], None], in_a_fork: Callable[[], None] = lambda: None
@@ -208,12 +208,11 @@ class Connection:
         """End the connection. What is unanswered, every reader of a subscription and every
         later call fails with ConnectionClosed. Closing twice is harmless."""
         with self._lock:
-            if self._closed:
+            if self._closed is not None:
                 return
-            self._closed = True
+            error = self._closed = ConnectionClosed(self.namespace)
             channels, errands = self.channels.end(), self._errands.end()
             on_close, self._on_close = list(self._on_close), {}
-        error = ConnectionClosed(self.namespace)
         for call in on_close:
             try:
                 call()
@@ -241,8 +240,7 @@ class Connection:
         """This process was forked, and the connection is its parent's: what is unanswered, every
         reader of a subscription and every later call fails with ConnectionClosed here."""
         self._lock = threading.Lock()
-        self._closed = self._forked = True
-        error = ConnectionClosed(self.namespace, forked=True)
+        error = self._closed = ConnectionClosed(self.namespace, forked=True)
         self.channels.left_behind(error)
         self._errands.left_behind(error)
         self._tells.left_behind()

@@ -129,7 +129,12 @@ class Decider:
             resident: Resident = get(source)  # type: ignore[assignment]
             handler = resident.handlers.get(message_type)
             if handler is None or not resident.ready:
+                before = len(rows)
                 self._unusual(attempt, index, resident)
+                total += sum(map(len, rows[before:]))  # of a publication
+                if total > ATTEMPT_BYTES:
+                    attempt.deferred += attempt.indexes[attempt.indexes.index(index) + 1 :]
+                    return
                 continue
             resident.batch = number
             actor = resident.actor

@@ -81,5 +81,8 @@ def _shown(frame: FrameType) -> str:
 def _looking(look: "weakref.WeakMethod[Any]", every_s: float) -> None:
     pause = threading.Event()
     while not pause.wait(every_s) and (bound := look()) is not None:
-        bound(time.monotonic())
+        try:
+            bound(time.monotonic())
+        except Exception:  # a frame that is gone by now, say: the next look is another one
+            logger.exception("a look at which handler keeps its host failed")
         del bound  # or this thread would be the one that keeps it

@@ -134,12 +134,11 @@ class Server:
     ) -> None:
         try:
             answer = await called
+            if not connection.transport.is_closing():
+                connection.send(number, 0, answer)  # fails where no frame has room for it
         except Exception:
             logger.exception("a call failed: its connection ends")
             connection.transport.abort()
-            return
-        if not connection.transport.is_closing():
-            connection.send(number, 0, answer)
 
 
 class _Answering(Frames):

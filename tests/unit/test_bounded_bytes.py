@@ -13,6 +13,7 @@ from runtime.host import decision
 from runtime.host.snapshots import SnapshotSaving
 from runtime.wire import commits
 from runtime.wire.answers import read_events
+from runtime.wire.commands import PUBLISH
 from runtime.wire.commits import pack_append
 from store.errors import InvalidData, RowsRefused
 from store.event_store import Snapshot
@@ -77,6 +78,24 @@ async def test_a_batch_with_many_bytes_of_events_is_appended_in_pieces(
     assert answer.repeats == {4}
     assert [len(append.rows) for append in host.appends] == [4, 4, 4, 20]
     assert max(len(append.rows.data) for append in host.appends[:3]) < 9 * len(DATA)
+
+
+@virtual_time
+async def test_a_batch_with_many_bytes_of_publications_is_appended_in_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decision, "ATTEMPT_BYTES", 5 * len(DATA))
+    host = await host_with_printers()
+    publication = {
+        "event_type": "seen", "kind": "device", "data": b'{"data": "%s"}' % DATA.encode(),
+        "metadata": {}, "clock": {},
+    }  # fmt: skip
+    sent = [command("camera/a", PUBLISH, data=publication) for _ in range(12)]
+    answer = await host.deliver(*sent)
+    assert [versions(read_events(answer, index)) for index in range(12)] == [
+        [version] for version in range(1, 13)
+    ]
+    assert max(len(append.rows.data) for append in host.appends) < 9 * len(DATA)
 
 
 @virtual_time

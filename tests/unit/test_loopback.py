@@ -4,6 +4,7 @@ Real sockets, no Ray: what Ray is asked here is a process's address, and who thi
 """
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from ray.exceptions import ActorUnavailableError
 
 from runtime.transport import caller, loopback
 from runtime.transport.caller import Caller
-from runtime.transport.loopback import Address, Server
+from runtime.transport.loopback import Address, Server, _Answering
 
 Method = Callable[[bytes], Awaitable[bytes]]
 
@@ -305,6 +306,20 @@ async def test_a_call_that_fails_ends_the_connection_and_no_other(
     assert "ZeroDivisionError" in caplog.text
     assert await other.call("echo", b"2") == b"2"
     assert process.looked_up == 2
+
+
+async def test_an_answer_that_no_frame_has_room_for_ends_the_connection_and_no_call_waits_for_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = machine.caller(machine.process(echo=echo))
+    await caller.call("echo", b"1")
+
+    def too_large(*_: object) -> None:
+        raise struct.error("'I' format requires 0 <= number <= 4294967295")
+
+    monkeypatch.setattr(_Answering, "send", too_large)
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(caller.call("echo", b"2"), 30.0)
 
 
 async def test_a_caller_that_gives_up_leaves_the_connection_to_the_others(machine: Machine) -> None:

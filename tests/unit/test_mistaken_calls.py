@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from types import ModuleType
 from typing import Any
@@ -27,7 +28,7 @@ from runtime.errors import (
     InvalidMessage,
     StartFailed,
 )
-from runtime.host.handler_watch import HandlerWatch
+from runtime.host.handler_watch import HandlerWatch, _looking
 from runtime.host.host import Host
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
@@ -474,6 +475,23 @@ async def test_the_id_of_another_command_of_the_same_actor_is_refused_as_long_as
     await forgetful.deliver(used)
     [event] = read_events(await forgetful.deliver(["counter/a", "add-up-to", *used[2:]]), 0)
     assert event.event_type == "counted"  # the log does not know of which command an event is
+
+
+def test_a_look_at_handlers_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
+    looks: list[float] = []
+
+    class Failing:
+        def look(self, now_s: float) -> None:
+            looks.append(now_s)
+            if len(looks) == 1:
+                raise RuntimeError("a frame that is gone")
+            raise SystemExit  # the end of this test
+
+    failing = Failing()
+    with pytest.raises(SystemExit):
+        _looking(weakref.WeakMethod(failing.look), 0.0)
+    assert len(looks) == 2
+    assert "a frame that is gone" in caplog.text
 
 
 @virtual_time
