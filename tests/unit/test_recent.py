@@ -86,7 +86,7 @@ def test_of_commands_without_effect_so_many_are_remembered_and_so_many_bytes() -
     )
     in_vain = InVain(1_000, max_bytes=10_000)
     for number in range(50):
-        in_vain.add(bytes([number]), "lamp/a", "use", ("Rejected", ["x" * 3_000]))
+        in_vain.add(bytes([number]), "lamp/a", "use", ("Rejected", ["x" * 2_900]))
         assert in_vain.bytes <= 10_000
     assert len(in_vain) == 3
     for number in range(50):
