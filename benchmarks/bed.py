@@ -58,10 +58,14 @@ class Bed:
             run_sql(self.url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
 
     @contextmanager
-    def system(self, url: str, *, max_actors: int | None = None) -> Iterator[ActorSystem]:
+    def system(
+        self, url: str, *, max_actors: int | None = None, gateway: bool = False
+    ) -> Iterator[ActorSystem]:
         """A freshly launched system on that database, drained afterwards; with room for
-        the default number of resident actors in each host, or for `max_actors`."""
-        settings = self._settings(url, {} if max_actors is None else {"max_actors": max_actors})
+        the default number of resident actors in each host, or for `max_actors`; with a gateway
+        where one is measured."""
+        capacity = {} if max_actors is None else {"max_actors": max_actors}
+        settings = self._settings(url, capacity, gateway=gateway)
         require(settings.event_bus.metrics_enabled, "metrics are switched off")
         require(settings.event_store.type == "postgres", "the log is not in PostgreSQL")
         settle(url)
@@ -71,7 +75,7 @@ class Bed:
         finally:
             system.drain(timeout_s=DRAIN_S).result()
 
-    def _settings(self, url: str, capacity: Mapping[str, int]) -> Settings:
+    def _settings(self, url: str, capacity: Mapping[str, int], *, gateway: bool) -> Settings:
         namespace = f"bench-{self._token}-{next(self._numbers)}"
         return Settings.load(
             event_store={"connection_string": url},
@@ -82,7 +86,7 @@ class Bed:
                 **capacity,
             },
             metrics={"port": _free_port()},
-            gateway={"enabled": False},
+            gateway={"enabled": gateway, "port": 0},
         )
 
 

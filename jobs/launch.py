@@ -13,7 +13,7 @@ from jobs.status import show_statuses
 from runtime.cluster.ray_session import join_ray
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
-from runtime.topology.status import Progress
+from runtime.topology.status import GatewayFacts, ProcessStatus, Progress
 
 #: Enough for a watch over the claim of another system, and for the start.
 TIMEOUT_S = 90.0
@@ -56,8 +56,12 @@ def launch(
         system = ActorSystem.launch(
             settings, timeout_s=how.timeout_s, progress=progress, take_over=how.take_over
         )
-    show_statuses(system.status().result(), for_programs=for_programs)
+    statuses = system.status().result()
+    show_statuses(statuses, for_programs=for_programs)
     if not for_programs:
+        for each in statuses:
+            if isinstance(each, ProcessStatus) and isinstance(each.facts, GatewayFacts):
+                console.print(f"HTTP at {each.facts.address}, a page to try it at /docs")
         console.print(f"running in namespace [bold]{system.namespace}[/]")
     return system
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from actors.ids import uuid_of
 from actors.moments import moment_of
 from store.rows.layout import FIELDS, LENGTH, POSTGRES_EPOCH_US, TYPE_AT, span
 
@@ -50,7 +49,8 @@ class JsonEvents:
             self._names.clear()
         found: list[EventText] = []
         unpack, named = LENGTH.unpack_from, self._named
-        recorded_was, recorded_at = None, b""
+        # What recurs from event to event is written once: that of a bulk call, mostly.
+        recorded_was, recorded_at, moment_was, happened_at = None, b"", None, b""
         at, stop = span(data)
         while at < stop:
             event_id, _, version, moment, recorded, position = FIELDS.unpack_from(data, at)
@@ -69,12 +69,16 @@ class JsonEvents:
                 recorded = recorded_us - POSTGRES_EPOCH_US
             if recorded != recorded_was:
                 recorded_was, recorded_at = recorded, _moment(recorded)
+            if moment != moment_was:
+                moment_was, happened_at = moment, _moment(moment)
+            caused = _uuid_or_null(causation)
             if first_position is not None:
                 position = first_position + len(found)
             text = _TEXT % (
                 position, named(source), version, named(kind), named(event_type), payload[1:],  # type: ignore[index]
-                _moment(moment), recorded_at, _uuid(event_id), _uuid_or_null(correlation),
-                _uuid_or_null(causation), clock[1:],  # type: ignore[index]
+                happened_at, recorded_at, _uuid(event_id),
+                caused if correlation == causation else _uuid_or_null(correlation),
+                caused, clock[1:],  # type: ignore[index]
                 b"{}" if metadata is None else metadata[1:],
             )  # fmt: skip
             found.append(EventText(position, version, text))
@@ -93,7 +97,8 @@ def _moment(postgres_us: int) -> bytes:
 
 
 def _uuid(raw: bytes) -> bytes:
-    return str(uuid_of(raw)).encode()
+    text = raw.hex()  # a third of the time that UUID takes
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}".encode()
 
 
 def _uuid_or_null(raw: bytes | None) -> bytes:
