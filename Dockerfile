@@ -7,7 +7,6 @@
 # and name the module in actor_system.actor_modules.
 
 FROM docker.io/library/debian:bookworm-slim AS base
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # Debian's own versions: they get its security updates.
 # hadolint ignore=DL3008
 RUN apt-get update \

@@ -62,11 +62,13 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         "performance.md",
         "glossary.md",
     ]
+    runbooks = sorted(DOCS.glob("runbooks/*.md"))
     tutorial = ["tutorial.md"] if (DOCS / "tutorial.md").exists() else []
     config.nav = [
         {"Start here": "index.md"},
         *({"Tutorial": page} for page in tutorial),
         {"How to": howto},
+        {"Runbooks": [{page.stem: f"runbooks/{page.name}"} for page in runbooks]},
         {"Questions, by error": "faq.md"},
         {"Beside others": "comparison.md"},
         {"Explanation": [*explanation, {"Decisions": ["decisions/index.md", *_decisions()]}]},

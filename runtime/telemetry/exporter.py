@@ -4,11 +4,14 @@ import errno
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import prometheus_client
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from actors.errors import ThornbackError
 
@@ -28,11 +31,14 @@ class MetricsPortTaken(ThornbackError):
 
 
 class Exporter:
-    """Serves the metrics of every process that counts into `folder`, over HTTP."""
+    """Serves metrics over HTTP: of all who count into the folder `source`, or of a collector."""
 
-    def __init__(self, folder: Path, host: str, port: int) -> None:
+    def __init__(self, source: Path | Collector, host: str, port: int) -> None:
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
+        if isinstance(source, Path):
+            MultiProcessCollector(registry, path=str(source))  # type: ignore[no-untyped-call]
+        else:
+            registry.register(source)
         try:
             self._server, self._thread = prometheus_client.start_http_server(
                 port, host, registry=registry
@@ -48,10 +54,31 @@ class Exporter:
         self._thread.join()
 
 
+class NewestFolder(Collector):
+    """The metrics of the processes of this machine, for a program that is none of them: of the
+    system of this namespace that was launched last. Nothing where none was launched yet."""
+
+    def __init__(self, namespace: str) -> None:
+        self._folders = f"{_folder_name(namespace)}*"
+
+    def collect(self) -> Iterable[Metric]:
+        folders = [*Path(tempfile.gettempdir()).glob(self._folders)]
+        if not folders:
+            return []
+        newest = max(folders, key=lambda folder: folder.stat().st_mtime_ns)
+        collector: Any = MultiProcessCollector(None, path=str(newest))  # type: ignore[no-untyped-call]
+        found: Iterable[Metric] = collector.collect()
+        return found
+
+
+def _folder_name(namespace: str) -> str:
+    return f"thornback-metrics-{namespace}-"
+
+
 def fresh_folder(namespace: str) -> Path:
     """The name of a folder for the counters of a system that is being launched. Whoever
     counts first makes it."""
-    return Path(tempfile.gettempdir()) / f"thornback-metrics-{namespace}-{secrets.token_hex(8)}"
+    return Path(tempfile.gettempdir()) / f"{_folder_name(namespace)}{secrets.token_hex(8)}"
 
 
 def remove_folder(folder: Path) -> None:

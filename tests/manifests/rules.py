@@ -116,6 +116,8 @@ def authenticated(manifests: Manifests) -> Iterator[str]:
             yield f"RayCluster {cluster['metadata']['name']}: lets in who has no token"
     for name, template in workloads(manifests):
         for container in containers(template):
+            if "/thornback:" not in container["image"]:
+                continue
             modes = [
                 v.get("value") for v in container.get("env", []) if v["name"] == "RAY_AUTH_MODE"
             ]

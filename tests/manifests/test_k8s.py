@@ -90,7 +90,7 @@ def test_what_is_given_to_ray_start_are_options_of_it(name: str) -> None:
 @every_overlay
 def test_rays_own_exporter_leaves_the_ports_of_api_and_metrics_free(name: str) -> None:
     for group in groups_of(name):
-        [container] = group["template"]["spec"]["containers"]
+        container = group["template"]["spec"]["containers"][0]  # as KubeRay has it
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         assert ports["metrics"] == int(group["rayStartParams"]["metrics-export-port"])
         assert ports["metrics"] not in (8080, 9090)
@@ -111,7 +111,7 @@ def test_the_settings_are_settings_and_mean_the_groups_there_are(name: str, tmp_
 
 @every_overlay
 def test_node_and_database_come_from_the_pod_and_a_secret(name: str) -> None:
-    [container] = groups_of(name)[0]["template"]["spec"]["containers"]
+    container = groups_of(name)[0]["template"]["spec"]["containers"][0]
     variables = {variable["name"]: variable for variable in container["env"]}
     assert variables["NODE_ID"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
     secret = variables["DATABASE_URL"]["valueFrom"]["secretKeyRef"]
@@ -145,7 +145,7 @@ def test_every_policy_is_about_pods_that_there_are(name: str) -> None:
 def test_ending_has_more_time_than_the_drain_and_rays_own(name: str) -> None:
     for group in groups_of(name):
         spec = group["template"]["spec"]
-        [container] = spec["containers"]
+        container = spec["containers"][0]
         variables = {v["name"]: v.get("value") for v in container["env"]}
         needed = int(variables["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
         command = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command")

@@ -58,7 +58,8 @@ def a_literal_secret(manifests: Manifests) -> None:
 
 
 def a_password_in_the_settings(manifests: Manifests) -> None:
-    one(manifests, "ConfigMap")["data"]["thornback.toml"] += 'url = "postgres://me:word@host/db"\n'
+    [settings] = [m for m in manifests if m["metadata"]["name"] == "thornback-settings"]
+    settings["data"]["thornback.toml"] += 'url = "postgres://me:word@host/db"\n'
 
 
 def a_token_that_is_written_down(manifests: Manifests) -> None:

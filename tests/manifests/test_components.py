@@ -1,0 +1,90 @@
+"""k8s/components: each can be added to production, and everything still holds."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.manifests.rendered import ROOT, Manifest, of_kind, rendered, workloads
+from tests.manifests.rules import wrong_with
+from tests.manifests.schemas import problems_of_core, problems_of_kuberay
+
+K8S = ROOT / "k8s"
+NAMES = sorted(path.name for path in (K8S / "components").iterdir())
+IN_PROD = yaml.safe_load((K8S / "overlays" / "prod" / "kustomization.yaml").read_text())
+
+
+def with_component(name: str, folder: Path) -> tuple[Manifest, ...]:
+    """Production, and this component, as an overlay of a user's own has it."""
+    chosen = dict.fromkeys([*IN_PROD["components"], f"../../components/{name}"])
+    own = {
+        "namespace": IN_PROD["namespace"],
+        "resources": [_from(folder, K8S / "base")],
+        "components": [
+            _from(folder, (K8S / "overlays" / "prod" / one).resolve()) for one in chosen
+        ],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(own))
+    return rendered(folder)
+
+
+def _from(folder: Path, path: Path) -> str:
+    return os.path.relpath(path, folder.resolve())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everything_holds_with_it(name: str, tmp_path: Path) -> None:
+    manifests = with_component(name, tmp_path)
+    assert problems_of_core(manifests) == []
+    assert wrong_with(manifests) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_kuberay_takes_every_field_with_it(name: str, tmp_path: Path) -> None:
+    assert problems_of_kuberay(with_component(name, tmp_path)) == []
+
+
+def test_with_a_redis_the_end_of_a_head_is_not_the_end_of_the_system(tmp_path: Path) -> None:
+    manifests = with_component("gcs-redis", tmp_path)
+    [cluster] = of_kind(manifests, "RayCluster")
+    [redis] = [s for s in of_kind(manifests, "Service") if s["metadata"]["name"] != "thornback"]
+    options = cluster["spec"]["gcsFaultToleranceOptions"]
+    port = redis["spec"]["ports"][0]["port"]
+    assert options["redisAddress"] == f"{redis['metadata']['name']}:{port}"
+    assert options["redisPassword"]["valueFrom"]["secretKeyRef"]["name"] == "thornback-redis"
+    assert "lifecycle" not in cluster["spec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+
+
+def test_with_cloudnativepg_everybody_has_the_url_that_its_operator_makes(tmp_path: Path) -> None:
+    manifests = with_component("postgres-cnpg", tmp_path)
+    [cluster] = of_kind(manifests, "Cluster")
+    made = {"name": f"{cluster['metadata']['name']}-app", "key": "uri"}
+    urls: list[Any] = [
+        variable["valueFrom"]["secretKeyRef"]
+        for _, template in workloads(manifests)
+        for container in template["spec"]["containers"]
+        for variable in container.get("env", [])
+        if variable["name"] == "DATABASE_URL"
+    ]
+    assert len(urls) == 3
+    assert urls == [made] * 3
+
+
+def test_what_cloudnativepg_acknowledges_is_in_two_places_and_backed_up(tmp_path: Path) -> None:
+    manifests = with_component("postgres-cnpg", tmp_path)
+    [cluster] = of_kind(manifests, "Cluster")
+    synchronous = cluster["spec"]["postgresql"]["synchronous"]
+    assert synchronous["dataDurability"] == "required"
+    assert 0 < synchronous["number"] < cluster["spec"]["instances"]
+    [backup] = of_kind(manifests, "ScheduledBackup")
+    [store] = of_kind(manifests, "ObjectStore")
+    assert backup["spec"]["cluster"]["name"] == cluster["metadata"]["name"]
+    [plugin] = cluster["spec"]["plugins"]
+    assert plugin["parameters"]["barmanObjectName"] == store["metadata"]["name"]
+
+
+def test_with_tls_rays_processes_speak_it(tmp_path: Path) -> None:
+    [cluster] = of_kind(with_component("tls", tmp_path), "RayCluster")
+    assert cluster["spec"]["tlsOptions"] == {"enabled": True}
