@@ -60,8 +60,7 @@ class GroupCommit:
         self._ready: deque[Waiting] = deque()  #: due, in order
         self._in_hand: list[Waiting] = []  #: taken out of `_ready`, to be settled next
         self._work = asyncio.Event()  #: for `run`: there is something in `_ready`
-        self._idle = asyncio.Event()  #: for `wait_drained`: there is nothing, nor in hand
-        self._idle.set()
+        self._some_settled = asyncio.Event()  #: for `wait_drained`
         #: Where this writer stands in the log; `run` alone changes it.
         self._attempts = Attempts(store, publish=publish, now_us=now_us)
 
@@ -105,7 +104,6 @@ class GroupCommit:
             timer = asyncio.get_running_loop().call_later(self.EARLY_S, self._overdue, waiting)
             waiting.done.add_done_callback(lambda _: timer.cancel())
         if self._ready:
-            self._idle.clear()
             self._work.set()
         return await waiting.done
 
@@ -118,8 +116,8 @@ class GroupCommit:
                 while self._ready:
                     self._in_hand = self._next_batch()
                     await self._commit(self._in_hand)
+                    self._some_settled.set()
                 self._work.clear()
-                self._idle.set()
         except StaleEpoch:
             self._give_up(StoreUnavailable("the log", "another writer took over"))
             raise
@@ -127,7 +125,7 @@ class GroupCommit:
             self._give_up(StoreUnavailable("the log", "its writer begins anew"))
             raise
         finally:
-            self._idle.set()  # one that was replaced has nothing to wait for either
+            self._some_settled.set()  # all of it, where another writer took over
 
     async def _wait_for_work(self) -> None:
         """Wait for an append. What is in doubt may happen meanwhile, without one that would
@@ -147,9 +145,14 @@ class GroupCommit:
         await self._work.wait()
 
     async def wait_drained(self) -> None:
-        """Wait until everything that arrived is committed or refused. Hosts were drained
-        before: what came early is of one that is gone, and does not become due."""
-        await self._idle.wait()
+        """Wait until everything that has arrived by now is committed or refused; not for what
+        arrives meanwhile: under steady load there is always some. Hosts were drained before: what
+        came early is of one that is gone, and does not become due, or of nothing that is waited
+        for."""
+        there = (*self._in_hand, *self._ready)
+        while not all(waiting.settled for waiting in there):
+            self._some_settled.clear()
+            await self._some_settled.wait()
         _supersede(self._sequencer.turn_away_early())
 
     def _overdue(self, waiting: Waiting) -> None:

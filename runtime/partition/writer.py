@@ -55,6 +55,7 @@ class WriterActor(Process):
         self._unpublished: deque[Commit] = deque()
         self._to_publish = asyncio.Event()
         self._published = asyncio.Event()
+        self._bus_knows = -1  #: up to which position the bus was told
         self._bus: Calls | None = None
         self._replaced: StaleEpoch | None = None
 
@@ -101,14 +102,16 @@ class WriterActor(Process):
             raise StoreUnavailable("the log", str(self._replaced))
 
     async def drain(self) -> int:
-        """Wait until all that arrived is committed and the bus has it; the head."""
+        """Wait until all that has arrived by now is committed and the bus has it, or knows of it;
+        up to which position that is. Hosts go on as long as they live, and so does this writer."""
         await self.ensure_started()
         await self._commits.wait_drained()
         await self.wait_flushed()
-        while self._unpublished:
+        position = self._commits.position
+        while self._bus_knows < position:
             self._published.clear()
             await self._published.wait()
-        return self._commits.position
+        return position
 
     async def in_store(self, method: str, arguments: Any, named: Any) -> Any:
         """The memory store, for the other processes (event_store.type = "memory")."""
@@ -134,7 +137,7 @@ class WriterActor(Process):
         if len(self._unpublished) > self.MAX_UNPUBLISHED or self._too_large():
             last = self._unpublished[-1]
             self._unpublished.clear()
-            self._unpublished.append(nothing_after(last.first_position + len(last.rows) - 1))
+            self._unpublished.append(nothing_after(_last_position(last)))
         self._to_publish.set()
 
     def _too_large(self) -> bool:
@@ -152,9 +155,10 @@ class WriterActor(Process):
                 if await self._hand_to_bus(_joined(handed)):
                     while self._unpublished and self._unpublished[0] in handed:
                         self._unpublished.popleft()
+                    self._bus_knows = _last_position(handed[-1])
+                    self._published.set()
                 else:
                     await asyncio.sleep(self.PAUSE_S)  # Ray does not say when an actor is back
-            self._published.set()
 
     async def _hand_to_bus(self, commit: Commit) -> bool:
         try:
@@ -165,6 +169,10 @@ class WriterActor(Process):
             logger.warning("the bus is away: %s", type(error).__name__)
             return False
         return True
+
+
+def _last_position(commit: Commit) -> int:
+    return commit.first_position + len(commit.rows) - 1
 
 
 def _joined(commits: list[Commit]) -> Commit:

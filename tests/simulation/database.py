@@ -67,6 +67,7 @@ class Trouble:
     away_until_s: float = 0.0
     silent: bool = False  #: while it is away it does not even refuse connections
     slow: float = 1.0
+    commits_take_s: float = 0.0  #: longer than they would
     late: list[float] = field(default_factory=list)  #: seconds that a commit takes longer
     locked_late: list[float] = field(default_factory=list)  #: the same, holding its locks
     unheard: int = 0  #: commits whose answer is lost
@@ -125,6 +126,8 @@ class Database:
                 self._answer(request, None, gone("connection refused"))
             return
         delay_s = 0.0002 * self.trouble.slow * (1 + self.draw.random())
+        if request.commits:
+            delay_s += self.trouble.commits_take_s
         late = self.trouble.late_epochs if request.opens else self.trouble.late
         if (request.commits or request.opens) and late:
             # The connection breaks; what was sent is in the server's hands, and it is slow.

@@ -5,6 +5,8 @@ in a simulation. Draining is the runtime's own.
 """
 
 import asyncio
+from bisect import bisect_right
+from collections.abc import Mapping
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
@@ -15,10 +17,12 @@ from actors.errors import ThornbackError
 from runtime.cluster.directory import Directory
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.names import BUS_ACTOR, DIRECTORY_ACTOR, HOSTS, ProcessKind
 from runtime.topology.status import DrainReport, Topology
 from tests.simulation.plan import Fault
+from tests.simulation.processes import SimulatedProcess
 from tests.simulation.scheduler import Owner
+from tests.simulation.steady_load import AFTER_S, BEFORE_S, SteadyLoad
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -58,29 +62,58 @@ async def launch(world: World, settings: Settings, *, take_over: bool = False) -
 async def drain_and_launch(simulation: "Simulation", operator: Owner, fault: Fault) -> None:
     """Have the system drained, and launched anew some time later, or as soon as that can be."""
     settings = simulation.launched_with(int(fault.amount))
+    load = None
+    if fault.other == "busy":
+        load = SteadyLoad(simulation, fault)
+        await asyncio.sleep(BEFORE_S)
     undisturbed = len(simulation.history.faults) == 1
     calm = "directory" not in {each.target for each in simulation.plan.faults}
     world, away_s = simulation.world_of(operator), simulation.history.away_s
     away_s[operator.name] = (simulation.loop.time(), inf)
     impatient = operator.create_task(_launch_all_the_time(world, settings))
-    if fault.other != "impatient":
+    if fault.other not in ("impatient", "twice"):
         impatient.cancel()
-    connection, _, _ = simulation.connected(operator)
+    processes = dict(simulation.cluster.processes)
+    another = operator.create_task(_drain_too(simulation, operator, fault))
     try:
-        report = await connection.last_errand("drain", partial(connection.rejoining.drain, FLUSH_S))
+        report = await _drain(simulation, operator)
     except ThornbackError as error:
         if calm and impatient.done():
             simulation.history.complain(f"a drain failed: {error!r}")
     else:
         if impatient.done():
             _judge(simulation, report, undisturbed=undisturbed, calm=calm)
-    finally:
-        connection.close()
+            if undisturbed and len(simulation.history.faults) == 1:
+                _judge_flushed(simulation, report, processes)
+    await another
+    _judge_directories(simulation)
+    if load is not None:
+        load.commits_are_quick()
     if impatient.done():
         await _nothing_happens(simulation, fault.seconds, undisturbed=undisturbed)
     impatient.cancel()
     simulation.topology = await launch(world, settings)
     away_s[operator.name] = (away_s[operator.name][0], simulation.loop.time())
+    if load is not None:
+        await asyncio.sleep(AFTER_S)
+        load.end()
+
+
+async def _drain(simulation: "Simulation", operator: Owner) -> DrainReport:
+    connection, _, _ = simulation.connected(operator)
+    try:
+        return await connection.last_errand("drain", partial(connection.rejoining.drain, FLUSH_S))
+    finally:
+        connection.close()
+
+
+async def _drain_too(simulation: "Simulation", operator: Owner, fault: Fault) -> None:
+    """Somebody else drains the system in the same moment: one of them is there first."""
+    if fault.other == "twice":
+        try:
+            await _drain(simulation, operator)
+        except ThornbackError:
+            return  # the other one has ended the directory before it could answer
 
 
 async def _launch_all_the_time(world: World, settings: Settings) -> None:
@@ -135,3 +168,34 @@ def _judge(simulation: "Simulation", report: DrainReport, *, undisturbed: bool, 
             complain(f"a drain says of {drained.name}: {drained.problem}")
     for problem in report.end_problems:
         complain(f"a drain says: {problem}")
+
+
+def _judge_flushed(
+    simulation: "Simulation", report: DrainReport, processes: Mapping[str, SimulatedProcess]
+) -> None:
+    """What was committed when the last host had been flushed, the writer's flush is of, too; and
+    the bus has had all that this is of."""
+    flushed_s = [
+        processes[drained.name].answered_s["drain"]
+        for drained in report.processes
+        if drained.kind in HOSTS and drained.name in processes
+    ]
+    least = bisect_right(simulation.database.committed_s, max(flushed_s))
+    [settled] = [one.settled for one in report.processes if one.kind is ProcessKind.WRITER]
+    if settled is None or settled < least:
+        simulation.history.complain(f"a drain flushed the writer to {settled} of {least}")
+    head = processes[BUS_ACTOR].lives[-1].instance._buffer.head
+    if settled is not None and head < settled:
+        simulation.history.complain(f"a drain has left the bus at {head} of {settled}")
+
+
+def _judge_directories(simulation: "Simulation") -> None:
+    """Whoever drains means one system, and not the next one as well."""
+    drained = [
+        process.identity
+        for process in simulation.cluster.ever
+        if process.name == DIRECTORY_ACTOR
+        and any(life.instance._life.draining is not None for life in process.lives)
+    ]
+    if len(drained) > 1:
+        simulation.history.complain(f"a drain drained {drained}")

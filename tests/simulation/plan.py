@@ -73,7 +73,15 @@ class Plan:
 def plan_of(seed: int) -> Plan:
     """The plan of a seed."""
     setup = _setup(stream(seed, "setup"))
-    return Plan(seed, setup, _Work(seed, setup).strands(), _faults(stream(seed, "faults"), setup))
+    faults = _faults(stream(seed, "faults"), setup)
+    if any(fault.other == "busy" for fault in faults):
+        _make_room(setup)
+    return Plan(seed, setup, _Work(seed, setup).strands(), faults)
+
+
+def _make_room(setup: Setup) -> None:
+    """Hosts that can take a steady load: no batch is turned away, no actor evicted."""
+    setup.settings["actor_system"] |= {"max_actors": 100, "mailbox_size": 1000}
 
 
 def _setup(draw: Random) -> Setup:
@@ -156,21 +164,25 @@ def _faults(draw: Random, setup: Setup) -> list[Fault]:
             target = draw.choice(drivers)
         found.append(Fault(number, at_s, kind, target, other, seconds, amount))
     chance = draw.random()
-    if chance < 0.12:
-        found.append(_drain(draw, count, setup))
-    elif chance < 0.2:
+    if chance < 0.15:
+        drain = _drain(draw, count, setup)
+        if drain.other == "busy":
+            found.clear()  # nothing but the load is to keep anybody from flushing
+        found.append(drain)
+    elif chance < 0.22:
         found.append(_take_over(draw, count, setup))
     return sorted(found, key=lambda fault: fault.at_s)
 
 
 def _drain(draw: Random, number: int, setup: Setup) -> Fault:
-    """The system is drained, and launched anew: often as it was, sometimes with other hosts."""
+    """The system is drained, and launched anew: often as it was, sometimes with other hosts. Under
+    load, by two at once, or while somebody launches it again and again."""
     seconds = round(draw.choice((draw.uniform(0.0, 0.5), draw.uniform(0.5, 8.0))), 3)
     return Fault(
         number,
         round(draw.uniform(0.5, ACTIVE_S), 4),
         "drain",
-        other=draw.choice(("", "", "impatient")),
+        other=draw.choice(("", "", "impatient", "twice", "busy", "busy")),
         seconds=seconds,
         amount=draw.choice((setup.hosts, setup.hosts, 1, 2, 3)),
     )

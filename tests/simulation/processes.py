@@ -24,6 +24,10 @@ from tests.simulation.sockets import Network
 Make = Callable[["Incarnation", type[Any], tuple[Any, ...]], Any]
 
 
+#: How long an answer takes to leave its process, of the time that a message travels.
+ANSWER_LEAVES = 0.3
+
+
 class Incarnation(Owner):
     """One life of a process."""
 
@@ -106,6 +110,7 @@ class SimulatedProcess:
         self.incarnation: Incarnation | None = None
         self.lives: list[Incarnation] = []
         self.ended = False  #: for good
+        self.answered_s: dict[str, float] = {}  #: by method: when a call of it was done last
         self._early: list[_Call] = []  #: from before its first incarnation
         #: How many of the next calls are lost on the way there, on the way back, or doubled.
         self.losing = self.muting = self.doubling = 0
@@ -199,6 +204,11 @@ class SimulatedProcess:
             result = await getattr(life.instance, call.method)(*call.arguments, **call.named)
         except Exception as raised:
             error = RayTaskError(call.method, repr(raised), raised).as_instanceof_cause()
+        self.answered_s[call.method] = self.cluster.loop.time()
+        # Until its answer has left the process, it may die with that.
+        life.later(ANSWER_LEAVES * latency_s(call.draw), self._answer, life, call, result, error)
+
+    def _answer(self, life: Incarnation, call: _Call, result: Any, error: Exception | None) -> None:
         if call not in life.calls:
             return  # answered already: its caller takes this process for dead
         del life.calls[call]
@@ -222,6 +232,7 @@ class Cluster:
         self.make = make
         self.identities = count(1)
         self.processes: dict[str, SimulatedProcess] = {}
+        self.ever: list[SimulatedProcess] = []  #: those that have ended as well
         self._labels: dict[str, int] = {}
 
     def label(self, name: str) -> str:
@@ -239,6 +250,7 @@ class Cluster:
         """A process that lives from now on, unless there is one of its name."""
         if name not in self.processes:
             process = self.processes[name] = SimulatedProcess(self, name, kind, arguments)
+            self.ever.append(process)
             self.loop.world.later(self.STARTS_S * process.draw.random(), process.begin)
 
     def kill(self, process: SimulatedProcess) -> None:

@@ -1,6 +1,7 @@
 """Group commit: who commits with whom, and in which order."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -15,6 +16,22 @@ from store.event_store import WRITER
 from store.group_commit import GroupCommit
 from tests.unit.writing import NOW_US, CuedStore, Writing
 from tests.virtual_time import now_s, settled, virtual_time
+
+
+async def at_once(commit: Callable[[], Awaitable[None]]) -> None:
+    """Nothing is the matter with this append."""
+    await commit()
+
+
+class Held:
+    """An append that takes until it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go = asyncio.Event()
+
+    async def __call__(self, commit: Callable[[], Awaitable[None]]) -> None:
+        await self.let_go.wait()
+        await commit()
 
 
 @virtual_time
@@ -233,6 +250,26 @@ async def test_drained_waits_for_everything_that_arrived() -> None:
     writing.store.open.set()
     await drained
     assert all(task.done() for task in sent)
+
+
+@virtual_time
+async def test_drained_does_not_wait_for_what_arrives_meanwhile() -> None:
+    writing = await Writing.begin()
+    node = await writing.node("a")
+    writing.store.open.clear()
+    first = node.send()
+    await settled()
+    drained = asyncio.ensure_future(writing.writer.wait_drained())
+    await settled()
+    later = node.send()
+    await settled()
+    writing.store.cues += [at_once, held := Held()]
+    writing.store.open.set()
+    await drained
+    await first
+    assert not later.done()
+    held.let_go.set()
+    await later
 
 
 @virtual_time

@@ -2,6 +2,7 @@
 where it does not start it says so to its hosts."""
 
 import asyncio
+from collections import deque
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from runtime.partition.writer import WriterActor
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.wire.commits import unpack_acknowledgement
+from store.appends import nothing_after
 from store.errors import SchemaMismatch, StoreUnavailable
 from tests.virtual_time import now_s, settled, virtual_time
 
@@ -93,6 +95,35 @@ def test_a_writer_that_does_not_start_answers_its_hosts_with_the_reason(
         assert said in str(refusal[1])
 
     test()
+
+
+class HeldBus(HeardBus):
+    """Answers when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: deque[asyncio.Future[bytes]] = deque()
+
+    async def call(self, method: str, request: bytes) -> bytes:
+        await super().call(method, request)
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return await self.answers[-1]
+
+
+@virtual_time
+async def test_a_drain_does_not_wait_for_what_is_to_be_published_meanwhile() -> None:
+    world = Played("n")
+    world.bus = bus = HeldBus()
+    process = writer(world, "memory")
+    await process.ready()
+    await settled()
+    draining = asyncio.ensure_future(process.drain())
+    await settled()
+    assert not draining.done()
+    process._publish(nothing_after(7))  # as a commit does
+    bus.answers.popleft().set_result(b"")
+    assert await draining == 0
+    assert len(bus.heard) == 2
 
 
 @virtual_time

@@ -56,6 +56,27 @@ MUTATIONS: tuple[Mutation, ...] = (
         new=" == self.world.ray_actor():",
     ),
     mutation(
+        "the writer first",
+        "a drain flushes the writer before the hosts, which need it",
+        "runtime.topology.names",
+        "    HOSTS,\n    (ProcessKind.WRITER,),\n",
+        "    (ProcessKind.WRITER,),\n    HOSTS,\n",
+    ),
+    mutation(
+        "a writer that is never idle",
+        "a drain waits for a moment in which the writer has nothing to do",
+        "store.group_commit",
+        "        while not all(waiting.settled for waiting in there):\n",
+        "        while not all(one.settled for one in (*self._in_hand, *self._ready)):\n",
+    ),
+    mutation(
+        "a host that is never idle",
+        "a drain waits for a moment in which a host has no command",
+        "runtime.host.mailbox",
+        "        if self._held:\n            await",
+        "        while self._held:\n            await",
+    ),
+    mutation(
         "a claim that nobody looks after",
         "a directory whose system has lost its database does not notice",
         "runtime.cluster.claim",
