@@ -160,7 +160,9 @@ class HostLink:
             if self._caller is not None:
                 self._caller.look_again()
             raise HostUnavailable(self.host, "it does not answer") from error
-        except (InvalidActor, StoreUnavailable):
+        except (InvalidActor, StoreUnavailable) as error:
+            if isinstance(error, RayTaskError):  # Ray's double of what a process has raised
+                raise error.cause from error
             raise
         except (RayError, ConnectionError, HostUnavailable) as error:
             raise self._away(error) from error

@@ -9,6 +9,7 @@ from ray.exceptions import RayTaskError
 from actors.actor import Actor
 from runtime.driver.host_link import HostLink
 from runtime.errors import HostUnavailable, StartFailed, SystemDraining
+from store.errors import StoreUnavailable, SystemReplaced
 from tests.unit.sending import HOST, PlayedHost
 
 
@@ -33,3 +34,15 @@ async def test_what_else_the_directory_says_is_the_reason_why_a_host_is_away() -
         await _failing(SystemDraining("thornback")).ensure_found(())
     assert type(failed.value) is HostUnavailable
     assert failed.value.args == (HOST, str(SystemDraining("thornback")))
+
+
+@pytest.mark.parametrize(
+    "said", [SystemReplaced("database", "another system"), StoreUnavailable("database", "refused")]
+)
+async def test_that_the_log_is_away_is_raised_as_the_directory_says_it(
+    said: StoreUnavailable,
+) -> None:
+    with pytest.raises(StoreUnavailable) as failed:
+        await _failing(said).ensure_found(())
+    assert type(failed.value) is type(said)
+    assert failed.value.args == said.args
