@@ -178,13 +178,16 @@ def _drain(draw: Random, number: int, setup: Setup) -> Fault:
     """The system is drained, and launched anew: often as it was, sometimes with other hosts. Under
     load, by two at once, or while somebody launches it again and again."""
     seconds = round(draw.choice((draw.uniform(0.0, 0.5), draw.uniform(0.5, 8.0))), 3)
+    other = draw.choice(("", "", "impatient", "twice", "busy", "busy"))
+    if other == "busy":
+        seconds %= 0.3  # what is unanswered is to live to see the next system
     return Fault(
         number,
         round(draw.uniform(0.5, ACTIVE_S), 4),
         "drain",
-        other=draw.choice(("", "", "impatient", "twice", "busy", "busy")),
+        other=other,
         seconds=seconds,
-        amount=draw.choice((setup.hosts, setup.hosts, 1, 2, 3)),
+        amount=draw.choice((setup.hosts, *(1, 2, 3) * (1 + (other == "busy")))),
     )
 
 

@@ -56,6 +56,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         new=" == self.world.ray_actor():",
     ),
     mutation(
+        "hosts of before a drain",
+        "a driver sends to the hosts that it knew, where the next system has others",
+        "runtime.driver.channels",
+        "            if before != (hosts, settings.actor_system.placement):\n",
+        "            if False:\n",
+    ),
+    mutation(
         "the writer first",
         "a drain flushes the writer before the hosts, which need it",
         "runtime.topology.names",
