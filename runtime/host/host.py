@@ -5,15 +5,12 @@ class; placement is a setting of the actor type.
 """
 
 import asyncio
-import importlib
 import logging
 import threading
 from collections.abc import Mapping
 from typing import Any
 
-from actors.actor import Actor, ActorType
 from actors.actor import Command as Message
-from actors.errors import InvalidActor
 from actors.event import Event
 from actors.ids import time_ordered_id
 from actors.naming import actor_type_of
@@ -26,28 +23,21 @@ from runtime.errors import (
     StartFailed,
     UnknownActorType,
 )
-from runtime.host.actor_types import ActorTypes, described_or_why
-from runtime.host.class_loading import loaded_class
 from runtime.host.decision import Decider
 from runtime.host.executor import Executor
 from runtime.host.handler_watch import HandlerWatch
 from runtime.host.host_metrics import HostMetrics
 from runtime.host.mailbox import Mailbox
-from runtime.host.past_events import check_history
 from runtime.host.recent import Recent
-from runtime.host.resident import FAILURES
+from runtime.host.registration import Registration
 from runtime.host.residents import Residents
-from runtime.host.type_checks import check_types, unfitting
-from runtime.host.type_descriptions import describe
 from runtime.partition.journal import Journal
 from runtime.partition.writer_link import WriterLink
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.topology.names import clock_nodes
-from runtime.topology.status import HostFacts, TypeCode
-from runtime.wire.actor_code import ActorCode
+from runtime.topology.status import HostFacts
 from runtime.wire.answers import events_of, raise_error, unpack_state
-from runtime.wire.class_shipping import fingerprint_here
 from runtime.wire.commands import (
     SOURCE,
     STATE,
@@ -91,23 +81,19 @@ class Host(Process):
         self._decider: Decider | None = None
         self._thread = 0  #: that decides
         # Before it has started, too: classes come with its constructor, batches at any time.
-        self._types = ActorTypes()
-        self._unusable: str | None = None  #: one of its modules, and why
+        self._classes = Registration(name)
         for module in ("actors.devices", *self.settings.actor_system.actor_modules):
-            self._types_of(module)
-        #: Fingerprints by actor type: of each class that was sent, and of those that it has
-        #: imported as they are asked for.
-        self._shipped: dict[str, str] = {}
+            self._classes.know_module(module)
         if actor is not None:
-            self._know_own(actor)
+            self._classes.know_own(actor)
         self._mailbox = Mailbox(name, self.settings.actor_system.mailbox_size)
         self._replaced = False  #: a newer incarnation took over; there is no way back
         self._own_sequence = 0  #: calls by plain Ray: each is a driver of its own
 
     async def start(self) -> None:
         settings = self.settings.actor_system
-        if self._unusable is not None:
-            raise StartFailed(self.name, self._unusable)
+        if self._classes.unusable is not None:
+            raise StartFailed(self.name, self._classes.unusable)
         self._store = await self.world.open_store(self.settings)
         try:
             epoch = await self._store.open_epoch(self.node, self.world.holder(self.settings))
@@ -120,7 +106,7 @@ class Host(Process):
         self._incarnation = epoch.number
         clock = NodeClock(self._label, epoch.counter, nodes)
         self._residents = Residents(
-            self._store, self._types, capacity=settings.max_actors, observe=clock.observe
+            self._store, self._classes.types, capacity=settings.max_actors, observe=clock.observe
         )
         recent = Recent(self.RECENT)
         self._metrics = HostMetrics(self.metrics, self._label)
@@ -144,7 +130,7 @@ class Host(Process):
             name=self.name,
         )
         try:
-            await self._check_known()
+            await self._classes.begin(self._store, self._residents, self._decider, self._source)
         except BaseException:
             await self._store.close()
             raise
@@ -184,45 +170,20 @@ class Host(Process):
         Raises InvalidActor for a class that is none, that would ignore events which the log has
         of its actor type, that cannot read the history of an actor which is resident, or that is
         another than the one which decides that type."""
-        await self._register(actor)
+        await self.ensure_started()
+        await self._classes.register(actor)
 
     async def offer(self, actor_type: str, actor: bytes) -> None:
         """Know a class that other hosts were sent, unless one of its type is known: whoever
         brings it has not made it, and there may be a later one. Raises what `register` raises."""
         await self.ensure_started()
-        if self._types.get(actor_type) is None:
-            await self._register(actor, over=False)
+        await self._classes.offer(actor_type, actor)
 
     async def describe(self, known: Mapping[str, str]) -> list[TypeDescription]:
         """The actor types that are decided here, for programs without their classes; less those
         whose fingerprint is the `known` one."""
         await self.ensure_started()
-        return [
-            describe(each, code, self._types.sent.get(each.name))
-            for each in self._types.described()
-            if (code := self._code_of(each)).fingerprint != known.get(each.name)
-        ]
-
-    async def _register(self, actor: bytes, *, over: bool = True) -> None:
-        await self.ensure_started()
-        fingerprint = ActorCode.unpack(actor).fingerprint
-        if fingerprint in self._shipped.values():
-            return
-        known = loaded_class(actor)
-        described = described_or_why(known)
-        assert self._decider is not None
-        if (resident := self._residents.one_of(described.name)) is not None:
-            await check_history(self._store, resident.aggregate_id, described)
-        wrong = await check_types(self._store, [described], self._decider.met)
-        if not over and self._types.get(described.name) is not None:
-            return
-        # What the class before it has yielded meanwhile is to fit, too: from here on nothing
-        # of that class is decided.
-        if unfolded := described.unfolded(self._decider.met.of(described.name)):
-            wrong[described.name] = unfitting(described.name, unfolded)
-        for problem in wrong.values():
-            raise problem
-        self._take(known, fingerprint, actor)
+        return self._classes.describe(known)
 
     async def ask(self, message: Message, source: str | None = None) -> list[Event]:
         """Plain Ray: one message, its events. A dedicated host needs no `source`."""
@@ -264,21 +225,13 @@ class Host(Process):
             residents=len(self._residents),
             evicted=self._residents.evicted,
             unanswered=self._mailbox.unanswered,
-            actor_types=tuple(self._types.names()),
-            code=tuple(map(self._code_of, self._types.described())),
+            actor_types=tuple(self._classes.types.names()),
+            code=self._classes.code(),
             source=self._source,
         )
 
     def _count_waiting(self) -> None:
         self._metrics.waiting(self._mailbox.unanswered)
-
-    def _code_of(self, known: ActorType) -> TypeCode:
-        fingerprint = self._shipped.get(known.name)
-        if fingerprint is None:
-            fingerprint = self._shipped[known.name] = fingerprint_here(known.actor)
-        return TypeCode(
-            actor_type=known.name, class_name=known.actor.class_name(), fingerprint=fingerprint
-        )
 
     async def _run(self) -> None:
         try:
@@ -315,57 +268,3 @@ class Host(Process):
         if source is None and self._source is None:
             raise UnknownActorType("(a pooled host: say which source)")
         return source or self._source or ""
-
-    def _take(self, known: type[Actor[Any]], fingerprint: str, packed: bytes) -> None:
-        replaced = self._types.register(known)
-        self._shipped[known.actor_type] = fingerprint
-        self._types.sent[known.actor_type] = packed
-        if replaced is not None and self._decider is not None:
-            self._decider.forget_type(replaced)
-
-    def _know_own(self, actor: bytes) -> None:
-        """The class of the actor this host is dedicated to. One that cannot be loaded does
-        not end the host: `register` tells the driver that brings it, and whoever comes
-        without one is told that the type is unknown."""
-        try:
-            self._take(loaded_class(actor), ActorCode.unpack(actor).fingerprint, actor)
-        except InvalidActor as error:
-            logger.warning("%s: %s", self.name, error)
-
-    async def _check_known(self) -> None:
-        """Hold the classes that came before there was a store against the log."""
-        assert self._decider is not None
-        types = self._types.described()
-        if self._source is not None:
-            types = [one for one in types if one.name == actor_type_of(self._source)]
-        for problem in (await check_types(self._store, types, self._decider.met)).values():
-            logger.error("%s: %s", self.name, problem)
-            self._types.refuse(problem)
-            self._shipped.pop(problem.actor, None)
-
-    def _types_of(self, module: str) -> None:
-        try:
-            found = importlib.import_module(module)
-        except FAILURES as error:  # of a user's module: whatever it does when it is imported
-            self._unusable = (
-                f"actor_system.actor_modules names {module!r}, which cannot be imported here "
-                f"({text_of_error(error)}): correct the name, install it where the hosts run, or "
-                "launch with a working directory that has it"
-            )
-            return
-        for value in vars(found).values():
-            if (
-                isinstance(value, type)
-                and issubclass(value, Actor)
-                and hasattr(value, "state_type")
-            ):
-                self._register_of(module, value)
-
-    def _register_of(self, module: str, actor: type[Actor[Any]]) -> None:
-        try:
-            self._types.register(actor)
-        except InvalidActor as error:
-            self._unusable = (
-                f"actor_system.actor_modules names {module!r}, whose class {actor.__name__} is "
-                f"refused ({error}): correct it, and launch again"
-            )

@@ -1,12 +1,12 @@
 """The event store on PostgreSQL: binary COPY in, binary COPY out.
 
-One transaction appends a batch: it moves the counters of the writer and of the nodes,
-which is also the fence (an update of a row with the caller's epoch, or no commit), and
-copies the rows. Because the number of the attempt moves with the writer's counter,
-whoever lost a connection in the middle of a commit can read there which one happened.
+One transaction appends a batch: it moves the counters of the writer and of the nodes, which is
+also the fence, and stores the rows (store/postgres/appending.py). Because the number of the
+attempt moves with the writer's counter, whoever lost a connection in the middle of a commit can
+read there which one happened.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from actors.event import Event
-from store.errors import DuplicateEvent, RowsRefused, StaleEpoch, SystemReplaced, VersionConflict
+from store.errors import SystemReplaced
 from store.event_store import (
     CheckpointMove,
     CounterMove,
@@ -27,9 +27,10 @@ from store.event_store import (
     SourceRecord,
     TypeRecord,
 )
+from store.postgres.appending import append_copy, append_small, refusal
 from store.postgres.claims import find
-from store.postgres.connections import OPERATION_S, Connections, reason_of, transaction
-from store.postgres.fence import EPOCH_OVER, Fence, Move, Place, stale
+from store.postgres.connections import OPERATION_S, Connections
+from store.postgres.fence import Fence
 from store.postgres.migrations import check_schema
 from store.postgres.moving_address import MovingAddress, Whereabouts
 from store.postgres.queries import (
@@ -41,15 +42,9 @@ from store.postgres.queries import (
 )
 from store.postgres.snapshots import Snapshots
 from store.postgres.types import Types
-from store.rows.decoding import Decoder, column_values
-from store.rows.layout import COLUMNS, COPY_HEADER, COPY_TRAILER, EncodedRows, last_row
+from store.rows.decoding import Decoder
+from store.rows.layout import EncodedRows, last_row
 from store.selection import EVERYTHING, Selection
-
-_APPEND = "SELECT append_events($1, $2)"
-_FENCE = "SELECT move_counters($1)"
-
-#: How many bytes of rows are sent at a time.
-_CHUNK = 1024 * 1024
 
 
 class PostgresEventStore:
@@ -125,17 +120,14 @@ class PostgresEventStore:
         async with self.connections.use() as connection:
             try:
                 if 0 < len(rows) <= self.SMALL and not checkpoints:
-                    places = await self._append_small(connection, rows, moves)
+                    places = await append_small(connection, rows, moves)
                 else:
-                    places = await self._append_copy(connection, rows, moves, checkpoints)
-            except asyncpg.UniqueViolationError as error:
-                raise _conflict(error, writer) from error
+                    time_s = self.connections.time_for(len(rows.data))
+                    places = await append_copy(connection, rows, moves, checkpoints, time_s=time_s)
             except Exception as error:
-                if isinstance(error, asyncpg.PostgresError) and error.sqlstate == EPOCH_OVER:
-                    raise stale(moves, error) from error
-                if not _is_of_the_rows(error):
+                if (refused := refusal(error, writer, moves)) is None:
                     raise
-                raise RowsRefused(reason_of(error)) from error
+                raise refused from error
         self.fence.moved(moves, places)
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
@@ -252,90 +244,3 @@ class PostgresEventStore:
 
     async def close(self) -> None:
         self.connections.close()
-
-    async def _append_copy(
-        self,
-        connection: Any,
-        rows: EncodedRows,
-        moves: list[Move],
-        checkpoints: Sequence[CheckpointMove],
-    ) -> list[Place]:
-        time_s = self.connections.time_for(len(rows.data))
-        async with transaction(connection):
-            places: list[Place] = await connection.fetchval(_FENCE, moves)
-            if checkpoints:
-                await self._move(connection, checkpoints)
-            if len(rows.data) > _CHUNK:
-                # The server's own limit is for an operation of the usual size.
-                await connection.execute(f"SET LOCAL statement_timeout = {int(time_s * 1000)}")
-            if len(rows):
-                done = await connection.copy_to_table(
-                    "events",
-                    source=_copy_stream(rows),
-                    columns=COLUMNS,
-                    format="binary",
-                    timeout=time_s,
-                )
-                if done != f"COPY {len(rows)}":
-                    raise RowsRefused(f"of {len(rows)} rows the database has read: {done}")
-        return places
-
-    async def _append_small(
-        self, connection: Any, rows: EncodedRows, moves: list[Move]
-    ) -> list[Place]:
-        """One round trip instead of five: most of what a single ask waits for."""
-        try:
-            values = column_values(rows)
-        except Exception as error:  # whatever it is that these bytes are
-            raise RowsRefused(reason_of(error)) from error
-        places: list[Place] = await connection.fetchval(_APPEND, moves, values)
-        return places
-
-    async def _move(self, connection: Any, checkpoints: Sequence[CheckpointMove]) -> None:
-        in_order = sorted(checkpoints, key=lambda checkpoint: checkpoint.name)
-        names = [checkpoint.name for checkpoint in in_order]
-        epochs = [checkpoint.epoch for checkpoint in in_order]
-        held = {
-            row["name"]
-            for row in await connection.fetch(QUERIES["hold_checkpoints"], names, epochs)
-        }
-        for checkpoint in in_order:
-            if checkpoint.name not in held:
-                raise StaleEpoch(checkpoint.name, checkpoint.epoch)
-        positions = [checkpoint.position for checkpoint in in_order]
-        await connection.fetch(QUERIES["move_checkpoints"], names, positions)
-
-
-async def _copy_stream(rows: EncodedRows) -> AsyncIterator[bytes]:
-    """In pieces: what is sent is taken over as it goes, and no message may have a gibibyte."""
-    yield COPY_HEADER
-    view = memoryview(rows.data)
-    for start in range(0, len(view), _CHUNK):
-        yield bytes(view[start : start + _CHUNK])
-    yield COPY_TRAILER
-
-
-def _is_of_the_rows(error: Exception) -> bool:
-    """Is it for what the rows are that they cannot be stored, whoever tries?"""
-    if isinstance(error, asyncpg.InterfaceError):
-        return isinstance(error, ValueError)  # asyncpg's own: an argument that is none
-    if isinstance(error, asyncpg.InternalServerError):
-        return error.sqlstate == "XX000"  # also what reads columns may say so; others are damage
-    return isinstance(
-        error,
-        asyncpg.DataError
-        | asyncpg.IntegrityConstraintViolationError
-        | asyncpg.ProgramLimitExceededError
-        | OverflowError,
-    )
-
-
-def _conflict(
-    error: asyncpg.UniqueViolationError, writer: CounterMove
-) -> DuplicateEvent | VersionConflict | StaleEpoch:
-    detail = str(error.detail)
-    if error.constraint_name == "events_pkey":
-        return DuplicateEvent(detail)
-    if error.constraint_name == "events_position_idx":
-        return StaleEpoch(writer.name, writer.epoch)
-    return VersionConflict(detail)

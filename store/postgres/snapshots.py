@@ -1,4 +1,4 @@
-"""Snapshots in PostgreSQL: one a aggregate, the newest."""
+"""Snapshots in PostgreSQL: one an aggregate, the newest."""
 
 from collections.abc import Sequence
 

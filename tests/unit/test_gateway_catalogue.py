@@ -42,9 +42,9 @@ def host_of(client: Client) -> Host:
 
 def forget(client: Client) -> bytes:
     """Have the host know nothing of the class any more, as after a restart; its bytes."""
-    types = host_of(client)._types
+    types = host_of(client)._classes.types
     types._known.pop("elevator").handlers.clear()
-    host_of(client)._shipped.pop("elevator")
+    host_of(client)._classes._fingerprints.pop("elevator")
     return types.sent.pop("elevator")
 
 
@@ -83,10 +83,10 @@ async def test_an_offer_replaces_no_class_that_a_host_knows() -> None:
     async with serving() as client:
         await client.system.actor(Elevator, "north").ask(Lift(floors=1))
         host = host_of(client)
-        known = host._types.get("elevator")
+        known = host._classes.types.get("elevator")
         handle = client.system.connection.world.handle("host-0")
         await handle.offer.remote("elevator", b"not even a class")
-        assert host._types.get("elevator") is known
+        assert host._classes.types.get("elevator") is known
 
 
 @pytest.mark.parametrize("code", [b"", b"\x80\x04nonsense"])

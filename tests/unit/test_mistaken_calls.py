@@ -248,7 +248,7 @@ async def test_what_a_handler_prints_is_about_its_actor() -> None:
 
     assert host.about() is None
     await host.ready()
-    host._types.register(Prints)
+    host._classes.types.register(Prints)
     await deliver(host, command("prints/a", Block()))
     assert told == ["prints/a", None]  # what other threads print, they say for nobody
     assert host.about() is None

@@ -1,0 +1,153 @@
+"""The actor classes that one host decides by, and how they come to it.
+
+It imports those of its modules and is made with the one that it is dedicated to; drivers and
+gateways bring others while it runs. Whatever comes while it runs is held against the log before it
+decides anything (runtime/host/type_checks.py); what was there before is, when it starts.
+"""
+
+import importlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from actors.actor import Actor, ActorType
+from actors.errors import InvalidActor
+from actors.naming import actor_type_of
+from runtime.host.actor_types import ActorTypes, described_or_why
+from runtime.host.class_loading import loaded_class
+from runtime.host.decision import Decider
+from runtime.host.past_events import check_history
+from runtime.host.resident import FAILURES
+from runtime.host.residents import Residents
+from runtime.host.type_checks import check_types, unfitting
+from runtime.host.type_descriptions import describe
+from runtime.topology.status import TypeCode
+from runtime.wire.actor_code import ActorCode
+from runtime.wire.class_shipping import fingerprint_here
+from runtime.wire.error_codec import text_of_error
+from runtime.wire.type_descriptions import TypeDescription
+from store.event_store import EventStore
+
+logger = logging.getLogger("thornback.host")
+
+
+class Registration:
+    """All that a host knows of classes. `begin` comes before `register`, `offer` and `describe`."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host  #: its name, for the log
+        self.types = ActorTypes()
+        self.unusable: str | None = None  #: why one of its modules cannot be used
+        #: Fingerprints by actor type: of each class that was sent, and of those that it has
+        #: imported as they are asked for.
+        self._fingerprints: dict[str, str] = {}
+        self._decider: Decider | None = None  #: from `begin` on, as the next two
+        self._store: EventStore
+        self._residents: Residents
+
+    def know_module(self, module: str) -> None:
+        """Import a module and know its actor classes; `unusable` says why that does not work."""
+        try:
+            found = importlib.import_module(module)
+        except FAILURES as error:  # of a user's module: whatever it does when it is imported
+            self.unusable = (
+                f"actor_system.actor_modules names {module!r}, which cannot be imported here "
+                f"({text_of_error(error)}): correct the name, install it where the hosts run, or "
+                "launch with a working directory that has it"
+            )
+            return
+        for value in vars(found).values():
+            if (
+                isinstance(value, type)
+                and issubclass(value, Actor)
+                and hasattr(value, "state_type")
+            ):
+                self._know_class(module, value)
+
+    def know_own(self, actor: bytes) -> None:
+        """Know the class of the actor that this host is dedicated to. One that cannot be loaded
+        does not end the host: `register` tells the driver that brings it, and whoever comes
+        without one is told that the type is unknown."""
+        try:
+            self._take(loaded_class(actor), ActorCode.unpack(actor).fingerprint, actor)
+        except InvalidActor as error:
+            logger.warning("%s: %s", self._host, error)
+
+    async def begin(
+        self, store: EventStore, residents: Residents, decider: Decider, source: str | None
+    ) -> None:
+        """There is a log: hold against it the classes that came before. Of a host that is dedicated
+        to `source`, that is the one of its type. Raises StoreUnavailable."""
+        self._store, self._residents, self._decider = store, residents, decider
+        types = self.types.described()
+        if source is not None:
+            types = [one for one in types if one.name == actor_type_of(source)]
+        for problem in (await check_types(store, types, decider.met)).values():
+            logger.error("%s: %s", self._host, problem)
+            self.types.refuse(problem)
+            self._fingerprints.pop(problem.actor, None)
+
+    async def register(self, actor: bytes) -> None:
+        """Know a class from now on, instead of another of its type (`Host.register`)."""
+        await self._register(actor, over=True)
+
+    async def offer(self, actor_type: str, actor: bytes) -> None:
+        """Know a class, unless one of its type is known (`Host.offer`)."""
+        if self.types.get(actor_type) is None:
+            await self._register(actor, over=False)
+
+    def describe(self, known: Mapping[str, str]) -> list[TypeDescription]:
+        """The actor types, less those whose fingerprint is the `known` one."""
+        return [
+            describe(each, code, self.types.sent.get(each.name))
+            for each in self.types.described()
+            if (code := self._code_of(each)).fingerprint != known.get(each.name)
+        ]
+
+    def code(self) -> tuple[TypeCode, ...]:
+        """By which code each actor type is decided."""
+        return tuple(map(self._code_of, self.types.described()))
+
+    def _know_class(self, module: str, actor: type[Actor[Any]]) -> None:
+        try:
+            self.types.register(actor)
+        except InvalidActor as error:
+            self.unusable = (
+                f"actor_system.actor_modules names {module!r}, whose class {actor.__name__} is "
+                f"refused ({error}): correct it, and launch again"
+            )
+
+    async def _register(self, actor: bytes, *, over: bool) -> None:
+        fingerprint = ActorCode.unpack(actor).fingerprint
+        if fingerprint in self._fingerprints.values():
+            return
+        known = loaded_class(actor)
+        described = described_or_why(known)
+        assert self._decider is not None
+        if (resident := self._residents.one_of(described.name)) is not None:
+            await check_history(self._store, resident.aggregate_id, described)
+        wrong = await check_types(self._store, [described], self._decider.met)
+        if not over and self.types.get(described.name) is not None:
+            return
+        # What the class before it has yielded meanwhile is to fit, too: from here on nothing
+        # of that class is decided.
+        if unfolded := described.unfolded(self._decider.met.of(described.name)):
+            wrong[described.name] = unfitting(described.name, unfolded)
+        for problem in wrong.values():
+            raise problem
+        self._take(known, fingerprint, actor)
+
+    def _take(self, known: type[Actor[Any]], fingerprint: str, packed: bytes) -> None:
+        replaced = self.types.register(known)
+        self._fingerprints[known.actor_type] = fingerprint
+        self.types.sent[known.actor_type] = packed
+        if replaced is not None and self._decider is not None:
+            self._decider.forget_type(replaced)
+
+    def _code_of(self, known: ActorType) -> TypeCode:
+        fingerprint = self._fingerprints.get(known.name)
+        if fingerprint is None:
+            fingerprint = self._fingerprints[known.name] = fingerprint_here(known.actor)
+        return TypeCode(
+            actor_type=known.name, class_name=known.actor.class_name(), fingerprint=fingerprint
+        )
