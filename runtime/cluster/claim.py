@@ -58,9 +58,9 @@ class DatabaseClaim:
         self._steps_took_s = 0.0  #: those before it
 
     async def take(self, *, take_over: Callable[[], bool], again: bool) -> None:
-        """Claim the database and bring its schema up to date. `take_over`: whoever has it, asked
-        at every look;
-        `again`: as one who may have had it before, and has lost it if somebody else has it now.
+        """Claim the database and bring its schema up to date. `take_over` says, at every look,
+        whether to take it from whoever has it; `again`: as one who may have had it before, and has
+        lost it if somebody else has it now.
 
         Raises DatabaseInUse when another system is alive, SystemReplaced, StoreUnavailable and
         SchemaMismatch. It may take LAPSE_S until that is known.

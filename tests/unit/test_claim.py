@@ -2,14 +2,9 @@
 
 import asyncio
 import getpass
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import msgspec
-import psutil
 import pytest
 
 from runtime.cluster.claim import DatabaseClaim
@@ -21,7 +16,6 @@ from runtime.topology.status import Progress
 from store.errors import DatabaseClaimed, StoreUnavailable, SystemReplaced
 from store.postgres.claims import Claim, Claimant, MayTake
 from store.postgres.migrations import Step, Telling
-from store.postgres.queries import QUERIES
 from tests.virtual_time import now_s, virtual_time
 
 SETTINGS = Settings.model_validate(
@@ -52,31 +46,26 @@ class PlayedDatabase:
         self.beats_every_s: float | None = None
 
     async def log(self) -> str:
-        [born] = await self.fetch(QUERIES["log_born"])
-        return str(born["applied_at"])
+        return str(BEGIN)
 
     async def renew(self, holder: str) -> bool:
-        return bool(await self.fetch(QUERIES["renew_claim"], holder))
+        self._check_there()
+        self.beats.append(now_s())
+        return holder == self.holder
 
     async def find(self) -> Claim | None:
+        self._check_there()
         return self.found()
 
     async def give_up(self, holder: str) -> None:
-        await self.fetch(QUERIES["give_up_claim"], holder)
+        self._check_there()
+        self.given_up |= holder == self.holder
 
     def has_ended(self, found: Claim) -> bool:
         return self.ended
 
     def close(self) -> None:
         """Nothing is open."""
-
-    async def fetch(self, query: str, *holders: str) -> list[Any]:
-        if query == QUERIES["log_born"]:
-            return [{"applied_at": BEGIN}]
-        if self.away:
-            raise StoreUnavailable("db:5432/prod", "nothing comes back")
-        self.beats.append(now_s())
-        return [*holders] if holders == (self.holder,) else []
 
     def found(self) -> Claim:
         beat_s = now_s() // self.beats_every_s if self.beats_every_s else 0.0
@@ -96,6 +85,10 @@ class PlayedDatabase:
         self.holder = holder
         self.clock_s += 1  # whoever claims gives a sign
 
+    def _check_there(self) -> None:
+        if self.away:
+            raise StoreUnavailable(self.where, "nothing comes back")
+
 
 @pytest.fixture
 def database() -> PlayedDatabase:
@@ -104,6 +97,24 @@ def database() -> PlayedDatabase:
 
 def ours(database: PlayedDatabase) -> DatabaseClaim:
     return DatabaseClaim("ours", database)
+
+
+async def kept(
+    database: PlayedDatabase,
+) -> tuple[DatabaseClaim, asyncio.Future[None], list[str]]:
+    """Our claim on that database, which is kept from now on, and by whom it was replaced."""
+    database.holder, claim, heard = "ours", ours(database), []
+
+    async def replaced(error: SystemReplaced) -> None:
+        heard.append(str(error))
+
+    await claim.take(take_over=never, again=False)
+    return claim, asyncio.ensure_future(claim.keep(replaced)), heard
+
+
+async def unheard(error: SystemReplaced) -> None:
+    """Where nobody is to be replaced."""
+    raise error
 
 
 @virtual_time
@@ -224,15 +235,7 @@ async def test_whoever_comes_back_and_finds_another_system_was_replaced(
 async def test_a_system_says_that_it_lives_and_hears_who_has_replaced_it(
     database: PlayedDatabase,
 ) -> None:
-    database.holder = "ours"
-
-    claim, heard = ours(database), []
-
-    async def replaced(error: SystemReplaced) -> None:
-        heard.append(str(error))
-
-    await claim.take(take_over=never, again=False)
-    keeping = asyncio.ensure_future(claim.keep(replaced))
+    claim, keeping, heard = await kept(database)
     await asyncio.sleep(10 * DatabaseClaim.BEAT_S + 0.1)
     assert len(database.beats) == 10
     assert not heard
@@ -248,12 +251,8 @@ async def test_a_system_that_was_cut_off_for_long_and_not_replaced_says_so_and_g
 ) -> None:
     database.holder = "ours"
     claim = ours(database)
-
-    async def replaced(error: SystemReplaced) -> None:
-        raise error
-
     await claim.take(take_over=never, again=False)
-    keeping = asyncio.ensure_future(claim.keep(replaced))
+    keeping = asyncio.ensure_future(claim.keep(unheard))
     database.away = True
     await asyncio.sleep(10 * DatabaseClaim.LAPSE_S)
     assert not database.beats
@@ -273,15 +272,7 @@ async def test_a_system_that_was_cut_off_for_long_and_not_replaced_says_so_and_g
 async def test_a_system_that_was_cut_off_and_replaced_hears_by_whom_when_it_comes_back(
     database: PlayedDatabase,
 ) -> None:
-    database.holder = "ours"
-
-    claim, heard = ours(database), []
-
-    async def replaced(error: SystemReplaced) -> None:
-        heard.append(str(error))
-
-    await claim.take(take_over=never, again=False)
-    keeping = asyncio.ensure_future(claim.keep(replaced))
+    claim, keeping, heard = await kept(database)
     database.away = True
     await asyncio.sleep(DatabaseClaim.LAPSE_S + DatabaseClaim.BEAT_S)
     database.holder = "theirs"
@@ -291,7 +282,7 @@ async def test_a_system_that_was_cut_off_and_replaced_hears_by_whom_when_it_come
     assert "it went to system 's' in namespace 'n'" in heard[0]
     assert not claim.held
     assert await claim.give_up() is None  # which is not for it to do
-    assert database.holder == "theirs"
+    assert (database.holder, database.given_up) == ("theirs", False)
 
 
 @virtual_time
@@ -299,14 +290,11 @@ async def test_what_fails_behind_the_claim_leaves_it_to_be_given_up(
     database: PlayedDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.given_up = True
-    fetch = database.fetch
 
-    async def broken(query: str, *holders: str) -> list[Any]:
-        if query == QUERIES["log_born"]:
-            raise StoreUnavailable("db:5432/prod", "it went away behind the claim")
-        return await fetch(query, *holders)
+    async def broken() -> str:
+        raise StoreUnavailable(database.where, "it went away behind the claim")
 
-    monkeypatch.setattr(database, "fetch", broken)
+    monkeypatch.setattr(database, "log", broken)
     claim = ours(database)
     with pytest.raises(StoreUnavailable):
         await claim.take(take_over=never, again=False)
@@ -338,30 +326,30 @@ async def test_a_claim_is_given_up_between_two_signs_of_life_and_none_comes_afte
     """Else the connection would be closed under the sign that is on its way."""
     database, renewing, asked = PlayedDatabase(), asyncio.Event(), []
     database.holder = "ours"
-    fetch = database.fetch
+    renew, give_up = database.renew, database.give_up
 
-    async def slow(query: str, *holders: str) -> list[Any]:
-        asked.append(query)
-        if query == QUERIES["renew_claim"]:
-            await renewing.wait()
-        return await fetch(query, *holders)
+    async def slow(holder: str) -> bool:
+        asked.append("renew")
+        await renewing.wait()
+        return await renew(holder)
 
-    monkeypatch.setattr(database, "fetch", slow)
+    async def noted(holder: str) -> None:
+        asked.append("give up")
+        await give_up(holder)
 
-    async def replaced(error: SystemReplaced) -> None:
-        raise error
-
+    monkeypatch.setattr(database, "renew", slow)
+    monkeypatch.setattr(database, "give_up", noted)
     claim = ours(database)
     await claim.take(take_over=never, again=False)
-    keeping = asyncio.ensure_future(claim.keep(replaced))
+    keeping = asyncio.ensure_future(claim.keep(unheard))
     await asyncio.sleep(DatabaseClaim.BEAT_S + 0.1)
     giving = asyncio.ensure_future(claim.give_up())
     await asyncio.sleep(0.1)
-    assert asked[-1] == QUERIES["renew_claim"]
+    assert asked == ["renew"]
     renewing.set()
     assert await giving is None
     await keeping
-    assert asked[-2:] == [QUERIES["renew_claim"], QUERIES["give_up_claim"]]
+    assert asked == ["renew", "give up"]
 
 
 async def test_a_user_without_a_name_may_launch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,23 +384,3 @@ async def test_who_says_take_over_is_heard_while_another_launch_looks_whether_th
     await taking
     assert now_s() < DatabaseClaim.LAPSE_S
     assert claim.held
-
-
-def left_by(process: psutil.Process, head: str) -> str:
-    """The traces of a system of another Ray on this machine, under a raylet of that process."""
-    left = traces.Traces(
-        session="another", head=head, machine=traces._machine(), raylet=process.pid,
-        raylet_began_s=process.create_time(),
-    )  # fmt: skip
-    return msgspec.json.encode(left).decode()
-
-
-def test_a_system_has_ended_for_certain_when_its_raylet_and_its_head_are_gone() -> None:
-    nobody = "127.0.0.1:1"
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as raylet:
-        process = psutil.Process(raylet.pid)
-        left = left_by(process, nobody)
-        assert not traces.have_ended(left, SETTINGS, "n")
-    assert traces.have_ended(left, SETTINGS, "n") == bool(traces._machine())
-    elsewhere = left.replace(traces._machine(), "another machine")
-    assert not traces.have_ended(elsewhere, SETTINGS, "n")
