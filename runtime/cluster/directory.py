@@ -14,8 +14,6 @@ over waits for its end: whoever drained it ends this process, or else the next l
 
 import asyncio
 import logging
-from dataclasses import replace
-from typing import Any
 
 from ray.exceptions import RayError
 
@@ -24,27 +22,21 @@ from runtime.cluster import embedded_database as embedded
 from runtime.cluster.draining import Drain
 from runtime.cluster.lifecycle import Lifecycle
 from runtime.cluster.metrics_keeper import MetricsKeeper
-from runtime.cluster.services import services_of
 from runtime.cluster.spawning import DedicatedHosts, reason_of
 from runtime.cluster.system_database import SystemDatabase
+from runtime.cluster.system_processes import SystemProcesses
 from runtime.errors import LaunchFailed, SystemNotFound
-from runtime.host.host import Host
-from runtime.partition.bus import Bus
-from runtime.partition.writer import WriterActor
 from runtime.process.process import Process
 from runtime.process.time_limit import within
 from runtime.process.world import World
 from runtime.settings.settings import redacted_url
-from runtime.topology.names import BUS_ACTOR, WRITER_ACTOR, ProcessKind, host_name
 from runtime.topology.status import (
     DirectoryFacts,
     DrainReport,
-    ProcessAway,
     Progress,
     Status,
     Topology,
 )
-from runtime.transport.peers import awaited
 from store.errors import SystemReplaced
 
 logger = logging.getLogger("thornback.directory")
@@ -55,8 +47,6 @@ class Directory(Process):
 
     #: The recovery of an embedded database may take minutes, and the others wait for it.
     START_S = 600.0
-    #: How long a process may take to say how it is.
-    STATUS_S = 5.0
 
     def __init__(
         self,
@@ -67,7 +57,10 @@ class Directory(Process):
         world: World | None = None,
     ) -> None:
         super().__init__(name, settings_json, metrics_folder, world=world)
-        self._metrics_folder = metrics_folder  #: immutable
+        self._processes = SystemProcesses(name, lambda: self.settings, self.world, metrics_folder)
+        self._dedicated = DedicatedHosts(
+            self._processes.find, self._processes.start_dedicated, self._processes.end
+        )
         # Its parts that are no processes:
         self._metrics = MetricsKeeper(metrics_folder, self.settings.metrics)
         self._database = SystemDatabase(
@@ -78,7 +71,6 @@ class Directory(Process):
             doing=self._begin,
             must_live=self.must_live,
         )
-        self._dedicated = DedicatedHosts(self._handle, self._spawn_dedicated, self._end)
         # Where the system stands; its event loop alone changes that:
         self._life = Lifecycle(
             self.settings.actor_system.namespace, found_running=self.world.restarted()
@@ -118,7 +110,7 @@ class Directory(Process):
     async def start(self) -> None:
         """Start every process of the system and wait until each is ready."""
         life = self._life
-        life.found_running |= any(name != self.name for name in self._processes())
+        life.found_running |= bool(self._processes.others())
         await self._database.ensure_started()
         if not life.found_running:
             self._metrics.open()
@@ -127,20 +119,9 @@ class Directory(Process):
         await self._database.claim(
             self._yield_to, take_over=lambda: life.takes_over, again=life.found_running
         )
-        actors = [self._spawn(kind, name) for name, kind in self._pooled().items()]
-        self._progress = Progress(doing="starting processes", processes=len(actors))
-        await asyncio.gather(*map(self._wait_ready, actors))
-        await self._start_services()
+        await self._processes.start(self._show)
+        await self._processes.start_services(wait=not life.found_running)
         life.found_running = True
-
-    async def _start_services(self) -> None:
-        """What is a client of the rest. Where that runs already, nobody waits for it: its status
-        says why one does not start."""
-        services = services_of(self.settings).items()
-        actors = [self._spawn(kind, name) for name, kind in services]
-        for actor in actors:
-            if not self._life.found_running:
-                await actor.ready.remote()
 
     async def progress(self) -> Progress:
         """How far the launch, or the drain, has come."""
@@ -180,12 +161,15 @@ class Directory(Process):
         await self._close()
 
     def _begin(self, doing: str) -> None:
-        self._progress = Progress(doing=doing)
+        self._show(Progress(doing=doing))
+
+    def _show(self, progress: Progress) -> None:
+        self._progress = progress
 
     def _topology(self) -> Topology:
         return Topology(
             settings_json=self.settings.model_dump_json(),
-            hosts=tuple(self._pooled_hosts()),
+            hosts=tuple(self._processes.pooled()),
             # In memory it lives and dies with this system.
             log=self.world.ray_actor() if self._database.log is None else self._database.log,
         )
@@ -219,9 +203,7 @@ class Directory(Process):
 
     async def statuses(self) -> tuple[Status, ...]:
         """The status of every process; one that does not answer says so."""
-        processes = self._processes()
-        others = (self._status(*each) for each in processes.items() if each[0] != self.name)
-        return (await self.status(), *await asyncio.gather(*others))
+        return (await self.status(), *await self._processes.statuses())
 
     async def facts(self) -> DirectoryFacts:
         store = self.settings.event_store
@@ -239,14 +221,6 @@ class Directory(Process):
             return str(self._life.replaced)
         return self._database.trouble or self._metrics.trouble or super().trouble
 
-    async def _status(self, name: str, kind: ProcessKind) -> Status:
-        try:
-            asked = self._handle(name).status.remote()
-            status: Status = await asyncio.wait_for(awaited(asked), self.STATUS_S)
-        except (RayError, ValueError, TimeoutError) as error:
-            return ProcessAway(name=name, kind=kind, reason=type(error).__name__)
-        return status
-
     # The end --------------------------------------------------------------------------
 
     async def stop(self, timeout_s: float) -> DrainReport:
@@ -256,7 +230,7 @@ class Directory(Process):
 
     async def _stop(self, timeout_s: float) -> DrainReport:
         await self._cancel_starts()
-        self._drain = Drain(self._processes(), self._handle, timeout_s)
+        self._drain = Drain(self._processes.others(), self._processes.find, timeout_s)
         drained = await self._drain.run()
         self._drain = None
         problems = await self._close()
@@ -278,9 +252,8 @@ class Directory(Process):
         problems: list[str] = []
         self._begin("ending the processes")
         try:
-            for name in self._processes():
-                if name != self.name:
-                    self._end(name)
+            for name in self._processes.others():
+                self._processes.end(name)
             self._metrics.close()
             problems += await self._database.give_up()
             self._metrics.remove()
@@ -293,31 +266,3 @@ class Directory(Process):
     async def over(self) -> bool:
         """Has all that this directory had started ended again?"""
         return self._life.over
-
-    # Processes ------------------------------------------------------------------------
-
-    def _pooled(self) -> dict[str, type[Process]]:
-        hosts = dict.fromkeys(self._pooled_hosts(), Host)
-        return {WRITER_ACTOR: WriterActor, BUS_ACTOR: Bus, **hosts}
-
-    def _pooled_hosts(self) -> list[str]:
-        return [host_name(number) for number in range(self.settings.actor_system.hosts)]
-
-    def _spawn(self, kind: type[Process], name: str, *more: object) -> Any:
-        return self.world.actors.spawn(kind, self.settings, name, self._metrics_folder, *more)
-
-    def _spawn_dedicated(self, source: str, actor: bytes | None) -> Any:
-        return self._spawn(Host, source, source, actor)
-
-    async def _wait_ready(self, actor: Any) -> None:
-        await actor.ready.remote()
-        self._progress = replace(self._progress, done=self._progress.done + 1)
-
-    def _handle(self, name: str) -> Any:
-        return self.world.actors.find(name)
-
-    def _processes(self) -> dict[str, ProcessKind]:
-        return self.world.actors.processes(self.settings.actor_system.placement)
-
-    def _end(self, name: str) -> None:
-        self.world.actors.end(name)

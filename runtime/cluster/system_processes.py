@@ -1,0 +1,101 @@
+"""The processes of a system, in the hands of its directory: started, asked how they are, and ended.
+
+Which there are now, Ray alone knows; nothing of that is remembered here.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ray.exceptions import RayError
+
+from runtime.cluster.services import services_of
+from runtime.host.host import Host
+from runtime.partition.bus import Bus
+from runtime.partition.writer import WriterActor
+from runtime.process.process import Process
+from runtime.process.world import World
+from runtime.settings.settings import Settings
+from runtime.topology.names import BUS_ACTOR, WRITER_ACTOR, ProcessKind, host_name
+from runtime.topology.status import ProcessAway, Progress, Status
+from runtime.transport.peers import awaited
+
+
+class SystemProcesses:
+    """All but the directory, whose name is `directory`. `settings` tells them as they are now: an
+    embedded database may move."""
+
+    #: How long a process may take to say how it is.
+    STATUS_S = 5.0
+
+    def __init__(
+        self,
+        directory: str,
+        settings: Callable[[], Settings],
+        world: World,
+        metrics_folder: str | None,
+    ) -> None:
+        self._directory, self._settings = directory, settings
+        self._world, self._metrics_folder = world, metrics_folder
+
+    async def start(self, tell: Callable[[Progress], None]) -> None:
+        """Start writer, bus and pooled hosts where they are not there, and wait until each is
+        ready; `tell` hears how far that is. Raises what keeps one from starting."""
+        kinds: dict[str, type[Process]] = {WRITER_ACTOR: WriterActor, BUS_ACTOR: Bus}
+        kinds |= dict.fromkeys(self.pooled(), Host)
+        actors = [self._spawn(kind, name) for name, kind in kinds.items()]
+        progress = Progress(doing="starting processes", processes=len(actors))
+        tell(progress)
+
+        async def wait_ready(actor: Any) -> None:
+            nonlocal progress
+            await actor.ready.remote()
+            progress = replace(progress, done=progress.done + 1)
+            tell(progress)
+
+        await asyncio.gather(*map(wait_ready, actors))
+
+    async def start_services(self, *, wait: bool) -> None:
+        """Start what is a client of the rest. Where nobody waits for it, its status says why one
+        does not start."""
+        actors = [self._spawn(kind, name) for name, kind in services_of(self._settings()).items()]
+        if wait:
+            for actor in actors:
+                await actor.ready.remote()
+
+    def start_dedicated(self, source: str, actor: bytes | None) -> Any:
+        """The handle of an actor's own host, which is started if it is not there."""
+        return self._spawn(Host, source, source, actor)
+
+    def pooled(self) -> list[str]:
+        """The names of the pooled hosts that there are to be."""
+        return [host_name(number) for number in range(self._settings().actor_system.hosts)]
+
+    def others(self) -> dict[str, ProcessKind]:
+        """Those that there are now, beside the directory."""
+        found = self._world.actors.processes(self._settings().actor_system.placement)
+        return {name: kind for name, kind in found.items() if name != self._directory}
+
+    def find(self, name: str) -> Any:
+        """The handle of a process as it is now. Raises ValueError when there is none."""
+        return self._world.actors.find(name)
+
+    def end(self, name: str) -> None:
+        """Kill a process for good; none of that name is fine."""
+        self._world.actors.end(name)
+
+    async def statuses(self) -> list[Status]:
+        """The status of each of the others; one that does not answer says so."""
+        return await asyncio.gather(*(self._status(*each) for each in self.others().items()))
+
+    async def _status(self, name: str, kind: ProcessKind) -> Status:
+        try:
+            asked = self.find(name).status.remote()
+            status: Status = await asyncio.wait_for(awaited(asked), self.STATUS_S)
+        except (RayError, ValueError, TimeoutError) as error:
+            return ProcessAway(name=name, kind=kind, reason=type(error).__name__)
+        return status
+
+    def _spawn(self, kind: type[Process], name: str, *more: object) -> Any:
+        return self._world.actors.spawn(kind, self._settings(), name, self._metrics_folder, *more)
