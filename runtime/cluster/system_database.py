@@ -40,8 +40,9 @@ class SystemDatabase:
         self._settings, self._moved, self._doing = settings, moved, doing
         self._must_live = must_live
         self.embedded = embedded.wanted(settings())  #: does the system bring its own?
-        claims = settings().event_store.type == "postgres" and system is not None
-        self._claim = DatabaseClaim(system, table) if claims and system else None
+        self._claim: DatabaseClaim | None = None  #: where there is something to be claimed
+        if system is not None and settings().event_store.type == "postgres":
+            self._claim = DatabaseClaim(system, table)
         # Made when it is first needed:
         self._opening = asyncio.Lock()  #: guards the making and the start of the keeper
         self._keeper: DatabaseKeeper | None = None

@@ -5,7 +5,7 @@ Commands take other ways (channel.py). What is asked here may be asked as often 
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from ray.exceptions import RayError, RayTaskError
 
@@ -16,8 +16,6 @@ from runtime.errors import HostUnavailable
 from runtime.topology.names import ProcessKind, host_name
 from runtime.transport.peers import awaited
 from runtime.wire.type_descriptions import TypeDescription
-
-T = TypeVar("T")
 
 
 class Hosts:
