@@ -135,12 +135,12 @@ class LogAccess:
                 feed.fail(SystemNotFound(namespace, "the system there has another log now"))
 
     async def _asked(self, method: str, request: bytes, limit_s: float) -> bytes:
-        known = self._bus is not None
         try:
             return await self._asked_once(method, request, limit_s)
         except SystemNotFound:
-            # The bus that we knew has ended for good; another system may run by now.
-            if not known or self._rejoin is None:
+            # The bus of the system that we joined has ended for good, whether or not we ever
+            # asked it. Another system may run by now, or the directory knows who replaced it.
+            if self._rejoin is None:
                 raise
         return await self._asked_once(method, request, limit_s)
 

@@ -13,6 +13,7 @@ from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport
 from runtime.wire.polls import Polled, pack_polled
+from store.errors import SystemReplaced
 from tests.virtual_time import settled, virtual_time
 
 REPORT = DrainReport(processes=())
@@ -159,4 +160,21 @@ async def test_where_there_is_no_system_any_more_the_log_says_so() -> None:
     assert await log.head() == 1
     world.bus = None
     with pytest.raises(SystemNotFound):
+        await log.head()
+
+
+async def test_whoever_asks_a_bus_that_has_ended_for_the_first_time_hears_why() -> None:
+    world, replaced = BusWorld(), False
+    world.bus = None
+
+    async def rejoin() -> None:
+        if replaced:
+            raise SystemReplaced("n", "another system")
+
+    def ended(name: str) -> None:
+        nonlocal replaced
+        replaced = name == "bus"
+
+    log = LogAccess(world, Settings(), rejoin=rejoin, ended=ended)
+    with pytest.raises(SystemReplaced):
         await log.head()
