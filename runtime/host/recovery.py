@@ -144,10 +144,10 @@ class Recovery:
             State.TURNING_AWAY: self._turn_away,
             State.RERUNNING: self._rerun,
         }
-        self._given_up.clear()  # what is older has no batch here any more
         self.state = State.SETTLING
         while self.state is not State.WORKING:
             self.state = await steps[self.state]()
+        self._given_up.clear()  # nothing of theirs is left here
 
     def undo(self, attempt: Attempt, failure: Exception) -> None:
         """Throw away what an attempt left in memory, once no append is under way."""

@@ -41,7 +41,7 @@ def check(simulation: "Simulation") -> list[str]:
         *history.complaints,
         *_judge_log(log, history),
         *_judge_answers(log, history),
-        *judge_order(log, history),
+        *judge_order(log, history, remembered=simulation.plan.setup.knobs["recent"]),
         *judge_clocks(log, history, simulation.plan.setup.dedicated),
         *judge_readings(log, history, simulation),
         *_judge_deadlines(history),

@@ -80,6 +80,18 @@ class Demand(Command):
     positive: int
 
 
+class Open(Command):
+    """From now on, and until the next token, tokens are kept that ask for it."""
+
+    token: int
+
+
+class NoteIfOpen(Command):
+    """Keep a token where it is open, and close: else it is rejected."""
+
+    token: int
+
+
 class Noted(DeviceEvent):
     """A token was kept."""
 
@@ -87,6 +99,12 @@ class Noted(DeviceEvent):
     number: int
     revision: int = 1
     parts: dict[str, Any] = Field(default={})
+
+
+class Opened(DeviceEvent):
+    """The next token may ask whether it is open."""
+
+    token: int
 
 
 class Spoilt(BusinessEvent):
@@ -110,9 +128,26 @@ class Odd(Rejected):
     """A rejection whose argument is no plain value."""
 
 
+class Panic(BaseException):
+    """What an extension in Rust raises is no Exception."""
+
+
+class Unspeakable(Rejected):
+    """A rejection whose text cannot be had."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __str__(self) -> str:
+        raise Panic
+
+    __repr__ = __str__
+
+
 class LedgerState(BaseModel):
     tokens: list[int] = Field(default=[], alias="kept-tokens")
     latest: dict[str, Any] = {}  #: the parts of the last event, and which token it had
+    open: bool = False
 
 
 class Ledger(Actor[LedgerState]):
@@ -146,9 +181,21 @@ class Ledger(Actor[LedgerState]):
             raise Overdrawn("overdrawn")
         if message.way == "odd":
             raise Odd(ValueError("what does not travel"))  # type: ignore[arg-type]
+        if message.way == "unspeakable":
+            raise Unspeakable
         if message.way == "late":
             yield Noted(token=message.token, number=0)
         raise Rejected("as asked")
+
+    @handles
+    def open(self, message: Open) -> Iterator[Payload]:
+        yield Opened(token=message.token)
+
+    @handles
+    def note_if_open(self, message: NoteIfOpen) -> Iterator[Payload]:
+        if not self.state.open:
+            raise Rejected("it is closed")
+        yield Noted(token=message.token, number=0, revision=self.revision)
 
     @handles
     def break_down(self, message: Break) -> Iterator[Payload]:
@@ -177,6 +224,11 @@ class Ledger(Actor[LedgerState]):
         self.state.tokens.append(event.token)
         self.state.latest = event.parts  # kept, and changed from now on
         self.state.latest.setdefault("marks", []).append(event.token)
+        self.state.open = False
+
+    @applies
+    def opened(self, event: Opened) -> None:
+        self.state.open = True
 
     @applies
     def spoilt(self, event: Spoilt) -> None:

@@ -15,10 +15,12 @@ from actors.errors import ThornbackError
 from actors.event import DeviceEvent, Event
 from actors.ids import event_id
 from runtime.driver.connection import Connection
-from runtime.driver.publishing import publish
+from runtime.driver.publishing import publish, publish_fields
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.errors import ConnectionClosed
+from runtime.wire.answers import read_events
+from runtime.wire.commands import DATA
 from tests.simulation import devices, shipped
 from tests.simulation.bulk_calls import bulk
 from tests.simulation.history import Call, History, seen
@@ -192,8 +194,20 @@ class Driver:
             f"elsewhere-{step.number}-{n}": n + 1 for n in range(step.fields.get("nodes", 0))
         }
         event = msgspec.structs.replace(event, vector_clock=VectorClock(elsewhere))
-        await self._answered(call, lambda: publish(self.connection, event))
+        if step.fields.get("bad") == "type":
+            await self._answered(call, lambda: self._publish_hostile(event))
+        else:
+            await self._answered(call, lambda: publish(self.connection, event))
         return call
+
+    def _publish_hostile(self, event: Event) -> Reply[list[Event]]:
+        """As a program does that looks at nothing: the event's type has more bytes than the
+        database's index takes."""
+        source, *fields = publish_fields(event)
+        fields[DATA - 1] = {**fields[DATA - 1], "event_type": "\u4e00" * 1024}
+        channel = self.connection.channels.of(source, None)
+        outgoing, index = channel.add((source, *fields), None, want_events=True)
+        return Reply(outgoing, index, read_events)
 
     async def flush(self) -> None:
         """Wait for all that was sent."""

@@ -8,22 +8,37 @@ from runtime.host.effects import Effects
 from runtime.partition.bus import Bus
 
 if TYPE_CHECKING:
+    from tests.simulation.processes import Incarnation
     from tests.simulation.simulation import Simulation
 
 
 def judge_idle(simulation: "Simulation", due: Collection[int]) -> list[str]:
-    """Every process has come to life again although nobody called it, and the bus has what is
-    due."""
+    """Every process has come to life again although nobody called it, unless nobody needs it,
+    and the bus has what is due."""
     wrong: list[str] = []
     for process in simulation.cluster.processes.values():
         life = process.incarnation
         if life is not None and not life.instance._started:
-            wrong.append(f"{life.name} has not come to life: {life.instance.trouble}")
+            if _is_needed(life, simulation):
+                wrong.append(f"{life.name} has not come to life: {life.instance.trouble}")
         elif life is not None and isinstance(life.instance, Bus):
             head = life.instance._buffer.head
             if head < max(due, default=0):
                 wrong.append(f"{life.name} stands at {head} of {max(due)}, and nobody tells it")
     return wrong
+
+
+def _is_needed(life: "Incarnation", simulation: "Simulation") -> bool:
+    """A dedicated host comes to life with the first call of it. Where that start failed, and
+    all who had called it have died, it has left nothing undone and owes nobody an answer."""
+    source = life.process.name
+    if life.number > 1 or source.partition("/")[0] not in simulation.plan.setup.dedicated:
+        return True
+    callers = {call.driver for call in simulation.history.calls if call.source == source}
+    return any(
+        not driver.dead and any(caller.startswith(f"{name}.") for caller in callers)
+        for name, driver in simulation.drivers.items()
+    )
 
 
 def judge_rest(simulation: "Simulation") -> list[str]:
@@ -61,6 +76,8 @@ def judge_replaced(simulation: "Simulation") -> list[str]:
 
 def _judge_host(host: Any, simulation: "Simulation") -> list[str]:
     wrong = []
+    if host._mailbox._bytes:
+        wrong.append(f"{host._mailbox._bytes} bytes of what was answered hold room in its mailbox")
     if host._mailbox.unanswered:
         wrong.append(f"{host._mailbox.unanswered} commands hold room in its mailbox")
     if not host._living or host._replaced:
@@ -71,6 +88,7 @@ def _judge_host(host: Any, simulation: "Simulation") -> list[str]:
         "attempts are being finished": executor._finishing,
         "attempts are under way": executor._in_flight,
         "batches are to be run again": executor._recovery._batches,
+        "senders are remembered for what was turned away": executor._recovery._given_up,
     }
     if not executor._answering._snapshots.idle:
         wrong.append("snapshots are being saved")
@@ -111,6 +129,8 @@ def _judge_memory(recent: Any) -> list[str]:
             return ["its table of recent commands keeps older ones than it holds"]
         if isinstance(thing, Effects | list | tuple | dict):
             to_see += [one for one in gc.get_referents(thing) if not isinstance(one, type)]
+    if len(recent.in_vain) > recent._capacity:
+        return [f"it remembers {len(recent.in_vain)} commands without effect"]
     if recent.bytes > recent._max_bytes:
         return [f"its table of recent commands takes {recent.bytes} bytes"]
     return []

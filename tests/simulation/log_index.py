@@ -43,9 +43,10 @@ def effect_of(call: Call, records: list[Record]) -> str:
         return f"has the versions {versions}, with others between them"
     tokens = [(record.event_type, record.payload["token"]) for record in records]
     wanted = call.fields["times"] if call.message == "Note" else 1
-    if tokens != [("noted", call.fields["token"])] * wanted:
+    event_type = "opened" if call.message == "Open" else "noted"
+    if tokens != [(event_type, call.fields["token"])] * wanted:
         return f"has the events {tokens}"
-    if call.message not in ("Note", "NoteOnce", "NoteUnlessFull", "Demand"):
+    if call.message not in ("Note", "NoteOnce", "NoteUnlessFull", "NoteIfOpen", "Open", "Demand"):
         return "has events and may not have any"
     return _parts_of(call, records)
 
@@ -54,7 +55,7 @@ def _parts_of(call: Call, records: list[Record]) -> str:
     """What is wrong with the parts of events: they are a function of the command as sent."""
     sent = call.fields.get("parts", {})
     wanted = {"marks": [*sent["marks"], "handled"]} if sent else {}
-    found = [record.payload["parts"] for record in records]
+    found = [record.payload["parts"] for record in records if record.event_type == "noted"]
     return "" if all(parts == wanted for parts in found) else f"has the parts {found}, not {wanted}"
 
 
@@ -62,14 +63,18 @@ def expected_error(call: Call) -> tuple[str, ...]:
     """The errors that the message itself calls for; none where it has to succeed."""
     if call.kind == "publish":
         return _PUBLISH_ERRORS.get(call.fields.get("bad", ""), ())
-    if call.message == "Refuse" and call.fields["way"] in ("own class", "odd"):
-        return ("Rejected", "Overdrawn", "Odd")
+    if call.message == "Refuse" and call.fields["way"] in ("own class", "odd", "unspeakable"):
+        return ("Rejected", "Overdrawn", "Odd", "Unspeakable")
     if call.message == "Demand" and call.fields["positive"] == 1:
         return ()
     return _ERRORS.get(call.message, ())
 
 
-_PUBLISH_ERRORS = {"metadata": ("InvalidData", "PublishRefused"), "actor": ("PublishRefused",)}
+_PUBLISH_ERRORS = {
+    "metadata": ("InvalidData", "PublishRefused"),
+    "actor": ("PublishRefused",),
+    "type": ("InvalidData",),
+}
 _ERRORS = {
     "Refuse": ("Rejected",),
     "Break": ("HandlerFailed",),
@@ -78,12 +83,13 @@ _ERRORS = {
     "Unhandled": ("UnknownMessage",),
     "Demand": ("InvalidMessage",),
     "NoteUnlessFull": ("Rejected",),
+    "NoteIfOpen": ("Rejected",),
 }
 
 
 def must_fail(call: Call) -> bool:
     """Can it have no success?"""
-    return bool(expected_error(call)) and call.message != "NoteUnlessFull"
+    return bool(expected_error(call)) and call.message not in ("NoteUnlessFull", "NoteIfOpen")
 
 
 def same(seen: Seen, record: Record) -> str:

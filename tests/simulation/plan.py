@@ -277,7 +277,7 @@ class _Work:
         elif message == "NoteUnlessFull":
             fields["limit"] = draw.choice((0, 3, 10))
         elif message == "Refuse":
-            fields["way"] = draw.choice(("plain", "own class", "odd", "late"))
+            fields["way"] = draw.choice(("plain", "own class", "odd", "late", "unspeakable"))
         elif message == "Demand":
             fields["positive"] = draw.choice((1, "no number"))
         waits = draw.random() < 0.6
@@ -300,7 +300,7 @@ class _Work:
         draw, number = self._draw, self._next()
         fields: dict[str, Any] = {"token": number, "nodes": draw.choice((0, 0, 1, 3))}
         if draw.random() < self._nasty:
-            fields["bad"] = draw.choice(("metadata", "actor"))
+            fields["bad"] = draw.choice(("metadata", "actor", "type"))
         source = draw.choice(self._ledgers if fields.get("bad") == "actor" else self._feeds)
         return Step(number, pause_s, "publish", source, "", fields, draw.random() < 0.6)
 
@@ -325,6 +325,18 @@ class _Work:
         source = draw.choice((None, draw.choice(self._ledgers)))
         parts = tuple(self._command(kind, 0.0, source) for _ in range(draw.choice((3, 8, 20))))
         return Step(self._next(), pause_s, "burst", parts=parts, waits=draw.random() < 0.5)
+
+    def _door(self, pause_s: float, _: int) -> Step:
+        """What is rejected, and what lifts the reason, one after the other."""
+        draw = self._draw
+        source, number = draw.choice(self._ledgers), draw.choice((1, 3, 6))
+        kind = draw.choice(("ask", "tell"))
+        messages = ("NoteIfOpen", "Open") * number
+        parts = []
+        for message in messages:
+            number = self._next()
+            parts.append(Step(number, 0.0, kind, source, message, {"token": number}))
+        return Step(self._next(), pause_s, "burst", parts=tuple(parts), waits=draw.random() < 0.5)
 
     def _bulk(self, pause_s: float, _: int) -> Step:
         draw = self._draw
@@ -374,7 +386,7 @@ class _Work:
 _STEPS = {
     "ask": 10.0, "tell": 4.0, "repeat": 3.0, "state": 3.0, "publish": 2.0, "burst": 1.5,
     "bulk": 1.0, "feed": 1.0, "subscribe": 1.0, "close": 0.2, "upgrade": 0.7, "flush": 0.3,
-    "claim": 0.5,
+    "claim": 0.5, "door": 2.0,
 }  # fmt: skip
 
 #: Actor types whose actors have hosts of their own; of each plan one of these.

@@ -27,6 +27,9 @@ from tests.simulation.database import ClientRequest, Database, Transaction, gone
 from tests.simulation.draws import latency_s, stream
 from tests.simulation.scheduler import Owner
 
+#: What PostgreSQL's index takes of the names of one row.
+INDEX_BYTES = 2_704
+
 
 class SimulatedStore:
     """EventStore, for one process."""
@@ -237,7 +240,13 @@ class SimulatedStore:
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         noted, event_types = list(pairs), self._database.event_types
-        await self.ask(lambda: event_types.update(noted))
+
+        def note() -> None:
+            if any(sum(len(name.encode()) for name in pair) > INDEX_BYTES for pair in noted):
+                raise gone("an index row is too large")
+            event_types.update(noted)
+
+        await self.ask(note)
 
     async def close(self) -> None:
         self._closed = True

@@ -179,4 +179,28 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        self._residents.drop(attempt.sources)\n",
         "",
     ),
+    mutation(
+        "an event type is tried for ever",
+        "an event type that cannot be noted is let in, and stands in the way of all others",
+        "runtime.wire.publications",
+        "        checked_event_type(found.event_type)\n",
+        "        pass\n",
+        module="runtime.host.type_checks",
+        old="        self.fresh.clear()\n",
+        new="        pass\n",
+    ),
+    mutation(
+        "an unspeakable error",
+        "an error that panics when it is looked at ends its host",
+        "runtime.wire.error_codec",
+        "ANY = (BaseException,)\n",
+        "ANY = (Exception,)\n",
+    ),
+    mutation(
+        "senders are kept",
+        "whose batch was turned away is remembered though nothing of it is left",
+        "runtime.host.recovery",
+        "        if self._batches:  # some of which may be its driver's, and follow it\n",
+        "        if True:\n",
+    ),
 )
