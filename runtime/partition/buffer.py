@@ -36,7 +36,7 @@ class Kept:
         self.first = first
         self.last = first + len(lengths) - 1
         self.rows = rows
-        self.types = frozenset(name.encode() for name in types)  #: of its events, at least
+        self.types = tuple(name.encode() for name in types)  #: of its events, at least; each once
         self._starts = array("I", accumulate(lengths, initial=0))  #: of its rows, and their end
         # The index, made when it is first needed:
         self._topics: list[bytes] | None = None  #: by row

@@ -14,6 +14,7 @@ for a while looks where the log stands.
 """
 
 import asyncio
+from collections.abc import Iterable
 
 from runtime.partition.buffer import Buffer
 from runtime.partition.matching import Matchers
@@ -169,13 +170,13 @@ class Bus(Process):
         waiter: asyncio.Future[int] = loop.create_future()
         timer = loop.call_at(deadline_s, self._expire, waiter)
         waiting = subscriber.matcher.waiting
-        waiting.add(waiter)
+        waiting[waiter] = None
         subscriber.waiter = waiter
         try:
             return await waiter
         finally:
             timer.cancel()
-            waiting.discard(waiter)
+            del waiting[waiter]
 
     def _expire(self, waiter: "asyncio.Future[int]") -> None:
         if not waiter.done():
@@ -202,7 +203,7 @@ class Bus(Process):
             self._counts.subscriptions(self._live)
 
 
-def _wake(waiters: "set[asyncio.Future[int]] | list[asyncio.Future[int]]", position: int) -> None:
+def _wake(waiters: Iterable[asyncio.Future[int]], position: int) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_result(position)

@@ -21,7 +21,8 @@ class Matcher:
         self.selection = selection
         self.number = number  #: matchers are numbered as they come
         self.users = 0  #: live subscriptions
-        self.waiting: set[asyncio.Future[int]] = set()  #: polls that nothing is there for
+        #: Polls that nothing is there for, in the order in which they came, and are woken.
+        self.waiting: dict[asyncio.Future[int], None] = {}
         self._types = pattern(selection.event_types)
         self._sources = pattern(selection.sources)
 
