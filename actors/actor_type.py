@@ -13,10 +13,12 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
+from actors.applier_code import mistake_in_applier
+from actors.class_code import hidden_method
 from actors.command import Command
 from actors.errors import InvalidActor
 from actors.event import BusinessEvent, DeviceEvent, Payload, SystemEvent
-from actors.handler_code import mistake_in, mistake_in_applier
+from actors.handler_code import mistake_in
 from actors.openness import event_reader, message_reader
 from actors.state_form import StateForm, check_comes_back
 from actors.state_type import check_state, state_adapter
@@ -75,6 +77,8 @@ class ActorType:
         self.ignores = _ignored(actor)
         #: Encodes and decodes the state for snapshots and `state()`.
         self.states = StateForm(state_adapter(actor.state_type, self.name))
+        if mistake := hidden_method(actor):
+            raise InvalidActor(self.name, mistake)
         for method in _marked_methods(actor):
             self._add(method)
         _check_made(actor)

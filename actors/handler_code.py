@@ -1,4 +1,5 @@
-"""What a handler's own code shows to be a mistake: events that are made and dropped.
+"""What a handler's own code shows to be a mistake: an event that is dropped, a refusal that is
+not raised, a state that is changed.
 
 A handler that yields nothing is legal: it may check, and reject. One that makes an event and
 does nothing with it, or that promises events and can have none, would be accepted, store nothing
@@ -8,22 +9,34 @@ can be made) is no finding.
 """
 
 import ast
-import dataclasses
 import dis
 import inspect
-import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import (
+    Generator,
+    Iterable,
+    Iterator,
+    MutableMapping,
+    MutableSequence,
+    MutableSet,
+)
+from itertools import chain
 from typing import Any, get_origin
 
 from actors.event import Payload
-
-Method = Callable[..., Any]
+from actors.method_code import ANY_ITEM, Method, definition, named, new_state, own, path_in_state
 
 _RETURNS = {"RETURN_VALUE", "RETURN_CONST"}
 #: What looks at local names from below: in its presence no name is unread.
 _LOOKS_AT_NAMES = {"eval", "exec", "locals", "vars"}
 #: What an annotation begins with that promises events.
 _MANY = (Iterator, Iterable, Generator)
+#: What changes a list, a dict, a set or a deque.
+_MUTATORS = {
+    "add", "append", "appendleft", "clear", "difference_update", "discard", "extend", "extendleft",
+    "insert", "intersection_update", "pop", "popitem", "popleft", "remove", "reverse", "rotate",
+    "setdefault", "sort", "symmetric_difference_update", "update",
+}  # fmt: skip
+_CONTAINERS = (MutableMapping, MutableSequence, MutableSet)
 
 
 def mistake_in(actor: type, method: Method, returned: Any) -> str | None:
@@ -31,50 +44,15 @@ def mistake_in(actor: type, method: Method, returned: Any) -> str | None:
 
     `returned` is what its annotation says that it returns.
     """
-    function = _definition(method)
+    function = definition(method)
     if function is None:
         return None
-    found = next(_dropped(actor, method, function), None) or next(_changed(function), None)
-    return found or _promised(method, function, returned)
-
-
-def mistake_in_applier(actor: Any, method: Method) -> str | None:
-    """What is wrong with an applier's code: it makes the next state, which nobody takes."""
-    function = _definition(method)
-    if function is None:
-        return None
-    for node in _own(function):
-        if isinstance(node, ast.Return) and isinstance(node.value, ast.Call):
-            made = _named(actor, method, function, node.value.func)
-            if made is not None and made in (actor.state_type, dataclasses.replace):
-                return "returns a state, which nobody takes: an applier changes self.state"
-    return None
-
-
-def _definition(method: Method) -> ast.FunctionDef | None:
-    """Its code as it was written; None where that is not there, or may be that of another one."""
-    module = sys.modules.get(method.__module__)
-    if not inspect.isfunction(method) or method.__globals__ is not getattr(module, "__dict__", {}):
-        return None  # it has travelled here: whoever sent it has looked
-    try:
-        source = inspect.getsource(method)
-        tree = ast.parse(f"if True:\n{source}" if source[:1].isspace() else source)
-    except (OSError, TypeError, SyntaxError):
-        return None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            yields = any(isinstance(each, ast.Yield | ast.YieldFrom) for each in _own(node))
-            same = node.name == method.__code__.co_name
-            return node if same and yields == inspect.isgeneratorfunction(method) else None
-    return None
-
-
-def _own(function: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a function that run when it does: not those of functions inside of it."""
-    for node in ast.iter_child_nodes(function):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            yield node
-            yield from _own(node)
+    found = chain(
+        _dropped(actor, method, function),
+        _returned(method, actor, function),
+        _changed(actor, function),
+    )
+    return next(found, None) or _promised(method, function, returned)
 
 
 def _dropped(actor: type, method: Method, function: ast.FunctionDef) -> Iterator[str]:
@@ -83,7 +61,7 @@ def _dropped(actor: type, method: Method, function: ast.FunctionDef) -> Iterator
         for node in ast.walk(function)
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store)
     }
-    for statement in _own(function):
+    for statement in own(function):
         match statement:
             case ast.Expr(value=ast.Call(func=made)):
                 pass
@@ -96,7 +74,7 @@ def _dropped(actor: type, method: Method, function: ast.FunctionDef) -> Iterator
                 continue
         if _is_tried(function, statement):
             continue  # perhaps to see whether the event can be made
-        what = _named(actor, method, function, made)
+        what = named(actor, method, function, made)
         if isinstance(what, type) and issubclass(what, Payload):
             yield f"makes {what.__name__} and drops it: yield it, `yield {what.__name__}(...)`"
         elif inspect.isgeneratorfunction(what):
@@ -104,30 +82,77 @@ def _dropped(actor: type, method: Method, function: ast.FunctionDef) -> Iterator
             yield f"calls {call}, which yields, and drops what comes: `yield from {call}(...)`"
 
 
-def _changed(function: ast.FunctionDef) -> Iterator[str]:
+def _changed(actor: Any, function: ast.FunctionDef) -> Iterator[str]:
     """Where it changes its actor's state itself: no event would have that."""
-    own = function.args.args[0].arg if function.args.args else ""
-    for node in _own(function):
-        if not isinstance(node, ast.Attribute | ast.Subscript):
-            continue
-        if isinstance(node.ctx, ast.Load):
-            continue
-        inner: ast.AST = node
-        while isinstance(inner, ast.Attribute | ast.Subscript):
-            if ast.unparse(inner) == f"{own}.state":
-                yield (
-                    f"changes {ast.unparse(node)}, which no event would tell: yield an event, and "
-                    "change the state in the method that applies it"
-                )
-                break
-            inner = inner.value
+    changed: bool | None
+    for node in own(function):
+        match node:
+            case (
+                ast.Attribute(ctx=ast.Store() | ast.Del())
+                | ast.Subscript(ctx=ast.Store() | ast.Del())
+            ):
+                changed = path_in_state(function, node) is not None
+            case ast.Call(func=ast.Attribute(value=holder, attr=method)) if method in _MUTATORS:
+                changed = _is_container(actor, function, holder)
+            case ast.Expr(
+                value=ast.Call(func=ast.Attribute(value=holder, attr=method)) as node
+            ) if method in _MUTATORS:
+                # What it would return is dropped: it is called for what it changes.
+                changed = _is_container(actor, function, holder) is not False
+            case _:
+                continue
+        if changed:
+            yield (
+                f"changes {ast.unparse(node):.80}, which no event would tell: yield an event, and "
+                "change the state in the method that applies it"
+            )
+
+
+def _is_container(actor: Any, function: ast.FunctionDef, node: ast.expr) -> bool | None:
+    """Is what stands there a list, a dict or the like inside the state? None where it is
+    inside the state, and what it is cannot be known."""
+    path = path_in_state(function, node)
+    if not path:
+        return False
+    value = new_state(actor)
+    for name in path:
+        if value is None or name == ANY_ITEM:
+            return None
+        value = getattr(value, name, None)
+    return None if value is None else isinstance(value, _CONTAINERS)
+
+
+def _returned(method: Method, actor: type, function: ast.FunctionDef) -> Iterator[str]:
+    """Where it makes an exception that it does not raise: the command would be accepted."""
+    for statement in own(function):
+        match statement:
+            case ast.Return(value=ast.expr() as value):
+                does = "returns"
+            case ast.Expr(value=ast.Call() as value):
+                does = "makes"
+            case _:
+                continue
+        for one in _alternatives(value):
+            made = named(actor, method, function, one.func if isinstance(one, ast.Call) else one)
+            if isinstance(made, type) and issubclass(made, BaseException):
+                name = made.__name__
+                yield f"{does} {name} and does not raise it: `raise {ast.unparse(one):.80}`"
+
+
+def _alternatives(node: ast.expr) -> Iterator[ast.expr]:
+    """What an expression may give: `a if b else c` gives a or c."""
+    if isinstance(node, ast.IfExp):
+        yield from _alternatives(node.body)
+        yield from _alternatives(node.orelse)
+    else:
+        yield node
 
 
 def _promised(method: Method, function: ast.FunctionDef, returned: Any) -> str | None:
     """Does it say that it yields events, and can have none?"""
     if get_origin(returned) not in _MANY or inspect.isgeneratorfunction(method):
         return None
-    for node in _own(function):
+    for node in own(function):
         if isinstance(node, ast.Return) and node.value is not None:
             return None
     ends = any(each.opname in _RETURNS for each in dis.get_instructions(method))
@@ -157,28 +182,6 @@ def _is_tried(function: ast.FunctionDef, statement: ast.AST) -> bool:
     """Is something done where it fails?"""
     return any(
         isinstance(node, ast.Try | ast.TryStar | ast.With)
-        and any(statement is each for inner in node.body for each in (inner, *_own(inner)))
-        for node in _own(function)
+        and any(statement is each for inner in node.body for each in (inner, *own(inner)))
+        for node in own(function)
     )
-
-
-def _named(actor: type, method: Method, function: ast.FunctionDef, node: ast.expr) -> Any:
-    """What a dotted name stands for; None where that is not certain."""
-    match node:
-        case ast.Name(id=name):
-            if name in method.__code__.co_varnames or name in method.__code__.co_cellvars:
-                return None
-            try:
-                known = inspect.getclosurevars(method)
-            except ValueError:
-                return None  # something that it uses is defined further down
-            return known.nonlocals.get(name, known.globals.get(name))
-        case ast.Attribute(value=ast.Name(id=name), attr=attribute) if (
-            function.args.args and name == function.args.args[0].arg
-        ):
-            return inspect.getattr_static(actor, attribute, None)
-        case ast.Attribute(value=inner, attr=attribute):
-            holder = _named(actor, method, function, inner)
-            if inspect.ismodule(holder) or inspect.isclass(holder):
-                return inspect.getattr_static(holder, attribute, None)
-    return None

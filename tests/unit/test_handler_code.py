@@ -2,12 +2,12 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import FunctionType
 from typing import Any, ClassVar
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from actors import devices
 from actors.actor import Actor, Command, applies, handles
@@ -18,6 +18,10 @@ from actors.event import DeviceEvent, Payload
 
 class Read(Command):
     kwh: float = 1.0
+
+
+class Lent(Command):
+    title: str = ""
 
 
 class Measured(DeviceEvent):
@@ -151,9 +155,137 @@ class IsMadeOfNothing(Base):
         super().__init__("meter")
 
 
+class Ledger(BaseModel):
+    sum: int = 0
+
+    def add(self, amount: int) -> "Ledger":
+        return Ledger(sum=self.sum + amount)
+
+
+@dataclass
+class Shelf:
+    books: int = 0
+    titles: list[str] = field(default_factory=list)
+    by_room: dict[str, set[str]] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    shared = 0
+
+    @property
+    def pages(self) -> int:
+        return 100 * self.books
+
+    @pages.setter
+    def pages(self, pages: int) -> None:
+        self.books = pages // 100
+
+
+class Library(Actor[Shelf]):
+    ignores: ClassVar[tuple[type[Payload] | str, ...]] = (Measured,)
+
+
+class OfModels(Actor[Ledger]):
+    @applies
+    def measured(self, event: Measured) -> None:
+        self.state.total = 1  # type: ignore[attr-defined]
+
+
+class SetsNoField(Library):
+    ignores = ()
+
+    @applies
+    def measured(self, event: Measured) -> None:
+        if event.kwh:
+            self.state.book = 1  # type: ignore[attr-defined]
+
+
+class SetsSomethingElse(Library):
+    ignores = ()
+
+    @applies
+    def measured(self, event: Measured) -> None:
+        self.state.books, self.state.colour = 1, "red"  # type: ignore[attr-defined]
+
+
+class SetsWhatIsNotAnnotated(Library):
+    ignores = ()
+
+    @applies
+    def measured(self, event: Measured) -> None:
+        self.state.shared += 1
+
+
+class ReturnsARefusal(Library):
+    @handles
+    def read(self, message: Read) -> Any:
+        if message.kwh < 0:
+            return Rejected("no")
+        yield Measured(kwh=message.kwh)
+
+
+class ReturnsAClassPerhaps(Library):
+    @handles
+    def read(self, message: Read) -> Any:
+        yield Measured(kwh=message.kwh)
+        return ValueError if message.kwh < 0 else None
+
+
+class MakesARefusal(Library):
+    @handles
+    def read(self, message: Read) -> None:
+        if message.kwh < 0:
+            Rejected("no")
+
+
+class Appends(Library):
+    @handles
+    def read(self, message: Read) -> Iterator[Measured]:
+        self.state.titles.append("Emma")
+        yield Measured(kwh=message.kwh)
+
+
+class PopsAndTakes(Library):
+    @handles
+    def read(self, message: Read) -> Iterator[Measured]:
+        title = self.state.titles.pop()
+        yield Measured(kwh=len(title))
+
+
+class AddsDeepInside(Library):
+    @handles
+    def read(self, message: Read) -> None:
+        self.state.by_room["hall"].add("Emma")
+
+
+class HidesOne(Library):
+    @handles
+    def read(self, message: Read) -> Iterator[Measured]:
+        yield Measured(kwh=message.kwh)
+
+    @handles  # type: ignore[no-redef]
+    def read(self, message: Lent) -> None:  # noqa: F811 - the mistake
+        """Another one."""
+
+
 @pytest.mark.parametrize(
     ("mistaken", "said"),
     [
+        (OfModels, r"measured sets self\.state\.total, and Ledger has no such field: add it"),
+        (SetsNoField, r"sets self\.state\.book, and Shelf has no such field: did you mean books\?"),
+        (SetsSomethingElse, r"measured sets self\.state\.colour, and Shelf has no such field: add"),
+        (
+            SetsWhatIsNotAnnotated,
+            r"sets self\.state\.shared, and Shelf has no such field: add it, an",
+        ),
+        (ReturnsARefusal, r"read returns Rejected and does not raise it: `raise Rejected\('no'\)`"),
+        (ReturnsAClassPerhaps, "read returns ValueError and does not raise it: `raise ValueError`"),
+        (MakesARefusal, r"read makes Rejected and does not raise it: `raise Rejected\('no'\)`"),
+        (Appends, r"read changes self\.state\.titles\.append\('Emma'\), which no event would tell"),
+        (PopsAndTakes, r"read changes self\.state\.titles\.pop\(\), which no event would tell"),
+        (AddsDeepInside, r"read changes self\.state\.by_room\['hall'\]\.add\('Emma'\), which no"),
+        (
+            HidesOne,
+            "read is defined twice in HidesOne, and the second hides the one marked @handles",
+        ),
         (MakesAndDrops, r"read makes Measured and drops it: yield it, `yield Measured\(...\)`"),
         (YieldsOneAndDropsAnother, "read makes Measured and drops it: yield it"),
         (DropsAnEventOfAnotherModule, "read makes FlightCancelled and drops it: yield it"),
@@ -248,9 +380,84 @@ class AppliesAndReturnsNothing(Base):
         return kwh.clear()
 
 
+class SetsWhatThereIs(Library):
+    ignores = ()
+
+    @applies
+    def measured(self, event: Measured) -> None:
+        self.state.pages = 300
+        self.state.books += 1
+        self.state.by_room["hall"] = {"Emma"}
+        self.state.titles.append("Emma")
+
+
+class OfAnything(BaseModel, extra="allow"):
+    kwh: float = 0.0
+
+
+class SetsAnything(Actor[OfAnything]):
+    @applies
+    def measured(self, event: Measured) -> None:
+        self.state.total = event.kwh  # type: ignore[attr-defined]
+
+
+@dataclass
+class Indexed:
+    titles: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.index = set(self.titles)
+
+
+class KeepsAnIndex(Actor[Indexed]):
+    @applies
+    def measured(self, event: Measured) -> None:
+        self.state.titles = ["Emma"]
+        self.state.index = set(self.state.titles)
+
+
+class TakesAnotherState(Library):
+    ignores = ()
+
+    @applies
+    def measured(self, event: Measured) -> None:
+        self.state = Lexicon()
+        self.state.words = 1
+
+
+@dataclass
+class Lexicon(Shelf):
+    words: int = 0
+
+
+class AsksTheState(Library):
+    @handles
+    def read(self, message: Read) -> Iterator[Measured]:
+        titles = list(self.state.titles)
+        titles.append("Emma")
+        self.state.ledger.add(1)
+        if self.state.ledger.add(1).sum > 2 or self.state.by_room.get("hall"):
+            yield Measured(kwh=message.kwh)
+
+
+class ReturnsNothing(Library):
+    @handles
+    def read(self, message: Read) -> Any:
+        if message.kwh < 0:
+            return
+        yield Measured(kwh=message.kwh)
+
+
+class OverridesOne(ReturnsNothing):
+    @handles
+    def read(self, message: Read) -> None: ...
+
+
 @pytest.mark.parametrize(
     "legal",
     [
+        SetsWhatThereIs, SetsAnything, KeepsAnIndex, TakesAnotherState, AsksTheState,
+        ReturnsNothing, OverridesOne,
         Checks, OnlyRejects, ReturnsThem, ReturnsAnIterator, TriesToMakeOne, KeepsItAndYields,
         CallsWhatHasItsName, LeavesItToSubclasses, AppliesAndReturnsNothing,
     ],
