@@ -9,6 +9,7 @@ from actors.actor import Actor, described
 from actors.event import Event
 from actors.naming import checked_type_name, source_of
 from runtime.driver import blocking
+from runtime.driver.advice import advised
 from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
 from runtime.driver.directory_link import for_driver, join
@@ -125,6 +126,7 @@ class ActorSystem:
         described(actor)
         return ActorRef(self.connection, actor, source_of(actor.actor_type, name))
 
+    @advised("it takes a list of pairs, ask_many([(ref, message)])")
     def ask_many(
         self, items: Iterable[Item], *, patience_s: float = 60.0, ahead: int = 20_000
     ) -> Iterator[Reply[list[Event]]]:
@@ -138,6 +140,7 @@ class ActorSystem:
         """
         return blocking.ask_many(items, patience_s=patience_s, ahead=ahead)
 
+    @advised("it takes a list of pairs, tell_many([(ref, message)])")
     def tell_many(
         self,
         items: Iterable[Item],
@@ -163,6 +166,10 @@ class ActorSystem:
         """
         return publish(self.connection, event)
 
+    @advised(
+        "several event types are a list, subscribe(['a', 'b']); whose events, says "
+        "sources='type/name', and from where on, after=position"
+    )
     def subscribe(
         self,
         event_types: str | Iterable[str] = "*",

@@ -43,7 +43,12 @@ class Scenario(Generic[S]):
         return self._actor.state
 
     def given(self, *payloads: Payload) -> Self:
-        """Fold past events into the state, as they are read from the log."""
+        """Fold past events into the state, as they are read from the log. Raises TypeError for
+        what is no event."""
+        for payload in payloads:
+            if isinstance(payload, Command):
+                name = type(payload).__name__
+                raise TypeError(f"given takes events; send a command with when: .when({name}(...))")
         self._apply([self._stored(payload) for payload in payloads])
         return self
 

@@ -172,6 +172,26 @@ def asks(message: Any, **named: Any) -> Call:
         (lambda system: system.subscribe(after=1.5), ValueError, "a position is a n.* not 1.5"),
         (lambda system: system.subscribe(after=system.head()), ValueError, "a position is a nu"),
         (lambda system: system.subscribe(timeout_s="1"), ValueError, "timeout_s= is a number of s"),
+        (
+            lambda system: system.subscribe("plugged", "unplugged"),
+            TypeError,
+            r"several event types are a list, subscribe\(\['a', 'b'\]\)",
+        ),
+        (
+            lambda system: system.subscribe(source="charger/a"),
+            TypeError,
+            "'source': .*; whose events, says sources='type/name'",
+        ),
+        (
+            lambda system: system.tell_many(system.actor(Charger, "a"), Plug()),
+            TypeError,
+            r"it takes a list of pairs, tell_many\(\[\(ref, message\)\]\)",
+        ),
+        (
+            lambda system: system.ask_many(system.actor(Charger, "a"), Plug()),
+            TypeError,
+            r"it takes a list of pairs, ask_many\(\[\(ref, message\)\]\)",
+        ),
         (lambda system: system.publish(Plugged()), InvalidData, r"Plugged is a payload.*Event\.of"),
         (lambda system: system.publish("plugged"), InvalidData, r"not a str: Event\.of\("),
     ],
@@ -183,7 +203,8 @@ def asks(message: Any, **named: Any) -> Call:
         "an event class", "an event class in a list", "an actor class to subscribe to",
         "a ref for a source", "nothing to subscribe to", "a text for a position",
         "a truth for a position", "a fraction for a position", "a reply for a position",
-        "a text for a timeout", "a payload to publish", "a text to publish",
+        "a text for a timeout", "two event types", "one source", "a ref and a message to tell",
+        "a ref and a message to ask", "a payload to publish", "a text to publish",
     ],
 )  # fmt: skip
 def test_a_mistaken_call_is_told_with_what_to_do(

@@ -130,3 +130,8 @@ def test_a_rejected_or_failed_command_leaves_the_state_alone() -> None:
 def test_a_command_that_nobody_handles_fails() -> None:
     with pytest.raises(AssertionError, match="tank does not handle Drain"):
         Scenario(Tank).when(Drain())
+
+
+def test_a_command_among_the_past_is_told_where_it_belongs() -> None:
+    with pytest.raises(TypeError, match=r"given takes events; send a command with when: .*Fill\("):
+        Scenario(Tank).given(Fill(litres=3))  # type: ignore[arg-type]
