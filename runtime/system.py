@@ -10,6 +10,7 @@ from actors.event import Event
 from actors.naming import checked_type_name, source_of
 from runtime.driver import blocking
 from runtime.driver.advice import advised
+from runtime.driver.beyond_head import say_beyond
 from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
 from runtime.driver.directory_link import for_driver, join
@@ -189,15 +190,19 @@ class ActorSystem:
         InvalidName, SystemNotFound and ConnectionClosed, too, and ValueError for an `after`
         that is no position. A name of an event type that nobody knows is logged, mostly before
         this returns: for that, it asks the log about a name that no class of this program has,
-        and waits for a second at most.
+        and waits for a second at most. So is an `after` beyond the end of the log, for which
+        the bus is asked, and waited for, likewise.
         """
         selection, patience_s = selection_of(event_types, sources), checked_seconds(timeout_s)
         subscription = Subscription(self.connection, selection, after)
-        looked = say_unknown(self.connection, selection)
+        looked = [say_unknown(self.connection, selection)]
+        if after is not None:
+            looked.append(say_beyond(self.connection, subscription.position))
         if after is None:
             subscription.wait_begun(self._patience_s() if patience_s is None else patience_s)
-        if looked is not None and (after is None or not _in_loop()):
-            looked.wait(LOOK_S)  # so that it is said before whoever misspelt it begins to wait
+        for look in looked:
+            if look is not None and (after is None or not _in_loop()):
+                look.wait(LOOK_S)  # so that it is said before whoever is mistaken begins to wait
         return subscription
 
     def head(self) -> Reply[int]:

@@ -100,6 +100,13 @@ class LogAccess:
                 await self._drop_store()  # or its connections stay in the hands of who hangs
                 raise StoreUnavailable("the log", "no answer in time") from error
 
+    async def committed_head(self) -> int:
+        """Where the log itself stands, which the bus may not have heard of yet. Raises
+        StoreUnavailable, or TimeoutError."""
+        async with self._turns:
+            store = await self._opened()
+            return await _within(self.READ_S, store.head())
+
     async def event_types(self) -> set[str]:
         """The event types that the log has. Raises StoreUnavailable, or TimeoutError."""
         async with self._turns:

@@ -327,6 +327,19 @@ def test_a_subscription_to_an_event_type_that_nobody_knows_says_so(
     assert "a source is named so: sources='charger/b'" in caplog.text
 
 
+def test_a_subscription_after_a_position_beyond_the_log_says_where_that_ends(
+    system: ActorSystem, caplog: pytest.LogCaptureFixture
+) -> None:
+    [event] = system.actor(Charger, "beyond").ask(Plug()).result()
+    ends = event.position or 0
+    with caplog.at_level(logging.WARNING), system.subscribe(after=ends):
+        assert "the log ends at" not in caplog.text
+    with caplog.at_level(logging.WARNING), system.subscribe(after=ends + 1):
+        pass
+    said = f"begins after position {ends + 1}, and the log ends at {ends}: nothing comes before"
+    assert caplog.text.count(said) == 1
+
+
 def test_a_reply_can_be_made_a_task(system: ActorSystem) -> None:
     async def main() -> None:
         charger = system.actor(Charger, "c")
