@@ -8,7 +8,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,16 @@ def show(what: RenderableType) -> None:
     """Print a table: within the terminal, or a row a line where there is none."""
     folded = console.is_terminal or console.width != 80
     (console if folded else Console(highlight=False, width=_WIDE)).print(what)
+
+
+@contextmanager
+def begun(what: str) -> Iterator[None]:
+    """Say at once what is done until the block ends: on a terminal in a line that goes again,
+    elsewhere in a line that stays, so that nobody waits for a first word."""
+    if not console.is_terminal:
+        console.print(what, markup=False)
+    with console.status(what):
+        yield
 
 
 def as_json(value: Any) -> str:

@@ -216,18 +216,19 @@ class StartFailed(HostUnavailable):
 
 class SystemNotFound(ThornbackError):
     """No system is running in this namespace; `tried` says on which Ray, and what runs there, or
-    why there is no Ray to look at."""
+    why there is no Ray to look at, and `remedy` what to do, unless `tried` says that, too."""
 
-    def __init__(self, namespace: str, tried: str = "") -> None:
-        super().__init__(namespace, tried)
-        self.namespace, self.tried = namespace, tried
+    #: What to do where nothing runs and nothing else is known.
+    START = "start one (`thornback up`, or `thornback launch` on a Ray of your own)"
+
+    def __init__(self, namespace: str, tried: str = "", remedy: str = START) -> None:
+        super().__init__(namespace, tried, remedy)
+        self.namespace, self.tried, self.remedy = namespace, tried, remedy
 
     def __str__(self) -> str:
         tried = f" ({self.tried})" if self.tried else ""
-        return (
-            f"no system runs in namespace {self.namespace!r}{tried}: start one (`thornback up`, or "
-            "`thornback launch` on a Ray of your own)"
-        )
+        remedy = f": {self.remedy}" if self.remedy else ""
+        return f"no system runs in namespace {self.namespace!r}{tried}{remedy}"
 
 
 class SystemDraining(ThornbackError):

@@ -78,7 +78,7 @@ class ActorSystem:
         try:
             join_ray(timeout_s)
         except NoRay as error:
-            raise SystemNotFound(namespace, error.reason) from None
+            raise SystemNotFound(namespace, error.reason, error.remedy) from None
         return cls(join(namespace, timeout_s), adapted=partial(for_driver, own=settings))
 
     @classmethod

@@ -38,6 +38,10 @@ def command(timeout: float, config: Path | None) -> int:
     Everything that was accepted is answered and durable first. The database stays for the next
     `up`. A system on another Ray is not touched. The exit code is 1 when something did not end
     as it should.
+
+    End your drivers before: Ray ends the programs that are still connected to it about 60 s after
+    it has ended itself, from outside Python. Only `drain` and `launch`, on a Ray that stays, leave
+    them running; a change of code needs neither.
     """
     found = noted()
     if found is None:

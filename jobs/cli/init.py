@@ -1,8 +1,11 @@
 """`thornback init`: a project of one's own, ready to run."""
 
+import keyword
 import re
 import sys
 from collections.abc import Iterator
+from importlib.machinery import PathFinder
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import click
@@ -14,8 +17,8 @@ TEMPLATE = Path(__file__).parent / "template"
 NAME = "chargers"
 
 _PATTERNS = (".gitignore", "*.toml", "*.md", "*.sql", "*.py", "*/*.py")
-#: A package of this name would hide one that a program of the project needs.
-_TAKEN = {"actors", "gateways", "jobs", "runtime", "store", "streams", "thornback", "tests"}
+#: Folders that a project has beside its package.
+_FOLDERS = {"tests": "its tests", "data": "its database, and is not under version control"}
 
 
 @click.command
@@ -54,9 +57,38 @@ def files(name: str) -> Iterator[tuple[Path, str]]:
 
 
 def _check(name: str) -> None:
+    """Raises UsageError for a name under which the project would not work."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise click.UsageError(
             f"{name!r} is to be the name of a Python package: lower-case letters, digits and _"
         )
-    if name in _TAKEN or name in sys.stdlib_module_names:
-        raise click.UsageError(f"{name!r} is the name of a package that the project needs itself")
+    if (why := _taken(name)) is not None:
+        raise click.UsageError(f"{name!r} {why}: choose another name")
+
+
+def _taken(name: str) -> str | None:
+    """Why a package of the project cannot have this name."""
+    if keyword.iskeyword(name):
+        return "is a keyword of Python, so nothing could import the package"
+    if name in _FOLDERS:
+        return f"is the folder in which a project has {_FOLDERS[name]}"
+    if (TEMPLATE / f"{name}.py").exists():
+        return f"is the name of a program of the project, {name}.py"
+    if (module := _installed(name)) is not None:
+        return f"is {module}, which the package would hide from every program of the project"
+    return None
+
+
+def _installed(name: str) -> str | None:
+    """The module of this name that programs import already, if there is one."""
+    if name in sys.stdlib_module_names:
+        return "a module of Python's own"
+    if distributions := packages_distributions().get(name):
+        return f"a package of {distributions[0]}"
+    # Not in the working directory, where the project's own folder may lie; and a folder without
+    # an __init__.py, which may be anything, has no loader.
+    path = [each for each in sys.path if Path(each).resolve() != Path.cwd()]
+    found = PathFinder.find_spec(name, path)
+    if found is not None and found.loader is not None:
+        return f"a module that is installed here, {found.origin}"
+    return None

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from jobs.cli import options
 from jobs.terminal import as_json, console, show
+from runtime.cluster.embedded_database import as_launched
 from runtime.settings.settings import BUILT_IN, Settings, redacted_url
 
 
@@ -33,23 +34,37 @@ def command(config: Path | None, running: bool, changed: bool, for_programs: boo
     """
     here = Settings.load(config)
     settings = _of_the_system(config) if running else here
-    rows = [row for row in _rows(settings) if not changed or row[3] != BUILT_IN]
+    others = _differing(here, settings) if running else {}
+    rows = [
+        row for row in _rows(settings)
+        if not changed or row[3] != BUILT_IN or row[:2] in others
+    ]  # fmt: skip
     if for_programs:
         for section, key, value, origin in rows:
             print(as_json({"key": f"{section}.{key}", "value": value, "from": origin}))
         return 0
     table = Table("setting", "value", "from", box=None, pad_edge=False)
-    others = {row[:2]: row[2] for row in _rows(here)}
     for section, key, value, origin in rows:
         shown = escape(as_json(value))
-        if others[section, key] != value:
+        if (section, key) in others:
             shown += f" [yellow](here: {escape(as_json(others[section, key]))})[/]"
         style = "dim" if origin == BUILT_IN else ""
         table.add_row(f"{section}.{key}", shown, escape(origin), style=style)
     show(table)
-    if running and here != settings:
+    if others:
         console.print("what differs takes effect when the system is launched anew")
     return 0
+
+
+def _differing(here: Settings, running: Settings) -> dict[tuple[str, str], Any]:
+    """The values here of the settings that the running system was launched without, by section
+    and key. What it has found out by itself is none of them."""
+    launched = as_launched(running)
+    return {
+        row[:2]: row[2]
+        for row, there in zip(_rows(here), _rows(launched), strict=True)
+        if getattr(getattr(here, row[0]), row[1]) != getattr(getattr(launched, row[0]), row[1])
+    }
 
 
 def _rows(settings: Settings) -> Iterator[tuple[str, str, Any, str]]:

@@ -13,8 +13,8 @@ from jobs.cli.down import drain_all, end_keeper
 from jobs.cli.interruption import Interruption, noted_interruption
 from jobs.cli.launch import launch_timeout
 from jobs.launch import Launching, launch
-from jobs.terminal import INTERRUPTED, console, problems
-from runtime.cluster.embedded_database import wanted
+from jobs.terminal import INTERRUPTED, begun, console, problems
+from runtime.cluster.embedded_database import as_launched
 from runtime.cluster.preflight import check_machine
 from runtime.cluster.project_ray import (
     FOLDER,
@@ -30,7 +30,6 @@ from runtime.cluster.ray_session import join_ray
 from runtime.driver.directory_link import namespaces_there
 from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
-from runtime.system import ActorSystem
 
 #: How long a process may take to finish what it has accepted when the start is undone.
 _UNDO_S = 10.0
@@ -97,29 +96,23 @@ def _start(
     settings: Settings, interruption: Interruption, launching: Launching, *, was_up: bool
 ) -> None:
     if not was_up:
-        with console.status("starting Ray"):
+        with begun("starting Ray"):
             _start_keeper(interruption)
-    use_project_ray()
-    join_ray()
+    with begun("joining Ray"):
+        use_project_ray()
+        join_ray()
     interruption.check()
     ran = settings.actor_system.namespace in namespaces_there()
     with launch(settings, launching, looked=interruption.check) as system:
         interruption.check()
         already = "it was up already" if ran else "up"
         console.print(f"{already}, in this folder; `thornback down` ends it", markup=False)
-        if _differ(settings, system):
+        if as_launched(system.settings) != settings:
             problems.print(
                 "the settings here are not those that it runs with: `thornback settings --running` "
                 "shows what differs; `thornback down` and `thornback up` make them count",
                 markup=False,
             )
-
-
-def _differ(here: Settings, system: ActorSystem) -> bool:
-    runs = system.settings
-    if wanted(here):  # it has got an address since
-        runs = runs.replaced("event_store", "connection_string", "", "")
-    return here != runs
 
 
 def _undo(settings: Settings) -> None:

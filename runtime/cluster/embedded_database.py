@@ -26,8 +26,19 @@ def folder_of(settings: Settings) -> Path:
 
 def with_database(settings: Settings, url: str) -> Settings:
     """The settings with the address of the database that was started for them."""
-    origin = f"the embedded PostgreSQL in {folder_of(settings)}"
-    return settings.replaced("event_store", "connection_string", url, origin)
+    return settings.replaced("event_store", "connection_string", url, _origin(settings))
+
+
+def as_launched(running: Settings) -> Settings:
+    """The settings of a running system without the address of the database that was started for
+    them: it is found out by each start, and nobody has set it."""
+    if running.origin("event_store", "connection_string") != _origin(running):
+        return running
+    return running.replaced("event_store", "connection_string", "", "")
+
+
+def _origin(settings: Settings) -> str:
+    return f"the embedded PostgreSQL in {folder_of(settings)}"
 
 
 class DatabaseKeeper:

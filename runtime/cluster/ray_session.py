@@ -209,7 +209,10 @@ def _check_answers(address: str) -> None:
     except ValueError as error:
         raise NoRay(f"{address!r} is no address of a Ray: it is HOST:PORT") from error
     except OSError as error:
-        raise NoRay(f"no Ray answers at {address}: {error.strerror or error}") from error
+        raise NoRay(
+            f"no Ray answers at {address}: {error.strerror or error}",
+            f"start it, or name another one in {ADDRESS}",
+        ) from error
 
 
 @contextmanager

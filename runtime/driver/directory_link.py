@@ -32,7 +32,7 @@ def directory_of(namespace: str) -> Any:
     try:
         return ray.get_actor(DIRECTORY_ACTOR, namespace=namespace)
     except ValueError as error:
-        raise SystemNotFound(namespace, _what_there_is()) from error
+        raise _not_found(namespace) from error
 
 
 def namespaces_there() -> list[str]:
@@ -41,11 +41,19 @@ def namespaces_there() -> list[str]:
     return sorted({one["namespace"] for one in named if one["name"] == DIRECTORY_ACTOR})
 
 
-def _what_there_is() -> str:
-    """Which Ray was asked, and the namespaces of the systems that it has."""
-    systems = namespaces_there()
-    found = f"systems in {', '.join(map(repr, systems))}" if systems else "no system at all"
-    return f"the Ray at {ray.get_runtime_context().gcs_address} has {found}"
+def _not_found(namespace: str) -> SystemNotFound:
+    """Says which Ray was asked, and in which namespaces it has systems: where there are some,
+    the name may be the mistake."""
+    there = f"the Ray at {ray.get_runtime_context().gcs_address} has"
+    others = [each for each in namespaces_there() if each != namespace]
+    if not others:
+        return SystemNotFound(namespace, f"{there} no system at all")
+    return SystemNotFound(
+        namespace,
+        f"{there} systems in {', '.join(map(repr, others))}",
+        "to mean one of those, name it (actor_system.namespace); to start one here, "
+        "`thornback launch`",
+    )
 
 
 def join(namespace: str, timeout_s: float) -> Topology:
@@ -55,7 +63,7 @@ def join(namespace: str, timeout_s: float) -> Topology:
     try:
         topology: Topology = answer(directory.join, timeout_s)
     except ActorDiedError as error:
-        raise SystemNotFound(namespace, _what_there_is()) from error
+        raise _not_found(namespace) from error
     return topology
 
 

@@ -139,7 +139,13 @@ class LogAccess:
             task.add_done_callback(self._leaving.discard)
         if another_log:
             for feed in list(self._feeds.values()):
-                feed.fail(SystemNotFound(namespace, "the system there has another log now"))
+                feed.fail(
+                    SystemNotFound(
+                        namespace,
+                        "the system there has another log now",
+                        "subscribe anew; positions of the log before mean nothing in it",
+                    )
+                )
 
     async def _asked(self, method: str, request: bytes, limit_s: float) -> bytes:
         try:

@@ -97,7 +97,7 @@ def test_where_nothing_is_up_no_other_ray_is_tried(project: Project) -> None:
             somebody.accept()
 
 
-#: Of `up`, by what it says then; at first it says nothing.
+#: Of `up`, by what it says then; at first only that it starts Ray.
 MOMENTS = ("", "launching: ", "launching: claiming", "launching: starting pro", "running in")
 
 
