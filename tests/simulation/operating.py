@@ -74,7 +74,8 @@ async def drain_and_launch(simulation: "Simulation", operator: Owner, fault: Fau
     if fault.other not in ("impatient", "twice"):
         impatient.cancel()
     processes = dict(simulation.cluster.processes)
-    another = operator.create_task(_drain_too(simulation, operator, fault))
+    too = Owner(simulation.loop, f"{operator.name}-too")
+    another = too.create_task(_drain_too(simulation, too, fault))
     try:
         report = await _drain(simulation, operator)
     except ThornbackError as error:

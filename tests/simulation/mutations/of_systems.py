@@ -84,6 +84,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        while self._held:\n            await",
     ),
     mutation(
+        "the next system is drained",
+        "a drain whose directory is ended drains whatever is launched next",
+        "runtime.driver.rejoining",
+        "        report: DrainReport = await directory.stop.remote(timeout_s)\n",
+        '        report: DrainReport = await self.ask("stop", timeout_s)\n',
+    ),
+    mutation(
         "a claim that nobody looks after",
         "a directory whose system has lost its database does not notice",
         "runtime.cluster.claim",
