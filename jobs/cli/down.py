@@ -1,6 +1,8 @@
 """`thornback down`: the end of what `thornback up` started, and of nothing else."""
 
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -11,6 +13,7 @@ from jobs.command_line import waiting
 from jobs.drain import show as show_drained
 from jobs.terminal import INTERRUPTED, UNWELL, console, problems
 from runtime.cluster.clearing import database_stopped, drain_namespace
+from runtime.cluster.programs import connected_programs
 from runtime.cluster.project_ray import (
     await_end,
     forget,
@@ -24,6 +27,7 @@ from runtime.cluster.ray_session import NoRay, join_ray
 from runtime.driver.directory_link import namespaces_there
 from runtime.errors import SystemNotFound
 from runtime.settings.settings import Settings
+from runtime.topology.status import Progress
 
 #: How long Ray may take to end.
 _END_S = 60.0
@@ -43,46 +47,51 @@ def command(timeout: float, config: Path | None) -> int:
     it has ended itself, from outside Python. Only `drain` and `launch`, on a Ray that stays, leave
     them running; a change of code needs neither.
     """
-    found = noted()
-    if found is None:
-        refuse_if_busy()
-        above = up_above()
-        elsewhere = f", but in {above}" if above is not None else ""
-        console.print(f"nothing is up in this folder{elsewhere}", markup=False, soft_wrap=True)
-        return 0
-    settings = Settings.load(config)
-    with one_at_a_time():
-        try:
-            if found.keeper() is None:
-                console.print(
-                    "Ray had ended by itself, and all processes with it; what is committed stays"
-                )
-                await_end(found)
-                well = _database_ended(settings)
-                forget()
-            else:
-                well = _drained(settings, timeout)
-                end_keeper()
-        except KeyboardInterrupt:
-            problems.print(
-                "interrupted; what has begun to end goes on: `thornback down` ends the rest"
-            )
-            return INTERRUPTED
-    console.print("down")
-    return 0 if well else UNWELL
+    far = HowFar()
+    try:
+        return _down(timeout, config, far)
+    except KeyboardInterrupt:
+        problems.print(f"interrupted: {far}; `thornback down` ends the rest", markup=False)
+        return INTERRUPTED
 
 
-def drain_all(settings: Settings, timeout_s: float) -> bool:
+@dataclass(slots=True)
+class HowFar:
+    """How far ending it all has come, for whoever interrupts that."""
+
+    drained: list[str] = field(default_factory=list)  #: the namespaces that are
+    draining: str | None = None  #: the namespace that may be
+    certain: bool = False  #: has the drain of that one begun, in its own directory?
+    ray: str = "runs on"
+
+    def __str__(self) -> str:
+        said = [f"the system in namespace {name!r} is drained" for name in self.drained]
+        if self.draining is not None:
+            how = "goes on by itself" if self.certain else "may have begun"
+            said.append(f"the drain of namespace {self.draining!r} {how}")
+        return ", ".join([*(said or ["no system was drained"]), f"Ray {self.ray}"])
+
+
+def drain_all(settings: Settings, timeout_s: float, far: HowFar) -> bool:
     """Drain every system of the Ray that this process has joined: those of other namespaces than
     that of the settings here are the project's, too. Is all as it should be?"""
     well = True
     own = settings.actor_system.namespace
     for namespace in sorted({own, *namespaces_there()}):
         there = settings.replaced("actor_system", "namespace", namespace, "what runs")
+        far.draining, far.certain = namespace, False
         with suppress(SystemNotFound), waiting("draining") as show_progress:
-            report = drain_namespace(there, timeout_s, show_progress)
+
+            def progress(now: Progress, show: Callable[[Progress], None] = show_progress) -> None:
+                far.certain = True  # its directory has been told
+                show(now)
+
+            report = drain_namespace(there, timeout_s, progress)
+            far.drained.append(namespace)
+            far.draining = None
             show_drained(report)
             well &= not report.problems
+        far.draining = None
     return well
 
 
@@ -101,17 +110,60 @@ def end_keeper() -> None:
     forget()
 
 
-def _drained(settings: Settings, timeout_s: float) -> bool:
+def _down(timeout_s: float, config: Path | None, far: HowFar) -> int:
+    found = noted()
+    if found is None:
+        refuse_if_busy()
+        above = up_above()
+        elsewhere = f", but in {above}" if above is not None else ""
+        console.print(f"nothing is up in this folder{elsewhere}", markup=False, soft_wrap=True)
+        return 0
+    settings = Settings.load(config)
+    with one_at_a_time():
+        keeper = found.keeper()
+        if keeper is None:
+            far.ray = "had ended by itself"
+            console.print(
+                "Ray had ended by itself, and all processes with it; what is committed stays"
+            )
+            await_end(found)
+            well = _database_ended(settings)
+            forget()
+        else:
+            well = _drained(settings, timeout_s, keeper.pid, far)
+            _end_ray(far)
+    console.print("down")
+    return 0 if well else UNWELL
+
+
+def _drained(settings: Settings, timeout_s: float, keeper: int, far: HowFar) -> bool:
     """Drain what answers; a Ray that does not is ended as it is."""
     use_project_ray()
     try:
         join_ray()
     except NoRay as error:
         problems.print(f"ended without a drain: {error}; what is committed stays", markup=False)
-        end_keeper()
+        _end_ray(far)
         _database_ended(settings)
         return False
-    return drain_all(settings, timeout_s)
+    _say_who_ends(connected_programs(but=[keeper]))
+    return drain_all(settings, timeout_s, far)
+
+
+def _say_who_ends(programs: list[str]) -> None:
+    """Ray's own code ends the programs that have lost it, and they cannot catch that."""
+    if programs:
+        problems.print(
+            "programs that are connected end with Ray, about 60 s after it, and have to be "
+            f"started again: {', '.join(programs)}",
+            markup=False,
+        )
+
+
+def _end_ray(far: HowFar) -> None:
+    far.ray = "is ending"
+    end_keeper()
+    far.ray = "has ended"
 
 
 def _database_ended(settings: Settings) -> bool:

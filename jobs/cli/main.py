@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.exceptions import Exit
 from click.shell_completion import CompletionItem
 
-from jobs.terminal import INTERRUPTED, run
+from jobs.terminal import INTERRUPTED, problems, run
 
 #: By heading: each command's name and what it is for, as the help shows them.
 COMMANDS = {
@@ -56,7 +57,11 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _SUMMARIES:
             return None
-        found: click.Command = import_module(f"jobs.cli.{cmd_name}").command
+        try:
+            found: click.Command = import_module(f"jobs.cli.{cmd_name}").command
+        except KeyboardInterrupt:  # it takes seconds, with Ray
+            problems.print("interrupted before it began: nothing was done")
+            raise Exit(INTERRUPTED) from None
         return found
 
     def resolve_command(

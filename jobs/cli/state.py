@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from dataclasses import asdict, is_dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,20 @@ from jobs.cli import options
 from jobs.cli.devices import checked, has_events, unknown
 from jobs.command_line import connected_by
 from jobs.terminal import UNWELL, as_json, console, problems
+from runtime.errors import NotPossible, UnknownActorType
+from runtime.system import ActorSystem
+from runtime.topology.status import ProcessStatus
+
+
+class ClassAway(NotPossible):
+    """No host has the class of this actor type, and the command was not told where it is."""
+
+    def __init__(self, actor_type: str, close: str | None = None) -> None:
+        hint = f"did you mean {close!r}? If not, say" if close else "say"
+        super().__init__(
+            f"no host knows the actor type {actor_type!r}: {hint} in which module its class is, "
+            "--module MODULE (like chargers.charger)"
+        )
 
 
 @click.command
@@ -36,8 +51,12 @@ def command(source: str, module: str | None, config: Path | None, for_programs: 
     actor_type, _, name = checked(source).partition("/")
     known = _class_in(module, actor_type) if module else actor_type
     with connected_by(config) as system:
-        state = system.actor(known, name).state().result()
         begun = asyncio.run(has_events(system, source))
+        try:
+            state = system.actor(known, name).state().result()
+        except UnknownActorType as error:
+            close = () if begun else get_close_matches(actor_type, sorted(_known(system)), n=1)
+            raise ClassAway(actor_type, *close) from error
     if for_programs:
         print(as_json(asdict(state) if is_dataclass(state) else state))  # type: ignore[arg-type]
     else:
@@ -45,6 +64,16 @@ def command(source: str, module: str | None, config: Path | None, for_programs: 
     if not begun:
         problems.print(f"{unknown(source)}: this is how one begins", markup=False)
     return 0 if begun else UNWELL
+
+
+def _known(system: ActorSystem) -> set[str]:
+    """The actor types whose classes hosts have."""
+    return {
+        actor_type
+        for status in system.status().result()
+        if isinstance(status, ProcessStatus)
+        for actor_type in getattr(status.facts, "actor_types", ())
+    }
 
 
 def _class_in(module: str, actor_type: str) -> type[Actor[Any]]:

@@ -9,7 +9,7 @@ import ray
 
 from actors.errors import ThornbackError
 from jobs.cli import options
-from jobs.cli.down import drain_all, end_keeper
+from jobs.cli.down import HowFar, drain_all, end_keeper
 from jobs.cli.interruption import Interruption, noted_interruption
 from jobs.cli.launch import launch_timeout
 from jobs.launch import Launching, launch
@@ -118,7 +118,7 @@ def _start(
 def _undo(settings: Settings) -> None:
     """End what was started, with whatever runs of it by now."""
     if ray.is_initialized():
-        drain_all(settings, _UNDO_S)
+        drain_all(settings, _UNDO_S, HowFar())
         ray.shutdown()
     end_keeper()
     problems.print("it has ended again; nothing is up in this folder", markup=False)

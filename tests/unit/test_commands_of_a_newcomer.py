@@ -1,6 +1,9 @@
 """What commands of `thornback` say where something is not as a newcomer expects it, without Ray."""
 
 import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,11 +13,16 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import jobs.terminal
+from examples.thermostat import ReportTemperature, Thermostat
+from jobs.cli import down, main, state, up
 from jobs.cli import settings as settings_command
-from jobs.cli import up
 from jobs.cli.init import command as init
 from runtime.cluster.embedded_database import as_launched, with_database
+from runtime.cluster.programs import connected_programs
 from runtime.settings.settings import Settings
+from runtime.topology.status import DrainReport, Progress
+from thornback.testing.in_process import InProcessSystem
+from thornback.testing.settings import small_settings
 
 
 @pytest.fixture(autouse=True)
@@ -143,3 +151,129 @@ def test_up_says_what_it_begins_before_it_begins_it(monkeypatch: pytest.MonkeyPa
     interruption, launching = SimpleNamespace(), SimpleNamespace()
     with pytest.raises(Begun, match=r"\Astarting Ray\n\Z"):
         up._start(Settings(), interruption, launching, was_up=False)  # type: ignore[arg-type]
+
+
+class Keeper:
+    """The process that keeps a project's Ray, which does not end by itself."""
+
+    pid = 7
+
+    def keeper(self) -> "Keeper":
+        return self
+
+
+@pytest.fixture
+def is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system is up in the folder, and a program is connected to it."""
+    monkeypatch.setattr(down, "noted", Keeper)
+    monkeypatch.setattr(down, "use_project_ray", lambda: True)
+    monkeypatch.setattr(down, "join_ray", lambda: None)
+    monkeypatch.setattr(down, "namespaces_there", lambda: ["first", "second"])
+    monkeypatch.setattr(down, "end_keeper", lambda: None)
+    monkeypatch.setattr(down, "connected_programs", lambda *, but: ["4711 (python drive.py)"])
+    monkeypatch.setenv("THORNBACK_ACTOR_SYSTEM__NAMESPACE", "first")
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _interrupted_in_the_second(
+    settings: Settings, timeout_s: float, progress: Callable[[Progress], None]
+) -> DrainReport:
+    if settings.actor_system.namespace == "second":
+        progress(Progress(doing="flushing", done=0, processes=0))
+        raise KeyboardInterrupt
+    return DrainReport(processes=(), end_problems=())
+
+
+def _all_drained(*_: object) -> DrainReport:
+    return DrainReport(processes=(), end_problems=())
+
+
+def _down_says(monkeypatch: pytest.MonkeyPatch) -> str:
+    said = io.StringIO()
+    monkeypatch.setattr(down, "problems", Console(file=said, highlight=False, width=400))
+    done = CliRunner().invoke(down.command, [], standalone_mode=False, catch_exceptions=False)
+    said.write(f"code {done.return_value}")
+    return said.getvalue()
+
+
+@pytest.mark.usefixtures("is_up")
+@pytest.mark.parametrize(
+    ("step", "does", "what"),
+    [
+        ("join_ray", _interrupt, "no system was drained, Ray runs on;"),
+        (
+            "drain_namespace", _interrupted_in_the_second,
+            "the system in namespace 'first' is drained, the drain of namespace 'second' goes on "
+            "by itself, Ray runs on;",
+        ),
+        ("drain_namespace", _interrupt, "the drain of namespace 'first' may have begun, Ray runs"),
+        (
+            "end_keeper", _interrupt,
+            "the system in namespace 'first' is drained, the system in namespace 'second' is "
+            "drained, Ray is ending;",
+        ),
+    ],
+)  # fmt: skip
+def test_down_that_is_interrupted_says_what_was_done_and_what_was_not(
+    step: str, does: object, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(down, "drain_namespace", _all_drained)
+    monkeypatch.setattr(down, step, does)
+    said = _down_says(monkeypatch)
+    assert f"interrupted: {what}" in said
+    assert "`thornback down` ends the rest" in said
+    assert said.endswith("code 130")
+
+
+@pytest.mark.usefixtures("is_up")
+def test_down_names_the_programs_that_end_with_its_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(down, "drain_namespace", _all_drained)
+    said = _down_says(monkeypatch)
+    assert "about 60 s after it, and have to be started again: 4711 (python drive.py)" in said
+    assert said.endswith("code 0")
+
+
+def test_connected_are_the_other_programs_that_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [
+        {"DriverPid": pid, "IsDead": dead, "Entrypoint": "python drive.py"}
+        for pid, dead in ((os.getpid(), False), (7, False), (8, True), (9, False))
+    ]
+    monkeypatch.setattr("ray._private.state.jobs", lambda: jobs)
+    assert connected_programs(but=[7]) == ["9 (python drive.py)"]
+
+
+def test_a_command_that_is_interrupted_while_it_is_loaded_has_done_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr(main, "problems", Console(file=said, width=200))
+    monkeypatch.setattr(main, "import_module", _interrupt)
+    assert main._code_of(["down"]) == 130
+    assert said.getvalue() == "interrupted before it began: nothing was done\n"
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcessSystem]:
+    """The system that commands find; it has a thermostat."""
+    with InProcessSystem(small_settings({}, type="memory")) as made:
+        made.actor(Thermostat, "kitchen").ask(ReportTemperature(celsius=20.0)).result()
+        monkeypatch.setattr(state, "connected_by", lambda config: nullcontext(made))
+        yield made
+
+
+@pytest.mark.usefixtures("system")
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        ("thermostt/kitchen", "'thermostt': did you mean 'thermostat'\\? If not, say in which"),
+        ("locker/l-3", "no host knows the actor type 'locker': say in which module"),
+    ],
+)
+def test_the_state_of_a_type_that_no_host_knows_is_told_with_what_to_say(
+    source: str, advice: str
+) -> None:
+    with pytest.raises(state.ClassAway, match=f"{advice}.*--module MODULE"):
+        CliRunner().invoke(state.command, [source], standalone_mode=False, catch_exceptions=False)

@@ -39,7 +39,8 @@ INTERNAL = {
     # Of the gateway, whose clients are told in HTTP.
     "RequestRefused",
     # Of the commands, which say them, and what some of these have in common.
-    "NotPossible", "CannotStart", "CannotStartHere", "NoDatabase", "ProjectBusy", "QueryFailed",
+    "NotPossible", "CannotStart", "CannotStartHere", "ClassAway", "NoDatabase", "ProjectBusy",
+    "QueryFailed",
 }  # fmt: skip
 
 
