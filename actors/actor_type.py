@@ -13,7 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
-from actors.applier_code import mistake_in_applier
+from actors.applier_code import mistake_in_applier, no_field_in
 from actors.class_code import hidden_method
 from actors.command import Command
 from actors.errors import InvalidActor
@@ -87,6 +87,7 @@ class ActorType:
         self._check_yielded()
         check_state(actor.state_type, self.states.text, self.name)
         check_comes_back(self.states, actor.state_type, self.name)
+        self._check_fields()
 
     def folds(self, event_type: str) -> bool:
         """Does it know what an event of that type means for its state?"""
@@ -150,6 +151,11 @@ class ActorType:
         ):
             problem = f"replaces is a tuple of full class names, not {replaces!r:.80}"
             raise InvalidActor(self.name, problem)
+
+    def _check_fields(self) -> None:
+        for applier in self.appliers.values():
+            if mistake := no_field_in(self.actor, applier.apply):
+                raise InvalidActor(self.name, f"{applier.apply.__name__} {mistake}")
 
     def _check_yielded(self) -> None:
         for handler in self.handlers.values():

@@ -26,11 +26,17 @@ def mistake_in_applier(actor: Any, method: Method) -> str | None:
             made = named(actor, method, function, node.value.func)
             if made is not None and made in (actor.state_type, dataclasses.replace):
                 return "returns a state, which nobody takes: an applier changes self.state"
-    return next(_no_fields(actor, function), None)
+    return None
+
+
+def no_field_in(actor: Any, method: Method) -> str | None:
+    """What an applier sets that its state does not have, and what to do; None where nothing is
+    known. The state's class is well formed."""
+    function = definition(method)
+    return None if function is None else next(_no_fields(actor, function), None)
 
 
 def _no_fields(actor: Any, function: ast.FunctionDef) -> Iterator[str]:
-    """Where it sets what the state does not have."""
     state = actor.state_type
     if not _takes_anything_in_silence(state):
         return

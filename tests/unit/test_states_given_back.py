@@ -56,12 +56,6 @@ class Cached:
         return 2 * self.total_count
 
 
-def _count_one(state: Any) -> None:
-    """In a function of its own: not every state here has the field."""
-    state.total_count += 1
-    getattr(state, "twice", None)
-
-
 def counting(state: type) -> type[Actor[Any]]:
     class Counting(Actor[state]):  # type: ignore[valid-type]
         actor_type = "counting"
@@ -72,7 +66,8 @@ def counting(state: type) -> type[Actor[Any]]:
 
         @applies
         def counted(self, event: Counted) -> None:
-            _count_one(self.state)
+            self.state.total_count += 1
+            getattr(self.state, "twice", None)
 
     return Counting
 
@@ -217,7 +212,7 @@ class Keeper(Actor[Anything]):
             case "numbers as keys":
                 self.state.mapping = {1: 2}
             case "a field of its own":
-                vars(self.state)["own"] = 1  # as code does that is not read when it is described
+                vars(self.state)["own"] = 1  # by a way that no reading of the code sees
             case "an offset with seconds":
                 odd = timezone(timedelta(seconds=7))
                 self.state.when = datetime(2013, 1, 1, tzinfo=odd)
