@@ -39,7 +39,7 @@ def test_launch_py_as_a_job_starts_the_topology(
     assert code == 0, said
     assert "running in namespace thornback" in said
     pids.update(_processes(said))
-    assert pids.keys() == {"directory", "writer", "bus", "host-0", "host-1"}
+    assert pids.keys() == {"directory", "writer", "bus", "host-0", "host-1", "gateway-0"}
 
 
 def test_replay_py_as_a_job_stores_two_days_exactly(ray_of_my_own: OwnRay) -> None:
