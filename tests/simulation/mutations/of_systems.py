@@ -42,7 +42,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "the bus of before a drain",
         "whoever subscribes by the bus of the system before is told that there is none",
         "runtime.partition.log_access",
-        "            if not known or self._rejoin is None:\n",
+        "            if self._rejoin is None:\n",
         "            if True:\n",
     ),
     mutation(
