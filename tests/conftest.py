@@ -1,11 +1,17 @@
 """What all tests share: one PostgreSQL a session and a database a test, as the project's own
 pytest plugin has them."""
 
+import signal
+
 import hypothesis
 import pytest
 
 # pytest explains the asserts of test modules only, unless told of others.
 pytest.register_assert_rewrite("tests.contracts")
+
+# A shell's background jobs ignore Ctrl-C, and so would the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Properties say what holds, not how fast: a busy machine fails none of them.
 hypothesis.settings.register_profile(
