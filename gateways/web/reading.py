@@ -121,7 +121,7 @@ def command_id_of(key: str | None, source: str) -> bytes | None:
         try:
             return UUID(text).bytes
         except ValueError:
-            pass
+            pass  # a text that is as long as one: a key like any other
     key_bytes = text.encode("utf-8", "surrogateescape")
     return derived_id(0, b"http\0" + source.encode() + b"\0" + key_bytes)
 
