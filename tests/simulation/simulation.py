@@ -113,8 +113,8 @@ class Simulation:
         self._launch()
         self._begin()
         watch(self)
-        for fault in self.plan.faults:
-            self.loop.world.later(fault.at_s, strike, self, fault)
+        for fault in self.plan.faults:  # whose times count from the beginning of all
+            self.loop.world.later(fault.at_s - self.loop.time(), strike, self, fault)
         self.loop.run_until(ACTIVE_S)
         last_s = max((fault.at_s + fault.seconds for fault in self.plan.faults), default=0.0)
         self.loop.run_until(max(ACTIVE_S, last_s))

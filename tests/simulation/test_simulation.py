@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation.plan import Fault, plan_of
+from tests.simulation.plan import ACTIVE_S, Fault, plan_of
 from tests.simulation.reduction import _fewest
 from tests.simulation.simulation import simulate
 
@@ -49,6 +49,13 @@ def test_a_fault_more_is_another_history() -> None:
     plan = plan_of(7)
     more = Fault(99, 1.0, "crash", "host-0", amount=1.0)
     assert simulate(replace(plan, faults=[*plan.faults, more])).digest != simulate(plan).digest
+
+
+def test_what_goes_wrong_at_the_last_moment_does_so_no_more_when_it_is_quiet() -> None:
+    plan = plan_of(7)
+    hosts = [f"host-{number}" for number in range(plan.setup.hosts)]
+    lost = [Fault(99, ACTIVE_S - 0.001, "calls lost", host, amount=1000) for host in hosts]
+    assert not simulate(replace(plan, faults=[*plan.faults, *lost])).problems
 
 
 def test_of_many_faults_those_are_left_that_matter() -> None:
