@@ -29,15 +29,17 @@ def judge_idle(simulation: "Simulation", due: Collection[int]) -> list[str]:
 
 
 def _is_needed(life: "Incarnation", simulation: "Simulation") -> bool:
-    """A dedicated host comes to life with the first call of it. Where that start failed, and
-    all who had called it have died, it has left nothing undone and owes nobody an answer."""
+    """A dedicated host comes to life with the first call of it, and tries again for as long as
+    somebody waits. Where all who waited have been told that it does not start, it has left nothing
+    undone, owes nobody an answer, and rests until the next call."""
     source = life.process.name
     if life.number > 1 or source.partition("/")[0] not in simulation.plan.setup.dedicated:
         return True
-    callers = {call.driver for call in simulation.history.calls if call.source == source}
     return any(
-        not driver.dead and any(caller.startswith(f"{name}.") for caller in callers)
-        for name, driver in simulation.drivers.items()
+        channel.host == source and channel.unanswered()
+        for driver in simulation.drivers.values()
+        if not driver.dead
+        for channel in driver.connection.channels.all()
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation.plan import ACTIVE_S, Fault, plan_of
+from tests.simulation.plan import ACTIVE_S, Fault, Step, plan_of
 from tests.simulation.reduction import _fewest
 from tests.simulation.simulation import simulate
 
@@ -56,6 +56,14 @@ def test_what_goes_wrong_at_the_last_moment_does_so_no_more_when_it_is_quiet() -
     hosts = [f"host-{number}" for number in range(plan.setup.hosts)]
     lost = [Fault(99, ACTIVE_S - 0.001, "calls lost", host, amount=1000) for host in hosts]
     assert not simulate(replace(plan, faults=[*plan.faults, *lost])).problems
+
+
+def test_a_dedicated_host_whose_callers_have_all_been_told_rests_until_it_is_called() -> None:
+    plan = plan_of(10_245_172_559)  # it has a vault with a host of its own
+    ask = Step(1, 0.5, "ask", "vault/0", "Note", {"token": 1, "times": 1})
+    strands = [[[ask]], *([] for _ in plan.strands[1:])]
+    away = Fault(0, 0.3, "store away", "database", seconds=5.0)
+    assert not simulate(replace(plan, strands=strands, faults=[away])).problems
 
 
 def test_of_many_faults_those_are_left_that_matter() -> None:
