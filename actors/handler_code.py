@@ -50,6 +50,7 @@ def mistake_in(actor: type, method: Method, returned: Any) -> str | None:
     found = chain(
         _dropped(actor, method, function),
         _returned(method, actor, function),
+        _returned_among_yields(method, function),
         _changed(actor, function),
     )
     return next(found, None) or _promised(method, function, returned)
@@ -137,6 +138,23 @@ def _returned(method: Method, actor: type, function: ast.FunctionDef) -> Iterato
             if isinstance(made, type) and issubclass(made, BaseException):
                 name = made.__name__
                 yield f"{does} {name} and does not raise it: `raise {ast.unparse(one):.80}`"
+
+
+def _returned_among_yields(method: Method, function: ast.FunctionDef) -> Iterator[str]:
+    """Where it returns something beside what it yields: nobody takes that."""
+    if not inspect.isgeneratorfunction(method):
+        return
+    for statement in own(function):
+        match statement:
+            case ast.Return(value=None | ast.Constant(value=None) | ast.YieldFrom() | ast.Yield()):
+                continue  # which only ends it
+            case ast.Return(value=ast.expr() as value):
+                shown = ast.unparse(value)
+                each = " from" if isinstance(value, ast.List | ast.Tuple) else ""
+                yield (
+                    f"returns {shown:.80} among its yields, where nobody takes it: "
+                    f"`yield{each} {shown:.80}`, and `return` behind it"
+                )
 
 
 def _alternatives(node: ast.expr) -> Iterator[ast.expr]:

@@ -118,6 +118,14 @@ def _moment(value: Any) -> datetime | None:
     return value.astimezone(UTC) if aware else None
 
 
+def changed_fields(before: Any, after: Any) -> list[str]:
+    """The fields of two states of one class that are not the same in both; none where it has no
+    fields."""
+    there, here = _parts(before) or {}, _parts(after) or {}
+    names = dict.fromkeys([*there, *here])
+    return [name for name in names if difference(there.get(name), here.get(name)) is not None]
+
+
 def shared_part(first: Any, second: Any) -> str | None:
     """The way to a part that can be changed and that two values share; None where they share
     none."""

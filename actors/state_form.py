@@ -39,8 +39,10 @@ class StateForm:
 
     def text(self, state: Any) -> str:
         """A state as a snapshot has it. Raises what its serializer does."""
-        # json.dumps, not dump_json: an infinity in a state is legal and must come back.
-        return json.dumps(self.adapter.dump_python(state, mode="json", round_trip=True))
+        # json.dumps, not dump_json: an infinity in a state is legal and must come back. Without
+        # pydantic's warnings: whoever holds it against what it was says it in one line.
+        plain = self.adapter.dump_python(state, mode="json", round_trip=True, warnings=False)
+        return json.dumps(plain)
 
     def read(self, text: str | bytes) -> Any:
         """The state of a text, by the names of fields or by their aliases: as they may have been
@@ -50,7 +52,7 @@ class StateForm:
     def plain(self, state: Any) -> Any:
         """A state in JSON's types, as `state()` sends it. Raises what its serializer does, and
         NotGivenBack where that would be another state."""
-        found = self.adapter.dump_python(state, mode="json")
+        found = self.adapter.dump_python(state, mode="json", warnings=False)
         if lost := self._lost(state, self.text(state), inequality):
             raise NotGivenBack(lost)
         return found

@@ -8,15 +8,16 @@ Needs neither Ray nor Postgres; time is what `when(at=...)` says. It is as stric
 the log are: every event is encoded, read back and applied, and so is the state written.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Generic, Self, TypeVar
 
 from actors.actor import Actor, Command, described
-from actors.actor_type import no_event, nothing_applies
+from actors.actor_type import Handler, no_event, nothing_applies
 from actors.errors import InvalidActor, Rejected
 from actors.event import Payload
 from actors.moments import EPOCH, microseconds
+from actors.sameness import changed_fields
 from actors.state_form import NotGivenBack
 from store.rows.read_back import stored
 
@@ -26,8 +27,9 @@ S = TypeVar("S")
 class Scenario(Generic[S]):
     """One actor taken through events and commands. Steps chain, in any order.
 
-    Raises InvalidActor for a class that is not well formed, for an event that nothing applies
-    and for a state that has no JSON, or that this does not give back; InvalidData for an event
+    Raises InvalidActor for a class that is not well formed, for an event that nothing applies,
+    for a handler that changes the state and for a state that has no JSON, or that this does not
+    give back; InvalidData for an event
     that the log cannot hold (NaN, NUL characters, more than a mebibyte) or does not give back.
     """
 
@@ -63,12 +65,14 @@ class Scenario(Generic[S]):
         if handler is None or type(command) is not handler.message:
             raise AssertionError(f"{self._type.name} does not handle {command!r}")
         self._actor.at_us, self._yielded = microseconds(at), []
+        before = self._type.states.text(self._actor.state)
         try:
             # Each as it is yielded, and all before any is applied, as a host does.
             yielded = handler.decide(self._actor, command) or ()
-            self._yielded = [self._stored(payload) for payload in yielded]
+            self._yielded = [self._stored(payload) for payload in self._each(handler, yielded)]
         except Rejected as rejection:
             self._rejection = rejection
+        self._check_unchanged(handler, before)
         self._apply(self._yielded)
         return self
 
@@ -96,6 +100,26 @@ class Scenario(Generic[S]):
     def _expect_no_rejection(self) -> None:
         if self._rejection is not None:
             raise AssertionError(f"the command was rejected: {self._rejection.reason}")
+
+    def _each(self, handler: Handler, yielded: Iterable[Any]) -> Iterator[Any]:
+        returned: object = yield from yielded  # type: ignore[func-returns-value]
+        if returned is not None:
+            name = handler.decide.__name__
+            problem = f"returns {returned!r:.80} among its yields, where nobody takes it: yield it"
+            raise InvalidActor(self._type.name, f"{name} {problem}")
+
+    def _check_unchanged(self, handler: Handler, before: str) -> None:
+        """Raises InvalidActor where a handler has changed the state, by whatever name it had for
+        a part of it."""
+        states, state = self._type.states, self._actor.state
+        if states.text(state) == before:
+            return
+        fields = changed_fields(states.read(before), state) or ["its state"]
+        raise InvalidActor(
+            self._type.name,
+            f"{handler.decide.__name__} changes {', '.join(fields)}, which no event would tell: "
+            "yield an event, and change the state in the method that applies it",
+        )
 
     def _stored(self, payload: Any) -> Payload:
         """An event as the log gives it back."""

@@ -229,6 +229,21 @@ class ReturnsAClassPerhaps(Library):
         return ValueError if message.kwh < 0 else None
 
 
+class ReturnsANameAmongYields(Library):
+    @handles
+    def read(self, message: Read) -> Any:
+        event = Measured(kwh=1)
+        yield Measured(kwh=message.kwh)
+        return event
+
+
+class ReturnsAListAmongYields(Library):
+    @handles
+    def read(self, message: Read) -> Any:
+        yield Measured(kwh=message.kwh)
+        return [Measured(kwh=1)]
+
+
 class MakesARefusal(Library):
     @handles
     def read(self, message: Read) -> None:
@@ -278,6 +293,11 @@ class HidesOne(Library):
         ),
         (ReturnsARefusal, r"read returns Rejected and does not raise it: `raise Rejected\('no'\)`"),
         (ReturnsAClassPerhaps, "read returns ValueError and does not raise it: `raise ValueError`"),
+        (
+            ReturnsANameAmongYields,
+            "read returns event among its yields, where nobody takes it: `yield event`, and",
+        ),
+        (ReturnsAListAmongYields, r"nobody takes it: `yield from \[Measured\(kwh=1\)\]`, and"),
         (MakesARefusal, r"read makes Rejected and does not raise it: `raise Rejected\('no'\)`"),
         (Appends, r"read changes self\.state\.titles\.append\('Emma'\), which no event would tell"),
         (PopsAndTakes, r"read changes self\.state\.titles\.pop\(\), which no event would tell"),
@@ -448,6 +468,14 @@ class ReturnsNothing(Library):
         yield Measured(kwh=message.kwh)
 
 
+class EndsAmongYields(Library):
+    @handles
+    def read(self, message: Read) -> Any:
+        if message.kwh < 0:
+            return None
+        return (yield from several(message.kwh))
+
+
 class OverridesOne(ReturnsNothing):
     @handles
     def read(self, message: Read) -> None: ...
@@ -457,7 +485,7 @@ class OverridesOne(ReturnsNothing):
     "legal",
     [
         SetsWhatThereIs, SetsAnything, KeepsAnIndex, TakesAnotherState, AsksTheState,
-        ReturnsNothing, OverridesOne,
+        ReturnsNothing, EndsAmongYields, OverridesOne,
         Checks, OnlyRejects, ReturnsThem, ReturnsAnIterator, TriesToMakeOne, KeepsItAndYields,
         CallsWhatHasItsName, LeavesItToSubclasses, AppliesAndReturnsNothing,
     ],

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from actors.actor import Actor, Command, applies, handles
-from actors.errors import Rejected
+from actors.errors import InvalidActor, Rejected
 from actors.event import DeviceEvent, Payload
 from store.scenario import Scenario
 
@@ -135,3 +135,73 @@ def test_a_command_that_nobody_handles_fails() -> None:
 def test_a_command_among_the_past_is_told_where_it_belongs() -> None:
     with pytest.raises(TypeError, match=r"given takes events; send a command with when: .*Fill\("):
         Scenario(Tank).given(Fill(litres=3))  # type: ignore[arg-type]
+
+
+class Store(Command):
+    key: str
+
+
+class Stored(DeviceEvent):
+    key: str
+
+
+class ShelfState(BaseModel):
+    counts: dict[str, int] = {}
+    last: int = 0
+
+
+class Shelf(Actor[ShelfState]):
+    """Changes its state by another name, which its code does not show."""
+
+    @handles
+    def store(self, message: Store) -> Iterator[Stored]:
+        counts = self.state.counts
+        yield Stored(key=message.key)
+        if message.key == "changed":
+            counts[message.key] = 1
+        if message.key == "rejected":
+            counts[message.key] = 1
+            raise Rejected("no")
+
+    @applies
+    def stored(self, event: Stored) -> None:
+        if event.key == "text":
+            setattr(self.state, "last", "3")  # noqa: B010 - as an untyped program does
+        self.state.counts[event.key] = self.state.counts.get(event.key, 0) + 1
+
+
+@pytest.mark.parametrize("key", ["changed", "rejected"])
+def test_a_handler_that_changes_the_state_is_named_with_the_field(key: str) -> None:
+    scenario = Scenario(Shelf).given(Stored(key="a")).when(Store(key="b"))
+    with pytest.raises(InvalidActor, match=r"shelf: .*store changes counts, which no event"):
+        scenario.when(Store(key=key))
+
+
+def test_a_state_of_a_wrong_type_is_told_at_the_step_that_made_it() -> None:
+    scenario = Scenario(Shelf).given(Stored(key="a"))
+    with pytest.raises(InvalidActor, match=r"last is a str and comes back as a int"):
+        scenario.when(Store(key="text"))
+
+
+class Reader(Actor[TankState]):
+    ignores = (Filled,)
+
+    @handles
+    def fill(self, message: Fill) -> Iterator[Payload]:
+        yield Filled(litres=1)
+        yield from self.more(message)
+        return (yield from self.more(message))
+
+    def more(self, message: Fill) -> Iterator[Payload]:
+        yield Filled(litres=message.litres)
+        return message.litres or None  # type: ignore[return-value]
+
+
+def test_what_a_handler_returns_among_its_yields_is_told() -> None:
+    scenario = Scenario(Reader).when(Fill(litres=0)).then(*map(_filled, (1, 0, 0)))
+    with pytest.raises(InvalidActor, match="fill returns 2 among its yields"):
+        scenario.when(Fill(litres=2))
+
+
+def _filled(litres: int) -> Filled:
+    return Filled(litres=litres)
