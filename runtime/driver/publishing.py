@@ -1,6 +1,7 @@
 """Events from outside any actor, on their way to the host of their source."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,12 +12,12 @@ from actors.naming import checked_event_type, checked_new_source
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
 from runtime.driver.validation import id_bytes, moment_us
-from runtime.errors import InvalidMessage
+from runtime.errors import InvalidMessage, PublishRefused
 from runtime.wire.answers import read_events
-from runtime.wire.commands import PUBLISH
+from runtime.wire.commands import DATA, PUBLISH, Answer
 from runtime.wire.publications import Publication
 from store.errors import InvalidData
-from store.rows.json_text import encode_json
+from store.rows.json_text import decode_json, encode_json
 
 
 def publish_fields(event: Any) -> tuple[Any, ...]:
@@ -55,7 +56,23 @@ def publish(connection: Connection, event: Event) -> Reply[list[Event]]:
     fields = publish_fields(event)
     channel = connection.channels.of(event.source, None)
     outgoing, index = channel.add(fields, None, want_events=True)
-    return Reply(outgoing, index, read_events)
+    return Reply(outgoing, index, partial(_read_published, event.event_type, fields[DATA]["data"]))
+
+
+def _read_published(event_type: str, data: bytes, answer: Answer, index: int) -> list[Event]:
+    """The event as committed. Raises what the publication was answered with, and PublishRefused
+    where its id was that of another event, which the log keeps."""
+    events = read_events(answer, index)
+    if index in answer.repeats:
+        for event in events:
+            if event.event_type != event_type or event.data != decode_json(data):
+                there = event.event_type if event.event_type != event_type else "other data"
+                raise PublishRefused(
+                    event.source,
+                    f"its id {event.id} is that of an event which is in the log with {there}: "
+                    "give each event an id of its own",
+                )
+    return events
 
 
 def _no_event(given: Any) -> str:

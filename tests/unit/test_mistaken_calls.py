@@ -10,22 +10,26 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from actors.actor import Actor, Command, applies, handles
 from actors.devices import DeviceTwin
 from actors.errors import InvalidActor, InvalidName
-from actors.event import DeviceEvent, Payload
+from actors.event import DeviceEvent, Event, Payload
 from runtime.driver.bulk import Send
 from runtime.errors import (
     AskTimeout,
     ConnectionClosed,
     HandlerFailed,
     InvalidMessage,
+    PublishRefused,
     StartFailed,
 )
 from runtime.host.handler_watch import HandlerWatch, _looking
@@ -49,6 +53,13 @@ class Plug(Command):
 
 class Plugged(DeviceEvent):
     """It is plugged in."""
+
+
+class Arrived(DeviceEvent):
+    kwh: float
+
+
+MOMENT = datetime(2013, 1, 1, tzinfo=UTC)
 
 
 class Charge(BaseModel):
@@ -509,6 +520,27 @@ async def test_the_id_of_another_command_of_the_same_actor_is_refused_as_long_as
     await forgetful.deliver(used)
     [event] = read_events(await forgetful.deliver(["counter/a", "add-up-to", *used[2:]]), 0)
     assert event.event_type == "counted"  # the log does not know of which command an event is
+
+
+def test_another_event_under_the_id_of_a_published_one_is_refused(system: ActorSystem) -> None:
+    event = Event.of(Arrived(kwh=1.5), source="tower/jfk", id=uuid4(), timestamp=MOMENT)
+    (first,) = system.publish(event).result()
+    assert system.publish(event).result() == [first]
+    later = replace(event, timestamp=MOMENT + timedelta(seconds=1))
+    assert system.publish(later).result() == [first]  # who reports again may not know when
+
+    for another, there in (
+        ({"data": {"kwh": 2}}, "other data"),
+        ({"event_type": "departed"}, "arrived"),
+    ):
+        with pytest.raises(
+            PublishRefused,
+            match=f"tower/jfk: its id {event.id} is that of an event which is in the log with "
+            f"{there}: give each event an id of its own",
+        ):
+            system.publish(replace(event, **another)).result()
+    with pytest.raises(InvalidMessage, match="took effect at another actor"):
+        system.publish(replace(event, source="tower/lga")).result()
 
 
 def test_a_look_at_handlers_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
