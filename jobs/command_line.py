@@ -45,7 +45,7 @@ def connected_by(config: Path | None) -> ActorSystem:
     """The running system that the settings in that file name."""
     settings = Settings.load(config)
     with problems.status("joining the system"):
-        join_ray()
+        join_ray(stay=True)
         return ActorSystem.connect(settings=settings)
 
 

@@ -70,13 +70,16 @@ class ActorSystem:
         to find a Ray and as long to find the system. Raises ConfigurationError, SystemNotFound,
         which says where it was looked for, SystemDraining while it is being stopped, and
         LaunchFailed with the reason if it does not start in time.
+
+        The Ray of `thornback up` is left when it ends, and the next one of that folder joined, for
+        as long as a connection is open (docs/decisions/0053).
         """
         from runtime.cluster.ray_session import NoRay, join_ray  # noqa: PLC0415 - a system in one process joins no Ray
 
         settings = settings or Settings.load()
         namespace = settings.actor_system.namespace if namespace is None else namespace
         try:
-            join_ray(timeout_s)
+            join_ray(timeout_s, stay=True)
         except NoRay as error:
             raise SystemNotFound(namespace, error.reason, error.remedy) from None
         return cls(join(namespace, timeout_s), adapted=partial(for_driver, own=settings))

@@ -1,5 +1,6 @@
 """`thornback down`: the end of what `thornback up` started, and of nothing else."""
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,8 +16,10 @@ from jobs.terminal import INTERRUPTED, UNWELL, console, problems
 from runtime.cluster.clearing import database_stopped, drain_namespace
 from runtime.cluster.programs import connected_programs
 from runtime.cluster.project_ray import (
+    Note,
     await_end,
     forget,
+    note_ending,
     noted,
     one_at_a_time,
     refuse_if_busy,
@@ -31,6 +34,8 @@ from runtime.topology.status import Progress
 
 #: How long Ray may take to end.
 _END_S = 60.0
+#: How long programs may take to leave it before, and between two looks whether they have.
+_LEAVE_S, _LOOK_S = 10.0, 0.1
 
 
 @click.command
@@ -43,9 +48,8 @@ def command(timeout: float, config: Path | None) -> int:
     `up`. A system on another Ray is not touched. The exit code is 1 when something did not end
     as it should.
 
-    End your drivers before: Ray ends the programs that are still connected to it about 60 s after
-    it has ended itself, from outside Python. Only `drain` and `launch`, on a Ray that stays, leave
-    them running; a change of code needs neither.
+    Drivers that were started in this folder run on, and find the system of the next `up`. Other
+    programs that are connected to this Ray are ended by it, about 60 s after it has ended itself.
     """
     far = HowFar()
     try:
@@ -130,13 +134,15 @@ def _down(timeout_s: float, config: Path | None, far: HowFar) -> int:
             well = _database_ended(settings)
             forget()
         else:
-            well = _drained(settings, timeout_s, keeper.pid, far)
+            well = _drained(settings, timeout_s, found, keeper, far)
             _end_ray(far)
     console.print("down")
     return 0 if well else UNWELL
 
 
-def _drained(settings: Settings, timeout_s: float, keeper: int, far: HowFar) -> bool:
+def _drained(
+    settings: Settings, timeout_s: float, found: Note, keeper: psutil.Process, far: HowFar
+) -> bool:
     """Drain what answers; a Ray that does not is ended as it is."""
     use_project_ray()
     try:
@@ -146,16 +152,27 @@ def _drained(settings: Settings, timeout_s: float, keeper: int, far: HowFar) -> 
         _end_ray(far)
         _database_ended(settings)
         return False
-    _say_who_ends(connected_programs(but=[keeper]))
-    return drain_all(settings, timeout_s, far)
+    well = drain_all(settings, timeout_s, far)
+    _let_leave(found, keeper.pid)
+    return well
 
 
-def _say_who_ends(programs: list[str]) -> None:
-    """Ray's own code ends the programs that have lost it, and they cannot catch that."""
-    if programs:
+def _let_leave(found: Note, keeper: int) -> None:
+    """Have the programs that are connected leave Ray before it ends: Ray's own code ends those
+    that have lost it, and they cannot catch that."""
+    there = connected_programs(but=[keeper])
+    note_ending(found, ending=True)
+    until_s = time.monotonic() + _LEAVE_S
+    stay = connected_programs(but=[keeper]) if there else []
+    while stay and time.monotonic() < until_s:
+        time.sleep(_LOOK_S)  # Ray does not say when one leaves
+        stay = connected_programs(but=[keeper])
+    if left := [program for program in there if program not in stay]:
+        problems.print(f"these programs wait for the next `up`: {', '.join(left)}", markup=False)
+    if stay:
         problems.print(
-            "programs that are connected end with Ray, about 60 s after it, and have to be "
-            f"started again: {', '.join(programs)}",
+            "these programs do not leave Ray, which ends them about 60 s after it has ended "
+            f"itself: {', '.join(stay)}",
             markup=False,
         )
 

@@ -21,6 +21,7 @@ from runtime.cluster.project_ray import (
     await_end,
     folder_of_project,
     forget,
+    note_ending,
     noted,
     one_at_a_time,
     ray_is_named,
@@ -84,6 +85,8 @@ def _is_up() -> bool:
     if found is None:
         return False
     if found.keeper() is not None:
+        if found.ending:  # said a `down` that did not come to its end
+            note_ending(found, ending=False)
         return True
     said = "the Ray of this folder had ended by itself, with the system; starting anew"
     problems.print(f"{said} ({FOLDER}/ray.log may say why)", markup=False)

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -26,6 +26,9 @@ _LOCK = "lock"
 
 #: Which Ray a program is to join, and by which token.
 ADDRESS, TOKEN_FILE, AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
+
+#: Whether Ray begins one by itself when it is called.
+_AUTO = "RAY_ENABLE_AUTO_CONNECT"
 
 #: How long the processes of a Ray may take to notice that it has ended.
 _END_S = 10.0
@@ -52,6 +55,7 @@ class Note:
     pid: int
     created_s: float  #: when that process was created: a pid may be given again
     way_in: Mapping[str, str]  #: environment variables
+    ending: bool = False  #: is it about to end, so that whoever is in it had better leave?
 
     def keeper(self) -> psutil.Process | None:
         """The process that keeps it, if it is alive."""
@@ -74,10 +78,19 @@ def folder_of_project() -> Path:
 def note(way_in: Mapping[str, str]) -> None:
     """Note that this process keeps a Ray, for this user's eyes only."""
     process = psutil.Process()
-    noted = Note(pid=process.pid, created_s=process.create_time(), way_in=dict(way_in))
+    _write(Note(pid=process.pid, created_s=process.create_time(), way_in=dict(way_in)))
+
+
+def note_ending(found: Note, *, ending: bool) -> None:
+    """Note that the project's Ray is about to end, so that the programs in it leave; or that it
+    is not, after all."""
+    _write(replace(found, ending=ending))
+
+
+def _write(found: Note) -> None:
     new = folder_of_project() / f"{_NOTE}.new"
     new.touch(mode=0o600)
-    new.write_text(json.dumps(asdict(noted)))
+    new.write_text(json.dumps(asdict(found)))
     new.rename(FOLDER / _NOTE)
 
 
@@ -120,16 +133,42 @@ def await_end(left: Note) -> None:
     psutil.wait_procs(alive)
 
 
-def use_project_ray() -> bool:
-    """Mean the project's Ray from now on, if there is one and the environment names none."""
-    found = noted()
+def use_project_ray(folder: Path = Path()) -> Note | None:
+    """Mean the project's Ray from now on, if there is one and the environment names none; its
+    note."""
+    found = noted(folder)
     if ray_is_named() or found is None or found.keeper() is None:
-        return False
+        return None
+    os.environ.pop(_AUTO, None)
     os.environ.update(found.way_in)
-    # Ray has read its environment when it was imported.
+    _have_ray_read_again()
+    return found
+
+
+def project_is_up(folder: Path = Path()) -> bool:
+    """Is a Ray noted in that folder which is there, and is to stay?"""
+    found = noted(folder)
+    return found is not None and not found.ending and found.keeper() is not None
+
+
+def begin_no_ray() -> None:
+    """From now on Ray begins no Ray of its own where somebody calls it while there is none; until
+    this program means one again."""
+    os.environ[_AUTO] = "0"
+
+
+def mean_none(found: Note) -> None:
+    """The Ray of that note has ended: this program means none until it finds another one."""
+    for name, value in found.way_in.items():
+        if os.environ.get(name) == value:
+            del os.environ[name]
+    _have_ray_read_again()
+
+
+def _have_ray_read_again() -> None:
+    """Ray has read its environment when it was imported."""
     _raylet.Config.initialize("")  # type: ignore[attr-defined]
     _raylet.AuthenticationTokenLoader.instance().reset_cache()  # type: ignore[attr-defined]
-    return True
 
 
 def ray_is_named() -> str | None:

@@ -17,6 +17,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,15 @@ from ray._private import ray_constants, utils
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from actors.errors import ThornbackError
-from runtime.cluster.project_ray import ADDRESS, AUTH_MODE, TOKEN_FILE, use_project_ray, why_none
+from runtime.cluster.coming_back import stay_on
+from runtime.cluster.project_ray import (
+    ADDRESS,
+    AUTH_MODE,
+    TOKEN_FILE,
+    project_is_up,
+    use_project_ray,
+    why_none,
+)
 from runtime.process.presence import knock
 
 LOOPBACK = "127.0.0.1"
@@ -35,6 +44,9 @@ _ADVICE = (
     f"; if it asks for a token, {AUTH_MODE} and {TOKEN_FILE} have to say which ('make run' prints "
     "the lines)"
 )
+
+#: A program joins one Ray, whoever of it is the first to ask for that.
+_one_at_a_time = threading.Lock()
 
 #: How long whoever listens at an address may take to accept a connection.
 _KNOCK_S = 5.0
@@ -52,13 +64,28 @@ class NoRay(ThornbackError):
         return f"{self.reason}: {self.remedy}" if self.remedy else self.reason
 
 
-def join_ray(timeout_s: float = 15.0) -> None:
+def join_ray(timeout_s: float = 15.0, *, stay: bool = False) -> None:
     """Connect to the Ray that is meant: that of the job this is, of RAY_ADDRESS (`auto`: the one
     of this user on this machine), or that of the project in the working directory. Raises NoRay,
-    which says what was tried: at once where none is meant, and else within about `timeout_s`."""
-    if ray.is_initialized():
-        return
-    use_project_ray()
+    which says what was tried: at once where none is meant, and else within about `timeout_s`.
+
+    A program that is to `stay` outlives the Ray of its project: it leaves it when it ends, and
+    comes back to the next one (coming_back.py).
+    """
+    _join_that_of(Path.cwd(), timeout_s, stay=stay)
+
+
+def _join_that_of(folder: Path, timeout_s: float, *, stay: bool) -> None:
+    with _one_at_a_time:
+        if ray.is_initialized():
+            return
+        found = use_project_ray(folder) if project_is_up(folder) or not stay else None
+        _join_meant(timeout_s)
+        if stay and found is not None:
+            stay_on(found, folder, partial(_join_that_of, folder, timeout_s, stay=True))
+
+
+def _join_meant(timeout_s: float) -> None:
     address = os.environ.get(ADDRESS)
     if not address:
         raise NoRay(*why_none())
@@ -82,9 +109,8 @@ def ensure_ray() -> None:
     """Join the Ray that is meant, as `join_ray` does; start one where none is. Raises NoRay."""
     if ray.is_initialized():
         return
-    use_project_ray()
-    if os.environ.get(ADDRESS):
-        join_ray()
+    if os.environ.get(ADDRESS) or project_is_up():
+        join_ray(stay=True)
     else:
         start_ray()
 

@@ -62,6 +62,11 @@ def open_connection(namespace: str) -> "Connection | None":
     return None if connection is None or connection.closed else connection
 
 
+def any_open() -> bool:
+    """Has this process an open connection?"""
+    return any(not connection.closed for connection in list(_all))
+
+
 @atexit.register
 def say_unheard() -> None:
     """The program ends. What it has asked, or told, and has not waited for, is logged: it may

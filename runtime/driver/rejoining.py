@@ -17,6 +17,7 @@ from runtime.process.world import World
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.status import DrainReport, Topology
 from runtime.transport.peers import awaited
+from runtime.transport.ray_stay import InNoRay
 from store.errors import SystemReplaced
 
 
@@ -58,6 +59,8 @@ class Rejoining:
             try:
                 directory = self._world.handle(DIRECTORY_ACTOR)
                 return await awaited(getattr(directory, method).remote(*arguments))
+            except InNoRay as error:
+                raise SystemNotFound(self._namespace, str(error), "") from error
             except ValueError as error:
                 raise SystemNotFound(self._namespace) from error
             except ActorDiedError:

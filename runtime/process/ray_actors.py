@@ -9,6 +9,7 @@ import ray
 
 from runtime.settings.settings import Settings
 from runtime.topology.names import HOSTS, ProcessKind, kind_of, processes_among
+from runtime.transport.ray_stay import of_ray
 
 logger = logging.getLogger("thornback.directory")
 
@@ -70,7 +71,7 @@ class RayActors:
 
     def kill(self, handle: Any) -> None:
         """Kill the process of a handle for good, and no other one that has its name by now."""
-        ray.kill(handle, no_restart=True)
+        ray.kill(of_ray(handle), no_restart=True)
 
 
 @cache

@@ -6,10 +6,13 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
 
 import psutil
 import pytest
@@ -174,6 +177,76 @@ def test_up_again_says_what_it_does_not_change(project: Project) -> None:
     said = project.thornback("down")
     assert re.search(r"^writer: all is committed", said, re.MULTILINE)
     assert project.here.left_running() == []
+
+
+#: Asks without end, and follows the log; says both.
+LASTING_DRIVER = """
+import threading
+from itertools import count
+from thornback import ActorSystem, ThornbackError
+from mine.charger import Charger, Commission
+
+with ActorSystem.connect() as system:
+    def follow():
+        for event in system.subscribe():
+            print("followed", event.source, flush=True)
+    threading.Thread(target=follow, daemon=True).start()
+    for number in count():
+        try:
+            system.actor(Charger, f"c-{number}").ask(Commission(site="s")).result(timeout_s=2)
+            print("asked", number, flush=True)
+        except ThornbackError as error:
+            print("away", error, flush=True)
+"""
+
+
+@pytest.mark.parametrize("way", ["down", "the keeper is killed"])
+def test_a_driver_outlives_the_ray_of_the_project(project: Project, way: str) -> None:
+    project.thornback("up")
+    (project.here.root / "lasting.py").write_text(LASTING_DRIVER)
+    with project.here.start(sys.executable, "lasting.py") as driver:
+        said = Said(driver)
+        said.wait_for("asked")
+        said.wait_for("followed")
+        if way == "down":
+            told = project.thornback("down")
+            assert f"these programs wait for the next `up`: {driver.pid} " in told
+        else:
+            keeper = project.keeper()
+            assert keeper is not None
+            keeper.kill()
+        said.wait_for("has ended; this program goes on when")
+        project.thornback("up")
+        said.wait_for("back in the Ray of")
+        said.wait_for("asked")
+        said.wait_for("followed")
+        project.thornback("down")
+        assert driver.poll() is None
+        driver.kill()
+    assert project.here.left_running() == []
+
+
+class Said:
+    """What a program says, line by line."""
+
+    def __init__(self, program: "subprocess.Popen[str]") -> None:
+        self._lines: SimpleQueue[str] = SimpleQueue()
+        threading.Thread(target=self._read, args=(program,), daemon=True).start()
+
+    def wait_for(self, text: str) -> None:
+        """Wait for a line with that text, behind the last one that was waited for."""
+        passed: list[str] = []
+        until_s = time.monotonic() + LIMIT_S
+        while not passed or text not in passed[-1]:
+            try:
+                passed.append(self._lines.get(timeout=max(until_s - time.monotonic(), 0)))
+            except Empty:
+                pytest.fail(f"{text!r} is not said, but {passed[-20:]}")
+
+    def _read(self, program: "subprocess.Popen[str]") -> None:
+        assert program.stdout is not None
+        for line in program.stdout:
+            self._lines.put(line)
 
 
 def _eventually(holds: Callable[[], object]) -> None:

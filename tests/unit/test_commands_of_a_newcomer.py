@@ -170,7 +170,10 @@ def is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(down, "join_ray", lambda: None)
     monkeypatch.setattr(down, "namespaces_there", lambda: ["first", "second"])
     monkeypatch.setattr(down, "end_keeper", lambda: None)
-    monkeypatch.setattr(down, "connected_programs", lambda *, but: ["4711 (python drive.py)"])
+    there = {7: ["4711 (python drive.py)", "4712 (python other.py)"]}
+    monkeypatch.setattr(down, "connected_programs", lambda *, but: list(there[but[0]]))
+    monkeypatch.setattr(down, "note_ending", lambda found, *, ending: there[7].pop(0))
+    monkeypatch.setattr(down, "_LEAVE_S", 0.0)
     monkeypatch.setenv("THORNBACK_ACTOR_SYSTEM__NAMESPACE", "first")
 
 
@@ -229,10 +232,13 @@ def test_down_that_is_interrupted_says_what_was_done_and_what_was_not(
 
 
 @pytest.mark.usefixtures("is_up")
-def test_down_names_the_programs_that_end_with_its_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_down_names_the_programs_that_leave_and_those_that_ray_will_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(down, "drain_namespace", _all_drained)
     said = _down_says(monkeypatch)
-    assert "about 60 s after it, and have to be started again: 4711 (python drive.py)" in said
+    assert "these programs wait for the next `up`: 4711 (python drive.py)\n" in said
+    assert "about 60 s after it has ended itself: 4712 (python other.py)\n" in said
     assert said.endswith("code 0")
 
 

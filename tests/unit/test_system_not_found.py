@@ -25,7 +25,7 @@ from runtime.system import ActorSystem
 def test_where_no_ray_is_joined_the_remedy_is_that_of_the_reason(
     refused: NoRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def join_ray(timeout_s: float) -> None:
+    def join_ray(timeout_s: float, *, stay: bool) -> None:
         raise refused
 
     monkeypatch.setattr(ray_session, "join_ray", join_ray)
