@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from ray.exceptions import ActorDiedError, RayError
 
-from runtime.errors import BusUnavailable, HostUnavailable, SystemNotFound
+from runtime.errors import BusUnavailable, ConnectionClosed, HostUnavailable, SystemNotFound
 from runtime.process.world import Calls, World
 from runtime.settings.settings import Settings
 from runtime.topology.names import BUS_ACTOR
@@ -66,6 +66,7 @@ class LogAccess:
         self._turns = asyncio.Semaphore(min(self.READS, settings.event_store.connection_pool_size))
         self._feeds: dict[str, Closable] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._closed = False  #: nothing more is opened
 
     def joined(self, feed: Closable) -> None:
         """A feed began; it is closed with the access."""
@@ -114,7 +115,8 @@ class LogAccess:
             return await _within(self.READ_S, store.event_types())
 
     async def close(self) -> None:
-        """End all feeds, and give back what was opened."""
+        """End all feeds, and give back what was opened. Whoever still asks then hears
+        ConnectionClosed: what he would have opened, nobody would give back."""
         feeds = list(self._feeds.values())
         self._feeds.clear()
         for feed in feeds:
@@ -123,6 +125,7 @@ class LogAccess:
             await self._leave([feed.name for feed in feeds])
         if self._leaving:
             await asyncio.wait(self._leaving)  # each ends within LEAVE_S
+        self._closed = True
         if self._bus is not None:
             self._bus.close()
         await self._drop_store()
@@ -163,6 +166,7 @@ class LogAccess:
                 await _within(limit_s, self._rejoin())
             except (HostUnavailable, TimeoutError) as error:
                 raise BusUnavailable(str(error) or "the system does not answer") from error
+        self._check_open()
         try:
             if self._bus is None:
                 self._bus = self.world.caller(BUS_ACTOR)
@@ -187,11 +191,20 @@ class LogAccess:
             self._ended(BUS_ACTOR)
         return SystemNotFound(self._settings.actor_system.namespace)
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConnectionClosed(self._settings.actor_system.namespace)
+
     async def _opened(self) -> EventStore:
         async with self._opening:
             if self._store is None:
+                self._check_open()
                 opening = self.world.open_store(self._settings)
-                self._store = await _within(self.READ_S, opening)
+                store = await _within(self.READ_S, opening)
+                if self._closed:
+                    await store.close()
+                    self._check_open()
+                self._store = store
             return self._store
 
     async def _drop_store(self) -> None:

@@ -68,6 +68,7 @@ class Caller:
         self._near: _Calling | None = None
         self._far = False
         self._doubted = False
+        self._closed = False
         self._looking = asyncio.Lock()
 
     async def call(self, method: str, request: bytes) -> bytes:
@@ -89,9 +90,9 @@ class Caller:
         self._doubted, self._far = True, False
 
     def close(self) -> None:
-        """End the connection; calls under way fail."""
-        if self._near is not None:
-            self._near.transport.abort()
+        """End the connection; calls under way fail, and so does every later one."""
+        self._closed = True
+        self._hang_up()
 
     async def _look(self) -> _Calling | None:
         async with self._looking:
@@ -100,14 +101,21 @@ class Caller:
                 return self._near  # somebody was quicker
             address: Address = await self._handle.address.remote()
             if not standing or address != self._address:
-                self.close()
+                self._hang_up()
                 self._address = address
                 self._methods = {name: index for index, name in enumerate(address.methods)}
                 here = address.machine == (self._machine or this_machine)()
                 self._near = await self._reach(address) if here else None
                 self._far = self._near is None
             self._doubted = False
+            if self._closed:  # while we looked, so that nobody else would end what was found
+                self._hang_up()
+                raise ConnectionResetError("the caller was closed")
         return self._near
+
+    def _hang_up(self) -> None:
+        if self._near is not None:
+            self._near.transport.abort()
 
     async def _reach(self, address: Address) -> _Calling | None:
         """A connection, or None if there is none to be had."""

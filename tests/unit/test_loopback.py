@@ -336,6 +336,21 @@ async def test_a_caller_that_gives_up_leaves_the_connection_to_the_others(machin
     assert caller._near._waiting == {}, "what nobody waits for is forgotten"
 
 
+async def test_a_caller_that_is_closed_while_it_looks_for_the_process_keeps_no_connection(
+    machine: Machine,
+) -> None:
+    process = machine.process(echo=echo)
+    caller = machine.caller(process)
+    looking = asyncio.ensure_future(caller.call("echo", b"?"))
+    await asyncio.sleep(0)
+    assert process.looked_up == 1
+    caller.close()
+    with pytest.raises(ConnectionError, match="closed"):
+        await asyncio.wait_for(looking, 30.0)
+    assert caller._near is not None
+    assert caller._near.transport.is_closing()
+
+
 async def test_flushed_means_that_every_answer_is_on_its_way(machine: Machine) -> None:
     held = Held()
     process = machine.process(ask=held)

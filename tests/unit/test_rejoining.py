@@ -7,7 +7,7 @@ import pytest
 from ray.exceptions import ActorDiedError
 
 from runtime.driver.rejoining import Rejoining
-from runtime.errors import SystemNotFound
+from runtime.errors import ConnectionClosed, SystemNotFound
 from runtime.partition.log_access import LogAccess
 from runtime.process.world import World
 from runtime.settings.settings import Settings
@@ -178,3 +178,21 @@ async def test_whoever_asks_a_bus_that_has_ended_for_the_first_time_hears_why() 
     log = LogAccess(world, Settings(), rejoin=rejoin, ended=ended)
     with pytest.raises(SystemReplaced):
         await log.head()
+
+
+async def test_who_still_asks_when_the_log_is_closed_opens_nothing() -> None:
+    world, found, looking = BusWorld(), asyncio.Event(), asyncio.Event()
+
+    async def rejoin() -> None:
+        looking.set()
+        await found.wait()
+
+    log = LogAccess(world, Settings(), rejoin=rejoin)
+    asking = asyncio.ensure_future(log.head())
+    await looking.wait()
+    await log.close()
+    found.set()
+    with pytest.raises(ConnectionClosed):
+        await asking
+    with pytest.raises(ConnectionClosed):
+        await log.committed_head()
