@@ -5,7 +5,6 @@ and stops everything that it started.
 """
 
 import argparse
-import asyncio
 import shlex
 import signal
 import sys
@@ -16,7 +15,7 @@ from jobs.command_line import INTERRUPTED, console, parser, problems, run, setti
 from jobs.drain import drain, show
 from jobs.launch import add_launching, launch, launching_of
 from jobs.replay import add_options, replay
-from runtime.cluster.claim import in_use
+from runtime.cluster.clearing import database_user
 from runtime.cluster.embedded_database import folder_of
 from runtime.cluster.preflight import check_machine
 from runtime.cluster.ray_session import end_ray, start_ray, uninterrupted, way_in
@@ -95,7 +94,7 @@ def _empty(settings: Settings) -> None:
         sys.exit(2)
     server = EmbeddedPostgres(folder_of(settings))
     with console.status("looking whether a system uses the database"):
-        using = asyncio.run(in_use(server.url, settings)) if server.running() else None
+        using = database_user(server, settings) if server.running() else None
     if using is not None:
         problems.print(f"error: --fresh empties no database in use: it is {using}'s", markup=False)
         sys.exit(2)

@@ -20,14 +20,10 @@ from collections.abc import Awaitable, Callable
 from runtime.cluster.watch import Verdict, Watch
 from runtime.errors import DatabaseInUse
 from runtime.process.claim_table import ClaimTable
-from runtime.process.traces import have_ended
-from runtime.settings.settings import Settings
 from runtime.topology.status import Progress
 from store.errors import DatabaseClaimed, StoreUnavailable, SystemReplaced
-from store.postgres.claims import Claim, find
-from store.postgres.connections import Connections
+from store.postgres.claims import Claim
 from store.postgres.migrations import Step
-from store.postgres.moving_address import MovingAddress
 
 logger = logging.getLogger("thornback.directory")
 
@@ -156,7 +152,7 @@ class DatabaseClaim:
         def may_take(found: Claim) -> bool:
             if take_over():
                 return True
-            free = found.given_up or self._table.has_ended(found)
+            free = _is_free(found, self._table)
             return not again and (free or watch.look(found) is Verdict.DEAD)
 
         try:
@@ -176,27 +172,21 @@ def _watch(of: type[DatabaseClaim]) -> Watch:
     return Watch(lapse_s=of.LAPSE_S, gap_s=of.BEAT_S, now_s=asyncio.get_running_loop().time)
 
 
-def is_free(found: Claim, settings: Settings) -> bool:
-    """May a launch with these settings take this claim without waiting for anything?"""
-    return found.given_up or have_ended(found.traces, settings, found.namespace)
-
-
-async def in_use(url: str, settings: Settings) -> str | None:
+async def in_use(table: ClaimTable) -> str | None:
     """Which system has this database and gives a sign of life; None where none does. It may take
-    LAPSE_S until that is known."""
-    connections = await Connections.open(MovingAddress(url), pool_size=1, timeout_s=5.0)
+    LAPSE_S until that is known. Raises StoreUnavailable."""
     watch = _watch(DatabaseClaim)
     try:
-        tables = await connections.fetch("SELECT to_regclass('claim') IS NOT NULL AS there")
-        while tables[0]["there"]:
-            found = await find(connections)
-            if found is None or is_free(found, settings):
-                break
+        while (found := await table.find()) is not None and not _is_free(found, table):
             if watch.look(found) is Verdict.ALIVE:
                 return str(found)
             if watch.verdict is Verdict.DEAD:
                 break
             await asyncio.sleep(DatabaseClaim.LOOK_S)
     finally:
-        connections.close()
+        table.close()
     return None
+
+
+def _is_free(found: Claim, table: ClaimTable) -> bool:
+    return found.given_up or table.has_ended(found)

@@ -19,6 +19,7 @@ from runtime.cluster.draining import Drain
 from runtime.cluster.spawning import reason_of
 from runtime.driver.directory_link import directory_of
 from runtime.errors import SystemNotFound
+from runtime.process.claim_table import PostgresClaimTable
 from runtime.process.ray_actors import RayActors
 from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport, Progress
@@ -86,6 +87,13 @@ def _cleared(settings: Settings, timeout_s: float, why: str) -> DrainReport:
     return DrainReport(processes=flushed, end_problems=tuple(problems))
 
 
+def database_user(server: EmbeddedPostgres, settings: Settings) -> str | None:
+    """Which system uses an embedded PostgreSQL that runs; None where none does. It may take
+    DatabaseClaim.LAPSE_S. Raises StoreUnavailable."""
+    there = embedded.with_database(settings, server.url)
+    return asyncio.run(in_use(PostgresClaimTable(lambda: there)))
+
+
 def database_stopped(settings: Settings) -> list[str]:
     """Stop the embedded database of a system that has ended without doing so, unless it is
     somebody else's; why that did not happen, if it did not."""
@@ -94,7 +102,7 @@ def database_stopped(settings: Settings) -> list[str]:
     server = EmbeddedPostgres(embedded.folder_of(settings))
     try:
         if server.running():
-            using = asyncio.run(in_use(server.url, settings))
+            using = database_user(server, settings)
             if using is not None:
                 return [f"the embedded PostgreSQL is left to {using}"]
             server.stop()

@@ -37,7 +37,7 @@ class ClaimTable(Protocol):
         """Give a sign of life; is the claim this holder's?"""
 
     async def find(self) -> Claim | None:
-        """The claim as it is now."""
+        """The claim as it is now. A database that has no schema yet has none."""
 
     async def give_up(self, holder: str) -> None:
         """Leave the database free, if the claim is this holder's."""
@@ -88,7 +88,9 @@ class PostgresClaimTable:
         return bool(await (await self._opened()).fetch(QUERIES["renew_claim"], holder))
 
     async def find(self) -> Claim | None:
-        return await find(await self._opened())
+        connections = await self._opened()
+        [there] = await connections.fetch(QUERIES["knows_claims"])
+        return await find(connections) if there["knows"] else None
 
     async def give_up(self, holder: str) -> None:
         await (await self._opened()).fetch(QUERIES["give_up_claim"], holder)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from runtime.cluster.claim import DatabaseClaim
+from runtime.cluster.claim import DatabaseClaim, in_use
 from runtime.errors import DatabaseInUse
 from runtime.process import claim_table as module
 from runtime.process.claim_table import PostgresClaimTable
@@ -340,3 +340,19 @@ async def test_a_system_that_is_cut_off_and_not_replaced_goes_on_when_it_comes_b
     with pytest.raises(DatabaseInUse):
         await side("other").launch()
     assert await holder(database) == "cut off"
+
+
+async def test_a_database_is_in_use_from_its_claim_until_that_is_given_up(
+    side: Callable[..., Side], ended: set[str], database: str
+) -> None:
+    settings = Settings.model_validate({"event_store": {"connection_string": database}})
+
+    async def user() -> str | None:
+        return await in_use(PostgresClaimTable(lambda: settings))
+
+    assert await user() is None  # it has no schema yet
+    living = side("one", database)
+    await living.launch()
+    assert "launched" in (await user() or "")
+    await living.claim.give_up()
+    assert await user() is None

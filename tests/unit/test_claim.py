@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runtime.cluster.claim import DatabaseClaim
+from runtime.cluster.claim import DatabaseClaim, in_use
 from runtime.errors import DatabaseInUse
 from runtime.process import claim_table, traces
 from runtime.process.claim_table import PostgresClaimTable
@@ -41,6 +41,7 @@ class PlayedDatabase:
         self.given_up = self.ended = False
         self.holder = "theirs"
         self.away = False
+        self.closed = 0  #: how often the connection was given back
         self.migrates_s: float | None = None  #: there is a migration, which takes so long
         self.beats: list[float] = []  #: when the claim was renewed
         self.beats_every_s: float | None = None
@@ -65,7 +66,7 @@ class PlayedDatabase:
         return self.ended
 
     def close(self) -> None:
-        """Nothing is open."""
+        self.closed += 1
 
     def found(self) -> Claim:
         beat_s = now_s() // self.beats_every_s if self.beats_every_s else 0.0
@@ -115,6 +116,22 @@ async def kept(
 async def unheard(error: SystemReplaced) -> None:
     """Where nobody is to be replaced."""
     raise error
+
+
+@virtual_time
+async def test_a_database_is_in_use_by_whoever_gives_signs_of_life_and_by_nobody_else(
+    database: PlayedDatabase,
+) -> None:
+    database.beats_every_s = DatabaseClaim.BEAT_S
+    assert "system 's' in namespace 'n'" in (await in_use(database) or "")
+    assert now_s() <= DatabaseClaim.BEAT_S + DatabaseClaim.LOOK_S
+    database.ended = True
+    assert await in_use(database) is None
+    database.ended, database.beats_every_s = False, None
+    began_s = now_s()
+    assert await in_use(database) is None
+    assert now_s() - began_s >= DatabaseClaim.LAPSE_S
+    assert database.closed == 3
 
 
 @virtual_time

@@ -16,6 +16,10 @@ RETURNING epoch, counter, attempt, holder;
 -- Dedicated hosts are many, and those of one actor type are one node.
 SELECT DISTINCT split_part(name, '/', 1) AS node FROM epochs;
 
+-- name: knows_claims
+-- Has the schema the table of claims?
+SELECT to_regclass('claim') IS NOT NULL AS knows;
+
 -- name: find_claim
 -- Who has the database, and its signs of life: the last beat, and how far the log has come. The lock
 -- keeps it as it is found until whoever looks has judged. How long ago the beat was is for people.
