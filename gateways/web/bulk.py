@@ -74,10 +74,11 @@ class BulkEndpoint:
     def __init__(
         self, connection: Connection, actors: ActorEndpoints, settings: GatewaySettings
     ) -> None:
-        self._connection = connection
-        self._actors = actors
-        self._limit = settings.body_limit
-        self._send_s = settings.read_timeout_ms / 1000
+        # Immutable; its calls use them, too.
+        self.connection = connection
+        self.actors = actors
+        self.limit = settings.body_limit  #: bytes of a line
+        self.send_s = settings.read_timeout_ms / 1000  #: how long a client may not read
         self._decode = msgspec.json.Decoder(_Line).decode
 
     async def answer(self, request: web.BaseRequest, query: str) -> web.StreamResponse:
@@ -103,13 +104,15 @@ class BulkEndpoint:
             pass  # the client has left; what was taken takes effect
         finally:
             reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await asyncio.wait((reading,))
+        if not reading.cancelled():
+            reading.result()  # what it raises is nobody else's to tell
         return response
 
     def command(self, text: bytes, number: int, key: str | None) -> PlainCommand:
         """The command of a line. Raises RequestRefused, InvalidName and ValidationError."""
-        if len(text) > self._limit:
-            raise too_large(self._limit)
+        if len(text) > self.limit:
+            raise too_large(self.limit)
         try:
             line = self._decode(text)
         except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
@@ -118,13 +121,13 @@ class BulkEndpoint:
         checked_type_name(actor_type_of(source))
         if line.key is None and key is not None:
             line.key = f"{key}#{number}"
-        now_us = self._connection.world.now_us()
+        now_us = self.connection.world.now_us()
         at = line.happened_at
         return PlainCommand(
             source,
             line.message,
             line.data,
-            command_id_of(line.key, source) or self._connection.new_id(),
+            command_id_of(line.key, source) or self.connection.new_id(),
             now_us if at is None else moment_of_text(at, "happened_at"),
         )
 
@@ -144,7 +147,7 @@ class _Call:
         self._content = request.content
         self._key = key
         self._want_events = want_events
-        self._bulk = PlainBulk(endpoint._connection, endpoint.PATIENCE_S, want_events=want_events)
+        self._bulk = PlainBulk(endpoint.connection, endpoint.PATIENCE_S, want_events=want_events)
         self._waiting: deque[_Waiting] = deque()
         self._sizes: deque[int] = deque()
         self._bytes = 0  # of the lines that wait
@@ -217,7 +220,7 @@ class _Call:
         self._bytes += len(line)
 
     async def _answered(self, line: _Waiting) -> bytes:
-        actors = self._endpoint._actors
+        actors = self._endpoint.actors
         try:
             if isinstance(line.outcome, Exception):
                 raise line.outcome
@@ -238,7 +241,7 @@ class _Call:
         )  # fmt: skip
 
     async def _write(self, response: web.StreamResponse, data: bytes) -> None:
-        async with asyncio.timeout(self._endpoint._send_s):
+        async with asyncio.timeout(self._endpoint.send_s):
             await response.write(data)
 
     async def _lines(self) -> AsyncIterator[list[bytes]]:
@@ -258,8 +261,8 @@ class _Call:
             *lines, rest = (rest + part).split(b"\n")
             if lines:
                 yield lines
-            if len(rest) > self._endpoint._limit:
-                raise too_large(self._endpoint._limit)
+            if len(rest) > self._endpoint.limit:
+                raise too_large(self._endpoint.limit)
         if rest:
             yield [rest]
 

@@ -4,7 +4,6 @@ What bulk.py is for drivers, without classes and without a thread. Whoever uses 
 much he offers before he looks at the replies: that is the backpressure.
 """
 
-from actors.errors import ThornbackError
 from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
 from runtime.driver.outgoing import Outgoing
@@ -52,8 +51,8 @@ class PlainBulk:
         outgoing = self._filling.pop(channel)
         try:
             channel.submit(outgoing)
-        except ThornbackError as error:  # what the channel was ended with: also its host is gone
-            outgoing.finish(None, error)
+        except Exception as error:  # what the channel was ended with: also its host is gone
+            outgoing.finish(None, error)  # every reply raises it
 
 
 def _read_nothing(answer: Answer, index: int) -> None:

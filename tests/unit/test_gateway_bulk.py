@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from runtime.driver.channel import Channel
+from runtime.driver.outgoing import Outgoing
 from tests.unit.http import Client, Said, serving
 
 NDJSON = "application/x-ndjson"
@@ -80,6 +82,19 @@ async def test_a_whole_request_may_be_repeated_under_its_key(client: Client) -> 
         "/v1/actors/boiler/kitchen/heat", {"celsius": 9}, Idempotency_Key="own"
     )
     assert single.json["repeat"] is True
+
+
+async def test_a_fault_while_lines_are_sent_is_told_to_each_of_them(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def submit(self: Channel, outgoing: Outgoing) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(Channel, "submit", submit)
+    async with asyncio.timeout(20):
+        answers = await send(client, [heat(1), heat(2, "cellar")])
+    assert [each["line"] for each in answers] == [1, 2]
+    assert {each["problem"]["type"] for each in answers} == {"urn:thornback:problem:gateway-failed"}
 
 
 async def test_who_wants_no_events_gets_none(client: Client) -> None:
