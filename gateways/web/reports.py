@@ -22,6 +22,7 @@ from runtime.driver.reply import Reply
 from runtime.process.world import World
 from runtime.settings.sections import GatewaySettings
 from runtime.wire.answers import AnsweredRows
+from runtime.wire.values import members
 
 STRUCTURED, BATCHED = "application/cloudevents+json", "application/cloudevents-batch+json"
 
@@ -45,7 +46,7 @@ class ReportEndpoint:
         if kind == STRUCTURED:
             event = _event(json_of(await self._body(request)))
         elif "ce-type" in request.headers or "ce-id" in request.headers:
-            event = _event(_members(request, kind, await self._body(request)))
+            event = _event(_in_headers(request, kind, await self._body(request)))
         else:
             raise refusal(
                 415, "no-cloud-event", "CloudEvents are expected",
@@ -73,9 +74,9 @@ class ReportEndpoint:
             status=status, body=b"[%b]" % b",".join(texts), content_type="application/json"
         )
 
-    def _tried(self, members: Any) -> "tuple[str, Reply[AnsweredRows]] | Problem":
+    def _tried(self, found: Any) -> "tuple[str, Reply[AnsweredRows]] | Problem":
         try:
-            return self._sent(_event(members))
+            return self._sent(_event(found))
         except Exception as error:
             return problem_of(error)
 
@@ -92,33 +93,33 @@ class ReportEndpoint:
     def _sent(self, event: CloudEvent) -> tuple[str, Reply[AnsweredRows]]:
         source = source_of(DeviceTwin.actor_type, event.source)
         at_us = self._world.now_us() if event.time is None else microseconds(event.time)
-        data = event.report.__dict__
+        data = members(event.report)
         command = PlainCommand(source, Report.message_type, data, event.command_id, at_us)
         return source, self._actors.send(command)
 
 
-def _event(members: Any) -> CloudEvent:
+def _event(found: Any) -> CloudEvent:
     try:
-        return event_of(members)
+        return event_of(found)
     except BadEvent as error:
         raise refusal(400, "no-cloud-event", "This is no CloudEvent", str(error)) from error
 
 
-def _members(request: web.BaseRequest, kind: str, body: bytes) -> dict[str, Any]:
+def _in_headers(request: web.BaseRequest, kind: str, body: bytes) -> dict[str, Any]:
     """The members of an event in binary mode."""
-    members: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name, value in request.headers.items():
         lowered = name.lower()
         if lowered.startswith("ce-"):
             try:
-                members[lowered[3:]] = unquote(value, errors="strict")
+                found[lowered[3:]] = unquote(value, errors="strict")
             except UnicodeDecodeError as error:
                 raise refusal(400, "no-utf-8", "This is no UTF-8", f"{name}: {error}") from error
     if body and (kind in ("", "application/json") or kind.endswith("+json")):
-        members["data"] = json_of(body)
+        found["data"] = json_of(body)
     elif body and kind.startswith("text/"):
         try:
-            members["data"] = body.decode()
+            found["data"] = body.decode()
         except UnicodeDecodeError as error:
             raise refusal(400, "no-utf-8", "This is no UTF-8", f"the body: {error}") from error
     elif body:
@@ -126,4 +127,4 @@ def _members(request: web.BaseRequest, kind: str, body: bytes) -> dict[str, Any]
             415, "not-json", "JSON is expected",
             f"data is JSON or text; {kind[:100]} has no properties to merge",
         )  # fmt: skip
-    return members
+    return found

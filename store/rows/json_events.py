@@ -1,14 +1,15 @@
-"""Rows as JSON, without decoding what they hold.
+"""Events as JSON: as members of an object, and from rows without decoding what they hold.
 
 The payload and the clock of a row are JSON text already, and so they go into the text of the
 event as they stand. The names are those of the view `log_events`.
 """
 
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from actors.event import Event
 from actors.moments import moment_of
 from store.rows.layout import FIELDS, LENGTH, POSTGRES_EPOCH_US, TYPE_AT, span
 
@@ -21,6 +22,26 @@ _TEXT = (
 )
 
 _to_json = msgspec.json.encode
+
+
+def members_of(event: Event) -> dict[str, Any]:
+    """An event under the names, and in the order, of its JSON text; ids and moments are still
+    UUIDs and datetimes."""
+    return {
+        "position": event.position,
+        "source": event.source,
+        "version": event.version,
+        "kind": event.kind.value,
+        "event_type": event.event_type,
+        "data": event.data,
+        "happened_at": event.timestamp,
+        "recorded_at": event.recorded_at,
+        "event_id": event.id,
+        "correlation_id": event.correlation_id,
+        "causation_id": event.causation_id,
+        "vector_clock": dict(event.vector_clock.counts),
+        "metadata": dict(event.metadata),
+    }
 
 
 class EventText(NamedTuple):

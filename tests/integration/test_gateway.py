@@ -11,11 +11,10 @@ from uuid import uuid4
 
 import pytest
 
-from actors.actor import Actor, Command, applies, handles
-from actors.event import DeviceEvent
 from runtime.errors import LaunchFailed
 from runtime.system import ActorSystem
 from runtime.topology.status import GatewayFacts, ProcessStatus
+from tests.elevator import Elevator, Lift
 from tests.integration.devices import Add, Counter
 from tests.integration.systems import LIMIT_S, Launcher, eventually, kill, log_of
 
@@ -142,26 +141,6 @@ def read_stream(
             if line.startswith(b"data: "):
                 found.append(json.loads(line[6:]))
     return found
-
-
-class Lift(Command):
-    floors: int
-
-
-class Lifted(DeviceEvent):
-    floors: int
-
-
-class Elevator(Actor[dict[str, int]]):
-    """A class that the driver ships: no host can import it."""
-
-    @handles
-    def lift(self, message: Lift) -> Iterator[Lifted]:
-        yield Lifted(floors=message.floors)
-
-    @applies
-    def lifted(self, event: Lifted) -> None:
-        self.state["floor"] = self.state.get("floor", 0) + event.floors
 
 
 @pytest.mark.chaos

@@ -1,33 +1,11 @@
 """Classes that drivers send, and that hosts lose: the gateway brings them back, or says so."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from actors.actor import Actor, Command, applies, handles
-from actors.event import DeviceEvent
 from runtime.host.host import Host
+from tests.elevator import Elevator, Lift
 from tests.unit.http import Client, serving
 from thornback.testing.in_process import InProcessSystem
-
-
-class Lift(Command):
-    floors: int
-
-
-class Lifted(DeviceEvent):
-    floors: int
-
-
-class Elevator(Actor[dict[str, int]]):
-    @handles
-    def lift(self, message: Lift) -> Iterator[Lifted]:
-        yield Lifted(floors=message.floors)
-
-    @applies
-    def lifted(self, event: Lifted) -> None:
-        self.state["floor"] = event.floors
-
 
 NORTH = "/v1/actors/elevator/north"
 
