@@ -115,7 +115,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a launch that asks nobody",
         "a launch takes a database whose system lives",
         "runtime.cluster.claim",
-        "            free = found.given_up or self._table.has_ended(found)\n",
+        "            free = _is_free(found, self._table)\n",
         "            free = True\n",
     ),
     mutation(
