@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.host.effects import Effects
 from runtime.partition.bus import Bus
+from runtime.partition.writer import WriterActor
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Incarnation
@@ -25,7 +26,24 @@ def judge_idle(simulation: "Simulation", due: Collection[int]) -> list[str]:
             head = life.instance._buffer.head
             if head < max(due, default=0):
                 wrong.append(f"{life.name} stands at {head} of {max(due)}, and nobody tells it")
+        elif life is not None and isinstance(life.instance, WriterActor):
+            wrong += _judge_idle_writer(life, simulation, due)
     return wrong
+
+
+def _judge_idle_writer(
+    life: "Incarnation", simulation: "Simulation", due: Collection[int]
+) -> list[str]:
+    """A writer knows what is committed although nobody appends, and has told the bus: whoever
+    drains it waits for that. One that was fenced off learns of it with its next append."""
+    if simulation.fenced_off(life):
+        return []
+    position, told = life.instance._commits.position, life.instance._bus_knows
+    if position < max(due, default=0):
+        return [f"{life.name} stands at {position} of {max(due)}, and does not look"]
+    if told < position:
+        return [f"{life.name} has told the bus of {told}, stands at {position}, and lets it be"]
+    return []
 
 
 def _is_needed(life: "Incarnation", simulation: "Simulation") -> bool:

@@ -208,11 +208,11 @@ class Simulation:
     def _ended(self, holder: Owner) -> None:
         """A process ended itself: nothing but that it was fenced off gives it a reason to."""
         assert isinstance(holder, Incarnation)
-        if not self._fenced_off(holder):
+        if not self.fenced_off(holder):
             self.history.complain(f"{holder.name} ended itself")
         holder.process.end(holder)
 
-    def _fenced_off(self, life: Incarnation) -> bool:
+    def fenced_off(self, life: Incarnation) -> bool:
         """Has an epoch been opened after its own?"""
         process = life.instance
         if process is None or not process._started or isinstance(process, Bus | Directory):
@@ -248,7 +248,7 @@ class Simulation:
         processes = self.cluster.processes.values()
         for turn in range(len(processes)):
             lives = [process.incarnation for process in processes]
-            if not any(life is not None and self._fenced_off(life) for life in lives):
+            if not any(life is not None and self.fenced_off(life) for life in lives):
                 return
             knocking = self._driver(f"knocker-{turn}")
             hosted = [name for name in self.cluster.processes if name.startswith("shipped/")]
