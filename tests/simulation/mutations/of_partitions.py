@@ -77,14 +77,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        if True:\n",
     ),
     mutation(
-        "commits seen twice",
-        "the bus does not notice that it has a part of a commit",
-        "runtime.partition.buffer",
-        "            data = data[sum(lengths[:seen]) :]\n"
-        "            first, lengths = self.head + 1, lengths[seen:]\n",
-        "            pass\n",
-    ),
-    mutation(
         "a reader who gives up",
         "who gives up waiting for a page takes it along",
         "runtime.driver.subscription",
