@@ -11,6 +11,10 @@ from tests.simulation.draws import stream
 
 #: Seconds of virtual time in which drivers begin new work and faults strike.
 ACTIVE_S = 10.0
+#: When the first fault may strike, and work begins: the launch is done.
+FIRST_FAULT_S = 0.2
+#: Seconds after the last step in which it is answered, where nothing goes wrong.
+ANSWERED_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,17 @@ class Plan:
 def plan_of(seed: int) -> Plan:
     """The plan of a seed."""
     setup = _setup(stream(seed, "setup"))
-    faults = _faults(stream(seed, "faults"), setup)
+    strands = _Work(seed, setup).strands()
+    faults = _faults(stream(seed, "faults"), setup, _busy_s(strands))
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)
-    return Plan(seed, setup, _Work(seed, setup).strands(), faults)
+    return Plan(seed, setup, strands, faults)
+
+
+def _busy_s(strands: list[list[list[Step]]]) -> float:
+    """Until about when there is work: to the last step, and while that is answered."""
+    lasts_s = max(sum(step.pause_s for step in each) for driver in strands for each in driver)
+    return min(FIRST_FAULT_S + lasts_s + ANSWERED_S, ACTIVE_S)
 
 
 def _make_room(setup: Setup) -> None:
@@ -131,7 +142,9 @@ def _setup(draw: Random) -> Setup:
     return Setup(hosts, drivers, machines, settings, knobs, dedicated, vaults)
 
 
-def _faults(draw: Random, setup: Setup) -> list[Fault]:
+def _faults(draw: Random, setup: Setup, busy_s: float) -> list[Fault]:
+    """Half of them strike while there is work, which is a small part of the time of most plans; the
+    others whenever it is, mostly a system at rest."""
     count = draw.choice((0, 1, 2, 3, 5, 8, 12))
     hosts = [f"host-{n}" for n in range(setup.hosts)] + setup.sources
     drivers = [f"driver-{n}" for n in range(setup.drivers)]
@@ -140,7 +153,7 @@ def _faults(draw: Random, setup: Setup) -> list[Fault]:
     links += [(driver, "bus") for driver in drivers]
     found = []
     for number in range(count):
-        at_s = round(draw.uniform(0.2, ACTIVE_S), 4)
+        at_s = round(draw.uniform(FIRST_FAULT_S, draw.choice((ACTIVE_S, busy_s))), 4)
         kind = draw.choice(_FAULTS)
         process = draw.choice((*hosts, *hosts, "writer", "writer", "bus", "directory"))
         seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 6.0))), 3)
@@ -160,6 +173,9 @@ def _faults(draw: Random, setup: Setup) -> list[Fault]:
             other = draw.choice(("", "replaced"))
         elif kind.startswith("call"):
             amount = draw.choice((1, 2, 4))
+        elif kind == "replace":
+            # Often at once, so that there is work yet when both of them live.
+            amount = draw.choice((amount, round(draw.uniform(0.01, 0.2), 3)))
         elif kind == "driver dies":
             target = draw.choice(drivers)
         found.append(Fault(number, at_s, kind, target, other, seconds, amount))
