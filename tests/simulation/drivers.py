@@ -218,6 +218,10 @@ class Driver:
             if label not in self._history.closed:
                 raise
 
+    def burst(self, parts: tuple[Step, ...]) -> None:
+        """Begin a burst that is no step of its strands."""
+        self.start(self._burst(Step(0, 0.0, "burst", parts=parts)))
+
     async def _burst(self, step: Step) -> None:
         if step.parts and step.parts[0].kind == "tell":
             for part in step.parts:

@@ -1,15 +1,22 @@
 """How each fault strikes."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING
 
 from tests.simulation.database import Trouble
 from tests.simulation.draws import stream
-from tests.simulation.plan import Fault
+from tests.simulation.plan import Fault, door_steps
 from tests.simulation.processes import SimulatedProcess
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
+
+#: The numbers of the steps that a fault takes begin here; no plan has so many, and no load.
+FIRST_STEP = 2_000_000
+#: Seconds that a commit takes longer, at most, when the answers behind it are lost: it is there
+#: before its callers give up.
+SLOW_COMMIT_S = 0.3
 
 
 def strike(simulation: "Simulation", fault: Fault) -> None:
@@ -109,6 +116,26 @@ def _commit_unheard(simulation: "Simulation", fault: Fault) -> None:
     simulation.database.trouble.unheard += int(fault.amount)
 
 
+def _answers_lost(simulation: "Simulation", fault: Fault) -> None:
+    """A driver's connections break when its host has decided, and commits, of which some have
+    effects and some do not: all of it is sent again."""
+    driver, trouble = simulation.drivers[fault.target], simulation.database.trouble
+    if driver.dead:
+        return
+    draw = stream(simulation.loop.seed, "fault", fault.number)
+    numbers = count(FIRST_STEP + 100 * fault.number)
+    door = door_steps(f"ledger/{draw.randrange(8)}", "ask", 1 + int(fault.amount), numbers)
+    trouble.commits_take_s = takes_s = min(fault.seconds, SLOW_COMMIT_S)
+
+    def break_off() -> None:
+        for host in simulation.topology.hosts:
+            simulation.network.break_connections(fault.target, host, draw)
+        simulation.database.trouble.commits_take_s = 0.0
+
+    driver.holder.context.copy().run(driver.burst, door)
+    simulation.loop.world.later(draw.uniform(0.2, 1.0) * takes_s, break_off)
+
+
 def _jump(simulation: "Simulation", fault: Fault) -> None:
     """The wall clock of a process's machine is set."""
     jumped_us = int(fault.amount * 1e6)
@@ -152,6 +179,7 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "commit locked": _commit_locked,
     "commit unheard": _commit_unheard,
     "epoch late": _epoch_late,
+    "answers lost": _answers_lost,
     "jump": _jump,
     "driver dies": _kill_driver,
     "drain": _operate,
@@ -161,5 +189,5 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
 #: What befalls connections, machines, drivers, the database or all of the system: whatever else
 #: befalls a process does not where there is none of its name.
 _OF_NO_PROCESS = {kind for kind in _HOW if kind.startswith(("store", "commit"))} | {
-    "break", "silence", "jump", "driver dies", "drain", "take over",
+    "break", "silence", "answers lost", "jump", "driver dies", "drain", "take over",
 }  # fmt: skip

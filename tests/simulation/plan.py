@@ -3,6 +3,7 @@
 All of it is drawn before anything runs, so that a fault can be taken out and the rest stays.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -176,7 +177,7 @@ def _faults(draw: Random, setup: Setup, busy_s: float) -> list[Fault]:
         elif kind == "replace":
             # Often at once, so that there is work yet when both of them live.
             amount = draw.choice((amount, round(draw.uniform(0.01, 0.2), 3)))
-        elif kind == "driver dies":
+        elif kind in ("driver dies", "answers lost"):
             target = draw.choice(drivers)
         found.append(Fault(number, at_s, kind, target, other, seconds, amount))
     chance = draw.random()
@@ -212,7 +213,7 @@ _FAULTS = (
     "calls lost", "calls unheard", "calls doubled",
     "store away", "store silent", "store slow",
     "commit late", "commit late", "commit locked", "commit unheard", "commit unheard",
-    "epoch late", "jump", "driver dies",
+    "epoch late", "jump", "driver dies", "answers lost",
 )  # fmt: skip
 
 
@@ -224,6 +225,14 @@ def _take_over(draw: Random, number: int, setup: Setup) -> Fault:
         "take over",
         other=draw.choice(("asks", "")),
         amount=draw.choice((setup.hosts, setup.hosts, 1, 2, 3)),
+    )
+
+
+def door_steps(source: str, kind: str, times: int, numbers: Iterator[int]) -> tuple[Step, ...]:
+    """What is rejected, and what lifts the reason, one after the other."""
+    return tuple(
+        Step(number, 0.0, kind, source, message, {"token": number})
+        for message, number in zip(("NoteIfOpen", "Open") * times, numbers, strict=False)
     )
 
 
@@ -347,12 +356,8 @@ class _Work:
         draw = self._draw
         source, number = draw.choice(self._ledgers), draw.choice((1, 3, 6))
         kind = draw.choice(("ask", "tell"))
-        messages = ("NoteIfOpen", "Open") * number
-        parts = []
-        for message in messages:
-            number = self._next()
-            parts.append(Step(number, 0.0, kind, source, message, {"token": number}))
-        return Step(self._next(), pause_s, "burst", parts=tuple(parts), waits=draw.random() < 0.5)
+        parts = door_steps(source, kind, number, iter(self._next, None))
+        return Step(self._next(), pause_s, "burst", parts=parts, waits=draw.random() < 0.5)
 
     def _bulk(self, pause_s: float, _: int) -> Step:
         draw = self._draw

@@ -197,6 +197,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "ANY = (Exception,)\n",
     ),
     mutation(
+        "what ended in vain is forgotten",
+        "what was rejected, and is sent again, is decided anew behind what followed it",
+        "runtime.host.decision",
+        "recent.in_vain.of if batch.request.again else None\n",
+        "None\n",
+    ),
+    mutation(
         "senders are kept",
         "whose batch was turned away is remembered though nothing of it is left",
         "runtime.host.recovery",
