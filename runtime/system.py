@@ -14,6 +14,7 @@ from runtime.driver.beyond_head import say_beyond
 from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
 from runtime.driver.directory_link import for_driver, join
+from runtime.driver.own_settings import say_what_does_not_count
 from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
@@ -82,7 +83,9 @@ class ActorSystem:
             join_ray(timeout_s, stay=True)
         except NoRay as error:
             raise SystemNotFound(namespace, error.reason, error.remedy) from None
-        return cls(join(namespace, timeout_s), adapted=partial(for_driver, own=settings))
+        topology = join(namespace, timeout_s)
+        say_what_does_not_count(settings, Settings.model_validate_json(topology.settings_json))
+        return cls(topology, adapted=partial(for_driver, own=settings))
 
     @classmethod
     def launch(

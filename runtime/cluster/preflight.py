@@ -9,9 +9,13 @@ import asyncio
 import errno
 import shlex
 import socket
+import sys
 from contextlib import suppress
+from difflib import get_close_matches
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 
 import psutil
 
@@ -41,6 +45,7 @@ def check_machine(settings: Settings) -> None:
     """Raises CannotStartHere, which says what is missing, which setting asks for it and where
     that came from, and what to do. The data folder is made where it is not there."""
     check_working_directory()
+    check_actor_modules(settings)
     check_metrics_port(settings)
     check_database(settings)
 
@@ -59,6 +64,37 @@ def check_working_directory() -> None:
                 f"{found} hides the package {package!r} of Thornback from what is started in this "
                 "folder: rename it"
             )
+
+
+def check_actor_modules(settings: Settings) -> None:
+    """Are the modules there that hosts are to import? Nothing of them is run. Raises
+    CannotStartHere."""
+    for module in settings.actor_system.actor_modules:
+        missing, beside = _missing_in(module)
+        if missing is not None:
+            asked = _asked_for(settings, "actor_system", "actor_modules")
+            near = get_close_matches(missing, beside, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "correct the name, or install it"
+            raise CannotStartHere(
+                f"there is no module {missing!r}, which hosts are to import ({asked}), neither in "
+                f"this folder nor installed here: {hint}"
+            )
+
+
+def _missing_in(module: str) -> tuple[str | None, list[str]]:
+    """The part of a dotted name that is not there, with what there is in its place; None where
+    all of it is."""
+    found, path, name = None, [str(Path.cwd()), *sys.path], ""
+    for part in module.split("."):
+        before, name = name, f"{name}.{part}" if name else part
+        found = PathFinder.find_spec(name, path)
+        if found is None and not before:
+            found = find_spec(name)  # what is found in other ways than by a path
+        if found is None:
+            within = f"{before}." if before else ""
+            return name, [f"{within}{each.name}" for each in iter_modules(path)]
+        path = list(found.submodule_search_locations or ())
+    return None, []
 
 
 def check_database(settings: Settings) -> None:

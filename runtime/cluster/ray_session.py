@@ -36,7 +36,7 @@ from runtime.cluster.project_ray import (
     use_project_ray,
     why_none,
 )
-from runtime.process.presence import knock
+from runtime.process.presence import knock, speaks_http2
 
 LOOPBACK = "127.0.0.1"
 
@@ -48,8 +48,11 @@ _ADVICE = (
 #: A program joins one Ray, whoever of it is the first to ask for that.
 _one_at_a_time = threading.Lock()
 
-#: How long whoever listens at an address may take to accept a connection.
-_KNOCK_S = 5.0
+#: How long whoever listens at an address may take to accept a connection, and then to say a
+#: first word.
+_KNOCK_S, _SILENCE_S = 3.0, 10.0
+#: Set where Ray's ports speak TLS, so that nothing is said to whoever does not.
+_TLS = "RAY_USE_TLS"
 
 
 class NoRay(ThornbackError):
@@ -92,17 +95,18 @@ def _join_meant(timeout_s: float) -> None:
     if address == "auto":
         address = _address_of_own()
     if "://" not in address:
-        _check_answers(address)
+        _check_answers(address, timeout_s)
     failed: list[BaseException] = []
     joining = threading.Thread(target=_join, args=(address, failed), daemon=True)
     joining.start()
     joining.join(timeout_s)
     if joining.is_alive():
         waited = f"did not let this program in within {timeout_s:g} s"
-        raise NoRay(f"the Ray at {address} {waited}{_ADVICE}")
+        raise NoRay(f"the Ray at {address} ({ADDRESS}) {waited}{_ADVICE}")
     if failed:
         reason = (str(failed[0]).strip() or type(failed[0]).__name__).splitlines()[0]
-        raise NoRay(f"the Ray at {address} does not let this program in: {reason}{_ADVICE}")
+        said = f"the Ray at {address} ({ADDRESS}) does not let this program in: {reason}{_ADVICE}"
+        raise NoRay(said)
 
 
 def ensure_ray() -> None:
@@ -228,12 +232,21 @@ def _gcs_addresses() -> dict[str, str]:
     return found
 
 
-def _check_answers(address: str) -> None:
-    """Raises NoRay where nobody listens."""
+def _check_answers(address: str, timeout_s: float) -> None:
+    """Raises NoRay where nobody listens, or somebody else than a Ray."""
     try:
-        knock(address, _KNOCK_S)
+        if os.environ.get(_TLS, "0") != "0":
+            knock(address, _KNOCK_S)
+        elif not speaks_http2(address, _KNOCK_S, min(_SILENCE_S, timeout_s)):
+            raise NoRay(
+                f"what answers at {address} is no Ray",
+                f"{ADDRESS} is the address of its head (6379, and not 8265 or 10001, unless it was "
+                "started otherwise)",
+            )
     except ValueError as error:
-        raise NoRay(f"{address!r} is no address of a Ray: it is HOST:PORT") from error
+        raise NoRay(
+            f"{address!r} is no address of a Ray: it is HOST:PORT", f"correct {ADDRESS}"
+        ) from error
     except OSError as error:
         raise NoRay(
             f"no Ray answers at {address}: {error.strerror or error}",

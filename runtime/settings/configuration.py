@@ -167,6 +167,21 @@ class Keys:
                     f"{PREFIX}SECTION__KEY{hint}",
                 )
 
+    def nearly_meant(self, variables: Mapping[str, str]) -> Iterator[str]:
+        """What is to be said of variables whose prefix is nearly ours: nobody reads them, and
+        they may be meant as settings."""
+        known = [name for name in self.variables if name.startswith(PREFIX)]
+        for name in sorted(variables):
+            prefix = name.partition("_")[0]
+            if name.startswith(PREFIX) or not get_close_matches(
+                prefix.upper(), [PREFIX.rstrip("_")], cutoff=0.8
+            ):
+                continue
+            rest = name.partition("_")[2].upper()
+            near = get_close_matches(f"{PREFIX}{rest}", [*known, FILE_VARIABLE], n=1, cutoff=0.8)
+            if near:
+                yield f"environment variable {name} is not read: did you mean {near[0]}?"
+
     def problem(self, given: Given) -> Problem | None:
         """What is wrong with a value, if anything is."""
         model = self.sections.get(given.section)

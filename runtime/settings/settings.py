@@ -7,9 +7,11 @@ nothing else.
 """
 
 import json
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +38,8 @@ from runtime.settings.sections import (
     MetricsSettings,
     ProcessingSettings,
 )
+
+logger = logging.getLogger("thornback.settings")
 
 #: Relative to the folder in which a program is started, like every path of the settings:
 #: where the package itself lies says nothing about whose settings are meant. The first that
@@ -95,6 +99,8 @@ class Settings(BaseSettings):
         problems += _KEYS.unknown_variables(variables)
         if problems:
             raise ConfigurationError(*problems)
+        for said in _KEYS.nearly_meant(variables):
+            _say_once(said)
         sections: dict[str, Any] = defaultdict(dict)
         for each in given:
             sections[each.section][each.key] = each.value
@@ -149,6 +155,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The constructor's arguments alone: `load` is what reads the environment."""
         return (init_settings,)
+
+
+@cache
+def _say_once(text: str) -> None:
+    """Settings are loaded again and again."""
+    logger.warning("%s", text)
 
 
 _KEYS = Keys(

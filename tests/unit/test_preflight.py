@@ -121,3 +121,25 @@ def test_what_hides_a_package_of_ours_in_the_working_directory_is_named(
 def test_a_checkout_hides_nothing_from_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
     check_machine(Settings.load(environ={}, event_store={"type": "memory"}, metrics={"port": 0}))
+
+
+def test_a_module_of_actors_that_is_not_there_is_told_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in ("fleet/__init__.py", "fleet/charger.py"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text("raise SystemExit  # it is not to be run")
+    monkeypatch.chdir(tmp_path)
+    kept = '[event_store]\ntype = "memory"\n[metrics]\nport = 0\n[actor_system]\nactor_modules = '
+    check_machine(in_file(tmp_path, kept + '["fleet.charger", "fleet", "actors.devices"]'))
+    for module, missing, near in (
+        ("fleet.chargers", "fleet.chargers", "did you mean 'fleet.charger'?"),
+        ("fleets.charger", "fleets", "did you mean 'fleet'?"),
+        ("fleet.charger.depot", "fleet.charger.depot", "correct the name, or install it"),
+    ):
+        with pytest.raises(CannotStartHere) as caught:
+            check_machine(in_file(tmp_path, f'{kept}["{module}"]'))
+        said = str(caught.value)
+        assert f"there is no module {missing!r}, which hosts are to import" in said
+        assert f"actor_system.actor_modules, from {tmp_path / 'mine.toml'}" in said
+        assert said.endswith(near)

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -21,9 +22,31 @@ ME = psutil.Process().username()
 
 @pytest.fixture
 def listening() -> Iterator[str]:
-    """An address at which somebody takes calls and never says a word."""
+    """An address at which somebody greets callers as gRPC does, and lets nobody in."""
+    with greeting(bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))) as address:
+        yield address
+
+
+@contextmanager
+def greeting(word: bytes | None) -> Iterator[str]:
+    """An address at which somebody takes calls and says that; None: never a word."""
+    taken: list[socket.socket] = []
+
+    def take() -> None:
+        with suppress(OSError):  # it is closed
+            while True:
+                taken.append(server.accept()[0])
+                if word is not None:
+                    taken[-1].sendall(word)
+
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
+        threading.Thread(target=take, daemon=True).start()
+        try:
+            yield f"127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            for each in taken:
+                each.close()
 
 
 @pytest.fixture(autouse=True)
@@ -161,9 +184,33 @@ def test_a_ray_that_never_lets_us_in_is_given_up_and_named(
     never = threading.Event()
     monkeypatch.setattr(ray, "init", lambda **_: never.wait())
     monkeypatch.setenv("RAY_ADDRESS", listening)
-    with pytest.raises(SystemNotFound, match=f"'mine' .*{listening} did not let this program in"):
-        ActorSystem.connect("mine", settings=Settings(), timeout_s=0.05)
+    with pytest.raises(
+        SystemNotFound, match=f"'mine' .*{listening} .RAY_ADDRESS. did not let this"
+    ):
+        ActorSystem.connect("mine", settings=Settings(), timeout_s=0.5)
     never.set()
+
+
+@pytest.mark.parametrize("word", [b"HTTP/1.0 400 Bad Request\r\n", b"\0\0\0\7"])
+def test_what_listens_and_is_no_ray_is_told_at_once(
+    word: bytes, joined: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with greeting(word) as address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        said = f"what answers at {address} is no Ray: RAY_ADDRESS is the address of its head"
+        with pytest.raises(NoRay, match=said):
+            join_ray()
+    assert joined == []
+
+
+def test_who_never_says_a_word_is_no_ray(
+    joined: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with greeting(None) as address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(NoRay, match=f"no Ray answers at {address}: timed out.* RAY_ADDRESS"):
+            join_ray(0.05)
+    assert joined == []
 
 
 def test_the_namespace_comes_from_the_environment_unless_it_is_given(
