@@ -16,13 +16,16 @@ from actors.command import Command as Command
 from actors.errors import InvalidActor
 from actors.event import Payload
 from actors.moments import moment_of
-from actors.naming import checked_type_name, kebab_case, source_of
+from actors.naming import checked_type_name, kebab_case
 
 S = TypeVar("S")
 Method = TypeVar("Method", bound=Callable[..., Any])
 
+#: What a mark is given that is called without anything, which its type does not allow.
+_NONE: Any = object()
 
-def handles(method: Method) -> Method:
+
+def handles(method: Method = _NONE) -> Method:
     """Mark a method as the handler of the command its first argument is annotated with.
     Raises TypeError for what is no method."""
     _check_method("handles", method)
@@ -30,7 +33,7 @@ def handles(method: Method) -> Method:
     return method
 
 
-def applies(method: Method) -> Method:
+def applies(method: Method = _NONE) -> Method:
     """Mark a method as what folds the payload its first argument is annotated with. Raises
     TypeError for what is no method."""
     _check_method("applies", method)
@@ -39,6 +42,8 @@ def applies(method: Method) -> Method:
 
 
 def _check_method(mark: str, method: Any) -> None:
+    if method is _NONE:
+        raise TypeError(f"@{mark} stands alone above a method: @{mark}, without parentheses")
     if isinstance(method, type) or not isfunction(method):
         wrong = method.__name__ if isinstance(method, type) else f"{method!r:.80}"
         raise TypeError(
@@ -115,7 +120,7 @@ class Actor(Generic[S]):
     @property
     def source(self) -> str:
         """This actor's name in the log."""
-        return source_of(self.actor_type, self.name)
+        return f"{self.actor_type}/{self.name}"
 
 
 def described(actor: Any) -> ActorType:

@@ -9,9 +9,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def microseconds(moment: datetime) -> int:
-    """An aware datetime in microseconds. Raises ValueError for one without a zone."""
+    """An aware datetime in microseconds. Raises ValueError for one without a zone, and for what
+    is none."""
+    if not isinstance(moment, datetime):
+        raise ValueError(f"a moment is an aware datetime, not {moment!r:.80}")
     if moment.utcoffset() is None:
-        raise ValueError(f"{moment} has no time zone")
+        raise ValueError(
+            f"{moment} has no time zone: datetime.now(UTC), or moment.replace(tzinfo=UTC)"
+        )
     return (moment - EPOCH) // _MICROSECOND
 
 

@@ -18,6 +18,8 @@ _NAMESPACE = AGGREGATES.bytes
 MAX_SOURCE_BYTES = 1024
 
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+#: Control characters, and what ends a line or a paragraph; NUL is told elsewhere.
+_CONTROL = re.compile("[\x01-\x1f\x7f-\x9f\u2028\u2029]").search
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9]*(?:[-.][a-z0-9]+)*")
 
 
@@ -42,7 +44,7 @@ def checked_new_source(source: str) -> str:
     """Return the source of an event that is to be stored; raises InvalidName for what no log can
     hold, and for a UUID in another spelling than its own. All spellings are one aggregate, which
     has one source; a log may have events under others, and they can be read."""
-    checked_source(source)
+    _check_one_line(checked_source(source))
     if "/" in source:
         return source  # no UUID is written with a slash
     try:
@@ -82,7 +84,17 @@ def source_of(actor_type: str, name: str) -> str:
         raise InvalidName(f"{name!r:.80}", f"the name of a device is a text: str({name!r:.80})")
     if not name:
         raise InvalidName(f"{actor_type}/", "the name of a device is not empty")
+    _check_one_line(name)
     return checked_source(f"{actor_type}/{name}")
+
+
+def _check_one_line(name: str) -> None:
+    """A name stands in lines of logs, on terminals and in URLs. Raises InvalidName for one that
+    would end a line there, or be an order to a terminal."""
+    if found := _CONTROL(name):
+        raise InvalidName(
+            name, f"it has the control character {found.group()!r}, and would be two lines in a log"
+        )
 
 
 def actor_type_of(source: str) -> str:

@@ -236,6 +236,7 @@ class ActorSystem:
         """Flush hosts and writer, then stop every process of the system, and the embedded
         database. Nothing that was acknowledged or accepted is lost. When it is done, the
         connection is closed. The reply raises HostUnavailable when the directory is away."""
+        checked_seconds(timeout_s)
         return self.connection.last_errand("drain", partial(self._drain, timeout_s))
 
     async def _status(self) -> tuple[Status, ...]:
@@ -261,6 +262,11 @@ class ActorSystem:
     def _patience_s(self) -> float:
         """How long a call may block this thread."""
         return 1.0 if _in_loop() else self.settings.actor_system.actor_timeout_ms / 1000
+
+    def __repr__(self) -> str:
+        """Which one it is."""
+        closed = ", closed" if self.connection.closed else ""
+        return f"<{type(self).__name__} in namespace {self.namespace!r}{closed}>"
 
     def __enter__(self) -> Self:
         return self

@@ -42,17 +42,29 @@ class Send(NamedTuple):
 Item = Send | tuple[ActorRef[Any], Command]
 
 
-@dataclass
+@dataclass(repr=False)
 class BulkResult:
     """What became of the commands of one `tell_many`."""
 
     MAX_ERRORS = 100
+    #: So many of them are shown where it is printed.
+    SHOWN = 3
 
     commands: int = 0
     events: int = 0
     repeats: int = 0  #: had taken effect before
     failed: int = 0
     errors: list[tuple[str, Exception]] = field(default_factory=list)  #: the first 100
+
+    def __repr__(self) -> str:
+        """Short enough to be read: with the first errors, each in a line's space."""
+        shown = "".join(f"{at}: {error!s:.100}; " for at, error in self.errors[: self.SHOWN])
+        more = f"and {self.failed - self.SHOWN:,} more" if self.failed > self.SHOWN else ""
+        why = f" ({shown}{more}".removesuffix("; ") + ")" if shown else ""
+        return (
+            f"<BulkResult: {self.commands:,} commands, {self.events:,} events, "
+            f"{self.repeats:,} repeats, {self.failed:,} failed{why}>"
+        )
 
     def add(self, outgoing: Outgoing) -> None:
         """Count a finished batch in."""

@@ -28,6 +28,17 @@ class Reply(Generic[T]):
         self._index = index
         self._read = read
 
+    def __repr__(self) -> str:
+        """Whose it is, and how it stands; what it brings is what `result` returns."""
+        pending = self._pending
+        how = "unanswered"
+        if pending.finished:
+            failed = pending.error is not None or (
+                isinstance(pending.answer, Answer) and self._index in pending.answer.errors
+            )
+            how = "failed" if failed else "answered"
+        return f"<Reply to {pending.asked(self._index)}: {how}>"
+
     @property
     def pending(self) -> Pending[Any]:
         """What it waits for, with others that travelled along."""

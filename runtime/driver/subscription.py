@@ -70,6 +70,11 @@ class Subscription:
         connection.when_closed(self._cut_off, self._left_behind)
         self._in_loop(self._open, selection, after)
 
+    def __repr__(self) -> str:
+        """Where it stands."""
+        where = f"after position {self.position}" if self.position >= 0 else "from now on"
+        return f"<Subscription {where}>"
+
     def wait_begun(self, timeout_s: float) -> None:
         """Block until it is known after which position the subscription begins: what is
         committed afterwards will come. Raises SubscribeTimeout, or what ended it; there is

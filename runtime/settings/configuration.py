@@ -228,6 +228,8 @@ def _shown(field: FieldInfo, value: object) -> str:
     if field.annotation is SecretStr:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         value = redacted_url(text) if isinstance(text, str) else type(text).__name__
+    if isinstance(value, Mapping):
+        value = {key if isinstance(key, str) else str(key): each for key, each in value.items()}
     text = json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
     text = text.encode(errors="backslashreplace").decode()
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."

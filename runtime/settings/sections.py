@@ -71,7 +71,7 @@ Placement = Literal["pooled", "dedicated"]
 
 Placements = Annotated[
     Mapping[Annotated[str, AfterValidator(_actor_type)], Placement],
-    Expected('a table of actor types, each "pooled" or "dedicated"'),
+    Expected('a table of actor types (Charger.actor_type), each "pooled" or "dedicated"'),
 ]
 
 #: As Kubernetes and Ray have them: `in(...)` and `!...` are conditions and no labels.

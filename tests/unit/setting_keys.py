@@ -35,7 +35,7 @@ STRATEGIES = '"restart", "resume" or "stop"'
 FOLDER = "the path of a folder of its own"
 
 
-PLACES = 'a table of actor types, each "pooled" or "dedicated"'
+PLACES = 'a table of actor types (Charger.actor_type), each "pooled" or "dedicated"'
 
 
 LABELS = 'a table of labels of Ray, like { zone = "a" }'

@@ -11,8 +11,10 @@ from runtime.driver.bulk import Send
 from runtime.errors import (
     InvalidMessage,
 )
+from runtime.settings.settings import ConfigurationError, Settings
 from runtime.system import ActorSystem
 from store.errors import InvalidData
+from store.scenario import Scenario
 from tests.unit.chargers import Call, Charger, Plug, Plugged
 from thornback.testing.in_process import InProcessSystem
 from thornback.testing.settings import small_settings
@@ -142,6 +144,18 @@ def asks(message: Any, **named: Any) -> Call:
             TypeError,
             r"it takes a list of pairs, ask_many\(\[\(ref, message\)\]\)",
         ),
+        (lambda system: system.drain(timeout_s="1"), ValueError, "timeout_s= is a number of s"),
+        (lambda system: system.actor(Charger, "a\nb"), InvalidName, "it has '.n': a name is one"),
+        (
+            lambda system: Settings.load(actor_system={"placement": {Charger: "dedicated"}}),
+            ConfigurationError,
+            r"placement: found .*\.Charger'>\": .*, expected a table of actor types \(Charger.act",
+        ),
+        (
+            lambda system: Scenario(Charger).when(Plug(), at="2013"),  # type: ignore[arg-type]
+            ValueError,
+            "a moment is an aware datetime, not '2013'",
+        ),
         (lambda system: system.publish(Plugged()), InvalidData, r"Plugged is a payload.*Event\.of"),
         (lambda system: system.publish("plugged"), InvalidData, r"not a str: Event\.of\("),
     ],
@@ -154,7 +168,9 @@ def asks(message: Any, **named: Any) -> Call:
         "a ref for a source", "nothing to subscribe to", "a text for a position",
         "a truth for a position", "a fraction for a position", "a reply for a position",
         "a text for a timeout", "two event types", "one source", "a ref and a message to tell",
-        "a ref and a message to ask", "a payload to publish", "a text to publish",
+        "a ref and a message to ask", "a text to drain", "a name of two lines",
+        "a class for an actor type", "a text for a moment", "a payload to publish",
+        "a text to publish",
     ],
 )  # fmt: skip
 def test_a_mistaken_call_is_told_with_what_to_do(

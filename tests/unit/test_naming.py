@@ -1,5 +1,6 @@
 """Names: stable type names, sources that any log can hold, and ids that never change."""
 
+from functools import partial
 from uuid import UUID, uuid5
 
 import pytest
@@ -75,6 +76,16 @@ def test_a_source_is_an_actor_type_and_a_name() -> None:
     assert source_of("aircraft", "a/b") == "aircraft/a/b"
     assert actor_type_of("aircraft/a/b") == "aircraft"
     assert actor_type_of("aircraft") == "aircraft"
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\x1b[31m", "a\x7f", "a\x85b", "a\u2028b"])
+def test_a_name_that_would_be_two_lines_in_a_log_is_refused(name: str) -> None:
+    for checked in (partial(source_of, "aircraft"), checked_new_source):
+        with pytest.raises(
+            InvalidName, match=r"it has the control character '.*two lines in a log"
+        ):
+            checked(name)
+    assert checked_source(f"aircraft/{name}")  # a log may have events of it, which can be read
 
 
 @pytest.mark.parametrize("name", ["", "\x00", "x" * 1024])

@@ -154,6 +154,32 @@ def test_nothing_else_was_imported(scenario):
 """
 
 
+UNHEARD = """
+import pytest
+from boiler import Boiler, Heat
+from thornback import Rejected
+
+KEPT = []
+
+
+def test_nobody_waits_for_a_failure(memory_system):
+    memory_system.actor(Boiler, "a").ask(Heat(celsius=95.0))
+    memory_system.flush().result()
+
+
+def test_a_failure_is_kept_where_nobody_looks(memory_system):
+    KEPT.append(memory_system.actor(Boiler, "b").ask(Heat(celsius=95.0)))
+    memory_system.flush().result()
+
+
+def test_a_failure_that_is_looked_at(memory_system):
+    with pytest.raises(Rejected):
+        memory_system.actor(Boiler, "c").ask(Heat(celsius=95.0)).result()
+    memory_system.actor(Boiler, "c").ask(Heat(celsius=60.0))
+    memory_system.flush().result()
+"""
+
+
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A project of its own, with a device, where this checkout can be imported."""
@@ -190,3 +216,14 @@ def test_scenarios_overlook_no_rejection_and_need_neither_ray_nor_the_runtime(
     result = _run(project, passed=3, errors=1)
 
     result.stdout.fnmatch_lines(["*AssertionError: the command was rejected: too hot"])
+
+
+def test_a_failed_ask_that_no_test_looks_at_is_warned_of(project: pytest.Pytester) -> None:
+    project.makepyfile(UNHEARD)
+    project.makeini("[pytest]\n")
+
+    result = _run(project, passed=3, warnings=2)
+
+    for source in ("boiler/a", "boiler/b"):
+        said = f"*UnheardReply: an ask of {source} failed, and nobody looked at its reply: too hot"
+        result.stdout.fnmatch_lines([said])

@@ -11,10 +11,16 @@ the environment; a test says what shall differ, section by section:
 
     @pytest.mark.thornback(actor_system={"supervisor_strategy": "stop"})
 
+An ask whose reply a test does not look at, though it has failed or is unanswered, is warned of
+(UnheardReply).
+
 Neither Ray nor anything of the runtime is imported until a fixture that needs it is used.
 """
 
+import logging
+import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -69,7 +75,8 @@ def memory_system(request: pytest.FixtureRequest) -> Iterator["ActorSystem"]:
     from thornback.testing.in_process import InProcessSystem  # noqa: PLC0415 - brings Ray's errors
     from thornback.testing.settings import small_settings  # noqa: PLC0415
 
-    with InProcessSystem(small_settings(_sections(request), type="memory")) as system:
+    settings = small_settings(_sections(request), type="memory")
+    with _unheard_replies_warned_of(), InProcessSystem(settings) as system:
         yield system
 
 
@@ -82,7 +89,7 @@ def postgres_system(
     from thornback.testing.settings import small_settings  # noqa: PLC0415
 
     settings = small_settings(_sections(request), connection_string=thornback_database)
-    with InProcessSystem(settings) as system:
+    with _unheard_replies_warned_of(), InProcessSystem(settings) as system:
         yield system
 
 
@@ -96,7 +103,7 @@ def ray_system(
     from thornback.testing.settings import small_settings  # noqa: PLC0415
 
     settings = small_settings(_sections(request), connection_string=thornback_database)
-    with ActorSystem.launch(settings) as system:
+    with _unheard_replies_warned_of(), ActorSystem.launch(settings) as system:
         yield system
         if not system.connection.closed:  # the test may have drained it
             problems = system.drain().result(timeout_s=60.0).problems
@@ -133,6 +140,40 @@ def thornback_ray() -> Iterator[None]:
 
     with local_ray():
         yield
+
+
+class UnheardReply(pytest.PytestWarning):
+    """An ask has failed, or was unanswered, and the test did not look at its reply: a `.result()`
+    or an `await` is missing."""
+
+
+class _Kept(logging.Handler):
+    """Keeps what is said of replies that nobody looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if str(record.msg).startswith("an ask of"):
+            self.said.append(record.getMessage())
+
+
+@contextmanager
+def _unheard_replies_warned_of() -> Iterator[None]:
+    """Warn at the end of whatever the driver has logged of replies that nobody looked at: a log is
+    not read where a test passes."""
+    from runtime.driver.outgoing import say_unheard_at_exit  # noqa: PLC0415 - brings Ray's errors
+
+    kept, logger = _Kept(), logging.getLogger("thornback.driver")
+    logger.addHandler(kept)
+    try:
+        yield
+    finally:
+        say_unheard_at_exit()  # also of what is kept, and can still be looked at
+        logger.removeHandler(kept)
+        for said in kept.said:
+            warnings.warn(UnheardReply(said), stacklevel=1)
 
 
 def _sections(request: pytest.FixtureRequest) -> Sections:
