@@ -93,7 +93,7 @@ def _check_one_line(name: str) -> None:
     would end a line there, or be an order to a terminal."""
     if found := _CONTROL(name):
         raise InvalidName(
-            name, f"it has the control character {found.group()!r}, and would be two lines in a log"
+            name, f"it has {found.group()!r}: a name is one line of characters that can be seen"
         )
 
 

@@ -81,9 +81,7 @@ def test_a_source_is_an_actor_type_and_a_name() -> None:
 @pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\x1b[31m", "a\x7f", "a\x85b", "a\u2028b"])
 def test_a_name_that_would_be_two_lines_in_a_log_is_refused(name: str) -> None:
     for checked in (partial(source_of, "aircraft"), checked_new_source):
-        with pytest.raises(
-            InvalidName, match=r"it has the control character '.*two lines in a log"
-        ):
+        with pytest.raises(InvalidName, match=r"it has '.*': a name is one line of characters"):
             checked(name)
     assert checked_source(f"aircraft/{name}")  # a log may have events of it, which can be read
 
