@@ -23,7 +23,7 @@ from jobs.command_line import connected_by
 from jobs.status import well
 from jobs.terminal import UNWELL, as_json, show
 from runtime.cluster.embedded_database import folder_of, wanted
-from runtime.cluster.preflight import CannotStartHere, check_metrics_port, check_working_directory
+from runtime.cluster.preflight import CannotStartHere, check_port, check_working_directory
 from runtime.cluster.project_ray import noted, ray_is_named
 from runtime.settings.settings import Settings, redacted_url
 from runtime.topology.status import ProcessAway
@@ -97,7 +97,7 @@ def _all(config: Path | None) -> Iterator[Check]:
     if system:
         yield system
     runs = system is not None and system.finding is not Finding.SAY
-    yield _metrics_port(settings, runs)
+    yield from _ports(settings, runs)
 
 
 def _versions() -> Iterator[Check]:
@@ -210,14 +210,21 @@ def _system(config: Path | None) -> Check:
     return Check("system", Finding.WELL, f"{len(statuses)} processes, and all are well")
 
 
-def _metrics_port(settings: Settings, runs: bool) -> Check:
-    port, host = settings.metrics.port, settings.metrics.host
-    if not port or not settings.event_bus.metrics_enabled:
-        return Check("metrics", Finding.WELL, "turned off")
+def _ports(settings: Settings, runs: bool) -> Iterator[Check]:
+    yield _port(settings, "metrics", runs, on=settings.event_bus.metrics_enabled)
+    yield _port(settings, "gateway", runs, on=settings.gateway.enabled)
+
+
+def _port(settings: Settings, section: str, runs: bool, *, on: bool) -> Check:
+    port, host = getattr(settings, section).port, getattr(settings, section).host
+    if not on or not port:
+        any_port = on and section == "gateway"
+        return Check(section, Finding.WELL, "any port that is free" if any_port else "turned off")
     if runs:
-        return Check("metrics", Finding.WELL, f"http://{host}:{port}/metrics, of this system")
+        path = "/metrics" if section == "metrics" else ""
+        return Check(section, Finding.WELL, f"http://{host}:{port}{path}, of this system")
     try:
-        check_metrics_port(settings)
+        check_port(settings, section)
     except CannotStartHere as error:
-        return Check("metrics", Finding.WRONG, str(error))
-    return Check("metrics", Finding.WELL, f"port {port} is free")
+        return Check(section, Finding.WRONG, str(error))
+    return Check(section, Finding.WELL, f"port {port} is free")

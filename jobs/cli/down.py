@@ -23,7 +23,7 @@ from runtime.cluster.project_ray import (
     noted,
     one_at_a_time,
     refuse_if_busy,
-    up_above,
+    up_near,
     use_project_ray,
 )
 from runtime.cluster.ray_session import NoRay, join_ray
@@ -118,8 +118,8 @@ def _down(timeout_s: float, config: Path | None, far: HowFar) -> int:
     found = noted()
     if found is None:
         refuse_if_busy()
-        above = up_above()
-        elsewhere = f", but in {above}" if above is not None else ""
+        near = up_near()
+        elsewhere = f", but in {near}" if near is not None else ""
         console.print(f"nothing is up in this folder{elsewhere}", markup=False, soft_wrap=True)
         return 0
     settings = Settings.load(config)

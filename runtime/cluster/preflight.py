@@ -33,6 +33,8 @@ _PACKAGES = ("actors", "gateways", "jobs", "runtime", "store", "streams", "thorn
 _CONNECT_S = 5.0
 #: So much of a command line tells whose it is.
 _SHOWN_CHARS = 60
+#: What a port of 0 means.
+_ZERO = {"metrics": "0 for none", "gateway": "0 for any"}
 #: How many ports above the one that is taken are tried, to name one that is free.
 _PORTS_TRIED = 100
 
@@ -46,7 +48,7 @@ def check_machine(settings: Settings) -> None:
     that came from, and what to do. The data folder is made where it is not there."""
     check_working_directory()
     check_actor_modules(settings)
-    check_metrics_port(settings)
+    check_ports(settings)
     check_database(settings)
 
 
@@ -132,27 +134,42 @@ def _check_embedded(settings: Settings) -> None:
         ) from error
 
 
-def check_metrics_port(settings: Settings) -> None:
-    """Can the metrics port be had? Raises CannotStartHere, which says who has it."""
-    host, port = settings.metrics.host, settings.metrics.port
-    if not port or not settings.event_bus.metrics_enabled:
-        return
-    error = _refusal(host, port)
+def check_ports(settings: Settings) -> None:
+    """Can the ports of metrics and gateway be had? Raises CannotStartHere, which says who has
+    one."""
+    metrics, gateway = settings.metrics, settings.gateway
+    both = settings.event_bus.metrics_enabled and gateway.enabled
+    if both and metrics.port == gateway.port != 0:
+        asked = "; ".join(_asked_for(settings, each, "port") for each in ("metrics", "gateway"))
+        raise CannotStartHere(
+            f"metrics and gateway are to have one port, {metrics.port} ({asked}): set one of them "
+            "to another"
+        )
+    if settings.event_bus.metrics_enabled:
+        check_port(settings, "metrics")
+    if settings.gateway.enabled:
+        check_port(settings, "gateway")
+
+
+def check_port(settings: Settings, section: str) -> None:
+    """Can the port of that section be had, if it names one? Raises CannotStartHere."""
+    otherwise = f"{section}.port to {_ZERO[section]}"
+    host, port = getattr(settings, section).host, getattr(settings, section).port
+    error = _refusal(host, port) if port else None
     if error is None:
         return
-    asked = _asked_for(settings, "metrics", "port")
+    which = f"the {section} port {host}:{port} ({_asked_for(settings, section, 'port')})"
     if error.errno != errno.EADDRINUSE:
         why = error.strerror or str(error)
         raise CannotStartHere(
-            f"the metrics port {host}:{port} ({asked}) cannot be opened: {why}: set metrics.port "
-            "and metrics.host to what this machine has, or metrics.port to 0 for none"
+            f"{which} cannot be opened: {why}: set {section}.port and {section}.host to what this "
+            f"machine has, or {otherwise}"
         )
     above = range(port + 1, min(port + _PORTS_TRIED, 65_536))
     free = next((each for each in above if _refusal(host, each) is None), None)
     other = f"to another ({free} is free)" if free else "to another"
     raise CannotStartHere(
-        f"the metrics port {host}:{port} ({asked}) is taken by {_listener(port)}: set metrics.port "
-        f"{other}, or to 0 for none"
+        f"{which} is taken by {_listener(port)}: set {section}.port {other}, or {otherwise}"
     )
 
 

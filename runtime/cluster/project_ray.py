@@ -8,6 +8,7 @@ set RAY_ADDRESS, or submitted a job, has said which is meant.
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -188,8 +189,8 @@ def why_none() -> tuple[str, str]:
             "system with it; what was committed stays",
             "`thornback up` starts it anew",
         )
-    if (above := up_above()) is not None:
-        return f"nothing is up in {here}, but in {above}", "go there"
+    if (near := up_near()) is not None:
+        return f"nothing is up in {here}, but in {near}", "go there"
     return (
         f"nothing is up in {here}, and {ADDRESS} names no Ray",
         f"`thornback up` starts a system in this folder; for a Ray of your own, set {ADDRESS} "
@@ -197,12 +198,17 @@ def why_none() -> tuple[str, str]:
     )
 
 
-def up_above() -> Path | None:
-    """The nearest folder above the working directory in which a Ray is up."""
-    for above in Path.cwd().parents:
-        found = noted(above)
-        if found is not None and found.keeper() is not None:
-            return above
+def up_near() -> Path | None:
+    """A folder in which a Ray is up and that may be meant instead of the working directory: the
+    nearest above it, that of the program that runs, or one in it."""
+    here, program = Path.cwd(), Path(sys.argv[0] or ".").resolve()
+    for folder in (*here.parents, *program.parents):
+        if folder != here and project_is_up(folder):
+            return folder
+    with suppress(OSError):  # not everything in it is ours to look at
+        for note_in in sorted(here.glob(f"*/{FOLDER}/{_NOTE}")):
+            if project_is_up(note_in.parents[1]):
+                return note_in.parents[1]
     return None
 
 

@@ -68,7 +68,22 @@ def test_a_metrics_port_that_is_taken_is_told_with_who_has_it_and_one_that_is_fr
     said = str(caught.value)
     assert f"127.0.0.1:{taken} (metrics.port, from {tmp_path / 'mine.toml'})" in said
     assert f"process {os.getpid()}" in said
-    assert "is free), or to 0 for none" in said
+    assert "is free), or metrics.port to 0 for none" in said
+
+
+def test_a_gateway_port_that_is_taken_is_told_likewise(tmp_path: Path, taken: int) -> None:
+    kept = '[event_store]\ntype = "memory"\n[metrics]\nport = 0\n[gateway]\n'
+    with pytest.raises(CannotStartHere) as caught:
+        check_machine(in_file(tmp_path, f"{kept}port = {taken}\n"))
+    said = str(caught.value)
+    assert f"the gateway port 127.0.0.1:{taken} (gateway.port, from {tmp_path}" in said
+    assert f"process {os.getpid()}" in said
+    assert "is free), or gateway.port to 0 for any" in said
+    check_machine(in_file(tmp_path, f"{kept}port = {taken}\nenabled = false\n"))
+
+    kept = f'[event_store]\ntype = "memory"\n[metrics]\nport = {taken}\n[gateway]\nport = {taken}\n'
+    with pytest.raises(CannotStartHere, match="metrics and gateway are to have one port"):
+        check_machine(in_file(tmp_path, kept))
 
 
 def test_an_address_that_is_not_of_this_machine_is_refused(taken: int) -> None:
@@ -120,7 +135,11 @@ def test_what_hides_a_package_of_ours_in_the_working_directory_is_named(
 
 def test_a_checkout_hides_nothing_from_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    check_machine(Settings.load(environ={}, event_store={"type": "memory"}, metrics={"port": 0}))
+    check_machine(
+        Settings.load(
+            environ={}, event_store={"type": "memory"}, metrics={"port": 0}, gateway={"port": 0}
+        )
+    )
 
 
 def test_a_module_of_actors_that_is_not_there_is_told_before_anything_is_started(
@@ -130,7 +149,8 @@ def test_a_module_of_actors_that_is_not_there_is_told_before_anything_is_started
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text("raise SystemExit  # it is not to be run")
     monkeypatch.chdir(tmp_path)
-    kept = '[event_store]\ntype = "memory"\n[metrics]\nport = 0\n[actor_system]\nactor_modules = '
+    kept = '[event_store]\ntype = "memory"\n[metrics]\nport = 0\n[gateway]\nport = 0\n'
+    kept += "[actor_system]\nactor_modules = "
     check_machine(in_file(tmp_path, kept + '["fleet.charger", "fleet", "actors.devices"]'))
     for module, missing, near in (
         ("fleet.chargers", "fleet.chargers", "did you mean 'fleet.charger'?"),

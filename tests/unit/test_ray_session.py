@@ -103,6 +103,26 @@ def test_a_folder_above_in_which_a_ray_is_up_is_named(
     assert joined == []
 
 
+@pytest.mark.parametrize("where", ["drive.py", "programs/drive.py"])
+def test_the_folder_of_the_program_and_one_below_are_named_likewise(
+    where: str, joined: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    project, other = tmp_path / "project", tmp_path / "other"
+    for folder in (project, other):
+        folder.mkdir()
+    monkeypatch.chdir(project)
+    project_ray.note({"RAY_ADDRESS": "127.0.0.1:1"})
+    monkeypatch.chdir(other)
+    monkeypatch.setattr("sys.argv", [str(project / where)])
+    with pytest.raises(NoRay, match=f"nothing is up in {other}, but in {project}"):
+        join_ray()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [""])
+    with pytest.raises(NoRay, match=f"nothing is up in {tmp_path}, but in {project}"):
+        join_ray()
+    assert joined == []
+
+
 def test_a_ray_of_the_folder_that_has_ended_by_itself_is_told(joined: list[str]) -> None:
     project_ray.note({"RAY_ADDRESS": "127.0.0.1:1"})
     file = project_ray.FOLDER / "ray.json"
