@@ -31,7 +31,7 @@ def say_what_does_not_count(own: Settings, running: Settings) -> None:
 @cache
 def _say_once(what: str) -> None:
     logger.warning(
-        "this program is a driver, for which %s, does not count, and the system has another "
-        "database: that with which it was launched (`thornback settings --running` shows it)",
+        "%s, does not count for a driver: the system has another database, the one with which it "
+        "was launched (`thornback settings --running` shows it)",
         what,
     )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
+from actors.errors import ThornbackError
 from runtime.driver.pending import Pending
 from runtime.errors import AskTimeout
 from runtime.process.no_waiting import check_may_wait
@@ -117,6 +118,10 @@ class Reply(Generic[T]):
             if self._pending.error is not None:
                 raise self._pending.failure(self._index)
             return self._read(self._pending.answer, self._index)
+        except ThornbackError as error:
+            self._pending.heard(self._index)
+            # It was decoded here and happened elsewhere: the frames in between tell nothing.
+            raise error.with_traceback(None)  # noqa: B904 - it is the same error
         except Exception:
             self._pending.heard(self._index)
             raise

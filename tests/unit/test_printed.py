@@ -44,6 +44,14 @@ def test_a_bulk_result_with_many_failures_is_printed_in_a_line(system: ActorSyst
     assert str(BulkResult(commands=2)) == "<BulkResult: 2 commands, 0 events, 0 repeats, 0 failed>"
 
 
+def test_the_traceback_of_an_answer_ends_where_it_was_waited_for(system: ActorSystem) -> None:
+    with pytest.raises(UnknownActorType) as told:
+        system.actor("nobody-s", "x").ask(Plug()).result()
+    assert [entry.frame.f_code.co_name for entry in told.traceback][1:] == ["result", "_value"]
+    assert told.value.__cause__ is None
+    assert told.value.__context__ is None
+
+
 def test_a_mark_with_parentheses_is_told_to_go_without() -> None:
     for mark in (handles, applies):
         with pytest.raises(TypeError, match=f"@{mark.__name__}, without parentheses"):
