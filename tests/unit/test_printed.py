@@ -47,7 +47,7 @@ def test_a_bulk_result_with_many_failures_is_printed_in_a_line(system: ActorSyst
 def test_the_traceback_of_an_answer_ends_where_it_was_waited_for(system: ActorSystem) -> None:
     with pytest.raises(UnknownActorType) as told:
         system.actor("nobody-s", "x").ask(Plug()).result()
-    assert [entry.frame.f_code.co_name for entry in told.traceback][1:] == ["result", "_value"]
+    assert [entry.frame.code.name for entry in told.traceback][1:] == ["result", "_value"]
     assert told.value.__cause__ is None
     assert told.value.__context__ is None
 
