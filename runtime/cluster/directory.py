@@ -23,6 +23,7 @@ from runtime.cluster.draining import Drain
 from runtime.cluster.lifecycle import Lifecycle
 from runtime.cluster.metrics_keeper import MetricsKeeper
 from runtime.cluster.spawning import DedicatedHosts, reason_of
+from runtime.cluster.succession import Succession
 from runtime.cluster.system_database import SystemDatabase
 from runtime.cluster.system_processes import SystemProcesses
 from runtime.errors import LaunchFailed, SystemNotFound
@@ -71,6 +72,7 @@ class Directory(Process):
             doing=self._begin,
             must_live=self.must_live,
         )
+        self._succession = Succession(name, self.world)
         # Where the system stands; its event loop alone changes that:
         self._life = Lifecycle(
             self.settings.actor_system.namespace, found_running=self.world.restarted()
@@ -248,10 +250,13 @@ class Directory(Process):
         await self._dedicated.cancel()
 
     async def _close(self) -> list[str]:
-        """End all that there is; what of it did not end. Whatever fails, the rest is ended."""
+        """End all that there is; what of it did not end. Whatever fails, the rest is ended. Of a
+        system that is a successor's by now nothing is ended but this directory."""
         problems: list[str] = []
         self._begin("ending the processes")
         try:
+            if not await self._has_system():
+                return ["Ray has made another directory, which has the system now"]
             for name in self._processes.others():
                 self._processes.end(name)
             self._metrics.close()
@@ -262,6 +267,19 @@ class Directory(Process):
             problems.append(str(error) or type(error).__name__)
         self._life.over = True
         return problems
+
+    async def _has_system(self) -> bool:
+        """Does this incarnation have the system? It ends if a later one does: what it does for the
+        system, that one does."""
+        if await self._succession.is_ours():
+            return True
+        logger.critical("this directory ends: Ray has made another one, which has the system now")
+        self.world.end()
+        return False
+
+    async def mark(self) -> bytes:
+        """What tells this incarnation of the directory from every other one."""
+        return self._succession.mark
 
     async def over(self) -> bool:
         """Has all that this directory had started ended again?"""

@@ -71,7 +71,18 @@ def judge_rest(simulation: "Simulation") -> list[str]:
         elif life.instance._started:
             judge = _JUDGES.get(process.name, _judge_host)
             wrong += [f"{life.name}: {problem}" for problem in judge(life.instance, simulation)]
-    return wrong
+    return wrong + _judge_claim(simulation)
+
+
+def _judge_claim(simulation: "Simulation") -> list[str]:
+    """The system that runs has its database, and nobody else may take that for free."""
+    claim, directory = simulation.database.claim, simulation.cluster.processes.get("directory")
+    if directory is None:
+        return ["the system has no directory"]
+    system = directory.lives[-1].instance.world.system(simulation.settings)
+    if claim is None or claim.holder != system:
+        return [f"the claim of {system} is {claim}"]
+    return [f"{system} runs, and its claim is given up"] if claim.given_up else []
 
 
 def judge_replaced(simulation: "Simulation") -> list[str]:

@@ -35,6 +35,8 @@ AGAIN_S = 0.01
 LAUNCH_S = 30.0
 #: How long a message may be on its way to the database.
 ON_ITS_WAY_S = 1.0
+#: A directory that was struck is back so long after it could be, at the latest.
+SETTLED_S = 1.0
 #: How long each process may take to flush.
 FLUSH_S = 5.0
 
@@ -69,7 +71,8 @@ async def drain_and_launch(simulation: "Simulation", operator: Owner, fault: Fau
     undisturbed = len(simulation.history.faults) == 1
     calm = "directory" not in {each.target for each in simulation.plan.faults}
     world, away_s = simulation.world_of(operator), simulation.history.away_s
-    away_s[operator.name] = (simulation.loop.time(), inf)
+    begun_s = simulation.loop.time()
+    away_s[operator.name] = (begun_s, inf)
     impatient = operator.create_task(_launch_all_the_time(world, settings))
     if fault.other not in ("impatient", "twice"):
         impatient.cancel()
@@ -83,7 +86,7 @@ async def drain_and_launch(simulation: "Simulation", operator: Owner, fault: Fau
             simulation.history.complain(f"a drain failed: {error!r}")
     else:
         if impatient.done():
-            _judge(simulation, report, undisturbed=undisturbed, calm=calm)
+            _judge(simulation, report, begun_s, undisturbed=undisturbed)
             if undisturbed and len(simulation.history.faults) == 1:
                 _judge_flushed(simulation, report, processes)
     await another
@@ -94,7 +97,7 @@ async def drain_and_launch(simulation: "Simulation", operator: Owner, fault: Fau
         await _nothing_happens(simulation, fault.seconds, undisturbed=undisturbed)
     impatient.cancel()
     simulation.topology = await launch(world, settings)
-    away_s[operator.name] = (away_s[operator.name][0], simulation.loop.time())
+    away_s[operator.name] = (begun_s, simulation.loop.time())
     if load is not None:
         await asyncio.sleep(AFTER_S)
         load.end()
@@ -157,10 +160,24 @@ async def take_over(simulation: "Simulation", operator: Owner, fault: Fault) -> 
     simulation.replaced(cluster, topology)
 
 
-def _judge(simulation: "Simulation", report: DrainReport, *, undisturbed: bool, calm: bool) -> None:
+def _one_directory(simulation: "Simulation", since_s: float) -> bool:
+    """Has Ray had the same directory since then? An older one may have lived on beside it."""
+    now_s = simulation.loop.time()
+    struck_s = (
+        (each.at_s, each.at_s + each.amount + SETTLED_S)
+        for each in simulation.plan.faults
+        if each.target == "directory"
+    )
+    return all(is_back_s < since_s or at_s > now_s for at_s, is_back_s in struck_s)
+
+
+def _judge(
+    simulation: "Simulation", report: DrainReport, begun_s: float, *, undisturbed: bool
+) -> None:
     """Nothing is left, and where nothing else went wrong everything was flushed."""
     complain = simulation.history.complain
-    if calm and (left := sorted(simulation.cluster.processes)):
+    left = sorted(simulation.cluster.processes)
+    if left and _one_directory(simulation, begun_s):
         complain(f"a drain has left {left}")
     if not undisturbed or len(simulation.history.faults) > 1:
         return  # what went wrong may have kept a process from flushing
@@ -179,9 +196,9 @@ def _judge_flushed(
     flushed_s = [
         processes[drained.name].answered_s["drain"]
         for drained in report.processes
-        if drained.kind in HOSTS and drained.name in processes
+        if drained.kind in HOSTS and drained.name in processes and drained.problem is None
     ]
-    least = bisect_right(simulation.database.committed_s, max(flushed_s))
+    least = bisect_right(simulation.database.committed_s, max(flushed_s, default=0.0))
     [settled] = [one.settled for one in report.processes if one.kind is ProcessKind.WRITER]
     if settled is None or settled < least:
         simulation.history.complain(f"a drain flushed the writer to {settled} of {least}")

@@ -185,6 +185,8 @@ def _faults(draw: Random, setup: Setup, busy_s: float) -> list[Fault]:
         drain = _drain(draw, count, setup)
         if drain.other == "busy":
             found.clear()  # nothing but the load is to keep anybody from flushing
+        elif draw.random() < 0.25:
+            found += _in_its_middle(draw, count + 1, drain)
         found.append(drain)
     elif chance < 0.22:
         found.append(_take_over(draw, count, setup))
@@ -206,6 +208,22 @@ def _drain(draw: Random, number: int, setup: Setup) -> Fault:
         seconds=seconds,
         amount=draw.choice((setup.hosts, *(1, 2, 3) * (1 + (other == "busy")))),
     )
+
+
+def _in_its_middle(draw: Random, number: int, drain: Fault) -> list[Fault]:
+    """Ray makes another directory while one drains, which lives on, and goes on with that: a
+    database that is slow leaves the time for it."""
+    slow_s, after_s = draw.uniform(2.0, 6.0), draw.uniform(0.0, 2.0)
+    down_s, lives_on_s = draw.uniform(0.3, 1.0), draw.uniform(0.3, 6.0)
+    slow = Fault(
+        number, round(max(drain.at_s - 0.1, 0.2), 4), "store slow", "database",
+        seconds=round(slow_s, 3), amount=3.0,
+    )  # fmt: skip
+    replaced = Fault(
+        number + 1, round(drain.at_s + after_s, 4), "replace", "directory",
+        seconds=round(lives_on_s, 3), amount=round(down_s, 3),
+    )  # fmt: skip
+    return [slow, replaced]
 
 
 _FAULTS = (

@@ -120,6 +120,9 @@ class Simulation:
         self.loop.run_until(max(ACTIVE_S, last_s))
         cease(self)
         self._wait(self._operating, OPERATED_S, "a drain and the launch after it do not end")
+        for operation in self._operating:
+            if operation.done() and (error := operation.exception()) is not None:
+                self.history.complain(f"an operator gives up: {error!r}")
         self.loop.run_until(self.loop.time() + QUIET_S)
         idle = check_idle(self, self.loop.time() - PROMPT_S)
         self._knock()
@@ -206,9 +209,11 @@ class Simulation:
         return world
 
     def _ended(self, holder: Owner) -> None:
-        """A process ended itself: nothing but that it was fenced off gives it a reason to."""
+        """A process ended itself: nothing but that it was fenced off gives it a reason to, or that
+        it is a directory which has a successor."""
         assert isinstance(holder, Incarnation)
-        if not self.fenced_off(holder):
+        succeeded = holder is not holder.process.incarnation
+        if not self.fenced_off(holder) and not (holder.process.name == "directory" and succeeded):
             self.history.complain(f"{holder.name} ended itself")
         holder.process.end(holder)
 

@@ -91,6 +91,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         '        report: DrainReport = await self.ask("stop", timeout_s)\n',
     ),
     mutation(
+        "a directory that has a successor",
+        "a directory that Ray has made another one of ends the processes that this goes on with",
+        "runtime.cluster.directory",
+        "            if not await self._has_system():\n",
+        "            if False:\n",
+    ),
+    mutation(
         "a claim that nobody looks after",
         "a directory whose system has lost its database does not notice",
         "runtime.cluster.claim",

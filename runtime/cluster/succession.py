@@ -1,0 +1,38 @@
+"""Which incarnation of a directory has the system: the one that Ray leads to.
+
+Ray may take a directory for dead that lives on, and start its successor, which finds the processes
+of the system and goes on with them. Whatever the older one was about to do with them, to end them
+for one, it is to leave then. Which of the two is to be, Ray alone knows, so it is asked: whoever
+calls a process by its name comes to that one.
+"""
+
+import asyncio
+
+from ray.exceptions import ActorUnavailableError, RayError
+
+from runtime.process.world import World
+from runtime.transport.peers import awaited
+
+
+class Succession:
+    """What one incarnation of a directory knows of those after it. Loop only."""
+
+    #: Between two tries: Ray does not say when a process that restarts is back.
+    PAUSE_S = 0.1
+    MARK_BYTES = 8
+
+    def __init__(self, name: str, world: World) -> None:
+        self._name, self._world = name, world  # immutable
+        self.mark = world.random(self.MARK_BYTES)  #: of this incarnation, and of no other one
+
+    async def is_ours(self) -> bool:
+        """Does Ray lead to this incarnation? It is waited for while it leads to none: a successor
+        is being started then."""
+        while True:
+            try:
+                directory = self._world.actors.find(self._name)
+                return bool(await awaited(directory.mark.remote()) == self.mark)
+            except ActorUnavailableError:
+                await asyncio.sleep(self.PAUSE_S)
+            except (RayError, ValueError):
+                return False  # it was ended for good, and this one lives on
