@@ -24,6 +24,8 @@ DRIVERS, LEDGERS = 2, 2
 #: committed before its callers give up.
 COMMITS_TAKE_S, SMALL_COMMITS_TAKE_S = 0.06, 0.02
 SMALL_COMMIT = 20
+#: Bytes of that many events of this load, about.
+SMALL_COMMIT_BYTES = 6_000
 #: The numbers of steps that no plan has begin here.
 FIRST_STEP = 1_000_000
 
@@ -36,7 +38,10 @@ class SteadyLoad:
         self._over = False
         draw = stream(simulation.loop.seed, "load", fault.number)
         numbers = count(FIRST_STEP)
-        small = simulation.settings.event_store.batch_size < SMALL_COMMIT
+        small = (
+            simulation.settings.event_store.batch_size < SMALL_COMMIT
+            or simulation.plan.setup.knobs["commit_bytes"] < SMALL_COMMIT_BYTES
+        )
         self._trouble.commits_take_s = SMALL_COMMITS_TAKE_S if small else COMMITS_TAKE_S
         drivers = [driver for driver in simulation.drivers.values() if not driver.dead]
         for driver in drivers[:DRIVERS]:
