@@ -171,24 +171,28 @@ class LogAccess:
             if self._bus is None:
                 self._bus = self.world.caller(BUS_ACTOR)
         except ValueError as error:
-            raise self._gone() from error
+            raise self._gone(None) from error
+        bus = self._bus  # another question may find meanwhile that it has ended
         try:
-            return await _within(limit_s, self._bus.call(method, request))
+            return await _within(limit_s, bus.call(method, request))
         except ActorDiedError as error:
             # Only what was ended for good dies: a process that is killed is started again.
-            raise self._gone() from error
+            raise self._gone(bus) from error
         except TimeoutError as error:
-            self._bus.look_again()
+            bus.look_again()
             raise BusUnavailable(f"no answer within {limit_s:g} s") from error
         except (RayError, ConnectionError) as error:
             raise BusUnavailable(str(error) or type(error).__name__) from error
 
-    def _gone(self) -> SystemNotFound:
-        if self._bus is not None:
-            self._bus.close()
-            self._bus = None
-        if self._ended is not None:
-            self._ended(BUS_ACTOR)
+    def _gone(self, bus: Calls | None) -> SystemNotFound:
+        """The bus that was asked has ended for good, or there is none. Where another question has
+        found that out before, there may be the next one by now, which is left alone."""
+        if self._bus is bus:
+            if bus is not None:
+                bus.close()
+                self._bus = None
+            if self._ended is not None:
+                self._ended(BUS_ACTOR)
         return SystemNotFound(self._settings.actor_system.namespace)
 
     def _check_open(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from ray.exceptions import ActorDiedError
 
 from runtime.driver.rejoining import Rejoining
-from runtime.errors import ConnectionClosed, SystemNotFound
+from runtime.errors import BusUnavailable, ConnectionClosed, SystemNotFound
 from runtime.partition.log_access import LogAccess
 from runtime.process.world import World
 from runtime.settings.settings import Settings
@@ -120,6 +120,24 @@ class PlayedBus:
         """Nothing is open."""
 
 
+class SlowBus(PlayedBus):
+    """A bus that has ended, of which the first who asked hears nothing, and the others so."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.asked = self.closed = 0
+
+    async def call(self, method: str, request: bytes) -> bytes:
+        self.asked += 1
+        if self.asked == 1:
+            await asyncio.get_running_loop().create_future()
+        await asyncio.sleep(self.asked)
+        raise ActorDiedError
+
+    def close(self) -> None:
+        self.closed += 1
+
+
 class BusWorld(World):
     """A world with one bus."""
 
@@ -196,3 +214,34 @@ async def test_who_still_asks_when_the_log_is_closed_opens_nothing() -> None:
         await asking
     with pytest.raises(ConnectionClosed):
         await log.committed_head()
+
+
+@virtual_time
+async def test_of_questions_at_a_bus_that_has_ended_each_has_an_answer_or_a_typed_error() -> None:
+    world, slow = BusWorld(), SlowBus()
+    world.bus = slow
+    ended: list[str] = []
+
+    async def rejoin() -> None:
+        """There is always a system."""
+
+    log = LogAccess(world, Settings(), rejoin=rejoin, ended=ended.append)
+    asking = [asyncio.ensure_future(log.head()) for _ in range(3)]
+    await settled()
+    world.bus = bus = PlayedBus(7)
+    unheard, *heard = await asyncio.gather(*asking, return_exceptions=True)
+    assert heard == [7, 7]
+    assert isinstance(unheard, BusUnavailable)
+    assert (slow.closed, ended) == (1, ["bus"])
+    assert await log.head() == bus.head
+
+
+@virtual_time
+async def test_who_hears_nothing_of_a_bus_that_was_drained_meanwhile_is_told_so() -> None:
+    world, slow = BusWorld(), SlowBus()
+    world.bus = slow
+    log = LogAccess(world, Settings())
+    asking = [asyncio.ensure_future(log.head()) for _ in range(2)]
+    await settled()
+    unheard, heard = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(unheard), type(heard)] == [BusUnavailable, SystemNotFound]
