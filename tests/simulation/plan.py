@@ -182,15 +182,22 @@ def _faults(draw: Random, setup: Setup, busy_s: float) -> list[Fault]:
         found.append(Fault(number, at_s, kind, target, other, seconds, amount))
     chance = draw.random()
     if chance < 0.15:
-        drain = _drain(draw, count, setup)
-        if drain.other == "busy":
-            found.clear()  # nothing but the load is to keep anybody from flushing
-        elif draw.random() < 0.25:
-            found += _in_its_middle(draw, count + 1, drain)
-        found.append(drain)
+        found = _drained(draw, found, setup)
     elif chance < 0.22:
         found.append(_take_over(draw, count, setup))
     return sorted(found, key=lambda fault: fault.at_s)
+
+
+def _drained(draw: Random, beside: list[Fault], setup: Setup) -> list[Fault]:
+    """A drain, and what goes wrong beside it; where it is under load, that is to be all that keeps
+    anybody from flushing."""
+    number = len(beside)
+    drain = _drain(draw, number, setup)
+    if drain.other == "busy":
+        return [drain]
+    if draw.random() < 0.25:
+        return [*beside, *_in_its_middle(draw, number + 1, drain), drain]
+    return [*beside, drain]
 
 
 def _drain(draw: Random, number: int, setup: Setup) -> Fault:
