@@ -15,7 +15,7 @@ from runtime.errors import AskTimeout
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 from runtime.topology.names import ProcessKind
-from runtime.topology.status import Drained, DrainReport
+from runtime.topology.status import Drained, DrainReport, Progress
 
 #: Between two looks at how far it has come.
 _LOOK_S = 0.5
@@ -56,11 +56,23 @@ def drain_there(settings: Settings, timeout_s: float, *, for_programs: bool = Fa
     """Drain on the Ray that is meant, and show how; the exit code. Ctrl-C does not stop it, and
     that is said."""
     join_ray()
+    told = False
     try:
-        with waiting("draining", quiet=for_programs) as progress:
+        with waiting("draining", quiet=for_programs) as show_progress:
+
+            def progress(now: Progress) -> None:
+                nonlocal told
+                told = True  # the directory: it does the rest
+                show_progress(now)
+
             report = drain_namespace(settings, timeout_s, progress)
     except KeyboardInterrupt:
-        problems.print("interrupted; the drain goes on by itself")
+        how = "goes on by itself" if told else "may have begun"
+        problems.print(
+            f"interrupted; the drain of namespace {settings.actor_system.namespace!r} {how}, and "
+            "Ray runs on: `thornback status` shows what is left, `thornback drain` ends it",
+            markup=False,
+        )
         return INTERRUPTED
     if for_programs:
         print(as_json(asdict(report)))

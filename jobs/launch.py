@@ -77,7 +77,10 @@ def launch_there(settings: Settings, how: Launching, *, for_programs: bool = Fal
     try:
         launch(settings, how, for_programs=for_programs).close()
     except KeyboardInterrupt:
-        said = "interrupted; the launch goes on by itself: `thornback status` shows it"
+        said = (
+            "interrupted; the launch goes on by itself: `thornback status` shows it, and "
+            "`thornback drain` ends it"
+        )
         problems.print(said, markup=False)
         return INTERRUPTED
     return 0

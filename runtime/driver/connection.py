@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from random import Random
 from typing import TypeVar
 from weakref import WeakSet, WeakValueDictionary
@@ -64,7 +65,9 @@ def open_connection(namespace: str) -> "Connection | None":
 
 def any_open() -> bool:
     """Has this process an open connection?"""
-    return any(not connection.closed for connection in list(_all))
+    while True:
+        with suppress(RuntimeError):  # another thread has just opened one
+            return any(not connection.closed for connection in _all)
 
 
 @atexit.register

@@ -14,6 +14,7 @@ from rich.console import Console
 
 import jobs.terminal
 from examples.thermostat import ReportTemperature, Thermostat
+from jobs import drain, launch
 from jobs.cli import down, main, state, up
 from jobs.cli import settings as settings_command
 from jobs.cli.init import command as init
@@ -177,7 +178,7 @@ def is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THORNBACK_ACTOR_SYSTEM__NAMESPACE", "first")
 
 
-def _interrupt(*_: object) -> None:
+def _interrupt(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
@@ -240,6 +241,37 @@ def test_down_names_the_programs_that_leave_and_those_that_ray_will_end(
     assert "these programs wait for the next `up`: 4711 (python drive.py)\n" in said
     assert "about 60 s after it has ended itself: 4712 (python other.py)\n" in said
     assert said.endswith("code 0")
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_drain_that_is_interrupted_says_what_is_left_running(
+    told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drains(settings: Settings, timeout_s: float, progress: Callable[[Progress], None]) -> None:
+        if told:
+            progress(Progress(doing="flushing", done=0, processes=0))
+        raise KeyboardInterrupt
+
+    said = io.StringIO()
+    monkeypatch.setattr(drain, "problems", Console(file=said, highlight=False, width=400))
+    monkeypatch.setattr(drain, "join_ray", lambda: None)
+    monkeypatch.setattr(drain, "drain_namespace", drains)
+    assert drain.drain_there(Settings(), 1.0) == 130
+    how = "goes on by itself" if told else "may have begun"
+    assert f"the drain of namespace 'thornback' {how}, and Ray runs on:" in said.getvalue()
+    assert "`thornback drain` ends it" in said.getvalue()
+
+
+def test_a_launch_that_is_interrupted_says_what_is_left_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr(launch, "problems", Console(file=said, highlight=False, width=400))
+    monkeypatch.setattr(launch, "join_ray", lambda: None)
+    monkeypatch.setattr(launch, "launch", _interrupt)
+    assert launch.launch_there(Settings(), launch.Launching()) == 130
+    assert "the launch goes on by itself: `thornback status` shows it, and" in said.getvalue()
+    assert "`thornback drain` ends it" in said.getvalue()
 
 
 def test_connected_are_the_other_programs_that_live(monkeypatch: pytest.MonkeyPatch) -> None:
