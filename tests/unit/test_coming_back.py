@@ -1,0 +1,90 @@
+"""A program that stays while the Ray of its project ends, and joins the next one; without Ray."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import ray
+
+from runtime.cluster import coming_back, project_ray, ray_session
+from runtime.cluster.coming_back import stay_on
+from runtime.cluster.project_ray import Note
+from runtime.cluster.ray_session import NoRay, join_ray
+from runtime.transport import ray_stay
+from runtime.transport.ray_stay import stay_now
+
+LIMIT_S = 30.0
+
+
+@pytest.fixture
+def note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Note:
+    """The Ray of this folder, which this process keeps and is not connected to."""
+    monkeypatch.chdir(tmp_path)
+    for variable in ("RAY_ADDRESS", "RAY_ENABLE_AUTO_CONNECT"):
+        monkeypatch.setenv(variable, "")  # as it was before, whoever sets it meanwhile
+    monkeypatch.setattr(ray_stay._Now, "stay", None)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    project_ray.note({"RAY_ADDRESS": "127.0.0.1:1"})
+    noted = project_ray.noted()
+    assert noted is not None
+    return noted
+
+
+def test_it_leaves_the_ray_that_is_about_to_end_and_joins_the_next_one(
+    note: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, tried, joined = threading.Event(), threading.Event(), threading.Event()
+    monkeypatch.setattr(coming_back, "any_open", lambda: True)
+    monkeypatch.setattr(ray, "shutdown", left.set)
+
+    def join() -> None:
+        if not tried.is_set():
+            tried.set()
+            raise NoRay("it lets nobody in yet")
+        joined.set()
+
+    stay_on(note, Path.cwd(), join)
+    stay = stay_now()
+    assert stay is not None
+    assert not left.is_set()
+    project_ray.note_ending(note, ending=True)
+    assert left.wait(LIMIT_S)
+    assert stay.over
+    assert not tried.is_set()
+    project_ray.note_ending(note, ending=False)  # the next one
+    assert joined.wait(LIMIT_S)
+
+
+def test_without_an_open_connection_it_leaves_and_does_not_come_back(
+    note: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = threading.Event()
+    monkeypatch.setattr(coming_back, "any_open", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", left.set)
+    stay_on(note, Path.cwd(), lambda: pytest.fail("nobody wants it"))
+    project_ray.forget()
+    assert left.wait(LIMIT_S)
+    for thread in threading.enumerate():
+        if thread.name == "thornback-ray":
+            thread.join(LIMIT_S)
+            assert not thread.is_alive()
+
+
+def test_who_is_to_stay_joins_no_ray_that_is_about_to_end(
+    note: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined: list[float] = []
+    stays: list[Note] = []
+    monkeypatch.setattr(ray_session, "_join_meant", joined.append)
+    monkeypatch.setattr(ray_session, "stay_on", lambda found, folder, join: stays.append(found))
+    join_ray(1.0, stay=True)
+    assert (joined, stays) == ([1.0], [note])
+    join_ray(2.0)  # what ends it, for example
+    assert (joined, stays) == ([1.0, 2.0], [note])
+
+
+def test_a_ray_that_is_about_to_end_is_none_for_who_is_to_stay(note: Note) -> None:
+    project_ray.note_ending(note, ending=True)
+    with pytest.raises(NoRay):
+        join_ray(1.0, stay=True)
+    assert project_ray.use_project_ray() is not None  # for `down`
