@@ -97,9 +97,15 @@ class DatabaseClaim:
             return self._steps_took_s
         return self._steps_took_s + asyncio.get_running_loop().time() - self._step_since_s
 
-    async def keep(self, replaced: Callable[[SystemReplaced], Awaitable[None]]) -> None:
+    async def keep(
+        self,
+        replaced: Callable[[SystemReplaced], Awaitable[None]],
+        has_system: Callable[[], Awaitable[bool]],
+    ) -> None:
         """Say that this system lives, until it is given up or lost; `replaced` hears by whom. One
-        that cannot say so for a while, and has not lost the claim meanwhile, goes on."""
+        that cannot say so for a while, and has not lost the claim meanwhile, goes on. Where another
+        incarnation of the directory has given it up, `has_system` says whether it is this one's
+        to claim again."""
         while self.held:
             await asyncio.sleep(self.BEAT_S)
             async with self._speaking:
@@ -108,15 +114,25 @@ class DatabaseClaim:
                 try:
                     renewed = await self._table.renew(self._holder)
                     lost = None if renewed else await self._table.find()
-                except StoreUnavailable as error:
+                    if lost is not None and lost.holder == self._holder:
+                        renewed = self.held = await self._claimed_again(has_system)
+                except (StoreUnavailable, DatabaseClaimed) as error:
                     self._say(f"cannot say in its database that this system lives: {error}")
                     continue
                 if lost is not None and lost.holder != self._holder:
                     self.held, self.others = False, True
-                else:
+                elif self.held:
                     self._say(None if renewed else "the claim is gone from the database")
             if self.others:
                 await replaced(SystemReplaced(self._table.where, f"it went to {lost}"))
+
+    async def _claimed_again(self, has_system: Callable[[], Awaitable[bool]]) -> bool:
+        """An older incarnation of the directory has given it up too late, or a later one, which
+        has the system, has drained it."""
+        if not await has_system():
+            return False
+        await self._table.take(self._holder, lambda _: False, self._told)
+        return True
 
     def _say(self, trouble: str | None) -> None:
         """What keeps others from seeing that this system lives; None: nothing does."""

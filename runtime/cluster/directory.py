@@ -119,7 +119,10 @@ class Directory(Process):
         elif not self._metrics.begun:
             self.must_live(self._metrics.open_when_free(lambda: life.draining is not None))
         await self._database.claim(
-            self._yield_to, take_over=lambda: life.takes_over, again=life.found_running
+            self._yield_to,
+            self._has_system,
+            take_over=lambda: life.takes_over,
+            again=life.found_running,
         )
         await self._processes.start(self._show)
         await self._processes.start_services(wait=not life.found_running)

@@ -90,12 +90,15 @@ class SystemDatabase:
     async def claim(
         self,
         replaced: Callable[[SystemReplaced], Coroutine[Any, Any, None]],
+        has_system: Callable[[], Coroutine[Any, Any, bool]],
         *,
         take_over: Callable[[], bool],
         again: bool,
     ) -> None:
         """Nobody else is to extend the log from now on; and its schema is up to date. `replaced`
-        hears of a system that has it instead, now or later. Raises what DatabaseClaim.take raises.
+        hears of a system that has it instead, now or later; `has_system` says whether this
+        directory may claim again what another incarnation of it has given up. Raises what
+        DatabaseClaim.take raises.
         """
         self._doing("claiming the database, and bringing its schema up to date")
         if self._claim is None:
@@ -106,7 +109,7 @@ class SystemDatabase:
             # Not from within the start, which this ends.
             self._must_live(replaced(error))
             raise
-        self._must_live(self._claim.keep(replaced))
+        self._must_live(self._claim.keep(replaced, has_system))
 
     async def give_up(self) -> list[str]:
         """Give it up. An embedded one is stopped, unless it is somebody else's; why it did not

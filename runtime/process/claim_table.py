@@ -34,7 +34,7 @@ class ClaimTable(Protocol):
         """What tells the log from any other: when its database got its first schema."""
 
     async def renew(self, holder: str) -> bool:
-        """Give a sign of life; is the claim this holder's?"""
+        """Give a sign of life, if the claim is this holder's and was not given up; is it?"""
 
     async def find(self) -> Claim | None:
         """The claim as it is now. A database that has no schema yet has none."""

@@ -43,6 +43,7 @@ async def test_a_database_has_one_system_until_it_is_given_up(database: str) -> 
     await connection.close()
     assert found is not None
     assert (found.given_up, found.holder) == (True, "one")
+    assert await fetch(database, QUERIES["renew_claim"], "one") == []  # it is to be claimed again
     await migrate(database, claimant=claimant("other"), may_take=lambda found: found.given_up)
     assert await fetch(database, QUERIES["renew_claim"], "one") == []
     assert len(await fetch(database, QUERIES["renew_claim"], "other")) == 1

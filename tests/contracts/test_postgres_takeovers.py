@@ -24,6 +24,9 @@ from tests.contracts.vanishing import VanishingWay
 
 pytestmark = pytest.mark.integration
 
+#: Seconds for what is due with the next sign of life.
+LIMIT_S = 30.0
+
 
 class QuickTable(PostgresClaimTable):
     """A sign of life has half a second."""
@@ -69,6 +72,7 @@ class Side:
         self.name, self.url = name, url
         self.claim = QuickClaim(name, lambda: settings)
         self.replaced: SystemReplaced | None = None
+        self.has_system = True  #: does Ray lead to this incarnation of its directory?
         self._keeping: asyncio.Task[None] | None = None
 
     async def launch(self, *, take_over: bool = False, again: bool = False) -> None:
@@ -82,7 +86,10 @@ class Side:
         async def replaced(error: SystemReplaced) -> None:
             self.replaced = error
 
-        self._keeping = asyncio.ensure_future(self.claim.keep(replaced))
+        async def has_system() -> bool:
+            return self.has_system
+
+        self._keeping = asyncio.ensure_future(self.claim.keep(replaced, has_system))
 
     def pause(self) -> None:
         """As a process is that is stopped, or killed: it says nothing, and gives nothing up."""
@@ -136,9 +143,19 @@ async def side(ended: set[str], database: str) -> AsyncIterator[Callable[..., Si
 
 async def holder(database: str) -> str:
     """Whose database it is."""
+    return str(await of_claim(database, "holder"))
+
+
+async def given_up(database: str) -> bool:
+    """Is it free for whoever comes?"""
+    return await of_claim(database, "given_up_at") is not None
+
+
+async def of_claim(database: str, column: str) -> object:
+    """What stands in its row."""
     connection = await asyncpg.connect(database)
     try:
-        return str(await connection.fetchval("SELECT holder FROM claim"))
+        return await connection.fetchval(f"SELECT {column} FROM claim")
     finally:
         await connection.close()
 
@@ -240,6 +257,22 @@ async def test_a_drain_of_a_system_that_was_taken_over_gives_up_nothing_of_the_o
     with pytest.raises(DatabaseInUse):
         await side("third").launch()
     assert await holder(database) == "other"
+
+
+async def test_a_claim_that_was_given_up_late_is_claimed_again_by_the_directory_that_has_the_system(
+    side: Callable[..., Side], database: str
+) -> None:
+    successor, older = side("one"), side("one")
+    await older.launch()
+    older.has_system = False
+    await successor.launch(again=True)
+    assert await older.claim.give_up() is None
+    async with asyncio.timeout(LIMIT_S):
+        while await given_up(database):
+            pass  # nobody tells; each question takes its time
+    with pytest.raises(DatabaseInUse):
+        await side("other").launch()
+    assert (successor.claim.held, successor.claim.trouble) == (True, None)
 
 
 async def test_a_paused_system_that_was_taken_over_is_fenced_off_when_it_goes_on_and_says_so(

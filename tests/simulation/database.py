@@ -40,6 +40,7 @@ class ClientRequest:
     answered: Callable[[Any, Exception | None], None]
     commits: bool = False  #: an append
     opens: bool = False  #: an epoch
+    gives_up: bool = False  #: the claim
     open: bool = True  #: the client still listens
 
 
@@ -72,6 +73,7 @@ class Trouble:
     locked_late: list[float] = field(default_factory=list)  #: the same, holding its locks
     unheard: int = 0  #: commits whose answer is lost
     late_epochs: list[float] = field(default_factory=list)  #: seconds that opening one takes longer
+    late_give_ups: list[float] = field(default_factory=list)  #: and giving up the claim
 
 
 class Database:
@@ -128,13 +130,19 @@ class Database:
         delay_s = 0.0002 * self.trouble.slow * (1 + self.draw.random())
         if request.commits:
             delay_s += self.trouble.commits_take_s
-        late = self.trouble.late_epochs if request.opens else self.trouble.late
-        if (request.commits or request.opens) and late:
+        if late := self._late(request):
             # The connection breaks; what was sent is in the server's hands, and it is slow.
             delay_s += late.pop()
             self._answer(request, None, gone("the connection broke"))
         self._under_way[id(request)] = request
         self.server.later(delay_s, self._run, request)
+
+    def _late(self, request: ClientRequest) -> list[float]:
+        if request.gives_up:
+            return self.trouble.late_give_ups
+        if request.opens:
+            return self.trouble.late_epochs
+        return self.trouble.late if request.commits else []
 
     def _run(self, request: ClientRequest) -> None:
         if self._under_way.pop(id(request), None) is None:
@@ -195,7 +203,7 @@ class Database:
 
     def renew_claim(self, holder: str) -> bool:
         """A sign of life."""
-        if self.claim is None or self.claim.holder != holder:
+        if self.claim is None or self.claim.holder != holder or self.claim.given_up:
             return False
         self.claim = replace(self.claim, beat=self._moment())
         return True

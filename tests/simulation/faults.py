@@ -108,6 +108,11 @@ def _epoch_late(simulation: "Simulation", fault: Fault) -> None:
         )
 
 
+def _give_up_late(simulation: "Simulation", fault: Fault) -> None:
+    """Whoever gives the claim up next hears nothing, and the database does it later."""
+    simulation.database.trouble.late_give_ups.append(fault.seconds)
+
+
 def _commit_locked(simulation: "Simulation", fault: Fault) -> None:
     simulation.database.trouble.locked_late += [fault.seconds] * int(fault.amount)
 
@@ -180,6 +185,7 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "commit unheard": _commit_unheard,
     "epoch late": _epoch_late,
     "answers lost": _answers_lost,
+    "give up late": _give_up_late,
     "jump": _jump,
     "driver dies": _kill_driver,
     "drain": _operate,
@@ -190,4 +196,5 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
 #: befalls a process does not where there is none of its name.
 _OF_NO_PROCESS = {kind for kind in _HOW if kind.startswith(("store", "commit"))} | {
     "break", "silence", "answers lost", "jump", "driver dies", "drain", "take over",
+    "give up late",
 }  # fmt: skip

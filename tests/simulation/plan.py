@@ -195,8 +195,11 @@ def _drained(draw: Random, beside: list[Fault], setup: Setup) -> list[Fault]:
     drain = _drain(draw, number, setup)
     if drain.other == "busy":
         return [drain]
-    if draw.random() < 0.25:
-        return [*beside, *_in_its_middle(draw, number + 1, drain), drain]
+    strikes = draw.random()
+    if strikes < 0.25:
+        beside = [*beside, *_in_its_middle(draw, number + 1, drain)]
+    elif strikes < 0.4:
+        beside = [*beside, _at_its_end(draw, number + 1, drain)]
     return [*beside, drain]
 
 
@@ -231,6 +234,12 @@ def _in_its_middle(draw: Random, number: int, drain: Fault) -> list[Fault]:
         seconds=round(lives_on_s, 3), amount=round(down_s, 3),
     )  # fmt: skip
     return [slow, replaced]
+
+
+def _at_its_end(draw: Random, number: int, drain: Fault) -> Fault:
+    """What gives up the claim reaches the database late, perhaps after the next launch."""
+    return Fault(number, drain.at_s - 0.01, "give up late", "database",
+                 seconds=round(draw.uniform(0.3, 6.0), 3))  # fmt: skip
 
 
 _FAULTS = (

@@ -258,6 +258,7 @@ class SimulatedStore:
         *,
         commits: bool = False,
         opens: bool = False,
+        gives_up: bool = False,
     ) -> Any:
         """Have the database do something, in its time."""
         if self._closed:
@@ -271,6 +272,7 @@ class SimulatedStore:
                 self._heard(future),
                 commits=commits,
                 opens=opens,
+                gives_up=gives_up,
             )
             self._database.server.later(latency_s(self._draw), self._database.ask, request)
             given_up = get_running_loop().call_later(
@@ -314,7 +316,7 @@ class SimulatedClaimTable:
 
     async def give_up(self, holder: str) -> None:
         work = self._database.give_up_claim
-        await self._ask(lambda: work(holder))
+        await self._ask(lambda: work(holder), gives_up=True)
 
     def has_ended(self, found: Claim) -> bool:
         """Whether it has, nobody sees who is on another Ray and another machine."""

@@ -52,7 +52,7 @@ class PlayedDatabase:
     async def renew(self, holder: str) -> bool:
         self._check_there()
         self.beats.append(now_s())
-        return holder == self.holder
+        return holder == self.holder and not self.given_up
 
     async def find(self) -> Claim | None:
         self._check_there()
@@ -83,7 +83,7 @@ class PlayedDatabase:
         if self.migrates_s is not None:
             tell(Step(5, 8))
             await asyncio.sleep(self.migrates_s)
-        self.holder = holder
+        self.holder, self.given_up = holder, False
         self.clock_s += 1  # whoever claims gives a sign
 
     def _check_there(self) -> None:
@@ -110,7 +110,12 @@ async def kept(
         heard.append(str(error))
 
     await claim.take(take_over=never, again=False)
-    return claim, asyncio.ensure_future(claim.keep(replaced)), heard
+    return claim, asyncio.ensure_future(claim.keep(replaced, ours_alone)), heard
+
+
+async def ours_alone() -> bool:
+    """Ray has made no other incarnation of the directory."""
+    return True
 
 
 async def unheard(error: SystemReplaced) -> None:
@@ -269,7 +274,7 @@ async def test_a_system_that_was_cut_off_for_long_and_not_replaced_says_so_and_g
     database.holder = "ours"
     claim = ours(database)
     await claim.take(take_over=never, again=False)
-    keeping = asyncio.ensure_future(claim.keep(unheard))
+    keeping = asyncio.ensure_future(claim.keep(unheard, ours_alone))
     database.away = True
     await asyncio.sleep(10 * DatabaseClaim.LAPSE_S)
     assert not database.beats
@@ -300,6 +305,56 @@ async def test_a_system_that_was_cut_off_and_replaced_hears_by_whom_when_it_come
     assert not claim.held
     assert await claim.give_up() is None  # which is not for it to do
     assert (database.holder, database.given_up) == ("theirs", False)
+
+
+@virtual_time
+async def test_a_claim_that_was_given_up_late_is_claimed_again(database: PlayedDatabase) -> None:
+    """The drain of the system before had sent that, or an older directory of this one. Another
+    system would take the database without waiting."""
+    claim, keeping, heard = await kept(database)
+    database.given_up = True
+    await asyncio.sleep(DatabaseClaim.BEAT_S + 0.1)
+    assert (claim.held, database.holder, database.given_up) == (True, "ours", False)
+    assert (claim.trouble, heard) == (None, [])
+    await claim.give_up()
+    await keeping
+
+
+@virtual_time
+async def test_a_claim_that_a_later_directory_gave_up_is_left_alone(
+    database: PlayedDatabase,
+) -> None:
+    async def has_system() -> bool:
+        return False
+
+    database.holder, claim = "ours", ours(database)
+    await claim.take(take_over=never, again=False)
+    keeping = asyncio.ensure_future(claim.keep(unheard, has_system))
+    database.given_up = True
+    await keeping
+    assert (claim.held, database.given_up, database.beats) == (False, True, [DatabaseClaim.BEAT_S])
+
+
+@virtual_time
+async def test_a_claim_that_was_given_up_late_and_taken_by_another_is_lost(
+    database: PlayedDatabase,
+) -> None:
+    async def has_system() -> bool:
+        database.holder, database.given_up = "theirs", False  # in that moment
+        return True
+
+    database.holder, claim = "ours", ours(database)
+    heard: list[str] = []
+
+    async def replaced(error: SystemReplaced) -> None:
+        heard.append(str(error))
+
+    await claim.take(take_over=never, again=False)
+    keeping = asyncio.ensure_future(claim.keep(replaced, has_system))
+    database.given_up = True
+    await keeping
+    assert (claim.held, database.holder) == (False, "theirs")
+    assert "it went to system 's'" in heard[0]
 
 
 @virtual_time
@@ -358,7 +413,7 @@ async def test_a_claim_is_given_up_between_two_signs_of_life_and_none_comes_afte
     monkeypatch.setattr(database, "give_up", noted)
     claim = ours(database)
     await claim.take(take_over=never, again=False)
-    keeping = asyncio.ensure_future(claim.keep(unheard))
+    keeping = asyncio.ensure_future(claim.keep(unheard, ours_alone))
     await asyncio.sleep(DatabaseClaim.BEAT_S + 0.1)
     giving = asyncio.ensure_future(claim.give_up())
     await asyncio.sleep(0.1)

@@ -47,7 +47,7 @@ class PlayedClaim:
         if self.refusal is not None:
             raise self.refusal
 
-    async def keep(self, replaced: object) -> None:
+    async def keep(self, replaced: object, has_system: object) -> None:
         """Nobody takes it."""
 
     async def give_up(self) -> str | None:
@@ -76,7 +76,7 @@ class Played:
 
     async def launch(self) -> None:
         await self.database.ensure_started()
-        await self.database.claim(_unheard, take_over=lambda: False, again=False)
+        await self.database.claim(_unheard, _ours, take_over=lambda: False, again=False)
 
 
 def _left_undone(work: Coroutine[Any, Any, None]) -> None:
@@ -85,6 +85,11 @@ def _left_undone(work: Coroutine[Any, Any, None]) -> None:
 
 async def _unheard(_: SystemReplaced) -> None:
     """Nobody is replaced here."""
+
+
+async def _ours() -> bool:
+    """There is one incarnation of the directory."""
+    return True
 
 
 @pytest.fixture

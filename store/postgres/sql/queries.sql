@@ -43,7 +43,8 @@ SET holder = excluded.holder, system = excluded.system, namespace = excluded.nam
 SELECT applied_at FROM schema_migrations ORDER BY number LIMIT 1;
 
 -- name: renew_claim
-UPDATE claim SET seen_at = clock_timestamp() WHERE holder = $1 RETURNING holder;
+-- One that was given up is not renewed: whoever finds that is to claim the database again, or to end.
+UPDATE claim SET seen_at = clock_timestamp() WHERE holder = $1 AND given_up_at IS NULL RETURNING holder;
 
 -- name: give_up_claim
 UPDATE claim SET given_up_at = clock_timestamp() WHERE holder = $1 AND given_up_at IS NULL;

@@ -105,6 +105,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "                if False:\n",
     ),
     mutation(
+        "a claim that was given up late",
+        "a directory renews a claim that a drain before it gave up, and does not take it again",
+        "runtime.cluster.claim",
+        "                    if lost is not None and lost.holder == self._holder:\n",
+        "                    if False:\n",
+    ),
+    mutation(
         "a system that goes on",
         "a directory whose system has lost its database says so, and ends nothing",
         "runtime.cluster.directory",
