@@ -66,7 +66,8 @@ class Subscription:
         # Guards what follows, and the turn from page to page:
         self._lock = threading.Lock()
         self._page: Page | None = None  # taken, and not decoded yet
-        self._waiting: set[Future[None]] = set()  # readers, until something changes
+        #: Readers, until something changes; they hear of it in the order in which they came.
+        self._waiting: dict[Future[None], None] = {}
         connection.when_closed(self._cut_off, self._left_behind)
         self._in_loop(self._open, selection, after)
 
@@ -172,7 +173,7 @@ class Subscription:
             self.position = max(self.position, done.through)
             # First be told of changes, then look: nothing changes unseen in between.
             waiter: Future[None] = Future()
-            self._waiting.add(waiter)
+            self._waiting[waiter] = None
             if self._page is None and self._feed is not None:
                 self._page = self._feed.take()
             if (page := self._page) is None:
@@ -184,7 +185,7 @@ class Subscription:
 
     def _gave_up(self, waiter: "Future[None]") -> None:
         with self._lock:
-            self._waiting.discard(waiter)
+            self._waiting.pop(waiter, None)
 
     def _open(self, selection: Selection, after: int | None) -> None:
         if not self._closed and self._error is None:
@@ -218,14 +219,14 @@ class Subscription:
 
     def _left_behind(self) -> None:
         """This process was forked, and the feed is in its parent."""
-        self._lock, self._waiting = threading.Lock(), set()
+        self._lock, self._waiting = threading.Lock(), {}
         self._error = ConnectionClosed(self._connection.namespace, forked=True)
         self._begun = Future()
         self._begun.set_exception(self._error)
 
     def _wake(self) -> None:
         with self._lock:
-            waiting, self._waiting = self._waiting, set()
+            waiting, self._waiting = self._waiting, {}
         for waiter in waiting:
             with suppress(InvalidStateError):  # its reader gave up
                 waiter.set_result(None)

@@ -362,3 +362,16 @@ def test_a_subscription_names_so_many_patterns_and_no_more() -> None:
 def test_what_is_no_position_is_refused(driving: Driving, after: int) -> None:
     with pytest.raises(ValueError, match="a position is a number from 0 on"):
         driving.subscribe(after)
+
+
+async def test_those_who_wait_hear_of_a_change_in_the_order_in_which_they_came(
+    driving: Driving,
+) -> None:
+    subscription = driving.subscribe(after=None)
+    heard: list[int] = []
+    readers = [subscription._turned_or(subscription._in_hand) for _ in range(20)]
+    for number, reader in enumerate(readers):
+        assert reader is not None
+        reader.add_done_callback(lambda _, number=number: heard.append(number))  # type: ignore[misc]
+    subscription.close()
+    assert heard == list(range(20))
