@@ -8,28 +8,28 @@ has no JSON would work until its first snapshot.
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
-from pydantic import BaseModel
-
+from actors.annotations import (
+    are_many,
+    is_event_type,
+    mistake_in_returned,
+    single_event,
+    taken_and_returned,
+    what_instead,
+    yielded_events,
+)
 from actors.applier_code import mistake_in_applier, no_field_in
 from actors.class_code import hidden_method
 from actors.command import Command
 from actors.errors import InvalidActor
-from actors.event import BusinessEvent, DeviceEvent, Payload, SystemEvent
+from actors.event import Payload
 from actors.handler_code import mistake_in
 from actors.openness import event_reader, message_reader
 from actors.state_form import StateForm, check_comes_back
 from actors.state_type import check_state, state_adapter
 
 Method = Callable[..., Any]
-
-#: Bases of events: an annotation that names one of them says nothing of what is yielded.
-_KINDS = (Payload, DeviceEvent, SystemEvent, BusinessEvent)
-
-#: What an annotation may say without saying what is returned.
-_UNSAID = (type(None), object, Any)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class ActorType:
         if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
             problem = "is async: an actor decides without waiting; make it a plain `def`"
             raise InvalidActor(self.name, f"{method.__name__} {problem}")
-        model, returned = _annotations(self.actor, method)
+        model, returned = taken_and_returned(self.actor, method)
         if method.__thornback__ == "handles":  # type: ignore[attr-defined]
             self._add_handler(method, model, returned)
         else:
@@ -110,19 +110,19 @@ class ActorType:
     def _add_handler(self, method: Method, model: type, returned: Any) -> None:
         if not issubclass(model, Command):
             raise InvalidActor(self.name, f"{method.__name__} handles {model}, not a Command")
-        if single := [one for one in _members(returned) if _is_event(one)]:
-            name = single[0].__name__
+        if (single := single_event(returned)) is not None:
+            name = single.__name__
             problem = f"returns {name}: yield it, and annotate `-> Iterator[{name}]`"
             raise InvalidActor(self.name, f"{method.__name__} {problem}")
-        if mistake := _no_events(returned) or mistake_in(self.actor, method, returned):
+        if mistake := mistake_in_returned(returned) or mistake_in(self.actor, method, returned):
             raise InvalidActor(self.name, f"{method.__name__} {mistake}")
         self._once(self.handlers, model.message_type, method)
         decide = method if inspect.isgeneratorfunction(method) else _several(method)
-        handler = Handler(model, model.message_type, decide, tuple(_yielded(returned)))
+        handler = Handler(model, model.message_type, decide, tuple(yielded_events(returned)))
         self.handlers[model.message_type] = handler
 
     def _add_applier(self, method: Method, model: Any) -> None:
-        if not _is_event(model) or model in _KINDS:
+        if not is_event_type(model):
             raise InvalidActor(
                 self.name,
                 f"{method.__name__} applies {model}, not a DeviceEvent, SystemEvent "
@@ -194,35 +194,12 @@ def _several(method: Method) -> Method:
 
     def decide(actor: Any, message: Any) -> Any:
         events = method(actor, message)
-        if events is not None and not _are_many(type(events)):
-            raise TypeError(f"{method.__name__} returns {_instead(type(events))}")
+        if events is not None and not are_many(type(events)):
+            raise TypeError(f"{method.__name__} returns {what_instead(type(events))}")
         return events
 
     decide.__name__ = method.__name__
     return decide
-
-
-def _are_many(kind: type) -> bool:
-    """May what is of this class be the events of a handler?"""
-    return issubclass(kind, Iterable) and not issubclass(kind, str | bytes | Mapping | BaseModel)
-
-
-def _no_events(returned: Any) -> str | None:
-    """What is wrong with an annotation that says a handler returns something else than events."""
-    if not isinstance(returned, type) or returned in _UNSAID or _are_many(returned):
-        return None
-    return f"returns {_instead(returned)}"
-
-
-def _instead(kind: type) -> str:
-    if issubclass(kind, Payload):
-        return f"{kind.__name__}: yield it instead"
-    if issubclass(kind, Exception):
-        return f"{kind.__name__}: raise it instead"
-    return (
-        f"{kind.__name__}, which nobody takes: a handler yields events, and who wants to know "
-        "something asks for the state, ref.state()"
-    )
 
 
 def no_event(yielded: Any) -> str:
@@ -278,52 +255,3 @@ def _marked_methods(actor: type) -> list[Method]:
         if hasattr(method, "__thornback__"):
             found.append(method)
     return found
-
-
-def _annotations(actor: Any, method: Method) -> tuple[type, Any]:
-    """The class of the message that a method takes, and what it says that it returns."""
-    parameters = list(inspect.signature(method).parameters)
-    if len(parameters) != 2:
-        raise InvalidActor(actor.__name__, f"{method.__name__} takes exactly one message")
-    try:
-        hints = get_type_hints(method)
-    except NameError as error:
-        raise InvalidActor(
-            actor.__name__,
-            f"{method.__name__}: {error}; define messages at module level, or leave out "
-            "'from __future__ import annotations'",
-        ) from error
-    model = hints.get(parameters[1])
-    if get_origin(model) in (Union, UnionType):
-        problem = f"takes {model}: write a method for each, annotate its message with a class"
-        raise InvalidActor(actor.__name__, f"{method.__name__} {problem}")
-    if not isinstance(model, type):
-        raise InvalidActor(actor.__name__, f"{method.__name__}: annotate its message with a class")
-    return model, hints.get("return")
-
-
-def _yielded(returned: Any) -> Iterator[type[Payload]]:
-    """The events that a handler yields, as far as its annotation shows them."""
-    if get_origin(returned) is None:
-        return
-    first = get_args(returned)[:1] if get_origin(returned) is not tuple else get_args(returned)
-    for annotation in first:
-        for one in _members(annotation):
-            # What has subclasses is a base of events, which may all be applied.
-            if _is_event(one) and one not in _KINDS and not one.__subclasses__():
-                yield one
-
-
-def _members(annotation: Any) -> tuple[Any, ...]:
-    """The alternatives of a union; of anything else itself."""
-    if get_origin(annotation) in (Union, UnionType):
-        return get_args(annotation)
-    return (annotation,)
-
-
-def _is_event(annotation: Any) -> bool:
-    return (
-        isinstance(annotation, type)
-        and issubclass(annotation, Payload)
-        and hasattr(annotation, "kind")
-    )
