@@ -4,7 +4,8 @@ import threading
 from collections.abc import Iterable, Iterator
 
 from actors.event import Event
-from runtime.driver.bulk import BulkCall, BulkResult, Item, Progress, asking, telling
+from runtime.driver.bulk import BulkCall, BulkResult, Item
+from runtime.driver.bulk_steps import Progress, asking, telling
 from runtime.driver.reply import Reply
 from runtime.process.no_waiting import check_may_wait
 

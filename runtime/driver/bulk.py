@@ -4,13 +4,11 @@ The iterable is read only as fast as the hosts answer. Order is kept per actor. 
 host or database that is away leaves open is sent again, under the same ids, for as long
 as the caller's patience lasts.
 
-Nothing here waits, and nothing here knows threads: `telling` and `asking` are generators
-that hand control back whenever something has to happen first. Whoever drives them waits in
-its own way (blocking.py with a thread, the simulation with an event of its loop).
+What goes through the items, and gives the answers back, is in bulk_steps.py.
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,14 +16,11 @@ from uuid import UUID
 
 from actors.actor import Command
 from actors.errors import ThornbackError
-from actors.event import Event
 from runtime.driver.channel import Channel
 from runtime.driver.outgoing import Outgoing
 from runtime.driver.ref import ActorRef
-from runtime.driver.reply import Reply
 from runtime.driver.validation import check_message, id_bytes, moment_us
-from runtime.errors import ConnectionClosed, InvalidMessage
-from runtime.wire.answers import read_events
+from runtime.errors import InvalidMessage
 from runtime.wire.commands import CommandPacker
 from runtime.wire.values import members
 
@@ -117,7 +112,7 @@ class BulkCall:
             ref = item[0]
             channel = ref.channel
         except (AttributeError, TypeError, LookupError) as error:
-            raise _no_item(item) from error
+            raise no_item(item) from error
         outgoing = self._filling.get(channel)
         if outgoing is None and channel in self._stalled and not self._send(channel):
             return None
@@ -189,7 +184,7 @@ class BulkCall:
         self._changed()
 
 
-def _no_item(item: Any) -> InvalidMessage:
+def no_item(item: Any) -> InvalidMessage:
     """What is said of an item that is none."""
     problem = ""
     if isinstance(item, tuple) and len(item) > 1 and isinstance(item[1], ActorRef):
@@ -201,16 +196,9 @@ def _no_item(item: Any) -> InvalidMessage:
     )
 
 
-def _iterated(items: Any) -> Iterator[Item]:
-    try:
-        return iter(items)
-    except TypeError as error:
-        raise _no_item(items) from error
-
-
 def _particulars(item: Send, ids: Iterator[bytes], now_us: int) -> tuple[Command, bytes, int]:
     if not isinstance(item, Send):
-        raise _no_item(item)
+        raise no_item(item)
     ref, message, command_id, at = item
     check_message(message, ref.source)
     of = ref.source, message.message_type
@@ -219,99 +207,3 @@ def _particulars(item: Send, ids: Iterator[bytes], now_us: int) -> tuple[Command
         next(ids) if command_id is None else id_bytes(command_id, *of),
         now_us if at is None else moment_us(at, *of),
     )
-
-
-Progress = Callable[[BulkResult], None]
-
-
-def telling(
-    items: Iterable[Item], call: BulkCall, progress: Progress | None
-) -> Generator[None, None, BulkResult]:
-    """See ActorSystem.tell_many. Yields when it can go on only after `changed`.
-
-    What the iterable or `progress` raises is raised when everything that was taken is
-    settled; `progress` is not called again after it has raised.
-    """
-    result = BulkResult()
-    failure: Exception | None = None
-    try:
-        for item in _iterated(items):
-            while call.offer(item) is None:
-                yield
-                _count(call, result, progress)
-            if call.answered:
-                _count(call, result, progress)
-    except Exception as error:
-        failure = error
-    while True:
-        try:
-            _count(call, result, progress if failure is None else None)
-        except Exception as error:
-            failure = failure or error
-        call.send_all()
-        if call.idle:
-            break
-        if not call.answered:
-            yield
-    if failure is not None:
-        raise failure
-    return result
-
-
-def _count(call: BulkCall, result: BulkResult, progress: Progress | None) -> None:
-    collected = call.collect()
-    for outgoing in collected:
-        result.add(outgoing)
-    for outgoing in collected:
-        if isinstance(outgoing.error, ConnectionClosed):
-            raise ConnectionClosed(*outgoing.error.args)
-        if progress is not None:
-            progress(result)
-
-
-def asking(
-    items: Iterable[Item], call: BulkCall, ahead: int
-) -> Generator[Reply[list[Event]] | None, None, None]:
-    """See ActorSystem.ask_many. Yields the replies, each done, in the order of the items;
-    and None when it can go on only after `changed`.
-
-    What the iterable raises, or offering what it gives, is raised behind the replies of all
-    that was taken before.
-    """
-    replies: deque[Reply[list[Event]]] = deque()
-    taken, failure = _iterated(items), None
-    item: Item | None = None  # that could not be placed yet
-    while True:
-        try:
-            item = item or next(taken)
-            placed = call.offer(item)
-        except StopIteration:
-            break
-        except Exception as error:
-            failure = error
-            break
-        if placed is None:
-            yield None
-            call.collect()
-            continue
-        item = None
-        replies.append(Reply(*placed, read_events))
-        if len(replies) >= ahead:
-            yield from _first(replies, call)
-    while replies:
-        yield from _first(replies, call)
-    if failure is not None:
-        raise failure
-
-
-def _first(
-    replies: "deque[Reply[list[Event]]]", call: BulkCall
-) -> Generator[Reply[list[Event]] | None, None, None]:
-    reply = replies.popleft()
-    while not reply.done():
-        call.collect()
-        call.send_all()
-        if not reply.done():
-            yield None
-    call.collect()
-    yield reply

@@ -28,6 +28,7 @@ from runtime.host.batch import Attempt
 from runtime.host.failing_code import own_frames
 from runtime.host.publishing import publish_row
 from runtime.host.recent import Recent
+from runtime.host.rejections import told_rejection
 from runtime.host.resident import FAILURES, Resident, plain_state, take_snapshot
 from runtime.host.residents import Residents
 from runtime.host.type_checks import EventTypesMet
@@ -43,8 +44,6 @@ from store.rows.read_back import open_events
 logger = logging.getLogger("thornback.host")
 
 
-#: Problems of one message that are told one by one.
-_PROBLEMS = 100
 #: Bytes of the rows of one command: beyond that it is invalid, long before its append would be
 #: too large for a frame of 4 GiB.
 COMMAND_BYTES = 256 * 1024 * 1024
@@ -176,7 +175,7 @@ class Decider:
                     )
                     events.append((event_type, payload))
             except (Rejected, InvalidData, ValidationError) as rejection:
-                attempt.without_effect(index, _rejection(rejection, source, message_type))
+                attempt.without_effect(index, told_rejection(rejection, source, message_type))
                 attempt.vain.append(index)
                 continue
             except FAILURES as error:
@@ -331,19 +330,3 @@ class Decider:
             index, HandlerFailed(source, message_type, failure, decision, frames)
         )
         attempt.vain.append(index)
-
-
-def _rejection(rejection: Exception, source: str, message_type: str) -> Exception:
-    if isinstance(rejection, ValidationError):
-        return InvalidMessage(source, message_type, _problems(rejection))
-    return rejection
-
-
-def _problems(rejection: ValidationError) -> str:
-    if (count := rejection.error_count()) > _PROBLEMS:
-        # To list them takes 6 us and a kilobyte each, and a message has room for millions.
-        return f"{count:,} parts of it do not fit"
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'message'}: {problem['msg']}"
-        for problem in rejection.errors(include_url=False, include_context=False)
-    )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from actors.errors import ThornbackError
 from actors.event import Event
-from runtime.driver.bulk import BulkCall, BulkResult, Item, Send, asking, telling
+from runtime.driver.bulk import BulkCall, BulkResult, Item, Send
+from runtime.driver.bulk_steps import asking, telling
 from runtime.driver.reply import Reply
 from tests.simulation.history import Call, seen
 from tests.simulation.log_index import must_fail

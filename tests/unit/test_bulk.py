@@ -9,7 +9,8 @@ import pytest
 from actors.actor import Command
 from actors.errors import Rejected
 from actors.event import Event
-from runtime.driver.bulk import BulkCall, BulkResult, Item, asking, telling
+from runtime.driver.bulk import BulkCall, BulkResult, Item
+from runtime.driver.bulk_steps import asking, telling
 from runtime.driver.connection import Connection
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply

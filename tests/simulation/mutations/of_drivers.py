@@ -6,7 +6,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     mutation(
         "progress raises",
         "a bulk call whose progress has raised waits for ever",
-        "runtime.driver.bulk",
+        "runtime.driver.bulk_steps",
         "        if call.idle:\n            break\n",
         "        if call.idle and failure is None:\n            break\n",
     ),
