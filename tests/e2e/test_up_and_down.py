@@ -43,6 +43,13 @@ class Project:
                 return process
         return None
 
+    def kill_keeper(self) -> None:
+        """kill -9 it, and wait for its end."""
+        keeper = self.keeper()
+        assert keeper is not None
+        keeper.kill()
+        psutil.wait_procs([keeper], timeout=LIMIT_S)
+
     def settings(self, text: str) -> None:
         """Write the settings' file anew."""
         (self.here.root / "thornback.toml").write_text(text)
@@ -136,31 +143,9 @@ def test_after_ctrl_c_what_up_says_is_so(project: Project, moment: str) -> None:
     assert "nothing is up in this folder" in project.thornback("down")
 
 
-def test_a_ray_whose_keeper_was_killed_is_told_and_another_one_started(project: Project) -> None:
-    project.thornback("up")
-    keeper = project.keeper()
-    assert keeper is not None
-    keeper.kill()
-    psutil.wait_procs([keeper], timeout=LIMIT_S)
-
-    said = project.thornback("status", code=2)
-    assert f"in {project.here.root} has ended by itself" in said
-    assert "`thornback up`" in said
-
-    said = project.thornback("up")
-    assert "had ended by itself" in said
-    assert "up, in this folder" in said
-    assert "writer" in project.pids()
-
-    keeper = project.keeper()
-    assert keeper is not None
-    keeper.kill()
-    said = project.thornback("down")
-    assert "had ended by itself" in said
-    assert project.here.left_running() == []
-
-
-def test_up_again_says_what_it_does_not_change(project: Project) -> None:
+def test_up_again_says_what_it_does_not_change_and_down_what_has_ended_by_itself(
+    project: Project,
+) -> None:
     project.settings("[actor_system]\nhosts = 1\n")
     project.thornback("up")
     assert "the settings here are not those" not in project.thornback("up")
@@ -169,13 +154,12 @@ def test_up_again_says_what_it_does_not_change(project: Project) -> None:
     assert "it was up already" in said
     assert "the settings here are not those that it runs with" in said
 
-    # Another namespace here does not hide from `down` what runs.
-    project.settings('[actor_system]\nnamespace = "other"\n')
     below = replace(project.here, root=project.here.root / "mine")
     done = below.run(sys.executable, "-m", "jobs.cli", "down")
     assert f"nothing is up in this folder, but in {project.here.root}" in done.stdout
-    said = project.thornback("down")
-    assert re.search(r"^writer: all is committed", said, re.MULTILINE)
+
+    project.kill_keeper()
+    assert "had ended by itself" in project.thornback("down")
     assert project.here.left_running() == []
 
 
@@ -212,15 +196,22 @@ def test_a_driver_outlives_the_ray_of_the_project(project: Project, way: str) ->
             told = project.thornback("down")
             assert f"these programs wait for the next `up`: {driver.pid} " in told
         else:
-            keeper = project.keeper()
-            assert keeper is not None
-            keeper.kill()
+            project.kill_keeper()
+            told = project.thornback("status", code=2)
+            assert f"in {project.here.root} has ended by itself" in told
+            assert "`thornback up`" in told
         said.wait_for("has ended; this program goes on when")
-        project.thornback("up")
+        told = project.thornback("up")
+        assert ("had ended by itself" in told) == (way != "down")
+        assert "up, in this folder" in told
+        assert "writer" in project.pids()
         said.wait_for("back in the Ray of")
         said.wait_for("asked")
         said.wait_for("followed")
-        project.thornback("down")
+        # Another namespace here does not hide from `down` what runs.
+        project.settings('[actor_system]\nnamespace = "other"\n')
+        told = project.thornback("down")
+        assert re.search(r"^writer: all is committed", told, re.MULTILINE)
         assert driver.poll() is None
         driver.kill()
     assert project.here.left_running() == []
