@@ -258,10 +258,8 @@ class Directory(Process):
         problems: list[str] = []
         self._begin("ending the processes")
         try:
-            if not await self._has_system():
+            if not await self._others_ended():
                 return ["Ray has made another directory, which has the system now"]
-            for name in self._processes.others():
-                self._processes.end(name)
             self._metrics.close()
             problems += await self._database.give_up()
             self._metrics.remove()
@@ -270,6 +268,14 @@ class Directory(Process):
             problems.append(str(error) or type(error).__name__)
         self._life.over = True
         return problems
+
+    async def _others_ended(self) -> bool:
+        """End the others; False where a successor has the rest of them, and the system."""
+        for name in self._processes.others():
+            if not await self._has_system():
+                return False
+            self._processes.end(name)
+        return await self._has_system()
 
     async def _has_system(self) -> bool:
         """Does this incarnation have the system? It ends if a later one does: what it does for the

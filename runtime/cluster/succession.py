@@ -7,6 +7,7 @@ calls a process by its name comes to that one.
 """
 
 import asyncio
+import math
 
 from ray.exceptions import ActorUnavailableError, RayError
 
@@ -19,20 +20,28 @@ class Succession:
 
     #: Between two tries: Ray does not say when a process that restarts is back.
     PAUSE_S = 0.1
+    #: For how long an answer holds, from when it was asked for: Ray takes longer to start a
+    #: process, so there is no successor yet, whatever has happened since.
+    HOLDS_S = 0.25
     MARK_BYTES = 8
 
     def __init__(self, name: str, world: World) -> None:
         self._name, self._world = name, world  # immutable
         self.mark = world.random(self.MARK_BYTES)  #: of this incarnation, and of no other one
+        self._holds_until_s = -math.inf  #: what Ray has told us last, if it was that we are the one
 
     async def is_ours(self) -> bool:
-        """Does Ray lead to this incarnation? It is waited for while it leads to none: a successor
-        is being started then."""
-        while True:
+        """Has this incarnation the system, in this very moment? It is waited for while Ray leads to
+        none: a successor is being started then."""
+        loop = asyncio.get_running_loop()
+        while (asked_s := loop.time()) > self._holds_until_s:
             try:
                 directory = self._world.actors.find(self._name)
-                return bool(await awaited(directory.mark.remote()) == self.mark)
+                if await awaited(directory.mark.remote()) != self.mark:
+                    return False
+                self._holds_until_s = asked_s + self.HOLDS_S
             except ActorUnavailableError:
                 await asyncio.sleep(self.PAUSE_S)
             except (RayError, ValueError):
                 return False  # it was ended for good, and this one lives on
+        return True

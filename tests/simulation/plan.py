@@ -175,8 +175,10 @@ def _faults(draw: Random, setup: Setup, busy_s: float) -> list[Fault]:
         elif kind.startswith("call"):
             amount = draw.choice((1, 2, 4))
         elif kind == "replace":
-            # Often at once, so that there is work yet when both of them live.
-            amount = draw.choice((amount, round(draw.uniform(0.01, 0.2), 3)))
+            # Often at once, so that there is work yet when both of them live. An older directory
+            # goes by what it takes Ray to start a process (Succession.HOLDS_S).
+            at_once = round(draw.uniform(0.01, 0.2), 3)
+            amount = draw.choice((amount, amount if process == "directory" else at_once))
         elif kind in ("driver dies", "answers lost"):
             target = draw.choice(drivers)
         found.append(Fault(number, at_s, kind, target, other, seconds, amount))

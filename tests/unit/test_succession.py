@@ -12,7 +12,7 @@ from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import ProcessKind, processes_among
 from runtime.topology.status import DrainReport
-from tests.virtual_time import now_s, settled, virtual_time
+from tests.virtual_time import VirtualLoop, now_s, settled, virtual_time
 
 SETTINGS = Settings.model_validate({"event_store": {"type": "memory"}})
 OTHERS = {"writer", "bus", "host-0"}
@@ -139,6 +139,38 @@ async def test_one_whose_successor_is_still_to_come_waits_for_it(world: Namespac
     await draining
     assert (world.played.names, world.ended) == (OTHERS | {"directory"}, 1)
     assert now_s() == pytest.approx(4, abs=0.2)
+
+
+@virtual_time
+async def test_an_answer_that_is_old_when_it_comes_is_asked_for_again(world: Namespace) -> None:
+    """Meanwhile Ray may have made a successor."""
+    directory = directory_in(world)
+
+    async def late() -> bytes:
+        world.played.leads_to = successor
+        await asyncio.sleep(1)
+        return await directory.mark()
+
+    world.played.leads_to = late
+    await directory.stop(5.0)
+    assert (world.played.names, world.ended) == (OTHERS | {"directory"}, 1)
+
+
+@virtual_time
+async def test_one_that_is_replaced_while_it_ends_the_others_leaves_the_rest(
+    world: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, loop = directory_in(world), asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+
+    def end_slowly(name: str) -> None:
+        loop.jump(1.0)  # the call to Ray's head blocks
+        world.played.names.discard(name)
+        world.played.leads_to = successor
+
+    monkeypatch.setattr(world.played, "end", end_slowly)
+    await directory.stop(5.0)
+    assert (world.played.names, world.ended) == ({"directory", "host-0", "writer"}, 1)
 
 
 @virtual_time

@@ -94,8 +94,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a directory that has a successor",
         "a directory that Ray has made another one of ends the processes that this goes on with",
         "runtime.cluster.directory",
-        "            if not await self._has_system():\n",
-        "            if False:\n",
+        "        if await self._succession.is_ours():\n",
+        "        if True:\n",
     ),
     mutation(
         "a claim that nobody looks after",
