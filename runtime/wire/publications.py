@@ -49,7 +49,7 @@ def read_publication(source: str, data: object) -> Publication:
         raise InvalidData("a published event", "Postgres cannot hold NUL characters")
     try:
         value = decode_json(found.data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidData(found.event_type, f"its data is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise InvalidData(found.event_type, "its data is not a JSON object")

@@ -4,7 +4,8 @@ Postgres keeps JSON numbers as exact decimals and has no NUL in its texts. So: i
 are kept up to the 4,300 digits that Python reads; NaN, infinities and NUL characters are
 refused; and a large float is written out with ".0", because jsonb would otherwise hand
 1e23 back as an integer that no float equals. An event read live then equals the same event
-read from the log.
+read from the log. What is nested more deeply than pydantic reads is refused as well: a class
+could never be made of it again.
 """
 
 import json
@@ -32,6 +33,8 @@ _PLUS, _BACKSLASH, _N, _I = _EXPONENT[-1], ord("\\"), ord("N"), ord("I")
 #: An integer of more digits than this is written by some and read by none.
 MAX_DIGITS = 4300
 _FIRST_TOO_LONG = 10**MAX_DIGITS
+#: Of objects and lists in one another, pydantic reads so many and no more.
+MAX_DEPTH = 200
 _TOO_MANY_DIGITS = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1)).search
 
 #: The value of a JSON text, quickly. Raises DecodeError for numbers that `decode_json`
@@ -61,7 +64,7 @@ def encode_payload(event_type: str, payload: BaseModel) -> bytes:
 def encode_json(event_type: str, value: Any) -> bytes:
     """Any JSON value as text, every part looked at. Raises InvalidData."""
     try:
-        text = _text(event_type, value).encode()
+        text = _text(event_type, value, MAX_DEPTH).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidData(event_type, str(error)) from error
     if len(text) > MAX_EVENT_BYTES:
@@ -77,7 +80,8 @@ def decode_json(text: bytes) -> Any:
         return json.loads(text)  # numbers that msgspec finds out of range
 
 
-def _text(event_type: str, value: Any) -> str:
+def _text(event_type: str, value: Any, levels: int) -> str:
+    """The text of a value that may be nested so many levels deep."""
     match value:
         case None | bool() | int():
             if value is not None and not -_FIRST_TOO_LONG < value < _FIRST_TOO_LONG:
@@ -89,22 +93,24 @@ def _text(event_type: str, value: Any) -> str:
             if "\x00" in value:
                 raise InvalidData(event_type, "Postgres cannot hold NUL characters in jsonb")
             return json.dumps(value, ensure_ascii=False)
+        case dict() | list() | tuple() if levels == 0:
+            raise InvalidData(event_type, f"it is nested more than {MAX_DEPTH} levels deep")
         case dict():
             members = (
-                f"{_key(event_type, key)}:{_text(event_type, member)}"
+                f"{_key(event_type, key)}:{_text(event_type, member, levels - 1)}"
                 for key, member in value.items()
             )
             return "{" + ",".join(members) + "}"
         case list() | tuple():
-            return "[" + ",".join(_text(event_type, item) for item in value) + "]"
+            return "[" + ",".join(_text(event_type, item, levels - 1) for item in value) + "]"
         case _:
-            return _text(event_type, to_jsonable_python(value, inf_nan_mode="constants"))
+            return _text(event_type, to_jsonable_python(value, inf_nan_mode="constants"), levels)
 
 
 def _key(event_type: str, key: Any) -> str:
     if not isinstance(key, str):
         (key,) = json.loads(to_json({key: None}, inf_nan_mode="constants"))  # as a payload has it
-    return _text(event_type, key)
+    return _text(event_type, key, 1)
 
 
 def _number(event_type: str, value: float) -> str:

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field, PlainSerializer
 from actors.event import DeviceEvent
 from store.errors import InvalidData
 from store.rows.json_text import (
+    MAX_DEPTH,
     MAX_DIGITS,
     MAX_EVENT_BYTES,
     decode_json,
@@ -263,6 +264,21 @@ def test_data_nested_beyond_all_reason_is_refused(encode: Encode) -> None:
         value = [value]
     with pytest.raises(InvalidData):
         encode(value)
+
+
+@pytest.mark.parametrize("kind", [dict, list])
+def test_data_may_be_nested_as_deeply_as_a_class_can_be_read_and_no_deeper(kind: type) -> None:
+    def nested(levels: int) -> Any:
+        value: Any = {"value": 1}
+        for _ in range(levels - 1):
+            value = {"value": value} if kind is dict else [value]
+        return value
+
+    deepest = nested(MAX_DEPTH - 1)
+    text = encode_json("reading", {"value": deepest})
+    assert Reading.model_validate_json(text).value == deepest
+    with pytest.raises(InvalidData, match="more than 200 levels deep"):
+        encode_json("reading", {"value": nested(MAX_DEPTH)})
 
 
 @both_ways

@@ -162,6 +162,14 @@ async def test_a_nest_without_an_end_is_refused_at_the_call() -> None:
         target().ask(Note.model_construct(data=endless))
 
 
+def nested(levels: int) -> dict[str, Any]:
+    """Objects in one another."""
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value  # type: ignore[no-any-return]
+
+
 def outside(**changes: Any) -> Event:
     fields: dict[str, Any] = {
         "id": UUID(int=1),
@@ -184,6 +192,7 @@ def outside(**changes: Any) -> Event:
         ({"metadata": {"a": "\ud800"}}, InvalidData),
         ({"metadata": {"a": "x" * 2**20}}, InvalidData),
         ({"data": {"a": float("nan")}}, InvalidData),
+        ({"data": nested(201)}, InvalidData),
         ({"source": "a\0b"}, InvalidName),
         ({"source": ""}, InvalidName),
         ({"event_type": "a\0b"}, InvalidName),

@@ -169,3 +169,17 @@ async def test_a_number_that_any_program_publishes_is_stored_as_what_it_is_read_
     (fold,) = folds((await host.store.read(0, 1)).rows)
     exact = format(Decimal(re.findall(rb"[-+.0-9eE]+", fold.data)[0].decode()), "f")
     assert type(json.loads(exact)) is type(event.data["a"])
+
+
+@pytest.mark.parametrize("levels", [201, 300, 100_000])
+@virtual_time
+async def test_what_any_program_publishes_is_not_nested_more_deeply_than_a_class_can_be_read(
+    levels: int,
+) -> None:
+    host = await Hosting.begin()
+    text = b'{"a":' * levels + b"1" + b"}" * levels
+    sent = {"event_type": "seen", "kind": "system", "data": text, "metadata": {}, "clock": {}}
+    answer = await host.deliver(command("tower/jfk", PUBLISH, data=sent))
+    with pytest.raises(InvalidData):
+        read_events(answer, 0)
+    assert await host.log("tower/jfk") == []
