@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from actors.actor import Actor
@@ -95,16 +96,19 @@ class Channels:
         for channel in self._open.values():
             channel.left_behind(error)
 
-    def _shipped(self, actor: type[Actor[Any]]) -> bytes | None:
+    async def _shipped(self, actor: type[Actor[Any]]) -> bytes | None:
         """What is sent of a class to the hosts that there are now."""
-        return self._classes.shipped(actor)
+        classes = self._classes
+        if classes.ready(actor):
+            return classes.shipped(actor)
+        return await self._world.aside(partial(classes.shipped, actor))
 
-    def _sent_first(self, actors: Iterable[type[Actor[Any]]]) -> bytes | None:
+    async def _sent_first(self, actors: Iterable[type[Actor[Any]]]) -> bytes | None:
         """What a dedicated host is started with. A class that cannot be sent starts none: its
         users are told so once there is a host."""
         for actor in actors:
             with contextlib.suppress(InvalidActor):
-                return self._shipped(actor)
+                return await self._shipped(actor)
         return None
 
     def _opened(self, host: str, dedicated: bool) -> Channel:
@@ -112,9 +116,9 @@ class Channels:
             try:
                 await self._rejoining.ensure()
                 if dedicated:
-                    directory = self._world.handle(DIRECTORY_ACTOR)
-                    await directory.locate.remote(host, self._sent_first(actors))
-                return self._world.handle(host)
+                    directory = await self._world.handle(DIRECTORY_ACTOR)
+                    await directory.locate.remote(host, await self._sent_first(actors))
+                return await self._world.handle(host)
             except ValueError as error:
                 self._rejoining.ended(host)
                 raise HostUnavailable(host, "there is no such process") from error

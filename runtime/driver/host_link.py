@@ -36,8 +36,8 @@ class HostLink:
         self,
         host: str,
         find: Callable[[Iterable[ActorClass]], Awaitable[Any]],
-        reach: Callable[[], Calls],
-        shipped: Callable[[ActorClass], bytes | None],
+        reach: Callable[[], Awaitable[Calls]],
+        shipped: Callable[[ActorClass], Awaitable[bytes | None]],
         ended: Callable[[], None] = lambda: None,
     ) -> None:
         self.host = host
@@ -65,7 +65,7 @@ class HostLink:
         for actor in sorted(actors - self._known, key=_name):
             self._refused.pop(actor, None)
             try:
-                shipped = self._shipped(actor)  # perhaps it travelled once, and does no more
+                shipped = await self._shipped(actor)  # perhaps it travelled once, and does no more
                 if shipped is not None:
                     await self._asked(self._register(shipped))
             except InvalidActor as error:
@@ -136,12 +136,17 @@ class HostLink:
             raise StoreUnavailable(error.where, error.reason) from error
 
     async def _call(self, request: bytes) -> Answer:
-        if self._caller is None:
-            try:
-                self._caller = self._reach()
-            except Exception as error:  # ValueError where there is none, and Ray's own ones
-                raise HostUnavailable(self.host, f"it cannot be found: {error}") from error
-        return unpack_answer(await self._caller.call("deliver", request))
+        caller = self._caller or await self._found()
+        return unpack_answer(await caller.call("deliver", request))
+
+    async def _found(self) -> Calls:
+        try:
+            found = await self._reach()
+        except Exception as error:  # ValueError where there is none, and Ray's own ones
+            raise HostUnavailable(self.host, f"it cannot be found: {error}") from error
+        if self._caller is None:  # or another batch was quicker
+            self._caller = found
+        return self._caller
 
     def _turned_away(self, answer: Answer) -> Exception | None:
         if answer.turned_away is None:

@@ -14,7 +14,6 @@ from actors.naming import actor_type_of
 from runtime.driver.connection import Connection
 from runtime.errors import HostUnavailable
 from runtime.topology.names import ProcessKind, host_name
-from runtime.transport.peers import awaited
 from runtime.wire.type_descriptions import TypeDescription
 
 
@@ -66,9 +65,9 @@ class Hosts:
     ) -> Any:
         limit_s = self.LIMIT_S if limit_s is None else limit_s
         try:
-            handle = self._connection.world.handle(host)
-            asked = awaited(getattr(handle, method).remote(*arguments))
-            return await asyncio.wait_for(asked, limit_s)
+            async with asyncio.timeout(limit_s):
+                handle = await self._connection.world.handle(host)
+                return await getattr(handle, method).remote(*arguments)
         except TimeoutError as error:
             raise HostUnavailable(host, f"no answer within {limit_s:g} s") from error
         except RayTaskError as error:  # the host raised it

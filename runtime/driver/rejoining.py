@@ -16,7 +16,6 @@ from runtime.errors import HostUnavailable, SystemNotFound
 from runtime.process.world import World
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.status import DrainReport, Topology
-from runtime.transport.peers import awaited
 from runtime.transport.ray_stay import InNoRay
 from store.errors import SystemReplaced
 
@@ -57,8 +56,8 @@ class Rejoining:
         none, and what else Ray or the directory raise."""
         for _ in range(2):  # the handle that we have, then the one that there is
             try:
-                directory = self._world.handle(DIRECTORY_ACTOR)
-                return await awaited(getattr(directory, method).remote(*arguments))
+                directory = await self._world.handle(DIRECTORY_ACTOR)
+                return await getattr(directory, method).remote(*arguments)
             except InNoRay as error:
                 raise SystemNotFound(self._namespace, str(error), "") from error
             except ValueError as error:
@@ -73,7 +72,7 @@ class Rejoining:
         its answer is here. Raises SystemNotFound, and what Ray or the directory raise."""
         self._world.forget(DIRECTORY_ACTOR)  # the one that there is now is meant, and asked once
         try:
-            directory = self._world.handle(DIRECTORY_ACTOR)
+            directory = await self._world.handle(DIRECTORY_ACTOR)
         except ValueError as error:
             raise SystemNotFound(self._namespace) from error
         report: DrainReport = await directory.stop.remote(timeout_s)

@@ -15,19 +15,27 @@ class ShippedClasses:
 
     def __init__(self, known_modules: Iterable[str]) -> None:
         self._known = tuple(known_modules)  # immutable: hosts import these themselves
-        self._lock = threading.Lock()  # guards the table; and pickling is not for two at once
+        self._lock = (
+            threading.Lock()
+        )  # for who adds to the table; and pickling is not for two at once
         self._shipped: dict[type[Actor[Any]], bytes | None] = {}
         self._deciding: dict[str, str] = {}  # by actor type: the class that was sent for it last
 
     def shipped(self, actor: type[Actor[Any]]) -> bytes | None:
         """A class for hosts that cannot import it; None for those that have it anyway.
         Raises InvalidActor for one that cannot be sent, or that is another of its actor type
-        than the one that was sent before."""
-        with self._lock:
-            if actor not in self._shipped:
-                self._check_name(actor)
-                self._shipped[actor] = self._pickled(actor)
-            return self._shipped[actor]
+        than the one that was sent before. Blocks while one is pickled, which takes as long as
+        it and what it uses are large, and while another thread pickles; see `ready`."""
+        if not self.ready(actor):
+            with self._lock:
+                if actor not in self._shipped:
+                    self._check_name(actor)
+                    self._shipped[actor] = self._pickled(actor)
+        return self._shipped[actor]
+
+    def ready(self, actor: type[Actor[Any]]) -> bool:
+        """Does `shipped` give it at once?"""
+        return actor in self._shipped
 
     def _check_name(self, actor: type[Actor[Any]]) -> None:
         """Is it the only class of its actor type here, or the same one changed?"""

@@ -167,22 +167,29 @@ class LogAccess:
             except (HostUnavailable, TimeoutError) as error:
                 raise BusUnavailable(str(error) or "the system does not answer") from error
         self._check_open()
-        try:
-            if self._bus is None:
-                self._bus = self.world.caller(BUS_ACTOR)
-        except ValueError as error:
-            raise self._gone(None) from error
         bus = self._bus  # another question may find meanwhile that it has ended
         try:
+            bus = bus or await _within(limit_s, self._found())
             return await _within(limit_s, bus.call(method, request))
         except ActorDiedError as error:
             # Only what was ended for good dies: a process that is killed is started again.
             raise self._gone(bus) from error
         except TimeoutError as error:
-            bus.look_again()
+            if bus is not None:
+                bus.look_again()
             raise BusUnavailable(f"no answer within {limit_s:g} s") from error
         except (RayError, ConnectionError) as error:
             raise BusUnavailable(str(error) or type(error).__name__) from error
+
+    async def _found(self) -> Calls:
+        try:
+            found = await self.world.caller(BUS_ACTOR)
+        except ValueError as error:
+            raise self._gone(None) from error
+        self._check_open()
+        if self._bus is None:  # or another feed was quicker
+            self._bus = found
+        return self._bus
 
     def _gone(self, bus: Calls | None) -> SystemNotFound:
         """The bus that was asked has ended for good, or there is none. Where another question has

@@ -163,7 +163,7 @@ class WriterActor(Process):
     async def _hand_to_bus(self, commit: Commit) -> bool:
         try:
             if self._bus is None:
-                self._bus = self.world.caller(BUS_ACTOR)
+                self._bus = await self.world.caller(BUS_ACTOR)
             await self._bus.call("publish", pack_commit(commit))
         except (RayError, ConnectionError, ValueError) as error:
             logger.warning("the bus is away: %s", type(error).__name__)

@@ -10,7 +10,6 @@ from ray.exceptions import RayError
 
 from runtime.process.world import Calls, World
 from runtime.topology.names import WRITER_ACTOR
-from runtime.transport.peers import awaited
 from runtime.wire.commits import pack_append, unpack_acknowledgement
 from runtime.wire.error_codec import decode_error
 from store.appends import Acknowledged, Append
@@ -37,9 +36,7 @@ class WriterLink:
         """Have an append committed. Raises what the writer refuses it with, StoreUnavailable,
         or WriterAway when there was no answer."""
         try:
-            if self._writer is None:
-                self._writer = self._world.caller(WRITER_ACTOR)
-            writer = self._writer
+            writer = self._writer or await self._found()
             packed = await writer.call("append", pack_append(append))
         except (RayError, ConnectionError, ValueError) as error:
             raise WriterAway(type(error).__name__) from error
@@ -51,14 +48,21 @@ class WriterLink:
             writer.look_again()  # or it was replaced
         raise refusal
 
+    async def _found(self) -> Calls:
+        found = await self._world.caller(WRITER_ACTOR)
+        if self._writer is None:  # or another append was quicker
+            self._writer = found
+        return self._writer
+
     async def wait_back(self) -> None:
         """Wait until the writer answers again; StoreUnavailable if it takes too long."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience_s
         while True:
             try:
-                ready = self._world.handle(WRITER_ACTOR).ready.remote()
-                await asyncio.wait_for(awaited(ready), deadline - loop.time())
+                async with asyncio.timeout_at(deadline):
+                    writer = await self._world.handle(WRITER_ACTOR)
+                    await writer.ready.remote()
                 return
             except (RayError, ValueError, TimeoutError) as error:
                 if loop.time() >= deadline:

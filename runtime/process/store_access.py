@@ -1,7 +1,7 @@
 """How the processes of a system reach its event store."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,6 @@ from ray.exceptions import RayError
 from actors.event import Event
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, WRITER_ACTOR
-from runtime.transport.peers import awaited
 from store.errors import StoreUnavailable
 from store.event_store import (
     CheckpointMove,
@@ -30,13 +29,14 @@ from store.postgres.migrations import migrate
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
 
+#: Finds the handle of a process. Raises ValueError when there is none.
+Find = Callable[[str], Awaitable[Any]]
+
 #: How long the directory may take to say where the database is.
 ASKED_S = 2.0
 
 
-async def open_store(
-    settings: Settings, find: Callable[[str], Any], system: str | None = None
-) -> EventStore:
+async def open_store(settings: Settings, find: Find, system: str | None = None) -> EventStore:
     """The event store that the settings name; `find` gives the handles of processes, `system` is
     whose claim on the database epochs are opened under. Raises StoreUnavailable, and
     SchemaMismatch for a database that no launch of this release has brought up to date."""
@@ -61,12 +61,13 @@ async def migrate_store(settings: Settings) -> None:
         )
 
 
-async def _database_url(settings: Settings, find: Callable[[str], Any]) -> str:
+async def _database_url(settings: Settings, find: Find) -> str:
     """Where the database is now, as the directory knows; as the settings have it while the
     directory is away."""
     try:
-        directory = find(DIRECTORY_ACTOR)
-        url: str = await asyncio.wait_for(awaited(directory.database_url.remote()), ASKED_S)
+        async with asyncio.timeout(ASKED_S):
+            directory = await find(DIRECTORY_ACTOR)
+            url: str = await directory.database_url.remote()
     except (RayError, ValueError, TimeoutError):
         return settings.event_store.connection_string.get_secret_value()
     return url
@@ -75,7 +76,7 @@ async def _database_url(settings: Settings, find: Callable[[str], Any]) -> str:
 class WriterMemoryStore:
     """The memory store in the writer's process, reached by calls to the writer."""
 
-    def __init__(self, find: Callable[[str], Any]) -> None:
+    def __init__(self, find: Find) -> None:
         self._find = find
 
     async def open_epoch(self, name: str, holder: str = "") -> Epoch:
@@ -154,7 +155,7 @@ class WriterMemoryStore:
 
     async def _call(self, method: str, *arguments: Any, **named: Any) -> Any:
         try:
-            writer = self._find(WRITER_ACTOR)
+            writer = await self._find(WRITER_ACTOR)
             return await writer.in_store.remote(method, arguments, named)
         except (RayError, ValueError) as error:
             raise StoreUnavailable("the writer's memory", str(error)) from error

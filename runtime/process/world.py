@@ -9,11 +9,13 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import ray
 
 from runtime.clocks import now_us
+from runtime.process.aside import Aside
 from runtime.process.claim_table import ClaimTable, PostgresClaimTable
 from runtime.process.ray_actors import RayActors
 from runtime.process.store_access import open_store
@@ -23,6 +25,8 @@ from runtime.transport.caller import Caller
 from runtime.transport.loopback import this_machine
 from runtime.transport.peers import Peers
 from store.event_store import EventStore
+
+T = TypeVar("T")
 
 
 class Calls(Protocol):
@@ -62,6 +66,7 @@ class World:
 
     def __init__(self, namespace: str) -> None:
         self._peers = Peers(namespace)
+        self._aside = Aside()
         self.actors: Actors = RayActors(namespace)  #: for who starts processes and ends them
 
     def restarted(self) -> bool:
@@ -84,17 +89,23 @@ class World:
         with those of before a drain, and with no process of another system."""
         return self.system(settings) or self.ray_actor()
 
-    def handle(self, name: str) -> Any:
+    async def handle(self, name: str) -> Any:
         """The Ray handle of a process. Raises ValueError when there is none."""
-        return self._peers.handle(name)
+        known = self._peers.known(name)
+        return await self.aside(partial(self._peers.handle, name)) if known is None else known
 
     def forget(self, name: str) -> None:
         """The process of this name has ended for good: it is looked for anew."""
         self._peers.forget(name)
 
-    def caller(self, name: str) -> Calls:
+    async def caller(self, name: str) -> Calls:
         """A way to a process. Raises ValueError when there is none."""
-        return Caller(self.handle(name), self.machine)
+        return Caller(await self.handle(name), self.machine)
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """What some work returns, or raises, that blocks the thread it runs in: another one than
+        that of the loop."""
+        return await self._aside.run(work)
 
     def machine(self) -> str:
         """Where this process runs: processes of one machine reach one another past Ray."""

@@ -26,7 +26,7 @@ MANY, EVENTS = 190, 30
 class Behind(World):
     """A world whose bus has nothing buffered, over a real PostgreSQL."""
 
-    def caller(self, name: str) -> Any:
+    async def caller(self, name: str) -> Any:
         return _Empty()
 
 

@@ -32,6 +32,7 @@ def cease(simulation: "Simulation") -> None:
     database = simulation.database
     database.trouble = Trouble(away_until_s=database.trouble.away_until_s)
     for cluster in simulation.clusters:
+        cluster.head_slow = False
         for process in cluster.processes.values():
             process.losing = process.muting = process.doubling = 0
 

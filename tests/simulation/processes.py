@@ -234,6 +234,7 @@ class Cluster:
         self.processes: dict[str, SimulatedProcess] = {}
         self.ever: list[SimulatedProcess] = []  #: those that have ended as well
         self._labels: dict[str, int] = {}
+        self.head_slow = True  #: now and then it takes a while to answer
 
     def label(self, name: str) -> str:
         """What the next incarnation under a name is called; no other one is."""

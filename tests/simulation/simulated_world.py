@@ -10,7 +10,7 @@ from runtime.process.world import World
 from runtime.settings.settings import Settings
 from store.event_store import EventStore
 from tests.simulation.database import Database
-from tests.simulation.draws import stream
+from tests.simulation.draws import latency_s, stream
 from tests.simulation.processes import Cluster, Handle, Incarnation, SimulatedActors
 from tests.simulation.scheduler import Owner
 from tests.simulation.simulated_store import SimulatedClaimTable, SimulatedStore
@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 #: When simulations begin: 2024-01-01, in Unix microseconds.
 BEGIN_US = 1_704_067_200_000_000
+#: Of the questions to Ray's head, so many take a while, up to so long.
+SLOW, SLOW_S = 0.05, 3.0
 
 
 class SimulatedWorld(World):
@@ -39,6 +41,8 @@ class SimulatedWorld(World):
         self._end = end
         self._draw = stream(cluster.loop.seed, "world", holder)
         self._handles: dict[str, Handle] = {}  # each looked up once, as from Ray
+        self._forgotten = 0  # how often one was forgotten
+        self._lookups = stream(cluster.loop.seed, "lookups", holder)
         self.actors = SimulatedActors(cluster, holder)
         self.jumped_us = 0  #: how far the wall clock has been set forward, or back
 
@@ -55,14 +59,24 @@ class SimulatedWorld(World):
             return ""
         return self._holder.process.identity
 
-    def handle(self, name: str) -> Any:
+    async def handle(self, name: str) -> Any:
         found = self._handles.get(name)
         if found is None:
-            found = self._handles[name] = self.cluster.handle(name, self._holder)
+            forgotten = self._forgotten
+            await asyncio.sleep(self._lookup_s())
+            found = self.cluster.handle(name, self._holder)
+            if forgotten == self._forgotten:  # as in runtime/transport/peers.py
+                self._handles[name] = found
         return found
 
     def forget(self, name: str) -> None:
         self._handles.pop(name, None)
+        self._forgotten += 1
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """No threads here; what it takes is as long as a lookup."""
+        await asyncio.sleep(self._lookup_s())
+        return work()
 
     def system(self, settings: Settings) -> str | None:
         return f"{self.cluster.name}/{settings.actor_system.namespace}"
@@ -95,6 +109,12 @@ class SimulatedWorld(World):
 
     def end(self) -> None:
         self._end(self._holder)
+
+    def _lookup_s(self) -> float:
+        """How long Ray's head takes to answer: a moment, or a while."""
+        draw = self._lookups
+        slow = draw.random() < SLOW and self.cluster.head_slow
+        return draw.uniform(0.1, SLOW_S) if slow else latency_s(draw)
 
 
 class SimulatedCourier:

@@ -72,11 +72,18 @@ class PlayedWorld(World):
         self.located: list[tuple[str, bytes | None]] = []
         self.locating: Callable[[], Awaitable[None]] | None = None
 
-    def handle(self, name: str) -> PlayedHandle:
+    async def handle(self, name: str) -> PlayedHandle:
         return PlayedHandle(self, name)
 
-    def caller(self, name: str) -> PlayedHost:
+    async def caller(self, name: str) -> PlayedHost:
+        return self.host(name)
+
+    def host(self, name: str) -> PlayedHost:
+        """The host of a name."""
         return self.hosts.setdefault(name, self._make())
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        return work()  # no thread: tests in virtual time wait for none
 
     def now_us(self) -> int:
         return NOW_US

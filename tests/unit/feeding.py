@@ -67,13 +67,13 @@ class PlayedWorld(World):
         self._partition = partition
         self._count = 0
 
-    def handle(self, name: str) -> "PlayedDirectory":
+    async def handle(self, name: str) -> "PlayedDirectory":
         assert name == "directory"
         if self._partition.drained:
             raise ValueError("no actor of that name")
         return PlayedDirectory(self._partition)
 
-    def caller(self, name: str) -> "PlayedBus":
+    async def caller(self, name: str) -> "PlayedBus":
         assert name == "bus"
         if self._partition.drained:
             raise ValueError("no actor of that name")

@@ -107,7 +107,7 @@ class Sending:
         self.registered: list[bytes] = []
         self.unloadable: list[str] = []  #: classes that the host refuses
         self.channel = Channel(
-            HostLink(HOST, self._find, lambda: self.host, lambda actor: actor.__name__.encode()),
+            HostLink(HOST, self._find, self._reach, self._shipped),
             b"driver",
             asyncio.get_running_loop(),
             DriverClock(),
@@ -131,6 +131,12 @@ class Sending:
         if failing is not None:
             raise failing
         return SimpleNamespace(register=SimpleNamespace(remote=self._register))
+
+    async def _reach(self) -> PlayedHost:
+        return self.host
+
+    async def _shipped(self, actor: type[Actor[Any]]) -> bytes:
+        return actor.__name__.encode()
 
     async def _register(self, shipped: bytes) -> None:
         if (name := shipped.decode()) in self.unloadable:

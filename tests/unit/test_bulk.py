@@ -51,7 +51,7 @@ class Driving:
 
     @property
     def host(self) -> PlayedHost:
-        return self.world.caller(HOST)
+        return self.world.host(HOST)
 
     def items(self, data: Iterable[Any]) -> Iterator[Item]:
         """A command each; `taken` counts how many were asked for."""

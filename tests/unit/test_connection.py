@@ -107,7 +107,7 @@ def test_use_after_close_is_a_typed_error_at_once(threaded: Connection) -> None:
 def test_what_is_unanswered_fails_when_it_is_closed(
     threaded: Connection, world: PlayedWorld
 ) -> None:
-    world.caller(HOST).answering.clear()
+    world.host(HOST).answering.clear()
     reply = ref(threaded).ask(Ping())
     flushed = threaded.flush()
     threaded.close()
@@ -118,7 +118,7 @@ def test_what_is_unanswered_fails_when_it_is_closed(
 def test_closing_ends_the_bulk_calls_of_other_threads(
     threaded: Connection, world: PlayedWorld
 ) -> None:
-    world.caller(HOST).answering.clear()
+    world.host(HOST).answering.clear()
     begun = threading.Event()
 
     def items() -> Iterator[Item]:
@@ -163,7 +163,7 @@ def test_asks_of_several_threads_are_all_answered(threaded: Connection) -> None:
 def test_without_a_timeout_a_result_takes_no_longer_than_the_system_allows(
     world: PlayedWorld,
 ) -> None:
-    world.caller(HOST).answering.clear()
+    world.host(HOST).answering.clear()
     to = connection(world, timeout_s=0.1)
     assert isinstance(ended(ref(to).ask(Ping()).result), AskTimeout)
     to.close()
@@ -301,7 +301,7 @@ async def test_flush_waits_for_what_was_told_and_returns_what_failed() -> None:
     to = connection(world, OwnLoop())
     ref(to).tell(Ping())
     assert await to.flush() == []
-    world.caller(HOST).losing = 10**6
+    world.host(HOST).losing = 10**6
     ref(to).tell(Ping(number=1))
     ((source, error),) = await to.flush()
     assert (source, type(error)) == ("counter/a", HostUnavailable)

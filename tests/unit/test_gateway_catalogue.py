@@ -62,7 +62,7 @@ async def test_an_offer_replaces_no_class_that_a_host_knows() -> None:
         await client.system.actor(Elevator, "north").ask(Lift(floors=1))
         host = host_of(client)
         known = host._classes.types.get("elevator")
-        handle = client.system.connection.world.handle("host-0")
+        handle = await client.system.connection.world.handle("host-0")
         await handle.offer.remote("elevator", b"not even a class")
         assert host._classes.types.get("elevator") is known
 
@@ -70,7 +70,7 @@ async def test_an_offer_replaces_no_class_that_a_host_knows() -> None:
 @pytest.mark.parametrize("code", [b"", b"\x80\x04nonsense"])
 async def test_what_is_offered_and_is_no_class_is_refused(code: bytes) -> None:
     async with serving() as client:
-        handle = client.system.connection.world.handle("host-0")
+        handle = await client.system.connection.world.handle("host-0")
         with pytest.raises(Exception, match="its hosts cannot load it"):
             await handle.offer.remote("elevator", code)
 

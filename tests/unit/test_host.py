@@ -33,7 +33,7 @@ class OneWriter(World):
     def __init__(self, writing: Writing) -> None:
         self.writing = writing
 
-    def caller(self, name: str) -> Any:
+    async def caller(self, name: str) -> Any:
         return self
 
     async def call(self, method: str, request: bytes) -> bytes:

@@ -19,7 +19,15 @@ def _failing(error: Exception) -> HostLink:
     async def find(_: Iterable[type[Actor[Any]]]) -> Any:
         raise RayTaskError("locate", "a traceback", error).as_instanceof_cause()
 
-    return HostLink(HOST, find, PlayedHost, lambda _: None)
+    return HostLink(HOST, find, _reached, _nothing)
+
+
+async def _reached() -> PlayedHost:
+    return PlayedHost()
+
+
+async def _nothing(_: type[Actor[Any]]) -> None:
+    """Its hosts have the class."""
 
 
 async def test_why_a_host_does_not_start_is_said_as_the_directory_says_it() -> None:

@@ -77,8 +77,12 @@ async def test_a_batch_that_is_turned_away_after_a_full_mailbox_is_not_overtaken
     """The third batch finds the mailbox full, so the driver begins anew. Only then is the
     first one turned away, which the host works on; the second one waits behind it."""
     host = HostByHand()
+
+    async def reach() -> HostByHand:
+        return host
+
     channel = Channel(
-        HostLink("host", _nobody, lambda: host, lambda _actor: None),
+        HostLink("host", _nobody, reach, _nobody),
         b"driver",
         asyncio.get_running_loop(),
         DriverClock(),

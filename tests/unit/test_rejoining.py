@@ -43,7 +43,7 @@ class PlayedWorld(World):
         self.directory: PlayedDirectory | None = PlayedDirectory()
         self._known: PlayedDirectory | None = None
 
-    def handle(self, name: str) -> PlayedDirectory:
+    async def handle(self, name: str) -> PlayedDirectory:
         """Looked up once, as from Ray."""
         self._known = self._known or self.directory
         if self._known is None:
@@ -66,7 +66,7 @@ def rejoining(world: World) -> Rejoining:
 @virtual_time
 async def test_a_drain_ends_the_directory_that_did_it_and_no_other() -> None:
     world = PlayedWorld()
-    first, way = world.handle("directory"), rejoining(world)
+    first, way = await world.handle("directory"), rejoining(world)
     draining = asyncio.ensure_future(way.drain(5.0))
     await settled()
     way.ended("host-0")  # a channel noticed; what is looked up from here on is the next system
@@ -82,7 +82,7 @@ async def test_a_drain_whose_directory_is_ended_by_a_launch_does_not_drain_the_n
     None
 ):
     world = PlayedWorld()
-    first = world.handle("directory")
+    first = await world.handle("directory")
     draining = asyncio.ensure_future(rejoining(world).drain(5.0))
     await settled()
     world.directory = PlayedDirectory()
@@ -145,7 +145,7 @@ class BusWorld(World):
         super().__init__("n")
         self.bus: PlayedBus | None = PlayedBus(1)
 
-    def caller(self, name: str) -> PlayedBus:
+    async def caller(self, name: str) -> PlayedBus:
         if self.bus is None:
             raise ValueError("no actor of that name")
         return self.bus

@@ -47,7 +47,7 @@ class PlayedWriter(World):
         self.looked = 0  #: how often it was looked for anew
         self.away_s = 0.0  #: so long it is away
 
-    def caller(self, name: str) -> "PlayedWriter":
+    async def caller(self, name: str) -> "PlayedWriter":
         assert name == "writer"
         return self
 
@@ -61,7 +61,7 @@ class PlayedWriter(World):
     def close(self) -> None:
         """Nothing is open."""
 
-    def handle(self, name: str) -> Any:
+    async def handle(self, name: str) -> Any:
         assert name == "writer"
         return self
 

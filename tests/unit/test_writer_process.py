@@ -47,7 +47,7 @@ class Played(World):
     opening: Exception | None = None
     bus: BrokenBus = BrokenBus()
 
-    def caller(self, name: str) -> BrokenBus:
+    async def caller(self, name: str) -> BrokenBus:
         return self.bus
 
     async def open_store(self, settings: Settings) -> Any:

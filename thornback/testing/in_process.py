@@ -55,9 +55,8 @@ class InProcessSystem(ActorSystem):
         self._end()
 
     async def _drain(self, timeout_s: float) -> DrainReport:
-        drained: DrainReport = await self.connection.world.handle(DIRECTORY_ACTOR).stop.remote(
-            timeout_s
-        )
+        directory = await self.connection.world.handle(DIRECTORY_ACTOR)
+        drained: DrainReport = await directory.stop.remote(timeout_s)
         return drained
 
     def _end(self) -> None:
@@ -72,7 +71,7 @@ class InProcessWorld(World):
         super().__init__("in this process")
         self._find = find
 
-    def handle(self, name: str) -> Any:
+    async def handle(self, name: str) -> Any:
         return self._find(name)
 
     def machine(self) -> str:
@@ -88,8 +87,8 @@ class _ProcessWorld(InProcessWorld):
         self._callers: list[Calls] = []
         self._stores: list[EventStore] = []
 
-    def caller(self, name: str) -> Calls:
-        caller = super().caller(name)
+    async def caller(self, name: str) -> Calls:
+        caller = await super().caller(name)
         self._callers.append(caller)
         return caller
 
