@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actors.errors import ThornbackError
 from runtime.driver.selecting import selection_of
@@ -29,22 +29,7 @@ async def read(driver: "Driver", step: Step) -> None:
     )  # fmt: skip
     driver.history.readings.append(reading)
     try:
-        subscription = await _subscribed(driver, reading, after)
-        for number, way in enumerate(step.more["reads"]):
-            draw = stream(driver.holder.loop.seed, "reading", step.number, number)
-            if way == "pause":
-                await asyncio.sleep(draw.uniform(0.1, 3.0))
-            elif way == "give up":
-                await _some(driver, reading, subscription, 1000, draw.uniform(0.0001, 0.1))
-            elif way == "another reader":
-                subscription.close()
-                subscription = await _subscribed(driver, reading, subscription.position)
-            else:
-                await _some(driver, reading, subscription, draw.randrange(1, 20), 2.0)
-        while reading.stays:
-            await _some(driver, reading, subscription, 1000, 1000.0)
-        reading.position = subscription.position
-        subscription.close()
+        await _reads(driver, step, reading)
     except ThornbackError as error:
         reading.error = f"{type(error).__name__}: {error}"
         if type(error).__name__ == "ConnectionClosed" and driver.label != reading.driver:
@@ -59,12 +44,41 @@ async def read(driver: "Driver", step: Step) -> None:
             driver.history.complain(f"subscription {step.number} ended with {reading.error}")
 
 
+async def _reads(driver: "Driver", step: Step, reading: Reading) -> None:
+    subscription: Any = await _subscribed(driver, reading, reading.after)
+    try:
+        for number, way in enumerate(step.more["reads"]):
+            draw = stream(driver.holder.loop.seed, "reading", step.number, number)
+            if way == "pause":
+                await asyncio.sleep(draw.uniform(0.1, 3.0))
+            elif way == "give up":
+                await _some(driver, reading, subscription, 1000, draw.uniform(0.0001, 0.1))
+            elif way == "another reader":
+                after, source = subscription.position, subscription._source
+                if draw.random() < 0.5:
+                    subscription.close()
+                subscription = None  # dropped, if it was not closed
+                await asyncio.sleep(0)
+                if not source.over():
+                    driver.history.complain(f"subscription {step.number} outlives its readers")
+                subscription = await _subscribed(driver, reading, after)
+            else:
+                await _some(driver, reading, subscription, draw.randrange(1, 20), 2.0)
+        while reading.stays:
+            await _some(driver, reading, subscription, 1000, 1000.0)
+        reading.position = subscription.position
+    finally:
+        # Here and now: when the collector of garbage would do it, no seed says.
+        if subscription is not None:
+            subscription.close()
+
+
 async def _subscribed(driver: "Driver", reading: Reading, after: int | None) -> Subscription:
     wanted = selection_of(reading.event_types, reading.sources)
     reading.began_s = driver.holder.loop.time()
     subscription = Subscription(driver.connection, wanted, after)
     if after is None:
-        begun = asyncio.wrap_future(subscription._begun)
+        begun = asyncio.wrap_future(subscription._source.begun)
         await asyncio.wait_for(begun, BEGIN_S)
         if reading.head < 0:
             reading.head = driver.log_head()

@@ -2,50 +2,21 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from actors.errors import InvalidName
-from runtime.driver.connection import Connection
 from runtime.driver.courier import Courier
 from runtime.driver.selecting import selection_of
 from runtime.driver.subscription import Subscription
 from runtime.errors import ConnectionClosed, SubscribeTimeout, SystemNotFound
-from runtime.topology.status import Topology
 from store.rows.decoding import Decoded
 from store.selection import EVERYTHING
 from tests.unit.feeding import Partition
-
-T = TypeVar("T")
-
-LIMIT_S = 20.0  #: only a test that fails waits so long
-
-
-class Driving:
-    """A driver's connection, with a courier of its own, to a partition that a test plays."""
-
-    def __init__(self) -> None:
-        self.partition = Partition()
-        topology = Topology(settings_json=self.partition.settings.model_dump_json(), hosts=())
-        self.connection = Connection(topology, self.partition.world)
-
-    def commit(self, *sources: str) -> None:
-        """Commit an event of each of these sources."""
-        self.run(self.partition.commit(*sources))
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do it where the partition lives."""
-        return self.connection.courier.run(work).result(LIMIT_S)
-
-    def subscribe(self, after: int | None = 0) -> Subscription:
-        """To everything."""
-        subscription = Subscription(self.connection, EVERYTHING, after)
-        if after is None:
-            subscription.wait_begun(LIMIT_S)
-        return subscription
+from tests.unit.subscribing import LIMIT_S, Driving, taken
 
 
 @pytest.fixture
@@ -53,12 +24,6 @@ def driving() -> Iterator[Driving]:
     one = Driving()
     yield one
     one.connection.close()
-
-
-def taken(subscription: Subscription, count: int) -> list[int | None]:
-    """The positions of the next events, read in this thread."""
-    stream = iter(subscription)
-    return [next(stream).position for _ in range(count)]
 
 
 async def taken_async(subscription: Subscription, count: int) -> list[int | None]:
@@ -153,7 +118,7 @@ async def test_giving_up_again_and_again_leaves_nothing_behind(driving: Driving)
     subscription = driving.subscribe()
     for _ in range(5):
         await give_up_late_on(subscription)
-    assert not subscription._waiting
+    assert not subscription._source._waiting
 
 
 async def test_many_quiet_subscriptions_take_no_thread_and_starve_nobody(

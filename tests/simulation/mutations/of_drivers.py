@@ -35,7 +35,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "events' clocks are ignored",
         "a driver does not merge the clocks of what its subscriptions hand out",
         "runtime.driver.subscription",
-        "                self._connection.clock.observe_events((event.clock_counts,))\n",
+        "                self._clock.observe_events((event.clock_counts,))\n",
+        "",
+    ),
+    mutation(
+        "dropped subscriptions stay",
+        "a subscription that nobody holds any more keeps its feed",
+        "runtime.driver.page_source",
+        "            self.close()\n",
         "",
     ),
     mutation(

@@ -80,10 +80,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a reader who gives up",
         "who gives up waiting for a page takes it along",
         "runtime.driver.subscription",
-        "            self._waiting.pop(waiter, None)\n",
-        "            if waiter in self._waiting:\n"
-        "                self._taken_along = True\n"
-        "            self._waiting.pop(waiter, None)\n",
+        "                    await asyncio.wrap_future(waiter)\n                finally:\n",
+        "                    await asyncio.wrap_future(waiter)\n                finally:\n"
+        "                    if waiter in self._source._waiting:\n"
+        "                        self._taken_along = True\n",
         "            if (page := self._page) is None:\n                return waiter\n",
         "            if self._page is not None and getattr(self, '_taken_along', False):\n"
         "                self._taken_along, self._page = False, None\n"
