@@ -143,7 +143,8 @@ class ActorSystem:
         At most `ahead` items are read before the first unanswered one. Hosts and database
         may go away for up to `patience_s` after a batch was sent; its commands are then sent
         again with their ids. What is unanswered then fails, and its outcome is open. What the
-        iterable raises is raised here, behind the replies of all that was taken.
+        iterable raises is raised here, behind the replies of all that was taken. Who leaves it
+        before its end has sent only a part of what was read; the log says what was not sent.
         """
         return blocking.ask_many(items, patience_s=patience_s, ahead=ahead)
 

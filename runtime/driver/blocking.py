@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 from actors.event import Event
 from runtime.driver.bulk import BulkCall, BulkResult, Item
@@ -15,15 +16,15 @@ def tell_many(items: Iterable[Item], *, patience_s: float, progress: Progress | 
     check_may_wait("a bulk call")
     changed = threading.Event()
     call = BulkCall(patience_s, want_events=False, changed=changed.set)
-    steps = telling(items, call, progress)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: BulkResult = end.value
-            return result
-        changed.wait()
-        changed.clear()  # only now: what changes from here on is seen by the next step
+    with closing(telling(items, call, progress)) as steps:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: BulkResult = end.value
+                return result
+            changed.wait()
+            changed.clear()  # only now: what changes from here on is seen by the next step
 
 
 def ask_many(
@@ -33,9 +34,10 @@ def ask_many(
     check_may_wait("a bulk call")
     changed = threading.Event()
     call = BulkCall(patience_s, want_events=True, changed=changed.set)
-    for reply in asking(items, call, ahead):
-        if reply is not None:
-            yield reply
-        else:
-            changed.wait()
-            changed.clear()  # only now: what changes from here on is seen by the next step
+    with closing(asking(items, call, ahead)) as steps:
+        for reply in steps:
+            if reply is not None:
+                yield reply
+            else:
+                changed.wait()
+                changed.clear()  # only now: what changes from here on is seen by the next step

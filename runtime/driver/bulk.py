@@ -7,8 +7,10 @@ as the caller's patience lasts.
 What goes through the items, and gives the answers back, is in bulk_steps.py.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -23,6 +25,8 @@ from runtime.driver.validation import check_message, id_bytes, moment_us
 from runtime.errors import InvalidMessage
 from runtime.wire.commands import CommandPacker
 from runtime.wire.values import members
+
+logger = logging.getLogger("thornback.driver")
 
 
 class Send(NamedTuple):
@@ -101,6 +105,8 @@ class BulkCall:
         self._stalled: dict[Channel, Outgoing] = {}  # full, and there is no room for them
         self._under_way: dict[Channel, int] = {}
         self._answered: deque[tuple[Channel, Outgoing]] = deque()  # appended to by the loop
+        self._no_room: Item | None = None  # was offered last, in vain
+        self._left = False  # the caller went before the end
 
     def offer(self, item: Item) -> tuple[Outgoing, int] | None:
         """Put a command into its channel's batch. None if that is full and too much is under
@@ -113,8 +119,9 @@ class BulkCall:
             channel = ref.channel
         except (AttributeError, TypeError, LookupError) as error:
             raise no_item(item) from error
-        outgoing = self._filling.get(channel)
+        outgoing, self._no_room = self._filling.get(channel), None
         if outgoing is None and channel in self._stalled and not self._send(channel):
+            self._no_room = item
             return None
         at = ref.connection.world.now_us()
         if outgoing is None:
@@ -166,6 +173,25 @@ class BulkCall:
             collected.append(outgoing)
         return collected
 
+    def leave(self) -> list[Outgoing]:
+        """The caller takes no answers any more. What was taken and not sent never will be, which
+        is logged; the batches that it was in are returned. What is under way goes on, and is
+        logged where it fails. Changes nothing where everything was answered."""
+        if self.idle:
+            return []
+        unsent = [*self._stalled.values(), *self._filling.values()]
+        self._stalled, self._filling = {}, {}
+        self._left = True
+        while self._answered:
+            self._say_failed(self._answered.popleft()[1])
+        if unsent:
+            count = sum(len(one.commands) for one in unsent) + (self._no_room is not None)
+            logger.warning(
+                "a bulk call was left before its end: %s of the commands that it had taken were "
+                "not sent, and will not be, the first of them %s", f"{count:,}", unsent[0].asked(0),
+            )  # fmt: skip
+        return unsent
+
     def _send(self, channel: Channel) -> bool:
         if self._under_way.get(channel, 0) >= self.WINDOW:
             return False
@@ -182,6 +208,13 @@ class BulkCall:
     def _finished(self, channel: Channel, outgoing: Outgoing) -> None:
         self._answered.append((channel, outgoing))
         self._changed()
+        if self._left:
+            with suppress(IndexError):  # whoever left has seen to it
+                self._say_failed(self._answered.popleft()[1])
+
+    def _say_failed(self, outgoing: Outgoing) -> None:
+        if not self._want_events:  # of asks, it is said when their replies go unheard
+            outgoing.say_unheard()
 
 
 def no_item(item: Any) -> InvalidMessage:

@@ -2,7 +2,8 @@
 
 Nothing here waits, and nothing here knows threads: `telling` and `asking` are generators
 that hand control back whenever something has to happen first. Whoever drives them waits in
-its own way (blocking.py with a thread, the simulation with an event of its loop).
+its own way (blocking.py with a thread, the simulation with an event of its loop). Who goes
+before the end closes them: what was taken and not sent is said to be so.
 """
 
 from collections import deque
@@ -26,30 +27,33 @@ def telling(
     What the iterable or `progress` raises is raised when everything that was taken is
     settled; `progress` is not called again after it has raised.
     """
-    result = BulkResult()
-    failure: Exception | None = None
     try:
-        for item in _iterated(items):
-            while call.offer(item) is None:
-                yield
-                _count(call, result, progress)
-            if call.answered:
-                _count(call, result, progress)
-    except Exception as error:
-        failure = error
-    while True:
+        result = BulkResult()
+        failure: Exception | None = None
         try:
-            _count(call, result, progress if failure is None else None)
+            for item in _iterated(items):
+                while call.offer(item) is None:
+                    yield
+                    _count(call, result, progress)
+                if call.answered:
+                    _count(call, result, progress)
         except Exception as error:
-            failure = failure or error
-        call.send_all()
-        if call.idle:
-            break
-        if not call.answered:
-            yield
-    if failure is not None:
-        raise failure
-    return result
+            failure = error
+        while True:
+            try:
+                _count(call, result, progress if failure is None else None)
+            except Exception as error:
+                failure = failure or error
+            call.send_all()
+            if call.idle:
+                break
+            if not call.answered:
+                yield
+        if failure is not None:
+            raise failure
+        return result
+    finally:
+        call.leave()  # changes nothing but where the caller goes before the end
 
 
 def _count(call: BulkCall, result: BulkResult, progress: Progress | None) -> None:
@@ -72,30 +76,33 @@ def asking(
     What the iterable raises, or offering what it gives, is raised behind the replies of all
     that was taken before.
     """
-    replies: deque[Reply[list[Event]]] = deque()
-    taken, failure = _iterated(items), None
-    item: Item | None = None  # that could not be placed yet
-    while True:
-        try:
-            item = item or next(taken)
-            placed = call.offer(item)
-        except StopIteration:
-            break
-        except Exception as error:
-            failure = error
-            break
-        if placed is None:
-            yield None
-            call.collect()
-            continue
-        item = None
-        replies.append(Reply(*placed, read_events))
-        if len(replies) >= ahead:
+    try:
+        replies: deque[Reply[list[Event]]] = deque()
+        taken, failure = _iterated(items), None
+        item: Item | None = None  # that could not be placed yet
+        while True:
+            try:
+                item = item or next(taken)
+                placed = call.offer(item)
+            except StopIteration:
+                break
+            except Exception as error:
+                failure = error
+                break
+            if placed is None:
+                yield None
+                call.collect()
+                continue
+            item = None
+            replies.append(Reply(*placed, read_events))
+            if len(replies) >= ahead:
+                yield from _first(replies, call)
+        while replies:
             yield from _first(replies, call)
-    while replies:
-        yield from _first(replies, call)
-    if failure is not None:
-        raise failure
+        if failure is not None:
+            raise failure
+    finally:
+        call.leave()  # changes nothing but where the caller goes before the end
 
 
 def _first(

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from actors.errors import ThornbackError
 from actors.event import Event
 from runtime.driver.bulk import BulkCall, BulkResult, Item, Send
 from runtime.driver.bulk_steps import asking, telling
 from runtime.driver.reply import Reply
+from runtime.wire.commands import ID
+from runtime.wire.values import unpack_value
+from tests.simulation.draws import stream
 from tests.simulation.history import Call, seen
 from tests.simulation.log_index import must_fail
 from tests.simulation.plan import Step
@@ -32,7 +35,7 @@ async def bulk(driver: "Driver", step: Step) -> None:
     call = BulkCall(PATIENCE_S, want_events=wants_events, changed=changed.set)
     try:
         if wants_events:
-            await _ask(driver, calls, asking(_items(driver, step, calls), call, 10), changed)
+            await _ask(driver, step, calls, call, changed)
         else:
             await _tell(driver, step, calls, call, changed)
     except ThornbackError as error:
@@ -52,7 +55,12 @@ def _items(driver: "Driver", step: Step, calls: list[Call]) -> Iterator[Item]:
         yield Send(ref, driver.message(part), call.id)
 
 
-async def _ask(driver: "Driver", calls: list[Call], steps: Any, changed: asyncio.Event) -> None:
+async def _ask(
+    driver: "Driver", step: Step, calls: list[Call], call: BulkCall, changed: asyncio.Event
+) -> None:
+    draw = stream(driver.holder.loop.seed, "asking", step.number)
+    leaves_at = draw.randrange(1, 10) if draw.random() < 0.3 else 0
+    steps = asking(_items(driver, step, calls), call, 10)
     answered = 0
     for reply in steps:
         if reply is None:
@@ -61,6 +69,17 @@ async def _ask(driver: "Driver", calls: list[Call], steps: Any, changed: asyncio
             continue
         await _note(driver, calls[answered], reply)
         answered += 1
+        if answered == leaves_at:
+            _leave(driver, calls[answered:], call)
+            return
+
+
+def _leave(driver: "Driver", taken: list[Call], call: BulkCall) -> None:
+    """Nobody looks at what else was taken: it has its effects, or is said not to be sent."""
+    unsent = {unpack_value(packed)[ID] for one in call.leave() for packed in one.commands}
+    driver.history.unsent |= unsent
+    for one in taken:
+        driver.ended(one)
 
 
 async def _note(driver: "Driver", call: Call, reply: Reply[list[Event]]) -> None:

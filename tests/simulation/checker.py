@@ -4,7 +4,7 @@ The log is read by a decoder of its own (plain_rows.py), and what a command has 
 again here, message by message.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -71,6 +71,12 @@ def _judge_log(log: LogIndex, history: History) -> list[str]:
         if versions != list(range(1, len(versions) + 1)):
             wrong.append(f"{source} has the versions {versions}")
     sent = {call.id: call for call in history.calls}
+    asked = Counter(call.id for call in history.calls)
+    wrong += [
+        f"call {sent[command].number} is in the log, and was said not to be sent"
+        for command in sorted(history.unsent & log.by_command.keys())
+        if asked[command] == 1
+    ]
     for record in log.records:
         call = sent.get(log.command_of(record))
         if call is None:

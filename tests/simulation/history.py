@@ -93,6 +93,7 @@ class History:
         self.readings: list[Reading] = []
         self.closed: set[str] = set()  #: drivers that closed their connections
         self.claimed: set[bytes] = set()  #: ids of commands whose second event's id is taken
+        self.unsent: set[bytes] = set()  #: ids of commands that a bulk call took and did not send
         #: By operator: when the system began to be drained, and when it ran again.
         self.away_s: dict[str, tuple[float, float]] = {}
         self.replaced = False  #: did another system take the database over?

@@ -267,6 +267,50 @@ async def test_an_ask_that_cannot_be_sent_is_raised_when_those_before_it_are_ans
     assert (answered, driving.taken) == ([True], 2)
 
 
+@virtual_time
+async def test_of_asks_that_are_left_it_is_said_how_many_were_not_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    driving = Driving(want_events=True)
+    steps = asking(driving.items(range(10)), driving.call, 3)
+    while next(steps) is None:
+        await driving.changed.wait()
+    assert next(steps) is not None, "the second of three that were sent"
+    assert driving.taken == 4
+    steps.close()
+    assert "1 of the commands that it had taken were not sent" in caplog.text
+    assert "note for counter/a" in caplog.text
+    await settled()
+    assert sum(map(len, driving.host.batches)) == 3
+
+
+@virtual_time
+async def test_of_a_bulk_call_that_is_left_while_it_waits_for_room_all_that_was_taken_counts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    driving = Driving()
+    driving.host.answering.clear()
+    steps = telling(driving.items(range(100 * MAX_COMMANDS)), driving.call, None)
+    next(steps)
+    sent = BulkCall.WINDOW * MAX_COMMANDS
+    steps.close()
+    assert f"{driving.taken - sent:,} of the commands" in caplog.text
+    caplog.clear()
+    driving.host.losing = 10**6
+    driving.host.answering.set()
+    await asyncio.sleep(100)
+    assert caplog.text.count("nobody looked at its reply") == BulkCall.WINDOW
+
+
+@virtual_time
+async def test_a_bulk_call_that_comes_to_its_end_says_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    driving = Driving()
+    await driving.told(driving.items(range(MAX_COMMANDS + 1)))
+    assert not caplog.text
+
+
 def move(driving: Driving) -> None:
     """The system was launched anew, with other hosts."""
     to = driving.connection

@@ -7,8 +7,15 @@ MUTATIONS: tuple[Mutation, ...] = (
         "progress raises",
         "a bulk call whose progress has raised waits for ever",
         "runtime.driver.bulk_steps",
-        "        if call.idle:\n            break\n",
-        "        if call.idle and failure is None:\n            break\n",
+        "            if call.idle:\n                break\n",
+        "            if call.idle and failure is None:\n                break\n",
+    ),
+    mutation(
+        "said not to be sent",
+        "a bulk call that is left sends what it says it does not",
+        "runtime.driver.bulk",
+        "        self._stalled, self._filling = {}, {}\n        self._left = True\n",
+        "        self.send_all()\n        self._left = True\n",
     ),
     mutation(
         "sent again as it failed",
