@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import ray
 
 from runtime.transport.begun import begun
+from store.own_sockets import descriptors_of, keep_from_children
 
 logger = logging.getLogger("thornback.loopback")
 
@@ -56,6 +57,7 @@ class Frames(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
+        keep_from_children(self, lambda frames: descriptors_of(frames.transport))
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
@@ -105,6 +107,7 @@ class Server:
             if self._server is None:
                 loop = asyncio.get_running_loop()
                 self._server = await loop.create_server(lambda: _Answering(self), LOOPBACK, 0)
+                keep_from_children(self._server, _listening)
         port = self._server.sockets[0].getsockname()[1]
         machine = (self._machine or this_machine)()
         return Address(machine, port, self.token, self.proof, tuple(self._methods))
@@ -173,6 +176,10 @@ class _Answering(Frames):
     def _heard(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
+
+
+def _listening(server: asyncio.Server) -> list[int]:
+    return [each.fileno() for each in server.sockets]
 
 
 def this_machine() -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 
 from store.errors import StoreError, StoreUnavailable
+from store.own_sockets import descriptors_of, keep_from_children
 from store.postgres.moving_address import UNREACHABLE, MovingAddress
 from store.postgres.queries import QUERIES
 from store.rows.layout import COPY_TRAILER
@@ -65,6 +66,7 @@ class Connections:
 
         async def begin_session(connection: Any) -> None:
             probe(connection, timeout_s)
+            keep_from_children(connection, lambda one: descriptors_of(one._transport))
             settings = session_settings(timeout_s, operation_s)
             await connection.fetch(QUERIES["begin_session"], list(settings), [*settings.values()])
 

@@ -10,6 +10,7 @@ import pytest
 from store.errors import StoreUnavailable
 from store.postgres.connections import Connections
 from store.postgres.moving_address import MovingAddress
+from tests.forked import forked
 
 pytestmark = pytest.mark.integration
 
@@ -75,3 +76,19 @@ async def test_the_kept_connection_is_closed_with_the_pool(connections: Connecti
     assert kept.is_closed()
     with pytest.raises((StoreUnavailable, asyncpg.InterfaceError)):
         await who(connections)
+
+
+async def test_the_server_hears_of_the_end_although_a_process_lives_that_was_forked(
+    connections: Connections, database: str
+) -> None:
+    """Or it would keep what the ended one had locked."""
+    ended = await who(connections)
+    async with connections.use() as connection:
+        transport = connection._con._transport
+    with forked():
+        transport.abort()  # as where a process is killed: nobody says goodbye
+        looking: Any = await asyncpg.connect(database)
+        async with asyncio.timeout(30):
+            while await looking.fetchval("SELECT pid FROM pg_stat_activity WHERE pid = $1", ended):
+                pass  # the server does not say when it has let one go
+        await looking.close()
