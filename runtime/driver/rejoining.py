@@ -31,25 +31,27 @@ class Rejoining:
         self._world = world  # immutable
         self._namespace = namespace  # immutable
         self._adopt = adopt  # immutable: what is done with the topology that is found
-        self._due = False  #: did a process end for good since we joined?
+        self._ends = 0  #: processes that have ended for good
+        self._joined_after = 0  #: so many had when the system was asked how it looks
         self._one_at_a_time = asyncio.Lock()
 
     def ended(self, name: str) -> None:
         """The process of this name has ended for good: its system was drained, at least."""
         self._world.forget(name)
         self._world.forget(DIRECTORY_ACTOR)
-        self._due = True
+        self._ends += 1
 
     async def ensure(self) -> None:
         """Go on if the system is as we know it, or else join it anew. Raises SystemNotFound
         while there is none, SystemReplaced, and HostUnavailable while it is being started or
         drained."""
-        if not self._due:
+        if self._joined_after == self._ends:
             return
         async with self._one_at_a_time:
-            if self._due:
+            if self._joined_after != self._ends:
+                ends = self._ends  # what ends from here on may be of the system that answers
                 self._adopt(await self._join())
-                self._due = False
+                self._joined_after = ends
 
     async def ask(self, method: str, *arguments: Any) -> Any:
         """What the directory answers, the present one. Raises SystemNotFound where there is

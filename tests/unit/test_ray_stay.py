@@ -35,19 +35,19 @@ def stay(monkeypatch: pytest.MonkeyPatch) -> Iterator[RayStay]:
     ray_stay._Now.stay = None
 
 
-def test_a_handle_of_the_ray_before_is_that_of_a_dead_process(stay: RayStay) -> None:
+async def test_a_handle_of_the_ray_before_is_that_of_a_dead_process(stay: RayStay) -> None:
     world = World("mine")
-    handle = world.handle("directory")
-    assert asyncio.run(handle.join.remote(5.0)) == (5.0,)
+    handle = await world.handle("directory")
+    assert await handle.join.remote(5.0) == (5.0,)
     stay.over = True
     with pytest.raises(ActorDiedError):
         handle.join.remote(5.0)
 
     begin_stay("another")  # the old one is of no use in it
     with pytest.raises(ActorDiedError):
-        world.handle("directory").join.remote(5.0)
+        (await world.handle("directory")).join.remote(5.0)
     world.forget("directory")
-    assert asyncio.run(world.handle("directory").join.remote(6.0)) == (6.0,)
+    assert await (await world.handle("directory")).join.remote(6.0) == (6.0,)
 
 
 def test_while_there_is_no_ray_there_is_no_process_and_it_is_said_why(stay: RayStay) -> None:
@@ -63,10 +63,10 @@ def test_while_there_is_no_ray_there_is_no_process_and_it_is_said_why(stay: RayS
     assert adopted == [(Rejoining.JOIN_S,)]
 
 
-def test_ray_itself_is_given_the_handle_that_it_gave(
+async def test_ray_itself_is_given_the_handle_that_it_gave(
     stay: RayStay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: list[Any] = []
     monkeypatch.setattr(ray, "kill", lambda handle, no_restart: killed.append(handle))
-    RayActors("mine").kill(World("mine").handle("host-0"))
+    RayActors("mine").kill(await World("mine").handle("host-0"))
     assert killed == [ray.get_actor("host-0", namespace="mine")]

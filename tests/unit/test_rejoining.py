@@ -245,3 +245,37 @@ async def test_who_hears_nothing_of_a_bus_that_was_drained_meanwhile_is_told_so(
     await settled()
     unheard, heard = await asyncio.gather(*asking, return_exceptions=True)
     assert [type(unheard), type(heard)] == [BusUnavailable, SystemNotFound]
+
+
+class Joining:
+    """A directory that is asked how its system looks, and answers by hand."""
+
+    def __init__(self) -> None:
+        self.join = self
+        self.answers: list[asyncio.Future[str]] = []
+
+    def remote(self, _timeout_s: float) -> "asyncio.Future[str]":
+        """One more question."""
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return self.answers[-1]
+
+
+@virtual_time
+async def test_a_system_that_ends_while_it_says_how_it_looks_is_not_taken_for_the_next_one() -> (
+    None
+):
+    world, directory, adopted = PlayedWorld(), Joining(), list[Any]()
+    world.directory = directory  # type: ignore[assignment]
+    way = Rejoining(world, "n", adopted.append)
+    way.ended("host-0")
+    first = asyncio.ensure_future(way.ensure())
+    await settled()
+    way.ended("host-1")  # of the system that is about to answer: it is drained by now
+    directory.answers[0].set_result("the second system")
+    await first
+    again = asyncio.ensure_future(way.ensure())
+    await settled()
+    directory.answers[1].set_result("the third system")
+    await again
+    await way.ensure()
+    assert adopted == ["the second system", "the third system"]
