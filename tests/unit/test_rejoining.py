@@ -247,6 +247,24 @@ async def test_who_hears_nothing_of_a_bus_that_was_drained_meanwhile_is_told_so(
     assert [type(unheard), type(heard)] == [BusUnavailable, SystemNotFound]
 
 
+async def test_who_still_looks_for_the_bus_when_the_log_is_closed_calls_nobody() -> None:
+    found, looking = asyncio.Event(), asyncio.Event()
+
+    class SlowWorld(BusWorld):
+        async def caller(self, name: str) -> PlayedBus:
+            looking.set()
+            await found.wait()
+            return await super().caller(name)
+
+    log = LogAccess(SlowWorld(), Settings())
+    asking = asyncio.ensure_future(log.head())
+    await looking.wait()
+    await log.close()
+    found.set()
+    with pytest.raises(ConnectionClosed):
+        await asking
+
+
 class Joining:
     """A directory that is asked how its system looks, and answers by hand."""
 
