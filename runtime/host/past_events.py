@@ -12,8 +12,10 @@ from pydantic import ValidationError
 from actors.actor_type import ActorType
 from actors.errors import InvalidActor
 from actors.event import Payload
+from actors.naming import aggregate_key_of
 from store.event_store import EventStore
 from store.rows.decoding import folds
+from store.rows.encoding import text_field
 
 logger = logging.getLogger("thornback.host")
 
@@ -21,14 +23,14 @@ logger = logging.getLogger("thornback.host")
 _HOWTO = "docs/howto/evolve-events.md"
 
 
-async def check_history(store: EventStore, aggregate_id: bytes, described: ActorType) -> None:
+async def check_history(store: EventStore, source: str, described: ActorType) -> None:
     """Read the first event of each type in the beginning of an actor's history with a class.
     Raises InvalidActor where one does not fit, and StoreUnavailable."""
-    load = await store.load_rows({aggregate_id: 0})
-    seen: set[bytes] = set()
+    load = await store.load_rows({aggregate_key_of(source): 0})
+    column, seen = text_field(source), set[bytes]()
     for fold in folds(load.rows):
         applier = described.appliers.get(fold.event_type.decode())
-        if applier is None or fold.event_type in seen:
+        if applier is None or fold.event_type in seen or fold.source != column:
             continue
         seen.add(fold.event_type)
         try:

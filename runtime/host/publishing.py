@@ -18,6 +18,8 @@ def publish_row(command: Command, resident: Resident, clock: NodeClock) -> tuple
     publication = read_publication(source, data)
     if resident.type is not None:
         raise PublishRefused(source, "its events are decided by its actor alone")
+    if resident.shared_with:
+        raise PublishRefused(source, f"it is the id of {resident.shared_with}, which has events")
     tail = cause_fields(correlation, causation, publication.metadata)
     types = type_fields(publication.event_type, publication.kind)
     clock.observe(publication.clock)

@@ -39,8 +39,19 @@ class Resident:
     """One actor in memory. Its state may be ahead of the log by appends in flight."""
 
     __slots__ = (
-        "actor", "aggregate_id", "batch", "broken", "handlers", "known", "ready", "source",
-        "source_field", "stopped", "type", "version",
+        "actor",
+        "aggregate_id",
+        "batch",
+        "broken",
+        "handlers",
+        "known",
+        "ready",
+        "shared_with",
+        "source",
+        "source_field",
+        "stopped",
+        "type",
+        "version",
     )  # fmt: skip
 
     def __init__(self, source: str, known: KnownType | None) -> None:
@@ -56,11 +67,19 @@ class Resident:
         self.ready = type is not None  # False: ask why before any message is decided
         self.stopped = False
         self.broken = ""  # why its state could not be rebuilt
+        self.shared_with = ""  # another source whose events its aggregate has
         self.actor: Any = None
         try:
             self.actor = type.actor(source.partition("/")[2]) if type else None
         except FAILURES as error:
             self.is_broken(f"it cannot be made: {text_of_error(error)}", error)
+
+    def shares(self, event: Fold) -> None:
+        """Its aggregate has an event of another source: somebody has published under its id. Other
+        spellings of one UUID are one source."""
+        other = event.source[4:].decode()
+        if "/" in self.source or "/" in other:
+            self.shared_with = other
 
     def is_broken(self, problem: str, error: BaseException | None = None) -> None:
         """It takes no messages, and says why, until it is rebuilt."""
@@ -72,7 +91,7 @@ def fold_into(resident: Resident, event: Fold) -> None:
     """Apply one past event. An event that cannot be applied breaks this actor alone: it
     takes no messages, and says why, until it is rebuilt."""
     resident.version = event.version
-    if resident.type is None or resident.broken:
+    if resident.type is None or resident.broken or event.source != resident.source_field:
         return
     event_type = event.event_type.decode()
     applier = resident.type.appliers.get(event_type)

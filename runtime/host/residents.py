@@ -136,6 +136,8 @@ class Residents:
                 # An actor's last event is causally after all its earlier ones.
                 self._observe(decode_json(last.clock))
             last, resident = fold, fresh[fold.aggregate_id]
+            if fold.source != resident.source_field:
+                resident.shares(fold)
             if fold.version > resident.version:
                 self.folded += 1
                 fold_into(resident, fold)

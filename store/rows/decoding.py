@@ -266,6 +266,7 @@ class Fold(msgspec.Struct):
     version: int
     timestamp_us: int  #: Unix microseconds
     event_type: bytes
+    source: bytes  #: its column, as encoding.text_field makes it
     data: bytes  #: JSON text
     clock: bytes  #: JSON text
 
@@ -279,8 +280,9 @@ def folds(data: bytes) -> Iterator[Fold]:
         at += TYPE_AT
         end = at + 4 + unpack(data, at)[0]
         event_type = data[at + 4 : end]
-        end += 4 + unpack(data, end)[0]
-        end += 4 + unpack(data, end)[0]
+        at = end + 4 + unpack(data, end)[0]
+        end = at + 4 + unpack(data, at)[0]
+        source = data[at:end]
         at = end + 5
         end += 4 + unpack(data, end)[0]
         payload = data[at:end]
@@ -290,4 +292,5 @@ def folds(data: bytes) -> Iterator[Fold]:
         for _ in ("correlation_id", "causation_id", "metadata"):
             end += 4 + max(unpack(data, end)[0], 0)
         at = end
-        yield Fold(aggregate, version, timestamp + POSTGRES_EPOCH_US, event_type, payload, clock)
+        moment = timestamp + POSTGRES_EPOCH_US
+        yield Fold(aggregate, version, moment, event_type, source, payload, clock)

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from actors.actor import Actor, Command, applies, handles
 from actors.errors import Rejected
 from actors.event import DeviceEvent, Payload
+from actors.naming import aggregate_id_of
+from runtime.errors import PublishRefused
 from runtime.wire.answers import raise_error, read_events
 from runtime.wire.commands import PUBLISH, unpack_answer
 from store.errors import InvalidData, StoreUnavailable
@@ -168,3 +170,43 @@ async def test_a_published_event_is_a_repeat_also_when_its_source_has_an_actor_b
     again = await Hosting.begin(host.store)  # the host was restarted: it remembers nothing
     again.register(Gauge)
     assert read_events(await again.deliver(sent), 0) == first
+
+
+def published(source: str, event_type: str = "seen") -> list[Any]:
+    """An event from outside, as a command."""
+    data = {"event_type": event_type, "kind": "device", "data": b'{"total":7}', "metadata": {}}
+    return command(source, PUBLISH, data={**data, "clock": {}})
+
+
+@pytest.mark.parametrize("event_type", ["seen", "counted"])
+@virtual_time
+async def test_what_is_published_under_the_id_of_an_actor_s_aggregate_is_refused(
+    event_type: str,
+) -> None:
+    """Or it would be among the events that the actor is rebuilt from."""
+    host = await Hosting.begin()
+    await host.ask("counter/a", Add(times=2))
+    answer = await host.deliver(published(str(aggregate_id_of("counter/a")), event_type))
+    with pytest.raises(PublishRefused, match="counter/a"):
+        read_events(answer, 0)
+    host = await Hosting.begin(host.store)
+    assert await host.total("counter/a") == 2
+    assert len(await host.log("counter/a")) == 2
+
+
+@pytest.mark.parametrize("event_type", ["seen", "counted"])
+@pytest.mark.parametrize("frequency", [1, 1000])
+@virtual_time
+async def test_an_actor_passes_over_what_was_published_under_its_aggregate_s_id_before_it(
+    event_type: str, frequency: int
+) -> None:
+    host = await Hosting.begin(frequency=frequency)
+    source = str(aggregate_id_of("counter/a"))
+    read_events(await host.deliver(published(source, event_type)), 0)
+    await host.ask("counter/a", Add())
+    with pytest.raises(PublishRefused):
+        read_events(await host.deliver(published(source, event_type)), 0)
+    host = await Hosting.begin(host.store, frequency=frequency)
+    await host.ask("counter/a", Add())
+    assert await host.total("counter/a") == 2
+    assert [event.version for event in await host.log("counter/a")] == [1, 2, 3]
