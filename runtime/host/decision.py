@@ -26,9 +26,9 @@ from runtime.errors import (
 )
 from runtime.host.batch import Attempt
 from runtime.host.failing_code import own_frames
+from runtime.host.misfits import misfit_message
 from runtime.host.publishing import publish_row
 from runtime.host.recent import Recent
-from runtime.host.rejections import told_rejection
 from runtime.host.resident import FAILURES, Resident, plain_state, take_snapshot
 from runtime.host.residents import Residents
 from runtime.host.type_checks import EventTypesMet
@@ -142,6 +142,7 @@ class Decider:
             events: list[tuple[_EventType, Payload]] = []
             version, ticks, prefix = resident.version, clock.ticks, clock.prefix
             size, overhead = total, _ROW_BYTES + len(prefix)
+            message = None
             try:
                 message = handler.read(data)
                 for yielded in handler.decide(actor, message) or ():
@@ -174,12 +175,16 @@ class Decider:
                         )
                     )
                     events.append((event_type, payload))
-            except (Rejected, InvalidData, ValidationError) as rejection:
-                attempt.without_effect(index, told_rejection(rejection, source, message_type))
+            except (Rejected, InvalidData) as rejection:
+                attempt.without_effect(index, rejection)
                 attempt.vain.append(index)
                 continue
             except FAILURES as error:
-                self._failed(attempt, index, resident, error)
+                if message is None and isinstance(error, ValidationError):
+                    attempt.without_effect(index, misfit_message(error, source, message_type))
+                    attempt.vain.append(index)
+                else:  # also where it cannot make an event of its own
+                    self._failed(attempt, index, resident, error)
                 continue
             if not made:
                 attempt.in_vain.append(index)

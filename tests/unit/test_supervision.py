@@ -1,8 +1,13 @@
 """A failing actor in its host: restart, resume, stop; and nobody else is the worse for it."""
 
-import pytest
+from collections.abc import Iterator
 
-from runtime.errors import ActorStopped, HandlerFailed
+import pytest
+from pydantic import BaseModel, Field
+
+from actors.actor import Actor, Command, applies, handles
+from actors.event import DeviceEvent, Payload
+from runtime.errors import ActorStopped, HandlerFailed, InvalidMessage
 from runtime.wire.answers import read_events
 from runtime.wire.commands import STATE, unpack_answer
 from tests.unit.hosting import (
@@ -169,3 +174,46 @@ async def test_an_actor_whose_log_cannot_be_folded_says_why_and_stops_nobody_els
     assert versions(read_events(answer, 0)) == [1]
     with pytest.raises(HandlerFailed, match="its event 2 cannot be applied: spoilt"):
         read_events(answer, 1)
+
+
+class Heat(Command):
+    """To so many degrees, which may be any."""
+
+    celsius: int
+
+
+class Heated(DeviceEvent):
+    """Of an event not every number is one."""
+
+    celsius: int = Field(ge=-273)
+
+
+class OvenState(BaseModel):
+    celsius: int = 0
+
+
+class Oven(Actor[OvenState]):
+    @handles
+    def heat(self, message: Heat) -> Iterator[Payload]:
+        yield Heated(celsius=message.celsius)
+
+    @applies
+    def heated(self, event: Heated) -> None:
+        self.state.celsius = event.celsius
+
+
+@virtual_time
+async def test_an_event_that_cannot_be_made_is_its_handler_s_failure_not_its_caller_s() -> None:
+    host = await Hosting.begin(strategy="stop")
+    host.register(Oven)
+    answer = await host.deliver(
+        command("oven/a", "heat", data={"celsius": "hot"}),
+        command("oven/a", "heat", data={"celsius": -300}),
+        command("oven/a", "heat", data={"celsius": 20}),
+    )
+    with pytest.raises(InvalidMessage, match="celsius"):
+        read_events(answer, 0)
+    with pytest.raises(HandlerFailed, match="ValidationError"):
+        read_events(answer, 1)
+    with pytest.raises(ActorStopped):
+        read_events(answer, 2)
