@@ -7,6 +7,7 @@ otherwise as a Rejected that has its name, its reason and its facts. Anything el
 as a HostFailed that says what it was.
 """
 
+import reprlib
 from collections.abc import Iterator
 from itertools import islice
 from types import ModuleType
@@ -33,6 +34,13 @@ ANY = (BaseException,)
 _MAX_TEXT = 8 * 1024
 _MAX_DEPTH = 8
 _MAX_ITEMS = 1_000
+#: Parts that are looked at in all: more than that do not fit into MAX_BYTES anyway, and facts that
+#: name one part often can have more of them than anybody could go through.
+_MAX_PARTS = 20_000
+_LEFT_OUT = "..."
+
+_shortly = reprlib.Repr()
+_shortly.maxstring = _shortly.maxother = _MAX_TEXT
 
 
 def _errors_of(module: ModuleType) -> Iterator[tuple[str, type[ThornbackError]]]:
@@ -130,10 +138,17 @@ def _fits(encoded: EncodedError) -> bool:
     return len(encode(encoded)) <= MAX_BYTES
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
+def _plain(value: Any) -> Any:
     """A value in what the wire knows; as its text where it has no other form."""
+    return _plain_part(value, 0, [_MAX_PARTS])
+
+
+def _plain_part(value: Any, depth: int, room: list[int]) -> Any:
     plain: Any
+    room[0] -= 1
     match value:
+        case _ if room[0] < 0:
+            plain = _LEFT_OUT
         case None | bool():
             plain = value
         case int():
@@ -145,20 +160,21 @@ def _plain(value: Any, depth: int = 0) -> Any:
         case str():
             plain = _valid(value)
         case _ if depth >= _MAX_DEPTH:
-            plain = _text(value, repr)
+            plain = _text(value, _shortly.repr)
         case list() | tuple() | set() | frozenset():
-            plain = [_plain(one, depth + 1) for one in islice(value, _MAX_ITEMS)]
+            plain = [_plain_part(one, depth + 1, room) for one in islice(value, _MAX_ITEMS)]
         case dict():
             members = islice(value.items(), _MAX_ITEMS)
-            plain = {_text(key, str): _plain(one, depth + 1) for key, one in members}
+            plain = {_text(key, str): _plain_part(one, depth + 1, room) for key, one in members}
         case _:
-            plain = _jsonable(value)
+            plain = _jsonable(value, room)
     return plain
 
 
-def _jsonable(value: Any) -> Any:
+def _jsonable(value: Any, room: list[int]) -> Any:
     try:
-        return _plain(to_jsonable_python(value, inf_nan_mode="constants"), _MAX_DEPTH - 1)
+        plain = to_jsonable_python(value, inf_nan_mode="constants")
+        return _plain_part(plain, _MAX_DEPTH - 1, room)
     except ANY:
         return _text(value, repr)
 

@@ -1,6 +1,7 @@
 """Whatever is raised travels: it can be encoded, it arrives, and it says what it was."""
 
 import pickle
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -200,3 +201,30 @@ def test_whatever_an_error_holds_it_arrives(kind: Any, argument: Any, fact: Any)
     raised.fact = fact
     assert isinstance(travelled(raised), Exception)
     assert text_of_error(raised).startswith(kind.__name__)
+
+
+class Looked(list[Any]):
+    """A list that counts how often lists of its kind are gone through."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        Looked.times += 1
+        return super().__iter__()
+
+
+class Full(Rejected):
+    """A rejection with all that there is."""
+
+    def __init__(self, parts: Any) -> None:
+        super().__init__("full")
+        self.parts = parts
+
+
+def test_facts_that_name_their_parts_again_and_again_are_not_gone_through_without_end() -> None:
+    parts = Looked("a")
+    for _ in range(7):
+        parts = Looked([parts] * 8)  # two million lists, of which there are eight
+    name, arguments = encode_error(Full(parts))
+    assert (name, arguments[0]) == ("Rejected", "full")
+    assert Looked.times < 50_000
