@@ -33,8 +33,13 @@ _PLUS, _BACKSLASH, _N, _I = _EXPONENT[-1], ord("\\"), ord("N"), ord("I")
 #: An integer of more digits than this is written by some and read by none.
 MAX_DIGITS = 4300
 _FIRST_TOO_LONG = 10**MAX_DIGITS
+_LAST_TOO_LONG = -_FIRST_TOO_LONG
 #: Of objects and lists in one another, pydantic reads so many and no more.
 MAX_DEPTH = 200
+
+_SCALARS = {str, int, float, bool, type(None)}
+_NESTS = {dict, list, tuple}
+_USUAL = _SCALARS | _NESTS
 _TOO_MANY_DIGITS = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1)).search
 
 #: The value of a JSON text, quickly. Raises DecodeError for numbers that `decode_json`
@@ -64,7 +69,7 @@ def encode_payload(event_type: str, payload: BaseModel) -> bytes:
 def encode_json(event_type: str, value: Any) -> bytes:
     """Any JSON value as text, every part looked at. Raises InvalidData."""
     try:
-        text = _text(event_type, value, MAX_DEPTH).encode()
+        text = (_usual_text(value) or _text(event_type, value, MAX_DEPTH)).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidData(event_type, str(error)) from error
     if len(text) > MAX_EVENT_BYTES:
@@ -80,11 +85,39 @@ def decode_json(text: bytes) -> Any:
         return json.loads(text)  # numbers that msgspec finds out of range
 
 
+def _usual_text(value: Any) -> str | None:
+    """The text that `_text` makes, where nothing in a value needs a look of its own: a fiftieth of
+    the time, which is a host's where any program publishes. None where something may."""
+    if type(value) not in _NESTS:
+        return None
+    nests = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for nest in nests:
+            if type(nest) is dict and not set(map(type, nest)) <= {str}:
+                return None
+            parts = nest.values() if type(nest) is dict else nest
+            kinds = set(map(type, parts))
+            if not kinds <= _USUAL:
+                return None
+            if not kinds <= _SCALARS:
+                inner += [part for part in parts if type(part) in _NESTS]
+        if not (nests := inner):
+            break
+    else:
+        return None  # nested more deeply
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:  # an integer of too many digits, or no number
+        return None
+    return None if "e+" in text or "\\u0000" in text else text
+
+
 def _text(event_type: str, value: Any, levels: int) -> str:
     """The text of a value that may be nested so many levels deep."""
     match value:
         case None | bool() | int():
-            if value is not None and not -_FIRST_TOO_LONG < value < _FIRST_TOO_LONG:
+            if value is not None and not _LAST_TOO_LONG < value < _FIRST_TOO_LONG:
                 raise InvalidData(event_type, f"an integer of more than {MAX_DIGITS:,} digits")
             return json.dumps(value)
         case float():

@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, PlainSerializer
 
 from actors.event import DeviceEvent
 from store.errors import InvalidData
+from store.rows import json_text
 from store.rows.json_text import (
     MAX_DEPTH,
     MAX_DIGITS,
@@ -286,3 +287,23 @@ def test_data_may_be_nested_as_deeply_as_a_class_can_be_read_and_no_deeper(kind:
 def test_what_has_no_json_form_is_refused(encode: Encode, value: Any) -> None:
     with pytest.raises(InvalidData):
         encode(value)
+
+
+@given(json_values | st.dictionaries(st.integers() | st.text(), json_values) | st.lists(scalars))
+@settings(max_examples=300)
+def test_what_is_written_in_one_go_is_what_is_written_part_by_part(value: Any) -> None:
+    try:
+        text = json_text._text("reading", value, MAX_DEPTH)
+    except InvalidData:
+        assert json_text._usual_text(value) is None
+    else:
+        assert json_text._usual_text(value) in (text, None)
+
+
+@pytest.mark.parametrize("value", [[1] * 300_000, [[]] * 300_000, ["x"] * 200_000])
+def test_of_what_is_usual_no_part_is_looked_at_by_itself(
+    value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host does so for what any program publishes, and nothing else meanwhile."""
+    monkeypatch.setattr(json_text, "_text", None)
+    assert decode_json(encode_json("reading", {"value": value})) == {"value": value}
