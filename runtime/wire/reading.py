@@ -15,8 +15,20 @@ import msgspec
 from actors.errors import InvalidName
 from actors.naming import checked_source
 from runtime.errors import InvalidMessage
-from runtime.wire.commands import INVALID, SOURCE, Command, Head, Request
+from runtime.wire.commands import (
+    INVALID,
+    MAX_BYTES,
+    MAX_COMMAND_BYTES,
+    MAX_COMMANDS,
+    SOURCE,
+    Command,
+    Head,
+    Request,
+)
 from runtime.wire.values import extended_form
+
+#: A request of more bytes is none of a driver's: of its commands, and as many again of its clock.
+LARGEST = 2 * (MAX_BYTES + MAX_COMMAND_BYTES)
 
 #: What decoding raises: also what a key that cannot be one, or too deep a nest, comes to.
 _UNREADABLE = (msgspec.MsgspecError, TypeError, ValueError, RecursionError)
@@ -36,8 +48,10 @@ _SEVEN, _SIX, _FIVE = b"\x97", b"\x96", b"\x95"  # the headers of arrays of that
 
 
 def unpack_request(packed: bytes) -> Request:
-    """The Request of its bytes. Raises InvalidMessage for what is none, or has a clock that
-    is none."""
+    """The Request of its bytes. Raises InvalidMessage for what is none, has a clock that is none,
+    or has more commands than drivers send at a time: a host decides a batch in one go."""
+    if len(packed) > LARGEST:
+        raise _unreadable(f"it has {len(packed):,} bytes, {LARGEST:,} are allowed")
     try:
         request: Request = _decode_whole(packed)
     except _UNREADABLE:
@@ -46,6 +60,9 @@ def unpack_request(packed: bytes) -> Request:
         sources = "".join([command[SOURCE] for command in request.commands])
         if not sources.isascii() or "\0" in sources:
             request = _piece_by_piece(packed)
+    if len(request.commands) > MAX_COMMANDS:
+        count = f"{len(request.commands):,} commands"
+        raise _unreadable(f"it has {count}, {MAX_COMMANDS:,} are allowed")
     if "\0" in "".join(request.clock):
         raise _unreadable("a node's name has a NUL")
     return request

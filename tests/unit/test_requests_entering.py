@@ -16,11 +16,12 @@ from runtime.wire.answers import read_events
 from runtime.wire.commands import (
     DATA,
     ID,
+    MAX_COMMANDS,
     PUBLISH,
     CommandPacker,
     pack_request,
 )
-from runtime.wire.reading import unpack_request
+from runtime.wire.reading import LARGEST, unpack_request
 from store.errors import InvalidData
 from store.rows.decoding import folds
 from tests.unit.hosting import Add, Hosting, command, versions
@@ -183,3 +184,20 @@ async def test_what_any_program_publishes_is_not_nested_more_deeply_than_a_class
     with pytest.raises(InvalidData):
         read_events(answer, 0)
     assert await host.log("tower/jfk") == []
+
+
+def of_commands(count: int) -> bytes:
+    good = CommandPacker().pack(GOOD)
+    return pack_request(b"driver", 0, 0, {}, True, [good] * count)
+
+
+@pytest.mark.parametrize(
+    "packed_request", [of_commands(MAX_COMMANDS + 1), of_commands(1) + bytes(LARGEST)]
+)
+def test_a_request_of_more_than_drivers_send_at_a_time_is_refused_whole(
+    packed_request: bytes,
+) -> None:
+    """Its host would do nothing else before all of it is decided."""
+    assert len(unpack_request(of_commands(MAX_COMMANDS)).commands) == MAX_COMMANDS
+    with pytest.raises(InvalidMessage, match="are allowed"):
+        unpack_request(packed_request)
