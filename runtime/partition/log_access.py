@@ -169,7 +169,8 @@ class LogAccess:
         self._check_open()
         bus = self._bus  # another question may find meanwhile that it has ended
         try:
-            bus = bus or await _within(limit_s, self._found())
+            if bus is None:
+                bus = await _within(limit_s, self._found())
             return await _within(limit_s, bus.call(method, request))
         except ActorDiedError as error:
             # Only what was ended for good dies: a process that is killed is started again.
