@@ -80,8 +80,9 @@ class PageSource:
     def abandon(self) -> None:
         """Nobody reads any more, and nobody has closed it. Comes from the collector of garbage, in
         whatever thread and whatever that holds: all is done in the loop."""
-        with suppress(ConnectionClosed):
-            self._in_loop(self._abandoned)
+        if not self._closed and self._error is None:
+            with suppress(ConnectionClosed):
+                self._in_loop(self._abandoned)
 
     def _abandoned(self) -> None:
         if not self._closed and self._error is None:
