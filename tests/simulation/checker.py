@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from actors.naming import aggregate_key_of
 from tests.simulation.history import Call, History
 from tests.simulation.judging_clocks import judge_clocks
 from tests.simulation.judging_order import judge_order
@@ -66,10 +67,14 @@ def _judge_log(log: LogIndex, history: History) -> list[str]:
             wrong.append(f"position {record.position} stands at place {place}")
     if len(log.by_id) != len(log.records):
         wrong.append("an event id is in the log twice")
-    for source, records in log.by_source.items():
-        versions = [record.version for record in records]
-        if versions != list(range(1, len(versions) + 1)):
-            wrong.append(f"{source} has the versions {versions}")
+    versions: dict[bytes, list[int]] = defaultdict(list)  # by aggregate: two sources may share one
+    for record in log.records:
+        versions[aggregate_key_of(record.source)].append(record.version)
+    wrong += [
+        f"{source} has the versions {theirs}"
+        for source in log.by_source
+        if (theirs := versions[aggregate_key_of(source)]) != list(range(1, len(theirs) + 1))
+    ]
     sent = {call.id: call for call in history.calls}
     asked = Counter(call.id for call in history.calls)
     wrong += [

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from actors.naming import aggregate_id_of
 from tests.simulation.draws import stream
 
 #: Seconds of virtual time in which drivers begin new work and faults strike.
@@ -361,8 +362,11 @@ class _Work:
         draw, number = self._draw, self._next()
         fields: dict[str, Any] = {"token": number, "nodes": draw.choice((0, 0, 1, 3))}
         if draw.random() < self._nasty:
-            fields["bad"] = draw.choice(("metadata", "actor", "type"))
-        source = draw.choice(self._ledgers if fields.get("bad") == "actor" else self._feeds)
+            fields["bad"] = draw.choice(("metadata", "actor", "type", "aggregate"))
+        of_actor = fields.get("bad") in ("actor", "aggregate")
+        source = draw.choice(self._ledgers if of_actor else self._feeds)
+        if fields.get("bad") == "aggregate":
+            source = str(aggregate_id_of(source))
         return Step(number, pause_s, "publish", source, "", fields, draw.random() < 0.6)
 
     def _claim(self, pause_s: float, _: int) -> Step:

@@ -4,6 +4,13 @@ from tests.simulation.mutations.patching import Mutation, mutation
 
 MUTATIONS: tuple[Mutation, ...] = (
     mutation(
+        "the past of another source",
+        "an actor is rebuilt from what was published under its aggregate's id, too",
+        "runtime.host.resident",
+        " or event.source != resident.source_field:\n",
+        ":\n",
+    ),
+    mutation(
         "undone is remembered",
         "what was undone stays in the table of recent commands, and a rerun takes it for stored",
         "runtime.host.recovery",
