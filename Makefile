@@ -29,8 +29,10 @@ help: ## Say what there is to make
 run: $(VENV)/.installed-run ## Run the system on this machine
 	@exec $(BIN)/python -m jobs.run $(ARGS)
 
-test: $(VENV)/.installed-dev ## Run every test (ARGS: what to tell pytest)
-	@exec $(BIN)/python -m pytest $(ARGS)
+# Several files at a time, each in one process, the longest of them not last. Each process has a Ray
+# and a PostgreSQL of its own, so there are no more than four.
+test: $(VENV)/.installed-dev ## Run every test (ARGS: what to tell pytest; -n0: one file at a time)
+	@exec $(BIN)/python -m pytest -n logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.installed-dev ## Check format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .

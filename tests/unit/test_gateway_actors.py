@@ -57,7 +57,7 @@ async def test_values_of_python_have_their_forms_of_json(client: Client) -> None
     assert data == {"by": by, "on": "2026-01-02T03:04:05+01:00", "parts": ["ø", "☃"]}
 
 
-@pytest.mark.parametrize("key", [str(uuid4()), '"quoted"', "order 17", "ø"])
+@pytest.mark.parametrize("key", [str(UUID(int=7)), '"quoted"', "order 17", "ø"])
 async def test_a_key_takes_effect_once_and_the_answer_says_which(client: Client, key: str) -> None:
     first = await client.post(f"{KITCHEN}/heat", {"celsius": 60}, Idempotency_Key=key)
     again = await client.post(f"{KITCHEN}/heat", {"celsius": 70}, Idempotency_Key=key)
