@@ -112,6 +112,8 @@ def _environment(folder: Path) -> dict[str, str]:
         "COLUMNS": "200",  # tables are not folded
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # By default Ray's workers stand behind whatever else the machine does: other tests, here.
+        "RAY_worker_niceness": "0",
         "THORNBACK_METRICS__PORT": str(free_port()),
         "THORNBACK_GATEWAY__PORT": str(free_port()),
         MARK: str(folder / "data"),

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
@@ -39,8 +40,9 @@ class Project:
     def keeper(self) -> psutil.Process | None:
         """The process that keeps the project's Ray."""
         for process in self.here.processes():
-            if "jobs.cli.keeper" in process.cmdline():
-                return process
+            with suppress(psutil.Error):  # it may just have ended
+                if "jobs.cli.keeper" in process.cmdline():
+                    return process
         return None
 
     def kill_keeper(self) -> None:
