@@ -159,9 +159,10 @@ class EventStore(Protocol):
         """The rows of one aggregate, above a version and in version order: at most `limit`, and
         fewer than there are where they are large, but one if there is one."""
 
-    async def sources(self, actor_type: str, after: str, limit: int) -> list[SourceRecord]:
-        """The sources of an actor type, at most `limit`, in the order of their UTF-8: those that
-        come after a source, or the first (after ""). Quick, however long the log is."""
+    async def sources(self, prefix: str, after: str, limit: int) -> list[SourceRecord]:
+        """The sources that begin with `prefix`, which is not empty, at most `limit`, in the order
+        of their UTF-8: those that come after a source, or the first (after ""). Quick, however
+        long the log is."""
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         """The rows of those events that are in the log, in no promised order.

@@ -132,12 +132,12 @@ class MemoryEventStore:
                 break
         return b"".join(found)
 
-    async def sources(self, actor_type: str, after: str, limit: int) -> list[SourceRecord]:
+    async def sources(self, prefix: str, after: str, limit: int) -> list[SourceRecord]:
         versions = {
             source_at(self._rows[positions[1] - 1], 0): len(positions)
             for positions in self._aggregates.values()
         }
-        begins, behind = f"{actor_type}/".encode(), after.encode()
+        begins, behind = prefix.encode(), after.encode()
         found = sorted(name for name in versions if name.startswith(begins) and name > behind)
         return [SourceRecord(source=n.decode(), version=versions[n]) for n in found[:limit]]
 

@@ -55,3 +55,11 @@ def _expression(glob: str) -> bytes:
 def like(glob: str) -> str:
     """A glob as the pattern of SQL's LIKE."""
     return re.sub(r"([\\%_])", r"\\\1", glob).replace("*", "%")
+
+
+def after_all_of(prefix: str) -> str:
+    """The first text, in the order of UTF-8, that comes after all that begin with `prefix`, which
+    is not empty and has a letter that is not the last of Unicode."""
+    rest = prefix.rstrip("\U0010ffff")
+    last = ord(rest[-1])
+    return rest[:-1] + chr(0xE000 if last == 0xD7FF else last + 1)  # there are no surrogates

@@ -1,37 +1,92 @@
 """Who may send requests: the one place that every request passes before anything is done.
 
-There are no tokens yet. So the gateway listens where this machine alone can reach it, and what
-a browser on this machine could be talked into by a page from elsewhere is refused: a request to
-another host's name (DNS rebinding), and a write that comes from another origin (CSRF).
+Who is asked for a token: everybody, where other machines reach the gateway, and everywhere as soon
+as there was one. Only on loopback, and where there never was a token, is nobody asked. There,
+what a browser on this machine could be talked into by a page from elsewhere is refused: a request
+to another host's name (DNS rebinding), and a write that comes from another origin (CSRF). Neither
+works where a token is asked for: no browser sends one by itself.
 """
 
 import ipaddress
+from collections.abc import Callable
 
 from aiohttp import web
 
+from gateways.tokens import presented
+from gateways.web.allowed import Allowed, allow, unauthorized, unknown
+from gateways.web.known_tokens import Known, KnownTokens
 from gateways.web.problems import refusal
 from runtime.settings.sections import GatewaySettings
+from store.errors import StoreError
+
+#: Asked for no token: probes have none, and the page to try it is the same for everybody.
+_OPEN = frozenset({"/livez", "/readyz", "/docs", "/docs/docs.js", "/docs/docs.css"})
 
 
 class Access:
-    """Lets requests in, or does not."""
+    """Lets requests in, or does not. Lives in one event loop."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(
+        self, settings: GatewaySettings, tokens: KnownTokens, now_s: Callable[[], float]
+    ) -> None:
         self._own = settings.host
+        self._rate = settings.token_rate
+        self._tokens = tokens
+        self._now_s = now_s
+        self._everybody = Allowed(tokens.everybody, tokens)
 
-    @staticmethod
-    def problem(settings: GatewaySettings) -> str | None:
-        """Why a gateway may not listen where these settings say; None if it may."""
-        if is_loopback(settings.host):
+    async def problem(self) -> str | None:
+        """Why a gateway may not listen where its settings say; None if it may. Raises
+        StoreUnavailable."""
+        if is_loopback(self._own) or await self._tokens.any_live():
             return None
         return (
-            f"gateway.host is {settings.host}, which other machines can reach, and there are no "
-            "tokens to tell who they are: listen on 127.0.0.1, behind something that knows them"
+            f"gateway.host is {self._own}, which other machines can reach, and there is no token "
+            "by which to know who they are: make one (thornback tokens create NAME --scope admin), "
+            "or listen on 127.0.0.1"
         )
 
-    def admit(self, request: web.BaseRequest) -> None:
-        """Return if this request may be answered. Raises RequestRefused: 403, or 421 where it
-        is for another host."""
+    async def admit(self, request: web.BaseRequest) -> Known:
+        """Let a request in: it has what its sender may do from now on. Raises RequestRefused:
+        401 where that is not said; 403 for another origin, 421 for another host; 429 beyond the
+        rate of a token; 503 while it cannot be told."""
+        tokens = self._tokens
+        if tokens.asked is False:
+            self._check_browser(request)
+            allow(request, self._everybody)
+            return tokens.everybody
+        said = request.headers.get("Authorization")
+        if said is None and request.raw_path.partition("?")[0] in _OPEN:
+            allow(request, None)
+            return tokens.everybody
+        if tokens.asked is None:
+            raise unknown()
+        known = await self._known(said)
+        allow(request, Allowed(known, tokens))
+        if self._rate and not known.spend(self._rate, self._now_s()):
+            raise refusal(
+                429, "token-rate", "Too many requests",
+                f"a token may send {self._rate} requests a second (gateway.token_rate)",
+                retry_after_s=1,
+            )  # fmt: skip
+        return known
+
+    async def _known(self, said: str | None) -> Known:
+        if said is None:
+            raise unauthorized("", "a token is asked for: Authorization: Bearer thb_...")
+        kind, _, text = said.partition(" ")
+        shown = presented(text.strip()) if kind.lower() == "bearer" else None
+        if shown is None:
+            raise unauthorized("invalid_token", "this is no token: Authorization: Bearer thb_...")
+        try:
+            known = await self._tokens.found(shown)
+        except StoreError as error:
+            raise unknown() from error
+        if known is None:
+            raise unauthorized("invalid_token", "this token is not known, revoked, or has expired")
+        return known
+
+    def _check_browser(self, request: web.BaseRequest) -> None:
         headers = request.headers
         host = headers.get("Host", "")
         if not self._is_ours(host):

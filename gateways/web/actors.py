@@ -7,6 +7,8 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from actors.naming import aggregate_key_of, checked_type_name, source_of
+from gateways.tokens import READ
+from gateways.web.allowed import allowed_of
 from gateways.web.catalogue import Catalogue
 from gateways.web.log_store import LogStore
 from gateways.web.problems import problem_of
@@ -56,6 +58,7 @@ class ActorEndpoints:
         if query:
             Parameters(query, ())
         source = source_of(checked_type_name(actor_type), name)
+        allowed_of(request).check_command(source)
         check_json(request)
         headers = request.headers
         now_us = self._connection.world.now_us()
@@ -112,6 +115,7 @@ class ActorEndpoints:
         """GET /v1/actors/{type}/{name}: the state, after all that is committed."""
         Parameters(query, ())
         source = source_of(checked_type_name(actor_type), name)
+        allowed_of(request).check_read(source)
         found = await self._state(source)
         # An infinity is legal in a state and not in JSON.
         body = to_json(
@@ -133,7 +137,7 @@ class ActorEndpoints:
             return await plain_state(self._connection, source)
 
     async def history(
-        self, actor_type: str, name: str, _: web.BaseRequest, query: str
+        self, actor_type: str, name: str, request: web.BaseRequest, query: str
     ) -> web.StreamResponse:
         """GET /v1/actors/{type}/{name}/events: its events by version. A source has them whether
         or not anybody knows its type."""
@@ -141,6 +145,7 @@ class ActorEndpoints:
         after = parameters.whole("after", 0, 0, 2**63 - 1)
         limit = parameters.whole("limit", PAGE, 1, LARGEST_PAGE)
         source = source_of(checked_type_name(actor_type), name)
+        allowed_of(request).check_read(source)
         key = aggregate_key_of(source)
         rows = await self._store.ask(lambda store: store.history(key, after, limit + 1))
         found = self._json.texts(rows)
@@ -151,14 +156,22 @@ class ActorEndpoints:
         )  # fmt: skip
         return web.Response(body=body, content_type=_JSON)
 
-    async def listing(self, actor_type: str, _: web.BaseRequest, query: str) -> web.StreamResponse:
-        """GET /v1/actors/{type}: the actors that have events, by name."""
+    async def listing(
+        self, actor_type: str, request: web.BaseRequest, query: str
+    ) -> web.StreamResponse:
+        """GET /v1/actors/{type}: the actors that have events, by name; those of the token."""
         parameters = Parameters(query, ("after", "limit"))
         limit = parameters.whole("limit", PAGE, 1, LARGEST_PAGE)
         name = checked_type_name(actor_type)
+        all_of_type = f"{name}/"
+        allowed = allowed_of(request)
+        allowed.check_scope(READ)
+        prefix = allowed.grant.prefix or all_of_type
+        if not prefix.startswith(all_of_type):
+            raise allowed.outside(all_of_type)
         after = parameters.text("after")
         behind = source_of(name, after) if after else ""
-        found = await self._store.ask(lambda store: store.sources(name, behind, limit + 1))
+        found = await self._store.ask(lambda store: store.sources(prefix, behind, limit + 1))
         page = [
             {"name": each.source.partition("/")[2], "version": each.version}
             for each in found[:limit]

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from actors.naming import actor_type_of, checked_source, checked_type_name
 from gateways.web.actors import ActorEndpoints
+from gateways.web.allowed import Allowed, allowed_of
 from gateways.web.problems import problem_of, refusal
 from gateways.web.reading import (
     Parameters,
@@ -84,6 +85,7 @@ class BulkEndpoint:
     async def answer(self, request: web.BaseRequest, query: str) -> web.StreamResponse:
         """A line for each line, in their order. Raises RequestRefused."""
         Parameters(query, ())
+        allowed_of(request).check_commands()
         check_json(request, _NDJSON, "application/jsonl")
         if "Content-Encoding" in request.headers:
             raise refusal(415, "encoded", "Send it as it is", "lines are taken without an encoding")
@@ -109,8 +111,9 @@ class BulkEndpoint:
             reading.result()  # what it raises is nobody else's to tell
         return response
 
-    def command(self, text: bytes, number: int, key: str | None) -> PlainCommand:
+    def command(self, text: bytes, number: int, key: str | None, allowed: Allowed) -> PlainCommand:
         """The command of a line. Raises RequestRefused, InvalidName and ValidationError."""
+        allowed.check_stands()  # a request may last for days
         if len(text) > self.limit:
             raise too_large(self.limit)
         try:
@@ -119,6 +122,7 @@ class BulkEndpoint:
             line = _unusual(json_of(text), error)
         source = checked_source(line.source)
         checked_type_name(actor_type_of(source))
+        allowed.check_command(source)
         if line.key is None and key is not None:
             line.key = f"{key}#{number}"
         now_us = self.connection.world.now_us()
@@ -145,6 +149,7 @@ class _Call:
     ) -> None:
         self._endpoint = endpoint
         self._content = request.content
+        self._allowed = allowed_of(request)
         self._key = key
         self._want_events = want_events
         self._bulk = PlainBulk(endpoint.connection, endpoint.PATIENCE_S, want_events=want_events)
@@ -211,7 +216,7 @@ class _Call:
         command: PlainCommand | None = None
         outcome: Reply[AnsweredRows | None] | Exception
         try:
-            command = self._endpoint.command(line, number, self._key)
+            command = self._endpoint.command(line, number, self._key, self._allowed)
             outcome = self._bulk.offer(command)
         except Exception as error:
             outcome = error

@@ -6,6 +6,7 @@ from importlib.resources import files
 from aiohttp import web
 
 from gateways.web.catalogue import Catalogue
+from gateways.web.known_tokens import KnownTokens
 from gateways.web.openapi import openapi_of
 
 #: The page asks this gateway alone, and has all that it needs in it.
@@ -15,8 +16,8 @@ _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 
 class Descriptions:
     """Answers GET /openapi.json and GET /docs with its parts."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, catalogue: Catalogue, tokens: KnownTokens) -> None:
+        self._catalogue, self._tokens = catalogue, tokens
         self._made: tuple[frozenset[str], bytes] = (frozenset(), b"")  # of which code, and what
         folder = files("gateways.web") / "page"
         self._parts = {
@@ -26,9 +27,11 @@ class Descriptions:
     async def openapi(self, *_: object) -> web.StreamResponse:
         """The document, of the actor types that the hosts know now."""
         types = list(self._catalogue.types.values())
-        of = frozenset(each.fingerprint + each.actor_type for each in types)
-        if self._made[0] != of or not self._made[1]:
-            self._made = of, json.dumps(openapi_of(types), ensure_ascii=False).encode()
+        asked = bool(self._tokens.asked)
+        of = frozenset(each.fingerprint + each.actor_type for each in types) | {str(asked)}
+        if self._made[0] != of:
+            document = openapi_of(types, tokens_asked=asked)
+            self._made = of, json.dumps(document, ensure_ascii=False).encode()
         return web.Response(body=self._made[1], content_type="application/json")
 
     async def page(self, part: str, *_: object) -> web.StreamResponse:

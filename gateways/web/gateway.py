@@ -5,19 +5,24 @@ and nothing of the system asks it. So it may be killed at any time; whoever had 
 command again, under its key.
 """
 
+import asyncio
 import errno
+import logging
 
-from gateways.web.access import Access
+from gateways.web.access import Access, is_loopback
 from gateways.web.actors import ActorEndpoints
 from gateways.web.bulk import BulkEndpoint
 from gateways.web.catalogue import Catalogue
+from gateways.web.counting import Counting
 from gateways.web.descriptions import Descriptions
+from gateways.web.known_tokens import KnownTokens
 from gateways.web.log_store import LogStore
 from gateways.web.readiness import Readiness
 from gateways.web.reports import ReportEndpoint
 from gateways.web.routes import Routes
 from gateways.web.serving import Serving
 from gateways.web.streams import Streams
+from gateways.web.tls import CannotUseCertificate, Tls, tls_of
 from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
 from runtime.driver.own_loop import OwnLoop
@@ -25,6 +30,8 @@ from runtime.errors import StartFailed
 from runtime.process.process import Process
 from runtime.topology.names import host_name
 from runtime.topology.status import GatewayFacts, Topology
+
+logger = logging.getLogger("thornback.gateway")
 
 
 class Gateway(Process):
@@ -35,19 +42,32 @@ class Gateway(Process):
 
     async def start(self) -> None:
         settings = self.settings.gateway
-        if (problem := Access.problem(settings)) is not None:
-            raise StartFailed(self.name, problem)
+        try:
+            tls = tls_of(settings.tls_certificate, settings.tls_key)
+        except CannotUseCertificate as error:
+            raise StartFailed(self.name, str(error)) from error
         if self._connection is None:
             self._connection = Connection(self._topology(), self.world, OwnLoop())
         if self._serving is None:
             self._serving = self._made(self._connection)
+        if (problem := await self._access.problem()) is not None:
+            raise StartFailed(self.name, problem)
+        await self._tokens.look()
         try:
-            address = await self._serving.listen()
+            address = await self._serving.listen(tls.context if tls else None)
         except OSError as error:
             raise StartFailed(self.name, self._why_not(error)) from error
-        self.address_of_http = f"http://{address}"
+        self.address_of_http = f"{'https' if tls else 'http'}://{address}"
         self.must_live(self._readiness.keep())
         self.must_live(self._catalogue.keep())
+        self.must_live(self._tokens.keep())
+        if tls is not None:
+            self.must_live(_renewed(tls))
+        elif not is_loopback(settings.host):
+            logger.warning(
+                "without gateway.tls_certificate tokens travel as they are: whoever carries them "
+                "has to be trusted, or to add TLS"
+            )
 
     async def drain(self) -> int:
         """Answer what there is, and take nothing any more; how many requests were answered."""
@@ -80,17 +100,24 @@ class Gateway(Process):
         hosts, self._store = Hosts(connection), LogStore(connection)
         self._readiness = Readiness(hosts, self._store)
         self._catalogue = Catalogue(hosts, self._store)
+        counting = Counting(self.metrics, self.node, log=settings.access_log)
+        self._streams = Streams(connection, settings, counting)
+        self._tokens = KnownTokens(
+            self._store,
+            always=settings.tokens_required or not is_loopback(settings.host),
+            on_end=self._streams.look_again,
+        )
+        self._access = Access(settings, self._tokens, asyncio.get_running_loop().time)
         actors = ActorEndpoints(connection, self._catalogue, self._store, settings)
-        self._streams = Streams(connection, settings)
         routes = Routes(
             actors,
             BulkEndpoint(connection, actors, settings),
             ReportEndpoint(actors, connection.world, settings),
             self._streams,
-            Descriptions(self._catalogue),
+            Descriptions(self._catalogue, self._tokens),
             self._readiness,
         )
-        return Serving(settings, Access(settings), routes.answer, lambda: self._streams.open)
+        return Serving(settings, self._access, routes.answer, lambda: self._streams.open, counting)
 
     def _topology(self) -> Topology:
         hosts = range(self.settings.actor_system.hosts)
@@ -105,3 +132,10 @@ class Gateway(Process):
             f"the gateway's port {settings.host}:{settings.port} cannot be opened ({reason}): "
             "choose another with gateway.port, 0 for any, or turn it off with gateway.enabled"
         )
+
+
+async def _renewed(tls: Tls) -> None:
+    """Show a certificate as it is in its file."""
+    while True:
+        await asyncio.sleep(tls.LOOK_S)
+        await asyncio.to_thread(tls.renew)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from gateways.tokens import COMMAND, COMMAND_TO, PUBLISH, READ
 from gateways.web.problems import CONTENT_TYPE
 from runtime.wire.type_descriptions import TypeDescription
 
@@ -104,8 +105,23 @@ _SCHEMAS: dict[str, Any] = {
 }
 
 
-def openapi_of(types: Iterable[TypeDescription]) -> dict[str, Any]:
-    """The document. Actor types come in the order of their names."""
+_RESPONSES = {
+    "Unauthorized": "A token is asked for, and there is none, or none that may be used.",
+    "Forbidden": "The token does not have the scope that it takes, or is for other sources.",
+}
+_SCHEMES = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token, thb_...: `thornback tokens create` makes it. The roles of an "
+        "operation are the scopes that it takes; `admin` has all of them within.",
+    }
+}
+
+
+def openapi_of(types: Iterable[TypeDescription], *, tokens_asked: bool) -> dict[str, Any]:
+    """The document. Actor types come in the order of their names. Where nobody is asked for a
+    token it says that one may be left out."""
     paths: dict[str, Any] = dict(_SYSTEM_PATHS)
     schemas = dict(_SCHEMAS)
     for known in sorted(types, key=lambda each: each.actor_type):
@@ -118,8 +134,36 @@ def openapi_of(types: Iterable[TypeDescription]) -> dict[str, Any]:
             "version": "1",
             "description": "Commands, states and events of a fleet of devices.",
         },
-        "paths": paths,
-        "components": {"schemas": schemas},
+        "security": [{"token": []}],
+        "paths": paths if tokens_asked else _open(paths),
+        "components": {
+            "schemas": schemas,
+            "responses": {name: _problem(said) for name, said in _RESPONSES.items()},
+            "securitySchemes": _SCHEMES,
+        },
+    }
+
+
+def _open(paths: dict[str, Any]) -> dict[str, Any]:
+    """The same without a token."""
+    return {
+        path: {
+            method: {**operation, "security": [*operation.get("security", []), {}]}
+            for method, operation in methods.items()
+        }
+        for path, methods in paths.items()
+    }
+
+
+def _takes(scope: str) -> list[dict[str, list[str]]]:
+    return [{"token": [scope]}]
+
+
+def _problem(said: str) -> dict[str, Any]:
+    return {
+        "description": said,
+        "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
+        "content": {CONTENT_TYPE: {"schema": _reference("Problem")}},
     }
 
 
@@ -130,7 +174,7 @@ def _paths_of(known: TypeDescription) -> dict[str, Any]:
         f"/v1/actors/{name}": {
             "get": {
                 "tags": [name], "summary": f"Every {name} that has events",
-                "operationId": f"{name}.list",
+                "operationId": f"{name}.list", "security": _takes(READ),
                 "parameters": [
                     {"name": "after", "in": "query", "schema": {"type": "string"}}, _limit(1_000)
                 ],
@@ -140,7 +184,7 @@ def _paths_of(known: TypeDescription) -> dict[str, Any]:
         base: {
             "get": {
                 "tags": [name], "summary": f"The state of a {name}", "parameters": [_NAME],
-                "operationId": f"{name}.state",
+                "operationId": f"{name}.state", "security": _takes(READ),
                 "responses": _answers({
                     "type": "object",
                     "required": ["source", "version", "state"],
@@ -155,7 +199,7 @@ def _paths_of(known: TypeDescription) -> dict[str, Any]:
         f"{base}/events": {
             "get": {
                 "tags": [name], "summary": f"The history of a {name}",
-                "operationId": f"{name}.history",
+                "operationId": f"{name}.history", "security": _takes(READ),
                 "parameters": [_NAME, _AFTER, _limit(1_000)],
                 "responses": _answers(_reference("History")),
             },
@@ -165,7 +209,7 @@ def _paths_of(known: TypeDescription) -> dict[str, Any]:
         paths[f"{base}/{message}"] = {
             "post": {
                 "tags": [name], "summary": f"{message} to a {name}",
-                "operationId": f"{name}.{message}",
+                "operationId": f"{name}.{message}", "security": _takes(COMMAND_TO + name),
                 "parameters": [_NAME, _KEY, _AT],
                 "requestBody": _body("application/json", _reference(schema)),
                 "responses": _answers(_reference("Answer")),
@@ -185,6 +229,8 @@ def _body(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
 def _answers(schema: dict[str, Any], kind: str = "application/json") -> dict[str, Any]:
     return {
         "200": {"description": "It is done.", "content": {kind: {"schema": schema}}},
+        "401": {"$ref": "#/components/responses/Unauthorized"},
+        "403": {"$ref": "#/components/responses/Forbidden"},
         "default": {
             "description": "It is not: why.",
             "content": {CONTENT_TYPE: {"schema": _reference("Problem")}},
@@ -210,6 +256,7 @@ _SYSTEM_PATHS: dict[str, Any] = {
         "post": {
             "tags": ["system"],
             "operationId": "commands",
+            "security": _takes(COMMAND),
             "summary": "Many commands, a line each; answered line by line as they commit",
             "parameters": [_KEY],
             "requestBody": _body("application/x-ndjson", {"type": "string"}),
@@ -220,6 +267,7 @@ _SYSTEM_PATHS: dict[str, Any] = {
         "get": {
             "tags": ["system"],
             "operationId": "events",
+            "security": _takes(READ),
             "summary": "Events after a position and then live, as server-sent events",
             "parameters": [
                 {"name": "types", "in": "query", "schema": _PATTERNS},
@@ -236,6 +284,7 @@ _SYSTEM_PATHS: dict[str, Any] = {
         "post": {
             "tags": ["system"],
             "operationId": "report",
+            "security": _takes(PUBLISH),
             "summary": "A CloudEvent of a device",
             "requestBody": _body("application/cloudevents+json", _CLOUD_EVENT),
             "responses": _answers(_reference("Answer")),
@@ -245,6 +294,7 @@ _SYSTEM_PATHS: dict[str, Any] = {
         "get": {
             "tags": ["system"],
             "operationId": "alive",
+            "security": [],
             "summary": "Does the gateway run?",
             "responses": _answers({"type": "object"}),
         }
@@ -253,6 +303,7 @@ _SYSTEM_PATHS: dict[str, Any] = {
         "get": {
             "tags": ["system"],
             "operationId": "ready",
+            "security": [],
             "summary": "Does it reach the hosts and the database?",
             "responses": _answers({"type": "object"}),
         }

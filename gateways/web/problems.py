@@ -52,6 +52,7 @@ class Problem:
     title: str
     detail: str
     facts: Mapping[str, Any] = field(default_factory=dict)  #: further members
+    headers: Mapping[str, str] = field(default_factory=dict)  #: of its answer
     retry_after_s: int | None = None
 
     def members(self) -> dict[str, Any]:
@@ -75,12 +76,9 @@ class Problem:
 
     def response(self) -> web.Response:
         """As an answer."""
-        headers = {"Content-Type": CONTENT_TYPE}
+        headers = {"Content-Type": CONTENT_TYPE, **self.headers}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(self.retry_after_s)
-        for name, value in self.facts.items():
-            if name == "allow":
-                headers["Allow"] = ", ".join(value)
         return web.Response(status=self.status, body=self.text(), headers=headers)
 
 
@@ -102,13 +100,14 @@ def refusal(
     detail: str,
     *,
     retry_after_s: int | None = None,
+    headers: Mapping[str, str] | None = None,
     **facts: Any,
 ) -> RequestRefused:
     """What is raised where a request is not taken."""
     return RequestRefused(
         Problem(
             status=status, name=name, title=title, detail=detail, facts=facts,
-            retry_after_s=retry_after_s,
+            retry_after_s=retry_after_s, headers=headers or {},
         )
     )  # fmt: skip
 

@@ -14,7 +14,9 @@ from actors.devices import DeviceTwin, Report
 from actors.moments import microseconds
 from actors.naming import source_of
 from gateways.cloud_events import BadEvent, CloudEvent, event_of
+from gateways.tokens import PUBLISH
 from gateways.web.actors import ActorEndpoints
+from gateways.web.allowed import Allowed, allowed_of
 from gateways.web.problems import Problem, problem_of, refusal
 from gateways.web.reading import Parameters, body_of, json_of
 from runtime.driver.plain import PlainCommand
@@ -40,9 +42,11 @@ class ReportEndpoint:
         """The events that the device's twin makes of it, committed; of a batch each in its
         place. Raises RequestRefused and what a reply does."""
         Parameters(query, ())
+        allowed = allowed_of(request)
+        allowed.check_scope(PUBLISH)
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind == BATCHED:
-            return await self._batch(json_of(await self._body(request)))
+            return await self._batch(json_of(await self._body(request)), allowed)
         if kind == STRUCTURED:
             event = _event(json_of(await self._body(request)))
         elif "ce-type" in request.headers or "ce-id" in request.headers:
@@ -52,7 +56,7 @@ class ReportEndpoint:
                 415, "no-cloud-event", "CloudEvents are expected",
                 f"the Content-Type is {STRUCTURED} or {BATCHED}, or attributes are in ce- headers",
             )  # fmt: skip
-        source, reply = self._sent(event)
+        source, reply = self._sent(event, allowed)
         rows = await reply
         body = self._actors.answer(source, reply.repeated, rows)
         return web.Response(body=body, content_type="application/json")
@@ -60,11 +64,11 @@ class ReportEndpoint:
     async def _body(self, request: web.BaseRequest) -> bytes:
         return await body_of(request, self._limit, self._read_s)
 
-    async def _batch(self, found: Any) -> web.StreamResponse:
+    async def _batch(self, found: Any, allowed: Allowed) -> web.StreamResponse:
         if not isinstance(found, list):
             raise refusal(400, "no-batch", "This is no batch", "a JSON array is expected")
         # All are under way before the first is waited for; those of a device keep their order.
-        sent = [self._tried(each) for each in found]
+        sent = [self._tried(each, allowed) for each in found]
         told = [await self._told(each) for each in sent]
         status = 207 if any(isinstance(each, Problem) for each in told) else 200
         texts = [
@@ -74,9 +78,9 @@ class ReportEndpoint:
             status=status, body=b"[%b]" % b",".join(texts), content_type="application/json"
         )
 
-    def _tried(self, found: Any) -> "tuple[str, Reply[AnsweredRows]] | Problem":
+    def _tried(self, found: Any, allowed: Allowed) -> "tuple[str, Reply[AnsweredRows]] | Problem":
         try:
-            return self._sent(_event(found))
+            return self._sent(_event(found), allowed)
         except Exception as error:
             return problem_of(error)
 
@@ -90,8 +94,9 @@ class ReportEndpoint:
         except Exception as error:
             return problem_of(error)
 
-    def _sent(self, event: CloudEvent) -> tuple[str, Reply[AnsweredRows]]:
+    def _sent(self, event: CloudEvent, allowed: Allowed) -> tuple[str, Reply[AnsweredRows]]:
         source = source_of(DeviceTwin.actor_type, event.source)
+        allowed.check_publish(source)
         at_us = self._world.now_us() if event.time is None else microseconds(event.time)
         data = members(event.report)
         command = PlainCommand(source, Report.message_type, data, event.command_id, at_us)

@@ -6,7 +6,9 @@ from functools import partial
 from aiohttp import web
 
 from gateways.web.actors import ActorEndpoints
+from gateways.web.allowed import sender_of
 from gateways.web.bulk import BulkEndpoint
+from gateways.web.counting import note_route
 from gateways.web.descriptions import Descriptions
 from gateways.web.problems import refusal
 from gateways.web.readiness import Readiness
@@ -54,7 +56,9 @@ class Routes:
         path, _, query = request.raw_path.partition("?")
         if not path.startswith("/"):  # the whole URL, as for a proxy
             path, query = request.rel_url.raw_path, request.rel_url.raw_query_string
-        methods = self._plain.get(path) or self._of_an_actor(path)
+        plain = self._plain.get(path)
+        template, methods = (path, plain) if plain is not None else self._of_an_actor(path)
+        note_route(request, template)
         endpoint = methods.get(request.method)
         if endpoint is None:
             raise refusal(
@@ -63,18 +67,19 @@ class Routes:
             )  # fmt: skip
         return await endpoint(request, query)
 
-    def _of_an_actor(self, path: str) -> Methods:
+    def _of_an_actor(self, path: str) -> tuple[str, Methods]:
         actors = self._actors
         match segments_of(path):
             case ["v1", "actors", actor_type, name, last]:
                 command = partial(actors.command, actor_type, name, last)
                 if last != "events":
-                    return {"POST": command}
-                return {"GET": partial(actors.history, actor_type, name), "POST": command}
+                    return "/v1/actors/{type}/{name}/{message-type}", {"POST": command}
+                history = partial(actors.history, actor_type, name)
+                return "/v1/actors/{type}/{name}/events", {"GET": history, "POST": command}
             case ["v1", "actors", actor_type, name]:
-                return {"GET": partial(actors.state, actor_type, name)}
+                return "/v1/actors/{type}/{name}", {"GET": partial(actors.state, actor_type, name)}
             case ["v1", "actors", actor_type]:
-                return {"GET": partial(actors.listing, actor_type)}
+                return "/v1/actors/{type}", {"GET": partial(actors.listing, actor_type)}
         raise refusal(
             404, "no-such-path", "There is nothing here",
             "see /docs for what there is; a slash in a name is written %2F",
@@ -83,8 +88,10 @@ class Routes:
     async def _live(self, *_: object) -> web.StreamResponse:
         return web.Response(body=b'{"alive":true}', content_type=_JSON)
 
-    async def _ready(self, *_: object) -> web.StreamResponse:
+    async def _ready(self, request: web.BaseRequest, _: str) -> web.StreamResponse:
         problem = self._readiness.problem
         if problem is not None:
+            if sender_of(request) is None:  # whoever that is need not know who is away
+                problem = "the log of the gateway says why"
             raise refusal(503, "not-ready", "Not ready", problem, retry_after_s=1)
         return web.Response(body=b'{"ready":true}', content_type=_JSON)

@@ -7,19 +7,19 @@ it has.
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
 from gateways.web.access import Access
-from gateways.web.problems import Problem, problem_of, refusal
+from gateways.web.connections import Connections
+from gateways.web.counting import Counting
+from gateways.web.problems import problem_of, refusal
 from runtime.settings.sections import GatewaySettings
 
 logger = logging.getLogger("thornback.gateway")
-access_logger = logging.getLogger("thornback.gateway.access")
 
 Endpoint = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -39,19 +39,24 @@ class Serving:
         access: Access,
         endpoint: Endpoint,
         streams: Callable[[], int],
+        counting: Counting,
     ) -> None:
         self._settings = settings
         self._access = access
         self._endpoint = endpoint
         self._streams = streams  # that are open: they have a limit of their own
+        self._counting = counting
         self._send_s = settings.read_timeout_ms / 1000
         self.answered = 0
         self.under_way = 0  #: requests that are not answered yet
         self.draining = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._server = _Server(
+        self._server = Connections(
             self._handle,
+            most=settings.max_connections,
+            patience_s=self._send_s,
+            unreadable=lambda request, response: counting.answered(request, response, 0.0),
             keepalive_timeout=self.IDLE_S,
             lingering_time=2.0,
             access_log=None,
@@ -59,11 +64,15 @@ class Serving:
         )
         self._listening: asyncio.Server | None = None
 
-    async def listen(self) -> str:
+    async def listen(self, tls: ssl.SSLContext | None) -> str:
         """Begin to listen; where, as host and port. Raises OSError."""
         host, port = self._settings.host, self._settings.port
         loop = asyncio.get_running_loop()
-        self._listening = await loop.create_server(self._server, host, port, backlog=1024)
+        in_time = self._send_s if tls is not None else None
+        self._listening = await loop.create_server(
+            self._server, host, port, backlog=1024,
+            ssl=tls, ssl_handshake_timeout=in_time, ssl_shutdown_timeout=in_time,
+        )  # fmt: skip
         found = self._listening.sockets[0].getsockname()
         return f"[{found[0]}]:{found[1]}" if ":" in found[0] else f"{found[0]}:{found[1]}"
 
@@ -83,7 +92,7 @@ class Serving:
             connection.force_close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        began_s = time.perf_counter() if self._settings.access_log else 0.0
+        began_s = time.perf_counter()
         self.under_way += 1
         self._idle.clear()
         try:
@@ -93,27 +102,12 @@ class Serving:
             self.answered += 1
             if not self.under_way:
                 self._idle.set()
-        if self._settings.access_log:
-            path = request.raw_path.partition("?")[0]
-            took_ms = (time.perf_counter() - began_s) * 1000
-            access_logger.info("%s %s %d %.1f ms", request.method, path, response.status, took_ms)
+        self._counting.answered(request, response, time.perf_counter() - began_s)
         return response
 
     async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            self._access.admit(request)
-            if self.draining:
-                raise refusal(
-                    503, "draining", "The system is being stopped",
-                    "this gateway takes no requests any more", retry_after_s=10,
-                )  # fmt: skip
-            if self.under_way - self._streams() > self._settings.max_requests:
-                raise refusal(
-                    429, "too-many-requests", "Too many requests at once",
-                    f"{self._settings.max_requests} are worked on (gateway.max_requests)",
-                    retry_after_s=1,
-                )  # fmt: skip
-            response = await self._endpoint(request)
+            response = await self._admitted(request)
         except Exception as error:
             response = problem_of(error).response()
         if self.draining:
@@ -121,6 +115,25 @@ class Serving:
         if isinstance(response, web.Response) and (response.content_length or 0) > _LARGE:
             await self._sent(request, response)
         return response
+
+    async def _admitted(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.under_way - self._streams() > self._settings.max_requests:
+            raise refusal(
+                429, "too-many-requests", "Too many requests at once",
+                f"{self._settings.max_requests} are worked on (gateway.max_requests)",
+                retry_after_s=1,
+            )  # fmt: skip
+        known = await self._access.admit(request)
+        if self.draining:
+            raise refusal(
+                503, "draining", "The system is being stopped",
+                "this gateway takes no requests any more", retry_after_s=10,
+            )  # fmt: skip
+        known.held += 1
+        try:
+            return await self._endpoint(request)
+        finally:
+            known.held -= 1
 
     async def _sent(self, request: web.BaseRequest, response: web.Response) -> None:
         """Send a large answer, unless its client does not take it."""
@@ -133,32 +146,3 @@ class Serving:
                 request.transport.abort()
         except ConnectionError:
             logger.debug("a client has left before its answer")
-
-
-class _Connection(RequestHandler):
-    """A client's connection. What is no HTTP is answered like everything else."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if status == 500:
-            logger.error("a request failed by a fault of the gateway", exc_info=exc)
-            status, message = 503, "the gateway failed at this request"
-        problem = Problem(
-            status=status, name="bad-request", title="This request cannot be read",
-            detail=(message or "").strip().splitlines()[0] if message else "it is no HTTP/1.1",
-        )  # fmt: skip
-        response = problem.response()
-        response.force_close()
-        return response
-
-
-class _Server(web.Server):
-    def __call__(self) -> Any:
-        return _Connection(self, loop=self._loop, **self._kwargs)

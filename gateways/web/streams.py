@@ -13,9 +13,13 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from actors.errors import ThornbackError
+from gateways.tokens import READ
+from gateways.web.allowed import Allowed, allowed_of
+from gateways.web.counting import Counting
 from gateways.web.live import Broadcast, Chunk
 from gateways.web.problems import refusal
 from gateways.web.reading import Parameters, whole_number
+from gateways.web.tenants import within
 from runtime.driver.connection import Connection
 from runtime.driver.selecting import MAX_POSITION, selection_of
 from runtime.errors import BusUnavailable
@@ -49,11 +53,14 @@ class Streams:
     #: How long the bus may take to say where the log stands.
     BEGIN_S = 5.0
 
-    def __init__(self, connection: Connection, settings: GatewaySettings) -> None:
+    def __init__(
+        self, connection: Connection, settings: GatewaySettings, counting: Counting
+    ) -> None:
         self._log = connection.log
         self._most = settings.max_streams
         self._beat_s = settings.heartbeat_ms / 1000
         self._send_s = settings.read_timeout_ms / 1000
+        self._counting = counting
         self._json = JsonEvents()
         self._broadcasts: dict[Selection, Broadcast] = {}
         self.open = 0  #: streams
@@ -62,6 +69,10 @@ class Streams:
     def end(self) -> None:
         """End all streams: their clients go on elsewhere, or later."""
         self._ending = True
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Have every stream look whether it may go on."""
         for broadcast in self._broadcasts.values():
             broadcast.wake()
 
@@ -69,9 +80,13 @@ class Streams:
         """A stream, until its client leaves. Raises RequestRefused, InvalidName, and
         BusUnavailable where the bus does not say where the log stands."""
         parameters = Parameters(query, ("types", "sources", "after"), several=("types", "sources"))
-        selection = selection_of(
-            parameters.texts("types") or "*", parameters.texts("sources") or "*"
-        )
+        allowed = allowed_of(request)
+        allowed.check_scope(READ)
+        asked = parameters.texts("sources") or ["*"]
+        sources = within(asked, allowed.grant.prefix)
+        if not sources:
+            raise allowed.outside(", ".join(asked))
+        selection = selection_of(parameters.texts("types") or "*", sources)
         after = _position(request, parameters)
         if self.open >= self._most:
             raise refusal(
@@ -85,7 +100,7 @@ class Streams:
             await response.prepare(request)
             try:
                 await self._write(response, b"retry: %d\nid: %d\n\n" % (self.RETRY_MS, after))
-                await self._stream(response, broadcast, selection, after)
+                await self._stream(response, broadcast, selection, after, allowed)
             except TimeoutError:
                 logger.info("a client does not take its events: its stream is cut")
                 if request.transport is not None:
@@ -102,12 +117,17 @@ class Streams:
         broadcast: Broadcast,
         selection: Selection,
         position: int,
+        allowed: Allowed,
     ) -> None:
         now_s = asyncio.get_running_loop().time
         limit, told, beat_s = self.FIRST_PAGE, position, now_s() + self._beat_s
-        while not self._ending:
+        while not self._ending and allowed.stands:
             data, behind = b"", not broadcast.covers(position)
-            if not behind:
+            if not allowed.fresh:
+                # Nobody vouches for this client now, and nobody says when that is over.
+                behind = True
+                await asyncio.sleep(self.PAUSE_S)
+            elif not behind:
                 data, position = broadcast.after(position)
             elif broadcast.begins is not None:
                 page = await self._read(position, limit, selection)
@@ -168,10 +188,12 @@ class Streams:
             broadcast = self._broadcasts[selection] = Broadcast(self._log, selection, self._json)
         broadcast.listeners += 1
         self.open += 1
+        self._counting.streams(self.open)
         try:
             yield broadcast
         finally:
             self.open -= 1
+            self._counting.streams(self.open)
             broadcast.listeners -= 1
             if not broadcast.listeners:
                 broadcast.close()

@@ -33,6 +33,9 @@ COMMANDS = {
         "state": "The present state of one device.",
         "sql": "Ask the log in SQL, or open psql on it.",
     },
+    "Let clients in": {
+        "tokens": "Who may speak to the gateway, and do what.",
+    },
     "Bring data in": {
         "ingest": "CloudEvents, a JSON line each, into device twins.",
         "replay": "The air traffic of New York in 2013, as an example.",

@@ -16,16 +16,10 @@ from rich.table import Table
 
 from actors.errors import ThornbackError
 from jobs.cli import options
+from jobs.databases import NoDatabase, address_of
 from jobs.terminal import as_json, console, problems, show
-from runtime.cluster.embedded_database import folder_of
-from runtime.errors import NotPossible
 from runtime.settings.settings import Settings, redacted_url
 from store.embedded.binaries import chosen_binaries
-from store.embedded.server import EmbeddedPostgres
-
-
-class NoDatabase(NotPossible):
-    """There is no database to ask."""
 
 
 class QueryFailed(ThornbackError):
@@ -84,25 +78,6 @@ def command(
         _open_psql(address)
     asyncio.run(_ask(address, query, limit, for_programs))
     return 0
-
-
-def address_of(settings: Settings) -> str:
-    """Where the log of these settings is. Raises NoDatabase."""
-    store = settings.event_store
-    if store.type == "memory":
-        raise NoDatabase(
-            'event_store.type is "memory": that log is in a process of the system, and no '
-            "database; see `thornback history` and `thornback tail`"
-        )
-    given = store.connection_string.get_secret_value()
-    if given:
-        return given
-    server = EmbeddedPostgres(folder_of(settings))
-    if not server.running():
-        raise NoDatabase(
-            f"the embedded PostgreSQL in {store.data_folder} does not run: `thornback up` starts it"
-        )
-    return server.url
 
 
 async def _ask(address: str, query: str, limit: int, for_programs: bool) -> None:

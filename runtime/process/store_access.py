@@ -117,8 +117,8 @@ class WriterMemoryStore:
     async def history(self, aggregate_id: bytes, after: int, limit: int) -> bytes:
         return await self._call("history", aggregate_id, after, limit)  # type: ignore[no-any-return]
 
-    async def sources(self, actor_type: str, after: str, limit: int) -> list[SourceRecord]:
-        return await self._call("sources", actor_type, after, limit)  # type: ignore[no-any-return]
+    async def sources(self, prefix: str, after: str, limit: int) -> list[SourceRecord]:
+        return await self._call("sources", prefix, after, limit)  # type: ignore[no-any-return]
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         return await self._call("find_rows", event_ids)  # type: ignore[no-any-return]

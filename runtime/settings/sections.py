@@ -30,6 +30,17 @@ def _from_here(folder: Path) -> Path:
         raise ValueError(str(error)) from error
 
 
+def _file_from_here(path: str) -> str:
+    if not path:
+        return path
+    if "\0" in path:
+        raise ValueError("no path has a NUL")
+    try:
+        return str(Path.cwd() / Path(path).expanduser())
+    except RuntimeError as error:  # ~somebody without a home
+        raise ValueError(str(error)) from error
+
+
 def _actor_type(name: str) -> str:
     try:
         return checked_type_name(name)
@@ -40,6 +51,8 @@ def _actor_type(name: str) -> str:
 Switch = Annotated[bool, Expected("true or false")]
 
 Count = Annotated[int, Field(ge=1), Expected("a whole number of at least 1")]
+
+CountOrNone = Annotated[int, Field(ge=0), Expected("a whole number of at least 0")]
 
 Port = Annotated[int, Field(ge=0, le=65535), Expected("a whole number from 0 to 65535")]
 
@@ -54,6 +67,10 @@ Folder = Annotated[
     Field(strict=False),
     AfterValidator(_from_here),
     Expected("the path of a folder of its own"),
+]
+
+FileOrNone = Annotated[
+    str, AfterValidator(_file_from_here), Expected("the path of a file, or nothing")
 ]
 
 ConnectionString = Annotated[
@@ -164,11 +181,22 @@ class GatewaySettings(_Section):
     enabled: Switch = Field(True, description="whether the system answers HTTP")
     port: Port = Field(8_080, description="port of the HTTP gateway; 0: any that is free")
     host: Word = Field("127.0.0.1", description="address the gateway listens on")
+    tls_certificate: FileOrNone = Field(
+        "", description="PEM file of the certificate, with its chain; empty: no TLS"
+    )
+    tls_key: FileOrNone = Field("", description="PEM file of the certificate's key")
+    tokens_required: Switch = Field(
+        False, description="whether a token is asked for also where none was ever made"
+    )
+    token_rate: CountOrNone = Field(
+        0, description="requests a second of one token; 0: as many as come"
+    )
     body_limit: Count = Field(1_048_576, description="bytes one message may have")
     read_timeout_ms: Count = Field(
         10_000, description="milliseconds a client may take to send, or to take what it is sent"
     )
     heartbeat_ms: Count = Field(15_000, description="milliseconds a stream of events is silent")
+    max_connections: Count = Field(10_000, description="connections of clients that may be open")
     max_requests: Count = Field(4_000, description="requests the gateway works on at a time")
     max_streams: Count = Field(5_000, description="streams of events that may be open")
     access_log: Switch = Field(False, description="whether each request is logged")

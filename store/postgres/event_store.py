@@ -41,10 +41,11 @@ from store.postgres.queries import (
     rows_of_ids,
 )
 from store.postgres.snapshots import Snapshots
+from store.postgres.tokens import PostgresTokens
 from store.postgres.types import Types
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows, last_row
-from store.selection import EVERYTHING, Selection
+from store.selection import EVERYTHING, Selection, after_all_of
 
 
 class PostgresEventStore:
@@ -60,6 +61,7 @@ class PostgresEventStore:
         self._system = system  #: whose claim on the database is asked for, before an epoch
         self._snapshots = Snapshots(connections)
         self._types = Types(connections)
+        self.tokens = PostgresTokens(connections)  #: of clients; no part of the log
         self.fence = Fence()
         self._decoder = Decoder()
 
@@ -190,10 +192,10 @@ class PostgresEventStore:
         query = rows_of_history(aggregate_id, after, limit)
         return (await self.connections.copy_out(query, self.PAGE_BYTES)).rows
 
-    async def sources(self, actor_type: str, after: str, limit: int) -> list[SourceRecord]:
-        # What comes after all of its sources: a slash is followed by a zero.
-        begin, end = max(f"{actor_type}/", after), f"{actor_type}0"
-        rows = await self.connections.fetch(QUERIES["sources"], begin, end, limit)
+    async def sources(self, prefix: str, after: str, limit: int) -> list[SourceRecord]:
+        rows = await self.connections.fetch(
+            QUERIES["sources"], prefix, after_all_of(prefix), after, limit
+        )
         return [SourceRecord(source=row["source"], version=row["version"]) for row in rows]
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:

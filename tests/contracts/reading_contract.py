@@ -228,14 +228,28 @@ class ReadingContract:
             await log.append(made_event(source))
         await log.append(*history("device/b", 2, first=2))
         by_bytes = sorted(names, key=str.encode)
-        found = await store.sources("device", "", 100)
+        found = await store.sources("device/", "", 100)
         assert [each.source for each in found] == by_bytes
         assert {each.source: each.version for each in found}["device/b"] == 3
-        assert [each.source for each in await store.sources("device", "device/a", 2)] == by_bytes[
-            2:4
-        ]
-        assert await store.sources("device", by_bytes[-1], 100) == []
-        assert await store.sources("nobody", "", 100) == []
+        after_a = await store.sources("device/", "device/a", 2)
+        assert [each.source for each in after_a] == by_bytes[2:4]
+        assert await store.sources("device/", by_bytes[-1], 100) == []
+        assert await store.sources("nobody/", "", 100) == []
+
+    async def test_sources_that_begin_with_a_text_are_found_and_the_text_itself(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        inside = ["device/a", "device/a ", "device/a/1", "device/a\U0010ffff"]
+        outside = ["device/A", "device/b", "device/", "device/\ud7ff", "device/\ue000"]
+        for source in (*outside, *inside):
+            await log.append(made_event(source))
+        found = await store.sources("device/a", "", 100)
+        assert [each.source for each in found] == inside
+        found = await store.sources("device/a", "device/a ", 1)
+        assert [each.source for each in found] == ["device/a/1"]
+        for prefix in ("device/a\U0010ffff", "device/\ud7ff", "device/\ue000"):
+            assert [each.source for each in await store.sources(prefix, "", 9)] == [prefix]
 
     async def test_no_rows_are_found_of_nobody(self, store: EventStore) -> None:
         assert await store.load_rows({}) == Load(rows=b"", rest={})

@@ -19,7 +19,7 @@ from store.postgres.queries import (
     rows_of_history,
     rows_of_ids,
 )
-from store.selection import EVERYTHING, Selection
+from store.selection import EVERYTHING, Selection, after_all_of
 from tests.contracts.appending import NODE, Log, made_event
 
 pytestmark = pytest.mark.integration
@@ -87,8 +87,10 @@ async def test_a_large_log_is_read_by_its_indexes(store: PostgresEventStore) -> 
         by_id, [("Index Only Scan", "events_pkey")]
     )  # fmt: skip
     assert await plan_of(store, rows_of_history(key(7), 3, 100)) == by_version
-    for begin, limit in (("device/", 101), ("device/5000", 1_001)):
-        plan = await plan_of(store, QUERIES["sources"], begin, "device0", limit)
+    asked = (("device/", "", 101), ("device/", "device/5000", 1_001), ("device/50", "", 101))
+    for prefix, behind, limit in asked:
+        end = after_all_of(prefix)
+        plan = await plan_of(store, QUERIES["sources"], prefix, end, behind, limit)
         (first, then) = plan
         assert first == ("Index Scan", "events_first_idx"), plan
         assert then[1] == "events_aggregate_id_version_key", plan

@@ -153,8 +153,8 @@ class SimulatedStore:
 
         return await self.ask(history)  # type: ignore[no-any-return]
 
-    async def sources(self, actor_type: str, after: str, limit: int) -> list[SourceRecord]:
-        database, begins, behind = self._database, f"{actor_type}/".encode(), after.encode()
+    async def sources(self, prefix: str, after: str, limit: int) -> list[SourceRecord]:
+        database, begins, behind = self._database, prefix.encode(), after.encode()
 
         def sources() -> list[SourceRecord]:
             lengths = {

@@ -36,6 +36,13 @@ class Client:
 
     def __init__(self, system: ActorSystem, session: aiohttp.ClientSession, address: str) -> None:
         self.system, self.session, self.address = system, session, address
+        self.headers: dict[str, str] = {}  #: of every request
+
+    def showing(self, token: str) -> "Client":
+        """The same client with a token."""
+        other = Client(self.system, self.session, self.address)
+        other.headers = {"Authorization": f"Bearer {token}"}
+        return other
 
     async def get(self, path: str, **headers: str) -> Said:
         """A GET; underscores in the names of headers stand for dashes."""
@@ -53,6 +60,7 @@ class Client:
     ) -> Said:
         """Any request."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named = {**self.headers, **named}
         url = URL(self.address + path, encoded=True)
         if isinstance(more.get("data"), bytes) and len(more["data"]) > 1 << 20:
             more["data"] = BytesIO(more["data"])  # as aiohttp wants it

@@ -41,6 +41,12 @@ PLACES = 'a table of actor types (Charger.actor_type), each "pooled" or "dedicat
 LABELS = 'a table of labels of Ray, like { zone = "a" }'
 
 
+FILE_OR_NONE = "the path of a file, or nothing"
+
+
+COUNT_OR_NONE = "a whole number of at least 0"
+
+
 MODULES = 'a list of module names, like ["examples.thermostat"]'
 
 
@@ -97,6 +103,11 @@ KEYS = [
     Key("gateway", "enabled", "no", False, "1", SWITCH),
     Key("gateway", "port", "0", 0, '"8080"', PORT),
     Key("gateway", "host", "::1", "::1", "[]", WORD),
+    Key("gateway", "tls_certificate", "/a/c.pem", "/a/c.pem", "5", FILE_OR_NONE),
+    Key("gateway", "tls_key", "/a/k.pem", "/a/k.pem", "[]", FILE_OR_NONE),
+    Key("gateway", "tokens_required", "yes", True, "0", SWITCH),
+    Key("gateway", "token_rate", "0", 0, "-1", COUNT_OR_NONE),
+    Key("gateway", "max_connections", "5", 5, "0", COUNT),
     Key("gateway", "body_limit", "5", 5, "0.5", COUNT),
     Key("gateway", "read_timeout_ms", "5", 5, "{}", COUNT),
     Key("gateway", "heartbeat_ms", "5", 5, "[]", COUNT),

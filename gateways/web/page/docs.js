@@ -7,6 +7,10 @@ const made = (tag, properties = {}, ...children) => {
   return element;
 };
 
+// Kept here alone: it is gone when the page is.
+let token = "";
+const authorized = (headers = {}) => (token ? { ...headers, Authorization: `Bearer ${token}` } : headers);
+
 // A value that fits a schema, as a place to begin.
 const example = (schema, components, depth = 0) => {
   if (!schema || depth > 6) return null;
@@ -40,7 +44,7 @@ const send = async (path, method, fields, body, kind, shown) => {
   const url = path + (query.size ? `?${query}` : "");
   shown.textContent = `${method} ${url}\n`;
   try {
-    const answer = await fetch(url, { method, headers, body: body ? body.value : undefined });
+    const answer = await fetch(url, { method, headers: authorized(headers), body: body ? body.value : undefined });
     shown.textContent += `${answer.status}\n`;
     for (const name of ["idempotency-key", "etag", "retry-after"]) {
       if (answer.headers.has(name)) shown.textContent += `${name}: ${answer.headers.get(name)}\n`;
@@ -91,7 +95,9 @@ const operation = (path, method, described, components) => {
 
 const load = async () => {
   const main = document.getElementById("operations");
-  const api = await (await fetch("/openapi.json")).json();
+  const answer = await fetch("/openapi.json", { headers: authorized() });
+  const api = await answer.json();
+  if (!answer.ok) throw new Error(`${api.title} ${api.detail}`);
   const components = api.components.schemas;
   const groups = new Map();
   for (const [path, methods] of Object.entries(api.paths)) {
@@ -105,4 +111,12 @@ const load = async () => {
     made("h2", { textContent: tag }), ...made_]));
 };
 
-load().catch((error) => { document.getElementById("operations").textContent = error; });
+const show = () => load().catch((error) => {
+  document.getElementById("operations").textContent = error.message;
+});
+document.getElementById("who").addEventListener("submit", (event) => {
+  event.preventDefault();
+  token = document.getElementById("token").value.trim();
+  show();
+});
+show();

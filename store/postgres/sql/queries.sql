@@ -86,15 +86,16 @@ WHERE aggregate_id = {aggregate}::uuid AND version > {after}
 ORDER BY version LIMIT {limit};
 
 -- name: sources
--- The sources between two texts, so many, each with its version: of the index of first events, and
--- from there to the end of each one's own.
+-- The sources from one text on up to another one, and behind a third, so many, each with its version:
+-- of the index of first events, and from there to the end of each one's own.
 SELECT first.source, (
     SELECT e.version FROM events e
     WHERE e.aggregate_id = first.aggregate_id ORDER BY e.version DESC LIMIT 1
 ) AS version
 FROM events AS first
-WHERE first.version = 1 AND first.source COLLATE "C" > $1 AND first.source COLLATE "C" < $2
-ORDER BY first.source COLLATE "C" LIMIT $3;
+WHERE first.version = 1 AND first.source COLLATE "C" >= $1 AND first.source COLLATE "C" < $2
+    AND first.source COLLATE "C" > $3
+ORDER BY first.source COLLATE "C" LIMIT $4;
 
 -- name: rows_of_ids
 SELECT {columns} FROM events WHERE id = ANY ({ids}::uuid[]);
@@ -144,3 +145,36 @@ WHERE wanted.name IN (SELECT name FROM pg_settings);
 SELECT set_config(wanted.name, wanted.value, true)
 FROM unnest($1::text[], $2::text[]) AS wanted (name, value)
 WHERE wanted.name IN (SELECT name FROM pg_settings);
+
+-- name: add_token
+INSERT INTO tokens (id, name, hash, scopes, prefix, expires_at)
+VALUES ($1, $2, $3, $4, $5, now() + $6::interval)
+RETURNING id, name, scopes, prefix, created_at, expires_at, used_at, revoked_at,
+    revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS live;
+
+-- name: live_tokens
+-- Whether one has expired is for the clock of the database to say.
+SELECT id, hash, scopes, prefix FROM tokens
+WHERE id = ANY ($1) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now());
+
+-- name: all_tokens
+SELECT id, name, scopes, prefix, created_at, expires_at, used_at, revoked_at,
+    revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS live
+FROM tokens ORDER BY created_at, id;
+
+-- name: any_live_token
+SELECT EXISTS (
+    SELECT FROM tokens WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+);
+
+-- name: revoke_token
+-- An id is of one token for ever; a name is of the one that is not revoked.
+UPDATE tokens SET revoked_at = coalesce(revoked_at, now())
+WHERE id = $1 OR (name = $1 AND revoked_at IS NULL AND NOT EXISTS (SELECT FROM tokens WHERE id = $1))
+RETURNING id, name, scopes, prefix, created_at, expires_at, used_at, revoked_at,
+    revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS live;
+
+-- name: note_used_tokens
+-- Many gateways may say so: once a minute is enough.
+UPDATE tokens SET used_at = now()
+WHERE id = ANY ($1) AND (used_at IS NULL OR used_at < now() - interval '1 minute');
