@@ -88,14 +88,15 @@ def allow(request: web.BaseRequest, allowed: Allowed | None) -> None:
 
 def allowed_of(request: web.BaseRequest) -> Allowed:
     """What the sender of a request may do, where everybody is asked who he is."""
-    assert isinstance(request, Incoming)
-    assert request.allowed is not None
-    return request.allowed
+    found = sender_of(request)
+    assert found is not None
+    return found
 
 
 def sender_of(request: web.BaseRequest) -> Allowed | None:
     """The same of any request; None where nobody knows who has sent it."""
-    return request.allowed if isinstance(request, Incoming) else None
+    found = request.allowed if isinstance(request, Incoming) else None
+    return found if isinstance(found, Allowed) else None
 
 
 def unauthorized(error: str, detail: str) -> Exception:
