@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from jobs.command_line import INTERRUPTED, console, parser, problems, run, settings_of, waiting
 from jobs.status import show_statuses
+from jobs.tokens import wait_for_one
 from runtime.cluster.ray_session import join_ray
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
@@ -89,8 +90,15 @@ def launch_there(settings: Settings, how: Launching, *, for_programs: bool = Fal
 def main() -> int:
     options = parser(__doc__)
     add_launching(options)
+    options.add_argument(
+        "--wait-for-token", action="store_true",
+        help="wait, before anything is launched, until the database has a token that may be used",
+    )  # fmt: skip
     arguments = options.parse_args()
-    return launch_there(settings_of(arguments), launching_of(arguments))
+    settings = settings_of(arguments)
+    if arguments.wait_for_token:
+        wait_for_one(settings)
+    return launch_there(settings, launching_of(arguments))
 
 
 if __name__ == "__main__":

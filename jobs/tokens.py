@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import os
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -22,7 +23,7 @@ from jobs.databases import address_of
 from jobs.terminal import UNWELL, as_json, problems, run, show
 from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
-from store.errors import SchemaMismatch
+from store.errors import SchemaMismatch, StoreUnavailable
 from store.postgres.connections import Connections
 from store.postgres.migrations import check_schema
 from store.postgres.moving_address import MovingAddress
@@ -31,6 +32,8 @@ from store.tokens import NewToken, Token, TokenTable
 
 T = TypeVar("T")
 
+#: Between two looks whether there is a token: nobody who makes one says so.
+_AGAIN_S = 2.0
 _UNITS_S = {"m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST_S = 100 * 365 * 86400.0
 SCOPE_HELP = "what it allows: read, command, command:TYPE, publish or admin; may be given again"
@@ -110,6 +113,29 @@ def revoke(settings: Settings, id_or_name: str, *, for_programs: bool = False) -
     else:
         problems.print(f"token {found.id} ({found.name!r}) is revoked", markup=False)
     return 0
+
+
+def wait_for_one(settings: Settings) -> None:
+    """Wait until there is a token that may be used; until then the gateway would not start where
+    other machines reach it. Raises NoDatabase, where none is named."""
+    said = ""
+    while (problem := asyncio.run(_lacking(settings))) is not None:
+        if problem != said:
+            problems.print(
+                f"waiting for the first token: {problem}. To make it, where the database is "
+                "reached: python -m jobs.tokens create NAME --scope admin",
+                markup=False,
+            )
+        said = problem
+        time.sleep(_AGAIN_S)
+
+
+async def _lacking(settings: Settings) -> str | None:
+    try:
+        live = await _asked(settings, lambda table: table.any_live())
+    except (NoSchema, StoreUnavailable) as error:
+        return str(error)
+    return None if live else "there is none that may be used"
 
 
 def seconds_of(text: str) -> float:

@@ -18,6 +18,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from actors.errors import ThornbackError
+from gateways.web.access import is_loopback
+from gateways.web.tls import CannotUseCertificate, tls_of
 from jobs.cli import options
 from jobs.command_line import connected_by
 from jobs.status import well
@@ -31,6 +33,7 @@ from store.embedded.binaries import chosen_binaries
 from store.embedded.server import EmbeddedPostgres
 from store.errors import EmbeddedError, SchemaMismatch
 from store.postgres.migrations import check_schema
+from store.postgres.queries import QUERIES
 
 #: How long anybody who is asked may take.
 _ANSWER_S = 5.0
@@ -98,6 +101,7 @@ def _all(config: Path | None) -> Iterator[Check]:
         yield system
     runs = system is not None and system.finding is not Finding.SAY
     yield from _ports(settings, runs)
+    yield from _tls(settings)
 
 
 def _versions() -> Iterator[Check]:
@@ -128,16 +132,17 @@ def _database(settings: Settings) -> Iterator[Check]:
             yield Check("database", Finding.SAY, "it does not run; `thornback up` starts it")
             return
         address = server.url
-    yield asyncio.run(_asked(address))
+    yield from asyncio.run(_asked(address, settings))
 
 
-async def _asked(address: str) -> Check:
+async def _asked(address: str, settings: Settings) -> list[Check]:
     shown = redacted_url(address)
     try:
         connection: Any = await asyncpg.connect(address, timeout=_ANSWER_S)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError) as error:
         problem = f"{shown} does not let us in: {type(error).__name__}: {error}"
-        return Check("database", Finding.WRONG, problem, "does it run, and is its address right?")
+        remedy = "does it run, and is its address right?"
+        return [Check("database", Finding.WRONG, problem, remedy)]
     try:
         unsafe = [
             name
@@ -145,14 +150,26 @@ async def _asked(address: str) -> Check:
             if await connection.fetchval(f"SHOW {name}") == "off"
         ]
         await check_schema(connection)
+        live = await connection.fetchval(QUERIES["any_live_token"])
     except SchemaMismatch as error:
-        return Check("database", Finding.SAY, f"{shown}: {error}", "a launch brings it up to date")
+        said, remedy = f"{shown}: {error}", "a launch brings it up to date"
+        return [Check("database", Finding.SAY, said, remedy)]
     finally:
         connection.terminate()
     if unsafe:
         problem = f"{shown}: {', '.join(unsafe)} off: what is acknowledged can be lost"
-        return Check("database", Finding.WRONG, problem, "turn it on in the server's settings")
-    return Check("database", Finding.WELL, shown)
+        found = Check("database", Finding.WRONG, problem, "turn it on in the server's settings")
+    else:
+        found = Check("database", Finding.WELL, shown)
+    return [found, *_tokens(settings, live=live)]
+
+
+def _tokens(settings: Settings, *, live: bool) -> Iterator[Check]:
+    host = settings.gateway.host
+    if settings.gateway.enabled and not live and not is_loopback(host):
+        said = f"gateway.host is {host}, and no token lets anybody in: the gateway does not start"
+        remedy = "thornback tokens create NAME --scope admin"
+        yield Check("tokens", Finding.WRONG, said, remedy)
 
 
 def _room(settings: Settings) -> Check:
@@ -228,3 +245,20 @@ def _port(settings: Settings, section: str, runs: bool, *, on: bool) -> Check:
     except CannotStartHere as error:
         return Check(section, Finding.WRONG, str(error))
     return Check(section, Finding.WELL, f"port {port} is free")
+
+
+def _tls(settings: Settings) -> Iterator[Check]:
+    given = settings.gateway
+    if not given.enabled:
+        return
+    try:
+        tls = tls_of(given.tls_certificate, given.tls_key)
+    except CannotUseCertificate as error:
+        yield Check("TLS", Finding.WRONG, str(error))
+        return
+    if tls is not None:
+        yield Check("TLS", Finding.WELL, f"the gateway's, from {given.tls_certificate}")
+    elif not is_loopback(given.host):
+        said = f"gateway.host is {given.host}, and tokens travel as they are"
+        remedy = "gateway.tls_certificate and its key, or something before it that has TLS"
+        yield Check("TLS", Finding.SAY, said, remedy)

@@ -105,7 +105,7 @@ def test_the_settings_are_settings_and_mean_the_groups_there_are(name: str, tmp_
     labels = [group["labels"] for group in groups_of(name)]
     assert settings.actor_system.core_labels == labels[0]
     assert settings.actor_system.host_labels in labels[1:]
-    assert settings.metrics.host == "0.0.0.0"
+    assert settings.metrics.host == settings.gateway.host == "0.0.0.0"
     assert settings.event_store.connection_string.get_secret_value() == ""
 
 
@@ -183,4 +183,6 @@ def test_jobs_run_modules_that_there_are(name: str) -> None:
     for command in commands:
         assert command[:2] == ["python", "-m"]
         assert (ROOT / f"{command[2].replace('.', '/')}.py").is_file()
+    # Where other pods reach it, the gateway does not start without a token.
+    assert "--wait-for-token" in job["spec"]["entrypoint"].split()
     assert job["spec"]["clusterSelector"] == {"ray.io/cluster": "thornback"}
