@@ -38,9 +38,11 @@ INTERNAL = {
     "NoRay",
     # Of the gateway, whose clients are told in HTTP.
     "RequestRefused",
+    # Where the gateway cannot use its certificate, the launch says LaunchFailed.
+    "CannotUseCertificate",
     # Of the commands, which say them, and what some of these have in common.
     "NotPossible", "CannotStart", "CannotStartHere", "ClassAway", "NoDatabase", "ProjectBusy",
-    "QueryFailed",
+    "QueryFailed", "InvalidToken", "NoSchema", "TokenNameTaken",
 }  # fmt: skip
 
 
