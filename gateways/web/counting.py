@@ -11,7 +11,7 @@ from aiohttp import web
 from gateways.tokens import redacted
 from gateways.web.allowed import sender_of
 from gateways.web.incoming import NOWHERE, Incoming
-from runtime.telemetry.metrics import Metrics
+from runtime.telemetry.metrics import HttpMetrics, Metrics
 
 logger = logging.getLogger("thornback.gateway.access")
 
@@ -28,8 +28,8 @@ class Counting:
     """Counts what a gateway does. Lives in one event loop."""
 
     def __init__(self, metrics: Metrics, node: str, *, log: bool) -> None:
-        self._metrics, self._node, self._log = metrics, node, log
-        self._streams = metrics.http_streams.labels(node)
+        self._metrics, self._node, self._log = HttpMetrics(metrics), node, log
+        self._streams = self._metrics.streams.labels(node)
         self._streams.set(0)  # those of an earlier incarnation have ended with it
         # Finding an instrument by its labels takes longer than to count:
         self._counters: dict[tuple[str, str, int], object] = {}
@@ -44,14 +44,14 @@ class Counting:
         key = (route, method, response.status // 100)
         counter = self._counters.get(key)
         if counter is None:
-            counter = self._counters[key] = self._metrics.http_requests.labels(
+            counter = self._counters[key] = self._metrics.requests.labels(
                 self._node, route, method, f"{key[2]}xx"
             )
         counter.inc()  # type: ignore[attr-defined]
         if isinstance(response, web.Response):  # a stream lasts as long as its client likes
             duration = self._durations.get(route)
             if duration is None:
-                duration = self._metrics.http_duration.labels(self._node, route)
+                duration = self._metrics.duration.labels(self._node, route)
                 self._durations[route] = duration
             duration.observe(took_s)  # type: ignore[attr-defined]
         if self._log:

@@ -49,17 +49,6 @@ class Metrics:
         self.residents = self._gauge("resident_actors", "Actors in memory", ["node"])
         self.evicted = self._counter("evicted_actors", "Idle actors that left memory", ["node"])
         self.waiting = self._gauge("mailbox_commands", "Commands unanswered in a host", ["node"])
-        self.http_requests = self._counter(
-            "http_requests", "Requests answered", ["node", "route", "method", "status"]
-        )
-        self.http_duration = Histogram(
-            "http_request_duration_seconds",
-            "From a request's head to its whole answer, streams left out",
-            ["node", "route"],
-            registry=self._registry,
-            buckets=_BUCKETS,
-        )
-        self.http_streams = self._gauge("http_streams", "Streams of events open", ["node"])
         self.position = self._gauge("log_position", "The last position handed to the bus")
         self._compared = 0
 
@@ -76,6 +65,23 @@ class Metrics:
         # Dedicated hosts of one actor type share a label: theirs add up.
         mode: Literal["sum", "mostrecent"] = "sum" if labels else "mostrecent"
         return Gauge(name, text, labels or [], registry=self._registry, multiprocess_mode=mode)
+
+
+class HttpMetrics:
+    """What a gateway counts, once a request."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.requests = metrics._counter(
+            "http_requests", "Requests answered", ["node", "route", "method", "status"]
+        )
+        self.duration = Histogram(
+            "http_request_duration_seconds",
+            "From a request's head to its whole answer, streams left out",
+            ["node", "route"],
+            registry=metrics._registry,
+            buckets=_BUCKETS,
+        )
+        self.streams = metrics._gauge("http_streams", "Streams of events open", ["node"])
 
 
 class WriterMetrics:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from runtime.telemetry.metrics import Metrics
+from runtime.telemetry.metrics import HttpMetrics, Metrics
 from tests.manifests.rendered import ROOT, of_kind, overlay, workloads
 
 COMPONENT = ROOT / "k8s" / "components" / "monitoring"
@@ -40,7 +40,9 @@ def metrics_in(expression: str) -> set[str]:
 def exported() -> set[str]:
     """The names that the runtime exports, as Prometheus sees them."""
     names = set()
-    for family in Metrics("node", None)._registry.collect():
+    metrics = Metrics("node", None)
+    HttpMetrics(metrics)
+    for family in metrics._registry.collect():
         parts = {
             "counter": ["_total"],
             "histogram": ["_bucket", "_count", "_sum"],
@@ -63,9 +65,11 @@ def test_every_expression_asks_for_metrics_that_the_runtime_exports(expression: 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_every_expression_names_labels_that_its_metrics_have(expression: str) -> None:
+    metrics = Metrics("node", None)
+    instruments = {**vars(metrics), **vars(HttpMetrics(metrics))}
     known = {
         label
-        for instrument in vars(Metrics("node", None)).values()
+        for instrument in instruments.values()
         for label in getattr(instrument, "_labelnames", ())
     }
     assert labels_in(expression) <= known | {"le"}
