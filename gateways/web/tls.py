@@ -30,7 +30,9 @@ class Tls:
         """Raises CannotUseCertificate."""
         self._certificate, self._key = certificate, key
         self._seen = self._signs()
-        self.context = _context(certificate, key)
+        #: What a server is given; each connection is shown what is the newest when it comes.
+        self.context = self._newest = _context(certificate, key)
+        self.context.sni_callback = self._show
 
     def renew(self) -> bool:
         """Show what is in the files now, if that has changed; has it? What cannot be used is
@@ -40,13 +42,15 @@ class Tls:
             return False
         self._seen = signs
         try:
-            _context(self._certificate, self._key)  # the one that is in use stays whole
-            self.context.load_cert_chain(self._certificate, self._key)
-        except (CannotUseCertificate, OSError) as error:
+            self._newest = _context(self._certificate, self._key)
+        except CannotUseCertificate as error:
             logger.error("the old certificate stays in use: %s", error)
             return False
         logger.info("the certificate was renewed from %s", self._certificate)
         return True
+
+    def _show(self, connection: ssl.SSLObject, _name: str | None, _context: object) -> None:
+        connection.context = self._newest
 
     def _signs(self) -> list[tuple[int, int, int] | None]:
         """By which a file is told from the one that it was."""
