@@ -57,6 +57,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     explanation = [
         "deployment.md",
         "http.md",
+        "security.md",
         "architecture.md",
         "semantics.md",
         "performance.md",

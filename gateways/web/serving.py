@@ -32,6 +32,8 @@ class Serving:
 
     #: A connection without a request is closed after this long.
     IDLE_S = 75.0
+    #: What is left of a body when it was answered is read so long, so that the answer arrives.
+    LINGER_S = 2.0
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class Serving:
             patience_s=self._send_s,
             unreadable=lambda request, response: counting.answered(request, response, 0.0),
             keepalive_timeout=self.IDLE_S,
-            lingering_time=2.0,
+            lingering_time=self.LINGER_S,
             access_log=None,
             auto_decompress=False,  # bodies are bounded as they come
         )

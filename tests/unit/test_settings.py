@@ -20,6 +20,7 @@ from runtime.settings.settings import (
 )
 from tests.unit.setting_keys import (
     COUNT,
+    FILE_OR_NONE,
     FOLDER,
     KEYS,
     MODULES,
@@ -134,7 +135,7 @@ class TestRefusals:
         assert (problem.key, problem.expected) == (key, expected)
 
     @pytest.mark.parametrize(
-        "key", [key for key in KEYS if key.expected not in (FOLDER, WORD)], ids=str
+        "key", [key for key in KEYS if key.expected not in (FILE_OR_NONE, FOLDER, WORD)], ids=str
     )
     def test_a_wrong_variable_is_named(self, key: Key) -> None:
         (problem,) = refused(None, {key.variable: "not this"})
