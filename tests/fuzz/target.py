@@ -44,6 +44,11 @@ class Target:
             if isinstance(each, ProcessStatus) and isinstance(each.facts, GatewayFacts)
         )
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of a request that may do everything."""
+        return {"Authorization": f"Bearer {self._tokens[ALL].decode()}"}
+
     def send(self, requests: Sequence[bytes]) -> None:
         """Send all, and judge what is said to each. Raises AssertionError."""
         asyncio.run(self._send_all(requests))
