@@ -28,15 +28,25 @@ class Aside:
 
     async def run(self, work: Callable[[], T]) -> T:
         """What some work returns, or raises. It is begun in its turn; who gives up waiting takes
-        back what has not begun, and leaves the rest to its end."""
+        back what has not begun, and leaves the rest to its end. Raises RuntimeError where this
+        process can have no thread more."""
         done: Future[T] = Future()
         with self._lock:
             self._waiting.append((done, work))
             begins = self._working < self.THREADS
             self._working += begins
         if begins:
-            threading.Thread(target=self._work, name="thornback-aside", daemon=True).start()
+            self._begin(done)
         return await asyncio.wrap_future(done)
+
+    def _begin(self, done: "Future[Any]") -> None:
+        try:
+            threading.Thread(target=self._work, name="thornback-aside", daemon=True).start()
+        except RuntimeError:
+            done.cancel()  # whoever comes to it leaves it out
+            with self._lock:
+                self._working -= 1
+            raise
 
     def _work(self) -> None:
         while True:

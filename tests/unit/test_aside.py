@@ -40,6 +40,22 @@ async def test_so_much_is_done_at_a_time_and_the_rest_in_its_turn() -> None:
     assert 5 not in begun, "who gives up takes back what has not begun"
 
 
+async def test_where_there_is_no_thread_to_be_had_that_is_said_and_the_next_one_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    aside = Aside()
+
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    for _ in range(2 * Aside.THREADS):
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", none_left)
+            with pytest.raises(RuntimeError, match="new thread"):
+                await aside.run(lambda: 1)
+    assert await asyncio.wait_for(aside.run(lambda: 2), 30) == 2
+
+
 def test_what_is_forgotten_while_it_is_looked_up_is_not_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
