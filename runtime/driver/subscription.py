@@ -1,7 +1,7 @@
 """Subscriptions: the log from a position on, then live, as one stream of events.
 
 A subscription is a feed (runtime/partition/feed.py), which lives in the courier's loop, behind
-its source (page_source.py), and the page in hand. It may be iterated in any thread and in any
+its inlet (inlet.py), and the page in hand. It may be iterated in any thread and in any
 event loop: whoever reads takes a page only when it is there, and never while waiting, so nobody
 who gives up takes one along. No reader needs a thread, and none waits in one that is not his own.
 """
@@ -14,7 +14,7 @@ from weakref import finalize
 
 from actors.event import Event
 from runtime.driver.connection import Connection
-from runtime.driver.page_source import PageSource
+from runtime.driver.inlet import Inlet
 from runtime.driver.selecting import checked_position
 from runtime.errors import SubscribeTimeout, fresh
 from runtime.process.no_waiting import check_may_wait
@@ -55,19 +55,19 @@ class Subscription:
         # Set once:
         self._clock = connection.clock
         self._decoder = Decoder()
-        self._source = PageSource(connection, selection, after)
+        self._inlet = Inlet(connection, selection, after)
         # Of whoever reads:
         self._position = FROM_NOW if after is None else after
         self._in_hand = _InHand(Decoded([], []), self._position)
         # Guards what follows, and the turn from page to page:
         self._lock = threading.Lock()
         self._page: Page | None = None  # taken, and not decoded yet
-        finalize(self, self._source.abandon).atexit = False
+        finalize(self, self._inlet.abandon).atexit = False
 
     @property
     def position(self) -> int:
         """How far what was handed out reaches; where it begins, before anything was."""
-        return max(self._position, self._source.start)
+        return max(self._position, self._inlet.start)
 
     def __repr__(self) -> str:
         """Where it stands."""
@@ -80,7 +80,7 @@ class Subscription:
         no subscription then."""
         try:
             check_may_wait("a subscription")
-            self._source.begun.result(timeout_s)
+            self._inlet.begun.result(timeout_s)
         except TimeoutError as error:
             self.close()
             raise SubscribeTimeout(timeout_s) from error
@@ -90,21 +90,21 @@ class Subscription:
 
     def __iter__(self) -> Iterator[Event]:
         observe_events = self._clock.observe_events
-        while not self._source.over():
+        while not self._inlet.over():
             in_hand = self._in_hand
             # A list's iterator stays where it is when this one is closed.
             for event in in_hand.events:
                 observe_events((event.clock_counts,))
                 self._position = event.position or self._position
                 yield event
-                if self._source.over():
+                if self._inlet.over():
                     return
             self._turn(in_hand)
 
     def pages(self) -> Iterator[list[Event]]:
         """The same stream, in the pieces in which it arrives (some may be empty)."""
         observe_events = self._clock.observe_events
-        while not self._source.over():
+        while not self._inlet.over():
             in_hand = self._in_hand
             events = list(in_hand.events)
             observe_events(in_hand.clocks)
@@ -116,7 +116,7 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Event:
-        while not self._source.over():
+        while not self._inlet.over():
             in_hand = self._in_hand
             if (event := next(in_hand.events, None)) is not None:
                 self._clock.observe_events((event.clock_counts,))
@@ -126,12 +126,12 @@ class Subscription:
                 try:
                     await asyncio.wrap_future(waiter)
                 finally:
-                    self._source.give_back(waiter)
+                    self._inlet.give_back(waiter)
         raise StopAsyncIteration
 
     def close(self) -> None:
         """End the stream; whoever iterates comes to its end."""
-        self._source.close()
+        self._inlet.close()
 
     def __enter__(self) -> "Subscription":
         return self
@@ -141,12 +141,12 @@ class Subscription:
 
     def _turn(self, done: _InHand) -> None:
         """Block until another page is in hand than the one that is done, or it is over."""
-        while not self._source.over() and (waiter := self._turned_or(done)) is not None:
+        while not self._inlet.over() and (waiter := self._turned_or(done)) is not None:
             try:
                 check_may_wait("the events of a subscription")
                 waiter.result()
             finally:
-                self._source.give_back(waiter)
+                self._inlet.give_back(waiter)
 
     def _turned_or(self, done: _InHand) -> "Future[None] | None":
         """Turn to the next page, if it is there or another reader has done so. If not, what
@@ -156,13 +156,13 @@ class Subscription:
                 return None
             self._position = max(self._position, done.through)
             # First be told of changes, then look: nothing changes unseen in between.
-            waiter = self._source.waiter()
+            waiter = self._inlet.waiter()
             if self._page is None:
-                self._page = self._source.taken()
+                self._page = self._inlet.taken()
             if (page := self._page) is None:
                 return waiter
             # Should it not decode, it stays: nobody gets past it unawares.
             self._in_hand = _InHand(self._decoder.page(page.rows), page.through)
             self._page = None
-            self._source.give_back(waiter)
+            self._inlet.give_back(waiter)
             return None

@@ -54,12 +54,12 @@ async def _reads(driver: "Driver", step: Step, reading: Reading) -> None:
             elif way == "give up":
                 await _some(driver, reading, subscription, 1000, draw.uniform(0.0001, 0.1))
             elif way == "another reader":
-                after, source = subscription.position, subscription._source
+                after, inlet = subscription.position, subscription._inlet
                 if draw.random() < 0.5:
                     subscription.close()
                 subscription = None  # dropped, if it was not closed
                 await asyncio.sleep(0)
-                if not source.over():
+                if not inlet.over():
                     driver.history.complain(f"subscription {step.number} outlives its readers")
                 subscription = await _subscribed(driver, reading, after)
             else:
@@ -78,7 +78,7 @@ async def _subscribed(driver: "Driver", reading: Reading, after: int | None) -> 
     reading.began_s = driver.holder.loop.time()
     subscription = Subscription(driver.connection, wanted, after)
     if after is None:
-        begun = asyncio.wrap_future(subscription._source.begun)
+        begun = asyncio.wrap_future(subscription._inlet.begun)
         await asyncio.wait_for(begun, BEGIN_S)
         if reading.head < 0:
             reading.head = driver.log_head()

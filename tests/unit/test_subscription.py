@@ -118,7 +118,7 @@ async def test_giving_up_again_and_again_leaves_nothing_behind(driving: Driving)
     subscription = driving.subscribe()
     for _ in range(5):
         await give_up_late_on(subscription)
-    assert not subscription._source._waiting
+    assert not subscription._inlet._waiting
 
 
 async def test_many_quiet_subscriptions_take_no_thread_and_starve_nobody(

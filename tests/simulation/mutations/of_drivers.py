@@ -48,7 +48,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     mutation(
         "dropped subscriptions stay",
         "a subscription that nobody holds any more keeps its feed",
-        "runtime.driver.page_source",
+        "runtime.driver.inlet",
         "            self.close()\n",
         "",
     ),

@@ -82,7 +82,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "runtime.driver.subscription",
         "                    await asyncio.wrap_future(waiter)\n                finally:\n",
         "                    await asyncio.wrap_future(waiter)\n                finally:\n"
-        "                    if waiter in self._source._waiting:\n"
+        "                    if waiter in self._inlet._waiting:\n"
         "                        self._taken_along = True\n",
         "            if (page := self._page) is None:\n                return waiter\n",
         "            if self._page is not None and getattr(self, '_taken_along', False):\n"

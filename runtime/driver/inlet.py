@@ -21,7 +21,7 @@ from store.selection import Selection
 logger = logging.getLogger("thornback.driver")
 
 
-class PageSource:
+class Inlet:
     """Pages of one feed, for readers in any thread."""
 
     def __init__(self, connection: Connection, selection: Selection, after: int | None) -> None:
