@@ -75,7 +75,7 @@ def say_unheard() -> None:
     """The program ends. What it has asked, or told, and has not waited for, is logged: it may
     have failed, and it may never have been sent."""
     say_unheard_at_exit()
-    for connection in list(_connections.values()):
+    for connection in list(_all):
         unanswered = connection.unanswered()
         if unanswered and not connection.closed:
             count = sum(len(one.commands) for one in unanswered)

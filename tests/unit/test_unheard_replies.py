@@ -8,10 +8,13 @@ import sys
 
 import pytest
 
+from actors.actor import Command
+from runtime.driver.connection import say_unheard
 from runtime.errors import (
     AskTimeout,
     ConnectionClosed,
 )
+from tests.unit.connecting import OwnLoop, PlayedWorld, connection, ref
 from tests.unit.sending import Sending
 from tests.virtual_time import virtual_time
 
@@ -49,6 +52,10 @@ async def test_an_ask_that_nobody_waits_for_before_the_end_is_logged(
     gc.collect()
     assert "an ask of counter/a was unanswered when its connection was closed" in caplog.text
     assert "Say .result() or await, or flush() before you close" in caplog.text
+
+
+class Ping(Command):
+    """Whatever."""
 
 
 ENDS = """
@@ -91,6 +98,20 @@ def test_a_program_that_ends_says_whom_it_has_not_heard() -> None:
         "the program ends with unanswered commands (1), first plug for stuck/b: they may never "
         "have been sent. Say .result() or await, or flush() before it ends"
     ) in ended.stderr
+
+
+async def test_a_program_that_ends_says_so_of_each_of_its_connections(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, second = (connection(PlayedWorld(), OwnLoop()) for _ in range(2))
+    ref(first, "counter/a").tell(Ping())
+    ref(second, "counter/b").tell(Ping())
+    say_unheard()
+    for source in ("counter/a", "counter/b"):
+        assert f"first ping for {source}" in caplog.text
+    first.close()
+    second.close()
+    await asyncio.sleep(0)
 
 
 @virtual_time
