@@ -98,7 +98,7 @@ class Pending(Generic[A]):
             gate = threading.Lock()
             gate.acquire()
             self._gates.append(gate)
-        if gate.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s)):
+        if gate.acquire(timeout=-1 if timeout_s is None else lock_seconds(timeout_s)):
             return True
         with self._lock:
             if not self.finished:
@@ -113,6 +113,11 @@ class Pending(Generic[A]):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._futures.append(future)
             return future
+
+
+def lock_seconds(timeout_s: float) -> float:
+    """A time limit as locks take it: theirs has an end, and begins now."""
+    return min(max(0.0, timeout_s), threading.TIMEOUT_MAX)
 
 
 def _resolve(futures: "list[asyncio.Future[None]]") -> None:

@@ -15,6 +15,7 @@ from weakref import finalize
 from actors.event import Event
 from runtime.driver.connection import Connection
 from runtime.driver.inlet import Inlet
+from runtime.driver.pending import lock_seconds
 from runtime.driver.selecting import checked_position
 from runtime.errors import SubscribeTimeout, fresh
 from runtime.process.no_waiting import check_may_wait
@@ -80,7 +81,7 @@ class Subscription:
         no subscription then."""
         try:
             check_may_wait("a subscription")
-            self._inlet.begun.result(timeout_s)
+            self._inlet.begun.result(lock_seconds(timeout_s))
         except TimeoutError as error:
             self.close()
             raise SubscribeTimeout(timeout_s) from error

@@ -328,3 +328,12 @@ async def test_an_errand_ends_with_its_value_a_typed_error_or_its_limit() -> Non
     assert await last == 7
     await settled()
     assert to.closed
+
+
+def test_a_reply_can_be_waited_for_without_an_end(world: PlayedWorld) -> None:
+    to = connection(world)
+    world.host(HOST).answering.clear()
+    reply = ref(to).ask(Ping())
+    to.courier.loop.call_soon_threadsafe(world.host(HOST).answering.set)
+    assert reply.result(timeout_s=float("inf")) == []
+    to.close()

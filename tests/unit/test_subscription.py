@@ -340,3 +340,9 @@ async def test_those_who_wait_hear_of_a_change_in_the_order_in_which_they_came(
         reader.add_done_callback(lambda _, number=number: heard.append(number))  # type: ignore[misc]
     subscription.close()
     assert heard == list(range(20))
+
+
+def test_the_beginning_can_be_waited_for_without_an_end(driving: Driving) -> None:
+    subscription = Subscription(driving.connection, EVERYTHING, None)
+    subscription.wait_begun(float("inf"))
+    assert subscription.position == 0
