@@ -145,6 +145,7 @@ class ActorSystem:
         again with their ids. What is unanswered then fails, and its outcome is open. What the
         iterable raises is raised here, behind the replies of all that was taken. Who leaves it
         before its end has sent only a part of what was read; the log says what was not sent.
+        Raises ValueError, with the first step, for a `patience_s` that is no number of seconds.
         """
         return blocking.ask_many(items, patience_s=patience_s, ahead=ahead)
 

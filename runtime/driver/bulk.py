@@ -96,7 +96,7 @@ class BulkCall:
     def __init__(
         self, patience_s: float, *, want_events: bool, changed: Callable[[], None]
     ) -> None:
-        self._patience_s = patience_s  # immutable
+        self._patience_s = _checked_patience(patience_s)  # immutable
         self._want_events = want_events  # immutable
         self._changed = changed  # immutable; called in the courier's loop
         packer = CommandPacker()
@@ -215,6 +215,13 @@ class BulkCall:
     def _say_failed(self, outgoing: Outgoing) -> None:
         if not self._want_events:  # of asks, it is said when their replies go unheard
             outgoing.say_unheard()
+
+
+def _checked_patience(patience_s: Any) -> float:
+    """How long a batch may take. Raises ValueError."""
+    if not isinstance(patience_s, bool) and isinstance(patience_s, int | float) and patience_s >= 0:
+        return patience_s
+    raise ValueError(f"patience_s= is a number of seconds, not {patience_s!r:.80}")
 
 
 def no_item(item: Any) -> InvalidMessage:

@@ -9,6 +9,7 @@ import pytest
 from actors.actor import Command
 from actors.errors import Rejected
 from actors.event import Event
+from runtime.driver.blocking import tell_many
 from runtime.driver.bulk import BulkCall, BulkResult, Item
 from runtime.driver.bulk_steps import asking, telling
 from runtime.driver.connection import Connection
@@ -346,3 +347,11 @@ async def test_a_bulk_call_ends_where_the_hosts_change_while_a_batch_is_filled_u
     driving.world.now_us = move_at_the_last  # type: ignore[method-assign]
     told = await driving.told((one, Note(data=number)) for number in range(MAX_COMMANDS))
     assert told.failed == MAX_COMMANDS
+
+
+@pytest.mark.parametrize("patience_s", [None, "60", -1.0, float("nan"), True])
+def test_a_patience_that_is_none_is_refused_at_once(patience_s: Any) -> None:
+    taken: list[Item] = []
+    with pytest.raises(ValueError, match="a number of seconds"):
+        tell_many((taken.append(None) for _ in range(3)), patience_s=patience_s, progress=None)  # type: ignore[misc, func-returns-value, arg-type]
+    assert not taken
