@@ -199,6 +199,7 @@ class Channel:
     async def _deliver(
         self, order: int, outgoing: Outgoing, request: bytes, held: Mapping[int, InvalidActor]
     ) -> None:
+        outgoing.held_up = None
         try:
             answer, why_not = await self._link.deliver(request, held)
             if why_not is not None:
@@ -227,7 +228,7 @@ class Channel:
         """Send it again, unless its time is over or a caller should hear of it now."""
         telling = isinstance(error, MailboxFull | StoreUnavailable) and not outgoing.bulk
         over = self._loop.time() >= outgoing.deadline_s
-        outgoing.setback = error
+        outgoing.setback = outgoing.held_up = error
         if telling or over or not isinstance(error, _PASSING):
             self._outbox.finish(outgoing, None, error)
         self._again.append((order, outgoing))
@@ -267,6 +268,8 @@ class Channel:
                 begun = True
             except _PASSING as error:
                 self._away = error
+                for one in self._outbox.unfinished():
+                    one.held_up = error
                 self._tell(error)
                 # The host may have had this hello, and would not answer a second one.
                 generation += 1

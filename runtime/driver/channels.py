@@ -20,6 +20,7 @@ from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.placement import shard_of
+from runtime.transport.ray_stay import InNoRay
 
 
 class Channels:
@@ -121,7 +122,8 @@ class Channels:
                 return await self._world.handle(host)
             except ValueError as error:
                 self._rejoining.ended(host)
-                raise HostUnavailable(host, "there is no such process") from error
+                why = str(error) if isinstance(error, InNoRay) else "there is no such process"
+                raise HostUnavailable(host, why) from error
             except SystemNotFound as error:
                 raise HostUnavailable(host, str(error)) from error
 

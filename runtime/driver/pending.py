@@ -21,14 +21,16 @@ class Pending(Generic[A]):
     """
 
     __slots__ = (
-        "__weakref__", "_futures", "_gates", "_lock", "answer", "error", "finished", "limit_s",
-        "name", "on_finish",
+        "__weakref__", "_futures", "_gates", "_lock", "answer", "error", "finished", "held_up",
+        "limit_s", "name", "on_finish",
     )  # fmt: skip
 
     def __init__(self, name: str, limit_s: float | None = None) -> None:
         self.name = name  #: what errors call it
         #: How long it can take at most; a caller that waits longer has been forgotten.
         self.limit_s = limit_s
+        #: Why it is still to come, by whoever knows; a reference, for any thread to read.
+        self.held_up: Exception | None = None
         self.answer: A | None = None
         self.error: Exception | None = None
         self.finished = False
@@ -48,6 +50,11 @@ class Pending(Generic[A]):
     def asked(self, index: int) -> str:
         """Its part `index`, in full, for whoever has to wait for it."""
         return self.name
+
+    def held_up_by(self) -> str:
+        """What is known of why it is still to come."""
+        held_up = self.held_up
+        return "" if held_up is None else str(held_up)
 
     def failure(self, index: int) -> Exception:
         """Why its part `index` has failed, for whoever asked; only where all of it has."""

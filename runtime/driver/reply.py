@@ -69,7 +69,9 @@ class Reply(Generic[T]):
             check_may_wait(self._pending.what(self._index))
         if not self._pending.wait(timeout_s):
             self._pending.heard(self._index)
-            raise AskTimeout(self._pending.what(self._index), timeout_s or 0.0)
+            raise AskTimeout(
+                self._pending.what(self._index), timeout_s or 0.0, doing=self._pending.held_up_by()
+            )
         return self._value()
 
     def __await__(self) -> Generator[Any, None, T]:

@@ -9,12 +9,14 @@ import pytest
 import ray
 from ray.exceptions import ActorDiedError
 
+from actors.actor import Command
 from runtime.driver.rejoining import Rejoining
-from runtime.errors import SystemNotFound
+from runtime.errors import AskTimeout, SystemNotFound
 from runtime.process.ray_actors import RayActors
 from runtime.process.world import World
 from runtime.transport import ray_stay
-from runtime.transport.ray_stay import RayStay, begin_stay
+from runtime.transport.ray_stay import InNoRay, RayStay, begin_stay
+from tests.unit.connecting import PlayedHandle, PlayedWorld, connection, ref
 
 
 class Method:
@@ -70,3 +72,28 @@ async def test_ray_itself_is_given_the_handle_that_it_gave(
     monkeypatch.setattr(ray, "kill", lambda handle, no_restart: killed.append(handle))
     RayActors("mine").kill(await World("mine").handle("host-0"))
     assert killed == [ray.get_actor("host-0", namespace="mine")]
+
+
+class Anything(Command):
+    """Anything at all."""
+
+
+class OfNoRay(PlayedWorld):
+    async def handle(self, name: str) -> PlayedHandle:
+        raise InNoRay("the Ray has ended, and comes back")
+
+
+def test_who_waits_in_vain_meanwhile_is_told_why() -> None:
+    to = connection(OfNoRay())  # in a courier's thread
+    replies = [ref(to).ask(Anything())]
+    for reply in replies:
+        said = ""
+        while "not available" not in said:  # the courier may not have come to it yet
+            with pytest.raises(AskTimeout) as told:
+                reply.result(timeout_s=0.01)
+            said = str(told.value)
+        assert said.startswith("counter/a: no answer within 0.01 s: host-0 is not available: ")
+        assert "the Ray has ended, and comes back" in said
+        if len(replies) == 1:  # one that waits behind the first, and was never tried
+            replies.append(ref(to).ask(Anything()))
+    to.close()
