@@ -107,6 +107,16 @@ def _join_meant(timeout_s: float) -> None:
         reason = (str(failed[0]).strip() or type(failed[0]).__name__).splitlines()[0]
         said = f"the Ray at {address} ({ADDRESS}) does not let this program in: {reason}{_ADVICE}"
         raise NoRay(said)
+    _end_quietly_at_sigterm()
+
+
+def _end_quietly_at_sigterm() -> None:
+    """Where nobody handles SIGTERM it ends a program, and so it does again: Ray, joined in another
+    thread than the main one, has put a handler of its own below Python that prints a stack first.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def ensure_ray() -> None:

@@ -186,9 +186,26 @@ with ActorSystem.connect() as system:
 """
 
 
+#: Waits for its end, which SIGTERM brings.
+WAITING_DRIVER = """
+import time
+from thornback import ActorSystem
+
+with ActorSystem.connect() as system:
+    print("in", flush=True)
+    time.sleep(600)
+"""
+
+
 @pytest.mark.parametrize("way", ["down", "the keeper is killed"])
 def test_a_driver_outlives_the_ray_of_the_project(project: Project, way: str) -> None:
     project.thornback("up")
+    with project.here.start(sys.executable, "-c", WAITING_DRIVER) as waiting:
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline() == "in\n"
+        waiting.terminate()
+        assert waiting.stdout.read() == ""  # and no stack of Ray's
+        assert waiting.wait(LIMIT_S) == -signal.SIGTERM
     (project.here.root / "lasting.py").write_text(LASTING_DRIVER)
     with project.here.start(sys.executable, "lasting.py") as driver:
         said = Said(driver)
