@@ -2,13 +2,14 @@
 a count of the processes that were started there."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,10 +97,13 @@ def place(**variables: str) -> Iterator[Place]:
 
 
 def free_port() -> int:
-    """A port that nobody has; somebody may take it before it is used."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has; somebody may take it before it is used. It is none of those that
+    the system gives to whoever takes any: a Ray that is started takes many."""
+    for port in random.sample(range(12_000, 24_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("a hundred ports are taken")
 
 
 def _environment(folder: Path) -> dict[str, str]:
