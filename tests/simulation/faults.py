@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.simulation.database import Trouble
 from tests.simulation.draws import stream
 from tests.simulation.plan import Fault, door_steps
-from tests.simulation.processes import SimulatedProcess
+from tests.simulation.processes import CallTrouble, SimulatedProcess
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -34,7 +34,7 @@ def cease(simulation: "Simulation") -> None:
     for cluster in simulation.clusters:
         cluster.head_slow = False
         for process in cluster.processes.values():
-            process.losing = process.muting = process.doubling = 0
+            process.trouble = CallTrouble()
 
 
 def _process(simulation: "Simulation", fault: Fault) -> SimulatedProcess:
@@ -67,15 +67,20 @@ def _silence(simulation: "Simulation", fault: Fault) -> None:
 
 
 def _calls_lost(simulation: "Simulation", fault: Fault) -> None:
-    _process(simulation, fault).losing += int(fault.amount)
+    _process(simulation, fault).trouble.losing += int(fault.amount)
 
 
 def _calls_unheard(simulation: "Simulation", fault: Fault) -> None:
-    _process(simulation, fault).muting += int(fault.amount)
+    _process(simulation, fault).trouble.muting += int(fault.amount)
 
 
 def _calls_doubled(simulation: "Simulation", fault: Fault) -> None:
-    _process(simulation, fault).doubling += int(fault.amount)
+    _process(simulation, fault).trouble.doubling += int(fault.amount)
+
+
+def _calls_late(simulation: "Simulation", fault: Fault) -> None:
+    """By Ray, and so most of all the question where a process listens."""
+    _process(simulation, fault).trouble.delaying += [fault.seconds] * int(fault.amount)
 
 
 def _store_away(simulation: "Simulation", fault: Fault) -> None:
@@ -178,6 +183,7 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "calls lost": _calls_lost,
     "calls unheard": _calls_unheard,
     "calls doubled": _calls_doubled,
+    "calls late": _calls_late,
     "store away": _store_away,
     "store silent": _store_away,
     "store slow": _store_slow,

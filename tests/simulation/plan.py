@@ -247,7 +247,7 @@ def _at_its_end(draw: Random, number: int, drain: Fault) -> Fault:
 
 _FAULTS = (
     "crash", "crash", "crash", "replace", "stop", "break", "break", "silence",
-    "calls lost", "calls unheard", "calls doubled",
+    "calls lost", "calls unheard", "calls doubled", "calls late",
     "store away", "store silent", "store slow",
     "commit late", "commit late", "commit locked", "commit unheard", "commit unheard",
     "epoch late", "jump", "driver dies", "answers lost",

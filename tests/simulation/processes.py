@@ -9,6 +9,7 @@ have its name.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -93,6 +94,16 @@ class Handle:
         return _Method(self, name)
 
 
+@dataclass
+class CallTrouble:
+    """What befalls the next calls of a process; counts are of so many."""
+
+    losing: int = 0  #: on the way there
+    muting: int = 0  #: on the way back
+    doubling: int = 0
+    delaying: list[float] = field(default_factory=list)  #: so many seconds each
+
+
 class SimulatedProcess:
     """A named process, through all its incarnations."""
 
@@ -112,8 +123,7 @@ class SimulatedProcess:
         self.ended = False  #: for good
         self.answered_s: dict[str, float] = {}  #: by method: when a call of it was done last
         self._early: list[_Call] = []  #: from before its first incarnation
-        #: How many of the next calls are lost on the way there, on the way back, or doubled.
-        self.losing = self.muting = self.doubling = 0
+        self.trouble = CallTrouble()
 
     def begin(self) -> None:
         """A new incarnation, as Ray makes one: the constructor runs."""
@@ -138,16 +148,18 @@ class SimulatedProcess:
 
     def send(self, call: _Call) -> None:
         """A call sets out."""
-        if self.losing and not self.ended:
-            self.losing -= 1
+        if self.trouble.losing and not self.ended:
+            self.trouble.losing -= 1
             call.fail(0.2 + self.draw.random())
             return
         copies = 1
-        if self.doubling:
-            self.doubling -= 1
+        if self.trouble.doubling:
+            self.trouble.doubling -= 1
             copies = 2
+        delaying = self.trouble.delaying
+        late_s = delaying.pop() if delaying and not self.ended else 0.0
         for _ in range(copies):
-            self.cluster.loop.world.later(latency_s(call.draw), self._arrive, call)
+            self.cluster.loop.world.later(late_s + latency_s(call.draw), self._arrive, call)
 
     def crash(self, *, down_s: float) -> None:
         """Kill -9; Ray starts it anew after a while."""
@@ -212,8 +224,8 @@ class SimulatedProcess:
         if call not in life.calls:
             return  # answered already: its caller takes this process for dead
         del life.calls[call]
-        if self.muting:
-            self.muting -= 1
+        if self.trouble.muting:
+            self.trouble.muting -= 1
             call.fail(0.2 + self.draw.random())
         else:
             call.succeed(result, error)
