@@ -367,6 +367,9 @@ class _Work:
         source = draw.choice(self._ledgers if of_actor else self._feeds)
         if fields.get("bad") == "aggregate":
             source = str(aggregate_id_of(source))
+        if "bad" not in fields and draw.random() < 0.2:
+            # It gets an actor sooner or later, which its host may know by then, or not.
+            source, fields["actor"] = f"shipped/{self._upgrader}", "perhaps"
         return Step(number, pause_s, "publish", source, "", fields, draw.random() < 0.6)
 
     def _claim(self, pause_s: float, _: int) -> Step:

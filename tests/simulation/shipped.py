@@ -26,6 +26,8 @@ def _module() -> ModuleType:
                 "__qualname__": name,
                 "actor_type": "shipped",
                 "revision": revision,
+                # Events may be published under its source before a host knows it.
+                "ignores": (*Ledger.ignores, "published"),
                 # Each is the other changed, under a name of its own.
                 "replaces": (f"{MODULE}.Shipped{3 - revision}",),
             },

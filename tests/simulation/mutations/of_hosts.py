@@ -211,6 +211,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "None\n",
     ),
     mutation(
+        "a source gets no actor",
+        "whoever is resident without an actor stays so when a class comes for it",
+        "runtime.host.residents",
+        "        return self._types.get(actor_type_of(source)) is not resident.known\n",
+        "        known = self._types.get(actor_type_of(source))\n"
+        "        return resident.known is not None and known is not resident.known\n",
+    ),
+    mutation(
         "senders are kept",
         "whose batch was turned away is remembered though nothing of it is left",
         "runtime.host.recovery",
