@@ -185,17 +185,17 @@ def _faults(draw: Random, setup: Setup, busy_s: float) -> list[Fault]:
         found.append(Fault(number, at_s, kind, target, other, seconds, amount))
     chance = draw.random()
     if chance < 0.15:
-        found = _drained(draw, found, setup)
+        found = _drained(draw, found, setup, busy_s)
     elif chance < 0.22:
-        found.append(_take_over(draw, count, setup))
+        found.append(_take_over(draw, count, setup, busy_s))
     return sorted(found, key=lambda fault: fault.at_s)
 
 
-def _drained(draw: Random, beside: list[Fault], setup: Setup) -> list[Fault]:
+def _drained(draw: Random, beside: list[Fault], setup: Setup, busy_s: float) -> list[Fault]:
     """A drain, and what goes wrong beside it; where it is under load, that is to be all that keeps
     anybody from flushing."""
     number = len(beside)
-    drain = _drain(draw, number, setup)
+    drain = _drain(draw, number, setup, busy_s)
     if drain.other == "busy":
         return [drain]
     strikes = draw.random()
@@ -206,7 +206,7 @@ def _drained(draw: Random, beside: list[Fault], setup: Setup) -> list[Fault]:
     return [*beside, drain]
 
 
-def _drain(draw: Random, number: int, setup: Setup) -> Fault:
+def _drain(draw: Random, number: int, setup: Setup, busy_s: float) -> Fault:
     """The system is drained, and launched anew: often as it was, sometimes with other hosts. Under
     load, by two at once, or while somebody launches it again and again."""
     seconds = round(draw.choice((draw.uniform(0.0, 0.5), draw.uniform(0.5, 8.0))), 3)
@@ -215,7 +215,7 @@ def _drain(draw: Random, number: int, setup: Setup) -> Fault:
         seconds %= 0.3  # what is unanswered is to live to see the next system
     return Fault(
         number,
-        round(draw.uniform(0.5, ACTIVE_S), 4),
+        round(draw.uniform(0.5, draw.choice((ACTIVE_S, busy_s))), 4),
         "drain",
         other=other,
         seconds=seconds,
@@ -254,11 +254,11 @@ _FAULTS = (
 )  # fmt: skip
 
 
-def _take_over(draw: Random, number: int, setup: Setup) -> Fault:
+def _take_over(draw: Random, number: int, setup: Setup, busy_s: float) -> Fault:
     """Another system takes the database over, while the first one runs."""
     return Fault(
         number,
-        round(draw.uniform(0.5, ACTIVE_S), 4),
+        round(draw.uniform(0.5, draw.choice((ACTIVE_S, busy_s))), 4),
         "take over",
         other=draw.choice(("asks", "")),
         amount=draw.choice((setup.hosts, setup.hosts, 1, 2, 3)),
