@@ -37,6 +37,7 @@ class Batch:
         self.failure: Exception | None = None  #: why its last undone attempt was
         self.tries = 0  #: how often it was begun again, by faults of its own
         self.alone = False  #: its commands are run one by one
+        self.failures = 0  #: of handlers and appliers, in all its attempts
 
     @property
     def complete(self) -> bool:

@@ -73,6 +73,10 @@ class _EventType:
 class Decider:
     """Runs batches of commands against resident actors, one batch at a time."""
 
+    #: Failures of one batch that are logged, with their tracebacks, a millisecond each; the others
+    #: are told to their callers alone.
+    FAILURES_SHOWN = 10
+
     def __init__(
         self,
         clock: NodeClock,
@@ -319,7 +323,12 @@ class Decider:
         state_spoilt: bool = False,
     ) -> None:
         source, message_type, *_ = attempt.batch.commands[index]
-        logger.error("%s failed at %s", source, message_type, exc_info=error)
+        batch = attempt.batch
+        batch.failures += 1
+        if batch.failures <= self.FAILURES_SHOWN:
+            logger.error("%s failed at %s", source, message_type, exc_info=error)
+        elif batch.failures == self.FAILURES_SHOWN + 1:
+            logger.error("more commands of that batch fail; their callers are told why")
         decision = self._strategy
         if decision == "resume" and state_spoilt:
             decision = "restart"  # a half-applied event leaves nothing to resume with

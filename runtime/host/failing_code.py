@@ -15,6 +15,8 @@ _INSTALLED = tuple(
     f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 
+_NOT_THEIRS = (*_OURS, *_INSTALLED)
+
 
 def own_frames(error: BaseException) -> list[str]:
     """The last frames of the user's own code on the way to an error: file, line and function.
@@ -22,7 +24,8 @@ def own_frames(error: BaseException) -> list[str]:
     Own is what is neither ours nor installed; where nothing is, as for an actor that comes out
     of an installed package, all that is not of the runtime.
     """
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [each for each in frames if not each.filename.startswith((*_OURS, *_INSTALLED))]
-    found = theirs or [each for each in frames if not each.filename.startswith(_RUNTIME)]
-    return [f"{each.filename}:{each.lineno}, in {each.name}" for each in found[-FRAMES:]]
+    # Not `extract_tb`: it looks for the lines of the source, which takes twenty times as long.
+    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    theirs = [each for each in frames if not each[0].co_filename.startswith(_NOT_THEIRS)]
+    found = theirs or [each for each in frames if not each[0].co_filename.startswith(_RUNTIME)]
+    return [f"{code.co_filename}:{line}, in {code.co_name}" for code, line in found[-FRAMES:]]

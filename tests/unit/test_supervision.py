@@ -217,3 +217,18 @@ async def test_an_event_that_cannot_be_made_is_its_handler_s_failure_not_its_cal
         read_events(answer, 1)
     with pytest.raises(ActorStopped):
         read_events(answer, 2)
+
+
+@pytest.mark.parametrize("strategy", ["restart", "resume"])
+@virtual_time
+async def test_of_many_failures_in_a_batch_the_first_few_are_logged(
+    caplog: pytest.LogCaptureFixture, strategy: str
+) -> None:
+    """Each takes a millisecond of a host's time, and any program may send two thousand at once."""
+    host = await Hosting.begin(strategy=strategy)
+    answer = await host.deliver(*(command("counter/a", Break()) for _ in range(50)))
+    for index in range(50):
+        with pytest.raises(HandlerFailed, match=r"hosting\.py:\d+, in break_down"):
+            read_events(answer, index)
+    assert sum(record.exc_info is not None for record in caplog.records) == 10
+    assert caplog.text.count("more commands of that batch fail") == 1
