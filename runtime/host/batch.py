@@ -17,6 +17,9 @@ from runtime.wire.error_codec import EncodedError, encode_error
 from store.event_store import Snapshot
 from store.rows.layout import EncodedRows
 
+#: Commands that an attempt is given at the least, where there are so many.
+FEWEST = 32
+
 
 class Batch:
     """The commands of one request. Its host's line of work alone changes it, but for
@@ -37,6 +40,7 @@ class Batch:
         self.failure: Exception | None = None  #: why its last undone attempt was
         self.tries = 0  #: how often it was begun again, by faults of its own
         self.alone = False  #: its commands are run one by one
+        self.stretch = len(self.commands)  #: so many are run at a time, else
         self.failures = 0  #: of handlers and appliers, in all its attempts
 
     @property
@@ -45,8 +49,9 @@ class Batch:
         return not (self.left or self.under_way or self.turned_away)
 
     def begin(self) -> "Attempt":
-        """Run what is left: all of it, or one command where they are to run alone."""
-        indexes, self.left = (self.left[:1], self.left[1:]) if self.alone else (self.left, [])
+        """Run what is left: all of it, a stretch, or one command where they are to run alone."""
+        stretch = 1 if self.alone else self.stretch
+        indexes, self.left = self.left[:stretch], self.left[stretch:]
         self.under_way += 1
         return Attempt(self, indexes)
 
@@ -199,6 +204,10 @@ class Attempt:
         """All is decided: what is deferred goes back to the batch, the rows become one piece."""
         self.clock, self.ticks = clock, ticks
         self.batch.postpone(self.deferred)
+        decided = len(self.indexes) - len(self.deferred)
+        # Where each command that is decided defers all the others, as those of one actor that fails
+        # again and again do, going through all of them each time takes longer than all else.
+        self.batch.stretch = max(2 * decided, FEWEST) if self.deferred else len(self.batch.commands)
         if self.rows:
             self.effects.rows = EncodedRows.of(self.rows)
             self.rows = []

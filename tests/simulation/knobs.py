@@ -8,6 +8,7 @@ from typing import Any
 #: knob -> (module, class or "", attribute)
 KNOBS = {
     "batch": ("runtime.driver.outgoing", "", "MAX_COMMANDS"),
+    "fewest": ("runtime.host.batch", "", "FEWEST"),
     "recent": ("runtime.host.host", "Host", "RECENT"),
     "page": ("runtime.partition.feed", "Feed", "FIRST_PAGE"),
     "page_bytes": ("tests.simulation.simulated_store", "SimulatedStore", "PAGE_BYTES"),

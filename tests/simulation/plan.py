@@ -131,6 +131,7 @@ def _setup(draw: Random) -> Setup:
         "ahead": draw.choice((1, 1, 3)),
         "poll_bytes": draw.choice((1, 500, 2_000_000)),
         "unpublished": draw.choice((1, 1, 3, 64)),
+        "fewest": draw.choice((1, 2, 32)),
         "unpublished_bytes": draw.choice((500, 3_000, 1_000_000)),
         "snapshot_bytes": draw.choice((500, 1_000_000)),
         "snapshot_write": draw.choice((1, 1_000_000)),

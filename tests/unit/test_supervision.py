@@ -1,6 +1,7 @@
 """A failing actor in its host: restart, resume, stop; and nobody else is the worse for it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field
@@ -8,6 +9,7 @@ from pydantic import BaseModel, Field
 from actors.actor import Actor, Command, applies, handles
 from actors.event import DeviceEvent, Payload
 from runtime.errors import ActorStopped, HandlerFailed, InvalidMessage
+from runtime.host.decision import Decider
 from runtime.wire.answers import read_events
 from runtime.wire.commands import STATE, unpack_answer
 from tests.unit.hosting import (
@@ -232,3 +234,31 @@ async def test_of_many_failures_in_a_batch_the_first_few_are_logged(
             read_events(answer, index)
     assert sum(record.exc_info is not None for record in caplog.records) == 10
     assert caplog.text.count("more commands of that batch fail") == 1
+
+
+@virtual_time
+async def test_commands_that_wait_for_an_actor_s_rebuilding_are_not_all_looked_at_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of them fails, and defers the others: of 2,000 that was two million looks."""
+    looks = 0
+    look = Decider._unusual
+
+    def counted(decider: Decider, *arguments: Any) -> None:
+        nonlocal looks
+        looks += 1
+        look(decider, *arguments)
+
+    monkeypatch.setattr(Decider, "_unusual", counted)
+    host = await Hosting.begin()
+    failing = [command("counter/a", Break()) for _ in range(300)]
+    answer = await host.deliver(
+        command("counter/a", Add()), *failing, command("counter/b", Add()),
+        command("counter/a", Add()),
+    )  # fmt: skip
+    assert looks < 300 * 40
+    assert versions(read_events(answer, 0) + read_events(answer, 302)) == [1, 2]
+    assert versions(read_events(answer, 301)) == [1]
+    for index in range(1, 301):
+        with pytest.raises(HandlerFailed):
+            read_events(answer, index)
