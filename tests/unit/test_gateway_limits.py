@@ -118,8 +118,11 @@ async def test_a_client_that_asks_and_asks_and_reads_nothing_is_cut(client: Clie
         page = b"GET /docs/docs.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
         silent.setblocking(False)
         async with asyncio.timeout(20):
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(silent, page)
+            assert await loop.sock_recv(silent, 12) == b"HTTP/1.1 200"  # it is an open one
             with suppress(ConnectionError):
-                await asyncio.get_running_loop().sock_sendall(silent, page * 5_000)
+                await loop.sock_sendall(silent, page * 5_000)
             while gateway_of(client)._serving._server.open:
                 await client.get(KITCHEN, Connection="close")
 
