@@ -64,7 +64,9 @@ class Project:
 
 @pytest.fixture
 def project() -> Iterator[Project]:
-    with place(PYTHONPATH=str(ROOT)) as here:
+    # As few processes as there can be: how many there are is nothing that these tests are about.
+    few = {"THORNBACK_ACTOR_SYSTEM__HOSTS": "1", "THORNBACK_GATEWAY__ENABLED": "false"}
+    with place(PYTHONPATH=str(ROOT), **few) as here:
         made = replace(here, root=here.folder).run(sys.executable, "-m", "jobs.cli", "init", "mine")
         assert made.returncode == 0, made.stdout
         yield Project(replace(here, root=here.folder / "mine"))
@@ -148,10 +150,10 @@ def test_after_ctrl_c_what_up_says_is_so(project: Project, moment: str) -> None:
 def test_up_again_says_what_it_does_not_change_and_down_what_has_ended_by_itself(
     project: Project,
 ) -> None:
-    project.settings("[actor_system]\nhosts = 1\n")
+    project.settings("[actor_system]\nmax_actors = 1000\n")
     project.thornback("up")
     assert "the settings here are not those" not in project.thornback("up")
-    project.settings("[actor_system]\nhosts = 2\n")
+    project.settings("[actor_system]\nmax_actors = 2000\n")
     said = project.thornback("up")
     assert "it was up already" in said
     assert "the settings here are not those that it runs with" in said

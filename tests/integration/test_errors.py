@@ -29,6 +29,7 @@ from runtime.wire.answers import read_events
 from store.errors import InvalidData
 from tests.integration.devices import (
     Add,
+    Beacon,
     Burst,
     Claim,
     Counter,
@@ -237,18 +238,15 @@ def test_a_state_that_was_spoilt_while_applying_is_rebuilt(system: ActorSystem) 
     assert_untouched(failing)
 
 
-@pytest.mark.parametrize("failure", [Fail(), Spoil()])
-def test_under_resume_a_failed_actor_goes_on_with_the_state_it_had(
-    launch: Launcher, failure: Command
-) -> None:
+def test_under_resume_a_failed_actor_goes_on_with_the_state_it_had(launch: Launcher) -> None:
     system = launch(actor_system={"supervisor_strategy": "resume", "hosts": 1})
-    failing = system.actor(Counter, "a")
-    ask(failing, Add(amount=3))
     # What could be half-applied is rebuilt all the same: there is no state to resume with.
-    decision = "resume" if isinstance(failure, Fail) else "restart"
-    with pytest.raises(HandlerFailed, match=rf"\({decision}\)"):
-        ask(failing, failure)
-    assert_untouched(failing)
+    for failure, decision in ((Fail(), "resume"), (Spoil(), "restart")):
+        failing = system.actor(Counter, decision)
+        ask(failing, Add(amount=3))
+        with pytest.raises(HandlerFailed, match=rf"\({decision}\)"):
+            ask(failing, failure)
+        assert_untouched(failing)
     assert_log_is_whole(system)
 
 
@@ -330,25 +328,19 @@ def _retried(ref: ActorRef[Any], message: Command, command: object) -> list[Any]
     raise AssertionError("no answer although nothing is held up any more")
 
 
-def test_a_host_that_hangs_holds_no_caller_beyond_the_timeout(
+def test_a_host_that_hangs_holds_no_caller_beyond_its_timeout_or_patience(
     launch: Launcher, stopped: Callable[[int], None]
 ) -> None:
     system = launch(actor_system={"actor_timeout_ms": 500, "hosts": 1})
-    stopped(pids_of(system)["host-0"])
-    replies = [system.actor(Counter, "a").ask(Add())]
-    for _ in range(6):
-        with pytest.raises(AskTimeout):
-            replies[-1].result()
-        replies.append(system.actor(Counter, "a").ask(Add()))
-
-
-def test_a_host_that_hangs_holds_no_bulk_call_beyond_its_patience(
-    launch: Launcher, stopped: Callable[[int], None]
-) -> None:
-    system = launch(actor_system={"actor_timeout_ms": 300, "hosts": 1})
     ref = system.actor(Counter, "a")
     ask(ref, Add())
     stopped(pids_of(system)["host-0"])
+    unknown = system.actor(Beacon, "a")  # whose class the host is not told any more
+    replies = [unknown.ask(Add())]
+    for _ in range(6):
+        with pytest.raises(AskTimeout):
+            replies[-1].result()
+        replies.append(unknown.ask(Add()))
     told = system.tell_many(((ref, Add()) for _ in range(5000)), patience_s=1.0)
     assert (told.commands, told.failed, told.events) == (5000, 5000, 0)
     assert {type(error) for _, error in told.errors} <= {AskTimeout, HostUnavailable}

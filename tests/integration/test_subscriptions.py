@@ -116,15 +116,14 @@ def test_from_position_zero_it_catches_up_and_goes_live_while_a_writer_writes(
         assert mine == list(range(1, len(mine) + 1))
 
 
-def test_an_event_read_live_equals_the_same_event_read_from_the_log(launch: Launcher) -> None:
-    system = launch()
+def test_an_event_read_live_equals_the_same_event_read_from_the_log(system: ActorSystem) -> None:
     live = system.subscribe()
-    ref = system.actor(Counter, "größe")
+    ref = system.actor(Counter, f"größe {uuid4().hex}")
     ref.ask(Note(text='☕ "x"')).result(timeout_s=LIMIT_S)
     ref.ask(Burst(count=3)).result(timeout_s=LIMIT_S)
     lively = take(live, 4)
     back(system, "bus", kill(system, "bus"))  # a new bus has nothing buffered
-    with system.subscribe(after=0) as subscription:
+    with system.subscribe(sources=ref.source, after=0) as subscription:
         assert take(subscription, 4) == lively
     live.close()
 
@@ -208,9 +207,8 @@ def test_a_slow_subscriber_is_fed_from_the_log_once_the_buffer_has_moved_on(
     slow.close()
 
 
-def test_a_subscription_goes_on_after_the_bus_was_killed(launch: Launcher) -> None:
-    system = launch()
-    ref = system.actor(Counter, "a")
+def test_a_subscription_goes_on_after_the_bus_was_killed(system: ActorSystem) -> None:
+    ref = system.actor(Counter, uuid4().hex)
     subscription = system.subscribe()
     first = ref.ask(Burst(count=3)).result(timeout_s=LIMIT_S)
     assert take(subscription, 2) == first[:2]
@@ -222,8 +220,7 @@ def test_a_subscription_goes_on_after_the_bus_was_killed(launch: Launcher) -> No
     subscription.close()
 
 
-def test_the_bus_counts_live_subscriptions(launch: Launcher) -> None:
-    system = launch()
+def test_the_bus_counts_live_subscriptions(system: ActorSystem) -> None:
     one, two = system.subscribe(), system.subscribe(after=0)
     eventually(lambda: bus_of(system).subscriptions == 2)
     one.close()
