@@ -11,6 +11,7 @@ have its name.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from random import Random
 from typing import Any
 
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
@@ -88,7 +89,7 @@ class Handle:
     def __init__(self, process: "SimulatedProcess", caller: Owner) -> None:
         self.process = process
         self.caller = caller
-        self.draw = stream(process.cluster.loop.seed, "ray", caller, process.name)
+        self.draw = process.draw_of(caller)
 
     def __getattr__(self, name: str) -> _Method:
         return _Method(self, name)
@@ -124,6 +125,14 @@ class SimulatedProcess:
         self.answered_s: dict[str, float] = {}  #: by method: when a call of it was done last
         self._early: list[_Call] = []  #: from before its first incarnation
         self.trouble = CallTrouble()
+        self._draws: dict[Owner, Random] = {}  #: by caller
+
+    def draw_of(self, caller: Owner) -> Random:
+        """How long the calls of one caller travel. It goes on where the process is found anew: else
+        the first call by each handle took as long as that by the one before."""
+        if caller not in self._draws:
+            self._draws[caller] = stream(self.cluster.loop.seed, "ray", caller, self.name)
+        return self._draws[caller]
 
     def begin(self) -> None:
         """A new incarnation, as Ray makes one: the constructor runs."""

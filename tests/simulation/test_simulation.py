@@ -9,8 +9,11 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation.plan import ACTIVE_S, Fault, Step, plan_of
+from tests.simulation.processes import Cluster
 from tests.simulation.reduction import _fewest
+from tests.simulation.scheduler import Owner, SimulatedLoop
 from tests.simulation.simulation import simulate
+from tests.simulation.sockets import Network
 
 #: Seeds from here on, this many in each test: enough to meet every kind of step and fault.
 FIRST, SEEDS, GROUPS = 0, 25, 6
@@ -64,6 +67,16 @@ def test_a_dedicated_host_whose_callers_have_all_been_told_rests_until_it_is_cal
     strands = [[[ask]], *([] for _ in plan.strands[1:])]
     away = Fault(0, 0.3, "store away", "database", seconds=5.0)
     assert not simulate(replace(plan, strands=strands, faults=[away])).problems
+
+
+def test_a_process_that_is_found_anew_is_not_each_time_as_far_away() -> None:
+    loop = SimulatedLoop(1)
+    cluster = Cluster("", loop, Network(loop), lambda *_: None)
+    cluster.spawn(object, "directory", ())
+    caller = Owner(loop, "caller")
+    found = [cluster.handle("directory", caller) for _ in range(3)]
+    assert len({handle.draw.random() for handle in found}) == 3
+    loop.end()
 
 
 def test_of_many_faults_those_are_left_that_matter() -> None:
