@@ -62,6 +62,18 @@ async def eventually(holds: Callable[[], Any]) -> None:
         f"Bearer {new_token(os.urandom)}x",
         f"Basic {new_token(os.urandom)}",
     ],
+    # Processes that run files side by side have to find the same tests, so names hold nothing random.
+    ids=[
+        "no header",
+        "empty",
+        "no token",
+        "blank token",
+        "no form of ours",
+        "a password",
+        "unknown",
+        "too long",
+        "another scheme",
+    ],
 )
 async def test_who_shows_no_token_that_there_is_is_asked_for_one(
     client: Client, header: str | None
