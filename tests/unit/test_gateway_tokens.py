@@ -62,7 +62,7 @@ async def eventually(holds: Callable[[], Any]) -> None:
         f"Bearer {new_token(os.urandom)}x",
         f"Basic {new_token(os.urandom)}",
     ],
-    # Processes that run files side by side have to find the same tests, so names hold nothing random.
+    # Processes that run files side by side have to find the same tests: nothing random in names.
     ids=[
         "no header",
         "empty",
