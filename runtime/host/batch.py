@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import Any
 
 from runtime.host.effects import Effects
+from runtime.host.recent import Outcome
 from runtime.wire.commands import ID, SOURCE, Answer, Request, turned_away
 from runtime.wire.error_codec import EncodedError, encode_error
 from store.event_store import Snapshot
@@ -47,6 +48,11 @@ class Batch:
     def complete(self) -> bool:
         """Does every command have an outcome that is durable?"""
         return not (self.left or self.under_way or self.turned_away)
+
+    @property
+    def runs_again(self) -> bool:
+        """Was an attempt of it undone?"""
+        return self.failure is not None or self.alone
 
     def begin(self) -> "Attempt":
         """Run what is left: all of it, a stretch, or one command where they are to run alone."""
@@ -138,6 +144,7 @@ class Attempt:
         "repeats",
         "rows",
         "snapshots",
+        "standing",
         "stopped",
         "taken",
         "ticks",
@@ -153,6 +160,7 @@ class Attempt:
         self.known: set[bytes] = set()  #: ids of commands that the log has events of
         self.taken: set[int] = set()  #: indexes of those whose id another actor's event has
         self.checked = False  #: `known` is complete
+        self.standing: dict[bytes, Outcome] = {}  #: by id: what an undone attempt says of them
         # What was decided: an outcome for each command, by its index.
         self.effects = Effects()  #: of those with events; it outlives the attempt
         self.errors: dict[int, EncodedError] = {}

@@ -117,6 +117,7 @@ class Decider:
         commands, rows, counts, names = batch.commands, attempt.rows, effects.counts, attempt.types
         kinds = effects.message_types
         remembered = recent.in_vain.of if batch.request.again else None
+        standing = attempt.standing
         total = 0
         for index in attempt.indexes:
             self.at = command = commands[index]
@@ -124,7 +125,10 @@ class Decider:
             if command_id in recent or command_id in known:
                 attempt.repeats[index] = recent.get(command_id)
                 continue
-            if remembered and (outcome := remembered(command_id, source, message_type)):
+            outcome = remembered and remembered(command_id, source, message_type)
+            if standing and not outcome and (outcome := standing.get(command_id)):
+                attempt.vain.append(index)  # to be remembered from now on
+            if outcome:
                 attempt.in_vain.append(index)
                 if outcome.error is not None:
                     attempt.errors[index] = outcome.error

@@ -132,6 +132,8 @@ class Executor:
             self._decider.clock.observe(attempt.batch.request.clock)
             await self._lookups.before(attempt)
             await self._load(attempt)  # last: from here to deciding nothing is evicted
+            while await self._lookups.standing(attempt) and self._missing(attempt):
+                await self._load(attempt)
             self._decider.decide(attempt)
             # Of now, not of when it is answered: nothing that comes later is in its past.
             clock, ticks = self._decider.clock.counts(), self._decider.clock.ticks
@@ -157,11 +159,14 @@ class Executor:
                 add(one[ID], one[SOURCE], one[MESSAGE_TYPE], errors.get(index))
 
     async def _load(self, attempt: Attempt) -> None:
-        get, sources = self._residents.get, attempt.sources
         # Again, until all are there: while some are loaded, an answer may evict others, and
         # a class may be registered anew.
-        while missing := {source for source in sources if get(source) is None}:
+        while missing := self._missing(attempt):
             await self._residents.load(sorted(missing))  # the same order every time
+
+    def _missing(self, attempt: Attempt) -> set[str]:
+        get = self._residents.get
+        return {source for source in attempt.sources if get(source) is None}
 
     async def _abandon(self, attempt: Attempt, error: Exception) -> None:
         """It could not be decided. Where the store went away, its batch is turned away;
@@ -222,6 +227,9 @@ class Executor:
             self._decider.clock.keep(attempt.ticks)
         attempt.succeed()
         self._recent.keep(attempt.effects)
+        if self._recent.open:
+            for index in set(attempt.indexes).difference(attempt.deferred):
+                self._recent.open.forget(attempt.batch.commands[index][ID])
         self._answering.durable(attempt)
         if attempt.batch.complete:
             self.answer(attempt.batch)

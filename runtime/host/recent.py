@@ -25,6 +25,9 @@ class Recent(dict[bytes, Effects]):
         self._commands = 0
         self.bytes = 0  #: about how much memory those kept take
         self.in_vain = InVain(capacity)
+        #: Of attempts that were undone: what each command in vain was answered stands if what its
+        #: driver sent after it turns out to be in the log.
+        self.open = InVain(capacity)
 
     def keep(self, effects: Effects) -> None:
         """Remember what is durable; forget the oldest beyond what may be kept."""
@@ -53,6 +56,7 @@ class Outcome(NamedTuple):
     message_type: str
     error: EncodedError | None  #: None: there was nothing to do
     size: int  #: about how many bytes of memory it takes
+    follower: bytes  #: the id of the next event that its driver's commands to this actor made
 
 
 class InVain:
@@ -77,14 +81,19 @@ class InVain:
         return len(self._outcomes)
 
     def add(
-        self, command_id: bytes, source: str, message_type: str, error: EncodedError | None
+        self,
+        command_id: bytes,
+        source: str,
+        message_type: str,
+        error: EncodedError | None,
+        follower: bytes = b"",
     ) -> None:
         """Remember an outcome; forget the oldest beyond what may be kept."""
         outcomes = self._outcomes
         if command_id in outcomes:
             self.forget(command_id)
         size = self.OUTCOME_BYTES + len(source) + (len(encode(error)) if error else 0)
-        outcomes[command_id] = Outcome(source, message_type, error, size)
+        outcomes[command_id] = Outcome(source, message_type, error, size, follower)
         self.bytes += size
         while self.bytes > self._max_bytes or len(outcomes) > self._capacity:
             self.bytes -= outcomes.popitem(last=False)[1].size

@@ -16,7 +16,8 @@
 | REPLACED     | all batches are turned away         | never: the host is done    |              |
 
 Undone means: what an attempt put into the table of recent commands is forgotten, its actors
-leave memory and come back from the log, its commands are its batch's to run again. Batches
+leave memory and come back from the log, its commands are its batch's to run again. Whether its
+append is in the log may be open; what was answered in vain before one that is stands. Batches
 are kept in the order of their numbers, which is each driver's order. A batch that is turned
 away takes along what its driver sent after it, so that a retry finds nothing of it done
 before the batch itself.
@@ -31,6 +32,7 @@ from runtime.errors import HostUnavailable, RetriesExhausted
 from runtime.host.batch import Attempt, Batch
 from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
+from runtime.host.repeats import first_event_id
 from runtime.host.residents import Residents
 from runtime.partition.journal import Journal
 from runtime.wire.commands import ID, SOURCE
@@ -182,6 +184,7 @@ class Recovery:
             "%s: %d attempts are undone, the first because of %s",
             self._name, len(failed), failures[0],
         )  # fmt: skip
+        self._leave_open(failed)
         for attempt in failed:
             await self._undo_failed(attempt)
         for failure in failures:
@@ -193,6 +196,24 @@ class Recovery:
         if all(isinstance(one, AppendRefused | Discarded) for one in failures):
             return State.RERUNNING
         return State.WAITING
+
+    def _leave_open(self, failed: list[Attempt]) -> None:
+        """Whether an append that failed is in the log is open, and may stay so for a while. If it
+        is, all before it are: what was in vain before it is not decided anew behind it, as long as
+        both are of one driver and for one actor (docs/decisions/0048)."""
+        followers: dict[tuple[bytes, str], bytes] = {}
+        # Backwards: those with events have ticks of their own, the others those of the one before.
+        backwards = sorted(failed, key=lambda one: (one.ticks, not len(one.effects.rows)))[::-1]
+        for attempt in backwards:
+            driver, commands = attempt.batch.request.driver, attempt.batch.commands
+            effective, vain = set(attempt.effective), set(attempt.vain).difference(attempt.repeats)
+            for index in reversed(attempt.indexes):
+                source, message_type, command_id, *_ = commands[index]
+                if index in effective:
+                    followers[driver, source] = first_event_id(commands[index])
+                elif index in vain and (follower := followers.get((driver, source))):
+                    error = attempt.errors.get(index)
+                    self._recent.open.add(command_id, source, message_type, error, follower)
 
     async def _undo_failed(self, attempt: Attempt) -> None:
         batch, failure = attempt.batch, attempt.failure

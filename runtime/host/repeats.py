@@ -4,7 +4,7 @@ They are remembered, or in the log. A batch that consists of repeats (an import 
 run again) is looked up in one query, not in one a command.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from actors.naming import aggregate_key_of
 from runtime.errors import InvalidMessage
 from runtime.host.batch import Attempt
 from runtime.host.effects import Effects
+from runtime.host.recent import Outcome, Recent
 from runtime.wire.commands import ID, PUBLISH, SOURCE
 from store.event_store import EventStore
 from store.rows.layout import aggregate_at, split_rows
@@ -27,7 +28,7 @@ class Lookups:
     #: Attempts looked up beforehand after one that held repeats: where one was, more follow.
     AFTER_REPEAT = 16
 
-    def __init__(self, store: EventStore, recent: Container[bytes]) -> None:
+    def __init__(self, store: EventStore, recent: Recent) -> None:
         self._store = store
         self._recent = recent
         self._left = 0
@@ -44,6 +45,29 @@ class Lookups:
         await self._look_up(attempt, attempt.indexes)
         attempt.checked = True
         self._left = self.AFTER_REPEAT if attempt.known else max(self._left - 1, 0)
+
+    async def standing(self, attempt: Attempt) -> bool:
+        """Which outcomes of attempts that were undone stand, because the log has what followed
+        them after all; False if there was nothing to ask the log.
+
+        After loading: where the log does not have it yet, the state in memory does not either,
+        and the command is decided anew before what follows it."""
+        batch = attempt.batch
+        if not self._recent.open or not (batch.runs_again or batch.request.again):
+            return False
+        followers: dict[bytes, list[tuple[bytes, Outcome]]] = {}
+        for index in attempt.indexes:
+            source, message_type, command_id, *_ = batch.commands[index]
+            outcome = self._recent.open.of(command_id, source, message_type)
+            if outcome is not None:
+                followers.setdefault(outcome.follower, []).append((command_id, outcome))
+        if not followers:
+            return False
+        for follower, aggregate in (await self._store.find_ids(list(followers))).items():
+            for command_id, outcome in followers[follower]:
+                if aggregate == aggregate_key_of(outcome.source):
+                    attempt.standing[command_id] = outcome
+        return True
 
     async def after(self, attempt: Attempt) -> None:
         """After deciding: a command that now finds nothing to do may have done it before;
@@ -86,7 +110,7 @@ class Lookups:
 
     async def _look_up(self, attempt: Attempt, indexes: Iterable[int]) -> None:
         commands = attempt.batch.commands
-        first = {_ids(commands[index], 0, 1)[0]: commands[index][ID] for index in indexes}
+        first = {first_event_id(commands[index]): commands[index][ID] for index in indexes}
         aggregates: dict[bytes, bytes] = {}  # by command id
         for found, aggregate in (await self._store.find_ids(list(first))).items():
             aggregates[first[found]] = aggregate
@@ -168,6 +192,11 @@ async def _rows(store: EventStore, ids: Iterable[bytes]) -> dict[bytes, bytes]:
         found |= split_rows(page.rows)
         wanted = [each for each in wanted if each not in found] if page.more else []
     return found
+
+
+def first_event_id(command: Any) -> bytes:
+    """The id of a command's first event."""
+    return _ids(command, 0, 1)[0]
 
 
 def _ids(command: Any, number: int, width: int) -> list[bytes]:

@@ -1,5 +1,6 @@
 """What a driver sends again stays in the order in which it was sent first."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -9,6 +10,7 @@ from actors.actor import Actor, Command, applies, handles
 from actors.errors import Rejected
 from actors.event import DeviceEvent, Payload
 from runtime.errors import HandlerFailed
+from runtime.partition.writer_link import WriterAway
 from runtime.wire.answers import read_events
 from runtime.wire.commands import unpack_answer
 from store.appends import Acknowledged, Append
@@ -173,3 +175,87 @@ async def test_what_was_rejected_by_an_attempt_that_is_undone_is_decided_anew() 
     await host.deliver(command("lamp/a", Switch()))
     answer = unpack_answer(await host.send(use, again=True).answer)
     assert len(read_events(answer, 0)) == 1
+
+
+def lose(host: Hosting, error: Exception, *, appends: int, commits: bool = True) -> None:
+    """Of so many appends the writer's answers are lost, once all have committed, or none does."""
+    to_the_writer, left, all_done = host.way, [appends, appends], asyncio.Event()
+
+    async def unheard(append: Append) -> Acknowledged:
+        if not left[0]:
+            return await to_the_writer(append)
+        left[0] -= 1
+        if commits:
+            await to_the_writer(append)
+        left[1] -= 1
+        if not left[1]:
+            all_done.set()
+        await all_done.wait()
+        raise error
+
+    host.way = unheard  # type: ignore[method-assign]
+
+
+@virtual_time
+async def test_what_was_in_vain_stays_before_what_is_in_a_commit_that_nobody_heard_of() -> None:
+    """The batch is run again, on a state of the log that has what the second of them did."""
+    host = await Hosting.begin()
+    host.register(Lamp)
+    early = [command("lamp/a", each) for each in (Use(), UseIfOn(), UseOrFail())]
+    lose(host, WriterAway("no answer"), appends=1)
+    answer = await host.deliver(*early, command("lamp/a", Switch()))
+    with pytest.raises(Rejected, match="it is off"):
+        read_events(answer, 0)
+    assert read_events(answer, 1) == []
+    with pytest.raises(HandlerFailed, match="it is off"):
+        read_events(answer, 2)
+    assert len(read_events(answer, 3)) == 1
+    assert [event.event_type for event in await host.log("lamp/a")] == ["switched-on"]
+    assert not host.recent.open
+
+
+@virtual_time
+async def test_so_it_does_where_both_are_in_batches_of_their_own_behind_the_lost_one() -> None:
+    host = await Hosting.begin()
+    host.register(Lamp)
+    await host.ask("counter/a", Add())  # the first append of a generation travels alone
+    lose(host, WriterAway("no answer"), appends=2)
+    batches = [
+        host.send(command(source, message))
+        for source, message in [("counter/a", Add()), ("lamp/a", Use()), ("lamp/a", Switch())]
+    ]
+    _, use, _ = [unpack_answer(await batch.answer) for batch in batches]
+    with pytest.raises(Rejected, match="it is off"):
+        read_events(use, 0)
+    assert [event.event_type for event in await host.log("lamp/a")] == ["switched-on"]
+
+
+@virtual_time
+async def test_so_it_does_where_the_batch_was_turned_away_and_is_sent_again() -> None:
+    host = await Hosting.begin()
+    host.register(Lamp)
+    lose(host, GONE, appends=1)
+    sent = [command("lamp/a", Use()), command("lamp/a", Switch())]
+    assert unpack_answer(await host.send(*sent).answer).turned_away is not None
+    host.begin_generation()
+    answer = unpack_answer(await host.send(*sent, again=True).answer)
+    with pytest.raises(Rejected, match="it is off"):
+        read_events(answer, 0)
+    assert [event.event_type for event in await host.log("lamp/a")] == ["switched-on"]
+
+
+@virtual_time
+async def test_what_was_in_vain_before_an_append_that_is_not_in_the_log_is_decided_anew() -> None:
+    """Another driver's command, which it was rejected because of, is turned away meanwhile."""
+    host = await Hosting.begin()
+    host.register(Lamp)
+    lose(host, GONE, appends=1, commits=False)
+    sent = [command("lamp/a", Use()), command("lamp/a", Switch())]
+    assert unpack_answer(await host.send(*sent).answer).turned_away is not None
+    host.begin_generation()
+    await host.deliver(command("lamp/a", Switch()))
+    host.begin_generation()
+    answer = unpack_answer(await host.send(*sent, again=True).answer)
+    assert len(read_events(answer, 0)) == 1
+    events = [event.event_type for event in await host.log("lamp/a")]
+    assert events == ["switched-on", "used", "switched-on"]

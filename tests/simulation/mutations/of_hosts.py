@@ -211,6 +211,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "None\n",
     ),
     mutation(
+        "what is open is decided anew",
+        "what was in vain before an append that failed is decided anew behind it, if it commits",
+        "runtime.host.recovery",
+        "        self._leave_open(failed)\n",
+        "",
+    ),
+    mutation(
         "a source gets no actor",
         "whoever is resident without an actor stays so when a class comes for it",
         "runtime.host.residents",
