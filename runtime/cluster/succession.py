@@ -23,6 +23,9 @@ class Succession:
     #: For how long an answer holds, from when it was asked for: Ray takes longer to start a
     #: process, so there is no successor yet, whatever has happened since.
     HOLDS_S = 0.25
+    #: Where Ray takes longer than that to answer, the one after so many late ones is taken. What
+    #: slows it down slows the start of a process down, too, and an end of a system has to end.
+    LATE = 10
     MARK_BYTES = 8
 
     def __init__(self, name: str, world: World) -> None:
@@ -33,13 +36,14 @@ class Succession:
     async def is_ours(self) -> bool:
         """Has this incarnation the system, in this very moment? It is waited for while Ray leads to
         none: a successor is being started then."""
-        loop = asyncio.get_running_loop()
-        while (asked_s := loop.time()) > self._holds_until_s:
+        loop, late = asyncio.get_running_loop(), 0
+        while late <= self.LATE and (asked_s := loop.time()) > self._holds_until_s:
             try:
                 directory = self._world.actors.find(self._name)
                 if await awaited(directory.mark.remote()) != self.mark:
                     return False
                 self._holds_until_s = asked_s + self.HOLDS_S
+                late += 1
             except ActorUnavailableError:
                 await asyncio.sleep(self.PAUSE_S)
             except (RayError, ValueError):
