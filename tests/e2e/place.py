@@ -98,8 +98,9 @@ def place(**variables: str) -> Iterator[Place]:
 
 def free_port() -> int:
     """A port that nobody has; somebody may take it before it is used. It is none of those that
-    the system gives to whoever takes any: a Ray that is started takes many."""
-    for port in random.sample(range(12_000, 24_000), 100):
+    the system gives to whoever takes any, as a Ray that is started takes many, and none of 10,002
+    to 19,999, which `ray start` gives to its workers."""
+    for port in random.sample(range(20_000, 32_000), 100):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
