@@ -27,17 +27,24 @@ def descriptors_of(transport: Any) -> list[int]:
     if transport is None or transport.is_closing():
         return []
     plain = transport.get_extra_info("socket")
-    return [] if plain is None else [plain.fileno()]
+    # An event loop that was closed has closed it, and its transport does not know.
+    return [] if plain is None or plain.fileno() < 0 else [plain.fileno()]
 
 
 def _in_a_forked_child() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
+    problems: list[Exception] = []
     for holder, descriptors in list(_own.items()):
-        for descriptor in descriptors(holder):
-            # Not just closed: the loop's objects would close whatever has its number by then.
-            os.dup2(nothing, descriptor, inheritable=False)
+        try:
+            for descriptor in descriptors(holder):
+                # Not just closed: the loop's objects would close whatever has its number by then.
+                os.dup2(nothing, descriptor, inheritable=False)
+        except Exception as problem:
+            problems.append(problem)
     os.close(nothing)
     _own.clear()
+    if problems:  # Python prints it: nobody can catch what is raised after a fork
+        raise ExceptionGroup("sockets of the process that forked are still open", problems)
 
 
 os.register_at_fork(after_in_child=_in_a_forked_child)

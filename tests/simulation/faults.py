@@ -129,7 +129,8 @@ def _commit_unheard(simulation: "Simulation", fault: Fault) -> None:
 
 def _answers_lost(simulation: "Simulation", fault: Fault) -> None:
     """A driver's connections break when its host has decided, and commits, of which some have
-    effects and some do not: all of it is sent again."""
+    effects and some do not: all of it is sent again. Or the hosts' to the writer do, which commits
+    all the same: all of it is run again."""
     driver, trouble = simulation.drivers[fault.target], simulation.database.trouble
     if driver.dead:
         return
@@ -140,7 +141,8 @@ def _answers_lost(simulation: "Simulation", fault: Fault) -> None:
 
     def break_off() -> None:
         for host in simulation.topology.hosts:
-            simulation.network.break_connections(fault.target, host, draw)
+            link = (host, fault.other) if fault.other else (fault.target, host)
+            simulation.network.break_connections(*link, draw)
         simulation.database.trouble.commits_take_s = 0.0
 
     driver.holder.context.copy().run(driver.burst, door)

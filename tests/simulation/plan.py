@@ -181,8 +181,10 @@ def _faults(draw: Random, setup: Setup, busy_s: float) -> list[Fault]:
             # goes by what it takes Ray to start a process (Succession.HOLDS_S).
             at_once = round(draw.uniform(0.01, 0.2), 3)
             amount = draw.choice((amount, amount if process == "directory" else at_once))
-        elif kind in ("driver dies", "answers lost"):
+        elif kind == "driver dies":
             target = draw.choice(drivers)
+        elif kind == "answers lost":
+            target, other = draw.choice(drivers), draw.choice(("", "writer"))
         found.append(Fault(number, at_s, kind, target, other, seconds, amount))
     chance = draw.random()
     if chance < 0.15:

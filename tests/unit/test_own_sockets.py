@@ -10,6 +10,7 @@ import uvloop
 
 from runtime.transport.caller import Caller
 from runtime.transport.loopback import Server
+from store.own_sockets import keep_from_children
 from tests.forked import forked
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
@@ -32,12 +33,23 @@ async def _called() -> tuple[Server, Caller, "asyncio.Task[bytes]"]:
     return server, caller, waiting
 
 
+class Broken:
+    """Somebody who cannot tell which sockets are open."""
+
+
+def _fail(_: Any) -> list[int]:
+    raise OSError("a connection that was released")
+
+
 @pytest.mark.parametrize("make_loop", LOOPS)
 def test_that_a_process_ended_is_heard_although_one_lives_that_it_had_forked(
     make_loop: Callable[[], Any],
 ) -> None:
+    broken = Broken()
+
     async def run() -> None:
         server, caller, waiting = await _called()
+        keep_from_children(broken, _fail)  # whose trouble is not that of others
         with forked():
             server.close()
             with pytest.raises(ConnectionError):

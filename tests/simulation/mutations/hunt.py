@@ -1,5 +1,6 @@
 """Runs seeds with one mutation in the path until one of them finds it: a process of its own."""
 
+import atexit
 import sys
 import time
 
@@ -12,9 +13,12 @@ def main() -> int:
     name, seeds = sys.argv[1], int(sys.argv[2])
     if name:
         put_in(MUTATIONS[name])
+    from runtime.driver.connection import say_unheard  # noqa: PLC0415 - the same
     from tests.simulation.plan import plan_of  # noqa: PLC0415 - only now: what it imports is changed
     from tests.simulation.simulation import simulate  # noqa: PLC0415
 
+    # What drivers of a simulation left unanswered when they died is no news of this program's.
+    atexit.unregister(say_unheard)
     began_s = time.monotonic()
     for seed in range(seeds):
         problems = simulate(plan_of(seed)).problems
