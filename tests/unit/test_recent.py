@@ -65,7 +65,9 @@ async def test_repeats_tie_no_batch_to_older_ones() -> None:
     gc.collect()
     assert sum(one() is not None for one in batches) <= 1, "the last alone"
     attempts = [one for one in gc.get_objects() if isinstance(one, Attempt)]
-    assert len([one for one in attempts if one.batch.commands[-1] in commands]) <= 1
+    # Those of other tests may be there still, of batches without a command, too.
+    ours = [one for one in attempts if any(each in commands for each in one.batch.commands[-1:])]
+    assert len(ours) <= 1
     assert len(host.recent) <= 20
 
 
