@@ -472,7 +472,8 @@ async def test_no_token_is_logged_told_or_counted(
             await client.get(f"/{bad}"),
         ]
         status = repr(await client.system.status())
-    secrets = [good.rpartition("_")[2], bad.rpartition("_")[2]]
+    # A secret may have an underscore, too.
+    secrets = [token.split("_", 2)[2] for token in (good, bad)]
     lines = [record.getMessage() for record in caplog.records]
     access = [r.getMessage() for r in caplog.records if r.name == "thornback.gateway.access"]
     assert len(access) == len(said)
