@@ -86,7 +86,7 @@ async def test_a_token_is_made_used_listed_and_revoked(
         eventually(used)
         shown = tokens("list").stdout
         assert token[4:12] in shown
-        assert token.rpartition("_")[2] not in shown
+        assert token.split("_", 2)[2] not in shown
         assert tokens("revoke", "printer").returncode == 0
         eventually(lambda: ask(address, token) == 401)
         assert tokens("revoke", "printer").returncode == 1
