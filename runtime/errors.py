@@ -245,6 +245,21 @@ class SystemDraining(ThornbackError):
         )
 
 
+class AnotherSystem(ThornbackError):
+    """The system that was to be drained has ended, and another one was launched in its namespace
+    since. That one is left alone."""
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(namespace)
+        self.namespace = namespace
+
+    def __str__(self) -> str:
+        return (
+            f"the system in namespace {self.namespace!r} that was to be drained has ended, and "
+            "another one was launched since, which is left alone: to end that one, drain again"
+        )
+
+
 class NotPossible(ThornbackError):
     """It cannot be done here; the reason says why, and what to do."""
 

@@ -237,7 +237,9 @@ class ActorSystem:
     def drain(self, *, timeout_s: float = 60.0) -> Reply[DrainReport]:
         """Flush hosts and writer, then stop every process of the system, and the embedded
         database. Nothing that was acknowledged or accepted is lost. When it is done, the
-        connection is closed. The reply raises HostUnavailable when the directory is away."""
+        connection is closed. The reply raises HostUnavailable when the directory is away, and
+        AnotherSystem where the system has been drained, and launched anew, since this connection
+        found it: nothing is done then, and a second `drain` means the new one."""
         checked_seconds(timeout_s)
         return self.connection.last_errand("drain", partial(self._drain, timeout_s))
 

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from runtime.driver.reply import Reply as Reply
     from runtime.driver.subscription import Subscription as Subscription
     from runtime.errors import ActorStopped as ActorStopped
+    from runtime.errors import AnotherSystem as AnotherSystem
     from runtime.errors import AskTimeout as AskTimeout
     from runtime.errors import BusUnavailable as BusUnavailable
     from runtime.errors import ChannelFailed as ChannelFailed
@@ -127,11 +128,11 @@ _HOMES = {
     "runtime.driver.reply": ("Reply",),
     "runtime.driver.subscription": ("Subscription",),
     "runtime.errors": (
-        "ActorStopped", "AskTimeout", "BusUnavailable", "ChannelFailed", "ConnectionClosed",
-        "DatabaseInUse", "HandlerFailed", "HostFailed", "HostUnavailable", "InvalidMessage",
-        "InvalidState", "LaunchFailed", "MailboxFull", "PublishRefused", "RetriesExhausted",
-        "StartFailed", "SubscribeTimeout", "SystemDraining", "SystemNotFound", "UnknownActorType",
-        "UnknownMessage", "WaitInHandler",
+        "ActorStopped", "AnotherSystem", "AskTimeout", "BusUnavailable", "ChannelFailed",
+        "ConnectionClosed", "DatabaseInUse", "HandlerFailed", "HostFailed", "HostUnavailable",
+        "InvalidMessage", "InvalidState", "LaunchFailed", "MailboxFull", "PublishRefused",
+        "RetriesExhausted", "StartFailed", "SubscribeTimeout", "SystemDraining", "SystemNotFound",
+        "UnknownActorType", "UnknownMessage", "WaitInHandler",
     ),
     "runtime.settings.configuration": ("ConfigurationError",),
     "runtime.settings.settings": ("Settings",),

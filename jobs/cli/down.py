@@ -28,7 +28,7 @@ from runtime.cluster.project_ray import (
 )
 from runtime.cluster.ray_session import NoRay, join_ray
 from runtime.driver.directory_link import namespaces_there
-from runtime.errors import SystemNotFound
+from runtime.errors import AnotherSystem, SystemNotFound
 from runtime.settings.settings import Settings
 from runtime.topology.status import Progress
 
@@ -90,7 +90,10 @@ def drain_all(settings: Settings, timeout_s: float, far: HowFar) -> bool:
                 far.certain = True  # its directory has been told
                 show(now)
 
-            report = drain_namespace(there, timeout_s, progress)
+            while True:
+                with suppress(AnotherSystem):  # the Ray is to end, and whatever is in it
+                    report = drain_namespace(there, timeout_s, progress)
+                    break
             far.drained.append(namespace)
             far.draining = None
             show_drained(report)

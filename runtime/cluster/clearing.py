@@ -1,7 +1,8 @@
 """Draining whatever there is in a namespace: a whole system, a half of one, or what is left.
 
 Usually the directory does it. Where it cannot (its start fails for ever, or somebody has killed it
-for good), what is left is flushed and ended from here.
+for good), what is left is flushed and ended from here. That is never a system that was launched
+meanwhile, by whoever saw this one end.
 """
 
 import asyncio
@@ -18,10 +19,12 @@ from runtime.cluster.claim import in_use
 from runtime.cluster.draining import Drain
 from runtime.cluster.spawning import reason_of
 from runtime.driver.directory_link import directory_of
-from runtime.errors import SystemNotFound
+from runtime.errors import AnotherSystem, SystemNotFound
 from runtime.process.claim_table import PostgresClaimTable
 from runtime.process.ray_actors import RayActors
+from runtime.process.world import Actors
 from runtime.settings.settings import Settings
+from runtime.topology.names import DIRECTORY_ACTOR, ProcessKind
 from runtime.topology.status import DrainReport, Progress
 from store.embedded.server import EmbeddedPostgres
 from store.errors import EmbeddedError, StoreError
@@ -41,20 +44,55 @@ def drain_namespace(
 ) -> DrainReport:
     """Drain what the namespace of these settings has; `timeout_s` is for each process to flush.
     `progress` hears now and then how far it has come. Raises SystemNotFound where there is
-    nothing."""
+    nothing, and AnotherSystem where what there was has ended, and another system was launched."""
+    left = Left(RayActors(settings.actor_system.namespace), settings)
     try:
-        directory = directory_of(settings.actor_system.namespace)
+        left.directory = directory_of(settings.actor_system.namespace)
     except SystemNotFound:
-        section = settings.actor_system
-        if not RayActors(section.namespace).processes(section.placement):
+        if not left.names():
             raise
-        return _cleared(settings, timeout_s, "the directory is gone")
+        return _cleared(left, settings, timeout_s, "the directory is gone")
     try:
-        report = _stopped(directory, timeout_s, progress)
+        report = _stopped(left.directory, timeout_s, progress)
     except (RayError, GetTimeoutError) as error:
-        return _cleared(settings, timeout_s, reason_of(error).splitlines()[0])
-    ray.kill(directory, no_restart=True)
+        return _cleared(left, settings, timeout_s, reason_of(error).splitlines()[0])
+    ray.kill(left.directory, no_restart=True)
     return report
+
+
+class Left:
+    """What there is of one system, whose `directory` may be gone for good."""
+
+    def __init__(self, actors: Actors, settings: Settings, directory: Any = None) -> None:
+        self._actors, self._section = actors, settings.actor_system  # immutable
+        self.directory = directory  #: the handle; None where there was none
+
+    def names(self) -> dict[str, ProcessKind]:
+        """Its processes, each with its kind."""
+        return self._actors.processes(self._section.placement)
+
+    def handles(self) -> dict[str, Any]:
+        """The handle of each process that there is now. Raises AnotherSystem where they may be
+        those of a system that was launched since: its directory is there before any of them."""
+        handles = {name: self._found(name) for name in self.names()}
+        there = self._found(DIRECTORY_ACTOR)
+        if there is not None and there != self.directory:
+            raise AnotherSystem(self._section.namespace)
+        return {name: handle for name, handle in handles.items() if handle is not None}
+
+    def end(self) -> None:
+        """End all of it for good: first who could start the others again. Raises AnotherSystem,
+        and then nothing of that one is ended."""
+        if self.directory is not None:
+            self._actors.kill(self.directory)
+        for handle in self.handles().values():
+            self._actors.kill(handle)
+
+    def _found(self, name: str) -> Any:
+        try:
+            return self._actors.find(name)
+        except ValueError:
+            return None
 
 
 def _stopped(directory: Any, timeout_s: float, progress: Callable[[Progress], None]) -> DrainReport:
@@ -73,15 +111,14 @@ def _stopped(directory: Any, timeout_s: float, progress: Callable[[Progress], No
             time.sleep(_LOOK_S)  # Ray does not say when a process that restarts is back
 
 
-def _cleared(settings: Settings, timeout_s: float, why: str) -> DrainReport:
+def _cleared(left: Left, settings: Settings, timeout_s: float, why: str) -> DrainReport:
     """Without the directory: flush who answers, end all of them, and stop the embedded database
     unless it is somebody else's."""
+    handles = left.handles()
     logger.warning("the system is ended without its directory: %s", why)
-    actors, placement = RayActors(settings.actor_system.namespace), settings.actor_system.placement
-    drain = Drain(actors.processes(placement), actors.find, timeout_s)
-    flushed = asyncio.run(drain.run())
-    for name in actors.processes(placement):
-        actors.end(name)
+    kinds = {name: kind for name, kind in left.names().items() if name in handles}
+    flushed = asyncio.run(Drain(kinds, handles.__getitem__, timeout_s).run())
+    left.end()
     problems = [f"the directory did not do it: {why}"]
     problems += database_stopped(settings)
     return DrainReport(processes=flushed, end_problems=tuple(problems))

@@ -26,7 +26,7 @@ from runtime.cluster.spawning import DedicatedHosts, reason_of
 from runtime.cluster.succession import Succession
 from runtime.cluster.system_database import SystemDatabase
 from runtime.cluster.system_processes import SystemProcesses
-from runtime.errors import LaunchFailed, SystemNotFound
+from runtime.errors import AnotherSystem, LaunchFailed, SystemNotFound
 from runtime.process.process import Process
 from runtime.process.time_limit import within
 from runtime.process.world import World
@@ -177,6 +177,7 @@ class Directory(Process):
             hosts=tuple(self._processes.pooled()),
             # In memory it lives and dies with this system.
             log=self.world.ray_actor() if self._database.log is None else self._database.log,
+            directory=self.world.ray_actor(),
         )
 
     async def _undo(self) -> None:
@@ -228,9 +229,13 @@ class Directory(Process):
 
     # The end --------------------------------------------------------------------------
 
-    async def stop(self, timeout_s: float) -> DrainReport:
+    async def stop(self, timeout_s: float, directory: str = "") -> DrainReport:
         """Flush every host and the writer, then end every process but this one. Who calls
-        meanwhile shares the drain."""
+        meanwhile shares the drain. Raises AnotherSystem, and does nothing, where the caller
+        names the `directory` of the system that he means (Topology.directory), and it is not
+        this one."""
+        if directory not in ("", self.world.ray_actor()):
+            raise AnotherSystem(self.settings.actor_system.namespace)
         return await self._life.drain(lambda: self._stop(timeout_s))
 
     async def _stop(self, timeout_s: float) -> DrainReport:

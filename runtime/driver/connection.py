@@ -114,7 +114,9 @@ class Connection:
         self._ids = FreshIds(Random(self.world.random(16)).getrandbits)
         self._tells = Tells(self.MAX_FAILURES)
         #: The way back to a system that was launched anew; in the courier's loop.
-        self.rejoining = Rejoining(self.world, self.namespace, self._adopt)
+        self.rejoining = Rejoining(
+            self.world, self.namespace, self._adopt, directory=topology.directory
+        )
         #: Of all feeds; in the courier's loop.
         self.log = LogAccess(
             self.world, self.settings, rejoin=self.rejoining.ensure, ended=self.rejoining.ended

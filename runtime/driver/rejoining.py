@@ -12,7 +12,7 @@ from typing import Any
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from actors.errors import ThornbackError
-from runtime.errors import HostUnavailable, SystemNotFound
+from runtime.errors import AnotherSystem, HostUnavailable, SystemNotFound
 from runtime.process.world import World
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.status import DrainReport, Topology
@@ -27,10 +27,18 @@ class Rejoining:
     #: limit of his own, and asks again.
     JOIN_S = 5.0
 
-    def __init__(self, world: World, namespace: str, adopt: Callable[[Topology], None]) -> None:
+    def __init__(
+        self,
+        world: World,
+        namespace: str,
+        adopt: Callable[[Topology], None],
+        *,
+        directory: str = "",
+    ) -> None:
         self._world = world  # immutable
         self._namespace = namespace  # immutable
         self._adopt = adopt  # immutable: what is done with the topology that is found
+        self._directory = directory  #: of the system as it was found last; "" if that is not known
         self._ends = 0  #: processes that have ended for good
         self._joined_after = 0  #: so many had when the system was asked how it looks
         self._one_at_a_time = asyncio.Lock()
@@ -50,8 +58,9 @@ class Rejoining:
         async with self._one_at_a_time:
             if self._joined_after != self._ends:
                 ends = self._ends  # what ends from here on may be of the system that answers
-                self._adopt(await self._join())
-                self._joined_after = ends
+                found = await self._join()
+                self._adopt(found)
+                self._directory, self._joined_after = found.directory, ends
 
     async def ask(self, method: str, *arguments: Any) -> Any:
         """What the directory answers, the present one. Raises SystemNotFound where there is
@@ -69,15 +78,26 @@ class Rejoining:
         raise SystemNotFound(self._namespace)
 
     async def drain(self, timeout_s: float) -> DrainReport:
-        """Have the system drained, and end its directory. What is launched meanwhile is left
-        alone: whoever finds a directory that is over may end it, and start another one, before
-        its answer is here. Raises SystemNotFound, and what Ray or the directory raise."""
-        self._world.forget(DIRECTORY_ACTOR)  # the one that there is now is meant, and asked once
+        """Have the system drained, and end its directory: the system as it was found last, or
+        the one that there is now if that is known to have ended. What is launched meanwhile is
+        left alone: whoever else drains the system may have ended it, and another one may be
+        there, before Ray has found the directory, or before its answer is here. Raises
+        SystemNotFound, AnotherSystem, and what Ray or the directory raise."""
+        meant = self._directory if self._joined_after == self._ends else ""
+        self._world.forget(DIRECTORY_ACTOR)
         try:
             directory = await self._world.handle(DIRECTORY_ACTOR)
         except ValueError as error:
             raise SystemNotFound(self._namespace) from error
-        report: DrainReport = await directory.stop.remote(timeout_s)
+        try:
+            report: DrainReport = await directory.stop.remote(timeout_s, meant)
+        except ActorDiedError:
+            self.ended(DIRECTORY_ACTOR)
+            raise
+        except RayTaskError as error:
+            if isinstance(error.cause, AnotherSystem):
+                self.ended(DIRECTORY_ACTOR)  # who drains again means the one that there is
+            raise
         self._world.actors.kill(directory)
         return report
 

@@ -15,6 +15,8 @@ class Topology:
     settings_json: str  #: with the database's address, also of an embedded one
     hosts: tuple[str, ...]  #: the pooled hosts, in the order in which shards are dealt out
     log: str = ""  #: what tells its log from any other
+    #: What tells its directory, in all its incarnations, from that of any system launched later.
+    directory: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import BUS_ACTOR, DIRECTORY_ACTOR, HOSTS, ProcessKind
 from runtime.topology.status import DrainReport, Topology
+from tests.simulation.draws import stream
 from tests.simulation.plan import Fault
 from tests.simulation.processes import SimulatedProcess
 from tests.simulation.scheduler import Owner
@@ -37,6 +38,8 @@ LAUNCH_S = 30.0
 ON_ITS_WAY_S = 1.0
 #: A directory that was struck is back so long after it could be, at the latest.
 SETTLED_S = 1.0
+#: So late Ray may lead somebody to a directory.
+LATE_S = 2.0
 #: How long each process may take to flush.
 FLUSH_S = 5.0
 
@@ -103,8 +106,10 @@ async def drain_and_launch(simulation: "Simulation", operator: Owner, fault: Fau
         load.end()
 
 
-async def _drain(simulation: "Simulation", operator: Owner) -> DrainReport:
-    connection, _, _ = simulation.connected(operator)
+async def _drain(simulation: "Simulation", operator: Owner, late_s: float = 0.0) -> DrainReport:
+    """Whatever Ray is asked for is answered so much later."""
+    connection, world, _ = simulation.connected(operator)
+    world.late_s = late_s
     try:
         return await connection.last_errand("drain", partial(connection.rejoining.drain, FLUSH_S))
     finally:
@@ -112,10 +117,13 @@ async def _drain(simulation: "Simulation", operator: Owner) -> DrainReport:
 
 
 async def _drain_too(simulation: "Simulation", operator: Owner, fault: Fault) -> None:
-    """Somebody else drains the system in the same moment: one of them is there first."""
+    """Somebody else drains the system in the same moment: one of them is there first. Where Ray
+    is slow, this one may find the directory of the next system only."""
     if fault.other == "twice":
+        draw = stream(simulation.loop.seed, "drains", operator.name)
+        late_s = draw.choice((0.0, draw.uniform(0.0, LATE_S)))
         try:
-            await _drain(simulation, operator)
+            await _drain(simulation, operator, late_s)
         except ThornbackError:
             return  # the other one has ended the directory before it could answer
 

@@ -44,6 +44,7 @@ class SimulatedWorld(World):
         self._forgotten = 0  # how often one was forgotten
         self._lookups = stream(cluster.loop.seed, "lookups", holder)
         self.actors = SimulatedActors(cluster, holder)
+        self.late_s = 0.0  #: so much later Ray's head answers whatever is looked up here
         self.jumped_us = 0  #: how far the wall clock has been set forward, or back
 
     def draw_anew(self, connected: int) -> None:
@@ -114,7 +115,7 @@ class SimulatedWorld(World):
         """How long Ray's head takes to answer: a moment, or a while."""
         draw = self._lookups
         slow = draw.random() < SLOW and self.cluster.head_slow
-        return draw.uniform(0.1, SLOW_S) if slow else latency_s(draw)
+        return self.late_s + (draw.uniform(0.1, SLOW_S) if slow else latency_s(draw))
 
 
 class SimulatedCourier:

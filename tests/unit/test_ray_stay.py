@@ -14,17 +14,20 @@ from runtime.driver.rejoining import Rejoining
 from runtime.errors import AskTimeout, SystemNotFound
 from runtime.process.ray_actors import RayActors
 from runtime.process.world import World
+from runtime.topology.status import Topology
 from runtime.transport import ray_stay
 from runtime.transport.ray_stay import InNoRay, RayStay, begin_stay
 from tests.unit.connecting import PlayedHandle, PlayedWorld, connection, ref
 
 
 class Method:
-    def remote(self, *arguments: Any) -> Any:
-        async def answer() -> Any:
-            return arguments
+    async def remote(self, timeout_s: float) -> Topology:
+        """How a system looks, and for how long somebody was ready to wait for that."""
+        return asked_for(timeout_s)
 
-        return answer()
+
+def asked_for(timeout_s: float) -> Topology:
+    return Topology(settings_json="", hosts=(f"{timeout_s} s",))
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def stay(monkeypatch: pytest.MonkeyPatch) -> Iterator[RayStay]:
 async def test_a_handle_of_the_ray_before_is_that_of_a_dead_process(stay: RayStay) -> None:
     world = World("mine")
     handle = await world.handle("directory")
-    assert await handle.join.remote(5.0) == (5.0,)
+    assert await handle.join.remote(5.0) == asked_for(5.0)
     stay.over = True
     with pytest.raises(ActorDiedError):
         handle.join.remote(5.0)
@@ -49,20 +52,20 @@ async def test_a_handle_of_the_ray_before_is_that_of_a_dead_process(stay: RaySta
     with pytest.raises(ActorDiedError):
         (await world.handle("directory")).join.remote(5.0)
     world.forget("directory")
-    assert await (await world.handle("directory")).join.remote(6.0) == (6.0,)
+    assert await (await world.handle("directory")).join.remote(6.0) == asked_for(6.0)
 
 
 def test_while_there_is_no_ray_there_is_no_process_and_it_is_said_why(stay: RayStay) -> None:
     world, adopted = World("mine"), list[Any]()
     rejoining = Rejoining(world, "mine", adopted.append)
-    assert asyncio.run(rejoining.ask("join", 5.0)) == (5.0,)
+    assert asyncio.run(rejoining.ask("join", 5.0)) == asked_for(5.0)
     stay.over = True
     rejoining.ended("host-0")
     with pytest.raises(SystemNotFound, match=r"'mine' \(it has ended, and comes back\)$"):
         asyncio.run(rejoining.ensure())
     begin_stay("another")
     asyncio.run(rejoining.ensure())
-    assert adopted == [(Rejoining.JOIN_S,)]
+    assert adopted == [asked_for(Rejoining.JOIN_S)]
 
 
 async def test_ray_itself_is_given_the_handle_that_it_gave(

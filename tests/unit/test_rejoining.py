@@ -4,14 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorDiedError
+from ray.exceptions import ActorDiedError, RayTaskError
 
 from runtime.driver.rejoining import Rejoining
-from runtime.errors import BusUnavailable, ConnectionClosed, SystemNotFound
+from runtime.errors import AnotherSystem, BusUnavailable, ConnectionClosed, SystemNotFound
 from runtime.partition.log_access import LogAccess
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.status import DrainReport
+from runtime.topology.status import DrainReport, Topology
 from runtime.wire.polls import Polled, pack_polled
 from store.errors import SystemReplaced
 from tests.virtual_time import settled, virtual_time
@@ -22,14 +22,18 @@ REPORT = DrainReport(processes=())
 class PlayedDirectory:
     """One directory, and how it was ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, identity: str = "first") -> None:
+        self.identity = identity
         self.stop = self
         self.stopped = 0
         self.answer: asyncio.Future[DrainReport] = asyncio.get_running_loop().create_future()
         self.killed = False
 
-    async def remote(self, _timeout_s: float) -> DrainReport:
-        """Stop the system."""
+    async def remote(self, _timeout_s: float, meant: str = "") -> DrainReport:
+        """Stop the system, if it is the one that is meant."""
+        if meant not in ("", self.identity):
+            refusal = AnotherSystem("n")
+            raise RayTaskError("stop", "", refusal).as_instanceof_cause()
         self.stopped += 1
         return await self.answer
 
@@ -60,7 +64,7 @@ class PlayedWorld(World):
 
 def rejoining(world: World) -> Rejoining:
     """A connection's way back, whose topology nobody looks at."""
-    return Rejoining(world, "n", lambda _: None)
+    return Rejoining(world, "n", lambda _: None, directory="first")
 
 
 @virtual_time
@@ -98,6 +102,32 @@ async def test_where_there_is_no_directory_nothing_is_drained() -> None:
     world.directory = None
     with pytest.raises(SystemNotFound):
         await rejoining(world).drain(5.0)
+
+
+@virtual_time
+async def test_a_drain_that_finds_the_next_system_leaves_it_alone_unless_it_is_meant() -> None:
+    world = PlayedWorld()
+    way = rejoining(world)
+    second = world.directory = PlayedDirectory("second")  # before Ray has found the first one
+    with pytest.raises(RayTaskError) as refused:
+        await way.drain(5.0)
+    assert isinstance(refused.value.cause, AnotherSystem)
+    assert (second.stopped, second.killed) == (0, False)
+
+    second.answer.set_result(REPORT)
+    assert await way.drain(5.0) == REPORT  # whoever says so again has heard of it
+    assert (second.stopped, second.killed) == (1, True)
+
+
+@virtual_time
+async def test_a_drain_after_the_end_of_the_system_that_was_known_means_the_one_there_is() -> None:
+    world = PlayedWorld()
+    way = rejoining(world)
+    second = world.directory = PlayedDirectory("second")
+    way.ended("host-0")  # a channel has noticed
+    second.answer.set_result(REPORT)
+    assert await way.drain(5.0) == REPORT
+    assert second.killed
 
 
 class PlayedBus:
@@ -270,9 +300,9 @@ class Joining:
 
     def __init__(self) -> None:
         self.join = self
-        self.answers: list[asyncio.Future[str]] = []
+        self.answers: list[asyncio.Future[Topology]] = []
 
-    def remote(self, _timeout_s: float) -> "asyncio.Future[str]":
+    def remote(self, _timeout_s: float) -> "asyncio.Future[Topology]":
         """One more question."""
         self.answers.append(asyncio.get_running_loop().create_future())
         return self.answers[-1]
@@ -289,11 +319,14 @@ async def test_a_system_that_ends_while_it_says_how_it_looks_is_not_taken_for_th
     first = asyncio.ensure_future(way.ensure())
     await settled()
     way.ended("host-1")  # of the system that is about to answer: it is drained by now
-    directory.answers[0].set_result("the second system")
+    second, third = (
+        Topology(settings_json="", hosts=(), directory=each) for each in ("second", "third")
+    )
+    directory.answers[0].set_result(second)
     await first
     again = asyncio.ensure_future(way.ensure())
     await settled()
-    directory.answers[1].set_result("the third system")
+    directory.answers[1].set_result(third)
     await again
     await way.ensure()
-    assert adopted == ["the second system", "the third system"]
+    assert adopted == [second, third]

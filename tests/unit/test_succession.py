@@ -8,6 +8,7 @@ import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 
 from runtime.cluster.directory import Directory
+from runtime.errors import AnotherSystem
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import ProcessKind, processes_among
@@ -111,6 +112,15 @@ async def test_a_directory_that_ray_leads_to_ends_the_others_and_lives_on(
 ) -> None:
     report = await directory_in(world).stop(5.0)
     assert (world.played.names, world.ended, report.problems) == ({"directory"}, 0, ())
+
+
+@virtual_time
+async def test_a_directory_that_is_not_the_one_that_is_meant_ends_nothing(
+    world: Namespace,
+) -> None:
+    with pytest.raises(AnotherSystem):
+        await directory_in(world).stop(5.0, "of the system before")
+    assert (world.played.names, world.ended) == (OTHERS | {"directory"}, 0)
 
 
 @pytest.mark.parametrize("leads_to", [successor, ended_for_good, None])

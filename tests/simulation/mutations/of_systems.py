@@ -87,8 +87,15 @@ MUTATIONS: tuple[Mutation, ...] = (
         "the next system is drained",
         "a drain whose directory is ended drains whatever is launched next",
         "runtime.driver.rejoining",
-        "        report: DrainReport = await directory.stop.remote(timeout_s)\n",
-        '        report: DrainReport = await self.ask("stop", timeout_s)\n',
+        "            report: DrainReport = await directory.stop.remote(timeout_s, meant)\n",
+        '            report: DrainReport = await self.ask("stop", timeout_s)\n',
+    ),
+    mutation(
+        "whichever system is found is drained",
+        "a drain that finds the directory late drains what was launched meanwhile",
+        "runtime.driver.rejoining",
+        "directory.stop.remote(timeout_s, meant)",
+        "directory.stop.remote(timeout_s)",
     ),
     mutation(
         "a directory that has a successor",

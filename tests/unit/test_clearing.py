@@ -1,0 +1,94 @@
+"""What is ended without a directory is what is left of one system, and nothing of the next one."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from runtime.cluster.clearing import Left
+from runtime.errors import AnotherSystem
+from runtime.settings.settings import Settings
+from runtime.topology.names import ProcessKind, processes_among
+
+SETTINGS = Settings.model_validate({"event_store": {"type": "memory"}})
+NAMES = ("directory", "writer", "bus", "host-0")
+
+
+class PlayedActors:
+    """The processes of a namespace; a handle is the number of a process."""
+
+    def __init__(self) -> None:
+        self.there = {name: f"{name} of the first" for name in NAMES}
+        self.killed: list[str] = []
+        self.at_kill: Callable[[], None] = lambda: None
+
+    def spawn(self, kind: type[Any], settings: Settings, name: str, *arguments: Any) -> Any:
+        raise NotImplementedError
+
+    def find(self, name: str) -> Any:
+        """The handle."""
+        if name not in self.there:
+            raise ValueError(name)
+        return self.there[name]
+
+    def processes(self, placement: Mapping[str, str]) -> dict[str, ProcessKind]:
+        """Those that there are."""
+        return processes_among(self.there, placement)
+
+    def end(self, name: str) -> None:
+        """By name, whoever has it by now."""
+        self.kill(self.find(name))
+
+    def kill(self, handle: str) -> None:
+        """That one, and no other."""
+        self.killed.append(handle)
+        self.there = {name: each for name, each in self.there.items() if each != handle}
+        self.at_kill()
+
+    def launch(self) -> None:
+        """Another system, all of whose processes are new."""
+        self.there = {name: f"{name} of the second" for name in NAMES}
+
+
+def test_all_that_is_left_ends_and_the_directory_first() -> None:
+    actors = PlayedActors()
+    Left(actors, SETTINGS, "directory of the first").end()
+    assert not actors.there
+    assert actors.killed[0] == "directory of the first"
+
+
+def test_what_has_no_directory_at_all_ends() -> None:
+    actors = PlayedActors()
+    del actors.there["directory"]
+    Left(actors, SETTINGS).end()
+    assert len(actors.killed) == 3
+
+
+def test_a_system_that_was_launched_since_is_left_alone() -> None:
+    actors = PlayedActors()
+    left = Left(actors, SETTINGS, "directory of the first")
+    actors.launch()
+    with pytest.raises(AnotherSystem, match="left alone"):
+        left.handles()
+    with pytest.raises(AnotherSystem):
+        left.end()
+    assert all(each.endswith("of the first") for each in actors.killed)
+    assert len(actors.there) == 4
+
+
+def test_one_that_is_launched_where_there_was_no_directory_is_left_alone() -> None:
+    actors = PlayedActors()
+    del actors.there["directory"]
+    left = Left(actors, SETTINGS)
+    actors.launch()
+    with pytest.raises(AnotherSystem):
+        left.end()
+    assert len(actors.there) == 4
+
+
+def test_one_that_is_launched_while_the_rest_ends_loses_no_process() -> None:
+    actors = PlayedActors()
+    actors.at_kill = lambda: actors.launch() if len(actors.killed) == 2 else None
+    Left(actors, SETTINGS, "directory of the first").end()
+    assert all(each.endswith("of the first") for each in actors.killed)
+    assert len(actors.there) == 4
