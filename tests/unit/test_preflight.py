@@ -4,12 +4,17 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runtime.cluster.preflight import CannotStartHere, check_machine
 from runtime.settings.settings import Settings
 from store.embedded.home import Home, UnusableFolder
+
+#: Somebody may have a system on this machine, under the ports of the defaults.
+NO_PORTS: Any = {"metrics": {"port": 0}, "gateway": {"port": 0}}
+PORTLESS = "[metrics]\nport = 0\n[gateway]\nport = 0\n"
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def test_a_folder_where_none_can_be_made_is_refused_and_not_tried_for_ever() -> 
 def test_a_data_folder_that_cannot_be_used_is_told_with_the_setting_and_its_origin(
     tmp_path: Path,
 ) -> None:
-    settings = in_file(tmp_path, '[event_store]\ndata_folder = "/proc/x"\n[metrics]\nport = 0\n')
+    settings = in_file(tmp_path, f'[event_store]\ndata_folder = "/proc/x"\n{PORTLESS}')
     with pytest.raises(CannotStartHere) as caught:
         check_machine(settings)
     said = str(caught.value)
@@ -53,7 +58,7 @@ def test_a_folder_that_is_a_file_or_has_other_things_is_refused(tmp_path: Path) 
     (tmp_path / "full" / "postgres" / "letter.txt").touch()
     for folder, why in {"file": "is no folder", "full": "holds other things"}.items():
         settings = Settings.load(
-            environ={}, event_store={"data_folder": str(tmp_path / folder)}, metrics={"port": 0}
+            environ={}, event_store={"data_folder": str(tmp_path / folder)}, **NO_PORTS
         )
         with pytest.raises(CannotStartHere, match=why):
             check_machine(settings)
@@ -96,13 +101,14 @@ def test_an_address_that_is_not_of_this_machine_is_refused(taken: int) -> None:
 
 def test_a_system_in_memory_without_metrics_needs_nothing(taken: int) -> None:
     store = {"type": "memory", "data_folder": "/proc/x"}
-    check_machine(Settings.load(environ={}, event_store=store, metrics={"port": 0}))
+    check_machine(Settings.load(environ={}, event_store=store, **NO_PORTS))
     check_machine(
         Settings.load(
             environ={},
             event_store=store,
             event_bus={"metrics_enabled": False},
             metrics={"port": taken},
+            gateway={"port": 0},
         )
     )
 
@@ -111,7 +117,7 @@ def test_a_database_that_does_not_answer_is_told_with_the_setting_and_no_passwor
     with socket.create_server(("127.0.0.1", 0)) as server:
         nobody = server.getsockname()[1]
     url = f"postgresql://me:secret@127.0.0.1:{nobody}/log"
-    settings = Settings.load(environ={"DATABASE_URL": url}, metrics={"port": 0})
+    settings = Settings.load(environ={"DATABASE_URL": url}, **NO_PORTS)
     with pytest.raises(CannotStartHere) as caught:
         check_machine(settings)
     said = str(caught.value)
@@ -135,11 +141,7 @@ def test_what_hides_a_package_of_ours_in_the_working_directory_is_named(
 
 def test_a_checkout_hides_nothing_from_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    check_machine(
-        Settings.load(
-            environ={}, event_store={"type": "memory"}, metrics={"port": 0}, gateway={"port": 0}
-        )
-    )
+    check_machine(Settings.load(environ={}, event_store={"type": "memory"}, **NO_PORTS))
 
 
 def test_a_module_of_actors_that_is_not_there_is_told_before_anything_is_started(
