@@ -76,6 +76,10 @@ class Simulation:
         self.loop = SimulatedLoop(plan.seed)
         self.network = Network(self.loop)
         self.clusters = [Cluster("", self.loop, self.network, self._made)]  #: a system each
+        if any(fault.other == "busy" for fault in plan.faults):
+            # A steady load is to be all that keeps a drain: the limit is short, so that what the
+            # load alone would keep for ever is seen.
+            self.clusters[0].head_slow = False
         self.database = Database(self.loop)
         self.history = History()
         # A gateway has sockets of the real world, and nothing of the system needs it.
