@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing import get_context
 
-from tests.simulation.plan import plan_of
+from tests.simulation.planning import plan_of
 from tests.simulation.reduction import reduced
 from tests.simulation.simulation import Outcome, simulate
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.database import Trouble
 from tests.simulation.draws import stream
-from tests.simulation.plan import Fault, door_steps
+from tests.simulation.plan import Fault
+from tests.simulation.planned_work import door_steps
 from tests.simulation.processes import CallTrouble, SimulatedProcess
 
 if TYPE_CHECKING:

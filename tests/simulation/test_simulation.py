@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation.plan import ACTIVE_S, Fault, Step, plan_of
+from tests.simulation.plan import ACTIVE_S, Fault, Step
+from tests.simulation.planning import plan_of
 from tests.simulation.processes import Cluster
 from tests.simulation.reduction import _fewest
 from tests.simulation.scheduler import Owner, SimulatedLoop
@@ -20,7 +21,7 @@ FIRST, SEEDS, GROUPS = 0, 25, 6
 
 _DIGESTS = """
 import sys
-from tests.simulation.plan import plan_of
+from tests.simulation.planning import plan_of
 from tests.simulation.simulation import simulate
 for seed in map(int, sys.argv[1:]):
     print(simulate(plan_of(seed)).digest)

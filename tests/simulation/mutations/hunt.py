@@ -14,7 +14,7 @@ def main() -> int:
     if name:
         put_in(MUTATIONS[name])
     from runtime.driver.connection import say_unheard  # noqa: PLC0415 - the same
-    from tests.simulation.plan import plan_of  # noqa: PLC0415 - only now: what it imports is changed
+    from tests.simulation.planning import plan_of  # noqa: PLC0415 - what it imports is changed
     from tests.simulation.simulation import simulate  # noqa: PLC0415
 
     # What drivers of a simulation left unanswered when they died is no news of this program's.
