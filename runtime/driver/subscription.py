@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
-from weakref import finalize
+from weakref import finalize, ref
 
 from actors.event import Event
 from runtime.driver.connection import Connection
@@ -63,7 +63,9 @@ class Subscription:
         # Guards what follows, and the turn from page to page:
         self._lock = threading.Lock()
         self._page: Page | None = None  # taken, and not decoded yet
-        finalize(self, self._inlet.abandon).atexit = False
+        # By a weak reference: what it holds would be kept alive by the interpreter itself, and
+        # with it whatever a connection leads to, perhaps this subscription.
+        finalize(self, _abandon, ref(self._inlet)).atexit = False
 
     @property
     def position(self) -> int:
@@ -167,3 +169,9 @@ class Subscription:
             self._page = None
             self._inlet.give_back(waiter)
             return None
+
+
+def _abandon(inlet: "ref[Inlet]") -> None:
+    """Nobody holds its subscription any more; the connection has it, or all of it is gone."""
+    if (there := inlet()) is not None:
+        there.abandon()

@@ -1,6 +1,7 @@
 """A fixed set of simulations, and what makes a simulation worth anything: a seed replays
 exactly, a failing one is reduced to the faults that matter, and faults are found."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from tests.simulation.planning import plan_of
 from tests.simulation.processes import Cluster
 from tests.simulation.reduction import _fewest
 from tests.simulation.scheduler import Owner, SimulatedLoop
-from tests.simulation.simulation import simulate
+from tests.simulation.simulation import Simulation, simulate
 from tests.simulation.sockets import Network
 
 #: Seeds from here on, this many in each test: enough to meet every kind of step and fault.
@@ -47,6 +48,14 @@ def test_a_seed_is_the_same_history_after_others() -> None:
     first = simulate(plan).digest
     simulate(plan_of(8))
     assert simulate(plan).digest == first
+
+
+def test_nothing_of_a_simulation_is_left_when_it_is_over() -> None:
+    """Or an hour of them grows slower and slower; and what is left is some process's leak."""
+    for seed in (6000, 6001, 6002):
+        simulate(plan_of(seed))
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, Simulation)]
 
 
 def test_a_fault_more_is_another_history() -> None:

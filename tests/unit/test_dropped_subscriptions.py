@@ -5,6 +5,7 @@ import gc
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
+from weakref import ref
 
 import pytest
 
@@ -55,6 +56,17 @@ def test_a_subscription_that_ended_says_nothing_when_it_goes(
         gc.collect()
         assert feeds(driving) == 0
     assert not caplog.text
+
+
+def test_one_that_its_own_connection_leads_to_goes_with_it() -> None:
+    driving = Driving()
+    subscription = driving.subscribe()
+    driving.connection.world.reader = subscription  # type: ignore[attr-defined]
+    driving.connection.close()
+    there = ref(subscription)
+    del driving, subscription
+    gc.collect()
+    assert there() is None
 
 
 async def test_a_task_that_waits_for_events_is_held_though_nobody_else_holds_it(
