@@ -43,6 +43,7 @@ class Measure:
 
     run: Run
     figures: tuple[Figure, ...]
+    once: bool = False  #: it takes minutes, and says what it says in the first round
 
     def wanted(self, keys: frozenset[str]) -> frozenset[str]:
         """Those of its figures that are among `keys`."""

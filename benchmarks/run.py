@@ -57,6 +57,8 @@ def main() -> int:
             console.print(f"[bold]round {number + 1} of {arguments.rounds}[/]")
             results.add({CALIBRATION: machine.calibration_ns()})
             for measure in measures.ALL:
+                if measure.once and number:
+                    continue
                 _measure(bed, measure, keys, results)
     figures = [CALIBRATED, *(f for m in measures.ALL for f in m.figures if f.key in keys)]
     facts |= {

@@ -31,6 +31,8 @@ class Sizes:
     http_listeners: int = 100  #: clients that listen to all events
     http_heard: int = 5_000  #: events that each of them hears
     idle_clients: int = 1_000  #: clients that listen and hear nothing
+    akka_entities: int = 60_000  #: as many as in Akka's published workload
+    akka_s: float = 300.0  #: how long that runs
     comparisons: int = 200_000  #: of two clocks
     naive_devices: int = 20  #: Ray actors of the naive rival
     job: int = 5_000  #: commands in one workflow of dbos
@@ -44,7 +46,7 @@ QUICK = Sizes(
     residents=5_000, million=20_000, stored=10_000, live_commands=10_000, some_live=5, many_live=20,
     published=2_000, single_published=100, http_commands=2_000,
     http_lines=10_000, http_listeners=10, http_heard=1_000, idle_clients=50,
-    comparisons=20_000, naive_devices=4, job=1_000,
+    akka_entities=1_000, akka_s=2.0, comparisons=20_000, naive_devices=4, job=1_000,
     rival_s=1.0,
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from benchmarks.figures import Measure
 from benchmarks.measures import (
+    akka,
     asks,
     clock_comparison,
     commands,
@@ -25,6 +26,7 @@ ALL: tuple[Measure, ...] = (
     published.MEASURE,
     live.MEASURE,
     http.MEASURE,
+    akka.MEASURE,
     *residents.MEASURES,
     rehydration.MEASURE,
     clock_comparison.MEASURE,

@@ -26,7 +26,7 @@ def run(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
     measured: dict[str, float] = {}
     sizes, asked = bed.sizes, 0
     with bed.database() as url, bed.system(url, gateway=True) as system:
-        address, pid = _gateway(system)
+        address, pid = gateway_of(system)
         if IDLE in wanted:  # first: what was used before would be used again
             measured[IDLE] = asyncio.run(_weighed(address, pid, sizes.idle_clients))
         if SINGLE in wanted:
@@ -46,7 +46,8 @@ def run(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
     return {key: measured[key] for key in wanted}
 
 
-def _gateway(system: ActorSystem) -> tuple[str, int]:
+def gateway_of(system: ActorSystem) -> tuple[str, int]:
+    """Where the gateway listens, and its process."""
     for status in system.status().result():
         if isinstance(status, ProcessStatus) and isinstance(status.facts, GatewayFacts):
             return status.facts.address, status.pid

@@ -62,6 +62,8 @@ def test_the_bench_measures_these_figures_under_these_names() -> None:
         "http_bulk_commands_per_s",
         "sse_deliveries_per_s",
         "sse_idle_client_bytes",
+        "akka_workload_per_s",
+        "akka_workload_p99_ms",
         "bytes_per_resident_actor",
         "resident_million_per_s",
         "resident_million_bytes",
