@@ -15,6 +15,7 @@ itself, every few seconds, in the row of its claim. Whoever wants the claim judg
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from runtime.cluster.watch import Verdict, Watch
@@ -51,6 +52,7 @@ class DatabaseClaim:
         # Of migrations, which take the time that they take:
         self._step: Step | None = None  #: the one that is under way
         self._step_since_s = 0.0
+        self._now_s: Callable[[], float] = time.monotonic  #: the loop's, from the first try on
         self._steps_took_s = 0.0  #: those before it
 
     async def take(self, *, take_over: Callable[[], bool], again: bool) -> None:
@@ -95,7 +97,7 @@ class DatabaseClaim:
         """How many seconds migrations have taken so far."""
         if self._step is None:
             return self._steps_took_s
-        return self._steps_took_s + asyncio.get_running_loop().time() - self._step_since_s
+        return self._steps_took_s + self._now_s() - self._step_since_s
 
     async def keep(
         self,
@@ -171,6 +173,8 @@ class DatabaseClaim:
             free = _is_free(found, self._table)
             return not again and (free or watch.look(found) is Verdict.DEAD)
 
+        # Of this loop, also where its end is what ends this.
+        self._now_s = asyncio.get_running_loop().time
         try:
             await self._table.take(self._holder, may_take, self._told)
         finally:
@@ -179,7 +183,7 @@ class DatabaseClaim:
     def _told(self, step: Step | None) -> None:
         """A migration begins; None: none is under way here."""
         self._steps_took_s = self.migrated_s()
-        self._step, self._step_since_s = step, asyncio.get_running_loop().time()
+        self._step, self._step_since_s = step, self._now_s()
         if step is not None:
             logger.info("bringing the schema up to date: migration %d of %d", *step)
 

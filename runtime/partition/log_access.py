@@ -45,6 +45,9 @@ class LogAccess:
     READ_S = 30.0
     #: How long the bus may take to answer, beyond what the poll lets it wait.
     ANSWER_S = 5.0
+    #: So many ends of a bus one question may meet: there was none where this one looked, and the
+    #: one that another question had found before has ended, too.
+    ENDS = 2
     #: How long closing waits for the bus to hear of it, which forgets by itself anyway.
     LEAVE_S = 1.0
 
@@ -151,13 +154,14 @@ class LogAccess:
                 )
 
     async def _asked(self, method: str, request: bytes, limit_s: float) -> bytes:
-        try:
-            return await self._asked_once(method, request, limit_s)
-        except SystemNotFound:
-            # The bus of the system that we joined has ended for good, whether or not we ever
-            # asked it. Another system may run by now, or the directory knows who replaced it.
-            if self._rejoin is None:
-                raise
+        for _ in range(self.ENDS):
+            try:
+                return await self._asked_once(method, request, limit_s)
+            except SystemNotFound:
+                # The bus of the system that we joined has ended for good, whether or not we ever
+                # asked it. Another system may run by now, or the directory knows who replaced it.
+                if self._rejoin is None:
+                    raise
         return await self._asked_once(method, request, limit_s)
 
     async def _asked_once(self, method: str, request: bytes, limit_s: float) -> bytes:

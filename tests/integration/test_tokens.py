@@ -1,5 +1,6 @@
 """Tokens from the command that makes them to the gateway that asks for them, over PostgreSQL."""
 
+import io
 import json
 import subprocess
 import sys
@@ -7,15 +8,19 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from jobs import launch
+from jobs import tokens as commands
 from runtime.errors import StartFailed
 from runtime.settings.settings import Settings
 from runtime.topology.status import GatewayFacts, ProcessStatus
 from store.postgres.migrations import migrate
-from tests.integration.systems import eventually
+from tests.integration.systems import LIMIT_S, eventually
 from thornback.testing.in_process import InProcessSystem
 from thornback.testing.settings import small_settings
 
@@ -103,6 +108,28 @@ def test_without_a_token_nobody_listens_where_other_machines_reach(
         InProcessSystem(settings_of(thornback_database, host="0.0.0.0"))
     with InProcessSystem(settings_of(thornback_database)) as system:
         assert ask(gateway_of(system)) == 401  # there was one: loopback asks, too
+
+
+async def test_a_launch_may_wait_for_the_first_token(
+    thornback_database: str, tokens: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrate(thornback_database)
+    said, launched = io.StringIO(), Event()
+    monkeypatch.setenv("DATABASE_URL", thornback_database)
+    monkeypatch.setattr(sys, "argv", ["launch", "--wait-for-token"])
+    monkeypatch.setattr(commands, "problems", Console(file=said, soft_wrap=True))
+    monkeypatch.setattr(commands, "_AGAIN_S", 0.1)
+    monkeypatch.setattr(launch, "launch_there", lambda *_: launched.set())
+    monkeypatch.chdir(tmp_path)
+    assert tokens("create", "revoked", "--scope", "admin").returncode == 0
+    assert tokens("revoke", "revoked").returncode == 0
+    waiting = Thread(target=launch.main, daemon=True)
+    waiting.start()
+    eventually(lambda: "token: there is none that may be used" in said.getvalue())
+    assert not launched.is_set()
+    assert tokens("create", "first", "--scope", "admin").returncode == 0
+    waiting.join(LIMIT_S)
+    assert launched.is_set()
 
 
 @pytest.mark.parametrize(

@@ -299,7 +299,8 @@ class Simulation:
                 # It had not spoken to anybody since, and is told so once: decision 0034.
                 call = await driver.state(source)
             replaced = driver.world.cluster is not self.cluster
-            if replaced and call.error in ("AskTimeout", "HostUnavailable"):
+            ended = replaced or bool(self.history.away_s)
+            if ended and call.error in ("AskTimeout", "HostUnavailable"):
                 # Its deadline came while it found out that the host has ended.
                 call = await driver.state(source)
             if call.error not in (("SystemReplaced",) if replaced else ("", "ActorStopped")):

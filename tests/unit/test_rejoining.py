@@ -295,6 +295,42 @@ async def test_who_still_looks_for_the_bus_when_the_log_is_closed_calls_nobody()
         await asking
 
 
+async def test_who_finds_no_bus_where_another_question_had_found_one_asks_for_the_next_system() -> (
+    None
+):
+    there, looking = asyncio.Event(), asyncio.Event()
+    lookups = 0
+
+    class OnceSlowWorld(BusWorld):
+        async def caller(self, name: str) -> PlayedBus:
+            nonlocal lookups
+            lookups += 1
+            if lookups == 1:
+                looking.set()
+                await there.wait()
+            return await super().caller(name)
+
+    world, next_bus = OnceSlowWorld(), PlayedBus(7)
+    first, ended = world.bus, False
+
+    async def rejoin() -> None:
+        if ended:
+            world.bus = next_bus
+
+    def noticed(name: str) -> None:
+        nonlocal ended
+        ended = True
+
+    log = LogAccess(world, Settings(), rejoin=rejoin, ended=noticed)
+    slow = asyncio.ensure_future(log.head())
+    await looking.wait()
+    assert await log.head() == 1
+    assert first is not None
+    first.ended, world.bus = True, None  # drained, and launched anew
+    there.set()
+    assert await slow == 7
+
+
 class Joining:
     """A directory that is asked how its system looks, and answers by hand."""
 
