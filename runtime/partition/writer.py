@@ -105,8 +105,7 @@ class WriterActor(Process):
         """Wait until all that has arrived by now is committed and the bus has it, or knows of it;
         up to which position that is. Hosts go on as long as they live, and so does this writer."""
         await self.ensure_started()
-        await self._commits.wait_drained()
-        await self.wait_flushed()
+        await asyncio.gather(self._commits.wait_drained(), self.wait_flushed())
         position = self._commits.position
         while self._bus_knows < position:
             self._published.clear()
