@@ -39,6 +39,12 @@ class OwnRay:
         done = self.here.run(*command(line), **self._where)
         return done.returncode, done.stdout
 
+    def output(self, *command: str) -> str:
+        """What a command prints that the README does not have."""
+        done = self.here.run(*command, **self._where)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
     def stop(self) -> None:
         """End it, as Ctrl-C in its terminal would."""
         with self.process:  # closes its pipe

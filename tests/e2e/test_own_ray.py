@@ -4,8 +4,11 @@ The tests of this module are one story, told in order.
 """
 
 import re
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -108,6 +111,34 @@ def test_one_scrape_has_the_counts_of_every_process(ray_of_my_own: OwnRay) -> No
 
     assert 'events_published_total{event_type="weather-observed"} 139.0' in text
     assert re.search(r'events_processed_total\{node="node-001.host-1"\} [1-9]', text)
+
+
+def test_no_secret_stands_where_it_can_be_seen(ray_of_my_own: OwnRay) -> None:
+    """Not in the list of processes, nor of jobs, nor in metrics, logs and errors."""
+    here = ray_of_my_own.here
+    password = urlsplit(EmbeddedPostgres(here.data / "postgres").url).password
+    said = ray_of_my_own.output
+    made = said("python", "-m", "jobs.tokens", "create", "door", "--scope", "admin")
+    found = re.search(r"thb_[a-z2-7]{8}_([\w-]+)", made)
+    assert password
+    assert found is not None, made
+    token, secret = found[0], found[1]
+    status = said("thornback", "status", "--json")
+    address = re.search(r"http://127\.0\.0\.1:\d+", status)
+    assert address is not None
+    asking = {"Authorization": f"Bearer {token}"}
+    for path in ("/v1/actors/aircraft", "/v1/nowhere"):
+        with suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(urllib.request.Request(address[0] + path, headers=asking))
+
+    port = here.environment["THORNBACK_METRICS__PORT"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        shown = [response.read().decode(), status, said("ray", "job", "list")]
+    shown += [" ".join(process.cmdline()) for process in here.processes()]
+    logs = [file for file in here.folder.rglob("logs/**/*") if file.is_file()]
+    assert len(logs) > 10
+    shown += [file.read_text(errors="replace") for file in logs]
+    assert not [text for text in shown if password in text or secret in text]
 
 
 def test_drain_py_as_a_job_stops_the_topology_and_its_database(ray_of_my_own: OwnRay) -> None:
