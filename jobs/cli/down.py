@@ -118,15 +118,14 @@ def end_keeper() -> None:
 
 
 def _down(timeout_s: float, config: Path | None, far: HowFar) -> int:
-    found = noted()
-    if found is None:
+    if noted() is None:
         refuse_if_busy()
-        near = up_near()
-        elsewhere = f", but in {near}" if near is not None else ""
-        console.print(f"nothing is up in this folder{elsewhere}", markup=False, soft_wrap=True)
-        return 0
+        return _nothing_is_up()
     settings = Settings.load(config)
     with one_at_a_time():
+        found = noted()  # another `down` may just have come to its end, and even another `up`
+        if found is None:
+            return _nothing_is_up()
         keeper = found.keeper()
         if keeper is None:
             far.ray = "had ended by itself"
@@ -141,6 +140,13 @@ def _down(timeout_s: float, config: Path | None, far: HowFar) -> int:
             _end_ray(far)
     console.print("down")
     return 0 if well else UNWELL
+
+
+def _nothing_is_up() -> int:
+    near = up_near()
+    elsewhere = f", but in {near}" if near is not None else ""
+    console.print(f"nothing is up in this folder{elsewhere}", markup=False, soft_wrap=True)
+    return 0
 
 
 def _drained(

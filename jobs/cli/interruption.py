@@ -14,18 +14,31 @@ class Interruption:
     def __init__(self, answer: str) -> None:
         self._answer = answer
         self.came = False
-        self.then: Callable[[], None] = lambda: None  #: what cuts short that which is waited for
+        self._then: Callable[[], None] | None = None
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if it came."""
         if self.came:
             raise KeyboardInterrupt
 
+    @contextmanager
+    def answered_by(self, then: Callable[[], None]) -> Iterator[None]:
+        """`then` cuts short what the block waits for. It is called whenever it came, be it before
+        the block or in its last moment, and perhaps several times."""
+        self._then = then
+        if self.came:
+            then()
+        yield
+        self._then = None
+        if self.came:
+            then()
+
     def note(self, signum: int, frame: FrameType | None) -> None:
         """A handler of signals: say that it was heard."""
         self.came = True
         problems.print(self._answer, markup=False)
-        self.then()
+        if self._then is not None:
+            self._then()
 
 
 @contextmanager

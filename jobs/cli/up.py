@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 import ray
+from ray.exceptions import RayError
 
 from actors.errors import ThornbackError
 from jobs.cli import options
@@ -57,7 +58,7 @@ def command(take_over: bool, timeout: float, config: Path | None) -> int:
             f"RAY_ADDRESS names a Ray of your own, {named}: start a system there with "
             "`thornback launch`, or unset RAY_ADDRESS"
         )
-    with one_at_a_time():
+    with one_at_a_time() as lock:
         was_up = _is_up()
         if not was_up:
             check_machine(settings)
@@ -65,14 +66,14 @@ def command(take_over: bool, timeout: float, config: Path | None) -> int:
         launching = Launching(take_over=take_over, timeout_s=timeout)
         with noted_interruption(f"interrupted: {what}") as interruption:
             try:
-                _start(settings, interruption, launching, was_up=was_up)
+                _start(settings, interruption, launching, lock=None if was_up else lock)
             except KeyboardInterrupt:
                 if was_up:
                     problems.print("`thornback down` ends it", markup=False)
                 else:
                     _undo(settings)
                 return INTERRUPTED
-            except ThornbackError:
+            except Exception:
                 if not was_up:
                     end_keeper()
                 raise
@@ -96,11 +97,12 @@ def _is_up() -> bool:
 
 
 def _start(
-    settings: Settings, interruption: Interruption, launching: Launching, *, was_up: bool
+    settings: Settings, interruption: Interruption, launching: Launching, *, lock: int | None
 ) -> None:
-    if not was_up:
+    """`lock`: that of the folder, where no Ray is up."""
+    if lock is not None:
         with begun("starting Ray"):
-            _start_keeper(interruption)
+            _start_keeper(interruption, lock)
     with begun("joining Ray"):
         use_project_ray()
         join_ray()
@@ -120,28 +122,30 @@ def _start(
 
 def _undo(settings: Settings) -> None:
     """End what was started, with whatever runs of it by now."""
-    if ray.is_initialized():
-        drain_all(settings, _UNDO_S, HowFar())
+    try:
+        if ray.is_initialized():
+            drain_all(settings, _UNDO_S, HowFar())
+    except (ThornbackError, RayError) as error:
+        problems.print(f"ended without a drain: {error}", markup=False)
+    finally:
         ray.shutdown()
-    end_keeper()
+        end_keeper()
     problems.print("it has ended again; nothing is up in this folder", markup=False)
 
 
-def _start_keeper(interruption: Interruption) -> None:
+def _start_keeper(interruption: Interruption, lock: int) -> None:
     """Start the process that keeps the project's Ray; it is nobody's child when this one ends.
     Raises CannotStart, and KeyboardInterrupt when it has ended because of that."""
     log = folder_of_project() / "ray.log"
     with log.open("w") as said:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "jobs.cli.keeper"],
+            [sys.executable, "-m", "jobs.cli.keeper", str(lock)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True,
-            start_new_session=True,
+            start_new_session=True, pass_fds=(lock,),
         )  # fmt: skip
     assert keeper.stdout is not None
-    interruption.then = keeper.terminate
-    with keeper.stdout as pipe:
+    with interruption.answered_by(keeper.terminate), keeper.stdout as pipe:
         ready = pipe.readline().strip() == "ready"  # or it has ended
-    interruption.then = lambda: None
     if interruption.came:
         keeper.wait()
     interruption.check()

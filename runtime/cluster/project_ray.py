@@ -109,14 +109,18 @@ def forget() -> None:
 
 
 @contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Nobody else starts or ends the project's Ray meanwhile. Raises ProjectBusy."""
+def one_at_a_time() -> Iterator[int]:
+    """Nobody else starts or ends the project's Ray meanwhile. Raises ProjectBusy.
+
+    What it gives is the lock's descriptor: as long as a process has that open, the folder stays
+    taken, whatever becomes of this one.
+    """
     with (folder_of_project() / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ProjectBusy(str(Path.cwd())) from error
-        yield
+        yield lock.fileno()
 
 
 def refuse_if_busy() -> None:

@@ -145,13 +145,13 @@ def test_up_says_what_it_begins_before_it_begins_it(monkeypatch: pytest.MonkeyPa
     class Begun(Exception):
         pass
 
-    def keeper(interruption: object) -> None:
+    def keeper(interruption: object, lock: int) -> None:
         raise Begun(said.getvalue())
 
     monkeypatch.setattr(up, "_start_keeper", keeper)
     interruption, launching = SimpleNamespace(), SimpleNamespace()
     with pytest.raises(Begun, match=r"\Astarting Ray\n\Z"):
-        up._start(Settings(), interruption, launching, was_up=False)  # type: ignore[arg-type]
+        up._start(Settings(), interruption, launching, lock=7)  # type: ignore[arg-type]
 
 
 class Keeper:
