@@ -14,6 +14,7 @@ from runtime.driver.beyond_head import say_beyond
 from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
 from runtime.driver.directory_link import for_driver, join
+from runtime.driver.opening import opening
 from runtime.driver.own_settings import say_what_does_not_count
 from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
@@ -79,13 +80,14 @@ class ActorSystem:
 
         settings = settings or Settings.load()
         namespace = settings.actor_system.namespace if namespace is None else namespace
-        try:
-            join_ray(timeout_s, stay=True)
-        except NoRay as error:
-            raise SystemNotFound(namespace, error.reason, error.remedy) from None
-        topology = join(namespace, timeout_s)
-        say_what_does_not_count(settings, Settings.model_validate_json(topology.settings_json))
-        return cls(topology, adapted=partial(for_driver, own=settings))
+        with opening():
+            try:
+                join_ray(timeout_s, stay=True)
+            except NoRay as error:
+                raise SystemNotFound(namespace, error.reason, error.remedy) from None
+            topology = join(namespace, timeout_s)
+            say_what_does_not_count(settings, Settings.model_validate_json(topology.settings_json))
+            return cls(topology, adapted=partial(for_driver, own=settings))
 
     @classmethod
     def launch(
@@ -113,11 +115,12 @@ class ActorSystem:
         from runtime.cluster.ray_session import NoRay, ensure_ray  # noqa: PLC0415 - nor of this
 
         settings = settings or Settings.load()
-        try:
-            ensure_ray()
-        except NoRay as error:
-            raise LaunchFailed(str(error)) from error
-        return cls(launch(settings, timeout_s, progress, take_over=take_over))
+        with opening():
+            try:
+                ensure_ray()
+            except NoRay as error:
+                raise LaunchFailed(str(error)) from error
+            return cls(launch(settings, timeout_s, progress, take_over=take_over))
 
     @overload
     def actor(self, actor: type[Actor[S]], name: str) -> ActorRef[S]: ...

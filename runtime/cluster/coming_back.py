@@ -16,7 +16,7 @@ import ray
 
 from runtime.cluster.project_ray import Note, begin_no_ray, mean_none, noted, project_is_up
 from runtime.driver.connection import any_open
-from runtime.transport.ray_stay import RayStay, begin_stay
+from runtime.transport.ray_stay import RayStay, begin_stay, stay_now
 
 logger = logging.getLogger("thornback.driver")
 
@@ -48,24 +48,28 @@ def _watch(found: Note, folder: Path, stay: RayStay, after: str, join: Callable[
     if any_open():
         logger.warning("%s", after)
     begin_no_ray()
-    stay.over = True
+    stay.end()
     ray.shutdown()
     mean_none(found)
     said = ""
-    while any_open() and not ray.is_initialized():
-        if project_is_up(folder):
-            try:
+    while any_open() and stay_now() is stay:  # or somebody else of this program has come back
+        try:
+            if project_is_up(folder):
                 join()
                 logger.warning("back in the Ray of `thornback up` in %s", folder)
                 return
-            except Exception as error:  # it may let this program in a moment later
-                if str(error) != said:
-                    logger.warning("not yet back in Ray: %s", error)
-                said = str(error)
+        except Exception as error:  # it may let this program in a moment later
+            if str(error) != said:
+                logger.warning("not yet back in Ray: %s", error)
+            said = str(error)
         pause.wait(_LOOK_S)
 
 
 def _lasts(found: Note, folder: Path) -> bool:
-    now = noted(folder)
-    there = now is not None and now.pid == found.pid and not now.ending
-    return there and found.keeper() is not None
+    try:
+        now = noted(folder)
+        there = now is not None and now.pid == found.pid and not now.ending
+        return there and found.keeper() is not None
+    except OSError as error:  # this program has too many files open, say: it has seen nothing
+        logger.debug("cannot look whether Ray is to end: %s", error)
+        return True

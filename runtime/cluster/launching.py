@@ -20,6 +20,7 @@ from runtime.settings.settings import Settings
 from runtime.telemetry.exporter import fresh_folder
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.status import Progress, Topology
+from runtime.transport.ray_stay import InNoRay, asking_ray
 from store.errors import SystemReplaced
 
 
@@ -37,7 +38,20 @@ def launch(
     for a system that is just being drained. `take_over` takes the database from whichever
     system has it. What migrations of the database take is not counted in `timeout_s`.
     """
-    patience = Patience(timeout_s)
+    try:
+        with asking_ray():
+            return _launched(settings, Patience(timeout_s), progress, take_over=take_over)
+    except InNoRay as error:
+        raise LaunchFailed(str(error)) from error
+
+
+def _launched(
+    settings: Settings,
+    patience: Patience,
+    progress: Callable[[Progress], None] | None,
+    *,
+    take_over: bool,
+) -> Topology:
     while True:
         directory = _ensure_directory(settings)
         try:

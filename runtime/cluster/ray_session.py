@@ -16,27 +16,28 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import ray
-from ray._private import ray_constants, utils
+from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
-from actors.errors import ThornbackError
 from runtime.cluster.coming_back import stay_on
 from runtime.cluster.project_ray import (
     ADDRESS,
     AUTH_MODE,
     TOKEN_FILE,
+    mean_none,
     project_is_up,
     use_project_ray,
     why_none,
 )
-from runtime.process.presence import knock, speaks_http2
+from runtime.cluster.rays_here import NoRay as NoRay
+from runtime.cluster.rays_here import address_of_own, check_answers, gcs_addresses
 
 LOOPBACK = "127.0.0.1"
 
@@ -45,26 +46,17 @@ _ADVICE = (
     "the lines)"
 )
 
+#: Set where Ray's ports speak TLS.
+_TLS = "RAY_USE_TLS"
+
 #: A program joins one Ray, whoever of it is the first to ask for that.
 _one_at_a_time = threading.Lock()
 
-#: How long whoever listens at an address may take to accept a connection, and then to say a
-#: first word.
-_KNOCK_S, _SILENCE_S = 3.0, 10.0
-#: Set where Ray's ports speak TLS, so that nothing is said to whoever does not.
-_TLS = "RAY_USE_TLS"
 
+class _Joining:
+    """The last try to join one, which may go on when it was given up; under that lock."""
 
-class NoRay(ThornbackError):
-    """There is no Ray that this process could join, for the reason that is given; and what to do,
-    where the reason does not tell."""
-
-    def __init__(self, reason: str, remedy: str = "") -> None:
-        super().__init__(reason, remedy)
-        self.reason, self.remedy = reason, remedy
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.remedy}" if self.remedy else self.reason
+    thread: threading.Thread | None = None
 
 
 def join_ray(timeout_s: float = 15.0, *, stay: bool = False) -> None:
@@ -80,12 +72,26 @@ def join_ray(timeout_s: float = 15.0, *, stay: bool = False) -> None:
 
 def _join_that_of(folder: Path, timeout_s: float, *, stay: bool) -> None:
     with _one_at_a_time:
+        _await_end_of_the_last_try(timeout_s)
         if ray.is_initialized():
             return
         found = use_project_ray(folder) if project_is_up(folder) or not stay else None
-        _join_meant(timeout_s)
+        try:
+            _join_meant(timeout_s)
+        except BaseException:
+            if found is not None:
+                mean_none(found)  # or the next one that is up there would never be meant
+            raise
         if stay and found is not None:
             stay_on(found, folder, partial(_join_that_of, folder, timeout_s, stay=True))
+
+
+def _await_end_of_the_last_try(timeout_s: float) -> None:
+    """One that was given up leaves again what it joins too late."""
+    if (trying := _Joining.thread) is not None:
+        trying.join(timeout_s)
+        if trying.is_alive():
+            raise NoRay("a Ray that was tried before has not answered yet", "try again later")
 
 
 def _join_meant(timeout_s: float) -> None:
@@ -93,18 +99,21 @@ def _join_meant(timeout_s: float) -> None:
     if not address:
         raise NoRay(*why_none())
     if address == "auto":
-        address = _address_of_own()
+        address = address_of_own()
     if "://" not in address:
-        _check_answers(address, timeout_s)
-    failed: list[BaseException] = []
-    joining = threading.Thread(target=_join, args=(address, failed), daemon=True)
-    joining.start()
-    joining.join(timeout_s)
-    if joining.is_alive():
+        check_answers(address, timeout_s, tls=os.environ.get(_TLS, "0") != "0")
+    joined: Future[None] = Future()
+    _Joining.thread = threading.Thread(target=_join, args=(address, joined), daemon=True)
+    _Joining.thread.start()
+    try:
+        wait((joined,), timeout_s)
+    finally:
+        given_up = joined.cancel()  # or it has come to its end
+    if given_up:
         waited = f"did not let this program in within {timeout_s:g} s"
         raise NoRay(f"the Ray at {address} ({ADDRESS}) {waited}{_ADVICE}")
-    if failed:
-        reason = (str(failed[0]).strip() or type(failed[0]).__name__).splitlines()[0]
+    if (failed := joined.exception()) is not None:
+        reason = (str(failed).strip() or type(failed).__name__).splitlines()[0]
         said = f"the Ray at {address} ({ADDRESS}) does not let this program in: {reason}{_ADVICE}"
         raise NoRay(said)
     _end_quietly_at_sigterm()
@@ -185,83 +194,34 @@ def way_in() -> Mapping[str, str]:
     return {name: os.environ[name] for name in (ADDRESS, AUTH_MODE, TOKEN_FILE)}
 
 
-def _join(address: str, failed: list[BaseException]) -> None:
-    """In a thread of its own: some of what Ray waits for has no bound."""
+def _join(address: str, joined: "Future[None]") -> None:
+    """In a thread of its own: some of what Ray waits for has no bound. Who is let in when nobody
+    waits for it any more leaves again: nobody would see to it when that Ray ends."""
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
     worker = logging.getLogger("ray._private.worker")
     worker.addFilter(_not_about_threads)
+    failed: BaseException | None = None
     try:
-        if address in _gcs_addresses():  # to the letter: a Ray that is on loopback alone
+        if address in gcs_addresses():  # to the letter: a Ray that is on loopback alone
             with _loopback_as_it_is():
                 ray.init(address=address, **options)
         else:
             ray.init(address=address, **options)
     except BaseException as error:  # for whoever waits, whatever it is
-        failed.append(error)
+        failed = error
     finally:
         worker.removeFilter(_not_about_threads)
+    if not joined.set_running_or_notify_cancel():
+        ray.shutdown()
+    elif failed is not None:
+        joined.set_exception(failed)
+    else:
+        joined.set_result(None)
 
 
 def _not_about_threads(record: logging.LogRecord) -> bool:
     """Ray deplores that another thread than the main one connects, which is so on purpose."""
     return "SIGTERM handler is not set" not in record.getMessage()
-
-
-def _address_of_own() -> str:
-    """The Ray of this user on this machine; of several, the one that `ray start` noted last.
-    Raises NoRay where there is none, or no telling which."""
-    found = _gcs_addresses()
-    me = psutil.Process().username()
-    own = sorted(address for address, user in found.items() if user == me)
-    noted = utils.read_ray_address(None)
-    if noted in own or (noted is not None and not found):
-        return str(noted)
-    if len(own) == 1:
-        return own[0]
-    choose = f"say which is meant in {ADDRESS}"
-    if own:
-        raise NoRay(f"several Rays of yours are running here ({', '.join(own)}): {choose}")
-    others = ", ".join(f"{address} of {user}" for address, user in sorted(found.items()))
-    beside = f" (others' are: {others}; to join one, {choose})" if others else ""
-    raise NoRay(
-        f"no Ray of yours is running here{beside}: start one with 'ray start --head', or use "
-        f"`thornback up`, without {ADDRESS}"
-    )
-
-
-def _gcs_addresses() -> dict[str, str]:
-    """The addresses of the Rays with processes on this machine, each with its user."""
-    found: dict[str, str] = {}
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.name() == "raylet":
-                for word in process.cmdline():
-                    flag, _, address = word.partition("=")
-                    if flag.replace("_", "-") == "--gcs-address" and address:
-                        found[address] = process.username()
-    return found
-
-
-def _check_answers(address: str, timeout_s: float) -> None:
-    """Raises NoRay where nobody listens, or somebody else than a Ray."""
-    try:
-        if os.environ.get(_TLS, "0") != "0":
-            knock(address, _KNOCK_S)
-        elif not speaks_http2(address, _KNOCK_S, min(_SILENCE_S, timeout_s)):
-            raise NoRay(
-                f"what answers at {address} is no Ray",
-                f"{ADDRESS} is the address of its head (6379, and not 8265 or 10001, unless it was "
-                "started otherwise)",
-            )
-    except ValueError as error:
-        raise NoRay(
-            f"{address!r} is no address of a Ray: it is HOST:PORT", f"correct {ADDRESS}"
-        ) from error
-    except OSError as error:
-        raise NoRay(
-            f"no Ray answers at {address}: {error.strerror or error}",
-            f"start it, or name another one in {ADDRESS}",
-        ) from error
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from runtime.clocks import DriverClock
 from runtime.driver.channels import Channels
 from runtime.driver.courier import Courier, Loop
 from runtime.driver.errands import Errands
+from runtime.driver.opening import about_to_open
 from runtime.driver.outgoing import Outgoing, say_unheard_at_exit
 from runtime.driver.pending import Pending
 from runtime.driver.rejoining import Rejoining
@@ -64,7 +65,9 @@ def open_connection(namespace: str) -> "Connection | None":
 
 
 def any_open() -> bool:
-    """Has this process an open connection?"""
+    """Has this process an open connection, or is it about to?"""
+    if about_to_open():
+        return True
     while True:
         with suppress(RuntimeError):  # another thread has just opened one
             return any(not connection.closed for connection in _all)

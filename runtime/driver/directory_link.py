@@ -1,9 +1,13 @@
 """A driver's way to the directory: how to find it, and how to wait while it restarts."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import ray
@@ -13,6 +17,7 @@ from runtime.errors import LaunchFailed, SystemNotFound
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.status import Topology
+from runtime.transport.ray_stay import InNoRay, asking_ray, stay_now
 
 #: The settings that concern a driver alone; all others are the system's.
 _OF_DRIVERS = (
@@ -23,6 +28,8 @@ _OF_DRIVERS = (
 _PAUSE_S = 0.1
 #: How much longer than the directory itself a caller waits for its answer.
 _GRACE_S = 15.0
+#: How much longer Ray's head may take to say where the directory is.
+_HEAD_S = 5.0
 #: Between two looks at how far something has come.
 _LOOK_S = 0.25
 
@@ -57,8 +64,39 @@ def _not_found(namespace: str) -> SystemNotFound:
 
 
 def join(namespace: str, timeout_s: float) -> Topology:
-    """The topology of a running system. Waits while it is just being
-    started. Raises SystemNotFound, SystemDraining or LaunchFailed."""
+    """The topology of a running system. Waits while it is just being started, no longer than about
+    `timeout_s` in all. Raises SystemNotFound, SystemDraining or LaunchFailed."""
+    done: Future[Topology] = Future()
+    stay = stay_now()
+    # In a thread of its own: some questions to Ray's head have no bound, and one that has ended
+    # answers none.
+    joining = partial(_join, namespace, timeout_s, done)
+    threading.Thread(target=joining, name="thornback-join", daemon=True).start()
+    with nullcontext() if stay is None else stay.telling(partial(_fail, done)):
+        try:
+            return done.result(timeout_s + _GRACE_S + _HEAD_S)
+        except TimeoutError as error:
+            raise SystemNotFound(namespace, "Ray's head does not answer", "try again") from error
+        except InNoRay as error:
+            raise SystemNotFound(namespace, str(error), "") from error
+
+
+def _join(namespace: str, timeout_s: float, done: "Future[Topology]") -> None:
+    try:
+        with asking_ray():
+            topology = _topology(namespace, timeout_s)
+        with suppress(InvalidStateError):
+            done.set_result(topology)
+    except BaseException as error:  # for whoever waits, whatever it is
+        _fail(done, error)
+
+
+def _fail(done: "Future[Topology]", error: BaseException) -> None:
+    with suppress(InvalidStateError):  # whoever waits has heard something else
+        done.set_exception(error)
+
+
+def _topology(namespace: str, timeout_s: float) -> Topology:
     directory = directory_of(namespace)
     try:
         topology: Topology = answer(directory.join, timeout_s)

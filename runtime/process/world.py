@@ -24,6 +24,7 @@ from runtime.topology.names import ProcessKind
 from runtime.transport.caller import Caller
 from runtime.transport.loopback import this_machine
 from runtime.transport.peers import Peers
+from runtime.transport.ray_stay import stay_now
 from store.event_store import EventStore
 
 T = TypeVar("T")
@@ -67,6 +68,8 @@ class World:
     def __init__(self, namespace: str) -> None:
         self._peers = Peers(namespace)
         self._aside = Aside()
+        #: For questions to the head of the Ray in this stay: one that has ended answers none.
+        self._head, self._stay = Aside(), stay_now()
         self.actors: Actors = RayActors(namespace)  #: for who starts processes and ends them
 
     def restarted(self) -> bool:
@@ -92,7 +95,12 @@ class World:
     async def handle(self, name: str) -> Any:
         """The Ray handle of a process. Raises ValueError when there is none."""
         known = self._peers.known(name)
-        return await self.aside(partial(self._peers.handle, name)) if known is None else known
+        if known is not None:
+            return known
+        if (stay := stay_now()) is not self._stay:
+            self._head, self._stay = Aside(), stay
+        looking = self._head.run(partial(self._peers.handle, name))
+        return await (looking if stay is None else stay.while_it_lasts(looking))
 
     def forget(self, name: str) -> None:
         """The process of this name has ended for good: it is looked for anew."""

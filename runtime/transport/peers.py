@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from runtime.transport.ray_stay import InNoRay, stay_now
+from runtime.transport.ray_stay import asking_ray
 
 
 class Peers:
@@ -45,17 +45,9 @@ class Peers:
             self._forgotten += 1
 
     def _looked_up(self, name: str) -> Any:
-        stay = stay_now()
-        if stay is None:
-            return ray.get_actor(name, namespace=self._namespace)
-        stay.check()
-        try:
-            return stay.handle(ray.get_actor(name, namespace=self._namespace))
-        except InNoRay:
-            raise
-        except Exception:
-            stay.check()  # it may have ended meanwhile, and Ray says that in several ways
-            raise
+        with asking_ray() as stay:
+            found = ray.get_actor(name, namespace=self._namespace)
+            return found if stay is None else stay.handle(found)
 
 
 async def awaited(reference: Any) -> Any:

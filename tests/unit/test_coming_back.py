@@ -1,5 +1,7 @@
 """A program that stays while the Ray of its project ends, and joins the next one; without Ray."""
 
+import errno
+import os
 import threading
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from runtime.cluster import coming_back, project_ray, ray_session
 from runtime.cluster.coming_back import stay_on
 from runtime.cluster.project_ray import Note
 from runtime.cluster.ray_session import NoRay, join_ray
+from runtime.driver import connection
+from runtime.driver.opening import opening
 from runtime.transport import ray_stay
 from runtime.transport.ray_stay import stay_now
 
@@ -88,3 +92,81 @@ def test_a_ray_that_is_about_to_end_is_none_for_who_is_to_stay(note: Note) -> No
     with pytest.raises(NoRay):
         join_ray(1.0, stay=True)
     assert project_ray.use_project_ray() is not None  # for `down`
+
+
+@pytest.mark.parametrize("stay", [True, False])
+def test_a_try_that_fails_does_not_hide_the_next_ray_of_the_folder(
+    stay: bool, note: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meant: list[str] = []
+
+    def join_meant(timeout_s: float) -> None:
+        meant.append(os.environ["RAY_ADDRESS"])
+        if len(meant) == 1:
+            raise NoRay("it has just ended")
+
+    monkeypatch.setattr(ray_session, "_join_meant", join_meant)
+    monkeypatch.setattr(ray_session, "stay_on", lambda found, folder, join: None)
+    with pytest.raises(NoRay, match="it has just ended"):
+        join_ray(1.0, stay=stay)
+    project_ray.note({"RAY_ADDRESS": "127.0.0.1:2"})  # `up` has started another one
+    join_ray(1.0, stay=stay)
+    assert meant == ["127.0.0.1:1", "127.0.0.1:2"]
+
+
+def test_who_is_let_in_after_he_has_gone_leaves_again_before_the_next_try(
+    note: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_in, done = threading.Event(), list[str]()
+
+    def init(**_: object) -> None:
+        assert let_in.wait(LIMIT_S)
+        done.append("joined")
+
+    monkeypatch.setattr(ray_session, "check_answers", lambda *_, **__: None)
+    monkeypatch.setattr(ray_session, "gcs_addresses", dict)
+    monkeypatch.setattr(ray_session, "stay_on", lambda found, folder, join: done.append("stays"))
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: done.append("left"))
+    with pytest.raises(NoRay, match=r"within 0\.01 s"):
+        join_ray(0.01, stay=True)
+    with pytest.raises(NoRay, match="has not answered yet: try again later"):
+        join_ray(0.01, stay=True)
+    let_in.set()
+    join_ray(LIMIT_S, stay=True)
+    assert done == ["joined", "left", "joined", "stays"]
+
+
+def test_who_is_about_to_connect_when_the_ray_ends_comes_back_too(
+    note: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined, left = threading.Event(), threading.Event()
+    monkeypatch.setattr(ray, "shutdown", left.set)
+    monkeypatch.setattr(connection, "_all", ())
+    with opening():
+        stay_on(note, Path.cwd(), joined.set)
+        project_ray.note_ending(note, ending=True)
+        assert left.wait(LIMIT_S)
+        project_ray.note_ending(note, ending=False)
+        assert joined.wait(LIMIT_S)
+
+
+def test_who_cannot_look_whether_the_ray_ends_goes_on_looking(
+    note: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, left = threading.Semaphore(0), threading.Event()
+
+    def too_many(folder: Path) -> Note:
+        looked.release()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(coming_back, "any_open", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", left.set)
+    with monkeypatch.context() as full:
+        full.setattr(coming_back, "noted", too_many)
+        stay_on(note, Path.cwd(), lambda: pytest.fail("nobody wants it"))
+        for _ in range(2):
+            assert looked.acquire(timeout=LIMIT_S)
+    assert not left.is_set()
+    project_ray.note_ending(note, ending=True)
+    assert left.wait(LIMIT_S)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import ray
 
-from runtime.cluster import project_ray, ray_session
+from runtime.cluster import project_ray, ray_session, rays_here
 from runtime.cluster.ray_session import NoRay, join_ray
 from runtime.errors import SystemNotFound
 from runtime.settings.settings import Settings
@@ -55,7 +55,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     rays: dict[str, str] = {}
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray_session, "_gcs_addresses", lambda: rays)
+    for module in (ray_session, rays_here):
+        monkeypatch.setattr(module, "gcs_addresses", lambda: rays)
     monkeypatch.setattr("ray._private.utils.read_ray_address", lambda _: None)
     monkeypatch.chdir(tmp_path)  # nothing is up there
     return rays
