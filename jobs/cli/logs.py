@@ -17,7 +17,9 @@ from jobs.cli import options
 from jobs.cli.devices import checked, has_events, unknown
 from jobs.command_line import connected_by
 from jobs.terminal import UNWELL, as_json, console, problems
+from runtime.errors import SystemNotFound
 from runtime.system import ActorSystem
+from runtime.transport.ray_stay import InNoRay, asking_ray
 
 #: Between two looks at files that grow: nobody tells.
 _LOOK_S = 0.5
@@ -107,7 +109,15 @@ class _Logs:
         self._offsets: dict[str, int] = {}
 
     def more(self) -> list[Entry]:
-        """What was said since the last call, oldest first."""
+        """What was said since the last call, oldest first. Raises SystemNotFound where the system
+        has ended, and its Ray with it."""
+        try:
+            with asking_ray():
+                return self._more()
+        except InNoRay as error:
+            raise SystemNotFound(self._system.namespace, str(error), "") from error
+
+    def _more(self) -> list[Entry]:
         names = [one.name for one in self._system.status().result()]
         if self._only is not None and self._only not in names:
             raise click.UsageError(f"there is no process {self._only!r}, but {', '.join(names)}")

@@ -9,16 +9,19 @@ import fcntl
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import psutil
 from ray import _raylet
 
 from actors.errors import ThornbackError
-from runtime.process.presence import process_alive
+from runtime.errors import NotPossible
+from runtime.process.presence import began_s_of, process_alive
 
 #: In the folder of the project; what is in it is this machine's alone.
 FOLDER = Path(".thornback")
@@ -31,8 +34,15 @@ ADDRESS, TOKEN_FILE, AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH
 #: Whether Ray begins one by itself when it is called.
 _AUTO = "RAY_ENABLE_AUTO_CONNECT"
 
+#: Between two tries to take the lock.
+_LOOK_S = 0.02
+
 #: How long the processes of a Ray may take to notice that it has ended.
 _END_S = 10.0
+
+
+class NoFolder(NotPossible):
+    """The working directory cannot be that of a project."""
 
 
 class ProjectBusy(ThornbackError):
@@ -54,13 +64,13 @@ class Note:
     """Who keeps the project's Ray, and how to join it."""
 
     pid: int
-    created_s: float  #: when that process was created: a pid may be given again
+    began_s: float  #: when that process began (began_s_of): a pid may be given again
     way_in: Mapping[str, str]  #: environment variables
     ending: bool = False  #: is it about to end, so that whoever is in it had better leave?
 
     def keeper(self) -> psutil.Process | None:
         """The process that keeps it, if it is alive."""
-        return process_alive(self.pid, self.created_s)
+        return process_alive(self.pid, self.began_s)
 
     def left(self) -> list[psutil.Process]:
         """The processes of that Ray which live on without the one that kept it: workers that
@@ -70,16 +80,23 @@ class Note:
 
 
 def folder_of_project() -> Path:
-    """The project's own folder below the working directory, made if it is not there."""
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / ".gitignore").write_text("*\n")
+    """The project's own folder below the working directory, made if it is not there. Raises
+    NoFolder."""
+    try:
+        FOLDER.mkdir(exist_ok=True)
+        (FOLDER / ".gitignore").write_text("*\n")
+    except OSError as error:
+        raise NoFolder(
+            f"nothing can be kept in {Path.cwd() / FOLDER}, where it is noted what is up: "
+            f"{error.strerror or error}: go to a folder of your own"
+        ) from error
     return FOLDER
 
 
 def note(way_in: Mapping[str, str]) -> None:
     """Note that this process keeps a Ray, for this user's eyes only."""
-    process = psutil.Process()
-    _write(Note(pid=process.pid, created_s=process.create_time(), way_in=dict(way_in)))
+    pid = os.getpid()
+    _write(Note(pid=pid, began_s=began_s_of(pid), way_in=dict(way_in)))
 
 
 def note_ending(found: Note, *, ending: bool) -> None:
@@ -116,10 +133,8 @@ def one_at_a_time() -> Iterator[int]:
     taken, whatever becomes of this one.
     """
     with (folder_of_project() / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ProjectBusy(str(Path.cwd())) from error
+        if not _taken(lock, fcntl.LOCK_EX):
+            raise ProjectBusy(str(Path.cwd()))
         yield lock.fileno()
 
 
@@ -217,11 +232,20 @@ def up_near() -> Path | None:
 
 
 def _busy() -> bool:
-    with suppress(FileNotFoundError), (FOLDER / _LOCK).open() as lock:
+    with suppress(OSError), (FOLDER / _LOCK).open() as lock:
+        return not _taken(lock, fcntl.LOCK_SH, tries=1)
+    return False
+
+
+def _taken(lock: IO[str], how: int, tries: int = 5) -> bool:
+    """Take a lock, if nobody has it; who only looks whether it is taken has it for a moment."""
+    for left in reversed(range(tries)):
         try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
             return True
+        except BlockingIOError:
+            if left:
+                time.sleep(_LOOK_S)
     return False
 
 

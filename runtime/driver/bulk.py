@@ -10,7 +10,6 @@ What goes through the items, and gives the answers back, is in bulk_steps.py.
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -182,8 +181,7 @@ class BulkCall:
         unsent = [*self._stalled.values(), *self._filling.values()]
         self._stalled, self._filling = {}, {}
         self._left = True
-        while self._answered:
-            self._say_failed(self._answered.popleft()[1])
+        self._say_failures()
         if unsent:
             count = sum(len(one.commands) for one in unsent) + (self._no_room is not None)
             logger.warning(
@@ -209,12 +207,18 @@ class BulkCall:
         self._answered.append((channel, outgoing))
         self._changed()
         if self._left:
-            with suppress(IndexError):  # whoever left has seen to it
-                self._say_failed(self._answered.popleft()[1])
+            self._say_failures()
 
-    def _say_failed(self, outgoing: Outgoing) -> None:
-        if not self._want_events:  # of asks, it is said when their replies go unheard
-            outgoing.say_unheard()
+    def _say_failures(self) -> None:
+        """The caller has left: what is answered from now on is logged where it has failed. He and
+        the loop may come to it at once."""
+        while True:
+            try:
+                _, outgoing = self._answered.popleft()
+            except IndexError:
+                return
+            if not self._want_events:  # of asks, it is said when their replies go unheard
+                outgoing.say_unheard()
 
 
 def _checked_patience(patience_s: Any) -> float:

@@ -5,16 +5,29 @@ from contextlib import closing
 
 import psutil
 
+#: The system counts in such steps when processes begin.
+_TICK_S = 0.01
 
-def process_alive(pid: int, created_s: float) -> psutil.Process | None:
-    """The process with this pid that was created at that moment, if it is alive: a pid may be
+
+def process_alive(pid: int, began_s: float) -> psutil.Process | None:
+    """The process with this pid that began at that moment (began_s), if it is alive: a pid may be
     given again."""
     try:
         process = psutil.Process(pid)
-        same = process.create_time() == created_s
+        same = abs(began_s_of(pid) - began_s) < _TICK_S / 2
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None
+
+
+def began_s_of(pid: int) -> float:
+    """When a process began, in seconds since this machine did: by that it is told from others that
+    had its pid, also after somebody has set the clock. Raises psutil.NoSuchProcess."""
+    while True:
+        machine_s = psutil.boot_time()
+        began_s = psutil.Process(pid).create_time() - machine_s
+        if psutil.boot_time() == machine_s:  # or the clock was set meanwhile
+            return began_s
 
 
 def knock(address: str, timeout_s: float) -> None:

@@ -9,10 +9,9 @@ import os
 from pathlib import Path
 
 import msgspec
-import psutil
 import ray
 
-from runtime.process.presence import knock, process_alive
+from runtime.process.presence import began_s_of, knock, process_alive
 from runtime.settings.settings import Settings
 from runtime.topology.names import processes_among
 
@@ -28,19 +27,19 @@ class Traces(msgspec.Struct, frozen=True, kw_only=True):
     head: str  #: where the cluster's head listens
     machine: str  #: this boot of it, and what of it this process can see; empty: not to be told
     raylet: int
-    raylet_began_s: float
+    raylet_began_s: float  #: since that machine began
 
 
 def own_traces() -> Traces:
     """Of this process, which is a Ray actor."""
-    raylet = psutil.Process(os.getppid())
+    raylet = os.getppid()
     context = ray.get_runtime_context()
     return Traces(
         session=context.get_session_name(),
         head=context.gcs_address,
         machine=_machine(),
-        raylet=raylet.pid,
-        raylet_began_s=raylet.create_time(),
+        raylet=raylet,
+        raylet_began_s=began_s_of(raylet),
     )
 
 

@@ -1,6 +1,7 @@
 """Bulk calls, driven from an event loop in virtual time: no thread takes part."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
@@ -355,3 +356,26 @@ def test_a_patience_that_is_none_is_refused_at_once(patience_s: Any) -> None:
     with pytest.raises(ValueError, match="a number of seconds"):
         tell_many((taken.append(None) for _ in range(3)), patience_s=patience_s, progress=None)  # type: ignore[misc, func-returns-value, arg-type]
     assert not taken
+
+
+class TakenMeanwhile(deque[Any]):
+    """What was answered, of which the loop takes the last just when somebody has seen that there
+    is one."""
+
+    def __bool__(self) -> bool:
+        there = len(self) > 0
+        self.clear()
+        return there
+
+
+@virtual_time
+async def test_who_leaves_just_when_the_loop_takes_what_was_answered_is_told_nothing_of_it() -> (
+    None
+):
+    driving = Driving()
+    for item in driving.items(range(MAX_COMMANDS)):
+        driving.call.offer(item)
+    await settled()
+    assert driving.call.answered
+    driving.call._answered = TakenMeanwhile(driving.call._answered)
+    assert driving.call.leave() == []

@@ -1,11 +1,13 @@
 """Which Ray a process joins, and that it never waits for one without bound."""
 
+import fcntl
 import json
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -127,7 +129,7 @@ def test_the_folder_of_the_program_and_one_below_are_named_likewise(
 def test_a_ray_of_the_folder_that_has_ended_by_itself_is_told(joined: list[str]) -> None:
     project_ray.note({"RAY_ADDRESS": "127.0.0.1:1"})
     file = project_ray.FOLDER / "ray.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"created_s": 1.0}))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"began_s": -1.0}))
     with pytest.raises(NoRay, match=r"has ended by itself.*`thornback up`"):
         join_ray()
     assert joined == []
@@ -151,6 +153,28 @@ def test_one_command_at_a_time_starts_or_ends_the_ray_of_a_folder() -> None:
     with project_ray.one_at_a_time(), pytest.raises(NoRay, match="just at work in"):
         join_ray()
     with pytest.raises(NoRay, match="nothing is up in"):
+        join_ray()
+
+
+def test_who_only_looks_whether_the_folder_is_taken_keeps_nobody_from_taking_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with (project_ray.folder_of_project() / "lock").open("w") as looked_at:
+        fcntl.flock(looked_at, fcntl.LOCK_SH)
+        gone = lambda _: fcntl.flock(looked_at, fcntl.LOCK_UN)  # noqa: E731 - a moment later
+        monkeypatch.setattr(project_ray, "time", SimpleNamespace(sleep=gone))
+        with project_ray.one_at_a_time():
+            pass
+
+
+def test_a_folder_in_which_nothing_can_be_kept_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".thornback").write_text("a file")
+    with (
+        pytest.raises(project_ray.NoFolder, match=rf"{tmp_path}/\.thornback.*: go to a folder"),
+        project_ray.one_at_a_time(),
+    ):
+        pass
+    with pytest.raises(NoRay, match="nothing is up in"):  # who only looks
         join_ray()
 
 

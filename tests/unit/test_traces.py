@@ -7,6 +7,7 @@ import msgspec
 import psutil
 
 from runtime.process import traces
+from runtime.process.presence import began_s_of
 from runtime.settings.settings import Settings
 
 SETTINGS = Settings.model_validate({})
@@ -16,7 +17,7 @@ def left_by(process: psutil.Process, head: str) -> str:
     """The traces of a system of another Ray on this machine, under a raylet of that process."""
     left = traces.Traces(
         session="another", head=head, machine=traces._machine(), raylet=process.pid,
-        raylet_began_s=process.create_time(),
+        raylet_began_s=began_s_of(process.pid),
     )  # fmt: skip
     return msgspec.json.encode(left).decode()
 
