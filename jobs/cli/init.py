@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from jobs.terminal import console
+from runtime.errors import NotPossible
 
 #: The example of chargers: what it is called in there is what a new project is called instead.
 TEMPLATE = Path(__file__).parent / "template"
@@ -33,9 +34,13 @@ def command(name: str) -> int:
     folder = Path(name)
     if folder.exists():
         raise click.UsageError(f"{folder} is there already: name a new folder")
-    for file, text in files(name):
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).write_text(text)
+    try:
+        for file, text in files(name):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_text(text)
+    except OSError as error:
+        problem = f"{folder.absolute()} cannot be made: {error.strerror or error}"
+        raise NotPossible(problem) from error
     console.print(f"{folder} is made; next:\n", markup=False)
     console.print(f"  cd {name}\n  cat README.md\n  thornback up", markup=False, highlight=False)
     return 0

@@ -1,5 +1,6 @@
 """What commands of `thornback` say where something is not as a newcomer expects it, without Ray."""
 
+import errno
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ray
 from click import UsageError
 from click.testing import CliRunner
 from rich.console import Console
@@ -15,13 +17,16 @@ from rich.console import Console
 import jobs.terminal
 from examples.thermostat import ReportTemperature, Thermostat
 from jobs import drain, launch
-from jobs.cli import down, main, state, up
+from jobs.cli import down, logs, main, state, up
 from jobs.cli import settings as settings_command
 from jobs.cli.init import command as init
 from runtime.cluster.embedded_database import as_launched, with_database
 from runtime.cluster.programs import connected_programs
+from runtime.errors import NotPossible, SystemNotFound
 from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport, Progress
+from runtime.transport import ray_stay
+from runtime.transport.ray_stay import begin_stay
 from thornback.testing.in_process import InProcessSystem
 from thornback.testing.settings import small_settings
 
@@ -71,6 +76,17 @@ def test_a_project_is_refused_the_name_of_a_module_without_a_distribution(
     with pytest.raises(UsageError, match=r"is installed here, .*of_somebody\.py"):
         CliRunner().invoke(init, ["of_somebody"], standalone_mode=False, catch_exceptions=False)
     assert list(folder.iterdir()) == []
+
+
+def test_a_project_that_cannot_be_made_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(NotPossible, match=f"^{folder / 'mine'} cannot be made: Permission denied"):
+        CliRunner().invoke(init, ["mine"], standalone_mode=False, catch_exceptions=False)
 
 
 def test_a_name_of_ones_own_makes_a_project_also_where_a_module_of_that_name_lies_beside_it(
@@ -315,3 +331,20 @@ def test_the_state_of_a_type_that_no_host_knows_is_told_with_what_to_say(
 ) -> None:
     with pytest.raises(state.ClassAway, match=f"{advice}.*--module MODULE"):
         CliRunner().invoke(state.command, [source], standalone_mode=False, catch_exceptions=False)
+
+
+def test_logs_of_a_system_whose_ray_ends_meanwhile_say_so(
+    system: InProcessSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_stay._Now, "stay", None)
+    stay = begin_stay("it has ended, and comes back")
+
+    def get(*_: object, **__: object) -> None:
+        stay.end()
+        raise SystemExit(0)  # which Ray raises then
+
+    never = SimpleNamespace(log=SimpleNamespace(remote=lambda _: "asked"))
+    monkeypatch.setattr(ray, "get_actor", lambda name, namespace: never)
+    monkeypatch.setattr(ray, "get", get)
+    with pytest.raises(SystemNotFound, match="it has ended, and comes back"):
+        logs._Logs(system, "host-0").more()
