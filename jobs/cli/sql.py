@@ -85,7 +85,7 @@ async def _ask(address: str, query: str, limit: int, for_programs: bool) -> None
         connection: Any = await asyncpg.connect(
             address, timeout=10, server_settings={"default_transaction_read_only": "on"}
         )
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError) as error:
         problem = f"{redacted_url(address)} does not answer: {type(error).__name__}: {error}"
         raise NoDatabase(problem) from error
     try:
@@ -97,8 +97,9 @@ async def _ask(address: str, query: str, limit: int, for_programs: bool) -> None
             prepared = await connection.prepare(query.strip().rstrip(";"))
             rows = await (await prepared.cursor()).fetch(limit + 1)
         columns = [each.name for each in prepared.get_attributes()]
-    except asyncpg.PostgresError as error:
-        raise QueryFailed(str(error), getattr(error, "hint", None) or _hint(error)) from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        said = str(error).partition("\n")[0]
+        raise QueryFailed(said, getattr(error, "hint", None) or _hint(error)) from error
     finally:
         connection.terminate()
     if for_programs:
@@ -110,7 +111,7 @@ async def _ask(address: str, query: str, limit: int, for_programs: bool) -> None
         problems.print(f"there are more rows: --limit shows more than {limit:,}")
 
 
-def _hint(error: asyncpg.PostgresError) -> str | None:
+def _hint(error: Exception) -> str | None:
     if isinstance(error, asyncpg.UndefinedTableError):
         return "the views are log_events and actor_snapshots"
     if "multiple commands" in str(error):

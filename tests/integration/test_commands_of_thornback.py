@@ -168,6 +168,8 @@ def test_sql_asks_the_log_and_changes_nothing(commands: Commands) -> None:
         commands("sql", "SELECT * FROM log_event")
     with pytest.raises(QueryFailed, match="one query at a time"):
         commands("sql", "SELECT 1; SELECT 2")
+    with pytest.raises(QueryFailed, match="expects 1 argument"):
+        commands("sql", "SELECT $1::int")
 
 
 def test_sql_without_a_query_is_psql_on_the_log(commands: Commands) -> None:

@@ -1,5 +1,6 @@
 """What commands of `thornback` say where something is not as a newcomer expects it, without Ray."""
 
+import asyncio
 import errno
 import io
 import os
@@ -17,9 +18,10 @@ from rich.console import Console
 import jobs.terminal
 from examples.thermostat import ReportTemperature, Thermostat
 from jobs import drain, launch
-from jobs.cli import down, logs, main, state, up
+from jobs.cli import down, logs, main, sql, state, up
 from jobs.cli import settings as settings_command
 from jobs.cli.init import command as init
+from jobs.databases import NoDatabase
 from runtime.cluster.embedded_database import as_launched, with_database
 from runtime.cluster.programs import connected_programs
 from runtime.errors import NotPossible, SystemNotFound
@@ -348,3 +350,9 @@ def test_logs_of_a_system_whose_ray_ends_meanwhile_say_so(
     monkeypatch.setattr(ray, "get", get)
     with pytest.raises(SystemNotFound, match="it has ended, and comes back"):
         logs._Logs(system, "host-0").more()
+
+
+@pytest.mark.parametrize("address", ["postgresql://h:abc/x", "postgresql://[::1/x"])
+def test_an_address_that_is_none_is_told_by_sql(address: str) -> None:
+    with pytest.raises(NoDatabase, match="does not answer: ValueError"):
+        asyncio.run(sql._ask(address, "SELECT 1", 1, False))

@@ -41,8 +41,8 @@ INTERNAL = {
     # Where the gateway cannot use its certificate, the launch says LaunchFailed.
     "CannotUseCertificate",
     # Of the commands, which say them, and what some of these have in common.
-    "NotPossible", "CannotStart", "CannotStartHere", "ClassAway", "NoDatabase", "ProjectBusy",
-    "QueryFailed", "InvalidToken", "NoSchema", "TokenNameTaken",
+    "NotPossible", "CannotStart", "CannotStartHere", "ClassAway", "NoDatabase", "NoFolder",
+    "ProjectBusy", "QueryFailed", "InvalidToken", "NoSchema", "TokenNameTaken",
 }  # fmt: skip
 
 
