@@ -165,7 +165,7 @@ class ConnectionClosed(ThornbackError):
         if self.forked:
             return (
                 f"the connection to {self.namespace!r} stayed in the process that forked this "
-                "one: connect anew after the fork"
+                "one: fork before you connect, or start processes by the method spawn"
             )
         return f"the connection to {self.namespace!r} was closed: connect anew"
 

@@ -1,8 +1,11 @@
 """A process that is forked from the one that runs the tests."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from runtime.errors import ConnectionClosed
 
 
 @contextmanager
@@ -25,3 +28,23 @@ def forked() -> Iterator[None]:
         os.close(begun)
         os.close(begins)
         os.waitpid(child, 0)
+
+
+def in_a_fork(run: Callable[[], Any]) -> str:
+    """What becomes of a call in a forked process: the text of its ConnectionClosed, say."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        outcome = "taken"
+        try:
+            outcome = str(run())
+        except ConnectionClosed as error:
+            outcome = str(error)
+        finally:
+            os.write(writer, outcome.encode())
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answers:
+        outcome = answers.read().decode()
+    os.waitpid(child, 0)
+    return outcome

@@ -49,14 +49,21 @@ _ADVICE = (
 #: Set where Ray's ports speak TLS.
 _TLS = "RAY_USE_TLS"
 
-#: A program joins one Ray, whoever of it is the first to ask for that.
-_one_at_a_time = threading.Lock()
-
 
 class _Joining:
-    """The last try to join one, which may go on when it was given up; under that lock."""
+    """A program joins one Ray, whoever of it is the first to ask for that."""
 
-    thread: threading.Thread | None = None
+    one_at_a_time = threading.Lock()  # guards what follows
+    thread: threading.Thread | None = None  #: the last try, which may go on when it was given up
+    left_in_parent = False  #: was this process forked from one that was in Ray?
+
+
+def _in_a_forked_child() -> None:
+    _Joining.one_at_a_time, _Joining.thread = threading.Lock(), None
+    _Joining.left_in_parent = ray.is_initialized()
+
+
+os.register_at_fork(after_in_child=_in_a_forked_child)
 
 
 def join_ray(timeout_s: float = 15.0, *, stay: bool = False) -> None:
@@ -71,7 +78,8 @@ def join_ray(timeout_s: float = 15.0, *, stay: bool = False) -> None:
 
 
 def _join_that_of(folder: Path, timeout_s: float, *, stay: bool) -> None:
-    with _one_at_a_time:
+    _check_not_forked()
+    with _Joining.one_at_a_time:
         _await_end_of_the_last_try(timeout_s)
         if ray.is_initialized():
             return
@@ -84,6 +92,16 @@ def _join_that_of(folder: Path, timeout_s: float, *, stay: bool) -> None:
             raise
         if stay and found is not None:
             stay_on(found, folder, partial(_join_that_of, folder, timeout_s, stay=True))
+
+
+def _check_not_forked() -> None:
+    """Raises NoRay in a process that was forked from one in Ray: whatever it asks there is never
+    answered."""
+    if _Joining.left_in_parent and ray.is_initialized():
+        raise NoRay(
+            "this process was forked from one that is in Ray, and Ray answers it nothing",
+            "fork before you connect, or start processes by the method spawn",
+        )
 
 
 def _await_end_of_the_last_try(timeout_s: float) -> None:
@@ -130,6 +148,7 @@ def _end_quietly_at_sigterm() -> None:
 
 def ensure_ray() -> None:
     """Join the Ray that is meant, as `join_ray` does; start one where none is. Raises NoRay."""
+    _check_not_forked()
     if ray.is_initialized():
         return
     if os.environ.get(ADDRESS) or project_is_up():

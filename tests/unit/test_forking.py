@@ -1,7 +1,6 @@
 """A process that is forked has its parent's connection, and not the thread in which that works."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from runtime.driver.connection import Connection, open_connection
 from runtime.driver.subscription import Subscription
 from runtime.errors import ConnectionClosed
 from store.selection import Selection
+from tests.forked import in_a_fork
 from tests.unit.connecting import HOST, PlayedWorld, connection, ref
 from tests.unit.sending import PlayedHost
 
@@ -27,26 +27,6 @@ class Played(PlayedHost):
         if method == "poll":
             await asyncio.Event().wait()
         return b"" if method == "leave" else await super().call(method, packed)
-
-
-def in_a_fork(run: Callable[[], Any]) -> str:
-    """What becomes of a call in a forked process: the text of its ConnectionClosed, say."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        outcome = "taken"
-        try:
-            outcome = str(run())
-        except ConnectionClosed as error:
-            outcome = str(error)
-        finally:
-            os.write(writer, outcome.encode())
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as answers:
-        outcome = answers.read().decode()
-    os.waitpid(child, 0)
-    return outcome
 
 
 CALLS: dict[str, Callable[[Connection], Any]] = {
@@ -65,7 +45,7 @@ def test_in_a_forked_process_calls_end_at_once(name: str) -> None:
     connected = connection(PlayedWorld(Played))
     ref(connected).ask(Ping()).result()
     outcome = in_a_fork(lambda: CALLS[name](connected))
-    assert outcome.endswith("connect anew after the fork")
+    assert outcome.endswith("by the method spawn")
     assert ref(connected).ask(Ping()).result() is not None, "the parent goes on"
     connected.close()
 
@@ -91,7 +71,7 @@ def test_what_was_unanswered_at_a_fork_is_the_parent_s() -> None:
     finally:
         for lock in (connected._lock, stream._lock, connected.clock._lock):
             lock.release()
-    assert all(one.endswith("connect anew after the fork") for one in outcomes[:3]), outcomes
+    assert all(one.endswith("by the method spawn") for one in outcomes[:3]), outcomes
     assert outcomes[3:] == ["None", "None"]
     connected.close()
     with pytest.raises(ConnectionClosed):

@@ -4,7 +4,7 @@ import fcntl
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,11 +13,13 @@ import psutil
 import pytest
 import ray
 
+from actors.errors import ThornbackError
 from runtime.cluster import project_ray, ray_session, rays_here
 from runtime.cluster.ray_session import NoRay, join_ray
 from runtime.errors import SystemNotFound
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
+from tests.forked import in_a_fork
 
 ME = psutil.Process().username()
 
@@ -267,3 +269,31 @@ def test_the_namespace_comes_from_the_environment_unless_it_is_given(
         ActorSystem.connect()
     with pytest.raises(SystemNotFound, match="'given'"):
         ActorSystem.connect("given")
+
+
+def test_a_process_that_was_forked_from_one_in_ray_is_told_that_it_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    join_ray()  # it is in Ray
+
+    def said(call: Callable[[], object]) -> str:
+        try:
+            return f"{call()}"
+        except ThornbackError as error:
+            return f"{type(error).__name__}: {error}"
+
+    def in_the_fork() -> str:
+        calls: tuple[Callable[[], object], ...] = (
+            join_ray,
+            lambda: ActorSystem.connect("n", settings=Settings()),
+            lambda: ActorSystem.launch(Settings()),
+        )
+        return "\n".join(map(said, calls))
+
+    with ray_session._Joining.one_at_a_time:  # by another thread, which is not in the fork
+        told = in_a_fork(in_the_fork).splitlines()
+    assert [each.partition(":")[0] for each in told] == ["NoRay", "SystemNotFound", "LaunchFailed"]
+    for each in told:
+        assert "forked from one that is in Ray" in each
+        assert "fork before you connect" in each
