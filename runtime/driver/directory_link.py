@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -64,15 +64,18 @@ def _not_found(namespace: str) -> SystemNotFound:
 
 
 def join(namespace: str, timeout_s: float) -> Topology:
-    """The topology of a running system. Waits while it is just being started, no longer than about
-    `timeout_s` in all. Raises SystemNotFound, SystemDraining or LaunchFailed."""
-    done: Future[Topology] = Future()
+    """The topology of a running system. Waits while it is just being started, for about
+    `timeout_s`; in the Ray of a project no longer than that lasts. Raises SystemNotFound,
+    SystemDraining or LaunchFailed."""
     stay = stay_now()
+    if stay is None:  # perhaps in a task of Ray's own, whose thread has locks that this takes again
+        return _topology(namespace, timeout_s)
+    done: Future[Topology] = Future()
     # In a thread of its own: some questions to Ray's head have no bound, and one that has ended
     # answers none.
     joining = partial(_join, namespace, timeout_s, done)
     threading.Thread(target=joining, name="thornback-join", daemon=True).start()
-    with nullcontext() if stay is None else stay.telling(partial(_fail, done)):
+    with stay.telling(partial(_fail, done)):
         try:
             return done.result(timeout_s + _GRACE_S + _HEAD_S)
         except TimeoutError as error:

@@ -188,14 +188,29 @@ def test_who_connects_while_the_ray_ends_is_told_so_though_its_head_answers_nobo
     never.set()
 
 
+@pytest.mark.usefixtures("stay")
 def test_a_head_that_never_answers_costs_who_connects_a_bounded_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     never = threading.Event()
-    monkeypatch.setattr(ray_stay._Now, "stay", None)
     monkeypatch.setattr(ray, "get_actor", lambda name, namespace: never.wait())
     monkeypatch.setattr(directory_link, "_GRACE_S", 0.0)
     monkeypatch.setattr(directory_link, "_HEAD_S", 0.01)
     with pytest.raises(SystemNotFound, match="head does not answer"):
         join("mine", 0.01)
     never.set()
+
+
+def test_in_a_task_of_ray_s_own_its_thread_asks_which_has_ray_s_locks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray_stay._Now, "stay", None)
+    locked = threading.RLock()
+
+    def get_actor(name: str, namespace: str) -> Any:
+        assert locked.acquire(blocking=False), "in another thread"
+        raise RuntimeError("asked")
+
+    monkeypatch.setattr(ray, "get_actor", get_actor)
+    with locked, pytest.raises(RuntimeError, match="asked"):
+        join("mine", LIMIT_S)
