@@ -17,8 +17,8 @@ from actors.errors import InvalidName, ThornbackError
 from actors.naming import actor_type_of, checked_source, checked_type_name
 
 #: What a token allows: to read states, histories, lists and streams; to send commands, to all
-#: actors or to those of one type; to report CloudEvents; everything.
-READ, COMMAND, PUBLISH, ADMIN = "read", "command", "publish", "admin"
+#: actors or to those of one type; to report CloudEvents; to see how the system is; everything.
+READ, COMMAND, PUBLISH, OBSERVE, ADMIN = "read", "command", "publish", "observe", "admin"
 #: The scope for the commands of one actor type begins so.
 COMMAND_TO = "command:"
 
@@ -70,7 +70,7 @@ def checked_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
         raise InvalidToken(f"a token allows something: {_FORMS}")
     for scope in found:
         try:
-            if scope not in (READ, COMMAND, PUBLISH, ADMIN):
+            if scope not in (READ, COMMAND, PUBLISH, OBSERVE, ADMIN):
                 if not scope.startswith(COMMAND_TO):
                     raise InvalidToken(f"there is no scope {scope!r}: {_FORMS}")
                 checked_type_name(scope.removeprefix(COMMAND_TO))
@@ -79,7 +79,9 @@ def checked_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
-_FORMS = "they are read, command, command:TYPE (like command:thermostat), publish and admin"
+_FORMS = (
+    "they are read, command, command:TYPE (like command:thermostat), publish, observe and admin"
+)
 
 
 def checked_prefix(prefix: str) -> str:

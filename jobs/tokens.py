@@ -36,7 +36,9 @@ T = TypeVar("T")
 _AGAIN_S = 2.0
 _UNITS_S = {"m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST_S = 100 * 365 * 86400.0
-SCOPE_HELP = "what it allows: read, command, command:TYPE, publish or admin; may be given again"
+SCOPE_HELP = (
+    "what it allows: read, command, command:TYPE, publish, observe or admin; may be given again"
+)
 PREFIX_HELP = "it is for sources that begin so, like thermostat/site-7-, and for no others"
 LASTS_HELP = "how long it may be used, like 90d, 12h or 30m; without it for ever"
 

@@ -91,10 +91,32 @@ class DecidingClass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRecord:
-    """A source that the log has, and the version of its last event."""
+    """A source that the log has, and its last event."""
 
     source: str
-    version: int
+    version: int  #: of that event
+    event_type: str
+    recorded_us: int  #: when it was committed, Unix microseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeCount:
+    """The events of one type of one actor type, at some stretch of the log."""
+
+    actor_type: str  #: what stands before the slash of the source; empty where it has none
+    event_type: str
+    events: int
+    newcomers: int  #: those of them that are the first of their source
+    position: int  #: of the last of them
+    recorded_us: int  #: when that was committed, Unix microseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """A stretch of the log, counted: the positions up to `through`."""
+
+    types: tuple[TypeCount, ...]
+    through: int
 
 
 class EventStore(Protocol):
@@ -163,6 +185,11 @@ class EventStore(Protocol):
         """The sources that begin with `prefix`, which is not empty, at most `limit`, in the order
         of their UTF-8: those that come after a source, or the first (after ""). Quick, however
         long the log is."""
+
+    async def count(self, after: int, limit: int, prefix: str = "") -> Counts:
+        """The events at the next `limit` positions above `after` by their types, in no promised
+        order: of the sources that begin with `prefix`. `through` equals `after` at the head of
+        the log."""
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         """The rows of those events that are in the log, in no promised order.

@@ -12,6 +12,7 @@ from store.event_store import (
     WRITER,
     CheckpointMove,
     CounterMove,
+    Counts,
     DecidingClass,
     Epoch,
     Found,
@@ -19,10 +20,19 @@ from store.event_store import (
     Page,
     Snapshot,
     SourceRecord,
+    TypeCount,
     TypeRecord,
 )
 from store.rows.decoding import Decoder
-from store.rows.layout import FIELDS, EncodedRows, aggregate_at, row_starts, source_at
+from store.rows.layout import (
+    FIELDS,
+    POSTGRES_EPOCH_US,
+    EncodedRows,
+    aggregate_at,
+    event_type_at,
+    row_starts,
+    source_at,
+)
 from store.selection import EVERYTHING, Selection, row_filter
 
 
@@ -133,13 +143,17 @@ class MemoryEventStore:
         return b"".join(found)
 
     async def sources(self, prefix: str, after: str, limit: int) -> list[SourceRecord]:
-        versions = {
-            source_at(self._rows[positions[1] - 1], 0): len(positions)
+        last = {
+            source_at(self._rows[positions[1] - 1], 0): self._rows[positions[len(positions)] - 1]
             for positions in self._aggregates.values()
         }
         begins, behind = prefix.encode(), after.encode()
-        found = sorted(name for name in versions if name.startswith(begins) and name > behind)
-        return [SourceRecord(source=n.decode(), version=versions[n]) for n in found[:limit]]
+        found = sorted(name for name in last if name.startswith(begins) and name > behind)
+        return [source_record(last[name]) for name in found[:limit]]
+
+    async def count(self, after: int, limit: int, prefix: str = "") -> Counts:
+        through = max(after, min(after + limit, len(self._rows)))
+        return Counts(types=counted(self._rows[after:through], prefix), through=through)
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         found: list[bytes] = []
@@ -222,6 +236,38 @@ class MemoryEventStore:
                 raise VersionConflict(f"{UUID(bytes=aggregate)} version {version}")
             ids.add(event_id)
             versions.add((aggregate, version))
+
+
+def source_record(row: bytes) -> SourceRecord:
+    """The source of a row, which is its last."""
+    _, _, version, _, recorded, _ = FIELDS.unpack_from(row)
+    return SourceRecord(
+        source=source_at(row, 0).decode(),
+        version=version,
+        event_type=event_type_at(row, 0).decode(),
+        recorded_us=recorded + POSTGRES_EPOCH_US,
+    )
+
+
+def counted(rows: Iterable[bytes], prefix: str) -> tuple[TypeCount, ...]:
+    """Rows in order of position by their types: those of the sources that begin with `prefix`."""
+    found: dict[tuple[str, str], TypeCount] = {}
+    for row in rows:
+        source, event_type = source_at(row, 0).decode(), event_type_at(row, 0).decode()
+        if not source.startswith(prefix):
+            continue
+        actor_type = source.partition("/")[0] if "/" in source else ""
+        _, _, version, _, recorded, position = FIELDS.unpack_from(row)
+        before = found.get((actor_type, event_type))
+        found[actor_type, event_type] = TypeCount(
+            actor_type=actor_type,
+            event_type=event_type,
+            events=(before.events if before else 0) + 1,
+            newcomers=(before.newcomers if before else 0) + (version == 1),
+            position=position,
+            recorded_us=recorded + POSTGRES_EPOCH_US,
+        )
+    return tuple(found.values())
 
 
 def _keys(row: bytes) -> tuple[bytes, bytes, int]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from gateways.console.pages import PATHS
 from gateways.tokens import presented
 from gateways.web.allowed import Allowed, allow, unauthorized, unknown
 from gateways.web.known_tokens import Known, KnownTokens
@@ -19,8 +20,8 @@ from gateways.web.problems import refusal
 from runtime.settings.sections import GatewaySettings
 from store.errors import StoreError
 
-#: Asked for no token: probes have none, and the page to try it is the same for everybody.
-_OPEN = frozenset({"/livez", "/readyz", "/docs", "/docs/docs.js", "/docs/docs.css"})
+#: Asked for no token: probes have none, and pages are the same for everybody.
+_OPEN = frozenset({"/livez", "/readyz", "/docs", "/docs/docs.js", "/docs/docs.css", *PATHS})
 
 
 class Access:

@@ -6,6 +6,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic_core import to_json
 
+from actors.moments import moment_of
 from actors.naming import aggregate_key_of, checked_type_name, source_of
 from gateways.tokens import READ
 from gateways.web.allowed import allowed_of
@@ -159,8 +160,9 @@ class ActorEndpoints:
     async def listing(
         self, actor_type: str, request: web.BaseRequest, query: str
     ) -> web.StreamResponse:
-        """GET /v1/actors/{type}: the actors that have events, by name; those of the token."""
-        parameters = Parameters(query, ("after", "limit"))
+        """GET /v1/actors/{type}: the actors that have events, by name, with the last event of each;
+        those of the token, and of them those whose names begin with `prefix`."""
+        parameters = Parameters(query, ("after", "limit", "prefix"))
         limit = parameters.whole("limit", PAGE, 1, LARGEST_PAGE)
         name = checked_type_name(actor_type)
         all_of_type = f"{name}/"
@@ -169,11 +171,22 @@ class ActorEndpoints:
         prefix = allowed.grant.prefix or all_of_type
         if not prefix.startswith(all_of_type):
             raise allowed.outside(all_of_type)
+        wanted = parameters.text("prefix")
+        if wanted:  # narrowed to what the token is for: one of them begins with the other
+            wanted = source_of(name, wanted)
+            if not (wanted.startswith(prefix) or prefix.startswith(wanted)):
+                raise allowed.outside(wanted)
+            prefix = max(prefix, wanted, key=len)
         after = parameters.text("after")
         behind = source_of(name, after) if after else ""
         found = await self._store.ask(lambda store: store.sources(prefix, behind, limit + 1))
         page = [
-            {"name": each.source.partition("/")[2], "version": each.version}
+            {
+                "name": each.source.partition("/")[2],
+                "version": each.version,
+                "event_type": each.event_type,
+                "recorded_at": moment_of(each.recorded_us),
+            }
             for each in found[:limit]
         ]
         more = page[-1]["name"] if len(found) > limit else None

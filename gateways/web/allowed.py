@@ -49,6 +49,12 @@ class Allowed:
         if not self.grant.allows(scope):
             raise _missing(scope)
 
+    def check_whole(self, scope: str) -> None:
+        """Is it allowed, and for all sources?"""
+        self.check_scope(scope)
+        if self.grant.prefix:
+            raise self.outside("the system as a whole")
+
     def outside(self, what: str) -> Exception:
         """What is raised for what is not within the sources of the token."""
         prefix = self.grant.prefix

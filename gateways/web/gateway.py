@@ -9,12 +9,15 @@ import asyncio
 import errno
 import logging
 
+from gateways.console.pages import Console
 from gateways.web.access import Access, is_loopback
 from gateways.web.actors import ActorEndpoints
 from gateways.web.bulk import BulkEndpoint
 from gateways.web.catalogue import Catalogue
+from gateways.web.census import Census
 from gateways.web.counting import Counting
 from gateways.web.descriptions import Descriptions
+from gateways.web.insight import Insight
 from gateways.web.known_tokens import KnownTokens
 from gateways.web.log_store import LogStore
 from gateways.web.readiness import Readiness
@@ -115,6 +118,8 @@ class Gateway(Process):
             ReportEndpoint(actors, connection.world, settings),
             self._streams,
             Descriptions(self._catalogue, self._tokens),
+            Insight(connection, hosts, self._catalogue, Census(self._store), self.settings),
+            Console(),
             self._readiness,
         )
         return Serving(settings, self._access, routes.answer, lambda: self._streams.open, counting)

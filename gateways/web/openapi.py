@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from gateways.tokens import COMMAND, COMMAND_TO, PUBLISH, READ
+from gateways.tokens import COMMAND, COMMAND_TO, OBSERVE, PUBLISH, READ
 from gateways.web.problems import CONTENT_TYPE
 from runtime.wire.type_descriptions import TypeDescription
 
@@ -21,6 +21,11 @@ _AT = {
     "name": "Happened-At", "in": "header", "schema": {"type": "string", "format": "date-time"},
     "description": "When it happened; now, where that is not said.",
 }  # fmt: skip
+_PREFIX = {
+    "name": "prefix", "in": "query", "schema": {"type": "string"},
+    "description": "How the names begin that are meant.",
+}  # fmt: skip
+_MOMENT = {"type": "string", "format": "date-time"}
 _PATTERNS = {"type": "array", "items": {"type": "string", "minLength": 1}}
 _AFTER = {
     "name": "after", "in": "query", "schema": {"type": "integer", "minimum": 0},
@@ -81,14 +86,125 @@ _SCHEMAS: dict[str, Any] = {
                 "type": "array",
                 "items": {
                     "type": "object",
-                    "required": ["name", "version"],
+                    "required": ["name", "version", "event_type", "recorded_at"],
                     "properties": {
                         "name": {"type": "string"},
                         "version": {"type": "integer", "minimum": 1},
+                        "event_type": {"type": "string", "description": "of its last event"},
+                        "recorded_at": _MOMENT,
                     },
                 },
             },
             "next": {"type": ["string", "null"], "description": "`after` of the next page"},
+        },
+    },
+    "Types": {
+        "type": "object",
+        "required": ["through", "complete", "types"],
+        "properties": {
+            "through": {"type": "integer", "description": "the position that is counted up to"},
+            "complete": {"type": "boolean", "description": "Is that the end of the log?"},
+            "types": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["type", "known", "actors", "events", "event_types"],
+                    "properties": {
+                        "type": {"type": "string"},
+                        "known": {"type": "boolean", "description": "Do hosts know its class?"},
+                        "actors": {"type": "integer", "description": "that have events"},
+                        "events": {"type": "integer"},
+                        "event_types": {
+                            "type": "array",
+                            "items": {
+                                "type": "object",
+                                "properties": {
+                                    "event_type": {"type": "string"},
+                                    "events": {"type": "integer"},
+                                    "last_position": {"type": "integer"},
+                                    "last_recorded_at": _MOMENT,
+                                },
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
+    "System": {
+        "type": "object",
+        "required": ["namespace", "asked_at", "processes"],
+        "properties": {
+            "namespace": {"type": "string"},
+            "asked_at": _MOMENT,
+            "processes": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name", "kind"],
+                    "properties": {
+                        "name": {"type": "string"},
+                        "kind": {"type": "string"},
+                        "away": {"type": "string", "description": "why it does not answer"},
+                        "node": {"type": "string", "description": "its name in vector clocks"},
+                        "machine": {"type": "string"},
+                        "restarted": {"type": "boolean"},
+                        "pid": {"type": "integer"},
+                        "up_s": {"type": "number"},
+                        "rss_bytes": {"type": "integer"},
+                        "private_bytes": {"type": "integer"},
+                        "trouble": {"type": ["string", "null"]},
+                        "facts": {"type": ["object", "null"], "description": "by its kind"},
+                    },
+                },
+            },
+        },
+    },
+    "Settings": {
+        "type": "object",
+        "required": ["settings"],
+        "properties": {
+            "settings": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["key", "value", "from"],
+                    "properties": {
+                        "key": {"type": "string"},
+                        "value": {"description": "passwords are ***"},
+                        "from": {"type": "string"},
+                    },
+                },
+            },
+        },
+    },
+    "Failures": {
+        "type": "object",
+        "required": ["failures"],
+        "properties": {
+            "failures": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["type", "message", "name", "outcome", "count", "last_at"],
+                    "properties": {
+                        "type": {"type": "string"},
+                        "message": {"type": "string"},
+                        "name": {"type": "string", "description": "of the error"},
+                        "outcome": {"enum": ["rejected", "failed", "not run"]},
+                        "count": {"type": "integer", "minimum": 1},
+                        "first_at": _MOMENT,
+                        "last_at": _MOMENT,
+                        "source": {"type": "string", "description": "of the last one"},
+                        "text": {"type": "string", "description": "what that one said"},
+                        "frames": {
+                            "type": "array",
+                            "items": {"type": "string"},
+                            "description": "where in its user's code: file:line, in function",
+                        },
+                    },
+                },
+            },
         },
     },
     "Problem": {
@@ -176,7 +292,8 @@ def _paths_of(known: TypeDescription) -> dict[str, Any]:
                 "tags": [name], "summary": f"Every {name} that has events",
                 "operationId": f"{name}.list", "security": _takes(READ),
                 "parameters": [
-                    {"name": "after", "in": "query", "schema": {"type": "string"}}, _limit(1_000)
+                    {"name": "after", "in": "query", "schema": {"type": "string"}}, _limit(1_000),
+                    _PREFIX,
                 ],
                 "responses": _answers(_reference("Listing")),
             },
@@ -238,6 +355,18 @@ def _answers(schema: dict[str, Any], kind: str = "application/json") -> dict[str
     }
 
 
+def _looked_at(operation: str, scope: str, summary: str, schema: str) -> dict[str, Any]:
+    return {
+        "get": {
+            "tags": ["system"],
+            "operationId": operation,
+            "security": _takes(scope),
+            "summary": summary,
+            "responses": _answers(_reference(schema)),
+        }
+    }
+
+
 _CLOUD_EVENT = {
     "type": "object",
     "required": ["source", "id", "type"],
@@ -290,6 +419,16 @@ _SYSTEM_PATHS: dict[str, Any] = {
             "responses": _answers(_reference("Answer")),
         },
     },
+    "/v1/types": _looked_at(
+        "types", READ, "The actor types, with the counts of their actors and events", "Types"
+    ),
+    "/v1/system": _looked_at("processes", OBSERVE, "Every process, as it says it is", "System"),
+    "/v1/settings": _looked_at(
+        "settings", OBSERVE, "The system's settings, and where each came from", "Settings"
+    ),
+    "/v1/failures": _looked_at(
+        "failures", OBSERVE, "What was rejected or failed since the hosts began", "Failures"
+    ),
     "/livez": {
         "get": {
             "tags": ["system"],

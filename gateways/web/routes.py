@@ -5,11 +5,13 @@ from functools import partial
 
 from aiohttp import web
 
+from gateways.console.pages import PATHS, Console
 from gateways.web.actors import ActorEndpoints
 from gateways.web.allowed import sender_of
 from gateways.web.bulk import BulkEndpoint
 from gateways.web.counting import note_route
 from gateways.web.descriptions import Descriptions
+from gateways.web.insight import Insight
 from gateways.web.problems import refusal
 from gateways.web.readiness import Readiness
 from gateways.web.reading import segments_of
@@ -35,6 +37,8 @@ class Routes:
         reports: ReportEndpoint,
         streams: Streams,
         descriptions: Descriptions,
+        insight: Insight,
+        console: Console,
         readiness: Readiness,
     ) -> None:
         self._actors = actors
@@ -43,6 +47,11 @@ class Routes:
         self._plain: dict[str, Methods] = {
             "/v1/commands": {"POST": bulk.answer},
             "/v1/events": {"GET": streams.answer, "POST": reports.answer},
+            "/v1/types": {"GET": insight.types},
+            "/v1/system": {"GET": insight.system},
+            "/v1/settings": {"GET": insight.settings},
+            "/v1/failures": {"GET": insight.failures},
+            **{path: {"GET": partial(console.asset, path)} for path in PATHS},
             "/openapi.json": {"GET": descriptions.openapi},
             "/docs": {"GET": partial(descriptions.page, "docs.html")},
             "/docs/docs.js": {"GET": partial(descriptions.page, "docs.js")},

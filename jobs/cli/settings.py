@@ -1,18 +1,17 @@
 """`thornback settings`: each value, and where it came from."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import SecretStr
 from rich.markup import escape
 from rich.table import Table
 
 from jobs.cli import options
 from jobs.terminal import as_json, console, show
 from runtime.cluster.embedded_database import as_launched
-from runtime.settings.settings import BUILT_IN, Settings, redacted_url
+from runtime.settings.settings import BUILT_IN, Settings
+from runtime.settings.shown import shown
 
 
 @click.command
@@ -36,7 +35,7 @@ def command(config: Path | None, running: bool, changed: bool, for_programs: boo
     settings = _of_the_system(config) if running else here
     others = _differing(here, settings) if running else {}
     rows = [
-        row for row in _rows(settings)
+        row for row in shown(settings)
         if not changed or row[3] != BUILT_IN or row[:2] in others
     ]  # fmt: skip
     if for_programs:
@@ -45,11 +44,11 @@ def command(config: Path | None, running: bool, changed: bool, for_programs: boo
         return 0
     table = Table("setting", "value", "from", box=None, pad_edge=False)
     for section, key, value, origin in rows:
-        shown = escape(as_json(value))
+        text = escape(as_json(value))
         if (section, key) in others:
-            shown += f" [yellow](here: {escape(as_json(others[section, key]))})[/]"
+            text += f" [yellow](here: {escape(as_json(others[section, key]))})[/]"
         style = "dim" if origin == BUILT_IN else ""
-        table.add_row(f"{section}.{key}", shown, escape(origin), style=style)
+        table.add_row(f"{section}.{key}", text, escape(origin), style=style)
     show(table)
     if others:
         console.print("what differs takes effect when the system is launched anew")
@@ -62,20 +61,9 @@ def _differing(here: Settings, running: Settings) -> dict[tuple[str, str], Any]:
     launched = as_launched(running)
     return {
         row[:2]: row[2]
-        for row, there in zip(_rows(here), _rows(launched), strict=True)
+        for row, there in zip(shown(here), shown(launched), strict=True)
         if getattr(getattr(here, row[0]), row[1]) != getattr(getattr(launched, row[0]), row[1])
     }
-
-
-def _rows(settings: Settings) -> Iterator[tuple[str, str, Any, str]]:
-    """Section, key, value and origin of each setting."""
-    for section in type(settings).model_fields:
-        for key, value in getattr(settings, section):
-            plain = (
-                redacted_url(value.get_secret_value()) if isinstance(value, SecretStr) else value
-            )
-            plain = str(plain) if isinstance(plain, Path) else plain
-            yield section, key, plain, settings.origin(section, key)
 
 
 def _of_the_system(config: Path | None) -> Settings:

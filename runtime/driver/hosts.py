@@ -4,8 +4,8 @@ Commands take other ways (channel.py). What is asked here may be asked as often 
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 from ray.exceptions import RayError, RayTaskError
 
@@ -13,8 +13,11 @@ from actors.errors import InvalidActor, ThornbackError
 from actors.naming import actor_type_of
 from runtime.driver.connection import Connection
 from runtime.errors import HostUnavailable
-from runtime.topology.names import ProcessKind, host_name
+from runtime.topology.names import HOSTS, ProcessKind, host_name
+from runtime.topology.status import FailureRecord
 from runtime.wire.type_descriptions import TypeDescription
+
+T = TypeVar("T")
 
 
 class Hosts:
@@ -31,17 +34,21 @@ class Hosts:
         fingerprints. A host that is away tells nothing."""
         names = [*self._pooled(), *await self._dedicated()]
         asked = (self._ask(name, "describe", known) for name in names)
-        told = await asyncio.gather(*asked, return_exceptions=True)
-        for one in told:
-            if isinstance(one, BaseException) and not isinstance(one, ThornbackError):
-                raise one
-        return [each for one in told if not isinstance(one, BaseException) for each in one]
+        return _told(await asyncio.gather(*asked, return_exceptions=True))
 
     async def offer(self, source: str, code: bytes) -> None:
         """Have the host of a source know a class of its actor type, unless it knows one. Raises
         HostUnavailable, and InvalidActor for a class that the host refuses."""
         host = self._connection.channels.of(source, None).host
         await self._ask(host, "offer", actor_type_of(source), code)
+
+    async def failures(self) -> list[FailureRecord]:
+        """What they have answered with an error, by host and type. A host that is away tells
+        nothing."""
+        statuses = await self._connection.rejoining.ask("statuses")
+        names = [each.name for each in statuses if each.kind in HOSTS]
+        asked = (self._ask(name, "failures") for name in names)
+        return _told(await asyncio.gather(*asked, return_exceptions=True))
 
     async def check_ready(self, limit_s: float) -> None:
         """Return if every pooled host says that it has started. Raises HostUnavailable."""
@@ -76,3 +83,15 @@ class Hosts:
             raise HostUnavailable(host, str(error.cause)) from error
         except (RayError, ValueError, ConnectionError) as error:
             raise HostUnavailable(host, type(error).__name__) from error
+
+
+def _told(answers: Iterable[list[T] | BaseException]) -> list[T]:
+    """What those said that are not away."""
+    found: list[T] = []
+    for one in answers:
+        if isinstance(one, BaseException):
+            if not isinstance(one, ThornbackError):
+                raise one
+        else:
+            found += one
+    return found

@@ -43,6 +43,7 @@ class Batch:
         self.alone = False  #: its commands are run one by one
         self.stretch = len(self.commands)  #: so many are run at a time, else
         self.failures = 0  #: of handlers and appliers, in all its attempts
+        self.raised: dict[int, list[str]] = {}  #: where commands were rejected: of the first few
 
     @property
     def complete(self) -> bool:

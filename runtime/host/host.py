@@ -36,7 +36,7 @@ from runtime.partition.writer_link import WriterLink
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.topology.names import clock_nodes
-from runtime.topology.status import HostFacts
+from runtime.topology.status import FailureRecord, HostFacts
 from runtime.wire.answers import events_of, raise_error, unpack_state
 from runtime.wire.commands import (
     SOURCE,
@@ -109,7 +109,7 @@ class Host(Process):
             self._store, self._classes.types, capacity=settings.max_actors, observe=clock.observe
         )
         recent = Recent(self.RECENT)
-        self._metrics = HostMetrics(self.metrics, self._label)
+        self._metrics = HostMetrics(self.metrics, self._label, self.world.now_us)
         writer = WriterLink(self.world, patience_s=settings.actor_timeout_ms / 2000)
         self._decider = Decider(
             clock,
@@ -185,6 +185,11 @@ class Host(Process):
         await self.ensure_started()
         return self._classes.describe(known)
 
+    async def failures(self) -> list[FailureRecord]:
+        """What was answered with an error since this incarnation began, by type."""
+        await self.ensure_started()
+        return self._metrics.failures.records()
+
     async def ask(self, message: Message, source: str | None = None) -> list[Event]:
         """Plain Ray: one message, its events. A dedicated host needs no `source`."""
         fields = (self._target(source), message.message_type, self._new_id(), self.world.now_us(),
@@ -222,6 +227,7 @@ class Host(Process):
         if not self._started:
             return None
         return HostFacts(
+            commands=self._metrics.commands,
             residents=len(self._residents),
             evicted=self._residents.evicted,
             unanswered=self._mailbox.unanswered,

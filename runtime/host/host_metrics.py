@@ -1,8 +1,10 @@
 """What a host counts."""
 
 import asyncio
+from collections.abc import Callable
 
 from runtime.host.batch import Batch
+from runtime.host.failures import Failures
 from runtime.telemetry.metrics import Metrics
 from runtime.wire.commands import Answer
 
@@ -10,7 +12,9 @@ from runtime.wire.commands import Answer
 class HostMetrics:
     """What a host counts, once a batch."""
 
-    def __init__(self, metrics: Metrics, node: str) -> None:
+    def __init__(self, metrics: Metrics, node: str, now_us: Callable[[], int]) -> None:
+        self.commands = 0  #: answered
+        self.failures = Failures(now_us)
         self._metrics = metrics
         self._processed = metrics.processed.labels(node)
         self._duration = metrics.duration.labels(node)
@@ -27,6 +31,9 @@ class HostMetrics:
     def answered(self, answer: Answer, batch: Batch, *, residents: int, evicted: int) -> None:
         """A batch is durable and about to be answered."""
         failed, repeated = len(answer.errors), len(answer.repeats)
+        self.commands += len(batch.commands)
+        if failed:
+            self.failures.note(answer.errors, batch.commands, batch.raised)
         self._processed.inc(answer.total)
         self._duration.observe(asyncio.get_running_loop().time() - batch.arrived_s)
         self._residents.set(residents)

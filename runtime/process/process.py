@@ -162,6 +162,8 @@ class Process(ABC):
             name=self.name,
             kind=kind,
             node=self.node,
+            machine=self.world.machine(),
+            restarted=self.world.restarted(),
             pid=os.getpid(),
             up_s=time.time() - self._since_s,
             rss_bytes=memory.rss,

@@ -14,6 +14,7 @@ from store.errors import StoreUnavailable
 from store.event_store import (
     CheckpointMove,
     CounterMove,
+    Counts,
     DecidingClass,
     Epoch,
     EventStore,
@@ -119,6 +120,9 @@ class WriterMemoryStore:
 
     async def sources(self, prefix: str, after: str, limit: int) -> list[SourceRecord]:
         return await self._call("sources", prefix, after, limit)  # type: ignore[no-any-return]
+
+    async def count(self, after: int, limit: int, prefix: str = "") -> Counts:
+        return await self._call("count", after, limit, prefix)  # type: ignore[no-any-return]
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         return await self._call("find_rows", event_ids)  # type: ignore[no-any-return]

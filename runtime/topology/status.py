@@ -32,9 +32,27 @@ class TypeCode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailureRecord:
+    """Commands of one type that were answered with one type of error, at one host or more."""
+
+    actor_type: str
+    message_type: str
+    name: str  #: of the error's class
+    outcome: str  #: "rejected", "failed" (its handler did), or "not run"
+    count: int  #: since the host began
+    first_us: int  #: when the first was answered, Unix microseconds
+    last_us: int
+    # Of the last one:
+    source: str
+    text: str  #: what it said
+    frames: tuple[str, ...]  #: where in its user's code, as "file:line, in function"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """What there is to say of a host."""
 
+    commands: int  #: answered since it began
     residents: int  #: actors in memory
     evicted: int  #: actors that have left memory because there were too many
     unanswered: int  #: commands
@@ -90,6 +108,8 @@ class ProcessStatus:
     name: str
     kind: ProcessKind
     node: str  #: its name in vector clocks
+    machine: str  #: where it runs: Ray's id of that
+    restarted: bool  #: has Ray started it anew, after it had ended?
     pid: int
     up_s: float  #: since this incarnation began
     rss_bytes: int  #: resident memory, with what it shares

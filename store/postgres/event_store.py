@@ -18,6 +18,7 @@ from store.errors import SystemReplaced
 from store.event_store import (
     CheckpointMove,
     CounterMove,
+    Counts,
     DecidingClass,
     Epoch,
     Found,
@@ -25,6 +26,7 @@ from store.event_store import (
     Page,
     Snapshot,
     SourceRecord,
+    TypeCount,
     TypeRecord,
 )
 from store.postgres.appending import append_copy, append_small, refusal
@@ -196,7 +198,14 @@ class PostgresEventStore:
         rows = await self.connections.fetch(
             QUERIES["sources"], prefix, after_all_of(prefix), after, limit
         )
-        return [SourceRecord(source=row["source"], version=row["version"]) for row in rows]
+        return [SourceRecord(**row) for row in rows]
+
+    async def count(self, after: int, limit: int, prefix: str = "") -> Counts:
+        through = max(after, min(after + limit, await self.head()))
+        if through == after:
+            return Counts(types=(), through=after)
+        rows = await self.connections.fetch(QUERIES["count_types"], after, through, prefix)
+        return Counts(types=tuple(TypeCount(**row) for row in rows), through=through)
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         if not event_ids:

@@ -9,6 +9,7 @@ from actors.event import Event
 from store.event_store import (
     CheckpointMove,
     CounterMove,
+    Counts,
     DecidingClass,
     Epoch,
     Found,
@@ -18,6 +19,7 @@ from store.event_store import (
     SourceRecord,
     TypeRecord,
 )
+from store.memory import counted, source_record
 from store.postgres.claims import Claim, MayTake
 from store.postgres.migrations import Telling
 from store.rows.decoding import Decoder
@@ -157,14 +159,23 @@ class SimulatedStore:
         database, begins, behind = self._database, prefix.encode(), after.encode()
 
         def sources() -> list[SourceRecord]:
-            lengths = {
-                source_at(database.rows[positions[1] - 1], 0): len(positions)
-                for positions in database.versions.values()
+            last = {
+                source_at(database.rows[at[1] - 1], 0): database.rows[at[len(at)] - 1]
+                for at in database.versions.values()
             }
-            found = sorted(name for name in lengths if name.startswith(begins) and name > behind)
-            return [SourceRecord(source=n.decode(), version=lengths[n]) for n in found[:limit]]
+            found = sorted(name for name in last if name.startswith(begins) and name > behind)
+            return [source_record(last[name]) for name in found[:limit]]
 
         return await self.ask(sources)  # type: ignore[no-any-return]
+
+    async def count(self, after: int, limit: int, prefix: str = "") -> Counts:
+        rows = self._database.rows
+
+        def count() -> Counts:
+            through = max(after, min(after + limit, len(rows)))
+            return Counts(types=counted(rows[after:through], prefix), through=through)
+
+        return await self.ask(count)  # type: ignore[no-any-return]
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         wanted, database = list(event_ids), self._database

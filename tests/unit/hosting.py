@@ -187,7 +187,7 @@ class Hosting:
             decider,
             table,
             Journal(epoch, hosting.send_append),
-            HostMetrics(Metrics(NODE, None), NODE),
+            HostMetrics(Metrics(NODE, None), NODE, lambda: AT_US),
             writer_back=hosting._wait_for_writer,
             name=NODE,
         )

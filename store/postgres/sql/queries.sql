@@ -86,16 +86,30 @@ WHERE aggregate_id = {aggregate}::uuid AND version > {after}
 ORDER BY version LIMIT {limit};
 
 -- name: sources
--- The sources from one text on up to another one, and behind a third, so many, each with its version:
--- of the index of first events, and from there to the end of each one's own.
-SELECT first.source, (
-    SELECT e.version FROM events e
+-- The sources from one text on up to another one, and behind a third, so many, each with its last
+-- event: of the index of first events, and from there to the end of each one's own.
+SELECT first.source, last.version, last.event_type,
+    (extract(epoch FROM last.recorded_at) * 1000000)::bigint AS recorded_us
+FROM events AS first, LATERAL (
+    SELECT e.version, e.event_type, e.recorded_at FROM events e
     WHERE e.aggregate_id = first.aggregate_id ORDER BY e.version DESC LIMIT 1
-) AS version
-FROM events AS first
+) AS last
 WHERE first.version = 1 AND first.source COLLATE "C" >= $1 AND first.source COLLATE "C" < $2
     AND first.source COLLATE "C" > $3
 ORDER BY first.source COLLATE "C" LIMIT $4;
+
+-- name: count_types
+-- A stretch of the log by actor type and event type.
+SELECT
+    CASE WHEN strpos(source, '/') > 0 THEN split_part(source, '/', 1) ELSE '' END AS actor_type,
+    event_type,
+    count(*) AS events,
+    count(*) FILTER (WHERE version = 1) AS newcomers,
+    max(position) AS position,
+    (extract(epoch FROM max(recorded_at)) * 1000000)::bigint AS recorded_us
+FROM events
+WHERE position > $1 AND position <= $2 AND starts_with(source, $3)
+GROUP BY 1, 2;
 
 -- name: rows_of_ids
 SELECT {columns} FROM events WHERE id = ANY ({ids}::uuid[]);

@@ -1,0 +1,84 @@
+"""What did not work at a host, by type: where to look first when something is wrong.
+
+It is counted when it is answered, so that a command which was run again counts once. Of each type
+the last one is kept, with the lines of its user's code. Logs have all of them (`thornback logs`).
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from actors.errors import Rejected
+from actors.naming import actor_type_of
+from runtime.errors import HandlerFailed
+from runtime.topology.status import FailureRecord
+from runtime.wire.commands import MESSAGE_TYPE, SOURCE
+from runtime.wire.error_codec import EncodedError, decode_error
+
+
+class Failures:
+    """What one host has answered with an error since it began. In its loop."""
+
+    #: Types of failures that are kept: clients may make names of messages up. Beyond it the one
+    #: that has not come for longest is forgotten.
+    MOST = 200
+    #: Letters that are kept of a text.
+    TEXT = 500
+
+    def __init__(self, now_us: Callable[[], int]) -> None:
+        self._now_us = now_us
+        self._found: OrderedDict[tuple[str, str, str], FailureRecord] = OrderedDict()
+
+    def note(
+        self,
+        errors: Mapping[int, EncodedError],
+        commands: Sequence[Sequence[Any]],
+        raised: Mapping[int, Sequence[str]],
+    ) -> None:
+        """Commands of a batch were answered so; `raised` says where some of them were rejected."""
+        now_us = self._now_us()
+        for index, error in errors.items():
+            source, message_type = commands[index][SOURCE], commands[index][MESSAGE_TYPE]
+            told = _told(error)
+            key = (actor_type_of(source), message_type[: self.TEXT], told.name[: self.TEXT])
+            before = self._found.pop(key, None)
+            # Of a large batch only the first are looked at for their lines.
+            frames = raised.get(index) or told.frames or (before.frames if before else ())
+            self._found[key] = FailureRecord(
+                actor_type=key[0],
+                message_type=key[1],
+                name=key[2],
+                outcome=told.outcome,
+                count=before.count + 1 if before else 1,
+                first_us=before.first_us if before else now_us,
+                last_us=now_us,
+                source=source,
+                text=told.text[: self.TEXT],
+                frames=tuple(frames),
+            )
+        while len(self._found) > self.MOST:
+            self._found.popitem(last=False)
+
+    def records(self) -> list[FailureRecord]:
+        """All that is kept."""
+        return list(self._found.values())
+
+
+class _Told(NamedTuple):
+    """What an error on the wire says."""
+
+    name: str
+    outcome: str
+    text: str
+    frames: Sequence[str] = ()
+
+
+def _told(error: EncodedError) -> _Told:
+    name, arguments = error
+    if name == Rejected.__name__:
+        of_a_class = len(arguments) == 4
+        return _Told(arguments[1] if of_a_class else name, "rejected", str(arguments[0]))
+    if name == HandlerFailed.__name__ and len(arguments) == 5:
+        failure = str(arguments[2])
+        return _Told(failure.partition(":")[0], "failed", failure, arguments[4])
+    return _Told(name, "not run", str(decode_error(error)))
