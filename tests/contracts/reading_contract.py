@@ -6,10 +6,18 @@ import pytest
 
 from actors.event import Event
 from actors.naming import aggregate_id_of
-from store.event_store import EventStore, Found, Load, Snapshot
+from store.event_store import (
+    Counts,
+    EventStore,
+    Found,
+    Load,
+    Snapshot,
+    SourceRecord,
+    TypeCount,
+)
 from store.rows.decoding import Decoder
 from store.selection import EVERYTHING, Selection
-from tests.contracts.appending import Log, history, made_event
+from tests.contracts.appending import RECORDED_US, Log, history, made_event
 
 ONE, TWO = aggregate_id_of("device/one"), aggregate_id_of("device/two")
 
@@ -54,6 +62,21 @@ SELECTED: list[tuple[Selection, tuple[int, ...]]] = [
     (Selection(event_types=("value-*",), sources=("*/a_b",)), (0, 9)),
     (Selection(event_types=("alarm-*",), sources=("other/*",)), ()),
 ]
+
+
+REPORTED = "temperature-reported"
+
+
+def counted(actor_type: str, *, events: int, newcomers: int, position: int) -> TypeCount:
+    """What a store tells of the events that `history` makes."""
+    return TypeCount(
+        actor_type=actor_type,
+        event_type=REPORTED,
+        events=events,
+        newcomers=newcomers,
+        position=position,
+        recorded_us=RECORDED_US,
+    )
 
 
 async def read_all(store: EventStore, selection: Selection = EVERYTHING) -> list[Event]:
@@ -235,6 +258,44 @@ class ReadingContract:
         assert [each.source for each in after_a] == by_bytes[2:4]
         assert await store.sources("device/", by_bytes[-1], 100) == []
         assert await store.sources("nobody/", "", 100) == []
+
+    async def test_a_source_comes_with_its_last_event(self, store: EventStore) -> None:
+        log = await Log.open(store)
+        await log.append(made_event("device/a", event_type="begun"))
+        await log.append(made_event("device/a", 2, event_type="ended"), made_event("device/b"))
+        (last,) = await store.sources("device/a", "", 100)
+        assert last == SourceRecord(
+            source="device/a", version=2, event_type="ended", recorded_us=RECORDED_US
+        )
+
+    async def test_a_stretch_of_the_log_is_counted_by_type(self, store: EventStore) -> None:
+        log = await Log.open(store)
+        await log.append(*history("device/a", 3), made_event("device/b"), made_event("Zürich"))
+        await log.append(made_event("other/a"), made_event("device/b", 2, event_type="ended"))
+        found = await store.count(1, 5)
+        assert found.through == 6
+        assert {(each.actor_type, each.event_type): each for each in found.types} == {
+            ("device", REPORTED): counted("device", events=3, newcomers=1, position=4),
+            ("", REPORTED): counted("", events=1, newcomers=1, position=5),
+            ("other", REPORTED): counted("other", events=1, newcomers=1, position=6),
+        }
+        rest = await store.count(6, 100)
+        assert rest.through == 7
+        (last,) = rest.types
+        assert (last.event_type, last.events, last.newcomers) == ("ended", 1, 0)
+        assert await store.count(7, 100) == Counts(types=(), through=7)
+
+    async def test_only_the_sources_that_begin_with_a_text_are_counted(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        sources = ("device/a%", "device/a_", "device/a_1", "device/b", "device/A_")
+        for source in sources:
+            await log.append(made_event(source))
+        for prefix, expected in (("device/a_", 2), ("device/a", 3), ("nobody", 0), ("", 5)):
+            found = await store.count(0, 100, prefix)
+            assert sum(each.events for each in found.types) == expected, prefix
+            assert found.through == 5
 
     async def test_sources_that_begin_with_a_text_are_found_and_the_text_itself(
         self, store: EventStore

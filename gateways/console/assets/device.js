@@ -86,10 +86,10 @@ export function device(main, [type, name = ""]) {
 
   // What comes from now on. A pattern has no way to say that a star is meant: what else comes is left out.
   function follow(position) {
-    stream = new Stream(new URLSearchParams({ sources: source, after: position }), {
+    stream = new Stream(new URLSearchParams({ sources: source }), {
       state: (word) => { live.textContent = STATES[word]; live.dataset.state = word; },
       events: (list) => {
-        let fresh = list.map((each) => JSON.parse(each.text)).filter((event) => event.source === source && event.version > newest);
+        const fresh = list.map((each) => JSON.parse(each.text)).filter((event) => event.source === source && event.version > newest);
         if (!fresh.length) return;
         if (!events.length) line.replaceChildren();
         newest = fresh.at(-1).version;
@@ -98,7 +98,7 @@ export function device(main, [type, name = ""]) {
         offerFields();
         again ??= setTimeout(() => { again = null; loadState().catch(() => {}); }, 300);
       },
-    });
+    }, position);
   }
 
   function offerFields() {

@@ -30,7 +30,7 @@ export function live(main, _, query) {
       el("div", { class: "faint" }, "received ", received, ", through position ", through)),
     el("div", { class: "scroll" }, el("table", { class: "events" },
       el("caption", { class: "hidden" }, "Events, the latest first"),
-      el("thead", {}, el("tr", {}, ["#position", "happened at", "device", "event", "data"].map((each) => el("th", { scope: "col", class: each.startsWith("#") ? "count" : "" }, each.replace("#", ""))))), list)),
+      el("thead", {}, el("tr", {}, ["device", "event", "data", "happened at", "#position"].map((each) => el("th", { scope: "col", class: each.startsWith("#") ? "count" : "" }, each.replace("#", ""))))), list)),
     empty);
 
   let stream = null, paused = null, waiting = [], frame = 0, count = 0;
@@ -49,8 +49,7 @@ export function live(main, _, query) {
       received.textContent = "0";
       empty.hidden = false;
     }
-    stream = new Stream(asked, { state: hear, events: take });
-    stream.position = position;
+    stream = new Stream(asked, { state: hear, events: take }, position);
   }
 
   function hear(word, error) {
@@ -125,11 +124,11 @@ function filter(name, label, hint, query) {
 
 function row(event) {
   return el("tr", { "data-position": event.position },
-    el("td", { class: "count" }, number(event.position)),
-    el("td", {}, el("time", { dateTime: event.happened_at }, moment(event.happened_at))),
     el("td", {}, el("a", { href: deviceLink(event.source) }, event.source)),
     el("td", {}, el("span", { class: `dot ${event.kind}`, title: `${event.kind} event` }), el("code", {}, event.event_type)),
-    el("td", { class: "gist" }, gist(event.data) || json(event.data)));
+    el("td", { class: "gist" }, gist(event.data) || json(event.data)),
+    el("td", {}, el("time", { dateTime: event.happened_at }, moment(event.happened_at))),
+    el("td", { class: "count" }, number(event.position)));
 }
 
 function sparkline(canvas, values) {

@@ -9,10 +9,11 @@ const SILENCE_MS = 40_000;
 
 export class Stream {
   // `on.events(list)` takes [{position, text}] in order; `on.state(word, problem)` hears how it goes.
-  constructor(query, on) {
+  // It begins behind `position`, or with what comes from now on (null).
+  constructor(query, on, position = null) {
     this.query = query;
     this.on = on;
-    this.position = null; // of the last event that has come, or that the gateway has passed over
+    this.position = position; // of the last event that has come, or that the gateway has passed over
     this.closed = false;
     this.tries = 0;
     this.run();
