@@ -19,10 +19,10 @@ EXTRAS_docs  := [docs]
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test check simulate bench docs image-test clean
+.PHONY: help run test check simulate bench docs screenshots image-test clean
 
 help: ## Say what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  Arguments are passed on: make run ARGS=--help'
 
@@ -49,6 +49,10 @@ bench: $(VENV)/.installed-bench ## Measure; the figures of the README come from 
 docs: $(VENV)/.installed-docs ## Build the documentation into build/docs, with every link checked
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet $(ARGS)
 	@echo 'built: build/docs/index.html'
+
+screenshots: $(VENV)/.installed-dev ## Make the pictures of the console that stand in the README; needs a Chromium
+	@mkdir -p docs/images
+	@SCREENSHOTS_INTO=docs/images $(BIN)/python -m pytest -q tests/integration/test_console.py -k pictures $(ARGS)
 
 image-test: $(VENV)/.installed-dev ## Build the image and run it (ARGS: what to tell buildah)
 	$(BIN)/hadolint Dockerfile

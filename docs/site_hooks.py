@@ -56,6 +56,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     howto = [{_title(page): f"howto/{page.name}"} for page in sorted(DOCS.glob("howto/*.md"))]
     explanation = [
         "deployment.md",
+        "console.md",
         "http.md",
         "security.md",
         "architecture.md",

@@ -79,7 +79,7 @@ def ray_of_my_own(project: Project) -> Iterator[OwnRay]:
 def test_the_wheel_has_every_package_with_its_data_and_nothing_else(project: Project) -> None:
     with zipfile.ZipFile(project.wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
-    kinds = ("*.py", "*.sql", "page/*", "py.typed")
+    kinds = ("*.py", "*.sql", "page/*", "assets/*", "py.typed")
     expected = {
         str(file.relative_to(ROOT))
         for package in PACKAGES

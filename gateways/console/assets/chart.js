@@ -62,7 +62,7 @@ export class Chart {
       legend: { show: false },
       cursor: { points: { size: 8 }, drag: { x: true, y: false } },
       tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-      axes: [{ ...axis, space: 90, values: (_, splits, __, ___, apart) => labels(splits, apart) }, { ...axis, size: 56 }],
+      axes: [{ ...axis, space: 90, size: (_, shown) => (shown?.some((each) => each.includes("\n")) ? 48 : 30), values: (_, splits, __, ___, apart) => labels(splits, apart) }, { ...axis, size: 56 }],
       series: [{}, { label: name, stroke: line, width: 1.5, fill: this.resolved("--accent-soft"), points: { show: count < 120, size: 5, fill: line } }],
       hooks: { setCursor: [(plot) => this.point(plot)] },
     };

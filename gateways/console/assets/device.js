@@ -72,7 +72,7 @@ export function device(main, [type, name = ""]) {
     events = found.events;
     newest = events.at(-1)?.version ?? 0;
     oldest = Math.max(newest - PAGE, after) + 1;
-    line.replaceChildren(...events.filter((event) => event.version >= oldest).reverse().map(entry));
+    line.replaceChildren(...events.filter((event) => event.version >= oldest).reverse().map((event) => entry(event)));
     if (!events.length) line.append(el("li", { class: "faint" }, "Nothing has happened yet."));
     older.hidden = oldest <= 1;
     offerFields();
@@ -167,7 +167,7 @@ function entry(event, fresh = false) {
 const rounded = (value) => (Number.isInteger(value) ? value : Number(value.toPrecision(6)));
 
 export function gist(data) {
-  return Object.entries(data ?? {}).filter(([, value]) => value === null || typeof value !== "object")
+  return Object.entries(data ?? {}).filter(([, value]) => typeof value !== "object")
     .map(([name, value]) => `${name} ${typeof value === "number" ? rounded(value) : value}`).join(", ");
 }
 

@@ -67,10 +67,13 @@ export function json(value) {
 
 export const plain = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
-// Names and values; what is nested stands as JSON.
-export function facts(record) {
-  const list = el("dl", { class: "facts" });
-  for (const [name, value] of Object.entries(record)) list.append(el("dt", {}, name), el("dd", {}, json(value)));
+// Names and values, also of what is nested once; what is deeper stands as JSON.
+export function facts(record, nested = false) {
+  const list = el("dl", { class: nested ? "facts nested" : "facts" });
+  for (const [name, value] of Object.entries(record)) {
+    const inner = !nested && value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length;
+    list.append(el("dt", {}, name), el("dd", {}, inner ? facts(value, true) : json(value)));
+  }
   return list;
 }
 
