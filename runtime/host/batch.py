@@ -43,7 +43,6 @@ class Batch:
         self.alone = False  #: its commands are run one by one
         self.stretch = len(self.commands)  #: so many are run at a time, else
         self.failures = 0  #: of handlers and appliers, in all its attempts
-        self.raised: dict[int, list[str]] = {}  #: where commands were rejected: of the first few
 
     @property
     def complete(self) -> bool:
@@ -141,6 +140,7 @@ class Attempt:
         "in_vain",
         "indexes",
         "known",
+        "raised",
         "rebuild",
         "repeats",
         "rows",
@@ -165,6 +165,7 @@ class Attempt:
         # What was decided: an outcome for each command, by its index.
         self.effects = Effects()  #: of those with events; it outlives the attempt
         self.errors: dict[int, EncodedError] = {}
+        self.raised: dict[int, list[str]] = {}  #: where commands were rejected: of the first few
         self.values: dict[int, bytes] = {}
         self.repeats: dict[int, Effects | None] = {}  #: where it ran first; None: in the log
         self.found: dict[int, bytes] = {}  #: the rows of those in the log, if anybody wants them

@@ -186,8 +186,8 @@ class Decider:
             except (Rejected, InvalidData) as rejection:
                 attempt.without_effect(index, rejection)
                 attempt.vain.append(index)
-                if len(batch.raised) < self.FAILURES_SHOWN and isinstance(rejection, Rejected):
-                    batch.raised[index] = own_frames(rejection)
+                if len(attempt.raised) < self.FAILURES_SHOWN and isinstance(rejection, Rejected):
+                    attempt.raised[index] = own_frames(rejection)
                 continue
             except FAILURES as error:
                 if message is None and isinstance(error, ValidationError):

@@ -33,7 +33,8 @@ class HostMetrics:
         failed, repeated = len(answer.errors), len(answer.repeats)
         self.commands += len(batch.commands)
         if failed:
-            self.failures.note(answer.errors, batch.commands, batch.raised)
+            raised = {index: at for each in batch.attempts for index, at in each.raised.items()}
+            self.failures.note(answer.errors, batch.commands, raised)
         self._processed.inc(answer.total)
         self._duration.observe(asyncio.get_running_loop().time() - batch.arrived_s)
         self._residents.set(residents)

@@ -116,8 +116,9 @@ class World:
         return await self._aside.run(work)
 
     def machine(self) -> str:
-        """Where this process runs: processes of one machine reach one another past Ray."""
-        return this_machine()
+        """Where this process runs: processes of one machine reach one another past Ray. Empty
+        outside of Ray."""
+        return this_machine() if ray.is_initialized() else ""
 
     async def open_store(self, settings: Settings) -> EventStore:
         """The event store that the settings name. Raises StoreUnavailable."""

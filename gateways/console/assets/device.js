@@ -14,7 +14,7 @@ export function device(main, [type, name = ""]) {
   const version = el("span", { class: "faint" });
   const live = el("span", { class: "state", role: "status" });
   const line = el("ol", { class: "timeline", "aria-label": "History, the latest first" });
-  const older = el("button", { type: "button", hidden: true, onclick: () => loadOlder() }, "Older events");
+  const older = el("button", { type: "button", hidden: true, onclick: () => loadOlder().catch(tell(older)) }, "Older events");
   const field = el("select", { id: "field" });
   const drawn = el("figure", { class: "chart" });
   const chartBox = el("section", { hidden: true, "aria-labelledby": "chart-title" },
@@ -47,9 +47,13 @@ export function device(main, [type, name = ""]) {
     return found.version;
   }
 
+  // Whoever has left the page is told nothing.
+  const tell = (where) => (error) => { if (error.name !== "AbortError") where.replaceChildren(problem(error)); };
+
   async function loadOlder() {
     const after = Math.max(0, oldest - 1 - PAGE);
     const found = await get(`${path}/events?after=${after}&limit=${oldest - 1 - after}`, options);
+    older.textContent = "Older events";
     const held = document.activeElement === older;
     const first = line.children.length;
     for (const event of found.events.reverse()) line.append(entry(event));
@@ -96,7 +100,7 @@ export function device(main, [type, name = ""]) {
         for (const event of fresh) line.prepend(entry(event, true));
         events = [...events, ...fresh].slice(-CHARTED);
         offerFields();
-        again ??= setTimeout(() => { again = null; loadState().catch(() => {}); }, 300);
+        again ??= setTimeout(() => { again = null; loadState().catch(tell(state)); }, 300);
       },
     }, position);
   }
@@ -114,7 +118,7 @@ export function device(main, [type, name = ""]) {
   }
 
   field.addEventListener("change", () => chart.show(field.value, fieldsOf(events).get(field.value)));
-  begin().catch((error) => { if (error.name !== "AbortError") line.replaceChildren(el("li", {}, problem(error))); });
+  begin().catch(tell(line.appendChild(el("li"))));
   return () => { abort.abort(); stream?.close(); chart.close(); clearTimeout(again); };
 }
 

@@ -20,6 +20,7 @@ export function fleet(main, [type], query) {
 
   let names = [];
   let chosen = type ?? null;
+  let counted = null; // events, at the last look
   const show = (found, error) => {
     if (error) { totals.replaceChildren(problem(error)); return; }
     names = found.types.filter((each) => each.actors && each.type).map((each) => each.type);
@@ -36,13 +37,17 @@ export function fleet(main, [type], query) {
     const focused = types.contains(document.activeElement) ? document.activeElement.hash : null;
     types.replaceChildren(...shown.map((each) => card(each, each.type === chosen)));
     if (focused) [...types.querySelectorAll("a")].find((link) => link.hash === focused)?.focus();
+    const busy = devices.hasAttribute("aria-busy") || devices.contains(document.activeElement);
+    if (events !== counted && counted !== null && !busy) list(place, true);
+    counted = events;
   };
 
-  // One list at a time; who has typed on does not see the older one.
-  let turn = 0;
-  async function list(after = [""]) {
+  // One list at a time; who has typed on does not see the older one. `quiet`: it is only brought up to date.
+  let turn = 0, place = [""];
+  async function list(after = [""], quiet = false) {
     const mine = ++turn;
-    devices.setAttribute("aria-busy", "true");
+    place = after;
+    if (!quiet) devices.setAttribute("aria-busy", "true");
     const wanted = search.value.trim();
     try {
       // A name may be of any type: the chosen one comes first.
@@ -51,7 +56,7 @@ export function fleet(main, [type], query) {
       if (mine !== turn) return;
       const found = pages.filter((each) => each.actors.length);
       devices.replaceChildren(...(found.length ? found : pages.slice(0, 1)).flatMap((each) => shown(each, wanted, after)));
-      say(`${plural(found.reduce((sum, each) => sum + each.actors.length, 0), "device")} shown`);
+      if (!quiet) say(`${plural(found.reduce((sum, each) => sum + each.actors.length, 0), "device")} shown`);
     } catch (error) {
       if (mine !== turn) return;
       devices.replaceChildren(problem(error));
