@@ -27,7 +27,7 @@ class Census:
     loop."""
 
     #: Positions that one question to the database covers.
-    STRETCH = 100_000
+    STRETCH = 50_000
     #: Who asks waits so long for the end of the log to be reached.
     PATIENCE_S = 1.0
     #: Prefixes that are remembered; beyond it the one nobody has asked for longest is forgotten.
