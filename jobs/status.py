@@ -9,6 +9,7 @@ from rich.table import Table
 from jobs.command_line import connected, parser, run
 from jobs.terminal import as_json
 from jobs.terminal import show as shown_in_a_table
+from runtime.topology.names import MACHINE_LETTERS
 from runtime.topology.status import Facts, HostFacts, ProcessAway, Status
 
 
@@ -24,11 +25,11 @@ def show_statuses(statuses: Iterable[Status], *, for_programs: bool = False) -> 
 def table(statuses: Iterable[Status]) -> Table:
     """The statuses as a table, a process a row."""
     made = Table(box=None, pad_edge=False)
-    for column in ("process", "pid", "up", "private memory", "facts"):
+    for column in ("process", "machine", "pid", "up", "private memory", "facts"):
         made.add_column(column, overflow="fold")
     for status in statuses:
         if isinstance(status, ProcessAway):
-            made.add_row(status.name, "-", "-", "-", f"[red]away: {status.reason}[/]")
+            made.add_row(status.name, "-", "-", "-", "-", f"[red]away: {status.reason}[/]")
             continue
         said = shown(status.facts) if status.facts else "not started yet"
         if isinstance(status.facts, HostFacts):
@@ -37,6 +38,7 @@ def table(statuses: Iterable[Status]) -> Table:
             said = f"[red]{escape(status.trouble)}[/]\n{said}"
         made.add_row(
             status.name,
+            status.machine[:MACHINE_LETTERS],
             str(status.pid),
             f"{status.up_s:,.0f} s",
             f"{status.private_bytes / 2**20:,.0f} MiB",

@@ -38,7 +38,7 @@ logger = logging.getLogger("thornback.gateway")
 
 
 class Gateway(Process):
-    """Named `gateway-<n>`: one a machine."""
+    """Named `gateway-0`, or `gateway-<machine>` where each machine that is for it has one."""
 
     _serving: Serving | None = None  #: from the first try to start on
     _connection: Connection | None = None

@@ -21,6 +21,7 @@ from actors.errors import ThornbackError
 from runtime.cluster import embedded_database as embedded
 from runtime.cluster.draining import Drain
 from runtime.cluster.lifecycle import Lifecycle
+from runtime.cluster.machine_keeper import MachineKeeper
 from runtime.cluster.metrics_keeper import MetricsKeeper
 from runtime.cluster.spawning import DedicatedHosts, reason_of
 from runtime.cluster.succession import Succession
@@ -73,6 +74,13 @@ class Directory(Process):
             must_live=self.must_live,
         )
         self._succession = Succession(name, self.world)
+        self._machines = MachineKeeper(
+            self._processes,
+            self.world,
+            has_system=self._has_system,
+            bound=lambda: self._database.embedded or self.settings.event_store.type == "memory",
+        )
+        self._keeping: asyncio.Task[None] | None = None  #: the machines, once the system runs
         # Where the system stands; its event loop alone changes that:
         self._life = Lifecycle(
             self.settings.actor_system.namespace, found_running=self.world.restarted()
@@ -125,8 +133,10 @@ class Directory(Process):
             again=life.found_running,
         )
         await self._processes.start(self._show)
-        await self._processes.start_services(wait=not life.found_running)
+        if not life.found_running:
+            await self._machines.start()
         life.found_running = True
+        self._keeping = self._keeping or self.must_live(self._machines.keep())
 
     async def progress(self) -> Progress:
         """How far the launch, or the drain, has come."""
@@ -256,6 +266,9 @@ class Directory(Process):
             if not starting.cancelled():
                 starting.exception()  # whoever waits for it hears of it
         await self._dedicated.cancel()
+        if self._keeping is not None and self._keeping is not asyncio.current_task():
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
 
     async def _close(self) -> list[str]:
         """End all that there is; what of it did not end. Whatever fails, the rest is ended. Of a

@@ -4,21 +4,22 @@ Which there are now, Ray alone knows; nothing of that is remembered here.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ray.exceptions import RayError
 
-from runtime.cluster.services import services_of
+from runtime.cluster.services import Service, services_of
 from runtime.host.host import Host
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.settings.settings import Settings
+from runtime.topology.machines import Machine
 from runtime.topology.names import BUS_ACTOR, WRITER_ACTOR, ProcessKind, host_name
-from runtime.topology.status import ProcessAway, Progress, Status
+from runtime.topology.status import ProcessAway, ProcessStatus, Progress, Status
 from runtime.transport.peers import awaited
 
 
@@ -56,13 +57,13 @@ class SystemProcesses:
 
         await asyncio.gather(*map(wait_ready, actors))
 
-    async def start_services(self, *, wait: bool) -> None:
-        """Start what is a client of the rest. Where nobody waits for it, its status says why one
-        does not start."""
-        actors = [self._spawn(kind, name) for name, kind in services_of(self._settings()).items()]
-        if wait:
-            for actor in actors:
-                await actor.ready.remote()
+    def start_service(self, name: str, service: Service) -> Any:
+        """The handle of what is a client of the rest, which is started if it is not there."""
+        return self._spawn(service.kind, name, machine=service.machine)
+
+    def services(self, machines: Iterable[Machine]) -> Mapping[str, Service]:
+        """By name: those that there are to be on these machines."""
+        return services_of(self._settings(), machines)
 
     def start_dedicated(self, source: str, actor: bytes | None) -> Any:
         """The handle of an actor's own host, which is started if it is not there."""
@@ -85,6 +86,14 @@ class SystemProcesses:
         """Kill a process for good; none of that name is fine."""
         self._world.actors.end(name)
 
+    async def on_machines(self, machines: Collection[str]) -> dict[str, ProcessKind]:
+        """Those of the others that run on these machines, and say so."""
+        return {
+            each.name: each.kind
+            for each in await self.statuses()
+            if isinstance(each, ProcessStatus) and each.machine in machines
+        }
+
     async def statuses(self) -> list[Status]:
         """The status of each of the others; one that does not answer says so."""
         return await asyncio.gather(*(self._status(*each) for each in self.others().items()))
@@ -97,5 +106,6 @@ class SystemProcesses:
             return ProcessAway(name=name, kind=kind, reason=type(error).__name__)
         return status
 
-    def _spawn(self, kind: type[Process], name: str, *more: object) -> Any:
-        return self._world.actors.spawn(kind, self._settings(), name, self._metrics_folder, *more)
+    def _spawn(self, kind: type[Process], name: str, *more: object, machine: str = "") -> Any:
+        spawn, folder = self._world.actors.spawn, self._metrics_folder
+        return spawn(kind, self._settings(), name, folder, *more, machine=machine)

@@ -133,6 +133,12 @@ class Process(ABC):
         """Where processes of the same machine reach what it SERVES."""
         return await self._server.address()
 
+    async def move_away(self) -> None:
+        """End, for Ray to start this process on another machine: its own is about to go. Whoever
+        calls has flushed it, and gets no answer."""
+        logger.info("%s leaves this machine, which is about to go", self.name)
+        self.world.end()
+
     def close(self) -> None:
         """Listen no more, and end all connections: where Ray does not end the process."""
         self._server.close()

@@ -13,10 +13,13 @@ from runtime.transport.ray_stay import of_ray
 
 logger = logging.getLogger("thornback.directory")
 
+#: The label that Ray itself gives to each machine: its id.
+_MACHINE = "ray.io/node-id"
 
-def actor_options(settings: Settings, name: str) -> dict[str, Any]:
+
+def actor_options(settings: Settings, name: str, machine: str = "") -> dict[str, Any]:
     """How every process of the system is started: named, detached, restarted for ever, and on a
-    machine that is for its kind."""
+    machine that is for its kind, or on that one alone."""
     options = {
         "name": name,
         "namespace": settings.actor_system.namespace,
@@ -28,7 +31,7 @@ def actor_options(settings: Settings, name: str) -> dict[str, Any]:
         "max_concurrency": 10_000,
         "enable_task_events": False,
     }
-    labels = _labels_of_machine(settings, name)
+    labels = {_MACHINE: machine} if machine else _labels_of_machine(settings, name)
     # By label: Ray spreads what asks for no CPU over all machines, the head's too.
     return {**options, "label_selector": labels} if labels else options
 
@@ -45,9 +48,12 @@ class RayActors:
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
 
-    def spawn(self, kind: type[Any], settings: Settings, name: str, *arguments: Any) -> Any:
-        """The handle of a process, which is started if there is none of its name."""
-        options = actor_options(settings, name)
+    def spawn(
+        self, kind: type[Any], settings: Settings, name: str, *arguments: Any, machine: str = ""
+    ) -> Any:
+        """The handle of a process, which is started if there is none of its name; on one machine
+        alone, if that is named, for which it waits for ever once that is gone."""
+        options = actor_options(settings, name, machine)
         remote = _remote(kind)  # type: ignore[arg-type]  # a class is hashable
         return remote.options(**options).remote(name, settings.model_dump_json(), *arguments)
 

@@ -8,7 +8,7 @@ that ends is started again.
 import os
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -18,8 +18,10 @@ from runtime.clocks import now_us
 from runtime.process.aside import Aside
 from runtime.process.claim_table import ClaimTable, PostgresClaimTable
 from runtime.process.ray_actors import RayActors
+from runtime.process.ray_machines import machines_of_ray
 from runtime.process.store_access import open_store
 from runtime.settings.settings import Settings
+from runtime.topology.machines import Machine
 from runtime.topology.names import ProcessKind
 from runtime.transport.caller import Caller
 from runtime.transport.loopback import this_machine
@@ -46,8 +48,11 @@ class Calls(Protocol):
 class Actors(Protocol):
     """The processes of one system: started, found again, ended for good. What RayActors is."""
 
-    def spawn(self, kind: type[Any], settings: Settings, name: str, *arguments: Any) -> Any:
-        """The handle of a process, which is started if there is none of its name."""
+    def spawn(
+        self, kind: type[Any], settings: Settings, name: str, *arguments: Any, machine: str = ""
+    ) -> Any:
+        """The handle of a process, which is started if there is none of its name; on one machine
+        alone, if that is named."""
 
     def find(self, name: str) -> Any:
         """The handle of a process as it is now. Raises ValueError when there is none."""
@@ -119,6 +124,11 @@ class World:
         """Where this process runs: processes of one machine reach one another past Ray. Empty
         outside of Ray."""
         return this_machine() if ray.is_initialized() else ""
+
+    async def machines(self) -> Sequence[Machine]:
+        """Those of this Ray that there are now; for directories. Raises what Ray raises where
+        its head does not answer."""
+        return await self.aside(machines_of_ray)
 
     async def open_store(self, settings: Settings) -> EventStore:
         """The event store that the settings name. Raises StoreUnavailable."""

@@ -179,6 +179,10 @@ class MetricsSettings(_Section):
 
 class GatewaySettings(_Section):
     enabled: Switch = Field(True, description="whether the system answers HTTP")
+    labels: Labels = Field(
+        default_factory=dict,
+        description="labels of the machines that each have a gateway; none: one with the core",
+    )
     port: Port = Field(8_080, description="port of the HTTP gateway; 0: any that is free")
     host: Word = Field("127.0.0.1", description="address the gateway listens on")
     tls_certificate: FileOrNone = Field(

@@ -13,7 +13,10 @@ WRITER_ACTOR = "writer"
 BUS_ACTOR = "bus"
 
 _POOLED = re.compile(r"host-\d+")
-_GATEWAY = re.compile(r"gateway-\d+")
+#: So many letters of a machine's id tell it from the others of a system.
+MACHINE_LETTERS = 12
+
+_GATEWAY = re.compile(r"gateway-(0|[0-9a-f]{12})")
 
 
 class ProcessKind(StrEnum):
@@ -29,6 +32,9 @@ class ProcessKind(StrEnum):
 
 #: Those that run actors; all others are the core.
 HOSTS = (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST)
+
+#: Clients of the rest: of their kinds there may be one a machine.
+SERVICES = (ProcessKind.GATEWAY,)
 
 #: Who is drained when: gateways take no more requests and need everybody for those under way;
 #: hosts answer what they hold and need the writer for it, which hands its commits to the bus.
@@ -47,9 +53,10 @@ def host_name(number: int) -> str:
     return f"host-{number}"
 
 
-def gateway_name(number: int) -> str:
-    """The name of a gateway: one a machine of the system."""
-    return f"gateway-{number}"
+def gateway_name(machine: str = "") -> str:
+    """The name of the gateway of a machine, by Ray's id of it; or of the only one that there is,
+    wherever it runs."""
+    return f"gateway-{machine[:MACHINE_LETTERS] or 0}"
 
 
 def clock_nodes(node_id: str, hosts: int, placement: Mapping[str, str]) -> frozenset[str]:

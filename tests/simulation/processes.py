@@ -289,7 +289,9 @@ class SimulatedActors:
         self._cluster = cluster
         self._holder = holder
 
-    def spawn(self, kind: type[Any], settings: Settings, name: str, *arguments: Any) -> Handle:
+    def spawn(
+        self, kind: type[Any], settings: Settings, name: str, *arguments: Any, machine: str = ""
+    ) -> Handle:
         self._cluster.spawn(kind, name, (name, settings.model_dump_json(), *arguments))
         return self.find(name)
 

@@ -1,13 +1,14 @@
 """The world of one simulated process, and the post of one simulated driver."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from runtime.process.claim_table import ClaimTable
 from runtime.process.world import World
 from runtime.settings.settings import Settings
+from runtime.topology.machines import Machine
 from store.event_store import EventStore
 from tests.simulation.database import Database
 from tests.simulation.draws import latency_s, stream
@@ -84,6 +85,10 @@ class SimulatedWorld(World):
 
     def claim_table(self, settings: Callable[[], Settings]) -> ClaimTable:
         return SimulatedClaimTable(self._database, self._holder)
+
+    async def machines(self) -> Sequence[Machine]:
+        """None comes and none goes."""
+        return ()
 
     def machine(self) -> str:
         return self._machine

@@ -101,6 +101,7 @@ KEYS = [
     Key("metrics", "port", "0", 0, '"9090"', PORT),
     Key("metrics", "host", "0.0.0.0", "0.0.0.0", "[]", WORD),
     Key("gateway", "enabled", "no", False, "1", SWITCH),
+    Key("gateway", "labels", '{"zone": "b"}', {"zone": "b"}, "{ zone = 2 }", LABELS),
     Key("gateway", "port", "0", 0, '"8080"', PORT),
     Key("gateway", "host", "::1", "::1", "[]", WORD),
     Key("gateway", "tls_certificate", "/a/c.pem", "/a/c.pem", "5", FILE_OR_NONE),

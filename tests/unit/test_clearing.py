@@ -22,7 +22,9 @@ class PlayedActors:
         self.killed: list[str] = []
         self.at_kill: Callable[[], None] = lambda: None
 
-    def spawn(self, kind: type[Any], settings: Settings, name: str, *arguments: Any) -> Any:
+    def spawn(
+        self, kind: type[Any], settings: Settings, name: str, *arguments: Any, machine: str = ""
+    ) -> Any:
         raise NotImplementedError
 
     def find(self, name: str) -> Any:

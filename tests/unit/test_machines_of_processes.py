@@ -25,6 +25,10 @@ def test_all_others_run_where_the_labels_for_the_core_are(process: str) -> None:
     assert actor_options(CHOSEN, process)["label_selector"] == {"role": "core"}
 
 
+def test_what_is_for_one_machine_alone_runs_there_whatever_the_labels_of_its_kind() -> None:
+    assert actor_options(CHOSEN, "gateway-a", "abc")["label_selector"] == {"ray.io/node-id": "abc"}
+
+
 @pytest.mark.parametrize("process", ["directory", "host-0"])
 def test_without_labels_any_machine_will_do(process: str) -> None:
     assert "label_selector" not in actor_options(Settings.load(environ={}), process)

@@ -2,7 +2,13 @@
 
 import pytest
 
-from runtime.topology.names import ProcessKind, drain_stages, kind_of, processes_among
+from runtime.topology.names import (
+    ProcessKind,
+    drain_stages,
+    gateway_name,
+    kind_of,
+    processes_among,
+)
 
 PLACEMENT = {"beacon": "dedicated", "counter": "pooled"}
 
@@ -16,6 +22,7 @@ PLACEMENT = {"beacon": "dedicated", "counter": "pooled"}
         ("host-0", ProcessKind.POOLED_HOST),
         ("host-117", ProcessKind.POOLED_HOST),
         ("gateway-0", ProcessKind.GATEWAY),
+        (gateway_name("1506096f3235f75aa327c655bf39dbb0"), ProcessKind.GATEWAY),
         ("beacon/north", ProcessKind.DEDICATED_HOST),
         ("beacon/north/east", ProcessKind.DEDICATED_HOST),
     ],

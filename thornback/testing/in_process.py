@@ -218,8 +218,8 @@ class Processes:
         for name, kind in (kinds | dict.fromkeys(hosts, Host)).items():
             self._named[name] = kind(name, self._json, None, world=self._world)
         await asyncio.gather(*(process.ready() for process in self._named.values()))
-        for name, kind in services_of(self._settings).items():
-            self._named[name] = kind(name, self._json, None, world=self._world)
+        for name, service in services_of(self._settings, ()).items():
+            self._named[name] = service.kind(name, self._json, None, world=self._world)
             await self._named[name].ready()
         return Topology(settings_json=self._json, hosts=hosts)
 
