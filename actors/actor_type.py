@@ -136,9 +136,12 @@ class ActorType:
         self._once(self.appliers, model.event_type, method)
         self.appliers[model.event_type] = Applier(model, method)
 
-    def _once(self, known: Mapping[str, object], name: str, method: Method) -> None:
+    def _once(self, known: Mapping[str, Handler | Applier], name: str, method: Method) -> None:
         if name in known:
-            raise InvalidActor(self.name, f"{method.__name__}: {name} has a method already")
+            there = known[name]
+            before = there.decide if isinstance(there, Handler) else there.apply
+            said = f"{method.__name__}: {name} has a method already, {before.__name__}"
+            raise InvalidActor(self.name, f"{said}: each takes a message of its own")
 
     def _check_ignored(self) -> None:
         if both := sorted(self.ignores & self.appliers.keys()):

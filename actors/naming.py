@@ -80,6 +80,9 @@ def _checked_text(text: str, what: str) -> str:
 
 def source_of(actor_type: str, name: str) -> str:
     """The source of the actor `name` of a type; raises InvalidName."""
+    if isinstance(name, type):
+        problem = f"the class comes first, and then the name of the device: {name.__name__}, 'name'"
+        raise InvalidName(f"the class {name.__name__}", problem)
     if not isinstance(name, str) and name is not None:
         raise InvalidName(f"{name!r:.80}", f"the name of a device is a text: str({name!r:.80})")
     if not name:

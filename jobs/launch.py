@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from jobs.command_line import INTERRUPTED, console, parser, problems, run, settings_of, waiting
 from jobs.status import show_statuses
 from jobs.tokens import wait_for_one
+from runtime.cluster.embedded_database import as_launched
 from runtime.cluster.ray_session import join_ray
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
@@ -67,6 +68,16 @@ def launch(
     return system
 
 
+def say_other_settings(system: ActorSystem, settings: Settings, remedy: str) -> None:
+    """Say so where a system that ran before was not launched with these settings."""
+    if as_launched(system.settings) != settings:
+        problems.print(
+            "the settings here are not those that it runs with: `thornback settings --running` "
+            f"shows what differs; {remedy} make them count",
+            markup=False,
+        )
+
+
 def launching_of(arguments: argparse.Namespace) -> Launching:
     """How these options want it."""
     return Launching(take_over=arguments.take_over, timeout_s=arguments.timeout)
@@ -76,7 +87,9 @@ def launch_there(settings: Settings, how: Launching, *, for_programs: bool = Fal
     """Launch on the Ray that is meant; the exit code. Ctrl-C does not undo it, and that is said."""
     join_ray()
     try:
-        launch(settings, how, for_programs=for_programs).close()
+        with launch(settings, how, for_programs=for_programs) as system:
+            if not for_programs:
+                say_other_settings(system, settings, "`thornback drain` and `thornback launch`")
     except KeyboardInterrupt:
         said = (
             "interrupted; the launch goes on by itself: `thornback status` shows it, and "

@@ -26,7 +26,7 @@ from jobs.command_line import connected, console, parser, run
 from jobs.flights import report
 from jobs.flights.air_traffic import AirTraffic
 from jobs.flights.local_time import DAYS
-from jobs.status import table
+from jobs.status import show_statuses
 from runtime.driver.bulk import BulkResult, Send
 from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
@@ -57,7 +57,8 @@ def replay(system: ActorSystem, days: int | None, patience_s: float) -> bool:
     console.print(
         f"{len(traffic.aircraft):,} aircraft, {traffic.total:,} commands; "
         f"{traffic.without_tail_number:,} flights without a tail number are left out: "
-        "no aircraft is known for them"
+        "no aircraft is known for them",
+        soft_wrap=True,
     )
     refs: Refs = {}
     result = _send(system, traffic, refs, patience_s)
@@ -67,7 +68,7 @@ def replay(system: ActorSystem, days: int | None, patience_s: float) -> bool:
         system, traffic, [ref for ref in refs.values() if ref.actor is Aircraft]
     )
     holds = report.show(console, traffic.expected, result, seconds, evidence, statuses)
-    console.print(table(statuses))
+    show_statuses(statuses)
     return holds
 
 

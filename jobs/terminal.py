@@ -7,6 +7,7 @@ that is away); 2, it could not be done (a ThornbackError, a wrong option); 130, 
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,7 +74,26 @@ def run(main: Callable[[], int], *, for_programs: bool = False) -> None:
         # Whoever read this has seen enough. What is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    with _undisturbed():
+        leave_ray()
     sys.exit(code)
+
+
+def leave_ray() -> None:
+    """Leave the Ray that this process has joined, if it has. Ray itself leaves when Python ends,
+    and sleeps for half a second before; Ctrl-C in that time shows a traceback of Ray's."""
+    if (leave := getattr(sys.modules.get("ray"), "shutdown", None)) is not None:
+        leave()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """What was to be done is done, and Ctrl-C changes nothing any more."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
 from runtime.driver.directory_link import for_driver, join
 from runtime.driver.opening import opening
-from runtime.driver.own_settings import say_what_does_not_count
+from runtime.driver.own_settings import own_settings, say_what_does_not_count
 from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
@@ -38,6 +38,7 @@ class ActorSystem:
     #: For the answers of all processes; each has a limit of its own, which is smaller.
     STATUS_S = 30.0
 
+    @advised("ActorSystem.connect() connects to one that runs, ActorSystem.launch() starts one")
     def __init__(
         self,
         topology: Topology,
@@ -78,7 +79,7 @@ class ActorSystem:
         """
         from runtime.cluster.ray_session import NoRay, join_ray  # noqa: PLC0415 - a system in one process joins no Ray
 
-        settings = settings or Settings.load()
+        settings = own_settings(settings)
         namespace = settings.actor_system.namespace if namespace is None else namespace
         with opening():
             try:
@@ -114,7 +115,7 @@ class ActorSystem:
         from runtime.cluster.launching import launch  # noqa: PLC0415 - connecting needs none of it
         from runtime.cluster.ray_session import NoRay, ensure_ray  # noqa: PLC0415 - nor of this
 
-        settings = settings or Settings.load()
+        settings = own_settings(settings)
         with opening():
             try:
                 ensure_ray()
@@ -141,7 +142,8 @@ class ActorSystem:
         self, items: Iterable[Item], *, patience_s: float = 60.0, ahead: int = 20_000
     ) -> Iterator[Reply[list[Event]]]:
         """Ask many actors: items are `(ref, message)` or `Send`. Yields the replies in the
-        order of the items, each done when it is yielded.
+        order of the items, each done when it is yielded; nothing is sent before the first step,
+        and where nobody takes it, that is logged.
 
         At most `ahead` items are read before the first unanswered one. Hosts and database
         may go away for up to `patience_s` after a batch was sent; its commands are then sent
@@ -199,10 +201,10 @@ class ActorSystem:
         second where an event loop runs in this thread. It then raises SubscribeTimeout. A
         coroutine that must not block at all says `after=await system.head()`. Raises
         InvalidName, SystemNotFound and ConnectionClosed, too, and ValueError for an `after`
-        that is no position. A name of an event type that nobody knows is logged, mostly before
-        this returns: for that, it asks the log about a name that no class of this program has,
-        and waits for a second at most. So is an `after` beyond the end of the log, for which
-        the bus is asked, and waited for, likewise.
+        that is no position. A name of an event type, or of a type of device, that nobody knows is
+        logged, mostly before this returns: for that, it asks the log about a name that no class of
+        this program has, and waits for a second at most. So is an `after` beyond the end of the
+        log, for which the bus is asked, and waited for, likewise.
         """
         selection, patience_s = selection_of(event_types, sources), checked_seconds(timeout_s)
         subscription = Subscription(self.connection, selection, after)

@@ -24,8 +24,13 @@ def checked(source: str, *, of_an_actor: bool = True) -> str:
 
 def unknown(source: str) -> str:
     """What there is to say of a source without events."""
-    has_form = all(source.partition("/"))
-    return f"the log has no event of {source}" + ("" if has_form else f": a device is named {FORM}")
+    if not all(source.partition("/")):
+        hint = f": a device is named {FORM}"
+    elif "*" in source:
+        hint = f": it is one device; of several, `thornback tail --source {source!r} --no-follow`"
+    else:
+        hint = ""
+    return f"the log has no event of {source}{hint}"
 
 
 async def has_events(system: ActorSystem, source: str) -> bool:

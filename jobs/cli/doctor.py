@@ -25,7 +25,12 @@ from jobs.command_line import connected_by
 from jobs.status import well
 from jobs.terminal import UNWELL, as_json, show
 from runtime.cluster.embedded_database import folder_of, wanted
-from runtime.cluster.preflight import CannotStartHere, check_port, check_working_directory
+from runtime.cluster.preflight import (
+    CannotStartHere,
+    check_actor_modules,
+    check_port,
+    check_working_directory,
+)
 from runtime.cluster.project_ray import noted, ray_is_named
 from runtime.settings.settings import Settings, redacted_url
 from runtime.topology.status import ProcessAway
@@ -91,7 +96,12 @@ def _all(config: Path | None) -> Iterator[Check]:
     except ThornbackError as error:
         yield Check("settings", Finding.WRONG, str(error), "correct them where it says")
         return
-    yield Check("settings", Finding.WELL, "all can be used; `thornback settings` shows them")
+    try:
+        check_actor_modules(settings)
+    except CannotStartHere as error:
+        yield Check("settings", Finding.WRONG, str(error))
+    else:
+        yield Check("settings", Finding.WELL, "all can be used; `thornback settings` shows them")
     yield from _database(settings)
     yield _room(settings)
     there, check = _ray()

@@ -12,7 +12,7 @@ import psutil
 from jobs.cli import options
 from jobs.command_line import waiting
 from jobs.drain import show as show_drained
-from jobs.terminal import INTERRUPTED, UNWELL, console, problems
+from jobs.terminal import INTERRUPTED, UNWELL, console, leave_ray, problems
 from runtime.cluster.clearing import database_stopped, drain_namespace
 from runtime.cluster.programs import connected_programs
 from runtime.cluster.project_ray import (
@@ -103,7 +103,9 @@ def drain_all(settings: Settings, timeout_s: float, far: HowFar) -> bool:
 
 
 def end_keeper() -> None:
-    """End the process that keeps the project's Ray, and with it that Ray."""
+    """End the process that keeps the project's Ray, and with it that Ray. This one leaves it
+    before: who leaves a Ray that has ended waits for its answer for seconds."""
+    leave_ray()
     found = noted()
     keeper = found.keeper() if found else None
     if keeper is not None:

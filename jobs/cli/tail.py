@@ -82,7 +82,9 @@ async def _print_log(
                 found = True
             after = page.through
         if not found:
-            problems.print(_nothing(selection, await store.event_types()), markup=False)
+            said = _nothing(selection, await store.event_types())
+            beyond = f"; the log ends at position {until:,}" if after > until else ""
+            problems.print(f"{said}{beyond}", markup=False)
     finally:
         await store.close()
     return 0 if found else UNWELL

@@ -13,9 +13,8 @@ from jobs.cli import options
 from jobs.cli.down import HowFar, drain_all, end_keeper
 from jobs.cli.interruption import Interruption, noted_interruption
 from jobs.cli.launch import launch_timeout
-from jobs.launch import Launching, launch
+from jobs.launch import Launching, launch, say_other_settings
 from jobs.terminal import INTERRUPTED, begun, console, problems
-from runtime.cluster.embedded_database import as_launched
 from runtime.cluster.preflight import check_machine
 from runtime.cluster.project_ray import (
     FOLDER,
@@ -112,12 +111,7 @@ def _start(
         interruption.check()
         already = "it was up already" if ran else "up"
         console.print(f"{already}, in this folder; `thornback down` ends it", markup=False)
-        if as_launched(system.settings) != settings:
-            problems.print(
-                "the settings here are not those that it runs with: `thornback settings --running` "
-                "shows what differs; `thornback down` and `thornback up` make them count",
-                markup=False,
-            )
+        say_other_settings(system, settings, "`thornback down` and `thornback up`")
 
 
 def _undo(settings: Settings) -> None:

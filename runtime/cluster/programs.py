@@ -15,7 +15,15 @@ def connected_programs(*, but: Iterable[int] = ()) -> list[str]:
     milliseconds. A program that was killed may stand there until Ray has noticed."""
     others = {os.getpid(), *but}
     return [
-        f"{job['DriverPid']} ({job['Entrypoint'][:_SHOWN]})"
+        f"{job['DriverPid']} ({_shown(job['Entrypoint'])})"
         for job in state.jobs()
         if not job["IsDead"] and job["DriverPid"] not in others
     ]
+
+
+def _shown(entrypoint: str) -> str:
+    """How a program was started, without the folders in which Python and it are."""
+    program, *others = entrypoint.split(" ")
+    if others:
+        others[0] = others[0].rpartition("/")[2]
+    return " ".join([program.rpartition("/")[2], *others])[:_SHOWN]

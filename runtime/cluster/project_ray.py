@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,6 +31,9 @@ _LOCK = "lock"
 #: Which Ray a program is to join, and by which token.
 ADDRESS, TOKEN_FILE, AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
 
+#: Where Ray's own programs are.
+_RAY_FILES = f"{Path(_raylet.__file__).parent}{os.sep}"
+
 #: Whether Ray begins one by itself when it is called.
 _AUTO = "RAY_ENABLE_AUTO_CONNECT"
 
@@ -39,6 +42,8 @@ _LOOK_S = 0.02
 
 #: How long the processes of a Ray may take to notice that it has ended.
 _END_S = 10.0
+#: How long one of them that is told to end may take.
+_LEAVE_S = 2.0
 
 
 class NoFolder(NotPossible):
@@ -77,6 +82,20 @@ class Note:
         have not noticed yet."""
         token = self.way_in.get(TOKEN_FILE)
         return [each for each in psutil.process_iter() if token and _is_of(each, token)]
+
+
+def end_left(processes: Iterable[psutil.Process]) -> None:
+    """End those among these that are of a Ray, which has ended, and live on. Ray's agents notice
+    that by themselves, but may then take a minute to end."""
+    left = [each for each in processes if _is_of_ray(each)]
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(left, timeout=_LEAVE_S)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive)
 
 
 def folder_of_project() -> Path:
@@ -253,8 +272,14 @@ def _is_of(process: psutil.Process, token: str) -> bool:
     """Is it a process of the Ray with that token? Beside these, what the system has started
     (PostgreSQL) has inherited the variable, too."""
     with suppress(psutil.Error):
-        if process.environ().get(TOKEN_FILE) != token:
-            return False
+        return process.environ().get(TOKEN_FILE) == token and _is_of_ray(process)
+    return False
+
+
+def _is_of_ray(process: psutil.Process) -> bool:
+    """Is it a process of some Ray, and alive? It has a title of Ray's, and before it has taken
+    that, it is a program of Ray's that runs."""
+    with suppress(psutil.Error):
         words = " ".join(process.cmdline())
-        return words.startswith("ray::") or "/ray/" in words
+        return words.startswith("ray::") or _RAY_FILES in words
     return False

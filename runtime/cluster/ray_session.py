@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
@@ -31,6 +32,7 @@ from runtime.cluster.project_ray import (
     ADDRESS,
     AUTH_MODE,
     TOKEN_FILE,
+    end_left,
     mean_none,
     project_is_up,
     use_project_ray,
@@ -200,8 +202,11 @@ def start_ray() -> None:
 
 
 def end_ray() -> None:
-    """End the Ray that `start_ray` started; its token is of no use any more."""
+    """End the Ray that `start_ray` started, with all of its processes; its token is of no use any
+    more."""
+    below = psutil.Process().children(recursive=True)
     ray.shutdown()
+    end_left(below)
     if token := os.environ.pop(TOKEN_FILE, None):
         Path(token).unlink(missing_ok=True)
     os.environ.pop(ADDRESS, None)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from ray.exceptions import ActorDiedError, RayError, RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 
 from actors.actor import Actor
 from actors.errors import InvalidActor, ThornbackError
@@ -183,7 +183,7 @@ class HostLink:
             return error
         if isinstance(error, ActorDiedError):
             self._forget()
-        return HostUnavailable(self.host, type(error).__name__)
+        return HostUnavailable(self.host, why_away(error))
 
     def _forget(self) -> None:
         """It has ended for good: its system was drained. Another one may have its name by now,
@@ -194,6 +194,15 @@ class HostLink:
         self._known.clear()
         self._refused.clear()
         self._ended()
+
+
+def why_away(error: Exception) -> str:
+    """Why a process cannot be asked, of which Ray says that: in words, where there are some."""
+    if isinstance(error, ActorDiedError):
+        return "its process has ended"
+    if isinstance(error, ActorUnavailableError):
+        return "its process does not answer, or has ended"
+    return type(error).__name__
 
 
 def _said(host: str, cause: ThornbackError) -> HostUnavailable:

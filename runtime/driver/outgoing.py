@@ -97,10 +97,10 @@ class Outgoing(Pending[Answer]):
         more = f" (and {others} more that travelled with it)" if others else ""
         self.heard_of.update(unheard)
         if not isinstance(error, ConnectionClosed):
-            logger.warning(
-                "an ask of %s failed, and nobody looked at its reply%s: %s",
-                self.what(first), more, error,
-            )  # fmt: skip
+            said = "an ask of %s failed, and nobody looked at its reply%s: %s"
+            if not self.want_events:
+                said = said.replace("an ask of", "a command of a bulk call that was left, for")
+            logger.warning(said, self.what(first), more, error)
         elif not self.bulk:  # whose caller hears it himself
             logger.warning(
                 "an ask of %s was unanswered when its connection was closed, and nobody waited for "

@@ -1,4 +1,4 @@
-"""A driver's own settings that do not count, and name another database than the system's.
+"""A driver's own settings, and those of them that do not count and name another database.
 
 Whoever sets DATABASE_URL for a driver means that its events go there. They go where the system was
 launched to put them, so that is said.
@@ -13,6 +13,17 @@ logger = logging.getLogger("thornback.driver")
 
 #: Origins of what is set for this program alone.
 _SAID_HERE = ("environment variable", "argument")
+
+
+def own_settings(given: Settings | None) -> Settings:
+    """Those that are given, or else those of the environment and of the file. Raises TypeError
+    for what are none, and ConfigurationError."""
+    if given is None:
+        return Settings.load()
+    if not isinstance(given, Settings):
+        problem = f"settings= takes Settings, not {given!r:.80}"
+        raise TypeError(f"{problem}: Settings.load(actor_system={{'hosts': 4}}) makes them")
+    return given
 
 
 def say_what_does_not_count(own: Settings, running: Settings) -> None:

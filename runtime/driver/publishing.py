@@ -78,6 +78,8 @@ def _read_published(event_type: str, data: bytes, answer: Answer, index: int) ->
 def _no_event(given: Any) -> str:
     """What is said of something that is no event with its envelope."""
     made = "Event.of(payload, source=..., id=uuid4(), timestamp=datetime.now(UTC)) makes one"
+    if isinstance(given, type):
+        return f"an Event is published, not the class {given.__name__}: {made} of a payload"
     name = type(given).__name__
     if isinstance(given, Payload):
         return f"{name} is a payload, which has no source yet: {made}"

@@ -12,6 +12,7 @@ from typing import Any
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from actors.errors import ThornbackError
+from runtime.driver.host_link import why_away
 from runtime.errors import AnotherSystem, HostUnavailable, SystemNotFound
 from runtime.process.world import World
 from runtime.topology.names import DIRECTORY_ACTOR
@@ -111,7 +112,7 @@ class Rejoining:
                 raise HostUnavailable(DIRECTORY_ACTOR, str(error)) from error
             raise _passing(error.cause) from error
         except RayError as error:
-            raise HostUnavailable(DIRECTORY_ACTOR, type(error).__name__) from error
+            raise HostUnavailable(DIRECTORY_ACTOR, why_away(error)) from error
         return topology
 
 

@@ -1,5 +1,6 @@
 """What callers give, checked where they give it: messages, ids and moments of commands."""
 
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -83,8 +84,15 @@ def id_bytes(value: UUID | bytes, source: str, message_type: str, what: str = "i
     raise InvalidMessage(
         source,
         message_type,
-        f"its {what} is a UUID or 16 bytes, not {value!r:.80}: uuid.uuid5 makes one of a name",
+        f"its {what} is a UUID or 16 bytes, not {value!r:.80}: {_id_instead(value)}",
     )
+
+
+def _id_instead(value: object) -> str:
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return f"uuid.UUID({str(UUID(value))!r})"
+    return "uuid.uuid5 makes one of a name"
 
 
 def moment_us(value: datetime | int, source: str, message_type: str) -> int:

@@ -9,7 +9,8 @@ from pathlib import Path
 FRAMES = 3
 
 _ROOT = Path(__file__).parents[2]
-_RUNTIME = f"{_ROOT / 'runtime'}{os.sep}"
+#: What calls a handler, whosever it is.
+_CALLERS = (f"{_ROOT / 'runtime'}{os.sep}", str(_ROOT / "actors" / "actor_type.py"))
 _OURS = tuple(f"{_ROOT / room}{os.sep}" for room in ("runtime", "actors", "store", "streams"))
 _INSTALLED = tuple(
     f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib")
@@ -22,10 +23,10 @@ def own_frames(error: BaseException) -> list[str]:
     """The last frames of the user's own code on the way to an error: file, line and function.
 
     Own is what is neither ours nor installed; where nothing is, as for an actor that comes out
-    of an installed package, all that is not of the runtime.
+    of an installed package, all that is not of what calls it.
     """
     # Not `extract_tb`: it looks for the lines of the source, which takes twenty times as long.
     frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     theirs = [each for each in frames if not each[0].co_filename.startswith(_NOT_THEIRS)]
-    found = theirs or [each for each in frames if not each[0].co_filename.startswith(_RUNTIME)]
+    found = theirs or [each for each in frames if not each[0].co_filename.startswith(_CALLERS)]
     return [f"{code.co_filename}:{line}, in {code.co_name}" for code, line in found[-FRAMES:]]

@@ -8,7 +8,7 @@ decides anything (runtime/host/type_checks.py); what was there before is, when i
 import importlib
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from actors.actor import Actor, ActorType
 from actors.errors import InvalidActor
@@ -56,13 +56,12 @@ class Registration:
                 "launch with a working directory that has it"
             )
             return
-        for value in vars(found).values():
-            if (
-                isinstance(value, type)
-                and issubclass(value, Actor)
-                and hasattr(value, "state_type")
-            ):
-                self._know_class(module, value)
+        actors = [each for each in vars(found).values() if _is_actor_class(each)]
+        for actor in actors:
+            self._know_class(module, actor)
+        if not actors:
+            said = "actor_system.actor_modules names %r, which has no actor class"
+            logger.warning(said, module)
 
     def know_own(self, actor: bytes) -> None:
         """Know the class of the actor that this host is dedicated to. One that cannot be loaded
@@ -139,6 +138,11 @@ class Registration:
 
     def _take(self, known: type[Actor[Any]], fingerprint: str, packed: bytes) -> None:
         replaced = self.types.register(known)
+        if replaced is not None:
+            logger.info(
+                "%s: %s is decided by code %.10s from now on, and no more by %.10s", self._host,
+                known.actor_type, fingerprint, self._fingerprints.get(known.actor_type, "another"),
+            )  # fmt: skip
         self._fingerprints[known.actor_type] = fingerprint
         self.types.sent[known.actor_type] = packed
         if replaced is not None and self._decider is not None:
@@ -151,3 +155,8 @@ class Registration:
         return TypeCode(
             actor_type=known.name, class_name=known.actor.class_name(), fingerprint=fingerprint
         )
+
+
+def _is_actor_class(value: object) -> TypeGuard[type[Actor[Any]]]:
+    """Is it a class of actors, and not the one that all are made from?"""
+    return isinstance(value, type) and issubclass(value, Actor) and hasattr(value, "state_type")

@@ -7,7 +7,7 @@ time, also where bus or database say nothing at all.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
 from ray.exceptions import ActorDiedError, RayError
@@ -116,6 +116,17 @@ class LogAccess:
         async with self._turns:
             store = await self._opened()
             return await _within(self.READ_S, store.event_types())
+
+    async def unknown_actor_types(self, names: Iterable[str]) -> set[str]:
+        """Those of these actor types of which the log has neither an event nor a class. Raises
+        StoreUnavailable, or TimeoutError."""
+        wanted = set(names)
+        async with self._turns:
+            store = await self._opened()
+            records = await _within(self.READ_S, store.type_records(wanted))
+        return wanted - {
+            name for name, record in records.items() if record.class_name or record.event_types
+        }
 
     async def close(self) -> None:
         """End all feeds, and give back what was opened. Whoever still asks then hears

@@ -166,6 +166,10 @@ def test_sql_asks_the_log_and_changes_nothing(commands: Commands) -> None:
     assert "(3 rows)" in commands("sql", query)
     with pytest.raises(QueryFailed, match="log_events and actor_snapshots"):
         commands("sql", "SELECT * FROM log_event")
+    with pytest.raises(
+        QueryFailed, match=r"\Acolumn .* but expression is .* \(You will need .*\)\Z"
+    ):
+        commands("sql", "INSERT INTO events (id) VALUES (1)")
     with pytest.raises(QueryFailed, match="one query at a time"):
         commands("sql", "SELECT 1; SELECT 2")
     with pytest.raises(QueryFailed, match="expects 1 argument"):

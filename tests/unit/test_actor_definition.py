@@ -135,7 +135,7 @@ def test_two_handlers_of_one_message_are_refused() -> None:
         @handles
         def second(self, message: Open) -> None: ...
 
-    with pytest.raises(InvalidActor, match="second: open has a method already"):
+    with pytest.raises(InvalidActor, match="second: open has a method already, first: each"):
         Torn.described()
 
 
@@ -147,7 +147,7 @@ def test_two_appliers_of_one_event_are_refused() -> None:
         @applies
         def second(self, event: Opened) -> None: ...
 
-    with pytest.raises(InvalidActor, match="second: opened has a method already"):
+    with pytest.raises(InvalidActor, match="second: opened has a method already, first: "):
         Torn.described()
 
 

@@ -45,3 +45,16 @@ async def test_a_refused_class_of_a_module_of_actors_is_named_with_what_to_do(
         r"\(broken: plug is async: .* make it a plain `def`\): correct it, and launch again",
     ):
         await host.ready()
+
+
+@virtual_time
+async def test_a_module_of_actors_without_one_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fleet = ModuleType("fleet")
+    fleet.Actor = Actor  # type: ignore[attr-defined]  # imported there, and no actor of its own
+    monkeypatch.setitem(sys.modules, "fleet", fleet)
+    settings = Settings.model_validate({"actor_system": {"actor_modules": ["fleet"]}})
+    Host("host-0", settings.model_dump_json(), None, world=OneWriter(await Writing.begin()))
+    assert "actor_system.actor_modules names 'fleet', which has no actor class" in caplog.text
+    assert "actors.devices" not in caplog.text

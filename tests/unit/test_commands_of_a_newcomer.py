@@ -11,14 +11,14 @@ from types import SimpleNamespace
 
 import pytest
 import ray
-from click import UsageError
+from click import Command, UsageError
 from click.testing import CliRunner
 from rich.console import Console
 
 import jobs.terminal
 from examples.thermostat import ReportTemperature, Thermostat
 from jobs import drain, launch
-from jobs.cli import down, logs, main, sql, state, up
+from jobs.cli import down, history, logs, main, sql, state, tail, up
 from jobs.cli import settings as settings_command
 from jobs.cli.init import command as init
 from jobs.databases import NoDatabase
@@ -316,7 +316,8 @@ def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcessSystem]:
     """The system that commands find; it has a thermostat."""
     with InProcessSystem(small_settings({}, type="memory")) as made:
         made.actor(Thermostat, "kitchen").ask(ReportTemperature(celsius=20.0)).result()
-        monkeypatch.setattr(state, "connected_by", lambda config: nullcontext(made))
+        for command in (state, history, tail):
+            monkeypatch.setattr(command, "connected_by", lambda config: nullcontext(made))
         yield made
 
 
@@ -356,3 +357,27 @@ def test_logs_of_a_system_whose_ray_ends_meanwhile_say_so(
 def test_an_address_that_is_none_is_told_by_sql(address: str) -> None:
     with pytest.raises(NoDatabase, match="does not answer: ValueError"):
         asyncio.run(sql._ask(address, "SELECT 1", 1, False))
+
+
+@pytest.mark.usefixtures("system")
+@pytest.mark.parametrize(
+    ("command", "arguments", "advice"),
+    [
+        (history.command, ["thermostat/*"], "`thornback tail --source 'thermostat/*' --no-follow`"),
+        (
+            tail.command,
+            ["--after", "9", "--no-follow"],
+            "no event fits; the log ends at position 1",
+        ),
+    ],
+    ids=["a history of several", "after the end"],
+)
+def test_where_the_log_has_nothing_it_is_said_why(
+    command: Command, arguments: list[str], advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = io.StringIO()
+    for module in (history, tail):
+        monkeypatch.setattr(module, "problems", Console(file=said, highlight=False, width=400))
+    done = CliRunner().invoke(command, arguments, standalone_mode=False, catch_exceptions=False)
+    assert done.return_value == 1
+    assert advice in said.getvalue()

@@ -1,4 +1,4 @@
-"""What `thornback doctor` says of the gateway: its certificate, its tokens."""
+"""What `thornback doctor` says of settings, and of the gateway: its certificate, its tokens."""
 
 import json
 from pathlib import Path
@@ -49,3 +49,11 @@ def test_that_nobody_could_be_let_in_is_told() -> None:
     assert found(live=False, host="0.0.0.0") == ["wrong"]
     assert found(live=True, host="0.0.0.0") == []
     assert found(live=False, host="127.0.0.1") == []
+
+
+def test_a_module_of_actors_that_is_not_there_is_told(tmp_path: Path) -> None:
+    text = 'port = 0\n[actor_system]\nactor_modules = ["flet.chargers"]\n'
+    found = said(text, tmp_path)["settings"]
+    assert found["finding"] == "wrong"
+    assert "there is no module 'flet'" in found["said"]
+    assert said("port = 0\n", tmp_path)["settings"]["finding"] == "well"

@@ -14,6 +14,7 @@ from actors.actor import Actor, handles
 from actors.actor_type import ActorType
 from actors.errors import InvalidActor, Rejected
 from actors.event import DeviceEvent, Payload
+from runtime.host.failing_code import own_frames
 from tests.unit.meters_and_shelves import Base, Lent, Library, Measured, Meter, Read
 
 
@@ -355,3 +356,17 @@ def test_a_class_that_has_travelled_is_not_read_in_a_file_that_may_be_another() 
     arrived = FunctionType(sent.__code__, dict(sent.__globals__), "read")  # as cloudpickle does
     arrived.__annotations__, arrived.__module__ = sent.__annotations__, sent.__module__
     type("Arrived", (Base,), {"read": handles(arrived)}).described()  # type: ignore[attr-defined]
+
+
+def test_what_calls_a_handler_is_no_code_of_its_user() -> None:
+    class ReturnsOne(Base):
+        @handles
+        def read(self, message: Read) -> Any:
+            return Measured(kwh=message.kwh)
+
+    decide = ReturnsOne.described().handlers["read"].decide
+    with pytest.raises(TypeError, match="read returns Measured: yield it instead") as failed:
+        decide(ReturnsOne("a"), Read())
+    beyond_here = failed.value.__traceback__.tb_next  # type: ignore[union-attr]
+    assert beyond_here is not None
+    assert own_frames(failed.value.with_traceback(beyond_here)) == []

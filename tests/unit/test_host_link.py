@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from ray.exceptions import RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
 from actors.actor import Actor
 from runtime.driver.host_link import HostLink
@@ -54,3 +54,20 @@ async def test_that_the_log_is_away_is_raised_as_the_directory_says_it(
         await _failing(said).ensure_found(())
     assert type(failed.value) is type(said)
     assert failed.value.args == said.args
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ActorDiedError(), "its process has ended"),
+        (ActorUnavailableError("it is away", None), "its process does not answer, or has ended"),
+    ],
+    ids=["ended", "away"],
+)
+async def test_that_a_process_is_away_is_said_in_words(error: Exception, said: str) -> None:
+    async def find(_: Iterable[type[Actor[Any]]]) -> Any:
+        raise error
+
+    with pytest.raises(HostUnavailable) as failed:
+        await HostLink(HOST, find, _reached, _nothing).ensure_found(())
+    assert failed.value.args == (HOST, said)

@@ -158,6 +158,28 @@ def asks(message: Any, **named: Any) -> Call:
         ),
         (lambda system: system.publish(Plugged()), InvalidData, r"Plugged is a payload.*Event\.of"),
         (lambda system: system.publish("plugged"), InvalidData, r"not a str: Event\.of\("),
+        (lambda system: system.publish(Plugged), InvalidData, "not the class Plugged: Event"),
+        (
+            asks(Plug(), id="4c8f1c1e-0d5b-4d6e-9a3c-0f6f5d1c2b3a"),
+            InvalidMessage,
+            r"not '4c8f1c1e-.*: uuid\.UUID\('4c8f1c1e-0d5b-4d6e-9a3c-0f6f5d1c2b3a'\)",
+        ),
+        (
+            lambda system: system.actor("a", Charger),
+            InvalidName,
+            "the class Charger.*: the class comes first, and then the name",
+        ),
+        (lambda _: ActorSystem(), TypeError, r"ActorSystem\.connect\(\) connects to"),  # type: ignore[call-arg]
+        (
+            lambda system: ActorSystem.connect(settings={"a": 1}),  # type: ignore[arg-type]
+            TypeError,
+            r"settings= takes Settings, not \{'a': 1\}: Settings\.load\(",
+        ),
+        (
+            lambda system: ActorSystem.launch({"a": 1}),  # type: ignore[arg-type]
+            TypeError,
+            r"settings= takes Settings, not \{'a': 1\}: Settings\.load\(",
+        ),
     ],
     ids=[
         "event", "text", "dict", "class", "id", "at", "swapped pair", "no pair", "no actor class",
@@ -170,7 +192,9 @@ def asks(message: Any, **named: Any) -> Call:
         "a text for a timeout", "two event types", "one source", "a ref and a message to tell",
         "a ref and a message to ask", "a text to drain", "a name of two lines",
         "a class for an actor type", "a text for a moment", "a payload to publish",
-        "a text to publish",
+        "a text to publish", "an event class to publish", "a UUID as a text",
+        "a class for a name", "a system of nothing", "a dict of settings to connect by",
+        "a dict of settings to launch by",
     ],
 )  # fmt: skip
 def test_a_mistaken_call_is_told_with_what_to_do(

@@ -1,5 +1,6 @@
 """A class is held against the log before it decides: what it would ignore, whose type it is."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -94,6 +95,22 @@ async def test_a_class_that_would_ignore_events_of_its_log_is_refused_and_the_ol
     await register(host, renamed(ignores=("heated",)))
     [event] = read_events(await deliver(host, command("oven/a", Heat()), sequence=2), 0)
     assert (event.version, event.event_type) == (3, "warmed")
+
+
+@virtual_time
+async def test_that_other_code_decides_from_now_on_is_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "thornback.host")
+    host = await begun()
+    await register(host, Oven)
+    with pytest.raises(InvalidActor):
+        await register(host, moved())
+    assert "is decided by" not in caplog.text
+    await register(host, renamed())
+    assert re.search(
+        r"host-0: oven is decided by code \w{10} from now on, and no more by \w{10}", caplog.text
+    )
 
 
 @virtual_time

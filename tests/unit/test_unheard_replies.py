@@ -14,9 +14,12 @@ from runtime.errors import (
     AskTimeout,
     ConnectionClosed,
 )
+from tests.unit.chargers import Charger, Plug
 from tests.unit.connecting import OwnLoop, PlayedWorld, connection, ref
 from tests.unit.sending import Sending
 from tests.virtual_time import virtual_time
+from thornback.testing.in_process import InProcessSystem
+from thornback.testing.settings import small_settings
 
 
 @virtual_time
@@ -131,3 +134,19 @@ async def test_a_timeout_names_actor_command_and_host_and_what_that_is_at() -> N
     unreachable.found.clear()
     with pytest.raises(AskTimeout, match="to 'echo': host was not reached"):
         await unreachable.ask("lost")
+
+
+def test_that_nobody_goes_through_the_replies_of_an_ask_many_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with InProcessSystem(small_settings({}, type="memory")) as system:
+        charger = system.actor(Charger, "a")
+        assert len(list(system.ask_many([(charger, Plug())]))) == 1
+        left = iter(system.ask_many([(charger, Plug()), (charger, Plug())]))
+        next(left)
+        del left
+        gc.collect()
+        assert "nobody went through" not in caplog.text
+        system.ask_many([(charger, Plug())])
+        gc.collect()
+    assert "nobody went through the replies of an ask_many, so nothing of it was" in caplog.text
