@@ -9,6 +9,7 @@ whoever reaches Ray's ports can run code as this user. Other programs of this us
 address and token, from `way_in`.
 """
 
+import ctypes
 import logging
 import os
 import secrets
@@ -142,10 +143,10 @@ def _join_meant(timeout_s: float) -> None:
 def _end_quietly_at_sigterm() -> None:
     """Where nobody handles SIGTERM it ends a program, and so it does again: Ray, joined in another
     thread than the main one, has put a handler of its own below Python that prints a stack first.
+    Below Python, because who comes back to a Ray does so in another thread, too.
     """
-    in_main = threading.current_thread() is threading.main_thread()
-    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        ctypes.CDLL(None).signal(signal.SIGTERM.value, ctypes.c_void_p(signal.SIG_DFL.value))
 
 
 def ensure_ray() -> None:

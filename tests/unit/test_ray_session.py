@@ -1,8 +1,11 @@
 """Which Ray a process joins, and that it never waits for one without bound."""
 
+import ctypes
 import fcntl
 import json
+import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -297,3 +300,19 @@ def test_a_process_that_was_forked_from_one_in_ray_is_told_that_it_is_not(
     for each in told:
         assert "forked from one that is in Ray" in each
         assert "fork before you connect" in each
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what is handled below Python is seen there")
+def test_who_is_let_in_by_another_thread_ends_quietly_at_sigterm_too() -> None:
+    def handled() -> bool:
+        status = Path("/proc/self/status").read_text()
+        ignored = next(line for line in status.splitlines() if line.startswith("SigIgn"))
+        return bool(int(ignored.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    ctypes.CDLL(None).signal(signal.SIGTERM.value, ctypes.c_void_p(signal.SIG_IGN.value))
+    assert handled()  # as Ray does it, below Python
+    joining = threading.Thread(target=ray_session._end_quietly_at_sigterm)
+    joining.start()
+    joining.join()
+    assert not handled()
