@@ -74,7 +74,7 @@ def _launched(
 def _ensure_directory(settings: Settings) -> Any:
     namespace = settings.actor_system.namespace
     counts = settings.event_bus.metrics_enabled
-    folder = str(fresh_folder(namespace)) if counts else None
+    folder = fresh_folder(namespace) if counts else None
     return RayActors(namespace).spawn(Directory, settings, DIRECTORY_ACTOR, folder)
 
 

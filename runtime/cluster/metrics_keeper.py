@@ -2,20 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 from runtime.settings.sections import MetricsSettings
-from runtime.telemetry.exporter import Exporter, MetricsPortTaken, remove_folder
+from runtime.telemetry.exporter import Exporter, MetricsPortTaken, folder_here, remove_folder
 
 
 class MetricsKeeper:
-    """Opens the exporter of a system, whose processes count into `folder`; None: nothing counts."""
+    """Opens the exporter of a system, whose processes count into `folder`; None: nothing counts.
+    Where each machine has one of its own (metrics.labels), the directory has none."""
 
     #: Between two tries at a port that somebody else has, who does not say when he is done.
     AGAIN_S = 1.0
 
     def __init__(self, folder: str | None, settings: MetricsSettings) -> None:
-        self._folder = Path(folder) if folder else None
+        self._folder = folder_here(folder) if folder else None
         self._settings = settings
         self._exporter: Exporter | None = None
         self.trouble: str | None = None  #: why there is no exporter, though there should be
@@ -27,7 +27,8 @@ class MetricsKeeper:
 
     def open(self) -> None:
         """Serve the metrics, if there are any. Raises MetricsPortTaken."""
-        if self._exporter is None and self._folder is not None and self._settings.port:
+        here = self._settings.port and not self._settings.labels
+        if self._exporter is None and self._folder is not None and here:
             self._exporter = Exporter(self._folder, self._settings.host, self._settings.port)
         self.trouble = None
 

@@ -14,7 +14,6 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -25,6 +24,7 @@ from runtime.process import log_lines
 from runtime.process.time_limit import within
 from runtime.process.world import World
 from runtime.settings.settings import Settings
+from runtime.telemetry.exporter import folder_here
 from runtime.telemetry.metrics import Metrics
 from runtime.topology.names import kind_of
 from runtime.topology.status import Facts, ProcessStatus
@@ -61,7 +61,7 @@ class Process(ABC):
             log_lines.begin(self.about, self._whose_log())
         self.world = world or World(self.settings.actor_system.namespace)
         self.node = f"{self.settings.event_bus.node_id}.{name}"
-        self.metrics = Metrics(self.node, Path(metrics_folder) if metrics_folder else None)
+        self.metrics = Metrics(self.node, folder_here(metrics_folder) if metrics_folder else None)
         # What lives long here is many and acyclic: actors, rows, tables. Looking through it
         # all for cycles as often as Python does by default is work that finds nothing.
         gc.set_threshold(50_000, 20, 100)

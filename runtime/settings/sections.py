@@ -175,6 +175,10 @@ class ProcessingSettings(_Section):
 class MetricsSettings(_Section):
     port: Port = Field(9_090, description="port of the Prometheus exporter; 0 turns it off")
     host: Word = Field("127.0.0.1", description="address the exporter listens on")
+    labels: Labels = Field(
+        default_factory=dict,
+        description="labels of the machines that each have an exporter; none: the directory's",
+    )
 
 
 class GatewaySettings(_Section):

@@ -14,6 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from actors.errors import ThornbackError
+from runtime.telemetry.metrics import lives
 
 
 class MetricsPortTaken(ThornbackError):
@@ -36,7 +37,7 @@ class Exporter:
     def __init__(self, source: Path | Collector, host: str, port: int) -> None:
         registry = CollectorRegistry()
         if isinstance(source, Path):
-            MultiProcessCollector(registry, path=str(source))  # type: ignore[no-untyped-call]
+            registry.register(OfFolder(source))
         else:
             registry.register(source)
         try:
@@ -54,6 +55,26 @@ class Exporter:
         self._thread.join()
 
 
+class OfFolder(Collector):
+    """The metrics of who counts into one folder. What was counted stays; how things are is shown
+    of processes that live: one may have moved, and its successor says it on another machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        merge: Any = MultiProcessCollector.merge
+        files = sorted(self._folder.glob("*.db"))
+        found: Iterable[Metric] = merge([str(file) for file in files if _shown(file)])
+        return found
+
+
+def _shown(file: Path) -> bool:
+    if not file.name.startswith("gauge_"):
+        return True
+    return lives(file.parent, file.stem.split("_", 2)[2])
+
+
 class NewestFolder(Collector):
     """The metrics of the processes of this machine, for a program that is none of them: of the
     system of this namespace that was launched last. Nothing where none was launched yet."""
@@ -66,19 +87,22 @@ class NewestFolder(Collector):
         if not folders:
             return []
         newest = max(folders, key=lambda folder: folder.stat().st_mtime_ns)
-        collector: Any = MultiProcessCollector(None, path=str(newest))  # type: ignore[no-untyped-call]
-        found: Iterable[Metric] = collector.collect()
-        return found
+        return OfFolder(newest).collect()
 
 
 def _folder_name(namespace: str) -> str:
     return f"thornback-metrics-{namespace}-"
 
 
-def fresh_folder(namespace: str) -> Path:
+def fresh_folder(namespace: str) -> str:
     """The name of a folder for the counters of a system that is being launched. Whoever
-    counts first makes it."""
-    return Path(tempfile.gettempdir()) / f"{_folder_name(namespace)}{secrets.token_hex(8)}"
+    counts first on a machine makes it there."""
+    return f"{_folder_name(namespace)}{secrets.token_hex(8)}"
+
+
+def folder_here(name: str) -> Path:
+    """Where on this machine a folder of that name is; one with a path is where that says."""
+    return Path(tempfile.gettempdir()) / name
 
 
 def remove_folder(folder: Path) -> None:

@@ -6,6 +6,7 @@ next incarnation goes on counting where the last one stopped. Labels never carry
 device id.
 """
 
+import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -121,12 +122,47 @@ class BusMetrics:
         self._metrics.handlers.set(count)
 
 
+#: Those of this process; open as long as it lives.
+_living: list[int] = []
+
+
+def _say_living(folder: Path, identifier: str) -> None:
+    """Hold a lock that the end of this process gives up, whatever ends it."""
+    file = os.open(folder / f"{identifier}.lives", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(file, fcntl.LOCK_SH)  # shared: it may have been replaced, and live on
+    _living.append(file)
+
+
+def lives(folder: Path, identifier: str) -> bool:
+    """Does a process live on this machine that counts there under that name?"""
+    try:
+        file = os.open(folder / f"{identifier}.lives", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def _in_a_forked_child() -> None:
+    while _living:
+        os.close(_living.pop())
+
+
+os.register_at_fork(after_in_child=_in_a_forked_child)
+
+
 def _count_into(folder: Path, node: str) -> None:
     """Make this process's instruments count into `folder`, under the node's name."""
     readable = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in node)
     # Two names that read alike, or one too long for a file, still get files of their own.
     identifier = f"{readable[:80]}-{crc32(node.encode()):08x}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _say_living(folder, identifier)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where prometheus_client looks
     multi_process: Any = values.MultiProcessValue
     values.ValueClass = multi_process(process_identifier=lambda: identifier)

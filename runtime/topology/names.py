@@ -12,11 +12,8 @@ DIRECTORY_ACTOR = "directory"
 WRITER_ACTOR = "writer"
 BUS_ACTOR = "bus"
 
-_POOLED = re.compile(r"host-\d+")
 #: So many letters of a machine's id tell it from the others of a system.
 MACHINE_LETTERS = 12
-
-_GATEWAY = re.compile(r"gateway-(0|[0-9a-f]{12})")
 
 
 class ProcessKind(StrEnum):
@@ -28,13 +25,21 @@ class ProcessKind(StrEnum):
     WRITER = "writer"
     BUS = "bus"
     GATEWAY = "gateway"
+    EXPORTER = "exporter"
 
+
+#: Those of which there are several.
+_NUMBERED = {
+    re.compile(r"host-\d+"): ProcessKind.POOLED_HOST,
+    re.compile(r"gateway-(0|[0-9a-f]{12})"): ProcessKind.GATEWAY,
+    re.compile(r"exporter-[0-9a-f]{12}"): ProcessKind.EXPORTER,
+}
 
 #: Those that run actors; all others are the core.
 HOSTS = (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST)
 
 #: Clients of the rest: of their kinds there may be one a machine.
-SERVICES = (ProcessKind.GATEWAY,)
+SERVICES = (ProcessKind.GATEWAY, ProcessKind.EXPORTER)
 
 #: Who is drained when: gateways take no more requests and need everybody for those under way;
 #: hosts answer what they hold and need the writer for it, which hands its commits to the bus.
@@ -44,6 +49,7 @@ _DRAIN_STAGES: tuple[tuple[ProcessKind, ...], ...] = (
     HOSTS,
     (ProcessKind.WRITER,),
     (ProcessKind.BUS,),
+    (ProcessKind.EXPORTER,),
     (ProcessKind.DIRECTORY,),
 )
 
@@ -57,6 +63,11 @@ def gateway_name(machine: str = "") -> str:
     """The name of the gateway of a machine, by Ray's id of it; or of the only one that there is,
     wherever it runs."""
     return f"gateway-{machine[:MACHINE_LETTERS] or 0}"
+
+
+def exporter_name(machine: str) -> str:
+    """The name of the exporter of a machine, by Ray's id of it."""
+    return f"exporter-{machine[:MACHINE_LETTERS]}"
 
 
 def clock_nodes(node_id: str, hosts: int, placement: Mapping[str, str]) -> frozenset[str]:
@@ -80,10 +91,9 @@ def kind_of(name: str, placement: Mapping[str, str]) -> ProcessKind | None:
             return ProcessKind.WRITER
         case "bus":
             return ProcessKind.BUS
-    if _POOLED.fullmatch(name):
-        return ProcessKind.POOLED_HOST
-    if _GATEWAY.fullmatch(name):
-        return ProcessKind.GATEWAY
+    for pattern, kind in _NUMBERED.items():
+        if pattern.fullmatch(name):
+            return kind
     actor_type, slash, device = name.partition("/")
     dedicated = slash and device and placement.get(actor_type) == "dedicated"
     return ProcessKind.DEDICATED_HOST if dedicated else None

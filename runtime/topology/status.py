@@ -98,7 +98,14 @@ class GatewayFacts:
     actor_types: tuple[str, ...] = field(repr=False)  #: that it knows of its hosts
 
 
-Facts = HostFacts | WriterFacts | BusFacts | DirectoryFacts | GatewayFacts
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExporterFacts:
+    """What there is to say of a machine's exporter."""
+
+    address: str  #: where it shows the metrics of that machine, a URL
+
+
+Facts = HostFacts | WriterFacts | BusFacts | DirectoryFacts | GatewayFacts | ExporterFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ ROLE = "thornback.dev/role"
 SETTINGS = Settings.load(
     event_store={"type": "memory"},
     gateway={"port": 0},
+    metrics={"labels": {ROLE: "core"}},
     actor_system={
         "hosts": 4,
         "host_labels": {ROLE: "host"},

@@ -17,4 +17,5 @@ def test_hosts_and_the_core_run_on_the_nodes_of_ray_that_have_their_labels() -> 
         roles = json.loads(next(line for line in done.stdout.splitlines() if line[:1] == "{"))
     hosts = {f"host-{number}" for number in range(4)}
     assert roles == {name: "host" if name in hosts else "core" for name in roles}
+    assert [name for name in roles if name.startswith("exporter-")], "one with the core"
     assert roles.keys() > hosts | {"directory", "writer", "bus"}

@@ -100,6 +100,7 @@ KEYS = [
     Key("processing", "processing_timeout_ms", "5", 5, "1e3", COUNT),
     Key("metrics", "port", "0", 0, '"9090"', PORT),
     Key("metrics", "host", "0.0.0.0", "0.0.0.0", "[]", WORD),
+    Key("metrics", "labels", '{"zone": "c"}', {"zone": "c"}, "{ zone = 3 }", LABELS),
     Key("gateway", "enabled", "no", False, "1", SWITCH),
     Key("gateway", "labels", '{"zone": "b"}', {"zone": "b"}, "{ zone = 2 }", LABELS),
     Key("gateway", "port", "0", 0, '"8080"', PORT),

@@ -1,7 +1,11 @@
-"""The exporter of a machine on which the directory does not run."""
+"""What the exporter of a machine shows: what was counted there, and how those are that live."""
 
 import os
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from runtime.telemetry.exporter import NewestFolder, fresh_folder
+from runtime.telemetry.exporter import NewestFolder, OfFolder, folder_here, fresh_folder
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +24,7 @@ def own_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def launched(namespace: str, commands: int, at_s: int) -> None:
     """A host of a system that was launched then has counted so many commands."""
-    folder = fresh_folder(namespace)
+    folder = folder_here(fresh_folder(namespace))
     folder.mkdir()
     mapped: Any = MmapedDict
     file = mapped(str(folder / "counter_host-0.db"))
@@ -33,6 +37,55 @@ def shown(namespace: str) -> str:
     registry = CollectorRegistry()
     registry.register(NewestFolder(namespace))
     return generate_latest(registry).decode()
+
+
+COUNTS = """
+import sys
+from pathlib import Path
+from runtime.telemetry.metrics import Metrics
+
+metrics = Metrics(sys.argv[2], Path(sys.argv[1]))
+metrics.residents.labels(sys.argv[2]).set(7)
+metrics.processed.labels(sys.argv[2]).inc(5)
+print("counted", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def counting(folder: Path, node: str) -> Iterator["subprocess.Popen[str]"]:
+    """A process that has counted five events, and has seven residents."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COUNTS, str(folder), node],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "counted\n"
+        yield process
+        process.kill()
+
+
+def test_what_a_process_has_counted_stays_and_how_it_is_goes_with_it(tmp_path: Path) -> None:
+    folder = tmp_path / "counted"
+    with counting(folder, "n.host-0"), counting(folder, "n.host-1") as second:
+        assert total(folder, "resident_actors") == 14
+        second.kill()
+        second.wait()
+        assert total(folder, "resident_actors") == 7
+        assert total(folder, "events_processed_total") == 10
+    assert total(folder, "events_processed_total") == 10
+    assert total(folder, "resident_actors") == 0
+
+
+def test_a_folder_that_nobody_has_counted_into_shows_nothing(tmp_path: Path) -> None:
+    assert list(OfFolder(tmp_path / "none").collect()) == []
+
+
+def total(folder: Path, name: str) -> float:
+    """The sum over all labels."""
+    found = (sample for metric in OfFolder(folder).collect() for sample in metric.samples)
+    return sum(sample.value for sample in found if sample.name == name)
 
 
 def test_nothing_is_shown_before_a_launch() -> None:

@@ -5,6 +5,7 @@ import pytest
 from runtime.topology.names import (
     ProcessKind,
     drain_stages,
+    exporter_name,
     gateway_name,
     kind_of,
     processes_among,
@@ -23,6 +24,7 @@ PLACEMENT = {"beacon": "dedicated", "counter": "pooled"}
         ("host-117", ProcessKind.POOLED_HOST),
         ("gateway-0", ProcessKind.GATEWAY),
         (gateway_name("1506096f3235f75aa327c655bf39dbb0"), ProcessKind.GATEWAY),
+        (exporter_name("1506096f3235f75aa327c655bf39dbb0"), ProcessKind.EXPORTER),
         ("beacon/north", ProcessKind.DEDICATED_HOST),
         ("beacon/north/east", ProcessKind.DEDICATED_HOST),
     ],

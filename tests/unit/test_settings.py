@@ -182,7 +182,7 @@ class TestRefusals:
                 "no such key",
                 "mean actor_system.max_actors?",
             ),
-            ("[metrics]\nqqqqqq = 5", "metrics.qqqqqq", "no such key", "one of port, host"),
+            ("[metrics]\nqqqqqq = 5", "metrics.qqqqqq", "no such key", "one of port, host, labels"),
         ],
     )
     def test_what_is_in_the_wrong_place(
