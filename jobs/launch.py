@@ -5,8 +5,9 @@ job; `jobs/drain.py` stops it.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from jobs.command_line import INTERRUPTED, console, parser, problems, run, settings_of, waiting
 from jobs.status import show_statuses
@@ -15,7 +16,7 @@ from runtime.cluster.embedded_database import as_launched
 from runtime.cluster.ray_session import join_ray
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
-from runtime.topology.status import GatewayFacts, ProcessStatus, Progress
+from runtime.topology.status import GatewayFacts, HostFacts, ProcessStatus, Progress, Status
 
 #: Enough for a watch over the claim of another system, and for the start.
 TIMEOUT_S = 90.0
@@ -60,12 +61,30 @@ def launch(
         )
     statuses = system.status().result()
     show_statuses(statuses, for_programs=for_programs)
+    say_unknown_placements(system.settings, statuses)
     if not for_programs:
         for each in statuses:
             if isinstance(each, ProcessStatus) and isinstance(each.facts, GatewayFacts):
                 console.print(f"HTTP at {each.facts.address}, a page to try it at /docs")
         console.print(f"running in namespace [bold]{system.namespace}[/]")
     return system
+
+
+def say_unknown_placements(settings: Settings, statuses: Iterable[Status]) -> None:
+    """Say so where an actor type is placed of which no host knows a class: a driver may bring it,
+    or the name is misspelt, and its actors would be placed like all others."""
+    facts = (each.facts for each in statuses if isinstance(each, ProcessStatus))
+    known = {name for each in facts if isinstance(each, HostFacts) for name in each.actor_types}
+    if not known:
+        return  # no host answers, and that is shown
+    for actor_type in sorted(settings.actor_system.placement.keys() - known):
+        close = get_close_matches(actor_type, sorted(known), n=1)
+        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        problems.print(
+            f"actor_system.placement names {actor_type!r}, of which no host has a class "
+            f"yet{meant}: it counts once a driver brings one",
+            markup=False,
+        )
 
 
 def say_other_settings(system: ActorSystem, settings: Settings, remedy: str) -> None:
