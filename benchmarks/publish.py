@@ -15,7 +15,9 @@ BEGIN, END = "<!-- figures: begin", "<!-- figures: end -->"
 
 def shown(figures: dict[str, Any], key: str) -> str:
     """A figure with its spread, and its target where it has one."""
-    value = figures.get(key)
+    if key not in figures:
+        return "not measured yet"
+    value = figures[key]
     if value is None:
         failure = str(figures.get(f"{key}_failure", "not measured"))
         return f"failed: {failure.partition(chr(10))[0].replace('|', '/')}"  # a cell is one line

@@ -10,7 +10,7 @@ from jobs.command_line import connected, parser, run
 from jobs.terminal import as_json
 from jobs.terminal import show as shown_in_a_table
 from runtime.topology.names import MACHINE_LETTERS
-from runtime.topology.status import Facts, HostFacts, ProcessAway, Status
+from runtime.topology.status import Facts, HostFacts, ProcessAway, ProcessStatus, Status
 
 
 def show_statuses(statuses: Iterable[Status], *, for_programs: bool = False) -> None:
@@ -23,13 +23,19 @@ def show_statuses(statuses: Iterable[Status], *, for_programs: bool = False) -> 
 
 
 def table(statuses: Iterable[Status]) -> Table:
-    """The statuses as a table, a process a row."""
+    """The statuses as a table, a process a row; with its machine where there are several."""
+    shown_ones = list(statuses)
+    machines = {each.machine for each in shown_ones if isinstance(each, ProcessStatus)}
     made = Table(box=None, pad_edge=False)
-    for column in ("process", "machine", "pid", "up", "private memory", "facts"):
+    columns = ["process", "pid", "up", "private memory", "facts"]
+    if several := len(machines) > 1:
+        columns.insert(1, "machine")
+    for column in columns:
         made.add_column(column, overflow="fold")
-    for status in statuses:
+    for status in shown_ones:
         if isinstance(status, ProcessAway):
-            made.add_row(status.name, "-", "-", "-", "-", f"[red]away: {status.reason}[/]")
+            unknown = ["-"] * (len(columns) - 2)
+            made.add_row(status.name, *unknown, f"[red]away: {status.reason}[/]")
             continue
         said = shown(status.facts) if status.facts else "not started yet"
         if isinstance(status.facts, HostFacts):
@@ -38,7 +44,7 @@ def table(statuses: Iterable[Status]) -> Table:
             said = f"[red]{escape(status.trouble)}[/]\n{said}"
         made.add_row(
             status.name,
-            status.machine[:MACHINE_LETTERS],
+            *([status.machine[:MACHINE_LETTERS]] if several else []),
             str(status.pid),
             f"{status.up_s:,.0f} s",
             f"{status.private_bytes / 2**20:,.0f} MiB",

@@ -72,6 +72,15 @@ class Gateway(Process):
                 "has to be trusted, or to add TLS"
             )
 
+    async def ready(self) -> str:
+        """The node's name, once it has started. One that was drained takes no request any more:
+        who asks it then goes on with its system, as the successor of a directory does that ended
+        in the middle of a drain. So this incarnation ends, and Ray starts another one."""
+        if self._serving is not None and self._serving.draining:
+            logger.warning("%s was drained, and its system goes on: it begins anew", self.name)
+            self.world.end()
+        return await super().ready()
+
     async def drain(self) -> int:
         """Answer what there is, and take nothing any more; how many requests were answered."""
         if self._serving is None:

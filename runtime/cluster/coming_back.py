@@ -7,6 +7,7 @@ in the folder. Its connections are told nothing: what they knew is over
 (runtime/transport/ray_stay.py), and they find the system again as after a drain.
 """
 
+import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def _watch(found: Note, folder: Path, stay: RayStay, after: str, join: Callable[
         logger.warning("%s", after)
     begin_no_ray()
     stay.end()
-    ray.shutdown()
+    _leave_ray()
     mean_none(found)
     said = ""
     while any_open() and stay_now() is stay:  # or somebody else of this program has come back
@@ -63,6 +64,19 @@ def _watch(found: Note, folder: Path, stay: RayStay, after: str, join: Callable[
                 logger.warning("not yet back in Ray: %s", error)
             said = str(error)
         pause.wait(_LOOK_S)
+
+
+def _leave_ray() -> None:
+    """While Ray is being left, its own code ends the program, without a word, where anything of it
+    is given back. RayStay keeps what would be; the collector of garbage is to find none of it."""
+    gc.collect()
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _lasts(found: Note, folder: Path) -> bool:

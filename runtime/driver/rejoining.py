@@ -40,6 +40,7 @@ class Rejoining:
         self._namespace = namespace  # immutable
         self._adopt = adopt  # immutable: what is done with the topology that is found
         self._directory = directory  #: of the system as it was found last; "" if that is not known
+        self._directory_ended = False  #: is it known that this one has?
         self._ends = 0  #: processes that have ended for good
         self._joined_after = 0  #: so many had when the system was asked how it looks
         self._one_at_a_time = asyncio.Lock()
@@ -48,6 +49,7 @@ class Rejoining:
         """The process of this name has ended for good: its system was drained, at least."""
         self._world.forget(name)
         self._world.forget(DIRECTORY_ACTOR)
+        self._directory_ended |= name == DIRECTORY_ACTOR
         self._ends += 1
 
     async def ensure(self) -> None:
@@ -62,6 +64,7 @@ class Rejoining:
                 found = await self._join()
                 self._adopt(found)
                 self._directory, self._joined_after = found.directory, ends
+                self._directory_ended = False
 
     async def ask(self, method: str, *arguments: Any) -> Any:
         """What the directory answers, the present one. Raises SystemNotFound where there is
@@ -80,11 +83,11 @@ class Rejoining:
 
     async def drain(self, timeout_s: float) -> DrainReport:
         """Have the system drained, and end its directory: the system as it was found last, or
-        the one that there is now if that is known to have ended. What is launched meanwhile is
-        left alone: whoever else drains the system may have ended it, and another one may be
-        there, before Ray has found the directory, or before its answer is here. Raises
+        the one that there is now if that one's directory is known to have ended. What is launched
+        meanwhile is left alone: whoever else drains the system may have ended it, and another one
+        may be there, before Ray has found the directory, or before its answer is here. Raises
         SystemNotFound, AnotherSystem, and what Ray or the directory raise."""
-        meant = self._directory if self._joined_after == self._ends else ""
+        meant = "" if self._directory_ended else self._directory
         self._world.forget(DIRECTORY_ACTOR)
         try:
             directory = await self._world.handle(DIRECTORY_ACTOR)

@@ -9,7 +9,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ray.exceptions import ActorDiedError
 
@@ -28,6 +28,9 @@ class RayStay:
         self._lock = threading.Lock()  # guards what follows
         self._over = False  # once it is, for good
         self._told: dict[object, Callable[[InNoRay], None]] = {}
+        #: What belongs to Ray's own code, which ends the program, without a word, where one of
+        #: these is given back to it while it is being left.
+        self._kept: list[Any] = []
 
     @property
     def over(self) -> bool:
@@ -80,12 +83,15 @@ class RayStay:
             finally:
                 if not asked.done():
                     asked.cancel()
+                if self._over:
+                    self._kept.append(work)
         if asked.done() and not asked.cancelled():
             return asked.result()
         raise InNoRay(self._after)
 
     def handle(self, handle: Any) -> "StayHandle":
         """The handle of a process, for as long as this stay."""
+        self._kept.append(handle)
         return StayHandle(handle, self)
 
 
@@ -133,6 +139,7 @@ class _Now:
     end with its Ray: in what Ray itself has started."""
 
     stay: RayStay | None = None
+    past: ClassVar[list[RayStay]] = []  #: with what they keep, for good: a handle for each process
 
 
 @contextmanager
@@ -156,6 +163,8 @@ def asking_ray() -> Iterator[RayStay | None]:
 
 def begin_stay(after: str) -> RayStay:
     """This program has just joined a Ray that may end before it."""
+    if _Now.stay is not None:
+        _Now.past.append(_Now.stay)
     _Now.stay = RayStay(after)
     return _Now.stay
 

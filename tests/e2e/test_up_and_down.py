@@ -233,7 +233,7 @@ def test_a_driver_outlives_the_ray_of_the_project(project: Project, way: str) ->
         project.settings('[actor_system]\nnamespace = "other"\n')
         told = project.thornback("down")
         assert re.search(r"^writer: all is committed", told, re.MULTILINE)
-        assert driver.poll() is None
+        assert driver.poll() is None, said.rest()
         driver.kill()
     assert project.here.left_running() == []
 
@@ -254,6 +254,13 @@ class Said:
                 passed.append(self._lines.get(timeout=max(until_s - time.monotonic(), 0)))
             except Empty:
                 pytest.fail(f"{text!r} is not said, but {passed[-20:]}")
+
+    def rest(self) -> str:
+        """What it has said since."""
+        rest = ""
+        while not self._lines.empty():
+            rest += self._lines.get()
+        return rest
 
     def _read(self, program: "subprocess.Popen[str]") -> None:
         assert program.stdout is not None

@@ -1,6 +1,7 @@
 """A program that stays while the Ray of its project ends, and joins the next one; without Ray."""
 
 import errno
+import gc
 import os
 import threading
 from pathlib import Path
@@ -38,8 +39,14 @@ def test_it_leaves_the_ray_that_is_about_to_end_and_joins_the_next_one(
     note: Note, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left, tried, joined = threading.Event(), threading.Event(), threading.Event()
+    collects: list[bool] = []
     monkeypatch.setattr(coming_back, "any_open", lambda: True)
-    monkeypatch.setattr(ray, "shutdown", left.set)
+
+    def shutdown() -> None:
+        collects.append(gc.isenabled())  # what is collected meanwhile would end the program
+        left.set()
+
+    monkeypatch.setattr(ray, "shutdown", shutdown)
 
     def join() -> None:
         if not tried.is_set():
@@ -57,6 +64,7 @@ def test_it_leaves_the_ray_that_is_about_to_end_and_joins_the_next_one(
     assert not tried.is_set()
     project_ray.note_ending(note, ending=False)  # the next one
     assert joined.wait(LIMIT_S)
+    assert (collects, gc.isenabled()) == ([False], True)
 
 
 def test_without_an_open_connection_it_leaves_and_does_not_come_back(

@@ -302,14 +302,23 @@ def test_a_process_that_was_forked_from_one_in_ray_is_told_that_it_is_not(
         assert "fork before you connect" in each
 
 
+@pytest.fixture
+def sigterm_by_default() -> Iterator[None]:
+    """Nobody handles it, whatever another test of this process has left."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="what is handled below Python is seen there")
-def test_who_is_let_in_by_another_thread_ends_quietly_at_sigterm_too() -> None:
+def test_who_is_let_in_by_another_thread_ends_quietly_at_sigterm_too(
+    sigterm_by_default: None,
+) -> None:
     def handled() -> bool:
         status = Path("/proc/self/status").read_text()
         ignored = next(line for line in status.splitlines() if line.startswith("SigIgn"))
         return bool(int(ignored.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     ctypes.CDLL(None).signal(signal.SIGTERM.value, ctypes.c_void_p(signal.SIG_IGN.value))
     assert handled()  # as Ray does it, below Python
     joining = threading.Thread(target=ray_session._end_quietly_at_sigterm)

@@ -1,10 +1,12 @@
 """A program that has left its Ray: what it had of it is as what was drained."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from weakref import ref as weak
 
 import pytest
 import ray
@@ -214,3 +216,23 @@ def test_in_a_task_of_ray_s_own_its_thread_asks_which_has_ray_s_locks(
     monkeypatch.setattr(ray, "get_actor", get_actor)
     with locked, pytest.raises(RuntimeError, match="asked"):
         join("mine", LIMIT_S)
+
+
+class Given:
+    """What Ray gives: it ends the program where it is given back while Ray is being left."""
+
+    def __init__(self) -> None:
+        self.stop = Slow()
+
+
+async def test_what_ray_gave_is_kept_while_ray_is_left(stay: RayStay) -> None:
+    given = Given()
+    there, handle = weak(given), stay.handle(given)
+    asking = asyncio.ensure_future(handle.stop.remote())
+    assert await asyncio.to_thread(given.stop.asked.wait, LIMIT_S)
+    stay.end()
+    with pytest.raises(ActorDiedError):
+        await asking
+    del given, handle, asking
+    gc.collect()
+    assert there() is not None

@@ -124,7 +124,10 @@ async def test_a_drain_after_the_end_of_the_system_that_was_known_means_the_one_
     world = PlayedWorld()
     way = rejoining(world)
     second = world.directory = PlayedDirectory("second")
-    way.ended("host-0")  # a channel has noticed
+    way.ended("host-0")  # which says nothing of its system: a process may leave its machine
+    with pytest.raises(RayTaskError):
+        await way.drain(5.0)
+    way.ended("directory")
     second.answer.set_result(REPORT)
     assert await way.drain(5.0) == REPORT
     assert second.killed

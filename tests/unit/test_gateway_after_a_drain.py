@@ -1,0 +1,32 @@
+"""A gateway that was drained by a directory which ended then, while the system goes on."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from gateways.web.gateway import Gateway
+from gateways.web.serving import Serving
+from runtime.settings.sections import GatewaySettings
+
+
+class Ended(BaseException):
+    """What the end of a process is here."""
+
+
+def _end() -> None:
+    raise Ended
+
+
+async def test_it_begins_anew_for_who_goes_on_with_its_system() -> None:
+    unused = cast(Any, None)
+    serving = Serving(GatewaySettings(port=0), unused, unused, lambda: 0, unused)
+    await serving.listen(None)
+    gateway = cast(Any, Gateway.__new__(Gateway))
+    gateway._serving, gateway._streams = serving, SimpleNamespace(end=lambda: None)
+    gateway._unasked, gateway._started = None, True
+    gateway.name, gateway.node, gateway.world = "gateway-0", "n", SimpleNamespace(end=_end)
+    assert await gateway.ready() == "n"
+    await gateway.drain()
+    with pytest.raises(Ended):
+        await gateway.ready()
