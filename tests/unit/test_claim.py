@@ -3,7 +3,6 @@
 import asyncio
 import getpass
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,114 +12,19 @@ from runtime.process import claim_table, traces
 from runtime.process.claim_table import PostgresClaimTable
 from runtime.settings.settings import Settings
 from runtime.topology.status import Progress
-from store.errors import DatabaseClaimed, StoreUnavailable, SystemReplaced
-from store.postgres.claims import Claim, Claimant, MayTake
-from store.postgres.migrations import Step, Telling
+from store.errors import StoreUnavailable
+from store.postgres.claims import Claimant
+from tests.unit.claiming import PlayedDatabase, never, ours
 from tests.virtual_time import now_s, virtual_time
 
 SETTINGS = Settings.model_validate(
     {"event_store": {"connection_string": "postgresql://u:p@db:5432/prod"}}
 )
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def never() -> bool:
-    """Nobody said --take-over."""
-    return False
-
-
-class PlayedDatabase:
-    """A database that somebody else has claimed. Its own clock stands still: nothing is to be
-    judged by it."""
-
-    where = "db:5432/prod"
-
-    def __init__(self) -> None:
-        self.head = 0
-        self.clock_s = 0.0  #: what it says of a beat, as seconds after BEGIN
-        self.given_up = self.ended = False
-        self.holder = "theirs"
-        self.away = False
-        self.closed = 0  #: how often the connection was given back
-        self.migrates_s: float | None = None  #: there is a migration, which takes so long
-        self.beats: list[float] = []  #: when the claim was renewed
-        self.beats_every_s: float | None = None
-
-    async def log(self) -> str:
-        return str(BEGIN)
-
-    async def renew(self, holder: str) -> bool:
-        self._check_there()
-        self.beats.append(now_s())
-        return holder == self.holder and not self.given_up
-
-    async def find(self) -> Claim | None:
-        self._check_there()
-        return self.found()
-
-    async def give_up(self, holder: str) -> None:
-        self._check_there()
-        self.given_up |= holder == self.holder
-
-    def has_ended(self, found: Claim) -> bool:
-        return self.ended
-
-    def close(self) -> None:
-        self.closed += 1
-
-    def found(self) -> Claim:
-        beat_s = now_s() // self.beats_every_s if self.beats_every_s else 0.0
-        return Claim(
-            holder=self.holder, system="s", namespace="n", place="p", traces="{}",
-            claimed_at=BEGIN, beat=BEGIN + timedelta(seconds=self.clock_s + beat_s), head=self.head,
-            silent_s=1e6, given_up=self.given_up,
-        )  # fmt: skip
-
-    async def take(self, holder: str, may_take: MayTake, tell: Telling) -> None:
-        found = self.found()
-        if found.holder != holder and not may_take(found):
-            raise DatabaseClaimed(str(found))
-        if self.migrates_s is not None:
-            tell(Step(5, 8))
-            await asyncio.sleep(self.migrates_s)
-        self.holder, self.given_up = holder, False
-        self.clock_s += 1  # whoever claims gives a sign
-
-    def _check_there(self) -> None:
-        if self.away:
-            raise StoreUnavailable(self.where, "nothing comes back")
 
 
 @pytest.fixture
 def database() -> PlayedDatabase:
     return PlayedDatabase()
-
-
-def ours(database: PlayedDatabase) -> DatabaseClaim:
-    return DatabaseClaim("ours", database)
-
-
-async def kept(
-    database: PlayedDatabase,
-) -> tuple[DatabaseClaim, asyncio.Future[None], list[str]]:
-    """Our claim on that database, which is kept from now on, and by whom it was replaced."""
-    database.holder, claim, heard = "ours", ours(database), []
-
-    async def replaced(error: SystemReplaced) -> None:
-        heard.append(str(error))
-
-    await claim.take(take_over=never, again=False)
-    return claim, asyncio.ensure_future(claim.keep(replaced, ours_alone)), heard
-
-
-async def ours_alone() -> bool:
-    """Ray has made no other incarnation of the directory."""
-    return True
-
-
-async def unheard(error: SystemReplaced) -> None:
-    """Where nobody is to be replaced."""
-    raise error
 
 
 @virtual_time
@@ -243,120 +147,6 @@ async def test_what_is_certainly_free_is_taken_at_once(
     assert (now_s(), claim.held) == (0.0, True)
 
 
-@pytest.mark.parametrize("given_up", [False, True])
-@virtual_time
-async def test_whoever_comes_back_and_finds_another_system_was_replaced(
-    database: PlayedDatabase, given_up: bool
-) -> None:
-    database.given_up = given_up
-    with pytest.raises(SystemReplaced, match=r"database at db:5432/prod: it went to .*'s'"):
-        await ours(database).take(take_over=never, again=True)
-
-
-@virtual_time
-async def test_a_system_says_that_it_lives_and_hears_who_has_replaced_it(
-    database: PlayedDatabase,
-) -> None:
-    claim, keeping, heard = await kept(database)
-    await asyncio.sleep(10 * DatabaseClaim.BEAT_S + 0.1)
-    assert len(database.beats) == 10
-    assert not heard
-    database.holder = "theirs"
-    await keeping
-    assert (len(heard), claim.held, claim.others) == (1, False, True)
-    assert "it went to system 's'" in heard[0]
-
-
-@virtual_time
-async def test_a_system_that_was_cut_off_for_long_and_not_replaced_says_so_and_goes_on(
-    database: PlayedDatabase, caplog: pytest.LogCaptureFixture
-) -> None:
-    database.holder = "ours"
-    claim = ours(database)
-    await claim.take(take_over=never, again=False)
-    keeping = asyncio.ensure_future(claim.keep(unheard, ours_alone))
-    database.away = True
-    await asyncio.sleep(10 * DatabaseClaim.LAPSE_S)
-    assert not database.beats
-    for words in ("db:5432/prod", "nothing comes back", "another launch may take the database"):
-        assert words in str(claim.trouble)
-    database.away = False
-    await asyncio.sleep(2 * DatabaseClaim.BEAT_S)
-    assert (claim.held, claim.trouble, keeping.done()) == (True, None, False)
-    assert database.beats
-    assert ["cannot say" in caplog.messages[0], "says so again" in caplog.messages[1]] == [True] * 2
-    assert len(caplog.messages) == 2
-    await claim.give_up()
-    await keeping
-
-
-@virtual_time
-async def test_a_system_that_was_cut_off_and_replaced_hears_by_whom_when_it_comes_back(
-    database: PlayedDatabase,
-) -> None:
-    claim, keeping, heard = await kept(database)
-    database.away = True
-    await asyncio.sleep(DatabaseClaim.LAPSE_S + DatabaseClaim.BEAT_S)
-    database.holder = "theirs"
-    assert not heard
-    database.away = False
-    await keeping
-    assert "it went to system 's' in namespace 'n'" in heard[0]
-    assert not claim.held
-    assert await claim.give_up() is None  # which is not for it to do
-    assert (database.holder, database.given_up) == ("theirs", False)
-
-
-@virtual_time
-async def test_a_claim_that_was_given_up_late_is_claimed_again(database: PlayedDatabase) -> None:
-    """The drain of the system before had sent that, or an older directory of this one. Another
-    system would take the database without waiting."""
-    claim, keeping, heard = await kept(database)
-    database.given_up = True
-    await asyncio.sleep(DatabaseClaim.BEAT_S + 0.1)
-    assert (claim.held, database.holder, database.given_up) == (True, "ours", False)
-    assert (claim.trouble, heard) == (None, [])
-    await claim.give_up()
-    await keeping
-
-
-@virtual_time
-async def test_a_claim_that_a_later_directory_gave_up_is_left_alone(
-    database: PlayedDatabase,
-) -> None:
-    async def has_system() -> bool:
-        return False
-
-    database.holder, claim = "ours", ours(database)
-    await claim.take(take_over=never, again=False)
-    keeping = asyncio.ensure_future(claim.keep(unheard, has_system))
-    database.given_up = True
-    await keeping
-    assert (claim.held, database.given_up, database.beats) == (False, True, [DatabaseClaim.BEAT_S])
-
-
-@virtual_time
-async def test_a_claim_that_was_given_up_late_and_taken_by_another_is_lost(
-    database: PlayedDatabase,
-) -> None:
-    async def has_system() -> bool:
-        database.holder, database.given_up = "theirs", False  # in that moment
-        return True
-
-    database.holder, claim = "ours", ours(database)
-    heard: list[str] = []
-
-    async def replaced(error: SystemReplaced) -> None:
-        heard.append(str(error))
-
-    await claim.take(take_over=never, again=False)
-    keeping = asyncio.ensure_future(claim.keep(replaced, has_system))
-    database.given_up = True
-    await keeping
-    assert (claim.held, database.holder) == (False, "theirs")
-    assert "it went to system 's'" in heard[0]
-
-
 @virtual_time
 async def test_what_fails_behind_the_claim_leaves_it_to_be_given_up(
     database: PlayedDatabase, monkeypatch: pytest.MonkeyPatch
@@ -389,39 +179,6 @@ async def test_a_migration_says_how_far_it_is_and_how_long_it_has_taken(
     after: Progress | None = claim.progress
     assert after is None
     assert claim.migrated_s() == 3_600.0
-
-
-@virtual_time
-async def test_a_claim_is_given_up_between_two_signs_of_life_and_none_comes_after_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Else the connection would be closed under the sign that is on its way."""
-    database, renewing, asked = PlayedDatabase(), asyncio.Event(), []
-    database.holder = "ours"
-    renew, give_up = database.renew, database.give_up
-
-    async def slow(holder: str) -> bool:
-        asked.append("renew")
-        await renewing.wait()
-        return await renew(holder)
-
-    async def noted(holder: str) -> None:
-        asked.append("give up")
-        await give_up(holder)
-
-    monkeypatch.setattr(database, "renew", slow)
-    monkeypatch.setattr(database, "give_up", noted)
-    claim = ours(database)
-    await claim.take(take_over=never, again=False)
-    keeping = asyncio.ensure_future(claim.keep(unheard, ours_alone))
-    await asyncio.sleep(DatabaseClaim.BEAT_S + 0.1)
-    giving = asyncio.ensure_future(claim.give_up())
-    await asyncio.sleep(0.1)
-    assert asked == ["renew"]
-    renewing.set()
-    assert await giving is None
-    await keeping
-    assert asked == ["renew", "give up"]
 
 
 async def test_a_user_without_a_name_may_launch(monkeypatch: pytest.MonkeyPatch) -> None:
