@@ -127,25 +127,40 @@ _living: list[int] = []
 
 
 def _say_living(folder: Path, identifier: str) -> None:
-    """Hold a lock that the end of this process gives up, whatever ends it."""
-    file = os.open(folder / f"{identifier}.lives", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(file, fcntl.LOCK_SH)  # shared: it may have been replaced, and live on
-    _living.append(file)
+    """Hold a lock that the end of this process gives up, whatever ends it: on the first file that
+    is free. Who was replaced, and lives on, has an earlier one."""
+    number, held = 0, False
+    while not held:
+        file = os.open(_life(folder, identifier, number), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _living.append(file)
+            held = True
+        except BlockingIOError:
+            os.close(file)
+            number += 1
 
 
 def lives(folder: Path, identifier: str) -> bool:
-    """Does a process live on this machine that counts there under that name?"""
-    try:
-        file = os.open(folder / f"{identifier}.lives", os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(file)
-    return False
+    """Does a process live on this machine that counts there under that name? Whoever asks at the
+    same time is not taken for one."""
+    number = 0
+    while True:
+        try:
+            file = os.open(_life(folder, identifier, number), os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared with others who ask
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(file)
+        number += 1
+
+
+def _life(folder: Path, identifier: str, number: int) -> Path:
+    return folder / f"{identifier}.{number}.lives"
 
 
 def _in_a_forked_child() -> None:

@@ -1,5 +1,6 @@
 """What the exporter of a machine shows: what was counted there, and how those are that live."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from runtime.telemetry.exporter import NewestFolder, OfFolder, folder_here, fresh_folder
+from runtime.telemetry.metrics import lives
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +77,34 @@ def test_what_a_process_has_counted_stays_and_how_it_is_goes_with_it(tmp_path: P
         assert total(folder, "resident_actors") == 7
         assert total(folder, "events_processed_total") == 10
     assert total(folder, "events_processed_total") == 10
+    assert total(folder, "resident_actors") == 0
+
+
+def test_two_who_look_at_the_same_time_do_not_take_each_other_for_a_process_that_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, flock = tmp_path / "counted", fcntl.flock
+    with counting(folder, "n.host-0"):
+        pass
+    (identifier,) = {file.stem.split("_", 2)[2] for file in folder.glob("gauge_*.db")}
+    meanwhile: list[bool] = []
+
+    def looked_at_meanwhile(file: int, how: int) -> None:
+        flock(file, how)
+        monkeypatch.setattr(fcntl, "flock", flock)
+        meanwhile.append(lives(folder, identifier))
+
+    monkeypatch.setattr(fcntl, "flock", looked_at_meanwhile)
+    assert not lives(folder, identifier)
+    assert meanwhile == [False]
+
+
+def test_of_two_who_count_under_one_name_one_suffices_to_be_alive(tmp_path: Path) -> None:
+    folder = tmp_path / "counted"
+    with counting(folder, "n.host-0") as replaced, counting(folder, "n.host-0"):
+        replaced.kill()
+        replaced.wait()
+        assert total(folder, "resident_actors") == 7
     assert total(folder, "resident_actors") == 0
 
 
