@@ -30,7 +30,8 @@ class Census:
     STRETCH = 50_000
     #: Who asks waits so long for the end of the log to be reached.
     PATIENCE_S = 1.0
-    #: Prefixes that are remembered; beyond it the one nobody has asked for longest is forgotten.
+    #: Prefixes that are remembered; beyond it the one nobody has asked for longest is forgotten,
+    #: unless somebody waits for its count, which is within PATIENCE_S.
     MOST = 32
 
     def __init__(self, store: LogStore) -> None:
@@ -42,10 +43,19 @@ class Census:
         count = self._counts.get(prefix)
         if count is None:
             count = self._counts[prefix] = _Count(self._store, prefix)
-            if len(self._counts) > self.MOST:
-                self._counts.popitem(last=False)[1].end()
         self._counts.move_to_end(prefix)
-        return await count.counted(self.STRETCH, self.PATIENCE_S)
+        count.waiting += 1
+        try:
+            self._forget()
+            return await count.counted(self.STRETCH, self.PATIENCE_S)
+        finally:
+            count.waiting -= 1
+            self._forget()
+
+    def _forget(self) -> None:
+        spare = [prefix for prefix, count in self._counts.items() if not count.waiting]
+        for prefix in spare[: max(len(self._counts) - self.MOST, 0)]:
+            self._counts.pop(prefix).end()
 
 
 class _Count:
@@ -53,6 +63,7 @@ class _Count:
 
     def __init__(self, store: LogStore, prefix: str) -> None:
         self._store, self._prefix = store, prefix
+        self.waiting = 0  #: those who wait for it now
         self._types: dict[tuple[str, str], TypeCount] = {}
         self._through = 0
         self._going_on: asyncio.Task[None] | None = None  # to the end of the log, for all who wait

@@ -102,3 +102,20 @@ async def test_the_prefix_that_nobody_has_asked_for_longest_is_forgotten(
         await census.counted(prefix)
     assert ("a", 0) not in log.asked
     assert ("b", 0) in log.asked
+
+
+async def test_who_waits_for_a_count_has_it_however_many_others_ask_meanwhile(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Census, "MOST", 2)
+    census = Census(log)  # type: ignore[arg-type]
+    log.answers.clear()
+    waiting = [asyncio.ensure_future(census.counted(prefix)) for prefix in "abcd"]
+    await asyncio.sleep(0)
+    log.answers.set()
+    for counted in await asyncio.gather(*waiting):
+        assert counted.complete
+    log.asked.clear()
+    for prefix in "dcba":
+        await census.counted(prefix)
+    assert [prefix for prefix, after in log.asked if not after] == ["b", "a"], "two are remembered"
