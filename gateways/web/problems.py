@@ -41,6 +41,8 @@ CONTENT_TYPE = "application/problem+json"
 
 #: Said of a command whose outcome is open.
 OPEN = "It may still take effect: send it again under its Idempotency-Key, which is safe and tells."
+#: Said in its place of a question, which has no effect.
+ASK_AGAIN = "It was a question: ask it again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +172,8 @@ def _valid(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def problem_of(error: Exception) -> Problem:
-    """What a client is told of an error. Never raises."""
+def problem_of(error: Exception, *, question: bool = False) -> Problem:
+    """What a client is told of an error, of a command or else of a `question`. Never raises."""
     if isinstance(error, RequestRefused):
         return error.problem
     for kind, what in _KINDS:
@@ -183,7 +185,7 @@ def problem_of(error: Exception) -> Problem:
                 detail = error.reason
                 facts = {"class": error.class_name, "facts": error.facts}
             if what.open:
-                detail, facts = f"{detail}. {OPEN}", {"outcome": "open"}
+                detail, facts = f"{detail}. {_then(question)}", _outcome(question)
             return Problem(
                 status=what.status, name=what.name, title=what.title, detail=str(detail),
                 facts=facts, retry_after_s=what.retry_after_s,
@@ -191,5 +193,13 @@ def problem_of(error: Exception) -> Problem:
     logger.error("a request failed by a fault of the gateway", exc_info=error)
     return Problem(
         status=503, name="gateway-failed", title="The gateway failed", retry_after_s=2,
-        detail=f"The log of the gateway says why. {OPEN}", facts={"outcome": "open"},
+        detail=f"The log of the gateway says why. {_then(question)}", facts=_outcome(question),
     )  # fmt: skip
+
+
+def _then(question: bool) -> str:
+    return ASK_AGAIN if question else OPEN
+
+
+def _outcome(question: bool) -> dict[str, Any]:
+    return {} if question else {"outcome": "open"}

@@ -111,7 +111,8 @@ class Serving:
         try:
             response = await self._admitted(request)
         except Exception as error:
-            response = problem_of(error).response()
+            question = request.method in ("GET", "HEAD")
+            response = problem_of(error, question=question).response()
         if self.draining:
             response.force_close()
         if isinstance(response, web.Response) and (response.content_length or 0) > _LARGE:

@@ -9,7 +9,8 @@ import actors.errors
 import runtime.errors
 import store.errors
 from actors.errors import Rejected, ThornbackError
-from gateways.web.problems import problem_of
+from gateways.web.actors import ActorEndpoints
+from gateways.web.problems import ASK_AGAIN, problem_of
 from runtime.driver.hosts import Hosts
 from runtime.errors import AskTimeout, HandlerFailed, MailboxFull
 from tests.unit.http import Client, Said, serving
@@ -159,6 +160,21 @@ def test_no_error_is_told_as_another_5xx_than_503_and_504(error: Exception) -> N
     assert problem.status < 500 or problem.status in (503, 504)
     assert (problem.retry_after_s is None) == (problem.status not in (429, 503))
     assert problem.text()
+
+
+async def test_who_asks_and_hears_nothing_is_not_told_of_a_key_that_a_question_has_not(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: object) -> None:
+        raise AskTimeout("boiler/kitchen", 5.0)
+
+    monkeypatch.setattr(ActorEndpoints, "state", silent)
+    monkeypatch.setattr(ActorEndpoints, "command", silent)
+    asked, sent = await client.get(KITCHEN), await client.post(f"{KITCHEN}/heat", {"celsius": 5})
+    assert told(asked) == told(sent) == (504, "no-answer")
+    assert asked.json["detail"].endswith(f"within 5 s. {ASK_AGAIN}")
+    assert "Idempotency-Key" in sent.json["detail"]
+    assert ("outcome" in asked.json, sent.json["outcome"]) == (False, "open")
 
 
 def test_a_rejection_that_holds_anything_is_told() -> None:
