@@ -92,12 +92,17 @@ class Insight:
         })  # fmt: skip
 
     async def failures(self, request: web.BaseRequest, query: str) -> web.StreamResponse:
-        """GET /v1/failures: commands that were rejected or failed since their host began."""
+        """GET /v1/failures: commands that were rejected or failed since their host began, as far
+        as hosts say so; and which do not."""
         Parameters(query, ())
         allowed_of(request).check_whole(OBSERVE)
         errand = self._connection.errand("failures", self._hosts.failures, self.LIMIT_S)
-        found = sorted(merged(await errand), key=lambda each: each.last_us, reverse=True)
-        return _answer({"failures": [_failure(each) for each in found]})
+        heard = await errand
+        found = sorted(merged(heard.records), key=lambda each: each.last_us, reverse=True)
+        return _answer({
+            "failures": [_failure(each) for each in found],
+            "silent": [each._asdict() for each in heard.silent],
+        })  # fmt: skip
 
     async def _all(self) -> tuple[Status, ...]:
         now_s = asyncio.get_running_loop().time

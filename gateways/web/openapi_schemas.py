@@ -145,8 +145,17 @@ SCHEMAS: dict[str, Any] = {
     },
     "Failures": {
         "type": "object",
-        "required": ["failures"],
+        "required": ["failures", "silent"],
         "properties": {
+            "silent": {
+                "type": "array",
+                "description": "hosts that did not answer: what failed at them is missing",
+                "items": {
+                    "type": "object",
+                    "required": ["name", "reason"],
+                    "properties": {"name": {"type": "string"}, "reason": {"type": "string"}},
+                },
+            },
             "failures": {
                 "type": "array",
                 "items": {

@@ -32,6 +32,7 @@ from runtime.process.process import Process
 from runtime.process.time_limit import within
 from runtime.process.world import World
 from runtime.settings.settings import redacted_url
+from runtime.topology.names import ProcessKind
 from runtime.topology.status import (
     DirectoryFacts,
     DrainReport,
@@ -216,6 +217,11 @@ class Directory(Process):
         await self._database.ensure_started()
         await self._dedicated.ensure_started(source, actor)
         return source
+
+    async def dedicated_hosts(self) -> list[str]:
+        """The names of those that there are now. None of them is asked anything."""
+        others = await self.world.aside(self._processes.others)
+        return [name for name, kind in others.items() if kind is ProcessKind.DEDICATED_HOST]
 
     async def statuses(self) -> tuple[Status, ...]:
         """The status of every process; one that does not answer says so."""

@@ -5,7 +5,7 @@ Commands take other ways (channel.py). What is asked here may be asked as often 
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ray.exceptions import RayError, RayTaskError
 
@@ -13,11 +13,25 @@ from actors.errors import InvalidActor, ThornbackError
 from actors.naming import actor_type_of
 from runtime.driver.connection import Connection
 from runtime.errors import HostUnavailable
-from runtime.topology.names import HOSTS, ProcessKind, host_name
+from runtime.topology.names import DIRECTORY_ACTOR, host_name
 from runtime.topology.status import FailureRecord
 from runtime.wire.type_descriptions import TypeDescription
 
 T = TypeVar("T")
+
+
+class Silent(NamedTuple):
+    """A process that did not say what it was asked."""
+
+    name: str
+    reason: str
+
+
+class FailuresHeard(NamedTuple):
+    """What those hosts tell of failures that answer, and which do not."""
+
+    records: list[FailureRecord]
+    silent: list[Silent]
 
 
 class Hosts:
@@ -42,13 +56,37 @@ class Hosts:
         host = self._connection.channels.of(source, None).host
         await self._ask(host, "offer", actor_type_of(source), code)
 
-    async def failures(self) -> list[FailureRecord]:
-        """What they have answered with an error, by host and type. A host that is away tells
-        nothing."""
-        statuses = await self._connection.rejoining.ask("statuses")
-        names = [each.name for each in statuses if each.kind in HOSTS]
-        asked = (self._ask(name, "failures") for name in names)
-        return _told(await asyncio.gather(*asked, return_exceptions=True))
+    async def failures(self) -> FailuresHeard:
+        """What they have answered with an error, by host and type, and which of them do not say.
+        All are asked side by side, so that it takes LIMIT_S at the most."""
+        until_s = asyncio.get_running_loop().time() + self.LIMIT_S
+        pooled = self._failures_of(self._pooled(), until_s)
+        first, second = await asyncio.gather(pooled, self._failures_of_dedicated(until_s))
+        return FailuresHeard(first.records + second.records, first.silent + second.silent)
+
+    async def _failures_of_dedicated(self, until_s: float) -> FailuresHeard:
+        if not self._has_dedicated():
+            return FailuresHeard([], [])
+        try:
+            async with asyncio.timeout_at(until_s):
+                names = await self._connection.rejoining.ask("dedicated_hosts")
+        except (RayError, ThornbackError, ConnectionError, TimeoutError) as error:
+            # Which there are, it alone could say.
+            return FailuresHeard([], [Silent(DIRECTORY_ACTOR, type(error).__name__)])
+        return await self._failures_of(names, until_s)
+
+    async def _failures_of(self, names: Iterable[str], until_s: float) -> FailuresHeard:
+        left_s = max(until_s - asyncio.get_running_loop().time(), 0.0)
+        asked = (self._ask(name, "failures", limit_s=left_s) for name in names)
+        heard = FailuresHeard([], [])
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(answer, HostUnavailable):
+                heard.silent.append(Silent(answer.host, answer.reason))
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                heard.records.extend(answer)
+        return heard
 
     async def check_ready(self, limit_s: float) -> None:
         """Return if every pooled host says that it has started. Raises HostUnavailable."""
@@ -61,11 +99,13 @@ class Hosts:
 
     async def _dedicated(self) -> list[str]:
         """A host of each actor type that has hosts of its own: one is as good as another."""
-        if "dedicated" not in self._connection.settings.actor_system.placement.values():
+        if not self._has_dedicated():
             return []
-        statuses = await self._connection.rejoining.ask("statuses")
-        hosts = [each.name for each in statuses if each.kind is ProcessKind.DEDICATED_HOST]
+        hosts = await self._connection.rejoining.ask("dedicated_hosts")
         return list({actor_type_of(name): name for name in hosts}.values())
+
+    def _has_dedicated(self) -> bool:
+        return "dedicated" in self._connection.settings.actor_system.placement.values()
 
     async def _ask(
         self, host: str, method: str, *arguments: Any, limit_s: float | None = None

@@ -1,6 +1,7 @@
 """What did not work at a host, by type: where to look first when something is wrong.
 
-It is counted when it is answered, so that a command which was run again counts once. Of each type
+It is counted when it is answered, so that a command which was run again counts once; and so does
+one that is sent again, because its answer was lost, as long as the host remembers it. Of each type
 the last one is kept, with the lines of its user's code. Logs have all of them (`thornback logs`).
 """
 
@@ -12,7 +13,7 @@ from actors.errors import Rejected
 from actors.naming import actor_type_of
 from runtime.errors import HandlerFailed
 from runtime.topology.status import FailureRecord
-from runtime.wire.commands import MESSAGE_TYPE, SOURCE
+from runtime.wire.commands import ID, MESSAGE_TYPE, SOURCE
 from runtime.wire.error_codec import EncodedError, decode_error
 
 
@@ -24,10 +25,15 @@ class Failures:
     MOST = 200
     #: Letters that are kept of a text.
     TEXT = 500
+    #: Commands that are remembered, so that none counts twice.
+    REMEMBERED = 20_000
 
     def __init__(self, now_us: Callable[[], int]) -> None:
         self._now_us = now_us
         self._found: OrderedDict[tuple[str, str, str], FailureRecord] = OrderedDict()
+        #: The last commands that are counted: their ids, with what else tells a command from others
+        #: whose sender gave them the same one.
+        self._counted: OrderedDict[tuple[bytes, str, str], None] = OrderedDict()
 
     def note(
         self,
@@ -39,6 +45,8 @@ class Failures:
         now_us = self._now_us()
         for index, error in errors.items():
             source, message_type = commands[index][SOURCE], commands[index][MESSAGE_TYPE]
+            if not self._is_new((commands[index][ID], source, message_type)):
+                continue
             told = _told(error)
             key = (actor_type_of(source), message_type[: self.TEXT], told.name[: self.TEXT])
             before = self._found.pop(key, None)
@@ -58,6 +66,14 @@ class Failures:
             )
         while len(self._found) > self.MOST:
             self._found.popitem(last=False)
+
+    def _is_new(self, command: tuple[bytes, str, str]) -> bool:
+        if command in self._counted:
+            return False
+        self._counted[command] = None
+        if len(self._counted) > self.REMEMBERED:
+            self._counted.popitem(last=False)
+        return True
 
     def records(self) -> list[FailureRecord]:
         """All that is kept."""

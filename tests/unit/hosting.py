@@ -180,6 +180,7 @@ class Hosting:
             clock, hosting.residents, table, strategy=strategy, snapshot_frequency=frequency
         )
         hosting.mailbox = Mailbox(NODE, mailbox)
+        hosting.metrics = HostMetrics(Metrics(NODE, None), NODE, lambda: AT_US)
         hosting.executor = Executor(
             hosting.store,
             hosting.mailbox,
@@ -187,7 +188,7 @@ class Hosting:
             decider,
             table,
             Journal(epoch, hosting.send_append),
-            HostMetrics(Metrics(NODE, None), NODE, lambda: AT_US),
+            hosting.metrics,
             writer_back=hosting._wait_for_writer,
             name=NODE,
         )
@@ -195,6 +196,7 @@ class Hosting:
         return hosting
 
     types: ActorTypes
+    metrics: HostMetrics
     decider: Decider
     recent: Recent
     residents: Residents

@@ -1,5 +1,6 @@
 """What the gateway tells of the system: types, processes, settings and failures."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -7,8 +8,10 @@ import pytest
 
 from gateways.web import known_tokens
 from gateways.web.census import Census
-from gateways.web.insight import merged
-from runtime.topology.status import FailureRecord
+from gateways.web.insight import Insight, merged
+from runtime.driver.hosts import Hosts
+from runtime.host.host import Host
+from runtime.topology.status import FailureRecord, HostFacts
 from tests.tokens_in_memory import MemoryTokens
 from tests.unit.http import Client, serving
 
@@ -113,6 +116,34 @@ async def test_failures_have_the_line_of_their_users_code_and_are_counted(client
         "InvalidMessage",
         [],
     )
+
+
+async def test_a_host_that_hangs_is_named_and_what_the_others_tell_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def hangs(self: Host) -> list[FailureRecord]:
+        if self.name in ("host-1", "boiler/hung"):
+            await asyncio.Event().wait()
+        return await there(self)
+
+    async def hangs_too(self: Host) -> HostFacts | None:
+        await hangs(self)
+        return await there_too(self)
+
+    there, there_too = Host.failures, Host.facts
+    monkeypatch.setattr(Hosts, "LIMIT_S", 0.5)
+    monkeypatch.setattr(Insight, "LIMIT_S", 3.0)
+    sections = {"hosts": 2, "placement": {"boiler": "dedicated"}}
+    async with serving(actor_system=sections) as client:
+        for name in ("well", "hung"):
+            await client.post(HEAT.format(name), {"celsius": 95})
+        monkeypatch.setattr(Host, "failures", hangs)
+        monkeypatch.setattr(Host, "facts", hangs_too)
+        said = (await client.get("/v1/failures")).json
+    assert [each["source"] for each in said["failures"]] == ["boiler/well"]
+    silent = {each["name"]: each["reason"] for each in said["silent"]}
+    assert silent.keys() == {"host-1", "boiler/hung"}
+    assert silent["host-1"].startswith("no answer within")
 
 
 def record(count: int, first_us: int, last_us: int, text: str) -> FailureRecord:

@@ -25,7 +25,14 @@ from runtime.process.store_access import migrate_store
 from runtime.process.world import Calls, World
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
-from runtime.topology.names import BUS_ACTOR, DIRECTORY_ACTOR, WRITER_ACTOR, host_name, kind_of
+from runtime.topology.names import (
+    BUS_ACTOR,
+    DIRECTORY_ACTOR,
+    WRITER_ACTOR,
+    ProcessKind,
+    host_name,
+    kind_of,
+)
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.event_store import EventStore
 
@@ -188,6 +195,11 @@ class Processes:
             self._named[source] = Host(source, self._json, None, source, actor, world=self._world)
         await self._named[source].ready()
         return source
+
+    async def dedicated_hosts(self) -> list[str]:
+        """The names of those that there are."""
+        kinds = {name: kind_of(name, self._placement) for name in self._named}
+        return [name for name, kind in kinds.items() if kind is ProcessKind.DEDICATED_HOST]
 
     async def statuses(self) -> tuple[Status, ...]:
         """What every process says of itself."""

@@ -25,6 +25,7 @@ export function failures(main) {
     found = answer.failures;
     const sum = (outcome) => found.filter((each) => each.outcome === outcome).reduce((total, each) => total + each.count, 0);
     lead.textContent = `${plural(sum("rejected"), "command")} rejected, ${number(sum("failed"))} failed, ${number(sum("not run"))} not run, since the hosts began`;
+    if (answer.silent.length) lead.append(`; no answer from ${answer.silent.map((each) => each.name).join(", ")}`);
     draw();
   }, 3000);
 }
