@@ -19,7 +19,7 @@ EXTRAS_docs  := [docs]
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test check simulate bench docs screenshots image-test clean
+.PHONY: help run test check simulate bench docs screenshots image-test network-test clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ screenshots: $(VENV)/.installed-dev ## Make the pictures of the console that sta
 image-test: $(VENV)/.installed-dev ## Build the image and run it (ARGS: what to tell buildah)
 	$(BIN)/hadolint Dockerfile
 	@tests/image.sh $(ARGS)
+
+network-test: $(VENV)/.installed-dev ## Ask a cluster in network namespaces what is open to whom; needs root
+	@NETWORK_TEST=1 $(BIN)/python -m pytest -q -n0 tests/network $(ARGS)
 
 clean: ## Remove the environment and all caches; the database stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -34,6 +34,7 @@ class Group:
     name: str
     of_ray: Labels  #: as `ray start` is told them
     of_pods: Labels  #: as Kubernetes sees them, with that of the operator
+    params: Mapping[str, str]  #: of `ray start`
     template: Manifest
     replicas: int
 
@@ -63,7 +64,7 @@ def groups(manifests: Manifests) -> list[Group]:
     return [
         Group(
             name=name, replicas=replicas, template=group["template"],
-            of_ray=group.get("labels", {}),
+            of_ray=group.get("labels", {}), params=group["rayStartParams"],
             of_pods={**group["template"]["metadata"]["labels"], **of_operator},
         )
         for name, replicas, group in found

@@ -1,7 +1,6 @@
 """k8s/components/monitoring: alerts and dashboard speak of metrics that there are."""
 
 import json
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from runtime.telemetry.metrics import HttpMetrics, Metrics
+from tests.manifests.promql import labels_in, metrics_in
 from tests.manifests.rendered import ROOT, of_kind, overlay, workloads
 
 COMPONENT = ROOT / "k8s" / "components" / "monitoring"
@@ -23,18 +23,6 @@ PANELS: list[Any] = json.loads((COMPONENT / "thornback.json").read_text())["pane
 EXPRESSIONS = [rule["expr"] for rule in RULES] + [
     target["expr"] for panel in PANELS for target in panel["targets"]
 ]
-
-#: Words of PromQL that are no metrics.
-_FUNCTION = re.compile(r"\b\w+(?=\s*\()")
-_GROUPING = re.compile(r"\b(?:by|without)\s*\([^)]*\)")
-_LABELS = re.compile(r"\{[^}]*\}|\[[^\]]*\]")
-_OPERATORS = {"unless", "and", "or", "on", "ignoring"}
-
-
-def metrics_in(expression: str) -> set[str]:
-    """The names of the metrics that an expression asks for."""
-    bare = _FUNCTION.sub("", _LABELS.sub("", _GROUPING.sub("", expression)))
-    return set(re.findall(r"[a-z_]\w*", bare)) - _OPERATORS
 
 
 def exported() -> set[str]:
@@ -49,12 +37,6 @@ def exported() -> set[str]:
         }.get(family.type, [""])
         names |= {f"{family.name}{part}" for part in parts}
     return names
-
-
-def labels_in(expression: str) -> set[str]:
-    matched = re.findall(r"(\w+)\s*=~?\s*\"", expression)
-    grouped = re.findall(r"by \(([^)]*)\)", expression)
-    return {*matched, *(word.strip() for group in grouped for word in group.split(","))}
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)

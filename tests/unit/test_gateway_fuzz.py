@@ -4,6 +4,7 @@ import pytest
 
 from tests.fuzz.answers import answers_of, told
 from tests.fuzz.fuzzing import fuzz
+from tests.fuzz.on_ray import TargetOnRay
 from tests.fuzz.target import target
 from tests.unit.web_devices import Boiler, Heat
 
@@ -23,6 +24,15 @@ def test_what_is_stored_and_was_not_answered_is_found() -> None:
         against.system.actor(Boiler, "a").ask(Heat(celsius=5)).result()
         with pytest.raises(AssertionError, match="stored, and not answered"):
             against.judge()
+
+
+def test_a_process_that_was_started_anew_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    with target() as against:
+        of_processes = TargetOnRay(against.system, {})
+        of_processes.judge()
+        monkeypatch.setattr(of_processes, "_pids", lambda: {"host-0": 1})
+        with pytest.raises(AssertionError, match="a process has ended"):
+            of_processes.judge()
 
 
 def test_an_answer_that_may_not_be_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
