@@ -92,7 +92,7 @@ def port(cluster: None, new_database: Any) -> Iterator[int]:
     """Where a system shows its metrics, while it is asked for something all the time."""
     launcher, found = Launcher(new_database), free_port()
     system = launcher(
-        gateway={"enabled": True, "port": 0}, metrics={"port": found},
+        gateway={"enabled": True, "port": 0, "heartbeat_ms": 1_000}, metrics={"port": found},
         actor_system={"actor_modules": ["tests.integration.devices"]},
     )  # fmt: skip
     send_until_there(system, "/readyz")

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -69,6 +70,7 @@ class Cluster:
         self.ray_token = secrets.token_hex(32)
         self.url = ""  #: of the database
         self.token = ""  #: of a client
+        self.pods: dict[str, subprocess.Popen[bytes]] = {}  #: that run
         self.said: list[str] = []  #: what was printed where it may be kept: by jobs
         (folder / "thornback.toml").write_text(settings_file(MANIFESTS))
 
@@ -77,7 +79,7 @@ class Cluster:
         """What may stand nowhere."""
         password = urlsplit(self.url).password
         assert password
-        return [self.ray_token, password, self.token.rpartition("_")[2]]
+        return [self.ray_token, password, self.token.split("_", 2)[2]]
 
     def close_all(self) -> None:
         """Put the policies in force."""
@@ -122,6 +124,7 @@ class Cluster:
         return found | {
             "HOME": str(self.folder / name),
             "THORNBACK_CONFIG": str(self.folder / "thornback.toml"),
+            "RAY_ADDRESS": f"{'127.0.0.1' if group is HEAD else self.address('head')}:6379",
             "KUBERAY_GEN_RAY_START_CMD": " ".join(["ray start", *params, *_params(group)]),
         }
 
@@ -160,6 +163,15 @@ class Cluster:
         said = self.run(asking, *program, self.address(asked), *ports, **variables)
         return {int(port): each for port, each in json.loads(said).items()}
 
+    def end_pods(self) -> dict[str, int]:
+        """End those that run, as Kubernetes does when all are deleted; their exit codes."""
+        if not self.pods:
+            return {}
+        stop = HEAD.ray["lifecycle"]["preStop"]["exec"]["command"]
+        self.said.append(self.run("head", *stop, **self.of_pod("head", HEAD, [])))
+        codes = {name: _end(self.pods.pop(name)) for name in reversed(list(self.pods))}
+        return dict(sorted(codes.items()))
+
     def address(self, name: str) -> str:
         """Of a machine."""
         return self.machines.pods[name].address
@@ -175,7 +187,8 @@ def cluster() -> Iterator[Cluster]:
         made = Cluster(ends.enter_context(network(PODS)), folder)
         made.close_all()
         _database(made, ends)
-        _launched(made, ends)
+        ends.callback(_end_all, made)
+        _launched(made)
         yield made
 
 
@@ -194,7 +207,7 @@ def _database(made: Cluster, ends: ExitStack) -> None:
     assert made.url, "the database does not start"
 
 
-def _launched(made: Cluster, ends: ExitStack) -> None:
+def _launched(made: Cluster) -> None:
     """Pods, schema, token and launch, in the order of docs/deployment.md."""
     address = made.machines.pods["head"].address
     head = ["--head", "--port=6379", "--dashboard-host=0.0.0.0"]
@@ -202,8 +215,8 @@ def _launched(made: Cluster, ends: ExitStack) -> None:
         ("head", HEAD, [*head, f"--temp-dir={made.folder}/ray"]),
         ("host", HOST, [f"--address={address}:6379"]),
     ):
-        ends.callback(_end, _pod(made, name, group, params))
-        _eventually(lambda name=name: made.ready(name))  # type: ignore[misc]
+        made.pods[name] = _pod(made, name, group, params)
+        _eventually(partial(made.ready, name))
     in_head = made.of_pod("head", HEAD, [])
     made.run("head", "python", "-m", "jobs.migrate", **in_head)
     create = ("python", "-m", "jobs.tokens", "create", "operator", "--scope", "admin", "--json")
@@ -233,10 +246,16 @@ def _params(group: Group) -> list[str]:
     return ["--block", *(f"--{name}={value}" for name, value in sorted(given.items()))]
 
 
-def _end(process: "subprocess.Popen[Any]") -> None:
+def _end_all(made: Cluster) -> None:
+    """Whatever became of it."""
+    for name in reversed(list(made.pods)):
+        _end(made.pods.pop(name))
+
+
+def _end(process: "subprocess.Popen[Any]") -> int:
     process.send_signal(signal.SIGTERM)
     with process:
-        process.wait(LIMIT_S)
+        return process.wait(LIMIT_S)
 
 
 def _eventually(holds: Callable[[], bool]) -> None:

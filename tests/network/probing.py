@@ -19,7 +19,8 @@ import grpc
 #: Seconds to connect, and for an answer. What a policy drops is silent.
 LIMIT_S = 3.0
 GETS = (
-    "/", "/metrics", "/livez", "/v1/types", "/openapi.json", "/api/healthz", "/api/version",
+    "/", "/metrics", "/livez", "/readyz", "/docs", "/v1/types", "/v1/system", "/openapi.json",
+    "/api/healthz", "/api/version",
     "/api/jobs/", "/api/job_agent/jobs/", "/api/v0/nodes", "/nodes?view=summary", "/logs/",
     "/api/local_raylet_healthz", "/api/gcs_healthz",
 )  # fmt: skip

@@ -31,7 +31,7 @@ API, METRICS, RAY_METRICS, HEAD, DASHBOARD, CLIENT, AGENT = (
 )
 PODS = ("head", "host")
 #: What a gateway tells everybody.
-OF_EVERYBODY = ["GET / 200", "GET /livez 200"]
+OF_EVERYBODY = ["GET / 200", "GET /livez 200", "GET /readyz 200", "GET /docs 200"]
 #: What Ray tells everybody who reaches it: whether it lives, and pages without anything in them.
 OF_RAY = {
     "GET / 200", "GET /api/healthz 200", "GET /api/local_raylet_healthz 200",
@@ -181,3 +181,9 @@ def test_the_pods_that_are_under_policies_are_those_of_the_system(system: Cluste
         name for name, pod in system.machines.pods.items() if pod.namespace == "thornback-dev"
     }
     assert closed == set(CLOSED)
+
+
+def test_at_the_end_of_all_pods_each_ends_with_0(system: Cluster) -> None:
+    """Last: the head's preStop drains, and SIGTERM comes to what has Ray leave the machine."""
+    assert system.end_pods() == {"head": 0, "host": 0}
+    assert "stopped" in system.said[-1]
