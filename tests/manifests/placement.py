@@ -209,7 +209,7 @@ def probed(manifests: Manifests) -> Iterator[str]:
     """Where there is a gateway, a pod is ready when Ray and the gateway are."""
     for group in groups(manifests):
         command = group.ray.get("readinessProbe", {}).get("exec", {}).get("command", [""])[-1]
-        asks = {"/readyz", "/api/healthz"} <= set(re.findall(r"(?<!\S)/[a-z/]+", command))
+        asks = {"/readyz", "/api/healthz"} <= set(re.findall(r"(?<![^\s\"])/[a-z/]+", command))
         if group.name in meant(manifests, "gateways") and not asks:
             yield f"{group.name}: requests are sent there before its gateway is ready"
 

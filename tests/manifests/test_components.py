@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.manifests.placement import groups
+from tests.manifests.probes import is_ready
 from tests.manifests.rendered import ROOT, Manifest, of_kind, rendered, workloads
 from tests.manifests.rules import wrong_with
 from tests.manifests.schemas import problems_of_core, problems_of_kuberay
+from tests.unit.certificates import write_certificate
 
 K8S = ROOT / "k8s"
 NAMES = sorted(path.name for path in (K8S / "components").iterdir())
@@ -83,6 +86,32 @@ def test_what_cloudnativepg_acknowledges_is_in_two_places_and_backed_up(tmp_path
     assert backup["spec"]["cluster"]["name"] == cluster["metadata"]["name"]
     [plugin] = cluster["spec"]["plugins"]
     assert plugin["parameters"]["barmanObjectName"] == store["metadata"]["name"]
+
+
+def test_with_tls_of_the_gateways_launch_and_pods_mean_the_same_files(tmp_path: Path) -> None:
+    manifests = with_component("gateway-tls", tmp_path)
+    head, hosts = groups(manifests)
+    variables = {each["name"]: each.get("value") for each in head.ray["env"]}
+    files = [variables[f"THORNBACK_GATEWAY__TLS_{what}"] for what in ("CERTIFICATE", "KEY")]
+    [certificate] = of_kind(manifests, "Certificate")
+    [volume] = [v for v in hosts.template["spec"]["volumes"] if "secret" in v]
+    assert volume["secret"]["secretName"] == certificate["spec"]["secretName"]
+    [mount] = [m for m in hosts.ray["volumeMounts"] if m["name"] == volume["name"]]
+    assert files == [f"{mount['mountPath']}/tls.crt", f"{mount['mountPath']}/tls.key"]
+    [service] = [s for s in of_kind(manifests, "Service") if s["metadata"]["name"] == "thornback"]
+    assert service["spec"]["ports"][0]["appProtocol"] == "https"
+
+
+@pytest.mark.parametrize(
+    ("ray", "gateway", "ready"),
+    [(200, 200, True), (200, None, True), (200, 503, False), (503, 200, False), (None, 200, False)],
+)
+def test_the_probe_asks_gateways_with_tls_the_same(
+    ray: int | None, gateway: int | None, ready: bool, tmp_path: Path
+) -> None:
+    command = groups(with_component("gateway-tls", tmp_path))[1].ray["readinessProbe"]
+    files = write_certificate(tmp_path, "gateway")
+    assert is_ready(command["exec"]["command"], ray, gateway, tls=files) is ready
 
 
 def test_with_tls_rays_processes_speak_it(tmp_path: Path) -> None:

@@ -1,22 +1,18 @@
 """The rules of which pod does what can fail: each mistake is found by the rule that is for it."""
 
-import re
 import signal
-import socketserver
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.place import free_port
 from tests.manifests import placement
 from tests.manifests.placement import Group, groups
+from tests.manifests.probes import is_ready
 from tests.manifests.rendered import ROOT, overlay
 from tests.manifests.rules import Rule
 
@@ -201,28 +197,6 @@ def test_sigterm_of_a_pod_reaches_ray_and_it_ends_with_0(group: Group, tmp_path:
         assert pod.wait(LIMIT_S) == 0
 
 
-class Says(socketserver.StreamRequestHandler):
-    """Answers any request with a status."""
-
-    def handle(self) -> None:
-        while self.rfile.readline().strip():
-            pass
-        self.wfile.write(b"HTTP/1.0 %d Said\r\n\r\n" % self.server.status)  # type: ignore[attr-defined]
-
-
-@contextmanager
-def listening(status: int | None) -> Iterator[int]:
-    """A port where every request is answered with a status; where nobody listens, for None."""
-    if status is None:
-        yield free_port()
-        return
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Says) as server:
-        server.status = status  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
-
-
 @pytest.mark.parametrize(
     ("ray", "gateway", "ready"),
     [
@@ -238,8 +212,4 @@ def test_a_pod_of_hosts_is_ready_when_ray_and_its_gateway_are(
     ray: int | None, gateway: int | None, ready: bool
 ) -> None:
     command = groups(overlay("prod"))[1].ray["readinessProbe"]["exec"]["command"]
-    with listening(ray) as ray_port, listening(gateway) as gateway_port:
-        ports = {"52365": str(ray_port), "8080": str(gateway_port)}
-        script = re.sub(r"\b(52365|8080)\b", lambda found: ports[found[0]], command[-1])
-        asked = subprocess.run([*command[:-1], script], check=False, timeout=LIMIT_S)
-    assert (asked.returncode == 0) is ready
+    assert is_ready(command, ray, gateway) is ready
