@@ -19,10 +19,10 @@ EXTRAS_docs  := [docs]
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test check simulate bench docs screenshots image-test network-test clean
+.PHONY: help run test check simulate bench docs screenshots image-test network-test cluster-test clean
 
 help: ## Say what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  Arguments are passed on: make run ARGS=--help'
 
@@ -54,12 +54,15 @@ screenshots: $(VENV)/.installed-dev ## Make the pictures of the console that sta
 	@mkdir -p docs/images
 	@SCREENSHOTS_INTO=docs/images $(BIN)/python -m pytest -q tests/integration/test_console.py -k pictures $(ARGS)
 
-image-test: $(VENV)/.installed-dev ## Build the image and run it (ARGS: what to tell buildah)
+image-test: $(VENV)/.installed-dev ## Build the image and run it closed; needs buildah and podman (ARGS: for buildah)
 	$(BIN)/hadolint Dockerfile
 	@tests/image.sh $(ARGS)
 
 network-test: $(VENV)/.installed-dev ## Ask a cluster in network namespaces what is open to whom; needs root
 	@NETWORK_TEST=1 $(BIN)/python -m pytest -q -n0 tests/network $(ARGS)
+
+cluster-test: $(VENV)/.installed-dev ## Bring up machines by ray-cluster.yaml, in namespaces of this one; needs root
+	@exec $(BIN)/python -m tests.cluster $(ARGS)
 
 clean: ## Remove the environment and all caches; the database stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

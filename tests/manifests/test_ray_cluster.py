@@ -10,8 +10,10 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import start
 
 from runtime.settings.settings import Settings
+from tests.cluster.__main__ import cluster_file
 from tests.manifests.rendered import ROOT
 
+SETTINGS = ROOT / "k8s" / "base" / "thornback.toml"
 STARTS = ["head_start_ray_commands", "worker_start_ray_commands"]
 
 
@@ -28,6 +30,13 @@ def options_of(command: str) -> dict[str, str]:
 
 def test_ray_takes_it(config: Any) -> None:
     validate_config(prepare_config(config))
+
+
+def test_ray_takes_what_cluster_test_makes_of_it() -> None:
+    made = yaml.safe_load(cluster_file(["192.0.2.11"]))
+    validate_config(prepare_config(made))
+    assert made["provider"]["worker_ips"] == ["192.0.2.11"]
+    assert made["min_workers"] == made["max_workers"] == 1
 
 
 def test_ray_refuses_a_misspelt_field(config: Any) -> None:
@@ -68,7 +77,7 @@ def test_the_ports_of_api_and_metrics_are_left_free(config: Any, commands: str) 
 
 
 def test_the_labels_are_those_that_the_settings_of_a_cluster_mean(config: Any) -> None:
-    settings = Settings.load(ROOT / "k8s" / "base" / "thornback.toml", environ={})
+    settings = Settings.load(SETTINGS, environ={})
     core, host = (options_of(config[commands][-1])["labels"] for commands in STARTS)
     labels = [dict(one.split("=") for one in each.split(",")) for each in (core, host)]
     assert settings.actor_system.core_labels.items() <= labels[0].items()
@@ -77,6 +86,19 @@ def test_the_labels_are_those_that_the_settings_of_a_cluster_mean(config: Any) -
     assert all(settings.metrics.labels.items() <= each.items() for each in labels)
     gateways = [settings.gateway.labels.items() <= each.items() for each in labels]
     assert gateways == [True, False]
+
+
+def test_every_shell_has_the_settings_of_a_cluster_and_where_the_database_is(config: Any) -> None:
+    [shell] = [command for command in config["setup_commands"] if "> ~/.thornback.sh" in command]
+    assert f"THORNBACK_CONFIG=$HOME/thornback/{SETTINGS.relative_to(ROOT)}" in shell
+    assert ". ~/.ray/thornback.env" in shell
+    assert config["file_mounts"]["~/.ray/thornback.env"] == "~/.ray/thornback.env"
+    assert "chmod 600 ~/.ray/auth_token ~/.ray/thornback.env" in config["setup_commands"]
+    assert not Settings.load(SETTINGS, environ={}).event_store.connection_string.get_secret_value()
+
+
+def test_the_head_gets_the_key_by_which_it_reaches_the_workers(config: Any) -> None:
+    assert config["auth"]["ssh_private_key"]
 
 
 def test_all_machines_have_the_versions_that_were_tested_together(config: Any) -> None:
