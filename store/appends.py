@@ -4,17 +4,20 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from store.receipts import NOTHING_FINISHED, Receipt
 from store.rows.layout import EncodedRows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointMove:
     """How far an append takes a durable subscription: the position up to which its effects
-    are in the log. Whoever works for it holds the epoch `epoch` of its name."""
+    are in the log, and what has been finished by then. Whoever works for it has opened it as its
+    incarnation `epoch`."""
 
     name: str
     epoch: int
     position: int
+    receipt: Receipt = NOTHING_FINISHED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,21 @@ class StaleEpoch(AppendRefused):
         return f"{self.name}: epoch {self.epoch} was replaced by a newer one"
 
 
+class AnotherSelection(StoreError):
+    """A durable subscription of this name selects other events: its checkpoint and its receipt mean
+    nothing for these."""
+
+    def __init__(self, name: str, there: str, wanted: str) -> None:
+        super().__init__(name, there, wanted)
+        self.name, self.there, self.wanted = name, there, wanted
+
+    def __str__(self) -> str:
+        return (
+            f"the durable subscription {self.name!r} is to {self.there}, and not to {self.wanted}: "
+            "subscribe under another name, or drop that one (thornback subscriptions --drop)"
+        )
+
+
 class Superseded(AppendRefused):
     """An earlier append of the same node was refused, so this one cannot stand."""
 

@@ -11,8 +11,10 @@ from uuid import UUID
 
 from actors.event import Event
 from store.appends import CheckpointMove as CheckpointMove
+from store.receipts import Receipt
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
+from store.subscriptions import SubscriptionRecord
 
 #: The writer's name in the table of epochs: one writer a database may append.
 WRITER = "writer"
@@ -142,15 +144,35 @@ class EventStore(Protocol):
         `writer.counter`. `attempt` is kept beside that counter: after a lost connection
         the writer tells by it which of its appends the log has.
 
-        Raises StaleEpoch if the writer, one of the nodes or the holder of a checkpoint
+        Raises StaleEpoch if the writer, one of the nodes or whoever moves a checkpoint
         was replaced, or the writer's counter does not stand where the rows begin;
         DuplicateEvent if an id is in the log, VersionConflict if an aggregate has such a
         version, RowsRefused for rows that the store cannot hold. After StoreUnavailable
         the outcome is open, and may yet come about.
         """
 
-    async def checkpoints(self, names: Iterable[str]) -> dict[str, int]:
-        """The positions of those durable subscriptions that have one."""
+    async def open_subscription(
+        self, name: str, selection: Selection, after: int
+    ) -> SubscriptionRecord:
+        """Begin a new incarnation of a durable subscription: checkpoint moves of every older one
+        are refused from now on. Where there is none of that name, one is made that begins after
+        the position `after`, which otherwise says nothing. Raises AnotherSelection where the one
+        that there is selects something else; its incarnation goes on then."""
+
+    async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
+        """Move a checkpoint whose effects are not in the log. Raises StaleEpoch where somebody else
+        has opened the subscription since, or it was dropped."""
+
+    async def subscriptions(self) -> list[SubscriptionRecord]:
+        """All durable subscriptions, by name."""
+
+    async def drop_subscription(self, name: str) -> bool:
+        """Forget one, with its checkpoint; was there one? Whoever works for it is told at his
+        next checkpoint move."""
+
+    async def recount(self, selection: Selection, after: int, through: int) -> Receipt:
+        """What the receipt of a stretch of the log has to be: of all selected events at the
+        positions above `after` up to `through`, which it reads."""
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         """The present epochs of those names that have one."""

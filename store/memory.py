@@ -23,6 +23,8 @@ from store.event_store import (
     TypeCount,
     TypeRecord,
 )
+from store.memory_subscriptions import SubscriptionsInMemory
+from store.receipts import Receipt
 from store.rows.decoding import Decoder
 from store.rows.layout import (
     FIELDS,
@@ -34,6 +36,7 @@ from store.rows.layout import (
     source_at,
 )
 from store.selection import EVERYTHING, Selection, row_filter
+from store.subscriptions import SubscriptionRecord
 
 
 class MemoryEventStore:
@@ -48,7 +51,7 @@ class MemoryEventStore:
         self._aggregates: dict[bytes, dict[int, int]] = {}  # version -> position
         self._epochs: dict[str, Epoch] = {}
         self._snapshots: dict[bytes, Snapshot] = {}
-        self._checkpoints: dict[str, int] = {}
+        self._subscriptions = SubscriptionsInMemory()
         self._classes: dict[str, str] = {}  # by actor type
         self._event_types: set[tuple[str, str]] = set()  # with the actor type of each
 
@@ -66,7 +69,9 @@ class MemoryEventStore:
         checkpoints: Sequence[CheckpointMove] = (),
         attempt: int = 0,
     ) -> None:
-        self._check_fence(writer, (*nodes, *checkpoints), len(rows))
+        self._check_fence(writer, nodes, len(rows))
+        for checkpoint in checkpoints:
+            self._subscriptions.check(checkpoint)
         fresh = list(_split(rows))
         self._check_free(fresh)
         for row in fresh:
@@ -80,10 +85,26 @@ class MemoryEventStore:
             self._epochs[WRITER], counter=writer.counter, attempt=attempt
         )
         for checkpoint in checkpoints:
-            self._checkpoints[checkpoint.name] = checkpoint.position
+            self._subscriptions.move(checkpoint)
 
-    async def checkpoints(self, names: Iterable[str]) -> dict[str, int]:
-        return {name: self._checkpoints[name] for name in names if name in self._checkpoints}
+    async def open_subscription(
+        self, name: str, selection: Selection, after: int
+    ) -> SubscriptionRecord:
+        return self._subscriptions.open(name, selection, after)
+
+    async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
+        self._subscriptions.check(checkpoint)
+        self._subscriptions.move(checkpoint)
+
+    async def subscriptions(self) -> list[SubscriptionRecord]:
+        return self._subscriptions.all()
+
+    async def drop_subscription(self, name: str) -> bool:
+        return self._subscriptions.drop(name)
+
+    async def recount(self, selection: Selection, after: int, through: int) -> Receipt:
+        match = row_filter(selection)
+        return Receipt().plus(_keys(row)[0] for row in self._rows[after:through] if match(row))
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         return {name: self._epochs[name] for name in names if name in self._epochs}
@@ -215,9 +236,7 @@ class MemoryEventStore:
     async def close(self) -> None:
         """Nothing is open."""
 
-    def _check_fence(
-        self, writer: CounterMove, others: Sequence[CounterMove | CheckpointMove], count: int
-    ) -> None:
+    def _check_fence(self, writer: CounterMove, others: Sequence[CounterMove], count: int) -> None:
         for move in (writer, *others):
             present = self._epochs.get(move.name)
             if present is None or present.number != move.epoch:

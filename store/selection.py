@@ -14,6 +14,13 @@ class Selection:
     event_types: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """What people read: the first patterns of each."""
+        if not self.event_types and not self.sources:
+            return "everything"
+        types, sources = map(_shown, (self.event_types, self.sources))
+        return f"{types or 'all events'}{f' of {sources}' if sources else ''}"
+
 
 EVERYTHING = Selection()
 
@@ -40,6 +47,10 @@ def pattern(globs: tuple[str, ...]) -> re.Pattern[bytes] | None:
 def literal_prefix(glob: str) -> bytes:
     """What every encoded text begins with that the glob stands for."""
     return glob.partition("*")[0].encode()
+
+
+def _shown(globs: tuple[str, ...]) -> str:
+    return ", ".join(globs[:3]) + (", ..." if len(globs) > 3 else "")
 
 
 def _expression(glob: str) -> bytes:

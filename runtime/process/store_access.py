@@ -27,8 +27,10 @@ from store.event_store import (
 )
 from store.postgres.event_store import PostgresEventStore
 from store.postgres.migrations import migrate
+from store.receipts import Receipt
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
+from store.subscriptions import SubscriptionRecord
 
 #: Finds the handle of a process. Raises ValueError when there is none.
 Find = Callable[[str], Awaitable[Any]]
@@ -94,8 +96,22 @@ class WriterMemoryStore:
     ) -> None:
         raise StoreUnavailable("the writer", "only the writer itself appends")
 
-    async def checkpoints(self, names: Iterable[str]) -> dict[str, int]:
-        return await self._call("checkpoints", list(names))  # type: ignore[no-any-return]
+    async def open_subscription(
+        self, name: str, selection: Selection, after: int
+    ) -> SubscriptionRecord:
+        return await self._call("open_subscription", name, selection, after)  # type: ignore[no-any-return]
+
+    async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
+        await self._call("move_checkpoint", checkpoint)
+
+    async def subscriptions(self) -> list[SubscriptionRecord]:
+        return await self._call("subscriptions")  # type: ignore[no-any-return]
+
+    async def drop_subscription(self, name: str) -> bool:
+        return await self._call("drop_subscription", name)  # type: ignore[no-any-return]
+
+    async def recount(self, selection: Selection, after: int, through: int) -> Receipt:
+        return await self._call("recount", selection, after, through)  # type: ignore[no-any-return]
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         return await self._call("epochs", list(names))  # type: ignore[no-any-return]

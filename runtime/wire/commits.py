@@ -8,6 +8,7 @@ from runtime.wire.error_codec import EncodedError
 from runtime.wire.values import decode_any, encode
 from store.appends import Acknowledged, Append, CheckpointMove, Commit
 from store.errors import RowsRefused
+from store.receipts import Receipt
 from store.rows.layout import EncodedRows
 
 #: Bytes of the rows of one append: msgpack has 32 bits for a length.
@@ -25,7 +26,8 @@ class AppendCall(msgspec.Struct, array_like=True):
     types: dict[str, int]
     lengths: bytes
     rows: bytes
-    checkpoints: list[tuple[str, int, int]] = []  #: name, epoch, position
+    #: Of each its name, epoch and position, and count and digest of its receipt.
+    checkpoints: list[tuple[str, int, int, int, bytes]] = []
 
 
 class CommitCall(msgspec.Struct, array_like=True):
@@ -53,7 +55,10 @@ def pack_append(append: Append) -> bytes:
             dict(append.types),
             rows.lengths.tobytes(),
             bytes(rows.data),
-            [(each.name, each.epoch, each.position) for each in append.checkpoints],
+            [
+                (each.name, each.epoch, each.position, each.receipt.count, each.receipt.digest)
+                for each in append.checkpoints
+            ],
         )
     )
 
@@ -74,8 +79,10 @@ def unpack_append(packed: bytes) -> Append:
         rows=rows,
         types=call.types,
         checkpoints=tuple(
-            CheckpointMove(name=name, epoch=epoch, position=position)
-            for name, epoch, position in call.checkpoints
+            CheckpointMove(
+                name=name, epoch=epoch, position=position, receipt=Receipt(count, digest)
+            )
+            for name, epoch, position, count, digest in call.checkpoints
         ),
     )
 

@@ -19,7 +19,7 @@ from store.errors import (
 from store.event_store import CheckpointMove, CounterMove
 from store.postgres.connections import reason_of, transaction
 from store.postgres.fence import EPOCH_OVER, Move, Place, stale
-from store.postgres.queries import QUERIES
+from store.postgres.subscriptions import move_checkpoints
 from store.rows.decoding import column_values
 from store.rows.layout import COLUMNS, COPY_HEADER, COPY_TRAILER, EncodedRows
 
@@ -53,11 +53,11 @@ async def append_copy(
 ) -> list[Place]:
     """Commit the moves, the checkpoints and any number of rows, whose COPY may take `time_s`;
     where the rows of the fence stand now. Raises StaleEpoch for a checkpoint whose name has a
-    newer epoch."""
+    newer epoch, or of which there is none."""
     async with transaction(connection):
         places: list[Place] = await connection.fetchval(_FENCE, moves)
         if checkpoints:
-            await _move_checkpoints(connection, checkpoints)
+            await move_checkpoints(connection, checkpoints)
         if len(rows.data) > _CHUNK:
             # The server's own limit is for an operation of the usual size.
             await connection.execute(f"SET LOCAL statement_timeout = {int(time_s * 1000)}")
@@ -82,20 +82,6 @@ def refusal(error: Exception, writer: CounterMove, moves: Sequence[Move]) -> App
     if isinstance(error, asyncpg.PostgresError) and error.sqlstate == EPOCH_OVER:
         return stale(moves, error)
     return RowsRefused(reason_of(error)) if _is_of_the_rows(error) else None
-
-
-async def _move_checkpoints(connection: Any, checkpoints: Sequence[CheckpointMove]) -> None:
-    in_order = sorted(checkpoints, key=lambda checkpoint: checkpoint.name)
-    names = [checkpoint.name for checkpoint in in_order]
-    epochs = [checkpoint.epoch for checkpoint in in_order]
-    held = {
-        row["name"] for row in await connection.fetch(QUERIES["hold_checkpoints"], names, epochs)
-    }
-    for checkpoint in in_order:
-        if checkpoint.name not in held:
-            raise StaleEpoch(checkpoint.name, checkpoint.epoch)
-    positions = [checkpoint.position for checkpoint in in_order]
-    await connection.fetch(QUERIES["move_checkpoints"], names, positions)
 
 
 async def _copy_stream(rows: EncodedRows) -> AsyncIterator[bytes]:

@@ -43,11 +43,14 @@ from store.postgres.queries import (
     rows_of_ids,
 )
 from store.postgres.snapshots import Snapshots
+from store.postgres.subscriptions import Subscriptions
 from store.postgres.tokens import PostgresTokens
 from store.postgres.types import Types
+from store.receipts import Receipt
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows, last_row
 from store.selection import EVERYTHING, Selection, after_all_of
+from store.subscriptions import SubscriptionRecord
 
 
 class PostgresEventStore:
@@ -63,6 +66,7 @@ class PostgresEventStore:
         self._system = system  #: whose claim on the database is asked for, before an epoch
         self._snapshots = Snapshots(connections)
         self._types = Types(connections)
+        self._subscriptions = Subscriptions(connections)
         self.tokens = PostgresTokens(connections)  #: of clients; no part of the log
         self.fence = Fence()
         self._decoder = Decoder()
@@ -144,11 +148,22 @@ class PostgresEventStore:
             for name, number, counter, attempt, holder in rows
         }
 
-    async def checkpoints(self, names: Iterable[str]) -> dict[str, int]:
-        rows = await self.connections.fetch(
-            "SELECT name, position FROM checkpoints WHERE name = ANY($1)", list(names)
-        )
-        return {row["name"]: row["position"] for row in rows}
+    async def open_subscription(
+        self, name: str, selection: Selection, after: int
+    ) -> SubscriptionRecord:
+        return await self._subscriptions.open(name, selection, after)
+
+    async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
+        await self._subscriptions.move(checkpoint)
+
+    async def subscriptions(self) -> list[SubscriptionRecord]:
+        return await self._subscriptions.all()
+
+    async def drop_subscription(self, name: str) -> bool:
+        return await self._subscriptions.drop(name)
+
+    async def recount(self, selection: Selection, after: int, through: int) -> Receipt:
+        return await self._subscriptions.recount(selection, after, through)
 
     async def nodes(self) -> set[str]:
         return {row["node"] for row in await self.connections.fetch(QUERIES["nodes"])}

@@ -28,12 +28,18 @@ QUERIES = _named((files("store.postgres") / "sql" / "queries.sql").read_text())
 
 def rows_between(after: int, through: int, selection: Selection) -> str:
     """The selected rows of the positions above `after` up to `through`."""
+    selected = selected_by(selection)
+    return _filled("rows_between", after=str(after), through=str(through), selected=selected)
+
+
+def selected_by(selection: Selection) -> str:
+    """What a Selection says, as further conditions of a query of events."""
     selected = ""
     for column, globs in (("event_type", selection.event_types), ("source", selection.sources)):
         if globs:
             patterns = ", ".join(_literal(like(glob)) for glob in globs if _can_match(glob))
             selected += f" AND {column} LIKE ANY (ARRAY[{patterns}]::text[])"
-    return _filled("rows_between", after=str(after), through=str(through), selected=selected)
+    return selected
 
 
 def rows_of_aggregates(after_versions: Mapping[bytes, int]) -> str:

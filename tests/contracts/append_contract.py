@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from store.errors import AppendRefused, DuplicateEvent, StaleEpoch, VersionConflict
-from store.event_store import WRITER, CheckpointMove, CounterMove, Epoch, EventStore
+from store.event_store import WRITER, CounterMove, Epoch, EventStore
 from store.rows.layout import EncodedRows
 from tests.contracts.appending import NODE, Log, history, made_event
 
@@ -175,45 +175,6 @@ class AppendContract:
         assert (await store.epochs([WRITER]))[WRITER] == present
         assert (await store.epochs([NODE]))[NODE].attempt == 0
         assert await store.open_epoch(WRITER) == replace(present, number=2)
-
-    async def test_a_checkpoint_moves_with_the_rows_or_not_at_all(self, store: EventStore) -> None:
-        log = await Log.open(store)
-        await store.open_epoch("totals")
-        assert await store.checkpoints(["totals"]) == {}
-        checkpoint = CheckpointMove(name="totals", epoch=1, position=5)
-        await log.append_rows(log.stamped([made_event("device/one")]), checkpoints=[checkpoint])
-        assert await store.checkpoints(["totals", "nobody"]) == {"totals": 5}
-        further = replace(checkpoint, position=9)
-        with pytest.raises(VersionConflict):
-            await log.append_rows(log.stamped([made_event("device/one")]), checkpoints=[further])
-        assert await store.checkpoints(["totals"]) == {"totals": 5}
-
-    async def test_a_checkpoint_moves_also_without_any_rows(self, store: EventStore) -> None:
-        log = await Log.open(store)
-        await log.append(made_event("device/one"))
-        for name, position in (("totals", 1), ("alarms", 3)):
-            await store.open_epoch(name)
-            move = CheckpointMove(name=name, epoch=1, position=position)
-            await log.append_rows(log.stamped([]), checkpoints=[move])
-        assert await store.checkpoints(["totals", "alarms"]) == {"totals": 1, "alarms": 3}
-        assert await store.head() == 1
-
-    async def test_an_append_with_a_checkpoint_whose_holder_was_replaced_changes_nothing(
-        self, store: EventStore
-    ) -> None:
-        log = await Log.open(store)
-        for epoch in (1, 2):
-            await store.open_epoch("totals")
-            move = CheckpointMove(name="totals", epoch=epoch, position=epoch)
-            rows = log.stamped([made_event(f"device/{epoch}")])
-            await log.append_rows(rows, checkpoints=[move])
-        before = await everything(store)
-        stale = CheckpointMove(name="totals", epoch=1, position=8)
-        rows = log.stamped([made_event("device/three")])
-        with pytest.raises(StaleEpoch, match="totals: epoch 1"):
-            await log.append_rows(rows, checkpoints=[stale])
-        assert await everything(store) == before
-        assert await store.checkpoints(["totals"]) == {"totals": 2}
 
     async def _refused(
         self, log: Log, rows: EncodedRows, error: type[AppendRefused]

@@ -6,9 +6,13 @@ store for each test.
 
 from tests.contracts.append_contract import AppendContract
 from tests.contracts.reading_contract import ReadingContract
+from tests.contracts.subscriptions_contract import SubscriptionsContract
 from tests.contracts.types_contract import TypesContract
 from tests.contracts.values_contract import ValuesContract
 
 
-class EventStoreContract(AppendContract, ReadingContract, TypesContract, ValuesContract):
-    """Appending, reading, what is known of types, and what values are kept."""
+class EventStoreContract(
+    AppendContract, ReadingContract, SubscriptionsContract, TypesContract, ValuesContract
+):
+    """Appending, reading, durable subscriptions, what is known of types, and what values are
+    kept."""

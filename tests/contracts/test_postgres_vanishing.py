@@ -51,7 +51,9 @@ KEY = b"\x01" * 16
     [
         lambda store: store.open_epoch("host-b"),
         lambda store: store.epochs([WRITER]),
-        lambda store: store.checkpoints(["totals"]),
+        lambda store: store.open_subscription("totals", EVERYTHING, 0),
+        lambda store: store.subscriptions(),
+        lambda store: store.recount(EVERYTHING, 0, 10),
         lambda store: store.head(),
         lambda store: store.read(0, 10, selection=EVERYTHING),
         lambda store: store.load_rows({KEY: 0}),
@@ -65,8 +67,9 @@ KEY = b"\x01" * 16
         lambda store: store.note_event_types([("oven", "heated")]),
     ],
     ids=[
-        "open_epoch", "epochs", "checkpoints", "head", "read", "load_rows", "find_rows",
-        "find_ids", "save_snapshots", "load_snapshots", "type_records", "event_types",
+        "open_epoch", "epochs",
+        "open_subscription", "subscriptions", "recount", "head", "read",
+        "load_rows", "find_rows", "find_ids", "save_snapshots", "load_snapshots", "type_records", "event_types",
         "record_deciding_classes", "note_event_types",
     ],
 )  # fmt: skip

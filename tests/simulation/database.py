@@ -22,6 +22,7 @@ from store.errors import (
     VersionConflict,
 )
 from store.event_store import WRITER, CheckpointMove, CounterMove, Epoch, Snapshot
+from store.memory_subscriptions import SubscriptionsInMemory
 from store.postgres.claims import Claim, MayTake
 from tests.simulation.draws import stream
 from tests.simulation.scheduler import Owner, SimulatedLoop
@@ -95,7 +96,7 @@ class Database:
         self.versions: dict[bytes, dict[int, int]] = {}
         self.epochs: dict[str, Epoch] = {}
         self.snapshots: dict[bytes, Snapshot] = {}
-        self.checkpoints: dict[str, int] = {}
+        self.subscriptions = SubscriptionsInMemory()
         self.classes: dict[str, str] = {}  #: that decide, by actor type
         self.event_types: set[tuple[str, str]] = set()  #: noted, with the actor type of each
         self.commits = 0
@@ -249,7 +250,7 @@ class Database:
             self.epochs[WRITER], counter=writer.counter, attempt=transaction.attempt
         )
         for checkpoint in transaction.checkpoints:
-            self.checkpoints[checkpoint.name] = checkpoint.position
+            self.subscriptions.move(checkpoint)
 
     def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
         """Newer ones replace older ones."""
@@ -260,8 +261,9 @@ class Database:
 
     def _fence(self, transaction: Transaction) -> None:
         writer = transaction.writer
-        moves: list[CounterMove | CheckpointMove] = [writer, *transaction.nodes]
-        for move in (*moves, *transaction.checkpoints):
+        for checkpoint in transaction.checkpoints:
+            self.subscriptions.check(checkpoint)
+        for move in (writer, *transaction.nodes):
             present = self.epochs.get(move.name)
             if present is None or present.number != move.epoch:
                 raise StaleEpoch(move.name, move.epoch)

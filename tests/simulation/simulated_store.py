@@ -22,9 +22,11 @@ from store.event_store import (
 from store.memory import counted, source_record
 from store.postgres.claims import Claim, MayTake
 from store.postgres.migrations import Telling
+from store.receipts import Receipt
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows, source_at
 from store.selection import EVERYTHING, Selection, row_filter
+from store.subscriptions import SubscriptionRecord
 from tests.simulation.database import ClientRequest, Database, Transaction, gone
 from tests.simulation.draws import latency_s, stream
 from tests.simulation.scheduler import Owner
@@ -79,10 +81,32 @@ class SimulatedStore:
         work = self._database.append
         await self.ask(lambda: work(transaction), names=transaction.names, commits=True)
 
-    async def checkpoints(self, names: Iterable[str]) -> dict[str, int]:
-        wanted, checkpoints = list(names), self._database.checkpoints
+    async def open_subscription(
+        self, name: str, selection: Selection, after: int
+    ) -> SubscriptionRecord:
+        work = self._database.subscriptions.open
+        return await self.ask(lambda: work(name, selection, after), commits=True)  # type: ignore[no-any-return]
+
+    async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
+        subscriptions = self._database.subscriptions
+
+        def move() -> None:
+            subscriptions.check(checkpoint)
+            subscriptions.move(checkpoint)
+
+        await self.ask(move, names=(checkpoint.name,), commits=True)
+
+    async def subscriptions(self) -> list[SubscriptionRecord]:
+        return await self.ask(self._database.subscriptions.all)  # type: ignore[no-any-return]
+
+    async def drop_subscription(self, name: str) -> bool:
+        work = self._database.subscriptions.drop
+        return bool(await self.ask(lambda: work(name), commits=True))
+
+    async def recount(self, selection: Selection, after: int, through: int) -> Receipt:
+        match, rows = row_filter(selection), self._database.rows
         return await self.ask(  # type: ignore[no-any-return]
-            lambda: {name: checkpoints[name] for name in wanted if name in checkpoints}
+            lambda: Receipt().plus(row[6:22] for row in rows[after:through] if match(row))
         )
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:

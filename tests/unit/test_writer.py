@@ -14,6 +14,7 @@ from store.errors import (
 )
 from store.event_store import WRITER
 from store.group_commit import GroupCommit
+from store.selection import EVERYTHING
 from tests.unit.writing import NOW_US, CuedStore, Writing
 from tests.virtual_time import now_s, settled, virtual_time
 
@@ -143,10 +144,13 @@ async def test_checkpoints_go_with_the_commit_of_their_effects() -> None:
     writing = await Writing.begin()
     a, b = await writing.node("a"), await writing.node("b")
     for name in ("totals", "alarms"):
-        await writing.store.open_epoch(name)
+        await writing.store.open_subscription(name, EVERYTHING, 0)
 
     def checkpoint(name: str, position: int, epoch: int = 1) -> list[CheckpointMove]:
         return [CheckpointMove(name=name, epoch=epoch, position=position)]
+
+    async def positions() -> dict[str, int]:
+        return {one.name: one.position for one in await writing.store.subscriptions()}
 
     await asyncio.gather(
         a.send(checkpoints=checkpoint("totals", 3)),
@@ -154,12 +158,12 @@ async def test_checkpoints_go_with_the_commit_of_their_effects() -> None:
         a.send(checkpoints=checkpoint("totals", 5)),
     )
     assert writing.store.calls == [3]
-    assert await writing.store.checkpoints(["totals", "alarms"]) == {"totals": 5, "alarms": 4}
+    assert await positions() == {"totals": 5, "alarms": 4}
     with pytest.raises(VersionConflict):
         await b.send(first_version=1, checkpoints=checkpoint("alarms", 8))
     with pytest.raises(StaleEpoch, match="totals: epoch 7"):
         await a.send(checkpoints=checkpoint("totals", 9, epoch=7))
-    assert await writing.store.checkpoints(["totals", "alarms"]) == {"totals": 5, "alarms": 4}
+    assert await positions() == {"totals": 5, "alarms": 4}
     assert await writing.store.stored_sources() == ["a:1", "b:1", "a:2"]
 
 

@@ -49,17 +49,40 @@ UPDATE claim SET seen_at = clock_timestamp() WHERE holder = $1 AND given_up_at I
 -- name: give_up_claim
 UPDATE claim SET given_up_at = clock_timestamp() WHERE holder = $1 AND given_up_at IS NULL;
 
--- name: hold_checkpoints
--- Locks the epochs that checkpoints are fenced by, so that they stay what they are until the
--- checkpoints are moved. Whoever is missing in the result was replaced.
-SELECT e.name FROM epochs e, unnest($1::text[], $2::bigint[]) t(name, epoch)
-WHERE e.name = t.name AND e.epoch = t.epoch
-FOR SHARE OF e;
+-- name: make_subscription
+INSERT INTO subscriptions (name, epoch, event_types, sources, began, position)
+VALUES ($1, 0, $2, $3, $4, $4) ON CONFLICT DO NOTHING;
+
+-- name: open_subscription
+-- A new incarnation: whoever had it can move the checkpoint no more.
+UPDATE subscriptions SET epoch = epoch + 1, opened_at = clock_timestamp() WHERE name = $1
+RETURNING *;
+
+-- name: subscriptions
+SELECT * FROM subscriptions ORDER BY name COLLATE "C";
+
+-- name: drop_subscription
+DELETE FROM subscriptions WHERE name = $1 RETURNING name;
 
 -- name: move_checkpoints
-INSERT INTO checkpoints (name, position)
-SELECT * FROM unnest($1::text[], $2::bigint[])
-ON CONFLICT (name) DO UPDATE SET position = excluded.position;
+-- Whoever is missing in the result was replaced.
+UPDATE subscriptions AS s
+SET position = t.position, finished = t.finished, digest = t.digest, moved_at = clock_timestamp()
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[])
+    AS t (name, epoch, position, finished, digest)
+WHERE s.name = t.name AND s.epoch = t.epoch
+RETURNING s.name;
+
+-- name: recount
+-- The receipt of what is selected after one position and up to another: store/receipts.py adds up
+-- the same numbers.
+SELECT count(*) AS count,
+    coalesce(sum(('x' || encode(substr(hash, 1, 8), 'hex'))::bit(64)::bigint::numeric), 0) AS high,
+    coalesce(sum(('x' || encode(substr(hash, 9, 8), 'hex'))::bit(64)::bigint::numeric), 0) AS low
+FROM (
+    SELECT sha256(uuid_send(id)) AS hash FROM events
+    WHERE position > $1 AND position <= $2 {selected}
+) AS finished;
 
 -- name: rows_between
 -- The log by position, less what is not selected.

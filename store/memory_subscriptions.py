@@ -1,0 +1,52 @@
+"""Durable subscriptions of a store in memory: nothing of them survives it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from store.appends import CheckpointMove
+from store.errors import AnotherSelection, StaleEpoch
+from store.receipts import Receipt
+from store.selection import Selection
+from store.subscriptions import SubscriptionRecord
+
+
+class SubscriptionsInMemory:
+    """By name."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, SubscriptionRecord] = {}
+
+    def open(self, name: str, selection: Selection, after: int) -> SubscriptionRecord:
+        """A new incarnation. Raises AnotherSelection."""
+        now = datetime.now(UTC)
+        record = self._records.get(name) or SubscriptionRecord(
+            name=name, epoch=0, selection=selection, began=after, position=after,
+            receipt=Receipt(), opened_at=now,
+        )  # fmt: skip
+        if record.selection != selection:
+            raise AnotherSelection(name, str(record.selection), str(selection))
+        new = self._records[name] = replace(record, epoch=record.epoch + 1, opened_at=now)
+        return new
+
+    def check(self, checkpoint: CheckpointMove) -> None:
+        """Raises StaleEpoch for the move of one that somebody else has opened since."""
+        record = self._records.get(checkpoint.name)
+        if record is None or record.epoch != checkpoint.epoch:
+            raise StaleEpoch(checkpoint.name, checkpoint.epoch)
+
+    def move(self, checkpoint: CheckpointMove) -> None:
+        """One that was checked."""
+        self._records[checkpoint.name] = replace(
+            self._records[checkpoint.name],
+            position=checkpoint.position,
+            receipt=checkpoint.receipt,
+            moved_at=datetime.now(UTC),
+        )
+
+    def all(self) -> list[SubscriptionRecord]:
+        """By name."""
+        return [self._records[name] for name in sorted(self._records)]
+
+    def drop(self, name: str) -> bool:
+        """Was there one?"""
+        return self._records.pop(name, None) is not None

@@ -1,0 +1,80 @@
+"""What PostgreSQL keeps of durable subscriptions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from store.appends import CheckpointMove
+from store.errors import AnotherSelection, StaleEpoch
+from store.postgres.connections import Connections, transaction
+from store.postgres.queries import QUERIES, selected_by
+from store.receipts import Receipt
+from store.selection import Selection
+from store.subscriptions import SubscriptionRecord
+
+
+class Subscriptions:
+    """The table `subscriptions`."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def open(self, name: str, selection: Selection, after: int) -> SubscriptionRecord:
+        """A new incarnation of this subscription, which is made where there was none."""
+        types, sources = list(selection.event_types), list(selection.sources)
+        async with self._connections.use() as connection, transaction(connection):
+            await connection.execute(QUERIES["make_subscription"], name, types, sources, after)
+            [row] = await connection.fetch(QUERIES["open_subscription"], name)
+            record = _record(row)
+            if record.selection != selection:
+                raise AnotherSelection(name, str(record.selection), str(selection))
+        return record
+
+    async def all(self) -> list[SubscriptionRecord]:
+        """Every one, by name."""
+        return [_record(row) for row in await self._connections.fetch(QUERIES["subscriptions"])]
+
+    async def drop(self, name: str) -> bool:
+        """Forget one; was there one?"""
+        return bool(await self._connections.fetch(QUERIES["drop_subscription"], name))
+
+    async def move(self, checkpoint: CheckpointMove) -> None:
+        """Move one alone. Raises StaleEpoch."""
+        async with self._connections.use() as connection, transaction(connection):
+            await move_checkpoints(connection, [checkpoint])
+
+    async def recount(self, selection: Selection, after: int, through: int) -> Receipt:
+        """What the log says that the receipt of a stretch has to be."""
+        query = QUERIES["recount"].format(selected=selected_by(selection))
+        [row] = await self._connections.fetch(query, after, through)
+        return Receipt.of_sums(row["count"], int(row["high"]), int(row["low"]))
+
+
+async def move_checkpoints(connection: Any, checkpoints: Sequence[CheckpointMove]) -> None:
+    """Within the transaction of their effects. Raises StaleEpoch for one that somebody else has
+    opened since, or that there is none of."""
+    in_order = sorted(checkpoints, key=lambda checkpoint: checkpoint.name)  # one lock order
+    moved = await connection.fetch(
+        QUERIES["move_checkpoints"],
+        [each.name for each in in_order],
+        [each.epoch for each in in_order],
+        [each.position for each in in_order],
+        [each.receipt.count for each in in_order],
+        [each.receipt.digest for each in in_order],
+    )
+    names = {row["name"] for row in moved}
+    for each in in_order:
+        if each.name not in names:
+            raise StaleEpoch(each.name, each.epoch)
+
+
+def _record(row: Any) -> SubscriptionRecord:
+    return SubscriptionRecord(
+        name=row["name"],
+        epoch=row["epoch"],
+        selection=Selection(event_types=tuple(row["event_types"]), sources=tuple(row["sources"])),
+        began=row["began"],
+        position=row["position"],
+        receipt=Receipt(row["finished"], bytes(row["digest"])),
+        opened_at=row["opened_at"],
+        moved_at=row["moved_at"],
+    )

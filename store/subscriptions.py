@@ -1,0 +1,27 @@
+"""What a store keeps of a durable subscription."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from store.receipts import Receipt
+from store.selection import Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionRecord:
+    """A durable subscription: what it selects, and how far it has come.
+
+    `position` is its checkpoint: every selected event after `began` and up to there is finished,
+    and `receipt` says which these were. `epoch` counts how often it was opened; only whoever opened
+    it last may move it.
+    """
+
+    name: str
+    epoch: int
+    selection: Selection
+    began: int
+    position: int
+    receipt: Receipt
+    #: By the clock of the store, and for people alone.
+    opened_at: datetime = field(compare=False)
+    moved_at: datetime | None = field(default=None, compare=False)
