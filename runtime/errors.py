@@ -260,6 +260,21 @@ class AnotherSystem(ThornbackError):
         )
 
 
+class SubscriptionTaken(ThornbackError):
+    """Somebody else has opened the durable subscription of this name, or has dropped it: what is
+    handed out here any more could not be said to be finished."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return (
+            f"the durable subscription {self.name!r} was opened somewhere else, or dropped: one "
+            "reader at a time has it"
+        )
+
+
 class NotPossible(ThornbackError):
     """It cannot be done here; the reason says why, and what to do."""
 

@@ -1,6 +1,5 @@
 """The actor system, as a driver sees it: connect or launch, then speak to actors."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Self, TypeVar, overload
@@ -23,7 +22,9 @@ from runtime.driver.selecting import checked_seconds, selection_of
 from runtime.driver.subscription import Subscription
 from runtime.driver.unknown_types import LOOK_S, say_unknown
 from runtime.errors import LaunchFailed, SystemNotFound
+from runtime.process.no_waiting import in_a_loop
 from runtime.process.world import World
+from runtime.processing.durable_subscription import DurableSubscription
 from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.event_store import EventStore
@@ -180,6 +181,26 @@ class ActorSystem:
         """
         return publish(self.connection, event)
 
+    @overload
+    def subscribe(
+        self,
+        event_types: str | Iterable[str] = "*",
+        *,
+        sources: str | Iterable[str] = "*",
+        after: int | None = None,
+        name: None = None,
+        timeout_s: float | None = None,
+    ) -> Subscription: ...
+    @overload
+    def subscribe(
+        self,
+        event_types: str | Iterable[str] = "*",
+        *,
+        sources: str | Iterable[str] = "*",
+        after: int | None = None,
+        name: str,
+        timeout_s: float | None = None,
+    ) -> DurableSubscription: ...
     @advised(
         "several event types are a list, subscribe(['a', 'b']); whose events, says "
         "sources='type/name', and from where on, after=position"
@@ -190,31 +211,41 @@ class ActorSystem:
         *,
         sources: str | Iterable[str] = "*",
         after: int | None = None,
+        name: str | None = None,
         timeout_s: float | None = None,
     ) -> Subscription:
         """A stream of events: those after position `after` first (0: from the start of
         the log), then live; without `after` those committed from now on.
 
+        With a `name` it is durable (DurableSubscription): it goes on after its checkpoint, which is
+        kept with the log, and `after` says only where one begins that is new.
+
         `*` in an event type or source stands for any text. From now on means: from before
         this call returns. So without `after` it blocks until the bus has said where the log
         stands, which takes it a millisecond: for `timeout_s`, or `actor_timeout_ms`, or one
-        second where an event loop runs in this thread. It then raises SubscribeTimeout. A
-        coroutine that must not block at all says `after=await system.head()`. Raises
-        InvalidName, SystemNotFound and ConnectionClosed, too, and ValueError for an `after`
+        second where an event loop runs in this thread; with a name, until the log has said where
+        it stands. It then raises SubscribeTimeout. A coroutine that must not block at all says
+        `after=await system.head()`. Raises InvalidName, SystemNotFound and ConnectionClosed, too,
+        AnotherSelection for a name that selects something else, and ValueError for an `after`
         that is no position. A name of an event type, or of a type of device, that nobody knows is
         logged, mostly before this returns: for that, it asks the log about a name that no class of
         this program has, and waits for a second at most. So is an `after` beyond the end of the
         log, for which the bus is asked, and waited for, likewise.
         """
         selection, patience_s = selection_of(event_types, sources), checked_seconds(timeout_s)
-        subscription = Subscription(self.connection, selection, after)
+        subscription = (
+            Subscription(self.connection, selection, after)
+            if name is None
+            else DurableSubscription(self.connection, checked_type_name(name), selection, after)
+        )
         looked = [say_unknown(self.connection, selection)]
         if after is not None:
-            looked.append(say_beyond(self.connection, subscription.position))
-        if after is None:
+            looked.append(say_beyond(self.connection, after))
+        waits = after is None or name is not None
+        if waits:
             subscription.wait_begun(self._patience_s() if patience_s is None else patience_s)
         for look in looked:
-            if look is not None and (after is None or not _in_loop()):
+            if look is not None and (waits or not in_a_loop()):
                 look.wait(LOOK_S)  # so that it is said before whoever is mistaken begins to wait
         return subscription
 
@@ -270,7 +301,7 @@ class ActorSystem:
 
     def _patience_s(self) -> float:
         """How long a call may block this thread."""
-        return 1.0 if _in_loop() else self.settings.actor_system.actor_timeout_ms / 1000
+        return 1.0 if in_a_loop() else self.settings.actor_system.actor_timeout_ms / 1000
 
     def __repr__(self) -> str:
         """Which one it is."""
@@ -282,12 +313,3 @@ class ActorSystem:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _in_loop() -> bool:
-    """Does an event loop run in this thread, which is not to be held up?"""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -152,16 +152,18 @@ class EventStore(Protocol):
         """
 
     async def open_subscription(
-        self, name: str, selection: Selection, after: int
+        self, name: str, selection: Selection, after: int, epoch: int
     ) -> SubscriptionRecord:
-        """Begin a new incarnation of a durable subscription: checkpoint moves of every older one
-        are refused from now on. Where there is none of that name, one is made that begins after
-        the position `after`, which otherwise says nothing. Raises AnotherSelection where the one
-        that there is selects something else; its incarnation goes on then."""
+        """Begin a new incarnation of a durable subscription, under a number that nobody has drawn
+        before: checkpoint moves under any other number are refused from now on. After
+        StoreUnavailable that may yet come about, and may be asked for again. Where there is no
+        subscription of that name, one is made that begins after the position `after`, which
+        otherwise says nothing. Raises AnotherSelection where the one that there is selects
+        something else; its incarnation goes on then."""
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
         """Move a checkpoint whose effects are not in the log. Raises StaleEpoch where somebody else
-        has opened the subscription since, or it was dropped."""
+        has opened the subscription since, where it was dropped, and where it has moved further."""
 
     async def subscriptions(self) -> list[SubscriptionRecord]:
         """All durable subscriptions, by name."""

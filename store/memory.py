@@ -88,9 +88,9 @@ class MemoryEventStore:
             self._subscriptions.move(checkpoint)
 
     async def open_subscription(
-        self, name: str, selection: Selection, after: int
+        self, name: str, selection: Selection, after: int, epoch: int
     ) -> SubscriptionRecord:
-        return self._subscriptions.open(name, selection, after)
+        return self._subscriptions.open(name, selection, after, epoch)
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
         self._subscriptions.check(checkpoint)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from store.appends import CheckpointMove
 from store.errors import AnotherSelection, StaleEpoch
-from store.receipts import Receipt
+from store.receipts import NOTHING_FINISHED
 from store.selection import Selection
 from store.subscriptions import SubscriptionRecord
 
@@ -16,22 +16,27 @@ class SubscriptionsInMemory:
     def __init__(self) -> None:
         self._records: dict[str, SubscriptionRecord] = {}
 
-    def open(self, name: str, selection: Selection, after: int) -> SubscriptionRecord:
+    def open(self, name: str, selection: Selection, after: int, epoch: int) -> SubscriptionRecord:
         """A new incarnation. Raises AnotherSelection."""
         now = datetime.now(UTC)
         record = self._records.get(name) or SubscriptionRecord(
-            name=name, epoch=0, selection=selection, began=after, position=after,
-            receipt=Receipt(), opened_at=now,
+            name=name, epoch=epoch, selection=selection, began=after, position=after,
+            receipt=NOTHING_FINISHED, opened_at=now,
         )  # fmt: skip
         if record.selection != selection:
             raise AnotherSelection(name, str(record.selection), str(selection))
-        new = self._records[name] = replace(record, epoch=record.epoch + 1, opened_at=now)
+        new = self._records[name] = replace(record, epoch=epoch, opened_at=now)
         return new
 
     def check(self, checkpoint: CheckpointMove) -> None:
-        """Raises StaleEpoch for the move of one that somebody else has opened since."""
+        """Raises StaleEpoch for the move of one that somebody else has opened since, and for one
+        that has moved further already."""
         record = self._records.get(checkpoint.name)
-        if record is None or record.epoch != checkpoint.epoch:
+        if (
+            record is None
+            or record.epoch != checkpoint.epoch
+            or record.position > checkpoint.position
+        ):
             raise StaleEpoch(checkpoint.name, checkpoint.epoch)
 
     def move(self, checkpoint: CheckpointMove) -> None:

@@ -12,8 +12,8 @@ class SubscriptionRecord:
     """A durable subscription: what it selects, and how far it has come.
 
     `position` is its checkpoint: every selected event after `began` and up to there is finished,
-    and `receipt` says which these were. `epoch` counts how often it was opened; only whoever opened
-    it last may move it.
+    and `receipt` says which these were. `epoch` is a number that whoever opened it last has drawn:
+    nobody else may move it, nor whoever had another of that name.
     """
 
     name: str

@@ -85,11 +85,13 @@ if TYPE_CHECKING:
     from runtime.errors import RetriesExhausted as RetriesExhausted
     from runtime.errors import StartFailed as StartFailed
     from runtime.errors import SubscribeTimeout as SubscribeTimeout
+    from runtime.errors import SubscriptionTaken as SubscriptionTaken
     from runtime.errors import SystemDraining as SystemDraining
     from runtime.errors import SystemNotFound as SystemNotFound
     from runtime.errors import UnknownActorType as UnknownActorType
     from runtime.errors import UnknownMessage as UnknownMessage
     from runtime.errors import WaitInHandler as WaitInHandler
+    from runtime.processing.durable_subscription import DurableSubscription as DurableSubscription
     from runtime.settings.configuration import ConfigurationError as ConfigurationError
     from runtime.settings.settings import Settings as Settings
     from runtime.system import ActorSystem as ActorSystem
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
     from runtime.topology.status import ProcessAway as ProcessAway
     from runtime.topology.status import ProcessStatus as ProcessStatus
     from runtime.topology.status import Progress as Progress
+    from store.errors import AnotherSelection as AnotherSelection
     from store.errors import InvalidData as InvalidData
     from store.errors import RowsRefused as RowsRefused
     from store.errors import SchemaMismatch as SchemaMismatch
@@ -131,9 +134,10 @@ _HOMES = {
         "ActorStopped", "AnotherSystem", "AskTimeout", "BusUnavailable", "ChannelFailed",
         "ConnectionClosed", "DatabaseInUse", "HandlerFailed", "HostFailed", "HostUnavailable",
         "InvalidMessage", "InvalidState", "LaunchFailed", "MailboxFull", "PublishRefused",
-        "RetriesExhausted", "StartFailed", "SubscribeTimeout", "SystemDraining", "SystemNotFound",
-        "UnknownActorType", "UnknownMessage", "WaitInHandler",
+        "RetriesExhausted", "StartFailed", "SubscribeTimeout", "SubscriptionTaken",
+        "SystemDraining", "SystemNotFound", "UnknownActorType", "UnknownMessage", "WaitInHandler",
     ),
+    "runtime.processing.durable_subscription": ("DurableSubscription",),
     "runtime.settings.configuration": ("ConfigurationError",),
     "runtime.settings.settings": ("Settings",),
     "runtime.system": ("ActorSystem",),
@@ -141,8 +145,8 @@ _HOMES = {
         "DrainReport", "Drained", "ProcessAway", "ProcessStatus", "Progress",
     ),
     "store.errors": (
-        "InvalidData", "RowsRefused", "SchemaMismatch", "StoreError", "StoreUnavailable",
-        "SystemReplaced",
+        "AnotherSelection", "InvalidData", "RowsRefused", "SchemaMismatch", "StoreError",
+        "StoreUnavailable", "SystemReplaced",
     ),
     "store.event_store": ("EventStore",),
     "store.scenario": ("Scenario",),

@@ -9,7 +9,7 @@ import logging
 import threading
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from runtime.driver.connection import Connection
 from runtime.errors import ConnectionClosed, fresh
@@ -21,15 +21,33 @@ from store.selection import Selection
 logger = logging.getLogger("thornback.driver")
 
 
+class Beginning(Protocol):
+    """Where a feed begins, for whom that stands somewhere; and who is to know that it has ended."""
+
+    async def begin(self) -> int:
+        """The position after which it begins."""
+
+    def ended(self) -> None:
+        """Nobody reads any more. Called once, in whatever thread."""
+
+
 class Inlet:
     """Pages of one feed, for readers in any thread."""
 
-    def __init__(self, connection: Connection, selection: Selection, after: int | None) -> None:
-        """Does not block. Raises ConnectionClosed."""
+    def __init__(
+        self,
+        connection: Connection,
+        selection: Selection,
+        after: int | None,
+        beginning: Beginning | None = None,
+    ) -> None:
+        """From a position on, or from where it says that it begins, or from now on. Does not block.
+        Raises ConnectionClosed."""
         # Set once:
         self._connection = connection
         self._loop = connection.courier.loop
         self._selection = selection
+        self._beginning = beginning
         self.begun: Future[int] = Future()  #: by the loop, with what the feed begins after
         self._feed: Feed | None = None  # by the loop, as soon as it comes to it
         self.start = FROM_NOW if after is None else after  #: FROM_NOW until it is known
@@ -76,6 +94,14 @@ class Inlet:
         self._wake()
         with suppress(ConnectionClosed):
             self._in_loop(self._close_feed)
+            if self._beginning is not None:
+                self._beginning.ended()
+
+    def fail(self, error: Exception) -> None:
+        """End it with an error, at once. In the courier's loop."""
+        self._error = error
+        self._close_feed()
+        self._wake()
 
     def abandon(self) -> None:
         """Nobody reads any more, and nobody has closed it. Comes from the collector of garbage, in
@@ -89,14 +115,17 @@ class Inlet:
             reached = self.start if self._feed is None else self._feed.position
             logger.info(
                 "a subscription to %s was dropped without being closed, and is closed now; it had "
-                "fetched up to position %d", _shown(self._selection), reached,
+                "fetched up to position %d", self._selection, reached,
             )  # fmt: skip
             self.close()
 
     def _open(self, after: int | None) -> None:
         if not self._closed and self._error is None:
             log = self._connection.log
-            self._feed = Feed(log, self._selection, after, on_change=self._feed_changed)
+            begin = None if self._beginning is None else self._beginning.begin
+            self._feed = Feed(
+                log, self._selection, after, begin=begin, on_change=self._feed_changed
+            )
             self._feed_changed()
 
     def _close_feed(self) -> None:
@@ -142,8 +171,3 @@ class Inlet:
             self._loop.call_soon_threadsafe(step, *arguments)
         except RuntimeError as error:  # the loop has ended
             raise ConnectionClosed(self._connection.namespace) from error
-
-
-def _shown(selection: Selection) -> str:
-    named = [*selection.event_types, *selection.sources]
-    return ", ".join(named[:3]) + (", ..." if len(named) > 3 else "") if named else "everything"

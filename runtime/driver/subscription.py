@@ -10,11 +10,12 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
+from typing import Self
 from weakref import finalize, ref
 
 from actors.event import Event
 from runtime.driver.connection import Connection
-from runtime.driver.inlet import Inlet
+from runtime.driver.inlet import Beginning, Inlet
 from runtime.driver.pending import lock_seconds
 from runtime.driver.selecting import checked_position
 from runtime.errors import SubscribeTimeout, fresh
@@ -50,13 +51,19 @@ class Subscription:
     One that nobody holds any more is closed when Python finds that out, and that is logged.
     """
 
-    def __init__(self, connection: Connection, selection: Selection, after: int | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        selection: Selection,
+        after: int | None,
+        beginning: Beginning | None = None,
+    ) -> None:
         """Does not block. Raises ConnectionClosed, and ValueError for what is no position."""
         after = None if after is None else checked_position(after)
         # Set once:
         self._clock = connection.clock
         self._decoder = Decoder()
-        self._inlet = Inlet(connection, selection, after)
+        self._inlet = Inlet(connection, selection, after, beginning)
         # Of whoever reads:
         self._position = FROM_NOW if after is None else after
         self._in_hand = _InHand(Decoded([], []), self._position)
@@ -136,7 +143,7 @@ class Subscription:
         """End the stream; whoever iterates comes to its end."""
         self._inlet.close()
 
-    def __enter__(self) -> "Subscription":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -151,6 +158,9 @@ class Subscription:
             finally:
                 self._inlet.give_back(waiter)
 
+    def _passed(self, through: int) -> None:
+        """Whoever reads asks for what comes after this position: for whom that matters."""
+
     def _turned_or(self, done: _InHand) -> "Future[None] | None":
         """Turn to the next page, if it is there or another reader has done so. If not, what
         is resolved as soon as something has changed. Raises what ended the feed."""
@@ -158,6 +168,7 @@ class Subscription:
             if self._in_hand is not done:
                 return None
             self._position = max(self._position, done.through)
+            self._passed(self._position)
             # First be told of changes, then look: nothing changes unseen in between.
             waiter = self._inlet.waiter()
             if self._page is None:

@@ -56,15 +56,18 @@ class Feed:
         selection: Selection = EVERYTHING,
         after: int | None = None,
         *,
+        begin: Callable[[], Awaitable[int]] | None = None,
         on_change: Callable[[], None] | None = None,
     ) -> None:
-        """Begin after a position (0: with the first event), or from now on. `on_change` is
-        called, in the loop, when it has begun, when a page is there, and when it ended."""
+        """Begin after a position (0: with the first event), or after the one that `begin` finds,
+        or from now on. `on_change` is called, in the loop, when it has begun, when a page is there,
+        and when it ended."""
         # What it reads, and for whom:
         self.name = log.world.random(8).hex()  #: the bus knows it by that
         self.start = after  #: after which position it begins; None until that is known
         self._log = log
         self._selection = selection
+        self._find_start = begin or self._head
         self._on_change = on_change
         # How far it is; all but `_ahead` is touched in the loop alone:
         self.position = FROM_NOW if after is None else after  #: how far it has fetched
@@ -125,7 +128,7 @@ class Feed:
     async def _fetch(self) -> None:
         try:
             if self.start is None:
-                self.start = self.position = await self._patiently(self._head)
+                self.start = self.position = await self._patiently(self._find_start)
                 self._tell()
             while True:
                 await self._ahead.wait_room(self.AHEAD_PAGES, self.AHEAD_BYTES)

@@ -17,9 +17,11 @@ from runtime.process.world import Calls, World
 from runtime.settings.settings import Settings
 from runtime.topology.names import BUS_ACTOR
 from runtime.wire.polls import FROM_NOW, Poll, Polled, pack_names, pack_poll, unpack_polled
+from store.appends import CheckpointMove
 from store.errors import StoreUnavailable, SystemReplaced
 from store.event_store import EventStore, Page
 from store.selection import Selection
+from store.subscriptions import SubscriptionRecord
 
 T = TypeVar("T")
 
@@ -96,13 +98,7 @@ class LogAccess:
 
     async def read(self, after: int, limit: int, selection: Selection) -> Page:
         """A page of the log. Raises StoreUnavailable while it is away or says nothing."""
-        async with self._turns:
-            try:
-                store = await self._opened()
-                return await _within(self.READ_S, store.read(after, limit, selection=selection))
-            except TimeoutError as error:
-                await self._drop_store()  # or its connections stay in the hands of who hangs
-                raise StoreUnavailable("the log", "no answer in time") from error
+        return await self._in_store(lambda store: store.read(after, limit, selection=selection))
 
     async def committed_head(self) -> int:
         """Where the log itself stands, which the bus may not have heard of yet. Raises
@@ -110,6 +106,19 @@ class LogAccess:
         async with self._turns:
             store = await self._opened()
             return await _within(self.READ_S, store.head())
+
+    async def open_subscription(
+        self, name: str, selection: Selection, after: int, epoch: int
+    ) -> SubscriptionRecord:
+        """Open a durable subscription (EventStore.open_subscription). Raises StoreUnavailable, also
+        where nothing is answered in time, and AnotherSelection."""
+        return await self._in_store(
+            lambda store: store.open_subscription(name, selection, after, epoch)
+        )
+
+    async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
+        """Move its checkpoint. Raises StoreUnavailable, likewise, and StaleEpoch."""
+        await self._in_store(lambda store: store.move_checkpoint(checkpoint))
 
     async def event_types(self) -> set[str]:
         """The event types that the log has. Raises StoreUnavailable, or TimeoutError."""
@@ -221,6 +230,14 @@ class LogAccess:
     def _check_open(self) -> None:
         if self._closed:
             raise ConnectionClosed(self._settings.actor_system.namespace)
+
+    async def _in_store(self, work: Callable[[EventStore], Awaitable[T]]) -> T:
+        async with self._turns:
+            try:
+                return await _within(self.READ_S, work(await self._opened()))
+            except TimeoutError as error:
+                await self._drop_store()  # or its connections stay in the hands of who hangs
+                raise StoreUnavailable("the log", "no answer in time") from error
 
     async def _opened(self) -> EventStore:
         async with self._opening:

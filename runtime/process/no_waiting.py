@@ -5,6 +5,7 @@ one of these, it waits for itself, until its time is over. A driver's calls can 
 handler makes them, by their thread, and raise at once.
 """
 
+import asyncio
 import threading
 
 from runtime.errors import WaitInHandler
@@ -33,3 +34,12 @@ def check_may_wait(what: str) -> None:
     """Raises WaitInHandler where this thread decides for actors; `what` is waited for."""
     if _here.decides:
         raise WaitInHandler(what)
+
+
+def in_a_loop() -> bool:
+    """Does an event loop run in this thread, which is not to be held up?"""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from actors.event import Event
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, WRITER_ACTOR
-from store.errors import StoreUnavailable
+from store.errors import StoreError, StoreUnavailable
 from store.event_store import (
     CheckpointMove,
     CounterMove,
@@ -97,9 +97,9 @@ class WriterMemoryStore:
         raise StoreUnavailable("the writer", "only the writer itself appends")
 
     async def open_subscription(
-        self, name: str, selection: Selection, after: int
+        self, name: str, selection: Selection, after: int, epoch: int
     ) -> SubscriptionRecord:
-        return await self._call("open_subscription", name, selection, after)  # type: ignore[no-any-return]
+        return await self._call("open_subscription", name, selection, after, epoch)  # type: ignore[no-any-return]
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
         await self._call("move_checkpoint", checkpoint)
@@ -177,5 +177,9 @@ class WriterMemoryStore:
         try:
             writer = await self._find(WRITER_ACTOR)
             return await writer.in_store.remote(method, arguments, named)
+        except RayTaskError as error:
+            if isinstance(error.cause, StoreError):
+                raise error.cause from error
+            raise StoreUnavailable("the writer's memory", str(error)) from error
         except (RayError, ValueError) as error:
             raise StoreUnavailable("the writer's memory", str(error)) from error

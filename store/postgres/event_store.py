@@ -149,9 +149,9 @@ class PostgresEventStore:
         }
 
     async def open_subscription(
-        self, name: str, selection: Selection, after: int
+        self, name: str, selection: Selection, after: int, epoch: int
     ) -> SubscriptionRecord:
-        return await self._subscriptions.open(name, selection, after)
+        return await self._subscriptions.open(name, selection, after, epoch)
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
         await self._subscriptions.move(checkpoint)

@@ -18,12 +18,16 @@ class Subscriptions:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def open(self, name: str, selection: Selection, after: int) -> SubscriptionRecord:
+    async def open(
+        self, name: str, selection: Selection, after: int, epoch: int
+    ) -> SubscriptionRecord:
         """A new incarnation of this subscription, which is made where there was none."""
         types, sources = list(selection.event_types), list(selection.sources)
         async with self._connections.use() as connection, transaction(connection):
-            await connection.execute(QUERIES["make_subscription"], name, types, sources, after)
-            [row] = await connection.fetch(QUERIES["open_subscription"], name)
+            await connection.execute(
+                QUERIES["make_subscription"], name, epoch, types, sources, after
+            )
+            [row] = await connection.fetch(QUERIES["open_subscription"], name, epoch)
             record = _record(row)
             if record.selection != selection:
                 raise AnotherSelection(name, str(record.selection), str(selection))

@@ -1,6 +1,7 @@
 """What a store promises of durable subscriptions."""
 
 from dataclasses import replace
+from secrets import randbelow
 
 import pytest
 
@@ -26,6 +27,13 @@ def moved(record: SubscriptionRecord, position: int, *event_ids: bytes) -> Check
     )
 
 
+async def opened(
+    store: EventStore, name: str, selection: Selection = EVERYTHING, after: int = 0
+) -> SubscriptionRecord:
+    """By somebody new."""
+    return await store.open_subscription(name, selection, after, randbelow(2**62))
+
+
 async def positions(store: EventStore) -> dict[str, int]:
     return {record.name: record.position for record in await store.subscriptions()}
 
@@ -34,24 +42,34 @@ class SubscriptionsContract:
     """Opening, moving, checking, dropping."""
 
     async def test_one_that_is_new_begins_where_it_is_told(self, store: EventStore) -> None:
-        record = await store.open_subscription("billing", FLIGHTS, 7)
-        assert (record.name, record.epoch, record.selection) == ("billing", 1, FLIGHTS)
+        record = await opened(store, "billing", FLIGHTS, 7)
+        assert (record.name, record.selection) == ("billing", FLIGHTS)
         assert (record.began, record.position, record.receipt) == (7, 7, Receipt())
         assert record.moved_at is None
 
     async def test_one_that_is_there_goes_on_where_it_stands(self, store: EventStore) -> None:
-        record = await store.open_subscription("billing", FLIGHTS, 0)
+        record = await opened(store, "billing", FLIGHTS, 0)
         move = moved(record, 9, b"a" * 16, b"b" * 16)
         await store.move_checkpoint(move)
-        again = await store.open_subscription("billing", FLIGHTS, 100)
-        assert again == replace(record, epoch=2, position=9, receipt=move.receipt)
+        again = await opened(store, "billing", FLIGHTS, 100)
+        assert again == replace(record, epoch=again.epoch, position=9, receipt=move.receipt)
         assert again.moved_at is not None
         assert [record.name for record in await store.subscriptions()] == ["billing"]
 
+    async def test_whoever_opens_it_again_under_his_number_still_has_it(
+        self, store: EventStore
+    ) -> None:
+        """As where the answer was lost, and the first time comes about after the second."""
+        record = await opened(store, "billing")
+        await store.move_checkpoint(moved(record, 4, b"a" * 16))
+        again = await store.open_subscription("billing", EVERYTHING, 9, record.epoch)
+        assert (again.epoch, again.position) == (record.epoch, 4)
+        await store.move_checkpoint(moved(again, 5))
+
     async def test_whoever_was_replaced_moves_nothing(self, store: EventStore) -> None:
-        old = await store.open_subscription("billing", EVERYTHING, 0)
-        new = await store.open_subscription("billing", EVERYTHING, 0)
-        with pytest.raises(StaleEpoch, match="billing: epoch 1"):
+        old = await opened(store, "billing")
+        new = await opened(store, "billing")
+        with pytest.raises(StaleEpoch, match=f"billing: epoch {old.epoch} "):
             await store.move_checkpoint(moved(old, 5, b"a" * 16))
         assert await store.subscriptions() == [new]
         await store.move_checkpoint(moved(new, 6))
@@ -60,29 +78,41 @@ class SubscriptionsContract:
     async def test_another_selection_is_refused_and_the_one_that_is_there_goes_on(
         self, store: EventStore
     ) -> None:
-        record = await store.open_subscription("billing", FLIGHTS, 0)
+        record = await opened(store, "billing", FLIGHTS, 0)
         for selection in (EVERYTHING, replace(FLIGHTS, sources=()), Selection(sources=("a/*",))):
             with pytest.raises(AnotherSelection, match=r"flight-.*thornback subscriptions --drop"):
-                await store.open_subscription("billing", selection, 0)
+                await opened(store, "billing", selection, 0)
         await store.move_checkpoint(moved(record, 3))
         assert await positions(store) == {"billing": 3}
 
     async def test_one_that_was_dropped_is_gone_and_moves_no_more(self, store: EventStore) -> None:
-        record = await store.open_subscription("billing", EVERYTHING, 0)
+        record = await opened(store, "billing")
         assert await store.drop_subscription("billing")
         assert not await store.drop_subscription("billing")
         with pytest.raises(StaleEpoch):
             await store.move_checkpoint(moved(record, 1))
         assert await store.subscriptions() == []
+        await opened(store, "billing")
+        with pytest.raises(StaleEpoch):  # it is another one
+            await store.move_checkpoint(moved(record, 1))
+
+    async def test_a_move_that_comes_late_takes_nothing_back(self, store: EventStore) -> None:
+        record = await opened(store, "billing")
+        await store.move_checkpoint(further := moved(record, 9, b"a" * 16, b"b" * 16))
+        with pytest.raises(StaleEpoch):
+            await store.move_checkpoint(moved(record, 5, b"a" * 16))
+        await store.move_checkpoint(further)
+        [there] = await store.subscriptions()
+        assert (there.position, there.receipt) == (9, further.receipt)
 
     async def test_they_come_in_the_order_of_their_names(self, store: EventStore) -> None:
         for name in ("b", "a-2", "a", "C"):
-            await store.open_subscription(name, EVERYTHING, 0)
+            await opened(store, name)
         assert [record.name for record in await store.subscriptions()] == ["C", "a", "a-2", "b"]
 
     async def test_a_checkpoint_moves_with_the_rows_or_not_at_all(self, store: EventStore) -> None:
         log = await Log.open(store)
-        totals = await store.open_subscription("totals", EVERYTHING, 0)
+        totals = await opened(store, "totals")
         move = moved(totals, 5, b"a" * 16)
         await log.append_rows(log.stamped([made_event("device/one")]), checkpoints=[move])
         [there] = await store.subscriptions()
@@ -97,7 +127,7 @@ class SubscriptionsContract:
         log = await Log.open(store)
         await log.append(made_event("device/one"))
         for name, position in (("totals", 1), ("alarms", 3)):
-            record = await store.open_subscription(name, EVERYTHING, 0)
+            record = await opened(store, name)
             await log.append_rows(log.stamped([]), checkpoints=[moved(record, position)])
         assert await positions(store) == {"totals": 1, "alarms": 3}
         assert await store.head() == 1
@@ -106,14 +136,14 @@ class SubscriptionsContract:
         self, store: EventStore
     ) -> None:
         log = await Log.open(store)
-        old = await store.open_subscription("totals", EVERYTHING, 0)
+        old = await opened(store, "totals")
         rows = log.stamped([made_event("device/one")])
         await log.append_rows(rows, checkpoints=[moved(old, 1)])
-        new = await store.open_subscription("totals", EVERYTHING, 0)
-        other = await store.open_subscription("alarms", EVERYTHING, 0)
+        new = await opened(store, "totals")
+        other = await opened(store, "alarms")
         before = await everything(store), await store.subscriptions()
         rows = log.stamped([made_event("device/two")])
-        with pytest.raises(StaleEpoch, match="totals: epoch 1"):
+        with pytest.raises(StaleEpoch, match=f"totals: epoch {old.epoch} "):
             await log.append_rows(rows, checkpoints=[moved(other, 4), moved(old, 8)])
         assert (await everything(store), await store.subscriptions()) == before
         await log.append_rows(rows, checkpoints=[moved(other, 4), moved(new, 2)])

@@ -51,7 +51,7 @@ KEY = b"\x01" * 16
     [
         lambda store: store.open_epoch("host-b"),
         lambda store: store.epochs([WRITER]),
-        lambda store: store.open_subscription("totals", EVERYTHING, 0),
+        lambda store: store.open_subscription("totals", EVERYTHING, 0, 1),
         lambda store: store.subscriptions(),
         lambda store: store.recount(EVERYTHING, 0, 10),
         lambda store: store.head(),
@@ -69,8 +69,8 @@ KEY = b"\x01" * 16
     ids=[
         "open_epoch", "epochs",
         "open_subscription", "subscriptions", "recount", "head", "read",
-        "load_rows", "find_rows", "find_ids", "save_snapshots", "load_snapshots", "type_records", "event_types",
-        "record_deciding_classes", "note_event_types",
+        "load_rows", "find_rows", "find_ids", "save_snapshots", "load_snapshots", "type_records",
+        "event_types",        "record_deciding_classes", "note_event_types",
     ],
 )  # fmt: skip
 async def test_every_operation_ends_and_the_next_one_goes_a_new_way(

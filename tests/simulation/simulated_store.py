@@ -82,10 +82,10 @@ class SimulatedStore:
         await self.ask(lambda: work(transaction), names=transaction.names, commits=True)
 
     async def open_subscription(
-        self, name: str, selection: Selection, after: int
+        self, name: str, selection: Selection, after: int, epoch: int
     ) -> SubscriptionRecord:
         work = self._database.subscriptions.open
-        return await self.ask(lambda: work(name, selection, after), commits=True)  # type: ignore[no-any-return]
+        return await self.ask(lambda: work(name, selection, after, epoch), commits=True)  # type: ignore[no-any-return]
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
         subscriptions = self._database.subscriptions

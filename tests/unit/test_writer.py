@@ -143,10 +143,13 @@ async def test_the_node_counters_go_with_the_commit() -> None:
 async def test_checkpoints_go_with_the_commit_of_their_effects() -> None:
     writing = await Writing.begin()
     a, b = await writing.node("a"), await writing.node("b")
-    for name in ("totals", "alarms"):
-        await writing.store.open_subscription(name, EVERYTHING, 0)
+    opened = {
+        name: await writing.store.open_subscription(name, EVERYTHING, 0, 1)
+        for name in ("totals", "alarms")
+    }
 
-    def checkpoint(name: str, position: int, epoch: int = 1) -> list[CheckpointMove]:
+    def checkpoint(name: str, position: int, epoch: int | None = None) -> list[CheckpointMove]:
+        epoch = opened[name].epoch if epoch is None else epoch
         return [CheckpointMove(name=name, epoch=epoch, position=position)]
 
     async def positions() -> dict[str, int]:

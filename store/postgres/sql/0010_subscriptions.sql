@@ -7,7 +7,7 @@ DROP TABLE checkpoints;
 
 CREATE TABLE subscriptions (
     name        text        PRIMARY KEY,
-    epoch       bigint      NOT NULL,
+    epoch       bigint      NOT NULL,  -- drawn by whoever opened it last
     event_types text[]      NOT NULL,  -- patterns, in which * stands for any text; none: all
     sources     text[]      NOT NULL,
     began       bigint      NOT NULL,  -- after this position

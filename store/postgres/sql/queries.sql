@@ -51,11 +51,11 @@ UPDATE claim SET given_up_at = clock_timestamp() WHERE holder = $1 AND given_up_
 
 -- name: make_subscription
 INSERT INTO subscriptions (name, epoch, event_types, sources, began, position)
-VALUES ($1, 0, $2, $3, $4, $4) ON CONFLICT DO NOTHING;
+VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT DO NOTHING;
 
 -- name: open_subscription
 -- A new incarnation: whoever had it can move the checkpoint no more.
-UPDATE subscriptions SET epoch = epoch + 1, opened_at = clock_timestamp() WHERE name = $1
+UPDATE subscriptions SET epoch = $2, opened_at = clock_timestamp() WHERE name = $1
 RETURNING *;
 
 -- name: subscriptions
@@ -65,12 +65,13 @@ SELECT * FROM subscriptions ORDER BY name COLLATE "C";
 DELETE FROM subscriptions WHERE name = $1 RETURNING name;
 
 -- name: move_checkpoints
--- Whoever is missing in the result was replaced.
+-- Whoever is missing in the result was replaced, or has moved further already: a move that was given
+-- up for lost may yet come about.
 UPDATE subscriptions AS s
 SET position = t.position, finished = t.finished, digest = t.digest, moved_at = clock_timestamp()
 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[])
     AS t (name, epoch, position, finished, digest)
-WHERE s.name = t.name AND s.epoch = t.epoch
+WHERE s.name = t.name AND s.epoch = t.epoch AND s.position <= t.position
 RETURNING s.name;
 
 -- name: recount

@@ -1,0 +1,1 @@
+"""What runs over the log for its users: durable subscriptions."""

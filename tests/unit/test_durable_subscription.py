@@ -1,0 +1,229 @@
+"""Durable subscriptions: what is finished, when the log learns of it, and who may say so."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from runtime.errors import ConnectionClosed, SubscriptionTaken
+from runtime.processing.checkpoint import Checkpoint
+from runtime.processing.durable_subscription import DurableSubscription
+from store.errors import AnotherSelection, StoreUnavailable
+from store.receipts import Receipt
+from store.selection import EVERYTHING, Selection
+from store.subscriptions import SubscriptionRecord
+from tests.unit.subscribing import LIMIT_S, Driving, taken
+
+
+@pytest.fixture
+def driving() -> Iterator[Driving]:
+    one = Driving()
+    yield one
+    one.connection.close()
+
+
+def opened(
+    driving: Driving, after: int | None = 0, selection: Selection = EVERYTHING
+) -> DurableSubscription:
+    """Open "billing", and wait until it is."""
+    subscription = DurableSubscription(driving.connection, "billing", selection, after)
+    subscription.wait_begun(LIMIT_S)
+    return subscription
+
+
+def kept(driving: Driving) -> SubscriptionRecord:
+    """What the log has of it."""
+    [record] = driving.run(driving.partition.log.subscriptions())
+    return record
+
+
+def by_the_log(driving: Driving, record: SubscriptionRecord) -> Receipt:
+    recount = driving.partition.log.recount(record.selection, record.began, record.position)
+    return driving.run(recount)
+
+
+def test_what_was_finished_does_not_come_again_and_what_was_in_hand_does(driving: Driving) -> None:
+    driving.commit("a", "b", "c", "d")
+    with opened(driving) as subscription:
+        assert taken(subscription, 3) == [1, 2, 3]  # and the third is in hand
+    record = kept(driving)
+    assert (record.position, record.receipt.count) == (2, 2)
+    assert record.receipt == by_the_log(driving, record)
+    with opened(driving, after=0) as subscription:
+        assert subscription.receipt == record.receipt
+        assert taken(subscription, 2) == [3, 4]
+
+
+def test_what_is_in_hand_is_finished_by_saying_so(driving: Driving) -> None:
+    driving.commit("a", "b")
+    with opened(driving) as subscription:
+        assert taken(subscription, 2) == [1, 2]
+        assert subscription.finish().result(LIMIT_S) == 2
+        assert kept(driving).position == 2
+        assert subscription.finish().result(LIMIT_S) == 2  # nothing is counted twice
+        driving.commit("c")
+        assert taken(subscription, 1) == [3]
+    record = kept(driving)
+    assert (record.position, record.receipt.count) == (2, 2)
+    assert record.receipt == by_the_log(driving, record)
+
+
+def test_a_page_is_finished_when_the_next_one_is_asked_for(driving: Driving) -> None:
+    driving.commit("a", "b")
+    with opened(driving) as subscription:
+        pages = subscription.pages()
+        while not (page := next(pages)):
+            pass
+        assert [event.position for event in page] == [1, 2]
+        assert subscription.receipt.count == 0
+        driving.commit("c")
+        while not (page := next(pages)):
+            pass
+        assert subscription.receipt.count == 2
+    assert kept(driving).position == 2
+
+
+def test_positions_without_an_event_for_it_are_passed_too(
+    driving: Driving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or whoever waits for something rare would read the whole log again."""
+    monkeypatch.setattr(Checkpoint, "EVERY_S", 0.01)
+    driving.commit("a", "b", "rare", "c", "d")
+    with opened(driving, selection=Selection(sources=("rare",))) as subscription:
+        pages = subscription.pages()
+        while subscription.position < 5:
+            next(pages)
+        next(pages) if False else None
+        subscription.finish().result(LIMIT_S)
+    record = kept(driving)
+    assert (record.position, record.receipt.count) == (5, 1)
+    assert record.receipt == by_the_log(driving, record)
+
+
+def test_the_log_learns_of_it_without_being_told_by_the_reader(
+    driving: Driving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here while the reader waits for the next event."""
+    monkeypatch.setattr(Checkpoint, "EVERY_S", 0.01)
+    driving.commit("a", "b")
+    moved = asyncio.Event()
+    move = driving.partition.log.move_checkpoint
+
+    async def noticed(checkpoint: object) -> None:
+        await move(checkpoint)  # type: ignore[arg-type]
+        moved.set()
+
+    monkeypatch.setattr(driving.partition.log, "move_checkpoint", noticed)
+    subscription = opened(driving)
+
+    async def read() -> None:
+        async for _ in subscription:
+            pass
+
+    async def read_until_moved() -> None:
+        reading = asyncio.ensure_future(read())
+        async with asyncio.timeout(LIMIT_S):
+            while kept_position() < 2:
+                moved.clear()
+                await moved.wait()
+        reading.cancel()
+
+    def kept_position() -> int:
+        return driving.partition.log._subscriptions.all()[0].position
+
+    driving.run(read_until_moved())
+    subscription.close()
+    assert kept(driving).receipt.count == 2
+
+
+def test_whoever_opens_it_last_has_it(driving: Driving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Checkpoint, "EVERY_S", 0.01)
+    driving.commit("a", "b", "c")
+    first = opened(driving)
+    stream = iter(first)
+    assert next(stream).position == 1
+    second = opened(driving)
+    assert taken(second, 2) == [1, 2]
+    assert next(stream).position == 2  # as long as nobody has told it
+    with pytest.raises(SubscriptionTaken, match="'billing' was opened somewhere else"):
+        first.finish().result(LIMIT_S)
+    with pytest.raises(SubscriptionTaken):
+        next(stream)
+    first.close()
+    second.close()
+    record = kept(driving)
+    assert (record.position, record.receipt) == (1, by_the_log(driving, record))
+
+
+def test_another_selection_under_its_name_is_refused_and_the_reader_goes_on(
+    driving: Driving,
+) -> None:
+    driving.commit("a", "b")
+    subscription = opened(driving, selection=Selection(sources=("a", "b")))
+    with pytest.raises(AnotherSelection, match="all events of a, b"):
+        opened(driving)
+    opened(driving, selection=Selection(sources=("b", "a", "b"))).close()  # which is the same
+    subscription.close()
+
+
+def test_while_the_database_is_away_it_goes_on_and_the_checkpoint_follows(
+    driving: Driving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = driving.partition.log
+    driving.commit("a", "b", "c")
+    subscription = opened(driving)
+    move, away = log.move_checkpoint, True
+
+    async def moves(checkpoint: object) -> None:
+        if away:
+            raise StoreUnavailable("memory", "on cue")
+        await move(checkpoint)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(log, "move_checkpoint", moves)
+    assert taken(subscription, 3) == [1, 2, 3]
+    with pytest.raises(StoreUnavailable):
+        subscription.finish().result(LIMIT_S)
+    assert kept(driving).position == 0
+    away = False
+    assert subscription.finish().result(LIMIT_S) == 3
+    record = kept(driving)
+    assert record.receipt == by_the_log(driving, record)
+    subscription.close()
+
+
+def test_what_cannot_be_kept_any_more_is_said(
+    driving: Driving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(checkpoint: object) -> None:
+        raise StoreUnavailable("memory", "on cue")
+
+    driving.commit("a", "b")
+    subscription = opened(driving)
+    monkeypatch.setattr(driving.partition.log, "move_checkpoint", fails)
+    assert taken(subscription, 2) == [1, 2]
+    with caplog.at_level(logging.WARNING, "thornback.processing"):
+        subscription.close()
+    assert "'billing' could not be kept: 1 events come again" in caplog.text
+
+
+def test_a_connection_that_is_closed_keeps_the_checkpoints_first(driving: Driving) -> None:
+    driving.commit("a", "b", "c")
+    subscription = opened(driving)
+    assert taken(subscription, 3) == [1, 2, 3]
+    driving.connection.close()
+    [record] = driving.partition.log._subscriptions.all()
+    assert (record.position, record.receipt.count) == (2, 2)
+    with pytest.raises(ConnectionClosed):
+        next(iter(subscription))
+    subscription.close()
+
+
+def test_one_that_is_new_and_names_no_position_begins_now(driving: Driving) -> None:
+    driving.commit("a", "b")
+    with opened(driving, after=None) as subscription:
+        driving.commit("c")
+        assert taken(subscription, 1) == [3]
+    assert kept(driving).began == 2
+    with opened(driving, after=None) as subscription:
+        assert taken(subscription, 1) == [3]  # it was in hand
