@@ -240,7 +240,7 @@ class Connection:
         except ConnectionClosed:
             logger.debug("the courier's loop was closed before")
             return
-        if self._in_courier():
+        if self.in_courier():
             # It cannot be waited for here, and must not be cancelled before it has begun.
             closing.add_done_callback(lambda _: self.courier.close())
         else:
@@ -262,7 +262,8 @@ class Connection:
         for call in in_a_fork:
             call()
 
-    def _in_courier(self) -> bool:
+    def in_courier(self) -> bool:
+        """Is this its own loop's thread, in which nobody can wait for what is done there?"""
         try:
             return asyncio.get_running_loop() is self.courier.loop
         except RuntimeError:

@@ -180,11 +180,7 @@ class Checkpoint:
 
     def _connection_closes(self) -> None:
         """In whatever thread closes it; in the courier's own, nobody can wait."""
-        try:
-            running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is not self._connection.courier.loop:
+        if not self._connection.in_courier():
             self.wait_moved()
 
     def _left_behind(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from actors.naming import aggregate_key_of
 from tests.simulation.history import Call, History
 from tests.simulation.judging_clocks import judge_clocks
+from tests.simulation.judging_followings import judge_followings
 from tests.simulation.judging_order import judge_order
 from tests.simulation.judging_readings import judge_promptness, judge_readings
 from tests.simulation.judging_rest import judge_idle, judge_replaced, judge_rest
@@ -45,6 +46,7 @@ def check(simulation: "Simulation") -> list[str]:
         *judge_order(log, history, remembered=simulation.plan.setup.knobs["recent"]),
         *judge_clocks(log, history, simulation.plan.setup.dedicated),
         *judge_readings(log, history, simulation),
+        *judge_followings(log, history, simulation),
         *_judge_deadlines(history),
         *judge_rest(simulation),
     ]

@@ -23,6 +23,7 @@ from runtime.wire.answers import read_events
 from runtime.wire.commands import DATA
 from tests.simulation import devices, shipped
 from tests.simulation.bulk_calls import bulk
+from tests.simulation.followers import follow
 from tests.simulation.history import Call, History, seen
 from tests.simulation.plan import ACTIVE_S, Step
 from tests.simulation.readers import read
@@ -144,8 +145,8 @@ class Driver:
                 await self._feed(step)
             case "claim":
                 await self._claim(step)
-            case "subscribe":
-                await read(self, step)
+            case "subscribe" | "follow":
+                await (read if step.kind == "subscribe" else follow)(self, step)
             case "flush":
                 await self.flush()
 

@@ -85,12 +85,29 @@ class Reading:
     error: str = ""  #: that it ended with
 
 
+@dataclass(slots=True)
+class Following:
+    """What one reader of a durable subscription was given, and has finished."""
+
+    number: int
+    driver: str
+    name: str  #: of the subscription
+    began: int  #: the moment of the history when it asked for it
+    begins: int = -1  #: the position after which it goes on; -1: nobody has said so
+    events: list[Seen] = field(default_factory=list)
+    finished: int = 0  #: so many of them, the first ones
+    kept: list[tuple[int, int]] = field(default_factory=list)  #: moments, and positions said so
+    taken: bool = False  #: it was told that somebody else has the subscription
+    ended: int | None = None  #: the moment of the history
+
+
 class History:
-    """All calls and readings, in the order in which they began."""
+    """All calls, readings and followings, in the order in which they began."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.readings: list[Reading] = []
+        self.followings: list[Following] = []
         self.closed: set[str] = set()  #: drivers that closed their connections
         self.claimed: set[bytes] = set()  #: ids of commands whose second event's id is taken
         self.unsent: set[bytes] = set()  #: ids of commands that a bulk call took and did not send

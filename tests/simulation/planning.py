@@ -4,6 +4,7 @@ from random import Random
 from typing import Any
 
 from tests.simulation.draws import stream
+from tests.simulation.followers import followers_of
 from tests.simulation.plan import ACTIVE_S, Plan, Setup, Step
 from tests.simulation.planned_faults import FIRST_FAULT_S, faults_of
 from tests.simulation.planned_work import Work
@@ -22,6 +23,8 @@ def plan_of(seed: int) -> Plan:
     setup = _setup(stream(seed, "setup"))
     strands = Work(seed, setup).strands()
     faults = faults_of(stream(seed, "faults"), setup, _busy_s(strands))
+    for driver, followed in zip(strands, followers_of(seed, setup), strict=True):
+        driver.append(followed)
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)
     return Plan(seed, setup, strands, faults)

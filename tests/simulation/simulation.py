@@ -321,6 +321,8 @@ class Simulation:
             told.update(repr(call).encode())
         for reading in self.history.readings:
             told.update(repr(reading).encode())
+        for following in self.history.followings:
+            told.update(repr(following).encode())
         for record in self.records():
             told.update(repr((record, sorted(record.counts.items()))).encode())
         told.update(repr((self.history.faults, problems, self.loop.steps)).encode())

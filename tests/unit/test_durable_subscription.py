@@ -94,7 +94,6 @@ def test_positions_without_an_event_for_it_are_passed_too(
         pages = subscription.pages()
         while subscription.position < 5:
             next(pages)
-        next(pages) if False else None
         subscription.finish().result(LIMIT_S)
     record = kept(driving)
     assert (record.position, record.receipt.count) == (5, 1)
