@@ -66,7 +66,7 @@ class AnotherSelection(StoreError):
     def __str__(self) -> str:
         return (
             f"the durable subscription {self.name!r} is to {self.there}, and not to {self.wanted}: "
-            "subscribe under another name, or drop that one (thornback subscriptions --drop)"
+            "subscribe under another name, or drop that one (thornback subscriptions --drop NAME)"
         )
 
 

@@ -28,6 +28,11 @@ class SubscriptionsInMemory:
         new = self._records[name] = replace(record, epoch=epoch, opened_at=now)
         return new
 
+    def epoch_of(self, name: str) -> int | None:
+        """Of whoever opened it last; None where there is no such subscription."""
+        record = self._records.get(name)
+        return None if record is None else record.epoch
+
     def check(self, checkpoint: CheckpointMove) -> None:
         """Raises StaleEpoch for the move of one that somebody else has opened since, and for one
         that has moved further already."""

@@ -21,17 +21,24 @@ class Subscriptions:
     async def open(
         self, name: str, selection: Selection, after: int, epoch: int
     ) -> SubscriptionRecord:
-        """A new incarnation of this subscription, which is made where there was none."""
+        """A new incarnation of this subscription, which is made where there was none.
+
+        It takes the place of the one that was seen, and of no later one: a statement that was given
+        up for lost, and comes about late, would otherwise take it from whoever came since.
+        """
         types, sources = list(selection.event_types), list(selection.sources)
-        async with self._connections.use() as connection, transaction(connection):
-            await connection.execute(
-                QUERIES["make_subscription"], name, epoch, types, sources, after
-            )
-            [row] = await connection.fetch(QUERIES["open_subscription"], name, epoch)
-            record = _record(row)
+        while True:
+            seen = await self._connections.fetch(QUERIES["see_subscription"], name)
+            if not seen:
+                made = QUERIES["make_subscription"]
+                await self._connections.fetch(made, name, epoch, types, sources, after)
+                continue
+            record = _record(seen[0])
             if record.selection != selection:
                 raise AnotherSelection(name, str(record.selection), str(selection))
-        return record
+            opening = QUERIES["open_subscription"]
+            if opened := await self._connections.fetch(opening, name, record.epoch, epoch):
+                return _record(opened[0])
 
     async def all(self) -> list[SubscriptionRecord]:
         """Every one, by name."""

@@ -84,8 +84,19 @@ class SimulatedStore:
     async def open_subscription(
         self, name: str, selection: Selection, after: int, epoch: int
     ) -> SubscriptionRecord:
-        work = self._database.subscriptions.open
-        return await self.ask(lambda: work(name, selection, after, epoch), commits=True)  # type: ignore[no-any-return]
+        subscriptions = self._database.subscriptions
+
+        def open_if(seen: int | None) -> SubscriptionRecord | None:
+            there = subscriptions.epoch_of(name)
+            if there not in (seen, epoch):
+                return None
+            return subscriptions.open(name, selection, after, epoch)
+
+        while True:
+            seen = await self.ask(lambda: subscriptions.epoch_of(name))
+            opened = await self.ask(lambda seen=seen: open_if(seen), names=(name,), commits=True)
+            if opened is not None:
+                return opened  # type: ignore[no-any-return]
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
         subscriptions = self._database.subscriptions

@@ -54,9 +54,14 @@ INSERT INTO subscriptions (name, epoch, event_types, sources, began, position)
 VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT DO NOTHING;
 
 -- name: open_subscription
--- A new incarnation: whoever had it can move the checkpoint no more.
-UPDATE subscriptions SET epoch = $2, opened_at = clock_timestamp() WHERE name = $1
+-- A new incarnation in the place of the one that was seen, or once more the same one: whoever had it
+-- can move the checkpoint no more.
+UPDATE subscriptions SET epoch = $3, opened_at = clock_timestamp()
+WHERE name = $1 AND epoch IN ($2, $3)
 RETURNING *;
+
+-- name: see_subscription
+SELECT * FROM subscriptions WHERE name = $1;
 
 -- name: subscriptions
 SELECT * FROM subscriptions ORDER BY name COLLATE "C";

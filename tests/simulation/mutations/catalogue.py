@@ -1,6 +1,13 @@
 """The mutations, by name: small faults of the path, some of which it once had."""
 
-from tests.simulation.mutations import of_drivers, of_hosts, of_partitions, of_systems, of_values
+from tests.simulation.mutations import (
+    of_drivers,
+    of_hosts,
+    of_partitions,
+    of_subscriptions,
+    of_systems,
+    of_values,
+)
 from tests.simulation.mutations.patching import Mutation
 
 MUTATIONS: dict[str, Mutation] = {
@@ -10,6 +17,7 @@ MUTATIONS: dict[str, Mutation] = {
         *of_partitions.MUTATIONS,
         *of_drivers.MUTATIONS,
         *of_systems.MUTATIONS,
+        *of_subscriptions.MUTATIONS,
         *of_values.MUTATIONS,
     )
 }

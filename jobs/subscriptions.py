@@ -1,0 +1,106 @@
+"""Durable subscriptions: list them, or drop one. Needs the database, and no Ray."""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+from rich.markup import escape
+from rich.table import Table
+
+from jobs.databases import address_of
+from jobs.terminal import UNWELL, as_json, problems, run, show
+from runtime.settings.settings import Settings
+from store.event_store import EventStore
+from store.postgres.event_store import PostgresEventStore
+from store.subscriptions import SubscriptionRecord
+
+T = TypeVar("T")
+
+
+def asked(settings: Settings, question: Callable[[EventStore], Awaitable[T]]) -> T:
+    """What the event store of these settings answers. Raises NoDatabase, StoreUnavailable and
+    SchemaMismatch."""
+
+    async def ask() -> T:
+        store = await PostgresEventStore.connect(
+            address_of(settings),
+            pool_size=1,
+            timeout_s=settings.actor_system.actor_timeout_ms / 1000,
+        )
+        try:
+            return await question(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(ask())
+
+
+def list_all(settings: Settings, *, for_programs: bool = False) -> int:
+    """Show every one, and how far behind the head of the log it is; the exit code."""
+
+    async def look(store: EventStore) -> tuple[list[SubscriptionRecord], int]:
+        return await store.subscriptions(), await store.head()
+
+    records, head = asked(settings, look)
+    if for_programs:
+        for record in records:
+            print(as_json(in_json(record) | {"behind": max(head - record.position, 0)}))
+        return 0
+    if not records:
+        problems.print("there is none: subscribe(name='...') makes one")
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "selects", "finished", "checkpoint", "behind", "moved"):
+        table.add_column(column, overflow="fold")
+    for record in records:
+        moved = record.moved_at
+        table.add_row(
+            record.name, escape(str(record.selection)), f"{record.receipt.count:,}",
+            f"{record.position:,}", f"{max(head - record.position, 0):,}",
+            "never" if moved is None else moved.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        )  # fmt: skip
+    show(table)
+    return 0
+
+
+def drop(settings: Settings, name: str) -> int:
+    """Forget one, with its checkpoint; the exit code, which says whether there was one."""
+    if not asked(settings, lambda store: store.drop_subscription(name)):
+        problems.print(f"there is no durable subscription {name!r}", markup=False)
+        return UNWELL
+    problems.print(
+        f"{name!r} is dropped: whoever reads it is told, and who opens that name begins anew",
+        markup=False,
+    )
+    return 0
+
+
+def in_json(record: SubscriptionRecord) -> dict[str, object]:
+    """A record as programs read it."""
+    plain = asdict(record)
+    del plain["epoch"], plain["selection"], plain["receipt"]
+    return plain | {
+        "event_types": record.selection.event_types,
+        "sources": record.selection.sources,
+        "finished": record.receipt.count,
+        "digest": record.receipt.digest.hex(),
+    }
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    options.add_argument("--drop", metavar="NAME", help="forget this one, with its checkpoint")
+    options.add_argument("--config", type=Path, help="settings file")
+    options.add_argument("--json", action="store_true", help="print JSON, for programs")
+    arguments = options.parse_args()
+    settings = Settings.load(arguments.config)
+    if arguments.drop is not None:
+        return drop(settings, arguments.drop)
+    return list_all(settings, for_programs=arguments.json)
+
+
+if __name__ == "__main__":
+    run(main)

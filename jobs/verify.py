@@ -1,0 +1,109 @@
+"""Check a durable subscription against the log: that nothing was skipped, and nothing came twice.
+
+The receipt that is kept beside the checkpoint has the count and a digest of the events that were
+finished. Here both are computed again, by the database and from the log alone. Reads every event up
+to the checkpoint, in the database, a stretch at a time; the system may run meanwhile, or not.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from jobs.subscriptions import asked, in_json
+from jobs.terminal import UNWELL, as_json, console, problems, run
+from runtime.errors import NotPossible
+from runtime.settings.settings import Settings
+from store.event_store import EventStore
+from store.receipts import NOTHING_FINISHED, Receipt
+from store.subscriptions import SubscriptionRecord
+
+#: Positions that the database counts through at a time: each has the usual limit of a query.
+STRETCH = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A subscription as it is kept, and the receipt that it has to have by the log."""
+
+    record: SubscriptionRecord
+    by_the_log: Receipt
+
+    @property
+    def agrees(self) -> bool:
+        """Is every event finished, once, and none that is not in the log?"""
+        return self.record.receipt == self.by_the_log
+
+
+def verify(settings: Settings, name: str, *, for_programs: bool = False) -> int:
+    """Check one and say what came of it; the exit code, which is 1 where it does not agree. Raises
+    NotPossible where there is no such subscription."""
+
+    async def check(store: EventStore) -> Verdict:
+        records = {record.name: record for record in await store.subscriptions()}
+        record = records.get(name)
+        if record is None:
+            there = ", ".join(records) or "none"
+            raise NotPossible(f"there is no durable subscription {name!r}; there are: {there}")
+        found = NOTHING_FINISHED
+        with _shown(record, quiet=for_programs) as progress:
+            for begin in range(record.began, record.position, STRETCH):
+                end = min(begin + STRETCH, record.position)
+                found += await store.recount(record.selection, begin, end)
+                progress(end - record.began)
+        return Verdict(record, found)
+
+    verdict = asked(settings, check)
+    if for_programs:
+        said = {"agrees": verdict.agrees, "by_the_log": {
+            "finished": verdict.by_the_log.count, "digest": verdict.by_the_log.digest.hex(),
+        }}  # fmt: skip
+        print(as_json(in_json(verdict.record) | said))
+    elif verdict.agrees:
+        console.print(_where(verdict.record), markup=False)
+        console.print(f"agrees with the log: {verdict.by_the_log}", markup=False)
+    else:
+        problems.print(_where(verdict.record), markup=False)
+        problems.print(f"its receipt: {verdict.record.receipt}", markup=False)
+        problems.print(f"by the log:  {verdict.by_the_log}", markup=False)
+        problems.print(_difference(verdict), markup=False)
+    return 0 if verdict.agrees else UNWELL
+
+
+def _where(record: SubscriptionRecord) -> str:
+    return (
+        f"{record.name}: {record.selection}, after position {record.began:,} and up to "
+        f"{record.position:,}"
+    )
+
+
+def _difference(verdict: Verdict) -> str:
+    more = verdict.record.receipt.count - verdict.by_the_log.count
+    if more == 0:
+        return "as many events were finished as there are, and not the same ones"
+    return f"{abs(more):,} events {'too many' if more > 0 else 'too few'} were finished"
+
+
+@contextmanager
+def _shown(record: SubscriptionRecord, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """How far it is, on a terminal."""
+    columns = (TextColumn("counting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=problems, transient=True, disable=quiet) as bar:
+        task = bar.add_task("counting", total=record.position - record.began)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    options.add_argument("name", help="of the durable subscription")
+    options.add_argument("--config", type=Path, help="settings file")
+    options.add_argument("--json", action="store_true", help="print JSON, for programs")
+    arguments = options.parse_args()
+    return verify(Settings.load(arguments.config), arguments.name, for_programs=arguments.json)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,42 @@
+"""Mutations of durable subscriptions: what is finished, and who may say so."""
+
+from tests.simulation.mutations.patching import Mutation, mutation
+
+MUTATIONS: tuple[Mutation, ...] = (
+    mutation(
+        "finished as it is handed out",
+        "an event is finished before whoever reads it has asked for the next one",
+        "runtime.processing.durable_subscription",
+        "        self._handed.append(event)\n        return event\n",
+        "        self._handed.append(event)\n        self._finish_handed()\n        return event\n",
+    ),
+    mutation(
+        "what was fetched is finished",
+        "the checkpoint moves to where the feed is, not to where its reader is",
+        "runtime.driver.subscription",
+        "            self._passed(self._position)\n",
+        "            self._passed(self._inlet._feed.position if self._inlet._feed else -1)\n",
+    ),
+    mutation(
+        "a checkpoint is taken for moved",
+        "a checkpoint that the store has not taken is not told again",
+        "runtime.processing.checkpoint",
+        "                try:\n                    await self._connection.log.move_checkpoint(",
+        "                self._written = finished\n"
+        "                try:\n                    await self._connection.log.move_checkpoint(",
+    ),
+    mutation(
+        "nobody is replaced",
+        "whoever had a subscription before moves its checkpoint, too",
+        "runtime.processing.checkpoint",
+        "int.from_bytes(connection.world.random(8)) % 2**62",
+        "1",
+    ),
+    mutation(
+        "a receipt without its first",
+        "the first event of each move is missing in the receipt",
+        "runtime.processing.checkpoint",
+        "receipt.plus(self._ids)",
+        "receipt.plus(self._ids[1:])",
+    ),
+)
