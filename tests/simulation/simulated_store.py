@@ -2,6 +2,7 @@
 
 from asyncio import Future, Semaphore, get_running_loop
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -94,7 +95,7 @@ class SimulatedStore:
 
         while True:
             seen = await self.ask(lambda: subscriptions.epoch_of(name))
-            opened = await self.ask(lambda seen=seen: open_if(seen), names=(name,), commits=True)
+            opened = await self.ask(partial(open_if, seen), names=(name,), commits=True)
             if opened is not None:
                 return opened  # type: ignore[no-any-return]
 
