@@ -26,7 +26,7 @@ def advised(advice: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return advise
 
 
-def _check(name: str, bind: Callable[..., Any], advice: str, *args: Any, **named: Any) -> None:
+def _check(name: str, bind: Callable[..., Any], advice: str, /, *args: Any, **named: Any) -> None:
     try:
         bind(*args, **named)
     except TypeError as error:

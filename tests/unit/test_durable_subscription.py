@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from actors.errors import InvalidName
 from runtime.errors import ConnectionClosed, SubscriptionTaken
 from runtime.processing.checkpoint import Checkpoint
 from runtime.processing.durable_subscription import DurableSubscription
+from runtime.system import ActorSystem
 from store.errors import AnotherSelection, StoreUnavailable
 from store.receipts import Receipt
 from store.selection import EVERYTHING, Selection
@@ -226,3 +228,11 @@ def test_one_that_is_new_and_names_no_position_begins_now(driving: Driving) -> N
     assert kept(driving).began == 2
     with opened(driving, after=None) as subscription:
         assert taken(subscription, 1) == [3]  # it was in hand
+
+
+def test_a_system_s_own_call_makes_one_by_its_name(memory_system: ActorSystem) -> None:
+    with memory_system.subscribe(sources="thermostat/*", name="heat", after=0) as subscription:
+        assert isinstance(subscription, DurableSubscription)
+        assert (subscription.name, subscription.receipt.count) == ("heat", 0)
+    with pytest.raises(InvalidName, match="kebab-case"):
+        memory_system.subscribe(name="Heat it")
