@@ -196,13 +196,16 @@ class BusUnavailable(ThornbackError):
 
 class SubscribeTimeout(ThornbackError):
     """The bus did not say in time from where on a new subscription reads, so there is none.
-    Try again, or say the position (`after`)."""
+    Try again, or say the position (`after`). Or a durable one, `name`, was not opened in time; it
+    may yet be, for nobody: try again."""
 
-    def __init__(self, timeout_s: float) -> None:
-        super().__init__(timeout_s)
-        self.timeout_s = timeout_s
+    def __init__(self, timeout_s: float, name: str = "") -> None:
+        super().__init__(timeout_s, name)
+        self.timeout_s, self.name = timeout_s, name
 
     def __str__(self) -> str:
+        if self.name:
+            return f"the durable subscription {self.name!r} was not opened in {self.timeout_s:g} s"
         return f"the bus did not say within {self.timeout_s:g} s where the log stands"
 
 

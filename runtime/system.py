@@ -236,10 +236,10 @@ class ActorSystem:
         subscription = (
             Subscription(self.connection, selection, after)
             if name is None
-            else DurableSubscription(self.connection, checked_type_name(name), selection, after)
+            else DurableSubscription(self.connection, name, selection, after)
         )
         looked = [say_unknown(self.connection, selection)]
-        if after is not None:
+        if after is not None and name is None:
             looked.append(say_beyond(self.connection, after))
         waits = after is None or name is not None
         if waits:
@@ -288,6 +288,7 @@ class ActorSystem:
         return progress
 
     async def _drain(self, timeout_s: float) -> DrainReport:
+        await self.connection.log.move_checkpoints()  # the database may end with the system
         return await self.connection.rejoining.drain(timeout_s)
 
     async def open_store(self) -> EventStore:

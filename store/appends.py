@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from store.receipts import NOTHING_FINISHED, Receipt
+from store.receipts import Receipt
 from store.rows.layout import EncodedRows
 
 
@@ -17,7 +17,7 @@ class CheckpointMove:
     name: str
     epoch: int
     position: int
-    receipt: Receipt = NOTHING_FINISHED
+    receipt: Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

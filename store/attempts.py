@@ -157,10 +157,11 @@ class Attempts:
 
     async def _append(self, attempt: Attempt) -> None:
         ticks: dict[str, CounterMove] = {}
-        checkpoints: dict[str, CheckpointMove] = {}
+        # The last of each holder: what one that was replaced says is refused, not left out.
+        checkpoints: dict[tuple[str, int], CheckpointMove] = {}
         for part in attempt.parts:
             append = part.append
-            checkpoints |= {checkpoint.name: checkpoint for checkpoint in append.checkpoints}
+            checkpoints |= {(each.name, each.epoch): each for each in append.checkpoints}
             ticks[append.node] = CounterMove(
                 name=append.node, epoch=append.epoch, counter=append.tick
             )

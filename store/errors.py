@@ -70,6 +70,21 @@ class AnotherSelection(StoreError):
         )
 
 
+class StaleCheckpoint(AppendRefused):
+    """The checkpoint of a durable subscription is not for this one to move: somebody else has
+    opened it since, it was dropped, or it stands further already."""
+
+    def __init__(self, name: str, position: int) -> None:
+        super().__init__(name, position)
+        self.name, self.position = name, position
+
+    def __str__(self) -> str:
+        return (
+            f"the checkpoint of {self.name!r} does not move to {self.position}: the subscription "
+            "was opened somewhere else, or dropped, or stands further"
+        )
+
+
 class Superseded(AppendRefused):
     """An earlier append of the same node was refused, so this one cannot stand."""
 

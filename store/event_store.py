@@ -144,8 +144,8 @@ class EventStore(Protocol):
         `writer.counter`. `attempt` is kept beside that counter: after a lost connection
         the writer tells by it which of its appends the log has.
 
-        Raises StaleEpoch if the writer, one of the nodes or whoever moves a checkpoint
-        was replaced, or the writer's counter does not stand where the rows begin;
+        Raises StaleEpoch if the writer or one of the nodes was replaced, StaleCheckpoint if
+        whoever moves a checkpoint was, or the writer's counter does not stand where the rows begin;
         DuplicateEvent if an id is in the log, VersionConflict if an aggregate has such a
         version, RowsRefused for rows that the store cannot hold. After StoreUnavailable
         the outcome is open, and may yet come about.
@@ -162,8 +162,9 @@ class EventStore(Protocol):
         something else; its incarnation goes on then."""
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
-        """Move a checkpoint whose effects are not in the log. Raises StaleEpoch where somebody else
-        has opened the subscription since, where it was dropped, and where it has moved further."""
+        """Move a checkpoint whose effects are not in the log. Raises StaleCheckpoint where
+        somebody else has opened the subscription since, where it was dropped, and where it stands
+        further."""
 
     async def subscriptions(self) -> list[SubscriptionRecord]:
         """All durable subscriptions, by name."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from store.appends import CheckpointMove
-from store.errors import AnotherSelection, StaleEpoch
+from store.errors import AnotherSelection, StaleCheckpoint
 from store.receipts import NOTHING_FINISHED
 from store.selection import Selection
 from store.subscriptions import SubscriptionRecord
@@ -34,15 +34,15 @@ class SubscriptionsInMemory:
         return None if record is None else record.epoch
 
     def check(self, checkpoint: CheckpointMove) -> None:
-        """Raises StaleEpoch for the move of one that somebody else has opened since, and for one
-        that has moved further already."""
+        """Raises StaleCheckpoint for the move of one that somebody else has opened since, and for
+        one that has moved further already."""
         record = self._records.get(checkpoint.name)
         if (
             record is None
             or record.epoch != checkpoint.epoch
             or record.position > checkpoint.position
         ):
-            raise StaleEpoch(checkpoint.name, checkpoint.epoch)
+            raise StaleCheckpoint(checkpoint.name, checkpoint.position)
 
     def move(self, checkpoint: CheckpointMove) -> None:
         """One that was checked."""

@@ -7,8 +7,10 @@ hold its subscription, and is held here until it goes on, as the loops of its ki
 
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 from runtime.driver.connection import Connection
@@ -24,11 +26,14 @@ logger = logging.getLogger("thornback.driver")
 class Beginning(Protocol):
     """Where a feed begins, for whom that stands somewhere; and who is to know that it has ended."""
 
-    async def begin(self) -> int:
-        """The position after which it begins."""
+    async def begin(self, fail: Callable[[Exception], None]) -> int:
+        """The position after which it begins; `fail` ends it, in the courier's loop."""
 
     def ended(self) -> None:
-        """Nobody reads any more. Called once, in whatever thread."""
+        """Nobody reads any more. In whatever thread, and perhaps more than once."""
+
+    def left_behind(self) -> None:
+        """This process was forked, and the feed is in its parent."""
 
 
 class Inlet:
@@ -100,7 +105,10 @@ class Inlet:
     def fail(self, error: Exception) -> None:
         """End it with an error, at once. In the courier's loop."""
         self._error = error
+        self._connection.no_longer(self._cut_off)
         self._close_feed()
+        if self._beginning is not None:
+            self._beginning.ended()
         self._wake()
 
     def abandon(self) -> None:
@@ -122,7 +130,8 @@ class Inlet:
     def _open(self, after: int | None) -> None:
         if not self._closed and self._error is None:
             log = self._connection.log
-            begin = None if self._beginning is None else self._beginning.begin
+            beginning = self._beginning
+            begin = None if beginning is None else partial(beginning.begin, self.fail)
             self._feed = Feed(
                 log, self._selection, after, begin=begin, on_change=self._feed_changed
             )
@@ -158,6 +167,8 @@ class Inlet:
         self._error = ConnectionClosed(self._connection.namespace, forked=True)
         self.begun = Future()
         self.begun.set_exception(self._error)
+        if self._beginning is not None:
+            self._beginning.left_behind()
 
     def _wake(self) -> None:
         with self._lock:

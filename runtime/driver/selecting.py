@@ -1,5 +1,6 @@
 """What a subscriber says that he wants, checked where he says it: names, patterns, a position."""
 
+import re
 from collections.abc import Iterable
 from operator import index
 from typing import Any
@@ -11,6 +12,8 @@ from actors.naming import checked_source
 from runtime.driver.ref import ActorRef
 from runtime.wire.polls import MAX_GLOBS, MAX_GLOBS_LENGTH
 from store.selection import Selection
+
+_SUBSCRIPTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 #: No log is longer.
 MAX_POSITION = 2**63 - 1
@@ -36,6 +39,17 @@ def checked_position(after: Any) -> int:
             "the log, after=system.head().result() what is committed from now on"
         )
     return position
+
+
+def checked_subscription_name(name: Any) -> str:
+    """The name of a durable subscription. Raises InvalidName."""
+    if not isinstance(name, str) or not _SUBSCRIPTION_NAME.fullmatch(name):
+        raise InvalidName(
+            f"{name:.80}" if isinstance(name, str) else f"{name!r:.80}",
+            "the name of a durable subscription has 1 to 100 letters (a to z), digits, - _ and ., "
+            "and begins with a letter or digit",
+        )
+    return name
 
 
 def checked_seconds(timeout_s: Any) -> float | None:

@@ -38,6 +38,19 @@ class Closable(Protocol):
         """End it with an error."""
 
 
+class Kept(Protocol):
+    """What is to be written down before the access ends: how far a durable subscription is."""
+
+    async def move(self) -> int:
+        """Write it down now. Raises ThornbackError."""
+
+    async def last_move(self) -> None:
+        """Write it down, for the last time. Is bounded, and raises nothing."""
+
+    def give_up(self, error: Exception) -> None:
+        """The log is another one: what was not written down is not, because of this."""
+
+
 class LogAccess:
     """Lives in one event loop, and so do the feeds over it."""
 
@@ -45,6 +58,8 @@ class LogAccess:
     READS = 4
     #: How long opening the store and reading one page may take, once it is their turn.
     READ_S = 30.0
+    #: How long moving a checkpoint may take.
+    MOVE_S = 10.0
     #: How long the bus may take to answer, beyond what the poll lets it wait.
     ANSWER_S = 5.0
     #: So many ends of a bus one question may meet: there was none where this one looked, and the
@@ -70,6 +85,7 @@ class LogAccess:
         self._opening = asyncio.Lock()
         self._turns = asyncio.Semaphore(min(self.READS, settings.event_store.connection_pool_size))
         self._feeds: dict[str, Closable] = {}
+        self._kept: dict[Kept, None] = {}  #: checkpoints
         self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False  #: nothing more is opened
 
@@ -83,6 +99,19 @@ class LogAccess:
             task = asyncio.ensure_future(self._leave([feed.name]))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
+
+    def keep(self, checkpoint: Kept) -> None:
+        """A durable subscription was made: its checkpoint is moved before the access ends. In any
+        thread."""
+        self._kept[checkpoint] = None
+
+    def keep_no_longer(self, checkpoint: Kept) -> None:
+        """It was moved for the last time."""
+        self._kept.pop(checkpoint, None)
+
+    async def move_checkpoints(self) -> None:
+        """Have the log know what is finished by now. Whoever cannot says so himself, later."""
+        await asyncio.gather(*(one.move() for one in list(self._kept)), return_exceptions=True)
 
     async def head(self) -> int:
         """Where the log stands, as the bus knows it: what is committed from now on comes
@@ -117,8 +146,12 @@ class LogAccess:
         )
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
-        """Move its checkpoint. Raises StoreUnavailable, likewise, and StaleEpoch."""
-        await self._in_store(lambda store: store.move_checkpoint(checkpoint))
+        """Move its checkpoint. Raises StoreUnavailable, likewise, and StaleCheckpoint."""
+        try:  # it waits for no turn: reading may take long
+            store = await _within(self.READ_S, self._opened())
+            await _within(self.MOVE_S, store.move_checkpoint(checkpoint))
+        except TimeoutError as error:
+            raise StoreUnavailable("the log", "no answer in time") from error
 
     async def event_types(self) -> set[str]:
         """The event types that the log has. Raises StoreUnavailable, or TimeoutError."""
@@ -144,6 +177,7 @@ class LogAccess:
         self._feeds.clear()
         for feed in feeds:
             feed.close()
+        await asyncio.gather(*(one.last_move() for one in list(self._kept)))
         if feeds:
             await self._leave([feed.name for feed in feeds])
         if self._leaving:
@@ -164,14 +198,15 @@ class LogAccess:
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
         if another_log:
+            error = SystemNotFound(
+                namespace,
+                "the system there has another log now",
+                "subscribe anew; positions of the log before mean nothing in it",
+            )
+            for checkpoint in list(self._kept):
+                checkpoint.give_up(error)
             for feed in list(self._feeds.values()):
-                feed.fail(
-                    SystemNotFound(
-                        namespace,
-                        "the system there has another log now",
-                        "subscribe anew; positions of the log before mean nothing in it",
-                    )
-                )
+                feed.fail(error)
 
     async def _asked(self, method: str, request: bytes, limit_s: float) -> bytes:
         for _ in range(self.ENDS):

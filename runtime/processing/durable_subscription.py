@@ -1,12 +1,16 @@
 """Durable subscriptions: streams that go on where they were left, whoever died meanwhile."""
 
-from collections.abc import Iterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Self
 
 from actors.event import Event
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
-from runtime.driver.selecting import checked_position
+from runtime.driver.selecting import checked_position, checked_subscription_name
 from runtime.driver.subscription import Subscription
+from runtime.errors import NotPossible, SubscribeTimeout
 from runtime.process.no_waiting import in_a_loop
 from runtime.processing.checkpoint import Checkpoint
 from store.receipts import Receipt
@@ -18,34 +22,43 @@ class DurableSubscription(Subscription):
 
     Every event that it selects is handed out at least once, in order, over any number of restarts
     of whoever reads it, of the system and of the database. An event is finished as soon as the next
-    one is asked for, or by `finish`; the checkpoint follows within a second, and at the latest with
-    `close`. Whatever was handed out beyond the checkpoint when a program died comes again, so what
-    is done with an event has to bear that: its `id` stays the same.
+    one is asked for, or by `finish`; the checkpoint follows within a second, and with `close`, the
+    end of the connection and that of the program. While the database is away it does not, and
+    reading goes on. What was handed out beyond the checkpoint when a program died comes again, so
+    what is done with an event has to bear that: its `id` stays the same.
 
-    One reader has it at a time. When somebody opens it anew, whoever had it reads on for a second
-    or so, and then iterating raises SubscriptionTaken; what he does until then, the new reader does
-    again. So it is with a program that hung, and comes back.
+    An iteration that is begun anew begins with the event that is in hand: whoever fails at one, and
+    iterates again, has it again. It has one reader: who asks for an event while another waits for
+    one is told NotPossible.
+
+    One program at a time has it. When somebody opens it anew, whoever had it reads on until his
+    next checkpoint, and then iterating raises SubscriptionTaken; what he does until then, the new
+    reader does again. So it is with a program that hung, and comes back.
 
     `receipt` says which events were finished; the log itself can be asked whether that is all of
     them, and each once (`thornback verify`).
     """
 
+    #: How long `finish` may take.
+    FINISH_S = 60.0
+
     def __init__(
         self, connection: Connection, name: str, selection: Selection, after: int | None
     ) -> None:
-        """Does not block. Raises ConnectionClosed, and ValueError for what is no position."""
+        """Does not block. Raises ConnectionClosed, InvalidName, and ValueError for what is no
+        position."""
         after = None if after is None else checked_position(after)
         # However they were written down: the same patterns are the same selection.
         selection = Selection(
             event_types=tuple(sorted(set(selection.event_types))),
             sources=tuple(sorted(set(selection.sources))),
         )
-        self._checkpoint = Checkpoint(connection, name, selection, after)
+        connection.check_open()
         self._connection = connection
-        #: Handed out, and not finished; in the hands of whoever reads.
-        self._handed: list[Event] = []
+        self._checkpoint = Checkpoint(connection, checked_subscription_name(name), selection, after)
+        self._reader = threading.Lock()  # held while an event is asked for
+        self._again: list[Event] = []  # in hand when this iteration began
         super().__init__(connection, selection, None, self._checkpoint)
-        self._checkpoint.on_taken = self._inlet.fail
 
     @property
     def name(self) -> str:
@@ -61,47 +74,105 @@ class DurableSubscription(Subscription):
         """What it is called, and where it stands."""
         return f"<{type(self).__name__} {self.name!r}, {self.receipt.count:,} events finished>"
 
+    def wait_begun(self, timeout_s: float) -> None:
+        """Block until it is open. Raises SubscribeTimeout, or what ended it. It may yet be opened
+        then, for nobody; whoever had it is told so."""
+        try:
+            super().wait_begun(timeout_s)
+        except SubscribeTimeout as error:
+            raise SubscribeTimeout(timeout_s, self.name) from error
+
     def finish(self) -> Reply[int]:
         """All that was handed out is finished. The reply is the checkpoint, once it is durable. It
-        raises StoreUnavailable, SubscriptionTaken or ConnectionClosed."""
-        self._finish_handed()
-        self._checkpoint.finish(self._position, ())
-        return self._connection.errand(f"the checkpoint of {self.name}", self._checkpoint.move)
+        raises StoreUnavailable, SubscriptionTaken, ConnectionClosed, or AskTimeout after a minute.
+        """
+        self._checkpoint.finish()
+        name = f"the checkpoint of {self.name}"
+        return self._connection.errand(name, self._checkpoint.move, self.FINISH_S)
 
     def __iter__(self) -> Iterator[Event]:
-        self._finish_handed()
-        for event in super().__iter__():
-            self._handed.append(event)
+        self._hand_again()
+        stream = super().__iter__()
+        while (event := self._ask_next(stream)) is not None:
             yield event
-            self._finish_handed()
 
     def pages(self) -> Iterator[list[Event]]:
         """The same stream, in the pieces in which it arrives: a piece is finished as soon as the
         next one is asked for."""
-        self._finish_handed()
-        for page in super().pages():
-            self._handed += page
+        self._hand_again()
+        if again := self._again:
+            self._again = []
+            self._checkpoint.hand_out(again, again[-1].position or 0)
+            yield again
+        stream = super().pages()
+        while (page := self._ask_page(stream)) is not None:
             yield page
-            self._finish_handed()
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        self._hand_again()
+        return self
 
     async def __anext__(self) -> Event:
-        self._finish_handed()
-        event = await super().__anext__()
-        self._handed.append(event)
+        self._claim()
+        try:
+            self._checkpoint.finish()
+            event = self._again.pop(0) if self._again else await super().__anext__()
+            self._checkpoint.hand_out((event,), event.position or 0)
+        finally:
+            self._reader.release()
         return event
 
     def close(self) -> None:
         """End the stream, and keep the checkpoint: that is waited for, for five seconds at most,
-        unless an event loop runs in this thread. The event that is in hand is not finished."""
+        unless an event loop runs in this thread (`aclose`). What is in hand is not finished."""
         super().close()
-        if not self._connection.closed and not in_a_loop():
-            self._checkpoint.wait_moved()
+        if not in_a_loop():
+            self._checkpoint.wait_last()
+
+    async def aclose(self) -> None:
+        """The same, awaited."""
+        super().close()
+        await asyncio.to_thread(self._checkpoint.wait_last)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _ask_next(self, stream: Iterator[Event]) -> Event | None:
+        self._claim()
+        try:
+            self._checkpoint.finish()
+            event = self._again.pop(0) if self._again else next(stream, None)
+            if event is not None:
+                self._checkpoint.hand_out((event,), event.position or 0)
+        finally:
+            self._reader.release()
+        return event
+
+    def _ask_page(self, stream: Iterator[list[Event]]) -> list[Event] | None:
+        self._claim()
+        try:
+            self._checkpoint.finish()
+            page = next(stream, None)
+            if page is not None:
+                self._checkpoint.hand_out(page, self._position)
+        finally:
+            self._reader.release()
+        return page
+
+    def _hand_again(self) -> None:
+        """An iteration begins: with what is in hand, and what was to be handed out again."""
+        self._again = [*self._checkpoint.take_back(), *self._again]
+
+    def _claim(self) -> None:
+        if not self._reader.acquire(blocking=False):
+            raise NotPossible(
+                f"somebody else waits for the next event of {self.name!r}: a durable subscription "
+                "has one reader, who finishes an event by asking for the next one"
+            )
 
     def _passed(self, through: int) -> None:
         """All up to there was handed out, and the next one is asked for."""
-        self._checkpoint.finish(through, ())
-
-    def _finish_handed(self) -> None:
-        if handed := self._handed:
-            self._checkpoint.finish(handed[-1].position or 0, [each.id_bytes for each in handed])
-            handed.clear()
+        self._checkpoint.passed(through)

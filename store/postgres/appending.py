@@ -52,7 +52,7 @@ async def append_copy(
     time_s: float,
 ) -> list[Place]:
     """Commit the moves, the checkpoints and any number of rows, whose COPY may take `time_s`;
-    where the rows of the fence stand now. Raises StaleEpoch for a checkpoint whose name has a
+    where the rows of the fence stand now. Raises StaleCheckpoint for one whose subscription has a
     newer epoch, or of which there is none."""
     async with transaction(connection):
         places: list[Place] = await connection.fetchval(_FENCE, moves)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from store.appends import CheckpointMove
-from store.errors import AnotherSelection, StaleEpoch
-from store.postgres.connections import Connections, transaction
+from store.errors import AnotherSelection, StaleCheckpoint
+from store.postgres.connections import Connections
 from store.postgres.queries import QUERIES, selected_by
 from store.receipts import Receipt
 from store.selection import Selection
@@ -49,9 +49,8 @@ class Subscriptions:
         return bool(await self._connections.fetch(QUERIES["drop_subscription"], name))
 
     async def move(self, checkpoint: CheckpointMove) -> None:
-        """Move one alone. Raises StaleEpoch."""
-        async with self._connections.use() as connection, transaction(connection):
-            await move_checkpoints(connection, [checkpoint])
+        """Move one alone, in one statement. Raises StaleCheckpoint."""
+        await move_checkpoints(self._connections, [checkpoint])
 
     async def recount(self, selection: Selection, after: int, through: int) -> Receipt:
         """What the log says that the receipt of a stretch has to be."""
@@ -60,11 +59,11 @@ class Subscriptions:
         return Receipt.of_sums(row["count"], int(row["high"]), int(row["low"]))
 
 
-async def move_checkpoints(connection: Any, checkpoints: Sequence[CheckpointMove]) -> None:
-    """Within the transaction of their effects. Raises StaleEpoch for one that somebody else has
-    opened since, or that there is none of."""
-    in_order = sorted(checkpoints, key=lambda checkpoint: checkpoint.name)  # one lock order
-    moved = await connection.fetch(
+async def move_checkpoints(within: Any, checkpoints: Sequence[CheckpointMove]) -> None:
+    """Within the transaction of their effects, or in one of their own. Raises StaleCheckpoint for
+    one that somebody else has opened since, or that there is none of."""
+    in_order = sorted(checkpoints, key=lambda checkpoint: checkpoint.name)
+    moved = await within.fetch(
         QUERIES["move_checkpoints"],
         [each.name for each in in_order],
         [each.epoch for each in in_order],
@@ -72,10 +71,10 @@ async def move_checkpoints(connection: Any, checkpoints: Sequence[CheckpointMove
         [each.receipt.count for each in in_order],
         [each.receipt.digest for each in in_order],
     )
-    names = {row["name"] for row in moved}
+    done = {(row["name"], row["epoch"]) for row in moved}
     for each in in_order:
-        if each.name not in names:
-            raise StaleEpoch(each.name, each.epoch)
+        if (each.name, each.epoch) not in done:
+            raise StaleCheckpoint(each.name, each.position)
 
 
 def _record(row: Any) -> SubscriptionRecord:

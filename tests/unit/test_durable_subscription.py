@@ -2,15 +2,19 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from actors.errors import InvalidName
-from runtime.errors import ConnectionClosed, SubscriptionTaken
+from runtime.errors import ConnectionClosed, NotPossible, SubscriptionTaken, SystemNotFound
 from runtime.processing.checkpoint import Checkpoint
 from runtime.processing.durable_subscription import DurableSubscription
 from runtime.system import ActorSystem
+from store.appends import CheckpointMove
 from store.errors import AnotherSelection, StoreUnavailable
 from store.receipts import Receipt
 from store.selection import EVERYTHING, Selection
@@ -234,5 +238,145 @@ def test_a_system_s_own_call_makes_one_by_its_name(memory_system: ActorSystem) -
     with memory_system.subscribe(sources="thermostat/*", name="heat", after=0) as subscription:
         assert isinstance(subscription, DurableSubscription)
         assert (subscription.name, subscription.receipt.count) == ("heat", 0)
-    with pytest.raises(InvalidName, match="kebab-case"):
+    with pytest.raises(InvalidName, match="durable subscription has 1 to 100 letters"):
         memory_system.subscribe(name="Heat it")
+
+
+def test_an_iteration_that_begins_anew_begins_with_what_is_in_hand(driving: Driving) -> None:
+    """Who fails at an event, and goes on reading, has it again."""
+    driving.commit("a", "b", "c")
+    worked: list[int | None] = []
+    with opened(driving) as subscription:
+        for attempt in (1, 2):
+            for event in subscription:
+                if attempt == 1 and event.position == 2:
+                    break  # as an exception would
+                worked.append(event.position)
+                if event.position == 3:
+                    break
+        assert worked == [1, 2, 3]
+        pages = subscription.pages()
+        assert [event.position for event in next(pages)] == [3]
+        assert subscription.receipt.count == 2
+
+
+async def test_a_second_reader_is_refused_while_the_first_one_waits(driving: Driving) -> None:
+    subscription = opened(driving)
+    waiting = asyncio.ensure_future(anext(subscription))
+    await asyncio.sleep(0)
+    with pytest.raises(NotPossible, match="a durable subscription has one reader"):
+        await anext(subscription)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    driving.commit("a")
+    assert (await anext(subscription)).position == 1
+    await subscription.aclose()
+
+
+def test_whoever_says_it_and_however_often_an_event_is_finished_once(driving: Driving) -> None:
+    driving.commit(*"abcdefghij")
+    with opened(driving) as subscription, ThreadPoolExecutor(4) as others:
+        for event in subscription:
+            for saying in [others.submit(subscription.finish) for _ in range(4)]:
+                saying.result(LIMIT_S).result(LIMIT_S)
+            if event.position == 10:
+                break
+    record = kept(driving)
+    assert (record.position, record.receipt.count) == (10, 10)
+    assert record.receipt == by_the_log(driving, record)
+
+
+def test_a_connection_that_is_closed_in_its_own_loop_keeps_them_too(driving: Driving) -> None:
+    """As that of a driver is which has drained the system."""
+    driving.commit("a", "b", "c")
+    subscription = opened(driving)
+    assert taken(subscription, 3) == [1, 2, 3]
+    closed = threading.Event()
+    courier = driving.connection.courier
+
+    async def close() -> None:
+        driving.connection.close()
+
+    courier.run(close()).add_done_callback(lambda _: closed.set())
+    assert closed.wait(LIMIT_S)
+    courier._thread.join(LIMIT_S)  # type: ignore[attr-defined]
+    [record] = driving.partition.log._subscriptions.all()
+    assert (record.position, record.receipt.count) == (2, 2)
+    subscription.close()
+
+
+def test_closing_many_waits_for_all_at_once(
+    driving: Driving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And what cannot be kept is said of each, once."""
+    monkeypatch.setattr(Checkpoint, "LAST_S", 0.2)
+    driving.commit("a", "b")
+    many = []
+    for name in "abcd":
+        subscription = DurableSubscription(driving.connection, name, EVERYTHING, 0)
+        subscription.wait_begun(LIMIT_S)
+        assert taken(subscription, 2) == [1, 2]
+        many.append(subscription)
+    asked = []
+
+    async def hangs(checkpoint: CheckpointMove) -> None:
+        asked.append(checkpoint.name)
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(driving.partition.log, "move_checkpoint", hangs)
+    with caplog.at_level(logging.WARNING, "thornback.processing"):
+        driving.connection.close()
+    assert sorted(asked) == ["a", "b", "c", "d"]
+    assert caplog.text.count("could not be kept: 1 events come again") == 4
+
+
+def test_in_another_log_nothing_is_said_to_be_finished(
+    driving: Driving, caplog: pytest.LogCaptureFixture
+) -> None:
+    driving.commit("a", "b")
+    subscription = opened(driving)
+    assert taken(subscription, 2) == [1, 2]
+    driving.partition.log_id = "another"
+    log = driving.connection.log
+
+    async def launched_anew() -> None:
+        log.adopt(driving.partition.settings, another_log=True)
+
+    with caplog.at_level(logging.WARNING, "thornback.processing"):
+        driving.run(launched_anew())
+        with pytest.raises(SystemNotFound, match="another log"):
+            for _ in subscription:
+                pass
+        subscription.close()
+    assert kept(driving).position == 0
+    assert "1 events come again" in caplog.text
+
+
+def test_where_there_is_no_system_nothing_is_opened(driving: Driving) -> None:
+    driving.partition.drained = True
+    with pytest.raises(SystemNotFound):
+        opened(driving)
+    assert driving.run(driving.partition.log.subscriptions()) == []
+
+
+def test_one_that_was_taken_leaves_nothing_behind(driving: Driving) -> None:
+    driving.commit("a", "b")
+    before = len(driving.connection._on_close)
+    for _ in range(3):
+        first, second = opened(driving), opened(driving)
+        assert taken(first, 1)
+        first.finish()
+        with pytest.raises(SubscriptionTaken):
+            first.finish().result(LIMIT_S)
+        second.close()
+    assert len(driving.connection._on_close) == before
+    assert len(driving.connection.log._kept) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-a", "a b", "a" * 101, 5], ids=["empty", "dash", "space", "long", "number"]
+)
+def test_a_name_is_one_that_can_be_written_everywhere(driving: Driving, name: Any) -> None:
+    with pytest.raises(InvalidName, match="durable subscription has 1 to 100 letters"):
+        DurableSubscription(driving.connection, name, EVERYTHING, 0)

@@ -7,6 +7,7 @@ import pytest
 
 from store.appends import CheckpointMove
 from store.errors import (
+    StaleCheckpoint,
     StaleEpoch,
     StoreUnavailable,
     Superseded,
@@ -14,6 +15,7 @@ from store.errors import (
 )
 from store.event_store import WRITER
 from store.group_commit import GroupCommit
+from store.receipts import Receipt
 from store.selection import EVERYTHING
 from tests.unit.writing import NOW_US, CuedStore, Writing
 from tests.virtual_time import now_s, settled, virtual_time
@@ -150,7 +152,8 @@ async def test_checkpoints_go_with_the_commit_of_their_effects() -> None:
 
     def checkpoint(name: str, position: int, epoch: int | None = None) -> list[CheckpointMove]:
         epoch = opened[name].epoch if epoch is None else epoch
-        return [CheckpointMove(name=name, epoch=epoch, position=position)]
+        receipt = Receipt().plus([b"a" * 16] * position)
+        return [CheckpointMove(name=name, epoch=epoch, position=position, receipt=receipt)]
 
     async def positions() -> dict[str, int]:
         return {one.name: one.position for one in await writing.store.subscriptions()}
@@ -164,7 +167,7 @@ async def test_checkpoints_go_with_the_commit_of_their_effects() -> None:
     assert await positions() == {"totals": 5, "alarms": 4}
     with pytest.raises(VersionConflict):
         await b.send(first_version=1, checkpoints=checkpoint("alarms", 8))
-    with pytest.raises(StaleEpoch, match="totals: epoch 7"):
+    with pytest.raises(StaleCheckpoint, match="'totals' does not move to 9"):
         await a.send(checkpoints=checkpoint("totals", 9, epoch=7))
     assert await positions() == {"totals": 5, "alarms": 4}
     assert await writing.store.stored_sources() == ["a:1", "b:1", "a:2"]

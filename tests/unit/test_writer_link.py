@@ -22,6 +22,7 @@ from store.errors import (
     Superseded,
     VersionConflict,
 )
+from store.receipts import Receipt
 from store.rows.layout import EncodedRows
 from tests.virtual_time import now_s, virtual_time
 
@@ -34,7 +35,9 @@ APPEND = Append(
     tick=1,
     rows=EncodedRows(b"row", array("I", [3])),
     types={"counted": 1},
-    checkpoints=(CheckpointMove(name="totals", epoch=3, position=9),),
+    checkpoints=(
+        CheckpointMove(name="totals", epoch=3, position=9, receipt=Receipt().plus([b"a" * 16])),
+    ),
 )
 
 

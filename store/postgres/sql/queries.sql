@@ -72,12 +72,15 @@ DELETE FROM subscriptions WHERE name = $1 RETURNING name;
 -- name: move_checkpoints
 -- Whoever is missing in the result was replaced, or has moved further already: a move that was given
 -- up for lost may yet come about.
+WITH held AS MATERIALIZED (
+    SELECT name FROM subscriptions WHERE name = ANY ($1) ORDER BY name FOR UPDATE  -- in one order
+)
 UPDATE subscriptions AS s
 SET position = t.position, finished = t.finished, digest = t.digest, moved_at = clock_timestamp()
-FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[])
+FROM held, unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[])
     AS t (name, epoch, position, finished, digest)
-WHERE s.name = t.name AND s.epoch = t.epoch AND s.position <= t.position
-RETURNING s.name;
+WHERE s.name = held.name AND s.name = t.name AND s.epoch = t.epoch AND s.position <= t.position
+RETURNING s.name, s.epoch;
 
 -- name: recount
 -- The receipt of what is selected after one position and up to another: store/receipts.py adds up
