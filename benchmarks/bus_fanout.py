@@ -66,6 +66,7 @@ class Published:
             first_position=self.position + 1,
             rows=EncodedRows(bytes(data), array("I", rows.lengths)),
             types={"reading-taken": EVENTS},
+            nodes={"node-001.host-0": EVENTS},
         )
         self.position += EVENTS
         return pack_commit(commit)

@@ -55,8 +55,11 @@ class Commit:
     first_position: int
     rows: EncodedRows
     types: Mapping[str, int]
+    nodes: Mapping[str, int]  #: events by the node whose host has decided them
 
 
 def nothing_after(position: int) -> Commit:
     """No rows, but word that the log reaches up to there."""
-    return Commit(first_position=position + 1, rows=EncodedRows(b"", array("I")), types={})
+    return Commit(
+        first_position=position + 1, rows=EncodedRows(b"", array("I")), types={}, nodes={}
+    )

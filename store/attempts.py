@@ -187,8 +187,10 @@ class Attempts:
             first += len(part.append.rows)
         # Also where nobody waits any more, being told that the outcome is open: the bus is
         # owed every commit.
-        types = _types(attempt.parts)
-        self._publish(Commit(first_position=attempt.first, rows=attempt.rows, types=types))
+        types, nodes = _types(attempt.parts), _nodes(attempt.parts)
+        self._publish(
+            Commit(first_position=attempt.first, rows=attempt.rows, types=types, nodes=nodes)
+        )
 
 
 def _joined(batch: Sequence[Waiting]) -> EncodedRows:
@@ -204,3 +206,11 @@ def _types(parts: Sequence[Waiting]) -> dict[str, int]:
     for part in parts:
         types.update(part.append.types)
     return dict(types)
+
+
+def _nodes(parts: Sequence[Waiting]) -> dict[str, int]:
+    """Events by node. The dedicated hosts of an actor type are one: what is before the slash."""
+    nodes: Counter[str] = Counter()
+    for part in parts:
+        nodes[part.append.node.partition("/")[0]] += len(part.append.rows)
+    return dict(nodes)

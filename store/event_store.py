@@ -121,6 +121,16 @@ class Counts:
     through: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tallied:
+    """How many events the log has had since a launch, up to the position `through`."""
+
+    launch: str  #: no two launches of a system have the same
+    through: int
+    by_type: Mapping[str, int]
+    by_node: Mapping[str, int]  #: whose host has decided them
+
+
 class EventStore(Protocol):
     """Where events rest. Every method raises StoreUnavailable when it cannot get there."""
 
@@ -251,6 +261,13 @@ class EventStore(Protocol):
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         """The log is about to have events of these types: an actor type and an event type each.
         To be waited for before the first of them is appended."""
+
+    async def open_tally(self, launch: str) -> Tallied:
+        """What was saved last of this launch's; where that is nothing, a tally that begins at the
+        head, and those of other launches go."""
+
+    async def save_tally(self, tallied: Tallied) -> None:
+        """Keep it, unless one that reaches as far is kept, or another launch has begun one."""
 
     async def close(self) -> None:
         """Give back what was opened."""

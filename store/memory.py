@@ -20,6 +20,7 @@ from store.event_store import (
     Page,
     Snapshot,
     SourceRecord,
+    Tallied,
     TypeCount,
     TypeRecord,
 )
@@ -52,6 +53,7 @@ class MemoryEventStore:
         self._epochs: dict[str, Epoch] = {}
         self._snapshots: dict[bytes, Snapshot] = {}
         self._subscriptions = SubscriptionsInMemory()
+        self._tallied: Tallied | None = None  # of the launch that was last
         self._classes: dict[str, str] = {}  # by actor type
         self._event_types: set[tuple[str, str]] = set()  # with the actor type of each
 
@@ -233,6 +235,14 @@ class MemoryEventStore:
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         self._event_types.update(pairs)
 
+    async def open_tally(self, launch: str) -> Tallied:
+        if self._tallied is None or self._tallied.launch != launch:
+            self._tallied = begun_tally(launch, len(self._rows))
+        return self._tallied
+
+    async def save_tally(self, tallied: Tallied) -> None:
+        self._tallied = later_tally(self._tallied, tallied)
+
     async def close(self) -> None:
         """Nothing is open."""
 
@@ -255,6 +265,16 @@ class MemoryEventStore:
                 raise VersionConflict(f"{UUID(bytes=aggregate)} version {version}")
             ids.add(event_id)
             versions.add((aggregate, version))
+
+
+def begun_tally(launch: str, head: int) -> Tallied:
+    """Nothing is counted yet."""
+    return Tallied(launch=launch, through=head, by_type={}, by_node={})
+
+
+def later_tally(kept: Tallied | None, new: Tallied) -> Tallied | None:
+    """Which of them is kept."""
+    return new if kept and kept.launch == new.launch and kept.through < new.through else kept
 
 
 def source_record(row: bytes) -> SourceRecord:

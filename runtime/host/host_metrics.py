@@ -16,7 +16,6 @@ class HostMetrics:
         self.commands = 0  #: answered
         self.failures = Failures(now_us)
         self._metrics = metrics
-        self._processed = metrics.processed.labels(node)
         self._duration = metrics.duration.labels(node)
         self._residents = metrics.residents.labels(node)
         self._evicted = metrics.evicted.labels(node)
@@ -27,6 +26,8 @@ class HostMetrics:
         )
         self._snapshots = metrics.operations.labels("save_snapshot", "ok")
         self._seen_evicted = 0
+        self._residents.set(0)  # those of an earlier incarnation left memory with it
+        self._waiting.set(0)
 
     def answered(self, answer: Answer, batch: Batch, *, residents: int, evicted: int) -> None:
         """A batch is durable and about to be answered."""
@@ -35,7 +36,6 @@ class HostMetrics:
         if failed:
             raised = {index: at for each in batch.attempts for index, at in each.raised.items()}
             self.failures.note(answer.errors, batch.commands, raised)
-        self._processed.inc(answer.total)
         self._duration.observe(asyncio.get_running_loop().time() - batch.arrived_s)
         self._residents.set(residents)
         self._failed.inc(failed)

@@ -15,6 +15,8 @@ for a while looks where the log stands.
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 
 from runtime.partition.buffer import Buffer
 from runtime.partition.matching import Matchers
@@ -23,6 +25,7 @@ from runtime.partition.tally import Tally
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.telemetry.metrics import BusMetrics
+from runtime.topology.placement import node_that_decides
 from runtime.topology.status import BusFacts
 from runtime.wire.commits import unpack_commit
 from runtime.wire.polls import FROM_NOW, Poll, Polled, pack_polled, unpack_names, unpack_poll
@@ -41,6 +44,8 @@ class Bus(Process):
     BEHIND = 10_000
     #: A bus that has heard of nothing for so long looks into the log, and then as often.
     LOOK_S = 5.0
+    #: How often it is saved how far it has counted. Its successor counts the rest out of the log.
+    SAVE_S = 5.0
 
     def __init__(
         self,
@@ -52,6 +57,7 @@ class Bus(Process):
     ) -> None:
         super().__init__(name, settings_json, metrics_folder, world=world)
         self._counts = BusMetrics(self.metrics)
+        self._launch = metrics_folder  #: no two launches have the same; None: nobody counts
         self._matchers = Matchers()
         self._subscribers = Subscribers(self._matchers)
         self._live = 0  #: subscriptions, as the metrics have them
@@ -61,14 +67,14 @@ class Bus(Process):
         self._store = await self.world.open_store(self.settings)
         try:
             head = await self._store.head()
+            self._tally = None if self._launch is None else await self._tallied(self._launch, head)
         except BaseException:
             await self._store.close()
             raise
         self._buffer = Buffer(head, self.settings.event_bus.buffer_size, self._matchers)
-        # How far an earlier incarnation counted; a new system counts from here on.
-        counted = self._counts.position() or head
-        self._tally = Tally(counted, self._counts.published, self._store.read)
         self.must_live(self._look())
+        if self._tally is not None:
+            self.must_live(self._save(self._tally))
 
     async def publish(self, packed: bytes) -> bytes:
         """A commit, from the writer (wire/commits.py). Answers nothing."""
@@ -95,6 +101,24 @@ class Bus(Process):
         self._forget()
         return BusFacts(position=self._buffer.head, subscriptions=len(self._subscribers))
 
+    async def _tallied(self, launch: str, head: int) -> Tally:
+        tallied, chosen = await self._store.open_tally(launch), self.settings.actor_system
+        node_of = partial(
+            node_that_decides, self.settings.event_bus.node_id, chosen.hosts, chosen.placement
+        )
+        return Tally(tallied, head, self._counts.published, self._store.read, node_of)
+
+    async def _save(self, tally: Tally) -> None:
+        """Save what is counted, now and then, for those that come later."""
+        saved = 0
+        while True:
+            await asyncio.sleep(self.SAVE_S)
+            if tally.counted > saved:
+                tallied = tally.tallied
+                with suppress(StoreUnavailable):
+                    await self._store.save_tally(tallied)
+                    saved = tallied.through
+
     async def _look(self) -> None:
         """Learn of what is committed and handed to somebody else, or to nobody."""
         loop = asyncio.get_running_loop()
@@ -113,7 +137,8 @@ class Bus(Process):
 
     def _take(self, commit: Commit) -> None:
         self._looked_s = asyncio.get_running_loop().time()
-        self._tally.add(commit)
+        if self._tally is not None:
+            self._tally.add(commit)
         head = self._buffer.head
         nothing_up_to = commit.first_position - 1
         if nothing_up_to > head:

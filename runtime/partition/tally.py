@@ -1,5 +1,8 @@
-"""The tally: counts what is published, each event once, and never makes publishing wait.
+"""The tally: counts what the log has, each event once, and never makes publishing wait.
 
+It is a function of the log alone: how many events of each type, and of each node, stand behind the
+position at which the system was launched. What is counted is saved now and then, and whoever comes
+later goes on from there, on whichever machine, so nothing is counted twice and nothing is lost.
 What an earlier bus or writer did not come to, or what was missed, is counted out of the
 log, in the background, before what followed it.
 """
@@ -12,18 +15,29 @@ from typing import NamedTuple
 
 from store.appends import Commit
 from store.errors import StoreUnavailable
-from store.event_store import Page
+from store.event_store import Page, Tallied
 from store.rows.decoding import folds
 
 logger = logging.getLogger("thornback.bus")
 
+#: Is told how many events there are by now of those types and nodes that have become more, and up
+#: to which position that is.
+Show = Callable[[Mapping[str, int], Mapping[str, int], int], None]
+
+
+class _Counts(NamedTuple):
+    """How many events, by type and by node."""
+
+    types: Mapping[str, int]
+    nodes: Mapping[str, int]
+
 
 class _Stretch(NamedTuple):
-    """Events that follow one another, by type."""
+    """Events that follow one another."""
 
     first: int
     last: int
-    types: Mapping[str, int]
+    counts: _Counts
 
 
 class Tally:
@@ -36,46 +50,87 @@ class Tally:
 
     def __init__(
         self,
-        counted: int,
-        count: Callable[[Mapping[str, int], int], None],
+        tallied: Tallied,
+        head: int,
+        show: Show,
         read: Callable[[int, int], Awaitable[Page]],
+        node_of: Callable[[str], str],
     ) -> None:
-        """`count` is given events by type and the position that they reach; `read` reads
-        the log after a position."""
-        self.counted = counted
-        self._known = counted  #: counted, or waiting to be
-        self._count = count
+        """It goes on from `tallied`. Nothing is shown until it has come to `head`, where the log
+        stands: who was before may have shown as much, and no counter is to go back. `read` reads
+        the log after a position; `node_of` says who decides a source."""
+        self.counted = tallied.through
+        self._known = tallied.through  #: counted, or waiting to be
+        self._launch, self._head = tallied.launch, head
+        self._types, self._nodes = Counter(tallied.by_type), Counter(tallied.by_node)
+        self._shown = False
+        self._show = show
         self._read = read
+        self._node_of = node_of
         self._waiting: deque[_Stretch] = deque()
         self._filling: asyncio.Task[None] | None = None
+        if self.counted < head:
+            self._known = head
+            self._await(_Stretch(head + 1, head, _Counts({}, {})))
+        else:
+            self._tell(_Counts({}, {}))
+
+    @property
+    def tallied(self) -> Tallied:
+        """What is counted, to be saved."""
+        return Tallied(
+            launch=self._launch,
+            through=self.counted,
+            by_type=dict(self._types),
+            by_node=dict(self._nodes),
+        )
 
     def add(self, commit: Commit) -> None:
         """A commit was published."""
         first, last = commit.first_position, commit.first_position + len(commit.rows) - 1
         if last <= self._known:
             return
-        types = commit.types
+        counts = _Counts(commit.types, commit.nodes)
         if first <= self._known:
             start = sum(commit.rows.lengths[: self._known + 1 - first])
-            types, first = _types_of(bytes(commit.rows.data[start:])), self._known + 1
+            counts = self._counts_of(bytes(commit.rows.data[start:]))
+            first = self._known + 1
         self._known = last
-        self._waiting.append(_Stretch(first, last, types))
-        if len(self._waiting) > self.MAX_WAITING:
-            self._waiting = deque((self._waiting[-1],))
-        self._settle()
-        if self._waiting and (self._filling is None or self._filling.done()):
-            self._filling = asyncio.ensure_future(self._fill())
+        self._await(_Stretch(first, last, counts))
 
     async def wait_settled(self) -> None:
         """Wait until nothing is left to count."""
         if self._filling is not None:
             await asyncio.shield(self._filling)
 
+    def _await(self, stretch: _Stretch) -> None:
+        self._waiting.append(stretch)
+        if len(self._waiting) > self.MAX_WAITING:
+            self._waiting = deque((self._waiting[-1],))
+        self._settle()
+        if self._waiting and (self._filling is None or self._filling.done()):
+            self._filling = asyncio.ensure_future(self._fill())
+
     def _settle(self) -> None:
         while self._waiting and self._waiting[0].first == self.counted + 1:
             stretch = self._waiting.popleft()
-            self._count(stretch.types, stretch.last)
-            self.counted = stretch.last
+            self._count(stretch.counts, stretch.last)
+
+    def _count(self, counts: _Counts, through: int) -> None:
+        self._types.update(counts.types)
+        self._nodes.update(counts.nodes)
+        self.counted = through
+        if through >= self._head:
+            self._tell(counts)
+
+    def _tell(self, new: _Counts) -> None:
+        types, nodes = new if self._shown else (self._types, self._nodes)
+        self._shown = True
+        self._show(
+            {name: self._types[name] for name in types},
+            {name: self._nodes[name] for name in nodes},
+            self.counted,
+        )
 
     async def _fill(self) -> None:
         """Count what is missing before the first that waits."""
@@ -94,10 +149,13 @@ class Tally:
                 pause_s = min(2 * pause_s, self.LONGEST_PAUSE_S)
                 continue
             pause_s = self.PAUSE_S
-            self._count(_types_of(page.rows), page.through)
-            self.counted = page.through
+            self._count(self._counts_of(page.rows), page.through)
             self._settle()
 
-
-def _types_of(rows: bytes) -> Counter[str]:
-    return Counter(fold.event_type.decode() for fold in folds(rows))
+    def _counts_of(self, rows: bytes) -> _Counts:
+        types: Counter[str] = Counter()
+        nodes: Counter[str] = Counter()
+        for fold in folds(rows):
+            types[fold.event_type.decode()] += 1
+            nodes[self._node_of(fold.source[4:].decode())] += 1
+        return _Counts(types, nodes)

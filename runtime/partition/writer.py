@@ -78,7 +78,7 @@ class WriterActor(Process):
         self.must_live(self._run(store))
         self.must_live(self._publish_all())
         # Whatever an earlier incarnation committed and did not get to publish.
-        self._publish(nothing_after(self._commits.position))
+        self._owe(nothing_after(self._commits.position))
 
     async def append(self, packed: bytes) -> bytes:
         """Commit a host's rows (wire/commits.py); the acknowledgement or a refusal."""
@@ -132,6 +132,10 @@ class WriterActor(Process):
 
     def _publish(self, commit: Commit) -> None:
         self._counts.committed()
+        self._owe(commit)
+
+    def _owe(self, commit: Commit) -> None:
+        """The bus is to have it."""
         self._unpublished.append(commit)
         if len(self._unpublished) > self.MAX_UNPUBLISHED or self._too_large():
             last = self._unpublished[-1]
@@ -180,10 +184,15 @@ def _joined(commits: list[Commit]) -> Commit:
         return commits[0]
     lengths = array("I")
     types: Counter[str] = Counter()
+    nodes: Counter[str] = Counter()
     for commit in commits:
         lengths.extend(commit.rows.lengths)
         types.update(commit.types)
+        nodes.update(commit.nodes)
     data = b"".join(commit.rows.data for commit in commits)
     return Commit(
-        first_position=commits[0].first_position, rows=EncodedRows(data, lengths), types=types
+        first_position=commits[0].first_position,
+        rows=EncodedRows(data, lengths),
+        types=types,
+        nodes=nodes,
     )

@@ -23,6 +23,7 @@ from store.event_store import (
     Page,
     Snapshot,
     SourceRecord,
+    Tallied,
     TypeRecord,
 )
 from store.postgres.event_store import PostgresEventStore
@@ -169,6 +170,12 @@ class WriterMemoryStore:
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         await self._call("note_event_types", list(pairs))
+
+    async def open_tally(self, launch: str) -> Tallied:
+        return await self._call("open_tally", launch)  # type: ignore[no-any-return]
+
+    async def save_tally(self, tallied: Tallied) -> None:
+        await self._call("save_tally", tallied)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from actors.errors import ThornbackError
 from runtime.telemetry.metrics import lives
+from runtime.telemetry.totals import whose_totals
 
 
 class MetricsPortTaken(ThornbackError):
@@ -56,8 +57,9 @@ class Exporter:
 
 
 class OfFolder(Collector):
-    """The metrics of who counts into one folder. What was counted stays; how things are is shown
-    of processes that live: one may have moved, and its successor says it on another machine."""
+    """The metrics of who counts into one folder. What was counted stays; how things are, and what
+    the log has, is shown of processes that live: one may have moved, and its successor says it on
+    another machine."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -70,9 +72,10 @@ class OfFolder(Collector):
 
 
 def _shown(file: Path) -> bool:
-    if not file.name.startswith("gauge_"):
-        return True
-    return lives(file.parent, file.stem.split("_", 2)[2])
+    whose = whose_totals(file)
+    if file.name.startswith("gauge_"):
+        whose = file.stem.split("_", 2)[2]
+    return whose is None or lives(file.parent, whose)
 
 
 class NewestFolder(Collector):

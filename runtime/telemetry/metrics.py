@@ -16,6 +16,7 @@ from zlib import crc32
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
 from actors.clock import comparisons
+from runtime.telemetry.totals import PROCESSED, PUBLISHED, Totals, totals_file
 
 #: Seconds; from one quick commit to a replay's backlog.
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -26,14 +27,9 @@ class Metrics:
 
     def __init__(self, node: str, folder: Path | None) -> None:
         self._registry = CollectorRegistry()
+        self.totals = Totals(None)
         if folder is not None:
-            _count_into(folder, node)
-        self.published = self._counter(
-            "events_published", "Events handed to the bus", ["event_type"]
-        )
-        self.processed = self._counter(
-            "events_processed", "Events decided, stored and acknowledged", ["node"]
-        )
+            self.totals = Totals(totals_file(folder, _count_into(folder, node)))
         self.duration = Histogram(
             "event_processing_duration_seconds",
             "From a batch's arrival at its host to its durable answer",
@@ -102,20 +98,19 @@ class WriterMetrics:
 
 
 class BusMetrics:
-    """What the bus counts, once a commit."""
+    """What the bus shows, once a commit."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self.subscriptions(0)  # those of an earlier incarnation come again
 
-    def published(self, types: Mapping[str, int], position: int) -> None:
-        """A commit reached the bus."""
+    def published(self, types: Mapping[str, int], nodes: Mapping[str, int], position: int) -> None:
+        """The log has so many events of these types and of these nodes, up to a position."""
         for event_type, count in types.items():
-            self._metrics.published.labels(event_type).inc(count)
+            self._metrics.totals.show(PUBLISHED, event_type, count)
+        for node, count in nodes.items():
+            self._metrics.totals.show(PROCESSED, node, count)
         self._metrics.position.set(position)
-
-    def position(self) -> int:
-        """The last position counted, also by an earlier incarnation; 0 if none was."""
-        return int(self._metrics.position._value.get())
 
     def subscriptions(self, count: int) -> None:
         """How many subscriptions are live."""
@@ -171,8 +166,9 @@ def _in_a_forked_child() -> None:
 os.register_at_fork(after_in_child=_in_a_forked_child)
 
 
-def _count_into(folder: Path, node: str) -> None:
-    """Make this process's instruments count into `folder`, under the node's name."""
+def _count_into(folder: Path, node: str) -> str:
+    """Make this process's instruments count into `folder`, under the node's name; which
+    is as files have it."""
     readable = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in node)
     # Two names that read alike, or one too long for a file, still get files of their own.
     identifier = f"{readable[:80]}-{crc32(node.encode()):08x}"
@@ -181,3 +177,4 @@ def _count_into(folder: Path, node: str) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where prometheus_client looks
     multi_process: Any = values.MultiProcessValue
     values.ValueClass = multi_process(process_identifier=lambda: identifier)
+    return identifier

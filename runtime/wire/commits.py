@@ -35,6 +35,7 @@ class CommitCall(msgspec.Struct, array_like=True):
 
     first_position: int
     types: dict[str, int]
+    nodes: dict[str, int]
     lengths: bytes
     rows: bytes
 
@@ -92,7 +93,11 @@ def pack_commit(commit: Commit) -> bytes:
     rows = commit.rows
     return encode(
         CommitCall(
-            commit.first_position, dict(commit.types), rows.lengths.tobytes(), bytes(rows.data)
+            commit.first_position,
+            dict(commit.types),
+            dict(commit.nodes),
+            rows.lengths.tobytes(),
+            bytes(rows.data),
         )
     )
 
@@ -101,7 +106,7 @@ def unpack_commit(packed: bytes) -> Commit:
     """The commit of its bytes."""
     call = _decode_commit(packed)
     rows = EncodedRows(call.rows, array("I", call.lengths))
-    return Commit(first_position=call.first_position, rows=rows, types=call.types)
+    return Commit(first_position=call.first_position, rows=rows, types=call.types, nodes=call.nodes)
 
 
 def pack_acknowledgement(done: Acknowledged | EncodedError) -> bytes:

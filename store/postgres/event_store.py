@@ -26,6 +26,7 @@ from store.event_store import (
     Page,
     Snapshot,
     SourceRecord,
+    Tallied,
     TypeCount,
     TypeRecord,
 )
@@ -44,6 +45,7 @@ from store.postgres.queries import (
 )
 from store.postgres.snapshots import Snapshots
 from store.postgres.subscriptions import Subscriptions
+from store.postgres.tallies import Tallies
 from store.postgres.tokens import PostgresTokens
 from store.postgres.types import Types
 from store.receipts import Receipt
@@ -67,6 +69,7 @@ class PostgresEventStore:
         self._snapshots = Snapshots(connections)
         self._types = Types(connections)
         self._subscriptions = Subscriptions(connections)
+        self._tallies = Tallies(connections)
         self.tokens = PostgresTokens(connections)  #: of clients; no part of the log
         self.fence = Fence()
         self._decoder = Decoder()
@@ -263,6 +266,12 @@ class PostgresEventStore:
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         await self._types.note(pairs)
+
+    async def open_tally(self, launch: str) -> Tallied:
+        return await self._tallies.open(launch)
+
+    async def save_tally(self, tallied: Tallied) -> None:
+        await self._tallies.save(tallied)
 
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Any query on the log, for reports and checks. It may take its time."""

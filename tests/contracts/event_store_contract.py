@@ -7,12 +7,18 @@ store for each test.
 from tests.contracts.append_contract import AppendContract
 from tests.contracts.reading_contract import ReadingContract
 from tests.contracts.subscriptions_contract import SubscriptionsContract
+from tests.contracts.tallies_contract import TalliesContract
 from tests.contracts.types_contract import TypesContract
 from tests.contracts.values_contract import ValuesContract
 
 
 class EventStoreContract(
-    AppendContract, ReadingContract, SubscriptionsContract, TypesContract, ValuesContract
+    AppendContract,
+    ReadingContract,
+    SubscriptionsContract,
+    TalliesContract,
+    TypesContract,
+    ValuesContract,
 ):
-    """Appending, reading, durable subscriptions, what is known of types, and what values are
-    kept."""
+    """Appending, reading, durable subscriptions, what is counted, what is known of types, and what
+    values are kept."""

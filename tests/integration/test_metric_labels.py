@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 
 from actors.devices import DeviceTwin, Report
-from tests.integration.systems import Launcher
+from tests.integration.systems import Launcher, eventually
 
 pytestmark = pytest.mark.integration
 
@@ -25,8 +25,10 @@ def test_dedicated_hosts_of_one_type_count_together_under_that_type(launch: Laun
         report = Report(event_id=str(number), event_type="reading", properties={"kwh": 1.5})
         system.actor(DeviceTwin, name).ask(report).result()
 
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
-        scraped = response.read().decode()
+    def scraped() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+            text: str = response.read().decode()
+            return text
 
-    assert 'events_processed_total{node="node-001.device-twin"} 2.0' in scraped
-    assert 'resident_actors{node="node-001.device-twin"} 2.0' in scraped
+    eventually(lambda: 'events_processed_total{node="node-001.device-twin"} 2.0' in scraped())
+    assert 'resident_actors{node="node-001.device-twin"} 2.0' in scraped()

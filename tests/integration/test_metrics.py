@@ -1,6 +1,7 @@
 """One scrape over HTTP shows every process, and counts right whoever was killed."""
 
 import socket
+from collections import Counter as Counted
 from urllib.request import urlopen
 
 import pytest
@@ -9,6 +10,7 @@ from prometheus_client.samples import Sample
 
 from runtime.errors import LaunchFailed
 from runtime.system import ActorSystem
+from runtime.topology.placement import shard_of
 from tests.integration.devices import Add, Claim, Counter
 from tests.integration.systems import (
     LIMIT_S,
@@ -56,6 +58,14 @@ def total(port: int, name: str, **labels: str) -> float:
     )
 
 
+def by_host(system: ActorSystem) -> dict[str, int]:
+    """How many events of the log each pooled host has decided, by its name as a node."""
+    found: Counted[str] = Counted()
+    for source, count in log_of(system, "SELECT source, count(*) FROM events GROUP BY 1"):
+        found[f"node-001.host-{shard_of(source) % 2}"] += count
+    return dict(found)
+
+
 def write(system: ActorSystem, count: int) -> None:
     refs = [system.actor(Counter, f"device-{number}") for number in range(40)]
     told = system.tell_many((refs[number % 40], Add()) for number in range(count))
@@ -93,6 +103,8 @@ def _assert_counters_are_right(system: ActorSystem, port: int, events: int) -> N
     by_type = log_of(system, "SELECT event_type, count(*) FROM events GROUP BY 1")
     for event_type, count in by_type:
         assert total(port, "events_published_total", event_type=event_type) == count
+    for node, count in by_host(system).items():
+        assert total(port, "events_processed_total", node=node) == count
 
 
 def test_no_device_id_stands_in_a_label_when_devices_have_hosts_of_their_own(
@@ -100,7 +112,7 @@ def test_no_device_id_stands_in_a_label_when_devices_have_hosts_of_their_own(
 ) -> None:
     system = launch(actor_system={"placement": {"counter": "dedicated"}}, metrics={"port": port})
     system.actor(Counter, "device-1").ask(Add()).result(timeout_s=LIMIT_S)
-    assert total(port, "events_processed_total") == 1
+    eventually(lambda: total(port, "events_processed_total") == 1)
     assert not [sample for sample in scrape(port) if "device-" in str(sample.labels)]
 
 

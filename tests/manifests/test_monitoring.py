@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from runtime.telemetry.metrics import HttpMetrics, Metrics
+from runtime.telemetry.totals import TOTALS
 from tests.manifests.promql import labels_in, metrics_in
 from tests.manifests.rendered import ROOT, of_kind, overlay, workloads
 
@@ -36,7 +37,7 @@ def exported() -> set[str]:
             "histogram": ["_bucket", "_count", "_sum"],
         }.get(family.type, [""])
         names |= {f"{family.name}{part}" for part in parts}
-    return names
+    return names | {f"{total.name}_total" for total in TOTALS}
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
@@ -54,6 +55,7 @@ def test_every_expression_names_labels_that_its_metrics_have(expression: str) ->
         for instrument in instruments.values()
         for label in getattr(instrument, "_labelnames", ())
     }
+    known |= {total.label for total in TOTALS}
     assert labels_in(expression) <= known | {"le"}
 
 

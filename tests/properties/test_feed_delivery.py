@@ -105,7 +105,7 @@ class Story:
 
     async def _head(self) -> None:
         head = len(self.partition.log._rows)
-        self.publish(Commit(first_position=head + 1, rows=_joined([]).rows, types={}))
+        self.publish(Commit(first_position=head + 1, rows=_joined([]).rows, types={}, nodes={}))
 
     async def _restart(self) -> None:
         self.partition.restart_bus()
@@ -168,8 +168,9 @@ def _joined(commits: list[Commit]) -> Commit:
     lengths = array("I", [length for one in commits for length in one.rows.lengths])
     data = b"".join(bytes(one.rows.data) for one in commits)
     types = sum((Counter(one.types) for one in commits), Counter[str]())
+    nodes = sum((Counter(one.nodes) for one in commits), Counter[str]())
     first = commits[0].first_position if commits else 0
-    return Commit(first_position=first, rows=EncodedRows(data, lengths), types=types)
+    return Commit(first_position=first, rows=EncodedRows(data, lengths), types=types, nodes=nodes)
 
 
 @settings(max_examples=150)

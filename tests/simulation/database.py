@@ -21,7 +21,7 @@ from store.errors import (
     SystemReplaced,
     VersionConflict,
 )
-from store.event_store import WRITER, CheckpointMove, CounterMove, Epoch, Snapshot
+from store.event_store import WRITER, CheckpointMove, CounterMove, Epoch, Snapshot, Tallied
 from store.memory_subscriptions import SubscriptionsInMemory
 from store.postgres.claims import Claim, MayTake
 from tests.simulation.draws import stream
@@ -97,6 +97,7 @@ class Database:
         self.epochs: dict[str, Epoch] = {}
         self.snapshots: dict[bytes, Snapshot] = {}
         self.subscriptions = SubscriptionsInMemory()
+        self.tallied: Tallied | None = None
         self.classes: dict[str, str] = {}  #: that decide, by actor type
         self.event_types: set[tuple[str, str]] = set()  #: noted, with the actor type of each
         self.commits = 0

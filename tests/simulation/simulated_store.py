@@ -18,9 +18,10 @@ from store.event_store import (
     Page,
     Snapshot,
     SourceRecord,
+    Tallied,
     TypeRecord,
 )
-from store.memory import counted, source_record
+from store.memory import begun_tally, counted, later_tally, source_record
 from store.postgres.claims import Claim, MayTake
 from store.postgres.migrations import Telling
 from store.receipts import Receipt
@@ -294,6 +295,24 @@ class SimulatedStore:
             event_types.update(noted)
 
         await self.ask(note)
+
+    async def open_tally(self, launch: str) -> Tallied:
+        database = self._database
+
+        def opened() -> Tallied:
+            if database.tallied is None or database.tallied.launch != launch:
+                database.tallied = begun_tally(launch, len(database.rows))
+            return database.tallied
+
+        return await self.ask(opened)  # type: ignore[no-any-return]
+
+    async def save_tally(self, tallied: Tallied) -> None:
+        database = self._database
+
+        def save() -> None:
+            database.tallied = later_tally(database.tallied, tallied)
+
+        await self.ask(save)
 
     async def close(self) -> None:
         self._closed = True

@@ -131,6 +131,11 @@ class PlayedBus:
         self._partition.given_back.append("bus")
 
 
+def node_of(source: str) -> str:
+    """Whoever decides a source in these tests: there are two."""
+    return f"node-001.host-{len(source) % 2}"
+
+
 class Partition:
     """A log, and a bus over it; who calls `commit` is the writer."""
 
@@ -167,6 +172,7 @@ class Partition:
             first_position=first,
             rows=EncodedRows(bytes(rows.data), rows.lengths),
             types=Counter(event.event_type for event in events),
+            nodes=Counter(node_of(event.source) for event in events),
         )
 
     async def publish(self, commit: Commit) -> None:

@@ -18,6 +18,7 @@ from store.rows.layout import EncodedRows, stamp, topics
 from store.selection import EVERYTHING, Selection, row_filter
 from tests.contracts.appending import made_event
 from tests.contracts.reading_contract import CATALOGUE, SELECTED
+from tests.unit.feeding import node_of
 
 
 def commit(first: int, events: list[Event]) -> Commit:
@@ -29,6 +30,7 @@ def commit(first: int, events: list[Event]) -> Commit:
         first_position=first,
         rows=EncodedRows(bytes(data), rows.lengths),
         types=Counter(event.event_type for event in events),
+        nodes=Counter(node_of(event.source) for event in events),
     )
 
 

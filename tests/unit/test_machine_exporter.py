@@ -45,20 +45,39 @@ COUNTS = """
 import sys
 from pathlib import Path
 from runtime.telemetry.metrics import Metrics
+from runtime.telemetry.totals import PROCESSED
 
 metrics = Metrics(sys.argv[2], Path(sys.argv[1]))
 metrics.residents.labels(sys.argv[2]).set(7)
-metrics.processed.labels(sys.argv[2]).inc(5)
+metrics.evicted.labels(sys.argv[2]).inc(5)
+metrics.handlers.set(3)
+metrics.totals.show(PROCESSED, sys.argv[2], int(sys.argv[3]))
+print("counted", flush=True)
+sys.stdin.read()
+"""
+
+
+BEGINS = """
+import sys
+from pathlib import Path
+from runtime.host.host_metrics import HostMetrics
+from runtime.telemetry.metrics import BusMetrics, Metrics
+
+metrics = Metrics(sys.argv[2], Path(sys.argv[1]))
+BusMetrics(metrics)
+HostMetrics(metrics, sys.argv[2], lambda: 0)
 print("counted", flush=True)
 sys.stdin.read()
 """
 
 
 @contextmanager
-def counting(folder: Path, node: str) -> Iterator["subprocess.Popen[str]"]:
-    """A process that has counted five events, and has seven residents."""
+def counting(
+    folder: Path, node: str, events: int = 5, program: str = COUNTS
+) -> Iterator["subprocess.Popen[str]"]:
+    """A process that has evicted five, has seven residents, and knows of so many events."""
     process = subprocess.Popen(
-        [sys.executable, "-c", COUNTS, str(folder), node],
+        [sys.executable, "-c", program, str(folder), node, str(events)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     with process:
@@ -75,9 +94,24 @@ def test_what_a_process_has_counted_stays_and_how_it_is_goes_with_it(tmp_path: P
         second.kill()
         second.wait()
         assert total(folder, "resident_actors") == 7
-        assert total(folder, "events_processed_total") == 10
-    assert total(folder, "events_processed_total") == 10
+        assert total(folder, "evicted_actors_total") == 10
+    assert total(folder, "evicted_actors_total") == 10
     assert total(folder, "resident_actors") == 0
+
+
+def test_what_the_log_has_is_shown_where_it_is_known_and_not_where_it_was(tmp_path: Path) -> None:
+    machines = [tmp_path / name for name in ("first", "second")]
+
+    def events() -> float:
+        return sum(total(machine, "events_processed_total") for machine in machines)
+
+    with counting(machines[0], "n.bus"):
+        assert events() == 5
+    assert events() == 0
+    with counting(machines[1], "n.bus", events=12):
+        assert events() == 12
+    with counting(machines[0], "n.bus", events=12):
+        assert events() == 12
 
 
 def test_two_who_look_at_the_same_time_do_not_take_each_other_for_a_process_that_lives(
@@ -133,3 +167,14 @@ def test_the_system_that_was_launched_last_is_shown() -> None:
 def test_another_namespace_is_not_shown() -> None:
     launched("other", 2, at_s=200)
     assert shown("fleet") == ""
+
+
+def test_who_begins_anew_has_nothing_of_its_predecessors_in_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "counted"
+    with counting(folder, "n.host-0"):
+        assert total(folder, "resident_actors") == 7
+        assert total(folder, "active_event_handlers") == 3
+    with counting(folder, "n.host-0", program=BEGINS):
+        assert total(folder, "resident_actors") == 0
+        assert total(folder, "active_event_handlers") == 0
+        assert total(folder, "evicted_actors_total") == 5

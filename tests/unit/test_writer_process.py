@@ -133,3 +133,14 @@ async def test_the_bus_is_told_without_a_pause() -> None:
     await writer(world, "memory").ready()
     await settled()
     assert (bus.heard, now_s()) == (["publish"], 0.0)
+
+
+@virtual_time
+async def test_a_start_is_told_to_the_bus_and_is_no_append_that_is_counted() -> None:
+    world = Played("n")
+    world.bus = bus = HeardBus()
+    begun = writer(world, "memory")
+    await begun.ready()
+    await settled()
+    assert bus.heard == ["publish"]
+    assert begun.metrics.operations.labels("append", "ok")._value.get() == 0

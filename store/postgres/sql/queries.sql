@@ -179,6 +179,21 @@ WHERE s.version < excluded.version;
 -- name: load_snapshots
 SELECT aggregate_id, version, data FROM snapshots WHERE aggregate_id = ANY ($1::uuid[]);
 
+-- name: open_tally
+-- The one of this launch; those of others go.
+WITH gone AS (
+    DELETE FROM tallies WHERE launch <> $1
+)
+INSERT INTO tallies AS t (launch, through)
+VALUES ($1, coalesce((SELECT counter FROM epochs WHERE name = 'writer'), 0))
+ON CONFLICT (launch) DO UPDATE SET launch = excluded.launch
+RETURNING through, by_type::text, by_node::text;
+
+-- name: save_tally
+-- Of a launch that is over there is none any more.
+UPDATE tallies SET through = $2, by_type = $3::text::jsonb, by_node = $4::text::jsonb
+WHERE launch = $1 AND through < $2;
+
 -- name: begin_session
 -- A server that waits for a client that is gone holds its locks: it is to find out. Settings
 -- that the server does not know yet are left out.
