@@ -26,7 +26,7 @@ _LOOK_S = 0.5
 #: How long a process may take to tell its log.
 _ANSWER_S = 5.0
 
-_HEAD = re.compile(r"(\S+Z) ([A-Z]+) (\S+?)(?: \[(.*?)\])?: (.*)", re.DOTALL)
+_HEAD = re.compile(r"(\S+Z) ([A-Z]+) (\S+) (.+?)@(\w*)(?: \[(.*?)\])?: (.*)", re.DOTALL)
 _COLOURS = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow", "PRINT": "cyan"}
 #: Marks in a log, Ray's own and ours.
 _MARKS = (":actor_name:", ":job_id:", ":task_name:", ":thornback_process:")
@@ -37,6 +37,8 @@ class Entry:
     """One thing that a process has said; of one without a time only the text is known."""
 
     process: str
+    node: str  #: what the process is called in metrics and clocks
+    machine: str  #: the first letters of Ray's id of the machine where it has said so
     ended: bool  #: did an incarnation of it say so that has ended?
     time: str
     level: str
@@ -159,9 +161,9 @@ def _entries(process: str, ended: bool, said: str) -> Iterator[Entry]:
 def _entry(process: str, ended: bool, block: list[str]) -> Entry:
     text = "\n".join(block)
     if (head := _HEAD.match(text)) is None:
-        return Entry(process, ended, "", "", "", "", text)
-    when, level, logger, about, rest = head.groups()
-    return Entry(process, ended, when, level, logger, about or "", rest)
+        return Entry(process, "", "", ended, "", "", "", "", text)
+    when, level, logger, node, machine, about, rest = head.groups()
+    return Entry(process, node, machine, ended, when, level, logger, about or "", rest)
 
 
 def _print(entry: Entry, for_programs: bool) -> None:
@@ -170,7 +172,8 @@ def _print(entry: Entry, for_programs: bool) -> None:
         return
     about = f" [bold]{escape(entry.about)}[/]" if entry.about else ""
     colour = _COLOURS.get(entry.level, "default")
-    process = f"{entry.process} (ended)" if entry.ended else entry.process
+    process = f"{entry.process}@{entry.machine}" if entry.machine else entry.process
+    process += " (ended)" if entry.ended else ""
     console.print(
         f"[dim]{entry.time}[/] {process}{about} [{colour}]{entry.level}[/] {escape(entry.text)}",
         soft_wrap=True,

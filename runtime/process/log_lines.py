@@ -1,9 +1,10 @@
 """The log of a process: entries of one form, whoever says them, and how they are read again.
 
-An entry begins with its time and its level: `2026-11-24T17:51:03.123Z ERROR thornback.host
-[charger/c-17]: ...`. What follows until the next one (a traceback) belongs to it. What is printed
-is an entry of level PRINT, so that prints of handlers stand among the rest, with the source of
-the actor that has printed them.
+An entry begins with its time and its level, and says who says it, by the name that the process has
+as a node and the first letters of Ray's id of its machine: `2026-11-24T17:51:03.123Z ERROR
+thornback.host node-001.host-0@4f1d02a9c8e7 [charger/c-17]: ...`. What follows until the next one
+(a traceback) belongs to it. What is printed is an entry of level PRINT, so that prints of handlers
+stand among the rest, with the source of the actor that has printed them.
 
 Ray keeps what a process writes in files, on the machine where it runs; each process reads its own,
 and those of its incarnations that have ended there. It knows them by a mark that each writes first.
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
+
+from runtime.topology.names import MACHINE_LETTERS
 
 #: Who an entry is about, if it is about one actor.
 About = Callable[[], str | None]
@@ -45,19 +48,20 @@ class Piece(NamedTuple):
 class _Entries(logging.Formatter):
     """Log records as entries."""
 
-    def __init__(self, about: About) -> None:
+    def __init__(self, who: str, about: About) -> None:
         super().__init__()
-        self._about = about
+        self._who, self._about = who, about
 
     def format(self, record: logging.LogRecord) -> str:
-        return _head(record.levelname, record.name, self._about()) + super().format(record)
+        head = _head(record.levelname, record.name, self._who, self._about())
+        return head + super().format(record)
 
 
 class _Prints:
     """Standard output, a line an entry; whatever else a stream has is that of the real one."""
 
-    def __init__(self, stream: Any, about: About) -> None:
-        self._stream, self._about = stream, about
+    def __init__(self, stream: Any, who: str, about: About) -> None:
+        self._stream, self._who, self._about = stream, who, about
         self._lock = threading.Lock()  # guards what follows
         self._begun = ""
 
@@ -68,22 +72,24 @@ class _Prints:
             if len(self._begun) > _LONGEST_LINE:
                 lines, self._begun = [*lines, self._begun], ""
             for line in lines:
-                self._stream.write(f"{_head('PRINT', 'stdout', self._about())}{line}\n")
+                head = _head("PRINT", "stdout", self._who, self._about())
+                self._stream.write(f"{head}{line}\n")
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def begin(about: About, whose: str) -> None:
-    """From now on whatever this process says is an entry. `whose` is the same for all of its
-    incarnations, and for nobody else on this Ray."""
+def begin(about: About, whose: str, *, node: str, machine: str) -> None:
+    """From now on whatever this process says is an entry, which names its node and its machine.
+    `whose` is the same for all of its incarnations, and for nobody else on this Ray."""
+    who = f"{node}@{machine[:MACHINE_LETTERS]}"
     for stream in (sys.stdout, sys.stderr):
         print(f"{_MARK}{whose}", file=stream, flush=True)
     handler = logging.StreamHandler()
-    handler.setFormatter(_Entries(about))
+    handler.setFormatter(_Entries(who, about))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    sys.stdout = _Prints(sys.stdout, about)
+    sys.stdout = _Prints(sys.stdout, who, about)
 
 
 def read(offsets: Mapping[str, int], whose: str) -> dict[str, Piece]:
@@ -131,7 +137,7 @@ def read_file(file: Path, offset: int | None, *, ended: bool) -> Piece:
     return Piece(begin_at + len(whole), whole, ended)
 
 
-def _head(level: str, name: str, source: str | None) -> str:
+def _head(level: str, name: str, who: str, source: str | None) -> str:
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     about = f" [{source}]" if source else ""
-    return f"{time} {level} {name}{about}: "
+    return f"{time} {level} {name} {who}{about}: "

@@ -57,10 +57,12 @@ class Process(ABC):
         # database is:
         self.name = name
         self.settings = Settings.model_validate_json(settings_json)
-        if world is None:  # in a process of its own
-            log_lines.begin(self.about, self._whose_log())
-        self.world = world or World(self.settings.actor_system.namespace)
         self.node = f"{self.settings.event_bus.node_id}.{name}"
+        self.world = world or World(self.settings.actor_system.namespace)
+        if world is None:  # in a process of its own
+            log_lines.begin(
+                self.about, self._whose_log(), node=self.node, machine=self.world.machine()
+            )
         self.metrics = Metrics(self.node, folder_here(metrics_folder) if metrics_folder else None)
         # What lives long here is many and acyclic: actors, rows, tables. Looking through it
         # all for cycles as often as Python does by default is work that finds nothing.

@@ -238,6 +238,11 @@ def test_logs_have_what_a_handler_prints_and_where_it_failed(
     assert "Traceback" in failure["text"]
     assert "ValueError: nothing to say" in failure["text"]
     assert "saying somebody else" in commands("logs", "--process", "host-0")
+    (machine,) = {one["machine"] for one in commands.values("status")}
+    for one in (*entries, *(each for each in commands.values("logs") if each["time"])):
+        assert one["node"] == f"node-001.{one['process']}"
+        assert len(one["machine"]) == 12
+        assert machine.startswith(one["machine"])
 
 
 def test_logs_about_nobody_say_so(own: ActorSystem, commands: Commands) -> None:
@@ -277,7 +282,7 @@ def test_logs_have_what_was_said_before_a_restart(own: ActorSystem, commands: Co
     prints = [(one["text"], one["ended"]) for one in entries if one["level"] == "PRINT"]
     assert prints == [("saying first", True), ("saying second", False)]
     said = commands("logs", "--actor", "talker/restarted")
-    assert "host-0 (ended) talker/restarted PRINT saying first" in said
+    assert re.search(r"host-0@\w{12} \(ended\) talker/restarted PRINT saying first", said)
     assert "thornback_process" not in commands("logs")
     assert "DeprecationWarning" not in commands("logs")
 

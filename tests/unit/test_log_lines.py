@@ -1,8 +1,11 @@
 """The log of a process: which of Ray's files are of its earlier incarnations, and what they say."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+from jobs.cli.logs import _entries
 from runtime.process.log_lines import ended_files, read_file
 
 OWN = "thornback/host-1"
@@ -39,3 +42,34 @@ def test_a_last_line_without_an_end_is_told_of_those_alone_that_have_ended(tmp_p
     assert read_file(file, 6, ended=False) == (6, b"", False)
     assert read_file(file, None, ended=True) == (9, b"whole\nhal", True)
     assert read_file(file, 9, ended=True) == (9, b"", True)
+
+
+SAYS = """
+import logging
+from runtime.process import log_lines
+
+whom = iter([None, "charger/c 1@x [y]", None, None])
+machine = "0123456789abcdef"
+log_lines.begin(lambda: next(whom), "thornback/host-0", node="n-1.a/b c", machine=machine)
+logging.getLogger("thornback.host").warning("one")
+print("two\\nthree")
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.getLogger("somebody.else").exception("four")
+"""
+
+
+def test_whatever_a_process_says_names_its_node_and_its_machine() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", SAYS], capture_output=True, text=True, check=True
+    )  # fmt: skip
+    entries = [*_entries("host-0", False, said.stderr), *_entries("host-0", False, said.stdout)]
+    assert [(one.level, one.logger, one.about, one.text.split("\n")[0]) for one in entries] == [
+        ("WARNING", "thornback.host", "", "one"),
+        ("ERROR", "somebody.else", "", "four"),
+        ("PRINT", "stdout", "charger/c 1@x [y]", "two"),
+        ("PRINT", "stdout", "", "three"),
+    ]
+    assert {(one.node, one.machine) for one in entries} == {("n-1.a/b c", "0123456789ab")}
+    assert entries[1].text.endswith("ZeroDivisionError: division by zero")
