@@ -40,6 +40,10 @@ check: $(VENV)/.installed-dev ## Check format, lint, types and the direction of 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: machines-test
+machines-test: $(VENV)/.installed-dev ## Have a Prometheus sum the metrics of several machines; two minutes and more
+	@MACHINES_TEST=1 $(BIN)/python -m pytest -q -n0 tests/machines $(ARGS)
+
 simulate: $(VENV)/.installed-dev ## Search for faults in simulated time (ARGS: --seconds, --seed, --mutations)
 	@exec $(BIN)/python -m tests.simulation $(ARGS)
 
