@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -82,10 +83,12 @@ class Story:
         self._forward = self.made.laptop.start("bash", "-c", line, output=subprocess.DEVNULL)
 
     def forward_no_more(self) -> None:
-        """What Ctrl-C in that terminal does."""
+        """What Ctrl-C in that terminal does; as SIGTERM, which reaches those that run in the
+        background, too."""
         if self._forward is not None:
             for each in psutil.Process(self._forward.pid).children(recursive=True):
-                each.send_signal(signal.SIGINT)
+                with suppress(psutil.NoSuchProcess):  # it has ended with the one before it
+                    each.terminate()
             self._forward.wait(60)
 
     def run(self, line: str, within_s: float, *, fails: bool = False, secret: str = "") -> str:
