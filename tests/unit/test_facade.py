@@ -34,6 +34,8 @@ INTERNAL = {
     "UnusableFolder",
     # Between the database and a launch, which says DatabaseInUse or SystemReplaced.
     "DatabaseClaimed",
+    # Between the database and a durable subscription, which says SubscriptionTaken.
+    "StaleCheckpoint",
     # Of the jobs; a driver is told SystemNotFound.
     "NoRay",
     # Of the gateway, whose clients are told in HTTP.
