@@ -58,11 +58,11 @@ def target_on_ray() -> Iterator[TargetOnRay]:
     settings = small_settings(
         {"gateway": GATEWAY, "actor_system": modules}, data_folder=str(folder / "data")
     )
-    ray.init(
-        num_cpus=1, include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False,
-        _temp_dir=str(folder / "ray"),
-    )  # fmt: skip
     try:
+        ray.init(
+            num_cpus=1, include_dashboard=False, object_store_memory=100_000_000,
+            log_to_driver=False, _temp_dir=str(folder / "ray"),
+        )  # fmt: skip
         with ActorSystem.launch(settings, timeout_s=LIMIT_S) as system:
             yield TargetOnRay(system, _tokens(system.settings))
             system.drain(timeout_s=LIMIT_S).result()
