@@ -15,7 +15,14 @@ from pathlib import Path
 
 import ray
 
-from runtime.cluster.project_ray import Note, begin_no_ray, mean_none, noted, project_is_up
+from runtime.cluster.project_ray import (
+    ADDRESS,
+    Note,
+    begin_no_ray,
+    mean_none,
+    noted,
+    project_is_up,
+)
 from runtime.driver.connection import any_open
 from runtime.transport.ray_stay import RayStay, begin_stay, stay_now
 
@@ -50,7 +57,8 @@ def _watch(found: Note, folder: Path, stay: RayStay, after: str, join: Callable[
         logger.warning("%s", after)
     begin_no_ray()
     stay.end()
-    _leave_ray()
+    if other_ray(found) is None:
+        _leave_ray()
     mean_none(found)
     said = ""
     while any_open() and stay_now() is stay:  # or somebody else of this program has come back
@@ -62,8 +70,18 @@ def _watch(found: Note, folder: Path, stay: RayStay, after: str, join: Callable[
         except Exception as error:  # it may let this program in a moment later
             if str(error) != said:
                 logger.warning("not yet back in Ray: %s", error)
+                stay.say(f"{after}: {error}")
             said = str(error)
         pause.wait(_LOOK_S)
+
+
+def other_ray(found: Note) -> str | None:
+    """The address of the Ray that this program is in, if it is another one than that of the note:
+    this program's own code has joined it."""
+    if not ray.is_initialized():
+        return None
+    joined: str = ray.get_runtime_context().gcs_address
+    return joined if joined != found.way_in.get(ADDRESS) else None
 
 
 def _leave_ray() -> None:

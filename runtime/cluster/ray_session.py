@@ -28,13 +28,14 @@ import ray
 from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
-from runtime.cluster.coming_back import stay_on
+from runtime.cluster.coming_back import other_ray, stay_on
 from runtime.cluster.project_ray import (
     ADDRESS,
     AUTH_MODE,
     TOKEN_FILE,
     end_left,
     mean_none,
+    noted,
     project_is_up,
     use_project_ray,
     why_none,
@@ -80,6 +81,21 @@ def join_ray(timeout_s: float = 15.0, *, stay: bool = False) -> None:
     _join_that_of(Path.cwd(), timeout_s, stay=stay)
 
 
+def _come_back(folder: Path, timeout_s: float) -> None:
+    """Join the next Ray of a folder. Raises NoRay, also where this program's own code has joined
+    another one meanwhile, which is left alone."""
+    there = noted(folder)
+    if there is not None and (other := other_ray(there)) is not None:
+        raise NoRay(
+            f"this program has itself joined another Ray, at {other}",
+            "leave that (ray.shutdown), or connect in a program of its own",
+        )
+    if there is not None and ray.is_initialized():  # its own code was faster
+        stay_on(there, folder, partial(_come_back, folder, timeout_s))
+        return
+    _join_that_of(folder, timeout_s, stay=True)
+
+
 def _join_that_of(folder: Path, timeout_s: float, *, stay: bool) -> None:
     _check_not_forked()
     with _Joining.one_at_a_time:
@@ -94,7 +110,7 @@ def _join_that_of(folder: Path, timeout_s: float, *, stay: bool) -> None:
                 mean_none(found)  # or the next one that is up there would never be meant
             raise
         if stay and found is not None:
-            stay_on(found, folder, partial(_join_that_of, folder, timeout_s, stay=True))
+            stay_on(found, folder, partial(_come_back, folder, timeout_s))
 
 
 def _check_not_forked() -> None:

@@ -24,7 +24,7 @@ class RayStay:
     """One stay; `after` says what comes of it, for whoever asks when it is over. For any thread."""
 
     def __init__(self, after: str) -> None:
-        self._after = after  # immutable
+        self._after = after  #: replaced whole
         self._lock = threading.Lock()  # guards what follows
         self._over = False  # once it is, for good
         self._told: dict[object, Callable[[InNoRay], None]] = {}
@@ -44,6 +44,10 @@ class RayStay:
             told, self._told = self._told, {}
         for tell in told.values():
             tell(InNoRay(self._after))
+
+    def say(self, after: str) -> None:
+        """What comes of it by now, for whoever asks from here on."""
+        self._after = after
 
     def check(self) -> None:
         """Raises InNoRay once it is over."""

@@ -4,6 +4,8 @@ import errno
 import gc
 import os
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from runtime.cluster.ray_session import NoRay, join_ray
 from runtime.driver import connection
 from runtime.driver.opening import opening
 from runtime.transport import ray_stay
-from runtime.transport.ray_stay import stay_now
+from runtime.transport.ray_stay import InNoRay, RayStay, stay_now
 
 LIMIT_S = 30.0
 
@@ -178,3 +180,92 @@ def test_who_cannot_look_whether_the_ray_ends_goes_on_looking(
     assert not left.is_set()
     project_ray.note_ending(note, ending=True)
     assert left.wait(LIMIT_S)
+
+
+class InRay:
+    """The Ray that this program is in, as Ray tells."""
+
+    def __init__(self, address: str) -> None:
+        self.gcs_address = address
+
+
+def joined_by_itself(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """This program's own code has joined a Ray."""
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: InRay(address))
+
+
+def test_who_has_joined_another_ray_meanwhile_is_not_back_and_is_told_so(
+    note: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, said = threading.Event(), RayStay.say
+
+    def say(stay: RayStay, after: str) -> None:
+        said(stay, after)
+        told.set()
+
+    monkeypatch.setattr(coming_back, "any_open", lambda: not told.is_set())
+    monkeypatch.setattr(ray, "shutdown", lambda: joined_by_itself(monkeypatch, "192.0.2.1:6379"))
+    monkeypatch.setattr(RayStay, "say", say)
+    monkeypatch.setattr(ray_session, "_join_meant", lambda timeout_s: None)
+    join_ray(1.0, stay=True)
+    stay = stay_now()
+    assert stay is not None
+    project_ray.note_ending(note, ending=True)
+    _until(lambda: stay.over)
+    project_ray.note({"RAY_ADDRESS": "127.0.0.1:2"})  # `up` has started another one
+    assert told.wait(LIMIT_S)
+    with pytest.raises(InNoRay, match=r"joined another Ray, at 192\.0\.2\.1:6379"):
+        stay.check()
+
+
+def test_a_ray_that_the_program_has_joined_itself_meanwhile_is_not_left(
+    note: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Event()
+
+    def nobody() -> bool:
+        looked.set()
+        return False
+
+    monkeypatch.setattr(coming_back, "any_open", nobody)
+    monkeypatch.setattr(ray, "shutdown", lambda: pytest.fail("it is somebody else's"))
+    stay_on(note, Path.cwd(), lambda: pytest.fail("nobody wants it"))
+    joined_by_itself(monkeypatch, "192.0.2.1:6379")
+    project_ray.forget()
+    assert looked.wait(LIMIT_S)
+    _until_watched()
+
+
+def test_who_has_come_back_by_itself_stays_in_the_next_ray(
+    note: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coming_back, "any_open", lambda: True)
+    monkeypatch.setattr(ray_session, "_join_meant", lambda timeout_s: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: joined_by_itself(monkeypatch, "127.0.0.1:2"))
+    join_ray(1.0, stay=True)
+    before = stay_now()
+    project_ray.note_ending(note, ending=True)
+    _until(lambda: before is not None and before.over)
+    project_ray.note({"RAY_ADDRESS": "127.0.0.1:2"})
+    _until(lambda: stay_now() is not before)
+    monkeypatch.setattr(coming_back, "any_open", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    project_ray.forget()
+    _until_watched()
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    """Wait for what a thread of its own does, which tells nobody."""
+    until_s = time.monotonic() + LIMIT_S
+    while not holds():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+
+
+def _until_watched() -> None:
+    """Wait until nobody watches any more."""
+    for thread in threading.enumerate():
+        if thread.name == "thornback-ray":
+            thread.join(LIMIT_S)
+            assert not thread.is_alive()
