@@ -1,15 +1,16 @@
 """Draining whatever there is in a namespace: a whole system, a half of one, or what is left.
 
 Usually the directory does it. Where it cannot (its start fails for ever, or somebody has killed it
-for good), what is left is flushed and ended from here. That is never a system that was launched
-meanwhile, by whoever saw this one end.
+for good), what is left is flushed and ended from here. No system is launched meanwhile, which would
+go on with processes that are about to be ended: the name of its directory is taken.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayError
@@ -19,7 +20,7 @@ from runtime.cluster.claim import in_use
 from runtime.cluster.draining import Drain
 from runtime.cluster.spawning import reason_of
 from runtime.driver.directory_link import directory_of
-from runtime.errors import AnotherSystem, SystemNotFound
+from runtime.errors import AnotherSystem, HostUnavailable, SystemNotFound
 from runtime.process.claim_table import PostgresClaimTable
 from runtime.process.ray_actors import RayActors
 from runtime.process.world import Actors
@@ -60,33 +61,60 @@ def drain_namespace(
     return report
 
 
+class Names(Actors, Protocol):
+    """The actors of a namespace, and who has which name. What RayActors is."""
+
+    def hold(self, kind: type[Any], settings: Settings, name: str) -> Any:
+        """The handle of an actor that has a name as long as this program does not end it, nor ends.
+        Raises ValueError where another one has it."""
+
+
 class Left:
     """What there is of one system, whose `directory` may be gone for good."""
 
-    def __init__(self, actors: Actors, settings: Settings, directory: Any = None) -> None:
-        self._actors, self._section = actors, settings.actor_system  # immutable
+    #: Between two tries: Ray does not say when a name is free again, which is at once.
+    PAUSE_S = 0.02
+
+    def __init__(self, actors: Names, settings: Settings, directory: Any = None) -> None:
+        self._actors, self._settings = actors, settings  # immutable
+        self._section = settings.actor_system  # immutable
         self.directory = directory  #: the handle; None where there was none
 
     def names(self) -> dict[str, ProcessKind]:
         """Its processes, each with its kind."""
         return self._actors.processes(self._section.placement)
 
-    def handles(self) -> dict[str, Any]:
-        """The handle of each process that there is now. Raises AnotherSystem where they may be
-        those of a system that was launched since: its directory is there before any of them."""
-        handles = {name: self._found(name) for name in self.names()}
-        there = self._found(DIRECTORY_ACTOR)
-        if there is not None and there != self.directory:
-            raise AnotherSystem(self._section.namespace)
-        return {name: handle for name, handle in handles.items() if handle is not None}
-
-    def end(self) -> None:
-        """End all of it for good: first who could start the others again. Raises AnotherSystem,
-        and then nothing of that one is ended."""
+    @contextmanager
+    def to_end(self) -> Iterator[dict[str, Any]]:
+        """The handle of each process but the directory, which ends first; then all of them do. No
+        system is launched meanwhile. Raises AnotherSystem where one was before, and then nothing of
+        that one is ended."""
         if self.directory is not None:
             self._actors.kill(self.directory)
-        for handle in self.handles().values():
-            self._actors.kill(handle)
+        holder = self._held()
+        try:
+            found = {name: self._found(name) for name in self.names() if name != DIRECTORY_ACTOR}
+            handles = {name: handle for name, handle in found.items() if handle is not None}
+            yield handles
+            for handle in handles.values():
+                self._actors.kill(handle)
+        finally:
+            self._actors.kill(holder)
+
+    def _held(self) -> Any:
+        """Who has the directory's name from now on."""
+        from runtime.cluster.place_holder import PlaceHolder  # noqa: PLC0415 - most drains need none
+
+        until_s = time.monotonic() + _AWAY_S
+        while time.monotonic() < until_s:
+            try:
+                return self._actors.hold(PlaceHolder, self._settings, DIRECTORY_ACTOR)
+            except ValueError:
+                there = self._found(DIRECTORY_ACTOR)
+                if there is not None and there != self.directory:
+                    raise AnotherSystem(self._section.namespace) from None
+                time.sleep(self.PAUSE_S)
+        raise HostUnavailable(DIRECTORY_ACTOR, "it was ended, and Ray keeps its name")
 
     def _found(self, name: str) -> Any:
         try:
@@ -114,11 +142,16 @@ def _stopped(directory: Any, timeout_s: float, progress: Callable[[Progress], No
 def _cleared(left: Left, settings: Settings, timeout_s: float, why: str) -> DrainReport:
     """Without the directory: flush who answers, end all of them, and stop the embedded database
     unless it is somebody else's."""
-    handles = left.handles()
-    logger.warning("the system is ended without its directory: %s", why)
-    kinds = {name: kind for name, kind in left.names().items() if name in handles}
-    flushed = asyncio.run(Drain(kinds, handles.__getitem__, timeout_s).run())
-    left.end()
+    kinds = left.names()
+    with left.to_end() as handles:
+        logger.warning("the system is ended without its directory: %s", why)
+        there = {name: kind for name, kind in kinds.items() if name in handles}
+
+        def drained(name: str) -> Awaitable[int]:
+            asked: Awaitable[int] = handles[name].drain.remote()
+            return asked
+
+        flushed = asyncio.run(Drain(there, drained, timeout_s).run())
     problems = [f"the directory did not do it: {why}"]
     problems += database_stopped(settings)
     return DrainReport(processes=flushed, end_problems=tuple(problems))

@@ -31,12 +31,14 @@ def actor_options(settings: Settings, name: str, machine: str = "") -> dict[str,
         "max_concurrency": 10_000,
         "enable_task_events": False,
     }
-    labels = {_MACHINE: machine} if machine else _labels_of_machine(settings, name)
+    labels = {_MACHINE: machine} if machine else labels_of_machine(settings, name)
     # By label: Ray spreads what asks for no CPU over all machines, the head's too.
     return {**options, "label_selector": labels} if labels else options
 
 
-def _labels_of_machine(settings: Settings, name: str) -> dict[str, str]:
+def labels_of_machine(settings: Settings, name: str) -> dict[str, str]:
+    """Those that a machine must have for the process of this name, which no machine is named for;
+    without any, each will do."""
     chosen = settings.actor_system
     on_host = kind_of(name, chosen.placement) in HOSTS
     return dict(chosen.host_labels if on_host else chosen.core_labels)
@@ -56,6 +58,12 @@ class RayActors:
         options = actor_options(settings, name, machine)
         remote = _remote(kind)  # type: ignore[arg-type]  # a class is hashable
         return remote.options(**options).remote(name, settings.model_dump_json(), *arguments)
+
+    def hold(self, kind: type[Any], settings: Settings, name: str) -> Any:
+        """The handle of an actor that has a name as long as this program does not end it, nor ends.
+        Raises ValueError where another one has it. Whether it is ever started does not matter."""
+        options = {"name": name, "namespace": self._namespace, "num_cpus": 0}
+        return _remote(kind).options(**options).remote(settings.model_dump_json())  # type: ignore[arg-type]
 
     def find(self, name: str) -> Any:
         """The handle of a process. Raises ValueError where there is none of its name."""

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import pytest
 import ray
 
-from runtime.cluster.clearing import drain_namespace
+from runtime.cluster.clearing import Left, drain_namespace
 from runtime.errors import (
     AskTimeout,
     DatabaseInUse,
@@ -24,6 +24,7 @@ from runtime.errors import (
     SystemDraining,
     SystemNotFound,
 )
+from runtime.process.ray_actors import RayActors
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 from store.embedded.server import EmbeddedPostgres
@@ -173,6 +174,20 @@ def test_a_namespace_whose_directory_is_gone_is_drained_all_the_same(launch: Lau
     assert report["writer"].settled == 1
     with pytest.raises(SystemNotFound):
         drain_namespace(system.settings, LIMIT_S, lambda _: None)
+
+
+def test_a_launch_while_what_is_left_is_ended_is_refused_and_one_after_it_starts_anew(
+    launch: Launcher,
+) -> None:
+    system = launch()
+    directory = ray.get_actor("directory", namespace=system.namespace)
+    left = Left(RayActors(system.namespace), system.settings, directory)
+    with left.to_end() as handles, pytest.raises(SystemDraining):
+        ActorSystem.launch(system.settings, timeout_s=LIMIT_S)
+    assert {"writer", "bus", "host-0"} <= handles.keys()
+    launch.forget(system)
+    again = launch.run(system.settings)
+    assert again.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
 
 
 def test_a_drain_whose_driver_was_gone_at_its_end_leaves_the_way_free(launch: Launcher) -> None:

@@ -27,6 +27,13 @@ class PlayedActors:
     ) -> Any:
         raise NotImplementedError
 
+    def hold(self, kind: type[Any], settings: Settings, name: str) -> str:
+        """A name goes to one."""
+        if name in self.there:
+            raise ValueError(name)
+        self.there[name] = "who holds a name"
+        return self.there[name]
+
     def find(self, name: str) -> Any:
         """The handle."""
         if name not in self.there:
@@ -48,33 +55,42 @@ class PlayedActors:
         self.at_kill()
 
     def launch(self) -> None:
-        """Another system, all of whose processes are new."""
-        self.there = {name: f"{name} of the second" for name in NAMES}
+        """Another system is to be, which goes on with the processes that there are. Ray gives it
+        the directory that there is."""
+        if "directory" not in self.there:
+            self.there = {name: f"{name} of the second" for name in NAMES} | self.there
+
+
+def ended(left: Left) -> dict[str, Any]:
+    """What was found, and has been ended."""
+    with left.to_end() as handles:
+        pass
+    return handles
 
 
 def test_all_that_is_left_ends_and_the_directory_first() -> None:
     actors = PlayedActors()
-    Left(actors, SETTINGS, "directory of the first").end()
+    handles = ended(Left(actors, SETTINGS, "directory of the first"))
     assert not actors.there
     assert actors.killed[0] == "directory of the first"
+    assert handles == {name: f"{name} of the first" for name in NAMES if name != "directory"}
 
 
 def test_what_has_no_directory_at_all_ends() -> None:
     actors = PlayedActors()
     del actors.there["directory"]
-    Left(actors, SETTINGS).end()
-    assert len(actors.killed) == 3
+    assert len(ended(Left(actors, SETTINGS))) == 3
+    assert not actors.there
 
 
 def test_a_system_that_was_launched_since_is_left_alone() -> None:
     actors = PlayedActors()
     left = Left(actors, SETTINGS, "directory of the first")
+    actors.there = {}
     actors.launch()
     with pytest.raises(AnotherSystem, match="left alone"):
-        left.handles()
-    with pytest.raises(AnotherSystem):
-        left.end()
-    assert all(each.endswith("of the first") for each in actors.killed)
+        ended(left)
+    assert actors.killed == ["directory of the first"]
     assert len(actors.there) == 4
 
 
@@ -84,13 +100,32 @@ def test_one_that_is_launched_where_there_was_no_directory_is_left_alone() -> No
     left = Left(actors, SETTINGS)
     actors.launch()
     with pytest.raises(AnotherSystem):
-        left.end()
+        ended(left)
     assert len(actors.there) == 4
 
 
-def test_one_that_is_launched_while_the_rest_ends_loses_no_process() -> None:
+@pytest.mark.parametrize("kills", [2, 3, 4])
+def test_a_launch_while_the_rest_ends_loses_no_process(kills: int) -> None:
     actors = PlayedActors()
-    actors.at_kill = lambda: actors.launch() if len(actors.killed) == 2 else None
-    Left(actors, SETTINGS, "directory of the first").end()
-    assert all(each.endswith("of the first") for each in actors.killed)
+    actors.at_kill = lambda: actors.launch() if len(actors.killed) == kills else None
+    ended(Left(actors, SETTINGS, "directory of the first"))
+    actors.launch()  # the one that waited
+    assert actors.there == {name: f"{name} of the second" for name in NAMES}
+
+
+def test_what_keeps_it_from_ending_leaves_the_name_free() -> None:
+    actors = PlayedActors()
+    with (
+        pytest.raises(KeyError),
+        Left(actors, SETTINGS, "directory of the first").to_end(),
+    ):
+        raise KeyError
+    assert "directory" not in actors.there
+
+
+def test_a_launch_between_the_end_of_the_directory_and_that_of_the_others_has_them_all() -> None:
+    actors = PlayedActors()
+    actors.at_kill = lambda: actors.launch() if len(actors.killed) == 1 else None
+    with pytest.raises(AnotherSystem):
+        ended(Left(actors, SETTINGS, "directory of the first"))
     assert len(actors.there) == 4
