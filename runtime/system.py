@@ -38,6 +38,8 @@ class ActorSystem:
 
     #: For the answers of all processes; each has a limit of its own, which is smaller.
     STATUS_S = 30.0
+    #: Of that, so long for a directory that is away.
+    AWAY_S = 20.0
 
     @advised("ActorSystem.connect() connects to one that runs, ActorSystem.launch() starts one")
     def __init__(
@@ -261,8 +263,9 @@ class ActorSystem:
         return self.connection.flush()
 
     def status(self) -> Reply[tuple[Status, ...]]:
-        """What every process of the system says of itself. The reply raises HostUnavailable
-        when the directory is away."""
+        """What every process of the system says of itself. While the directory is started anew, on
+        another machine perhaps, it is waited for; the reply raises HostUnavailable where that
+        takes long."""
         return self.connection.errand("status", self._status, self.STATUS_S)
 
     def progress(self) -> Reply[Progress]:
@@ -280,7 +283,9 @@ class ActorSystem:
         return self.connection.last_errand("drain", partial(self._drain, timeout_s))
 
     async def _status(self) -> tuple[Status, ...]:
-        statuses: tuple[Status, ...] = await self.connection.rejoining.ask("statuses")
+        statuses: tuple[Status, ...] = await self.connection.rejoining.ask(
+            "statuses", away_s=self.AWAY_S
+        )
         return statuses
 
     async def _progress(self) -> Progress:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ray.exceptions import ActorDiedError, RayError, RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 
 from actors.errors import ThornbackError
 from runtime.driver.host_link import why_away
@@ -27,6 +27,9 @@ class Rejoining:
     #: How long the directory may take to answer while it starts the system: whoever waits has a
     #: limit of his own, and asks again.
     JOIN_S = 5.0
+    #: Between two tries: Ray does not say when a process that restarts is back.
+    PAUSE_S = 0.1
+    MOVING = "Ray starts it anew, perhaps on another machine: try again"
 
     def __init__(
         self,
@@ -66,10 +69,14 @@ class Rejoining:
                 self._directory, self._joined_after = found.directory, ends
                 self._directory_ended = False
 
-    async def ask(self, method: str, *arguments: Any) -> Any:
-        """What the directory answers, the present one. Raises SystemNotFound where there is
-        none, and what else Ray or the directory raise."""
-        for _ in range(2):  # the handle that we have, then the one that there is
+    async def ask(self, method: str, *arguments: Any, away_s: float = 0.0) -> Any:
+        """What the directory answers, the present one, which is waited for `away_s` while Ray
+        starts it anew: for what may be asked twice. Raises SystemNotFound where there is none,
+        HostUnavailable while it moves to another machine, and what else Ray or the directory raise.
+        """
+        until_s = asyncio.get_running_loop().time() + away_s
+        known = True
+        while True:
             try:
                 directory = await self._world.handle(DIRECTORY_ACTOR)
                 return await getattr(directory, method).remote(*arguments)
@@ -77,9 +84,18 @@ class Rejoining:
                 raise SystemNotFound(self._namespace, str(error), "") from error
             except ValueError as error:
                 raise SystemNotFound(self._namespace) from error
-            except ActorDiedError:
+            except ActorDiedError as error:
                 self.ended(DIRECTORY_ACTOR)
-        raise SystemNotFound(self._namespace)
+                if known:  # the handle that we have; next comes the one that there is
+                    known = False
+                    continue
+                # Of one that has left its machine, Ray says so, too, but still has its name.
+                if asyncio.get_running_loop().time() >= until_s:
+                    raise HostUnavailable(DIRECTORY_ACTOR, self.MOVING) from error
+            except ActorUnavailableError:
+                if asyncio.get_running_loop().time() >= until_s:
+                    raise
+            await asyncio.sleep(self.PAUSE_S)
 
     async def drain(self, timeout_s: float) -> DrainReport:
         """Have the system drained, and end its directory: the system as it was found last, or

@@ -1,20 +1,26 @@
 """A driver's way back to a system that was launched anew, and the drain of the one there is."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from ray.exceptions import ActorDiedError, RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 
 from runtime.driver.rejoining import Rejoining
-from runtime.errors import AnotherSystem, BusUnavailable, ConnectionClosed, SystemNotFound
+from runtime.errors import (
+    AnotherSystem,
+    BusUnavailable,
+    ConnectionClosed,
+    HostUnavailable,
+    SystemNotFound,
+)
 from runtime.partition.log_access import LogAccess
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport, Topology
 from runtime.wire.polls import Polled, pack_polled
 from store.errors import SystemReplaced
-from tests.virtual_time import settled, virtual_time
+from tests.virtual_time import now_s, settled, virtual_time
 
 REPORT = DrainReport(processes=())
 
@@ -131,6 +137,50 @@ async def test_a_drain_after_the_end_of_the_system_that_was_known_means_the_one_
     second.answer.set_result(REPORT)
     assert await way.drain(5.0) == REPORT
     assert second.killed
+
+
+class Moving:
+    """A directory that leaves its machine: Ray says of it that it has died, and has its name."""
+
+    def __init__(self, error: type[RayError], there_again_s: float) -> None:
+        self.statuses = self
+        self._error, self._there_again_s = error, there_again_s
+
+    async def remote(self) -> str:
+        """How all are, once it is there again."""
+        if now_s() < self._there_again_s:
+            raise self._error if self._error is ActorDiedError else self._error("moving", None)
+        return "all is well"
+
+
+@pytest.mark.parametrize("error", [ActorDiedError, ActorUnavailableError])
+@virtual_time
+async def test_a_directory_that_moves_to_another_machine_is_waited_for(
+    error: type[RayError],
+) -> None:
+    world = PlayedWorld()
+    world.directory = cast(PlayedDirectory, Moving(error, there_again_s=3.0))
+    assert await rejoining(world).ask("statuses", away_s=20.0) == "all is well"
+
+
+@virtual_time
+async def test_of_one_that_moves_and_does_not_come_it_is_not_said_that_there_is_no_system() -> None:
+    world = PlayedWorld()
+    world.directory = cast(PlayedDirectory, Moving(ActorDiedError, there_again_s=100.0))
+    with pytest.raises(HostUnavailable, match="perhaps on another machine"):
+        await rejoining(world).ask("statuses", away_s=20.0)
+    assert now_s() == pytest.approx(20.0, abs=0.2)
+
+
+@virtual_time
+async def test_a_system_that_ends_while_its_directory_is_waited_for_is_not_found() -> None:
+    world = PlayedWorld()
+    world.directory = cast(PlayedDirectory, Moving(ActorDiedError, there_again_s=100.0))
+    asked = asyncio.ensure_future(rejoining(world).ask("statuses", away_s=20.0))
+    await asyncio.sleep(1)
+    world.directory = None
+    with pytest.raises(SystemNotFound):
+        await asked
 
 
 class PlayedBus:
