@@ -146,9 +146,10 @@ class GroupCommit:
 
     async def wait_drained(self) -> None:
         """Wait until everything that has arrived by now is committed or refused; not for what
-        arrives meanwhile: under steady load there is always some. Hosts were drained before: what
-        came early is of one that is gone, and does not become due, or of nothing that is waited
-        for."""
+        arrives meanwhile: under steady load there is always some. What came early is refused:
+        when a system is drained it is of a host that is gone, because the others were drained
+        before, and does not become due. Where the writer alone moves, hosts go on, and one whose
+        append is refused runs it again."""
         there = (*self._in_hand, *self._ready)
         while not all(waiting.settled for waiting in there):
             self._some_settled.clear()

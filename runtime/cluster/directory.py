@@ -256,7 +256,7 @@ class Directory(Process):
 
     async def _stop(self, timeout_s: float) -> DrainReport:
         await self._cancel_starts()
-        self._drain = Drain(self._processes.others(), self._processes.find, timeout_s)
+        self._drain = Drain(self._processes.others(), self._processes.drained, timeout_s)
         drained = await self._drain.run()
         self._drain = None
         problems = await self._close()

@@ -1,8 +1,7 @@
 """The end of a system: flush its processes in their order, then end them."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 from ray.exceptions import ActorUnavailableError, RayError
 
@@ -21,7 +20,9 @@ _FLUSHED = (
 class Drain:
     """Flushes the processes of a system in drain order.
 
-    What a process answers after `timeout_s` is not waited for; its entry says so then.
+    What a process answers after `timeout_s` is not waited for; its entry says so then. Where
+    `in_all`, the whole of it takes no longer: each stage has its share of what is left by then, so
+    that one which takes long leaves the same to those after it.
     """
 
     #: Between two tries: Ray does not say when a process that restarts is back.
@@ -30,19 +31,26 @@ class Drain:
     def __init__(
         self,
         processes: Mapping[str, ProcessKind],
-        handle: Callable[[str], Any],
+        drained: Callable[[str], Awaitable[int]],
         timeout_s: float,
+        *,
+        in_all: bool = False,
     ) -> None:
+        """`drained` asks the process of a name to flush, and comes to what it says."""
         self._processes = {name: kind for name, kind in processes.items() if kind in _FLUSHED}
-        self._handle, self._timeout_s = handle, timeout_s
+        self._drained, self._timeout_s, self._in_all = drained, timeout_s, in_all
         self._waiting: set[str] = set()
         self._done: list[Drained] = []
 
     async def run(self) -> tuple[Drained, ...]:
         """Flush all of them, a stage after the other."""
-        for stage in drain_stages(self._processes):
+        stages = drain_stages(self._processes)
+        now_s = asyncio.get_running_loop().time
+        until_s = now_s() + self._timeout_s
+        for after, stage in zip(range(len(stages), 0, -1), stages, strict=True):
+            limit_s = (until_s - now_s()) / after if self._in_all else self._timeout_s
             self._waiting = set(stage)
-            self._done += await asyncio.gather(*map(self._flushed, stage))
+            self._done += await asyncio.gather(*(self._flushed(name, limit_s) for name in stage))
         return tuple(self._done)
 
     @property
@@ -59,13 +67,13 @@ class Drain:
         done = {each.name for each in self._done}
         return [stage for stage in stages if done.issuperset(stage) or self._waiting & set(stage)]
 
-    async def _flushed(self, name: str) -> Drained:
+    async def _flushed(self, name: str, limit_s: float) -> Drained:
         kind = self._processes[name]
         try:
-            settled = await asyncio.wait_for(self._answer(name), self._timeout_s)
+            settled = await asyncio.wait_for(self._answer(name), limit_s)
             return Drained(name=name, kind=kind, settled=settled)
         except TimeoutError:
-            problem = f"not flushed within {self._timeout_s:g} s"
+            problem = f"not flushed within {limit_s:.3g} s"
         except (RayError, ValueError) as error:
             problem = f"not flushed: {type(error).__name__}"
         finally:
@@ -75,7 +83,7 @@ class Drain:
     async def _answer(self, name: str) -> int:
         while True:
             try:
-                return int(await self._handle(name).drain.remote())
+                return int(await self._drained(name))
             except ActorUnavailableError:
                 # It is being restarted, or is back and this process does not know yet.
                 await asyncio.sleep(self.PAUSE_S)

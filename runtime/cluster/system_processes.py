@@ -4,23 +4,36 @@ Which there are now, Ray alone knows; nothing of that is remembered here.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-from ray.exceptions import RayError
+from ray.exceptions import ActorUnavailableError, RayError
 
 from runtime.cluster.services import Service, services_of
 from runtime.host.host import Host
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
 from runtime.process.process import Process
+from runtime.process.ray_actors import labels_of_machine
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.machines import Machine
 from runtime.topology.names import BUS_ACTOR, WRITER_ACTOR, ProcessKind, host_name
-from runtime.topology.status import ProcessAway, ProcessStatus, Progress, Status
+from runtime.topology.status import ProcessAway, Progress, Status
 from runtime.transport.peers import awaited
+
+#: Between two tries: Ray does not say when a process that restarts is back.
+_PAUSE_S = 0.1
+
+
+class Found(NamedTuple):
+    """A process that is there."""
+
+    kind: ProcessKind
+    handle: Any
 
 
 class SystemProcesses:
@@ -51,7 +64,7 @@ class SystemProcesses:
 
         async def wait_ready(actor: Any) -> None:
             nonlocal progress
-            await actor.ready.remote()
+            await ready(actor)
             progress = replace(progress, done=progress.done + 1)
             tell(progress)
 
@@ -82,17 +95,39 @@ class SystemProcesses:
         """The handle of a process as it is now. Raises ValueError when there is none."""
         return self._world.actors.find(name)
 
+    def drained(self, name: str) -> Awaitable[int]:
+        """What the process of that name says when it is flushed. Raises ValueError when there is
+        none."""
+        flushed: Awaitable[int] = self.find(name).drain.remote()
+        return flushed
+
     def end(self, name: str) -> None:
         """Kill a process for good; none of that name is fine."""
         self._world.actors.end(name)
 
-    async def on_machines(self, machines: Collection[str]) -> dict[str, ProcessKind]:
-        """Those of the others that run on these machines, and say so."""
-        return {
-            each.name: each.kind
-            for each in await self.statuses()
-            if isinstance(each, ProcessStatus) and each.machine in machines
-        }
+    async def kill(self, handle: Any) -> None:
+        """Kill the process of a handle for good, and no other one that has its name by now."""
+        await self._world.aside(partial(self._world.actors.kill, handle))
+
+    def labels(self, name: str) -> Mapping[str, str]:
+        """Those that a machine must have for the process of that name, which no machine is named
+        for."""
+        return labels_of_machine(self._settings(), name)
+
+    async def on_machine(self, machine: str, limit_s: float) -> dict[str, Found]:
+        """By name: those of the others that run on that machine, and say so in time."""
+        there = await self._world.aside(self._found)
+        where = await asyncio.gather(*(_where(each.handle, limit_s) for each in there.values()))
+        named = zip(there.items(), where, strict=True)
+        return {name: found for (name, found), at in named if at == machine}
+
+    def _found(self) -> dict[str, Found]:
+        """The others, with their handles. Blocks while Ray's head is asked."""
+        found = {}
+        for name, kind in self.others().items():
+            with suppress(ValueError):  # it has ended since
+                found[name] = Found(kind, self.find(name))
+        return found
 
     async def statuses(self) -> list[Status]:
         """The status of each of the others; one that does not answer says so."""
@@ -109,3 +144,22 @@ class SystemProcesses:
     def _spawn(self, kind: type[Process], name: str, *more: object, machine: str = "") -> Any:
         spawn, folder = self._world.actors.spawn, self._metrics_folder
         return spawn(kind, self._settings(), name, folder, *more, machine=machine)
+
+
+async def ready(actor: Any) -> None:
+    """Wait until a process has started, also where Ray starts it anew meanwhile: its machine may
+    just have gone. Raises what keeps it from starting; whoever waits has a limit."""
+    while True:
+        try:
+            await actor.ready.remote()
+            return
+        except ActorUnavailableError:
+            await asyncio.sleep(_PAUSE_S)
+
+
+async def _where(handle: Any, limit_s: float) -> str | None:
+    try:
+        asked: str = await asyncio.wait_for(awaited(handle.on_machine.remote()), limit_s)
+    except (RayError, TimeoutError):
+        return None  # it is away, or hangs
+    return asked

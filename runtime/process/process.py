@@ -135,11 +135,27 @@ class Process(ABC):
         """Where processes of the same machine reach what it SERVES."""
         return await self._server.address()
 
-    async def move_away(self) -> None:
-        """End, for Ray to start this process on another machine: its own is about to go. Whoever
-        calls has flushed it, and gets no answer."""
-        logger.info("%s leaves this machine, which is about to go", self.name)
-        self.world.end()
+    # Where a machine is about to go, it is named: of whoever was found there, Ray may have made a
+    # successor elsewhere since, to whom the call comes then.
+
+    async def on_machine(self) -> str:
+        """Where this process runs: Ray's id of the machine."""
+        return self.world.machine()
+
+    async def drain_on(self, machine: str) -> int:
+        """Flush this process if it is on that machine, and nothing otherwise; what `drain` says."""
+        return await self.drain() if machine == self.world.machine() else 0
+
+    async def move_away(self, machine: str) -> None:
+        """End if this process is on that machine, for Ray to start it on another one. Whoever calls
+        has flushed it, and gets no answer from one that ends."""
+        if machine == self.world.machine():
+            logger.info("%s leaves this machine, which is about to go", self.name)
+            self.world.end()
+
+    async def drain(self) -> int:
+        """Settle what it has accepted; of what, says each kind that accepts anything."""
+        return 0
 
     def close(self) -> None:
         """Listen no more, and end all connections: where Ray does not end the process."""

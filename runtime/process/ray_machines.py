@@ -4,11 +4,13 @@ That one is being drained (`ray drain-node`, or SIGTERM to `ray start --block`),
 public way: this module alone knows the one that there is.
 """
 
+import math
 from collections.abc import Sequence
 
 import ray
 from ray._private.state import state
 
+from runtime.clocks import now_us
 from runtime.topology.machines import Machine
 
 
@@ -17,7 +19,17 @@ def machines_of_ray() -> Sequence[Machine]:
     that does not answer."""
     leaving = state.get_draining_nodes()
     return [
-        Machine(id=each["NodeID"], labels=each["Labels"], leaving=each["NodeID"] in leaving)
+        Machine(
+            id=(number := each["NodeID"]),
+            labels=each["Labels"],
+            leaving=number in leaving,
+            goes_in_s=_left_s(leaving.get(number, 0)),
+        )
         for each in ray.nodes()
         if each["Alive"]
     ]
+
+
+def _left_s(goes_ms: int) -> float:
+    """Until a moment in Unix milliseconds; Ray has 0 where nobody has said when."""
+    return goes_ms / 1e3 - now_us() / 1e6 if goes_ms else math.inf

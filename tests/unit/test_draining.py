@@ -20,23 +20,15 @@ class System:
     def __init__(self) -> None:
         self.began: list[tuple[float, str]] = []
         self.answers: dict[str, Answer] = {}
-        self.drain = Drain(processes_among(NAMES, {"beacon": "dedicated"}), self.handle, 30.0)
+        self.drain = Drain(processes_among(NAMES, {"beacon": "dedicated"}), self.drained, 30.0)
 
-    def handle(self, name: str) -> "Handle":
-        return Handle(self, name)
+    def drained(self, name: str) -> Awaitable[int]:
+        self.began.append((now_s(), name))
+        return self.answers.get(name, self.second)()
 
     async def second(self) -> int:
         await asyncio.sleep(1)
         return 7
-
-
-class Handle:
-    def __init__(self, system: System, name: str) -> None:
-        self.drain, self._system, self._name = self, system, name
-
-    def remote(self) -> Awaitable[int]:
-        self._system.began.append((now_s(), self._name))
-        return self._system.answers.get(self._name, self._system.second)()
 
 
 @virtual_time

@@ -39,6 +39,9 @@ class Mortal(World):
     def system(self, settings: Settings) -> str | None:
         return self.of_system
 
+    def machine(self) -> str:
+        return "the one it is on"
+
     def end(self) -> None:
         self.ended += 1
 
@@ -53,6 +56,7 @@ class Sample(Process):
         self.takes_s = 1.0
         self.tries = 0
         self.migrates_s = 0.0  #: of what a start takes
+        self.drained = 0
 
     async def start(self) -> None:
         self.tries += 1
@@ -62,6 +66,10 @@ class Sample(Process):
 
     async def facts(self) -> HostFacts | None:
         return None
+
+    async def drain(self) -> int:
+        self.drained += 1
+        return 7
 
     def uncounted_s(self) -> float:
         return min(now_s(), self.migrates_s)
@@ -125,6 +133,19 @@ async def test_who_gives_up_waiting_does_not_end_the_start_for_the_others() -> N
         await asyncio.wait_for(process.ready(), 0.5)
     assert await patient == "node-001.host-0"
     assert process.tries == 1
+
+
+@pytest.mark.parametrize(
+    ("machine", "times"),
+    [("the one it is on", 1), ("that of its predecessor", 0)],
+    ids=["on-it", "elsewhere"],
+)
+@virtual_time
+async def test_who_is_to_leave_a_machine_does_so_if_he_is_on_it(machine: str, times: int) -> None:
+    process = Sample()
+    assert await process.drain_on(machine) == 7 * times
+    await process.move_away(machine)
+    assert (process.drained, process.mortal.ended) == (times, times)
 
 
 @virtual_time

@@ -213,7 +213,8 @@ class Processes:
         """Flush hosts and writer."""
         kinds = {name: kind_of(name, self._placement) for name in self._named}
         flushed = {name: kind for name, kind in kinds.items() if kind is not None}
-        return DrainReport(processes=await Drain(flushed, self.handle, timeout_s).run())
+        drain = Drain(flushed, lambda name: self.handle(name).drain.remote(), timeout_s)
+        return DrainReport(processes=await drain.run())
 
     async def database_url(self) -> str:
         """Where the log is."""
