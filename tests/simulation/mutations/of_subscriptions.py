@@ -7,8 +7,11 @@ MUTATIONS: tuple[Mutation, ...] = (
         "finished as it is handed out",
         "an event is finished before whoever reads it has asked for the next one",
         "runtime.processing.durable_subscription",
-        "        self._handed.append(event)\n        return event\n",
-        "        self._handed.append(event)\n        self._finish_handed()\n        return event\n",
+        "super().__anext__()\n"
+        "            self._checkpoint.hand_out((event,), event.position or 0)\n",
+        "super().__anext__()\n"
+        "            self._checkpoint.hand_out((event,), event.position or 0)\n"
+        "            self._checkpoint.finish()\n",
     ),
     mutation(
         "what was fetched is finished",
@@ -21,9 +24,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a checkpoint is taken for moved",
         "a checkpoint that the store has not taken is not told again",
         "runtime.processing.checkpoint",
-        "                try:\n                    await self._connection.log.move_checkpoint(",
-        "                self._written = finished\n"
-        "                try:\n                    await self._connection.log.move_checkpoint(",
+        "            try:\n                await self._connection.log.move_checkpoint(",
+        "            self._kept = finished\n"
+        "            try:\n                await self._connection.log.move_checkpoint(",
     ),
     mutation(
         "nobody is replaced",
@@ -36,7 +39,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a receipt without its first",
         "the first event of each move is missing in the receipt",
         "runtime.processing.checkpoint",
-        "receipt.plus(self._ids)",
-        "receipt.plus(self._ids[1:])",
+        "receipt.plus(ids)",
+        "receipt.plus(ids[1:])",
     ),
 )
