@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """One of them, or what stands for one."""
+    """One of them."""
 
     name: str
     address: str

@@ -42,32 +42,23 @@ WITHIN_S = 60
 
 
 class Place:
-    """The machines of one run. Where they share one address, each exporter has another port."""
+    """The machines of one run."""
 
     def __init__(self, folder: Path, machines: list[Machine]) -> None:
         self.folder = folder
         self.head, *self.others = machines
-        self.apart = len({each.address for each in machines}) > 1
-        shared = free_port() if self.apart else 0
-        self.ports = {each.name: shared or free_port() for each in self.others}
-        # On one machine Ray takes its address of the network, whatever it is told.
-        self.host = self.head.address if self.apart else ray.util.get_node_ip_address()
-        self.ray = f"{self.host}:{free_port()}"
-
-    def _in_ray(self, machine: Machine) -> str:
-        return machine.address if self.apart else self.host
+        self._port = free_port()  #: of each exporter
+        self._ray = f"{self.head.address}:{free_port()}"
 
     def address(self, machine: Machine) -> str:
         """Where its metrics are."""
-        return f"{machine.address}:{self.ports[machine.name]}"
+        return f"{machine.address}:{self._port}"
 
     def settings(self, database: str) -> Settings:
-        """Exporters of the system's own on each machine, where machines have addresses."""
-        port = next(iter(self.ports.values()))
-        shown = {METRICS: "true"} if self.apart else {METRICS: "of nobody"}
+        """An exporter on each machine but the first."""
         return Settings.load(
             gateway={"enabled": False},
-            metrics={"host": "0.0.0.0", "port": port, "labels": shown},
+            metrics={"host": "0.0.0.0", "port": self._port, "labels": {METRICS: "true"}},
             event_store={"connection_string": database},
             actor_system={
                 "hosts": 2,
@@ -96,29 +87,21 @@ class Place:
 
     @contextmanager
     def joined(self, machine: Machine, role: str) -> Iterator[Any]:
-        """A raylet that has joined, and an exporter where machines share an address."""
-        with ExitStack() as stack:
-            before = _alive()
-            if not self.apart:
-                listens = {"HOST": machine.address, "PORT": str(self.ports[machine.name])}
-                named = {f"THORNBACK_METRICS__{name}": value for name, value in listens.items()}
-                stack.enter_context(self.on(machine, "jobs.exporter", **named))
-            node = stack.enter_context(
-                self.on(
-                    machine, "jobs.node", f"--within={WITHIN_S}", "ray", "start", "--block",
-                    f"--address={self.ray}", f"--node-ip-address={self._in_ray(machine)}",
-                    "--num-cpus=0", f"--labels={ROLE}={role},{METRICS}=true",
-                    "--object-store-memory=100000000",
-                    f"--dashboard-agent-listen-port={free_port()}",
-                )
-            )  # fmt: skip
+        """A raylet on a machine, which has joined."""
+        before = _alive()
+        with self.on(
+            machine, "jobs.node", f"--within={WITHIN_S}", "ray", "start", "--block",
+            f"--address={self._ray}", f"--node-ip-address={machine.address}",
+            "--num-cpus=0", f"--labels={ROLE}={role},{METRICS}=true",
+            "--object-store-memory=100000000", f"--dashboard-agent-listen-port={free_port()}",
+        ) as node:  # fmt: skip
             eventually(lambda: _alive() > before)
             yield node
 
     @contextmanager
     def head_of_ray(self) -> Iterator[None]:
         """Ray's head on the first machine, and this program in it."""
-        host, port = self.host, self.ray.rpartition(":")[2]
+        host, _, port = self._ray.partition(":")
         head = subprocess.Popen(
             ["ray", "start", "--head", "--block", f"--node-ip-address={host}", f"--port={port}",
              "--num-cpus=0", "--include-dashboard=False", "--object-store-memory=100000000",
@@ -127,7 +110,7 @@ class Place:
         )  # fmt: skip
         try:
             eventually(partial(_answers, host, int(port)))
-            ray.init(address=self.ray, _node_ip_address=host, log_to_driver=False)
+            ray.init(address=self._ray, _node_ip_address=host, log_to_driver=False)
             yield
         finally:
             ray.shutdown()
@@ -140,9 +123,7 @@ class Place:
         server = EmbeddedPostgres(self.folder / "data" / "postgres")
         url = server.start()
         try:
-            if self.apart:
-                port = int(url.rpartition(":")[2].partition("/")[0])
-                relay(self.head.address, port)
+            relay(self.head.address, int(url.rpartition(":")[2].partition("/")[0]))
             yield url.replace("127.0.0.1", self.head.address)
         finally:
             server.stop()
@@ -153,7 +134,7 @@ class Run:
 
     def __init__(self, place: Place, system: ActorSystem, watching: Prometheus) -> None:
         self._place, self._system, self._watching = place, system, watching
-        self.said: dict[str, Any] = {"apart": place.apart}
+        self.said: dict[str, Any] = {}
 
     def exact(self, what: str, meanwhile: Callable[[], Any] = lambda: None) -> None:
         """Send commands, while something happens; then all is quiet. What the log has by then, and
