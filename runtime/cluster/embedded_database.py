@@ -32,9 +32,19 @@ def with_database(settings: Settings, url: str) -> Settings:
 def as_launched(running: Settings) -> Settings:
     """The settings of a running system without the address of the database that was started for
     them: it is found out by each start, and nobody has set it."""
-    if running.origin("event_store", "connection_string") != _origin(running):
+    if not _started_for(running):
         return running
     return running.replaced("event_store", "connection_string", "", "")
+
+
+def has_own(settings: Settings) -> bool:
+    """Has the system of these settings a database of its own, started or to be? It is reached from
+    the machine of the directory alone."""
+    return wanted(settings) or _started_for(settings)
+
+
+def _started_for(running: Settings) -> bool:
+    return running.origin("event_store", "connection_string") == _origin(running)
 
 
 def _origin(settings: Settings) -> str:

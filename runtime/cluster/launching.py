@@ -11,6 +11,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, RayError
 
+from runtime.cluster import embedded_database as embedded
 from runtime.cluster.directory import Directory
 from runtime.cluster.spawning import reason_of
 from runtime.driver.directory_link import Look, Patience, answer
@@ -20,6 +21,7 @@ from runtime.settings.settings import Settings
 from runtime.telemetry.exporter import fresh_folder
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.status import Progress, Topology
+from runtime.transport.loopback import this_machine
 from runtime.transport.ray_stay import InNoRay, asking_ray
 from store.errors import SystemReplaced
 
@@ -75,7 +77,12 @@ def _ensure_directory(settings: Settings) -> Any:
     namespace = settings.actor_system.namespace
     counts = settings.event_bus.metrics_enabled
     folder = fresh_folder(namespace) if counts else None
-    return RayActors(namespace).spawn(Directory, settings, DIRECTORY_ACTOR, folder)
+    # An embedded PostgreSQL has its data on one machine: where it is launched, unless the settings
+    # say which one is for the directory.
+    here = embedded.has_own(settings) and not settings.actor_system.core_labels
+    machine = this_machine() if here else ""
+    spawn = RayActors(namespace).spawn
+    return spawn(Directory, settings, DIRECTORY_ACTOR, folder, machine=machine)
 
 
 def _end_if_over(directory: Any) -> None:

@@ -8,11 +8,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import cycle
 from typing import Any, NamedTuple
 
 from ray.exceptions import ActorUnavailableError, RayError
 
+from runtime.cluster import embedded_database as embedded
 from runtime.cluster.services import Service, services_of
+from runtime.errors import LaunchFailed
 from runtime.host.host import Host
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
@@ -55,10 +58,15 @@ class SystemProcesses:
 
     async def start(self, tell: Callable[[Progress], None]) -> None:
         """Start writer, bus and pooled hosts where they are not there, and wait until each is
-        ready; `tell` hears how far that is. Raises what keeps one from starting."""
+        ready; `tell` hears how far that is. Raises what keeps one from starting, and LaunchFailed
+        where the settings ask for hosts on a machine from which none reaches the database."""
+        await self._check_labels()
         kinds: dict[str, type[Process]] = {WRITER_ACTOR: WriterActor, BUS_ACTOR: Bus}
         kinds |= dict.fromkeys(self.pooled(), Host)
-        actors = [self._spawn(kind, name) for name, kind in kinds.items()]
+        prefers = await self._spread()
+        actors = [
+            self._spawn(kind, name, prefers=prefers.get(name, "")) for name, kind in kinds.items()
+        ]
         progress = Progress(doing="starting processes", processes=len(actors))
         tell(progress)
 
@@ -76,7 +84,8 @@ class SystemProcesses:
 
     def services(self, machines: Iterable[Machine]) -> Mapping[str, Service]:
         """By name: those that there are to be on these machines."""
-        return services_of(self._settings(), machines)
+        only = self._only()
+        return services_of(self._settings(), [each for each in machines if only in ("", each.id)])
 
     def start_dedicated(self, source: str, actor: bytes | None) -> Any:
         """The handle of an actor's own host, which is started if it is not there."""
@@ -141,9 +150,48 @@ class SystemProcesses:
             return ProcessAway(name=name, kind=kind, reason=type(error).__name__)
         return status
 
-    def _spawn(self, kind: type[Process], name: str, *more: object, machine: str = "") -> Any:
+    def _spawn(
+        self,
+        kind: type[Process],
+        name: str,
+        *more: object,
+        machine: str = "",
+        prefers: str = "",
+    ) -> Any:
         spawn, folder = self._world.actors.spawn, self._metrics_folder
-        return spawn(kind, self._settings(), name, folder, *more, machine=machine)
+        where = machine or self._only()
+        settings = self._settings()
+        return spawn(kind, settings, name, folder, *more, machine=where, prefers=prefers)
+
+    async def _spread(self) -> dict[str, str]:
+        """By pooled host: a machine for it, so that all that are for hosts have about as many. Ray
+        itself may put all of them on one."""
+        if self._only():
+            return {}
+        labels = self._settings().actor_system.host_labels
+        machines = await self._world.machines()
+        theirs = sorted(each.id for each in machines if not each.leaving and each.has(labels))
+        several = theirs if len(theirs) > 1 else []
+        return dict(zip(self.pooled(), cycle(several), strict=False))
+
+    def _only(self) -> str:
+        """The machine on which all have to run, that of the directory: an embedded PostgreSQL lets
+        nobody else in. Empty where they may run elsewhere."""
+        return self._world.machine() if embedded.has_own(self._settings()) else ""
+
+    async def _check_labels(self) -> None:
+        settings = self._settings().actor_system
+        wanted = {"host_labels": settings.host_labels, "core_labels": settings.core_labels}
+        if not (only := self._only()) or not any(wanted.values()):
+            return
+        here = [each for each in await self._world.machines() if each.id == only]
+        for name, labels in wanted.items():
+            if not all(each.has(labels) for each in here):
+                raise LaunchFailed(
+                    f"actor_system.{name} asks for another machine than that of the embedded "
+                    "PostgreSQL, which lets no other one in: set DATABASE_URL to a PostgreSQL that "
+                    "all machines reach"
+                )
 
 
 async def ready(actor: Any) -> None:

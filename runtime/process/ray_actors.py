@@ -15,11 +15,15 @@ logger = logging.getLogger("thornback.directory")
 
 #: The label that Ray itself gives to each machine: its id.
 _MACHINE = "ray.io/node-id"
+#: What each machine is, as Ray has it: all but the one of an id that none has.
+_ANY = {_MACHINE: "!none"}
 
 
-def actor_options(settings: Settings, name: str, machine: str = "") -> dict[str, Any]:
+def actor_options(
+    settings: Settings, name: str, machine: str = "", prefers: str = ""
+) -> dict[str, Any]:
     """How every process of the system is started: named, detached, restarted for ever, and on a
-    machine that is for its kind, or on that one alone."""
+    machine that is for its kind, the one that it prefers if that is there; or on that one alone."""
     options = {
         "name": name,
         "namespace": settings.actor_system.namespace,
@@ -33,6 +37,13 @@ def actor_options(settings: Settings, name: str, machine: str = "") -> dict[str,
     }
     labels = {_MACHINE: machine} if machine else labels_of_machine(settings, name)
     # By label: Ray spreads what asks for no CPU over all machines, the head's too.
+    if prefers:
+        others = [{"label_selector": labels or _ANY}]
+        return {
+            **options,
+            "label_selector": {**labels, _MACHINE: prefers},
+            "fallback_strategy": others,
+        }
     return {**options, "label_selector": labels} if labels else options
 
 
@@ -51,11 +62,18 @@ class RayActors:
         self._namespace = namespace
 
     def spawn(
-        self, kind: type[Any], settings: Settings, name: str, *arguments: Any, machine: str = ""
+        self,
+        kind: type[Any],
+        settings: Settings,
+        name: str,
+        *arguments: Any,
+        machine: str = "",
+        prefers: str = "",
     ) -> Any:
-        """The handle of a process, which is started if there is none of its name; on one machine
-        alone, if that is named, for which it waits for ever once that is gone."""
-        options = actor_options(settings, name, machine)
+        """The handle of a process, which is started if there is none of its name; on one `machine`
+        alone, for which it waits for ever once that is gone, or on the one that it `prefers` and
+        else on any that is for its kind."""
+        options = actor_options(settings, name, machine, prefers)
         remote = _remote(kind)  # type: ignore[arg-type]  # a class is hashable
         return remote.options(**options).remote(name, settings.model_dump_json(), *arguments)
 

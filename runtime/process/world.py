@@ -49,10 +49,16 @@ class Actors(Protocol):
     """The processes of one system: started, found again, ended for good. What RayActors is."""
 
     def spawn(
-        self, kind: type[Any], settings: Settings, name: str, *arguments: Any, machine: str = ""
+        self,
+        kind: type[Any],
+        settings: Settings,
+        name: str,
+        *arguments: Any,
+        machine: str = "",
+        prefers: str = "",
     ) -> Any:
-        """The handle of a process, which is started if there is none of its name; on one machine
-        alone, if that is named."""
+        """The handle of a process, which is started if there is none of its name; on one `machine`
+        alone, or on the one that it `prefers` and else on any that is for its kind."""
 
     def find(self, name: str) -> Any:
         """The handle of a process as it is now. Raises ValueError when there is none."""

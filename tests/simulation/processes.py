@@ -290,7 +290,13 @@ class SimulatedActors:
         self._holder = holder
 
     def spawn(
-        self, kind: type[Any], settings: Settings, name: str, *arguments: Any, machine: str = ""
+        self,
+        kind: type[Any],
+        settings: Settings,
+        name: str,
+        *arguments: Any,
+        machine: str = "",
+        prefers: str = "",
     ) -> Handle:
         self._cluster.spawn(kind, name, (name, settings.model_dump_json(), *arguments))
         return self.find(name)

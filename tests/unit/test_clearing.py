@@ -23,7 +23,13 @@ class PlayedActors:
         self.at_kill: Callable[[], None] = lambda: None
 
     def spawn(
-        self, kind: type[Any], settings: Settings, name: str, *arguments: Any, machine: str = ""
+        self,
+        kind: type[Any],
+        settings: Settings,
+        name: str,
+        *arguments: Any,
+        machine: str = "",
+        prefers: str = "",
     ) -> Any:
         raise NotImplementedError
 

@@ -32,3 +32,19 @@ def test_what_is_for_one_machine_alone_runs_there_whatever_the_labels_of_its_kin
 @pytest.mark.parametrize("process", ["directory", "host-0"])
 def test_without_labels_any_machine_will_do(process: str) -> None:
     assert "label_selector" not in actor_options(Settings.load(environ={}), process)
+
+
+@pytest.mark.parametrize(
+    ("settings", "else_on"),
+    [
+        (CHOSEN, {"role": "host", "zone": "a"}),
+        (Settings.load(environ={}), {"ray.io/node-id": "!none"}),
+    ],
+    ids=["labels", "no-labels"],
+)
+def test_a_host_prefers_a_machine_and_goes_to_any_other_one_for_hosts_without_it(
+    settings: Settings, else_on: dict[str, str]
+) -> None:
+    options = actor_options(settings, "host-0", prefers="abc")
+    assert options["label_selector"].items() >= {"ray.io/node-id": "abc"}.items()
+    assert options["fallback_strategy"] == [{"label_selector": else_on}]
