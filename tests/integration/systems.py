@@ -164,8 +164,16 @@ def kill(system: ActorSystem, name: str) -> int:
     pid = pids_of(system)[name]
     process = psutil.Process(pid)
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    eventually(lambda: _has_ended(process))
     return pid
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """It may go between two questions, too."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def back(system: ActorSystem, name: str, pid: int) -> None:
