@@ -74,6 +74,7 @@ async def _follows(driver: "Driver", step: Step, following: Following) -> None:
     try:
         begun = asyncio.wrap_future(subscription._inlet.begun)
         following.begins = await asyncio.wait_for(begun, BEGIN_S)
+        following.opened = driver.history.moment()
         for number, turn in enumerate(step.more["turns"]):
             draw = stream(driver.holder.loop.seed, "following", step.number, number)
             if turn == "pause":
@@ -102,9 +103,12 @@ async def _finish(
     driver: "Driver", following: Following, subscription: DurableSubscription
 ) -> None:
     """Say that all is finished, and wait for the log to know it."""
+    something_new = following.finished < len(following.events)
     following.finished = len(following.events)
+    said = driver.history.moment()
     with suppress(StoreUnavailable):
         position = await subscription.finish()
+        following.said += [said] if something_new else []
         following.kept.append((driver.history.moment(), position))
 
 

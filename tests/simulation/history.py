@@ -94,9 +94,12 @@ class Following:
     name: str  #: of the subscription
     began: int  #: the moment of the history when it asked for it
     begins: int = -1  #: the position after which it goes on; -1: nobody has said so
+    opened: int = -1  #: the moment when that was said
     events: list[Seen] = field(default_factory=list)
     finished: int = 0  #: so many of them, the first ones
     kept: list[tuple[int, int]] = field(default_factory=list)  #: moments, and positions said so
+    #: The moments when it said that something new is finished, and was answered that it is kept.
+    said: list[int] = field(default_factory=list)
     taken: bool = False  #: it was told that somebody else has the subscription
     ended: int | None = None  #: the moment of the history
 

@@ -46,6 +46,9 @@ def _judge_reader(log: LogIndex, following: Following, others: list[Following]) 
     ):
         wrong.append(f"{name} was told that somebody else has it, and nobody has")
     for other in others:
+        last = max(following.said, default=-1)
+        if 0 <= following.opened < other.began and 0 <= other.opened < last:
+            wrong.append(f"{name} moved the checkpoint that {other.number} had by then")
         for moment, position in other.kept:
             again = [one for one in given if one <= position]
             if moment < following.began and again:
