@@ -11,7 +11,7 @@ import atexit
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from weakref import WeakSet
 
@@ -33,8 +33,8 @@ _open: "WeakSet[Checkpoint]" = WeakSet()
 @atexit.register
 def move_at_exit() -> None:
     """The program ends, and has closed nothing: what is finished is kept."""
-    for checkpoint in list(_open):
-        checkpoint.wait_last()
+    begun = [checkpoint.start_last() for checkpoint in list(_open)]
+    wait([last for last in begun if last is not None], Checkpoint.LAST_S + 1.0)  # all at once
 
 
 class Checkpoint:
@@ -177,9 +177,18 @@ class Checkpoint:
 
     def wait_last(self) -> None:
         """Block until that is done. Where an event loop runs in this thread it is done soon."""
-        with suppress(ConnectionClosed, TimeoutError, CancelledError):
-            if not self._connection.closed and not self._connection.in_courier():
-                self._connection.courier.run(self.last_move()).result(self.LAST_S + 1.0)
+        if (last := self.start_last()) is not None:
+            with suppress(ConnectionClosed, TimeoutError, CancelledError):
+                last.result(self.LAST_S + 1.0)
+
+    def start_last(self) -> "Future[None] | None":
+        """Begin it, for whoever may wait for it; None where nobody can, or the connection has."""
+        if self._connection.closed or self._connection.in_courier():
+            return None
+        try:
+            return self._connection.courier.run(self.last_move())
+        except ConnectionClosed:
+            return None
 
     def give_up(self, error: Exception) -> None:
         """The log is another one now, in which these positions mean nothing. In the loop."""

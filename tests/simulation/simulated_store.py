@@ -89,8 +89,7 @@ class SimulatedStore:
         subscriptions = self._database.subscriptions
 
         def open_if(seen: int | None) -> SubscriptionRecord | None:
-            there = subscriptions.epoch_of(name)
-            if there not in (seen, epoch):
+            if subscriptions.epoch_of(name) not in (seen, epoch):
                 return None
             return subscriptions.open(name, selection, after, epoch)
 
