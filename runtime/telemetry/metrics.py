@@ -29,7 +29,10 @@ class Metrics:
         self._registry = CollectorRegistry()
         self.totals = Totals(None)
         if folder is not None:
-            self.totals = Totals(totals_file(folder, _count_into(folder, node)))
+            identifier = _identifier(node)
+            # Before it counts as living: what its predecessor knew is shown no more by then.
+            self.totals = Totals(totals_file(folder, identifier))
+            _count_into(folder, identifier)
         self.duration = Histogram(
             "event_processing_duration_seconds",
             "From a batch's arrival at its host to its durable answer",
@@ -42,11 +45,13 @@ class Metrics:
             "event_store_operations", "Operations on the event store", ["operation", "outcome"]
         )
         self.comparisons = self._counter("vector_clock_comparisons", "Vector clocks compared")
-        self.commands = self._counter("commands", "Commands answered", ["node", "outcome"])
+        self.commands = self._counter(
+            "commands", "Commands answered, each as often as it was sent", ["node", "outcome"]
+        )
         self.residents = self._gauge("resident_actors", "Actors in memory", ["node"])
         self.evicted = self._counter("evicted_actors", "Idle actors that left memory", ["node"])
         self.waiting = self._gauge("mailbox_commands", "Commands unanswered in a host", ["node"])
-        self.position = self._gauge("log_position", "The last position handed to the bus")
+        self.position = self._gauge("log_position", "How far the bus has counted the log")
         self._compared = 0
 
     def count_comparisons(self) -> None:
@@ -103,6 +108,8 @@ class BusMetrics:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self.subscriptions(0)  # those of an earlier incarnation come again
+        position: Any = metrics.position
+        position._value.set(0.0)  # without a moment: it is not shown before it is known
 
     def published(self, types: Mapping[str, int], nodes: Mapping[str, int], position: int) -> None:
         """The log has so many events of these types and of these nodes, up to a position."""
@@ -166,15 +173,17 @@ def _in_a_forked_child() -> None:
 os.register_at_fork(after_in_child=_in_a_forked_child)
 
 
-def _count_into(folder: Path, node: str) -> str:
-    """Make this process's instruments count into `folder`, under the node's name; which
-    is as files have it."""
+def _identifier(node: str) -> str:
+    """The node's name as files have it."""
     readable = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in node)
     # Two names that read alike, or one too long for a file, still get files of their own.
-    identifier = f"{readable[:80]}-{crc32(node.encode()):08x}"
+    return f"{readable[:80]}-{crc32(node.encode()):08x}"
+
+
+def _count_into(folder: Path, identifier: str) -> None:
+    """Make this process's instruments count into `folder`, under this name."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _say_living(folder, identifier)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where prometheus_client looks
     multi_process: Any = values.MultiProcessValue
     values.ValueClass = multi_process(process_identifier=lambda: identifier)
-    return identifier

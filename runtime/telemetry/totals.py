@@ -19,8 +19,8 @@ class Total(NamedTuple):
     label: str
 
 
-PUBLISHED = Total("events_published", "Events handed to the bus", "event_type")
-PROCESSED = Total("events_processed", "Events decided, stored and acknowledged", "node")
+PUBLISHED = Total("events_published", "Events of the log since the launch", "event_type")
+PROCESSED = Total("events_processed", "Events of the log since the launch, by who decides", "node")
 TOTALS = (PUBLISHED, PROCESSED)
 
 #: What the names of the files begin with: they are read as those of prometheus_client's counters.
@@ -38,20 +38,30 @@ def whose_totals(file: Path) -> str | None:
 
 
 class Totals:
-    """Those of one process; shown to nobody where `file` is None."""
+    """Those of one process; shown to nobody where `file` is None. What whoever had this file
+    before has shown in it is shown no more, and what he shows from now on to nobody: he may live,
+    and two who write into one file make what nobody can read."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
         self._values: Any = None  # made with the first that is shown: most processes have none
+        if file is not None and file.exists():
+            fresh = file.with_suffix(".new")
+            _mapped(fresh).close()
+            fresh.replace(file)  # for who reads just now it is the one or the other, and whole
 
     def show(self, total: Total, label: str, count: int) -> None:
         """From now on it is so many."""
         if self._file is None:
             return
         if self._values is None:
-            mapped: Any = MmapedDict
-            self._values = mapped(str(self._file))
+            self._values = _mapped(self._file)
         key: Any = mmap_key
         name = f"{total.name}_total"
         where = key(total.name, name, [total.label], [label], total.text)
         self._values.write_value(where, float(count), 0.0)
+
+
+def _mapped(file: Path) -> Any:
+    mapped: Any = MmapedDict
+    return mapped(str(file))

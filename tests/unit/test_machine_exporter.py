@@ -16,6 +16,7 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from runtime.telemetry.exporter import NewestFolder, OfFolder, folder_here, fresh_folder
 from runtime.telemetry.metrics import lives
+from runtime.telemetry.totals import PROCESSED, Totals
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,7 @@ metrics = Metrics(sys.argv[2], Path(sys.argv[1]))
 metrics.residents.labels(sys.argv[2]).set(7)
 metrics.evicted.labels(sys.argv[2]).inc(5)
 metrics.handlers.set(3)
+metrics.position.set(9)
 metrics.totals.show(PROCESSED, sys.argv[2], int(sys.argv[3]))
 print("counted", flush=True)
 sys.stdin.read()
@@ -178,3 +180,32 @@ def test_who_begins_anew_has_nothing_of_its_predecessors_in_memory(tmp_path: Pat
         assert total(folder, "resident_actors") == 0
         assert total(folder, "active_event_handlers") == 0
         assert total(folder, "evicted_actors_total") == 5
+
+
+def test_who_comes_back_to_a_machine_shows_nothing_of_the_log_until_he_knows_it(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "counted"
+    with counting(folder, "n.bus"):
+        assert total(folder, "events_processed_total") == 5
+        assert total(folder, "log_position") == 9
+    # Meanwhile another machine has the bus, and shows more.
+    with counting(folder, "n.bus", program=BEGINS):
+        shown = {sample.name for metric in OfFolder(folder).collect() for sample in metric.samples}
+        assert "active_event_handlers" in shown
+        assert not {"events_processed_total", "log_position"} & shown
+
+
+def test_what_one_who_was_replaced_goes_on_to_show_spoils_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "counter_totals-n.bus.db"
+    replaced = Totals(file)
+    replaced.show(PROCESSED, "n.a", 1)
+    successor = Totals(file)
+    successor.show(PROCESSED, "n.a", 2)
+    successor.show(PROCESSED, "n.host-of-a-longer-name", 2)
+    replaced.show(PROCESSED, "n.b", 1)
+    successor.show(PROCESSED, "n.c", 2)
+    for each in (replaced, successor):
+        each._values.close()
+    mapped: Any = MmapedDict
+    assert [count for _, count, *_ in mapped.read_all_values_from_file(str(file))] == [2, 2, 2]
