@@ -17,6 +17,7 @@ from runtime.cluster.spawning import reason_of
 from runtime.driver.directory_link import Look, Patience, answer
 from runtime.errors import LaunchFailed
 from runtime.process.ray_actors import RayActors
+from runtime.process.ray_machines import machines_of_ray
 from runtime.settings.settings import Settings
 from runtime.telemetry.exporter import fresh_folder
 from runtime.topology.names import DIRECTORY_ACTOR
@@ -77,12 +78,20 @@ def _ensure_directory(settings: Settings) -> Any:
     namespace = settings.actor_system.namespace
     counts = settings.event_bus.metrics_enabled
     folder = fresh_folder(namespace) if counts else None
-    # An embedded PostgreSQL has its data on one machine: where it is launched, unless the settings
-    # say which one is for the directory.
-    here = embedded.has_own(settings) and not settings.actor_system.core_labels
-    machine = this_machine() if here else ""
+    machine = _machine_of_data(settings) if embedded.has_own(settings) else ""
     spawn = RayActors(namespace).spawn
     return spawn(Directory, settings, DIRECTORY_ACTOR, folder, machine=machine)
+
+
+def _machine_of_data(settings: Settings) -> str:
+    """The machine that has the data of an embedded PostgreSQL: this one, or one with the labels of
+    the core where this one lacks them. Ray is to start the directory anew on no other one, which
+    would begin with an empty log. Nothing where there is none with these labels yet."""
+    here, labels = this_machine(), settings.actor_system.core_labels
+    if not labels:
+        return here
+    theirs = [each.id for each in machines_of_ray() if each.has(labels) and not each.leaving]
+    return here if here in theirs else min(theirs, default="")
 
 
 def _end_if_over(directory: Any) -> None:
