@@ -158,8 +158,20 @@ UNHEARD = """
 import pytest
 from boiler import Boiler, Heat
 from thornback import Rejected
+from thornback.testing.in_process import InProcessSystem
+from thornback.testing.settings import small_settings
 
 KEPT = []
+
+
+def test_a_failure_in_a_system_of_its_own():
+    with InProcessSystem(small_settings({}, type="memory")) as system:
+        KEPT.append(system.actor(Boiler, "other").ask(Heat(celsius=95.0)))
+        system.flush().result()
+
+
+def test_that_one_is_nobody_elses(memory_system):
+    memory_system.flush().result()
 
 
 def test_nobody_waits_for_a_failure(memory_system):
@@ -222,7 +234,7 @@ def test_a_failed_ask_that_no_test_looks_at_is_warned_of(project: pytest.Pyteste
     project.makepyfile(UNHEARD)
     project.makeini("[pytest]\n")
 
-    result = _run(project, passed=3, warnings=2)
+    result = _run(project, passed=5, warnings=2)
 
     for source in ("boiler/a", "boiler/b"):
         said = f"*UnheardReply: an ask of {source} failed, and nobody looked at its reply: too hot"

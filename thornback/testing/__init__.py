@@ -165,6 +165,7 @@ def _unheard_replies_warned_of() -> Iterator[None]:
     not read where a test passes."""
     from runtime.driver.outgoing import say_unheard_at_exit  # noqa: PLC0415 - brings Ray's errors
 
+    say_unheard_at_exit()  # what failed before is not this test's
     kept, logger = _Kept(), logging.getLogger("thornback.driver")
     logger.addHandler(kept)
     try:
