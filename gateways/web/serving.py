@@ -16,6 +16,7 @@ from aiohttp import web
 from gateways.web.access import Access
 from gateways.web.connections import Connections
 from gateways.web.counting import Counting
+from gateways.web.open_files import connections_that_fit
 from gateways.web.problems import problem_of, refusal
 from runtime.settings.sections import GatewaySettings
 
@@ -56,7 +57,7 @@ class Serving:
         self._idle.set()
         self._server = Connections(
             self._handle,
-            most=settings.max_connections,
+            most=connections_that_fit(settings.max_connections),
             patience_s=self._send_s,
             unreadable=lambda request, response: counting.answered(request, response, 0.0),
             keepalive_timeout=self.IDLE_S,

@@ -1,0 +1,78 @@
+"""A gateway has no more connections than it has files for, and as many as it is let have."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from gateways.web.open_files import OTHERS
+
+LIMITS = """
+import resource, sys
+from gateways.web.open_files import connections_that_fit
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (300, 2000))
+print(connections_that_fit(40), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+print(connections_that_fit(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+print(connections_that_fit(10000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+SERVES = """
+import asyncio, resource, sys
+from tests.unit.http import serving
+
+FILES = int(sys.argv[1])
+
+async def serve():
+    async with serving() as client:
+        print(client.address, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
+asyncio.run(serve())
+"""
+
+FILES, MORE = 400, 500
+ASK = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def test_it_takes_what_it_is_let_have_and_no_more() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", LIMITS], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert said.stdout.split("\n")[:3] == [
+        "40 300",
+        f"1000 {1000 + OTHERS}",
+        f"{2000 - OTHERS} 2000",
+    ]
+    assert f"only {2000 - OTHERS} may be open" in said.stderr
+
+
+@pytest.fixture
+def address() -> Iterator[tuple[str, int]]:
+    """Where a gateway listens whose process may have few files."""
+    command = [sys.executable, "-c", SERVES, str(FILES)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as gateway:
+        assert gateway.stdout is not None
+        host, _, port = gateway.stdout.readline().strip().removeprefix("http://").partition(":")
+        yield host, int(port)
+        gateway.kill()
+
+
+async def test_where_files_are_few_each_client_is_answered_or_turned_away(
+    address: tuple[str, int],
+) -> None:
+    statuses = []
+    with ExitStack() as ends:
+        async with asyncio.timeout(60):
+            for _ in range(MORE):
+                reader, writer = await asyncio.open_connection(*address)
+                ends.callback(writer.close)
+                writer.write(ASK)
+                statuses.append((await reader.readline()).split()[1])
+    let_in = FILES - OTHERS
+    assert statuses == [b"200"] * let_in + [b"503"] * (MORE - let_in)
