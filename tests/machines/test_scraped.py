@@ -18,7 +18,10 @@ from tests.machines.prometheus import missing
 PATIENCE_S = 900.0  #: with four raylets, on a slow machine
 #: A raylet on a busy machine takes longer to start than Ray waits by itself.
 SLOWLY = {"RAY_raylet_start_wait_time_s": "120"}
-NAMES = ("head", "core", "hosts", "other")
+ADDRESSES = {
+    name: f"10.77.0.{number}"
+    for number, name in enumerate(("head", "core", "hosts", "other"), start=1)
+}
 
 pytestmark = [
     pytest.mark.e2e,
@@ -31,7 +34,7 @@ pytestmark = [
 def test_a_prometheus_sums_what_machines_show_to_what_the_log_has() -> None:
     if why := impossible():
         pytest.skip(why)
-    with machines(*NAMES) as there, place(**SLOWLY) as here:
+    with machines(ADDRESSES) as there, place(**SLOWLY) as here:
         described = json.dumps([asdict(each) for each in there])
         program = [sys.executable, "-m", "tests.machines.scraped", str(here.folder), described]
         with here.start(*there[0].inside, *program) as running:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.machines.namespaces import impossible
 from tests.network.cluster import CLOSED, Cluster, cluster
-from tests.network.pods import impossible
+from tests.network.pods import TOOL
 
 pytestmark = [
     pytest.mark.e2e,
@@ -41,7 +42,7 @@ OF_RAY = {
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[Cluster]:
-    if why := impossible():
+    if why := impossible(TOOL):
         pytest.skip(why)
     with cluster() as made:
         yield made
