@@ -22,7 +22,7 @@ ROOT = DOCS.parent
 REFERENCE = {
     "actors.devices": "Devices that come along",
     "actors": "Actors and events",
-    "streams": "Actors and events",
+    "streams": "Streams",
     "runtime.settings": "Settings and status",
     "runtime.topology": "Settings and status",
     "runtime": "Driving a system",

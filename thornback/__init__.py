@@ -110,7 +110,36 @@ if TYPE_CHECKING:
     from store.event_store import EventStore as EventStore
     from store.scenario import Scenario as Scenario
     from store.selection import Selection as Selection
+    from streams.aggregates import Count as Count
+    from streams.aggregates import Latest as Latest
+    from streams.aggregates import Max as Max
+    from streams.aggregates import Mean as Mean
+    from streams.aggregates import Min as Min
+    from streams.aggregates import Sum as Sum
+    from streams.aggregation import Aggregation as Aggregation
     from streams.algebra import process_stream as process_stream
+    from streams.errors import InvalidProgram as InvalidProgram
+    from streams.handler import Handler as Handler
+    from streams.join import Joined as Joined
+    from streams.keyed import Batch as Batch
+    from streams.keyed import Folded as Folded
+    from streams.pipeline import EventPipeline as EventPipeline
+    from streams.processors import BatchEventProcessor as BatchEventProcessor
+    from streams.processors import EventProcessor as EventProcessor
+    from streams.processors import EventTransformer as EventTransformer
+    from streams.program import Fact as Fact
+    from streams.program import Output as Output
+    from streams.program import Program as Program
+    from streams.scenario import StreamScenario as StreamScenario
+    from streams.scenario import happened as happened
+    from streams.sketches import Distinct as Distinct
+    from streams.sketches import Quantiles as Quantiles
+    from streams.windows import Replaced as Replaced
+    from streams.windows import Session as Session
+    from streams.windows import Sliding as Sliding
+    from streams.windows import Tumbling as Tumbling
+    from streams.windows import WindowResult as WindowResult
+    from streams.windows import last_revisions as last_revisions
 
 #: Where each name lives; what stands above is the same for type checkers.
 _HOMES = {
@@ -151,7 +180,21 @@ _HOMES = {
     "store.event_store": ("EventStore",),
     "store.scenario": ("Scenario",),
     "store.selection": ("Selection",),
+    "streams.aggregates": ("Count", "Latest", "Max", "Mean", "Min", "Sum"),
+    "streams.aggregation": ("Aggregation",),
     "streams.algebra": ("process_stream",),
+    "streams.errors": ("InvalidProgram",),
+    "streams.handler": ("Handler",),
+    "streams.join": ("Joined",),
+    "streams.keyed": ("Batch", "Folded"),
+    "streams.pipeline": ("EventPipeline",),
+    "streams.processors": ("BatchEventProcessor", "EventProcessor", "EventTransformer"),
+    "streams.program": ("Fact", "Output", "Program"),
+    "streams.scenario": ("StreamScenario", "happened"),
+    "streams.sketches": ("Distinct", "Quantiles"),
+    "streams.windows": (
+        "Replaced", "Session", "Sliding", "Tumbling", "WindowResult", "last_revisions",
+    ),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -1,0 +1,41 @@
+"""Patterns of event types and sources, as those of a subscription: `*` stands for any text."""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+
+def as_patterns(patterns: str | Sequence[str]) -> tuple[str, ...]:
+    """One pattern or several, as several. Raises ValueError for what is none."""
+    found: tuple[object, ...] = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+    for each in found:
+        if not isinstance(each, str) or not each:
+            raise ValueError(f"a pattern is a text that is not empty, not {each!r:.80}")
+    return tuple(map(str, found))
+
+
+def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """What says whether a text is one that a pattern stands for. No pattern stands for all."""
+    return _matcher(tuple(patterns))
+
+
+@lru_cache(maxsize=1024)
+def _matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    if not patterns or "*" in patterns:
+        return _all
+    matches = re.compile("|".join(map(_expression, patterns)), re.DOTALL).fullmatch
+    return lambda text: matches(text) is not None
+
+
+def _all(_: str) -> bool:
+    return True
+
+
+def _expression(pattern: str) -> str:
+    """Between two stars the first place that fits is as good as any later one (an atomic group),
+    so no part of a text is looked at twice."""
+    first, *others = map(re.escape, pattern.split("*"))
+    if not others:
+        return first
+    between = (f"(?>.*?{part})" for part in others[:-1] if part)
+    return first + "".join(between) + ".*" + others[-1]

@@ -1,0 +1,28 @@
+"""Whatever a user calls a program, as one that can be run."""
+
+from streams.errors import InvalidProgram
+from streams.handler import Handler, described
+from streams.pipeline import EventPipeline
+from streams.program import Program
+
+_NEEDED = ("name", "event_types", "sources", "disorder_us", "keeps_state",
+           "route", "step", "due", "again")  # fmt: skip
+
+
+def program_of(program: Program | type[Handler]) -> Program:
+    """A handler's class, a handler, a pipeline or any other program, looked through. Raises
+    InvalidProgram, which says what is wrong."""
+    if isinstance(program, Handler):
+        return described(program)
+    if isinstance(program, type):
+        if issubclass(program, Handler):
+            return described(program)
+        raise InvalidProgram(program.__name__, "is a class, and no handler: derive it from Handler")
+    if isinstance(program, EventPipeline):
+        return program.checked()
+    missing = [name for name in _NEEDED if not hasattr(program, name)]
+    if missing:
+        raise InvalidProgram(
+            f"{program!r:.80}", f"is no handler, no pipeline and no program: no {missing[0]}"
+        )
+    return program
