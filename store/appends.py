@@ -18,6 +18,19 @@ class CheckpointMove:
     epoch: int
     position: int
     receipt: Receipt
+    #: How far event time has come for it, Unix microseconds; None: that stays as it was.
+    watermark_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChange:
+    """What a stream program keeps of one key from now on; `data` None: nothing. `due_us` is the
+    event time at which the key is to be looked at again, Unix microseconds."""
+
+    program: str
+    key: str
+    data: bytes | None
+    due_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +51,7 @@ class Append:
     rows: EncodedRows
     types: Mapping[str, int]  #: events by type, for the metrics
     checkpoints: Sequence[CheckpointMove] = ()
+    states: Sequence[StateChange] = ()  #: of programs whose checkpoints these are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

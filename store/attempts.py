@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from store.appends import Acknowledged, Append, CheckpointMove, Commit
+from store.appends import Acknowledged, Append, CheckpointMove, Commit, StateChange
 from store.errors import AppendRefused, StaleEpoch, StoreError
 from store.event_store import WRITER, CounterMove, EventStore
 from store.rows.layout import EncodedRows, stamp
@@ -159,9 +159,11 @@ class Attempts:
         ticks: dict[str, CounterMove] = {}
         # The last of each holder: what one that was replaced says is refused, not left out.
         checkpoints: dict[tuple[str, int], CheckpointMove] = {}
+        states: dict[tuple[str, str], StateChange] = {}
         for part in attempt.parts:
             append = part.append
             checkpoints |= {(each.name, each.epoch): each for each in append.checkpoints}
+            states |= {(each.program, each.key): each for each in append.states}
             ticks[append.node] = CounterMove(
                 name=append.node, epoch=append.epoch, counter=append.tick
             )
@@ -170,6 +172,7 @@ class Attempts:
             writer=CounterMove(name=WRITER, epoch=self._epoch, counter=attempt.last),
             nodes=list(ticks.values()),
             checkpoints=list(checkpoints.values()),
+            states=list(states.values()),
             attempt=attempt.number,
         )
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from actors.event import Event
 from store.appends import CheckpointMove as CheckpointMove
+from store.appends import StateChange as StateChange
 from store.receipts import Receipt
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
@@ -146,9 +147,11 @@ class EventStore(Protocol):
         writer: CounterMove,
         nodes: Sequence[CounterMove],
         checkpoints: Sequence[CheckpointMove] = (),
+        states: Sequence[StateChange] = (),
         attempt: int = 0,
     ) -> None:
-        """Commit all rows, counters and checkpoints or none of them, durably.
+        """Commit all rows, counters, checkpoints and states or none of them, durably. No two of
+        the states are of one key.
 
         The rows carry versions, positions and commit time; positions end at
         `writer.counter`. `attempt` is kept beside that counter: after a lost connection
@@ -183,9 +186,26 @@ class EventStore(Protocol):
         """Forget one, with its checkpoint; was there one? Whoever works for it is told at his
         next checkpoint move."""
 
-    async def recount(self, selection: Selection, after: int, through: int) -> Receipt:
+    async def recount(
+        self, selection: Selection, after: int, through: int, slot: int | None = None
+    ) -> Receipt:
         """What the receipt of a stretch of the log has to be: of all selected events at the
-        positions above `after` up to `through`, which it reads."""
+        positions above `after` up to `through`, which it reads; or of those of one slot."""
+
+    async def load_states(self, program: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """What the program keeps of those of these keys of which it keeps anything."""
+
+    async def due_states(self, program: str, after: str, limit: int) -> list[tuple[str, int]]:
+        """The keys of the program that are to be looked at again, and the event time of each, Unix
+        microseconds: at most `limit`, in the order of their UTF-8, those that come after a key, or
+        the first (after "")."""
+
+    async def drop_states(self, program: str) -> None:
+        """Forget all that a program keeps."""
+
+    async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
+        """The version of the last event of those aggregates that have any. Quick, however long the
+        log is."""
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         """The present epochs of those names that have one."""

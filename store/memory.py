@@ -20,10 +20,12 @@ from store.event_store import (
     Page,
     Snapshot,
     SourceRecord,
+    StateChange,
     Tallied,
     TypeCount,
     TypeRecord,
 )
+from store.memory_states import StatesInMemory, recounted
 from store.memory_subscriptions import SubscriptionsInMemory
 from store.receipts import Receipt
 from store.rows.decoding import Decoder
@@ -53,6 +55,7 @@ class MemoryEventStore:
         self._epochs: dict[str, Epoch] = {}
         self._snapshots: dict[bytes, Snapshot] = {}
         self._subscriptions = SubscriptionsInMemory()
+        self._states = StatesInMemory()
         self._tallied: Tallied | None = None  # of the launch that was last
         self._classes: dict[str, str] = {}  # by actor type
         self._event_types: set[tuple[str, str]] = set()  # with the actor type of each
@@ -69,6 +72,7 @@ class MemoryEventStore:
         writer: CounterMove,
         nodes: Sequence[CounterMove],
         checkpoints: Sequence[CheckpointMove] = (),
+        states: Sequence[StateChange] = (),
         attempt: int = 0,
     ) -> None:
         self._check_fence(writer, nodes, len(rows))
@@ -88,6 +92,7 @@ class MemoryEventStore:
         )
         for checkpoint in checkpoints:
             self._subscriptions.move(checkpoint)
+        self._states.change(states)
 
     async def open_subscription(
         self, name: str, selection: Selection, after: int, epoch: int
@@ -104,9 +109,23 @@ class MemoryEventStore:
     async def drop_subscription(self, name: str) -> bool:
         return self._subscriptions.drop(name)
 
-    async def recount(self, selection: Selection, after: int, through: int) -> Receipt:
-        match = row_filter(selection)
-        return Receipt().plus(_keys(row)[0] for row in self._rows[after:through] if match(row))
+    async def recount(
+        self, selection: Selection, after: int, through: int, slot: int | None = None
+    ) -> Receipt:
+        return recounted(self._rows[after:through], selection, slot)
+
+    async def load_states(self, program: str, keys: Sequence[str]) -> dict[str, bytes]:
+        return self._states.load(program, keys)
+
+    async def due_states(self, program: str, after: str, limit: int) -> list[tuple[str, int]]:
+        return self._states.due(program, after, limit)
+
+    async def drop_states(self, program: str) -> None:
+        self._states.drop(program)
+
+    async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
+        return {each: max(self._aggregates[each]) for each in aggregate_ids
+                if each in self._aggregates}  # fmt: skip
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         return {name: self._epochs[name] for name in names if name in self._epochs}

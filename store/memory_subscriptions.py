@@ -50,6 +50,9 @@ class SubscriptionsInMemory:
             self._records[checkpoint.name],
             position=checkpoint.position,
             receipt=checkpoint.receipt,
+            watermark_us=later_watermark(
+                self._records[checkpoint.name].watermark_us, checkpoint.watermark_us
+            ),
             moved_at=datetime.now(UTC),
         )
 
@@ -60,3 +63,8 @@ class SubscriptionsInMemory:
     def drop(self, name: str) -> bool:
         """Was there one?"""
         return self._records.pop(name, None) is not None
+
+
+def later_watermark(kept: int | None, moved: int | None) -> int | None:
+    """What a checkpoint's watermark is after a move, which may say nothing of it."""
+    return kept if moved is None else moved

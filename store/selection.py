@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from store.rows.layout import event_type_at, source_at
+from actors.moments import FIRST_US, LAST_US
+from store.rows.layout import event_type_at, moment_at, source_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +14,9 @@ class Selection:
 
     event_types: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    #: Of event time, Unix microseconds: from the first one, and before the second; for reading the
+    #: log alone.
+    moments_us: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         """What people read: the first patterns of each."""
@@ -28,8 +32,11 @@ EVERYTHING = Selection()
 def row_filter(selection: Selection) -> Callable[[bytes], bool]:
     """A predicate on encoded rows that says what a Selection says."""
     types, sources = pattern(selection.event_types), pattern(selection.sources)
+    first, before = selection.moments_us or (FIRST_US, LAST_US + 1)
 
     def match(row: bytes) -> bool:
+        if selection.moments_us and not first <= moment_at(row, 0) < before:
+            return False
         if types is not None and not types.fullmatch(event_type_at(row, 0)):
             return False
         return sources is None or bool(sources.fullmatch(source_at(row, 0)))

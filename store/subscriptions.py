@@ -22,6 +22,8 @@ class SubscriptionRecord:
     began: int
     position: int
     receipt: Receipt
+    #: How far event time has come for it, Unix microseconds; None: nobody has said so.
+    watermark_us: int | None = None
     #: By the clock of the store, and for people alone.
     opened_at: datetime = field(compare=False)
     moved_at: datetime | None = field(default=None, compare=False)

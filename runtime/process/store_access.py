@@ -23,6 +23,7 @@ from store.event_store import (
     Page,
     Snapshot,
     SourceRecord,
+    StateChange,
     Tallied,
     TypeRecord,
 )
@@ -93,6 +94,7 @@ class WriterMemoryStore:
         writer: CounterMove,
         nodes: Sequence[CounterMove],
         checkpoints: Sequence[CheckpointMove] = (),
+        states: Sequence[StateChange] = (),
         attempt: int = 0,
     ) -> None:
         raise StoreUnavailable("the writer", "only the writer itself appends")
@@ -111,8 +113,22 @@ class WriterMemoryStore:
     async def drop_subscription(self, name: str) -> bool:
         return await self._call("drop_subscription", name)  # type: ignore[no-any-return]
 
-    async def recount(self, selection: Selection, after: int, through: int) -> Receipt:
-        return await self._call("recount", selection, after, through)  # type: ignore[no-any-return]
+    async def recount(
+        self, selection: Selection, after: int, through: int, slot: int | None = None
+    ) -> Receipt:
+        return await self._call("recount", selection, after, through, slot)  # type: ignore[no-any-return]
+
+    async def load_states(self, program: str, keys: Sequence[str]) -> dict[str, bytes]:
+        return await self._call("load_states", program, list(keys))  # type: ignore[no-any-return]
+
+    async def due_states(self, program: str, after: str, limit: int) -> list[tuple[str, int]]:
+        return await self._call("due_states", program, after, limit)  # type: ignore[no-any-return]
+
+    async def drop_states(self, program: str) -> None:
+        await self._call("drop_states", program)
+
+    async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
+        return await self._call("last_versions", list(aggregate_ids))  # type: ignore[no-any-return]
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:
         return await self._call("epochs", list(names))  # type: ignore[no-any-return]

@@ -6,7 +6,7 @@ import msgspec
 
 from runtime.wire.error_codec import EncodedError
 from runtime.wire.values import decode_any, encode
-from store.appends import Acknowledged, Append, CheckpointMove, Commit
+from store.appends import Acknowledged, Append, CheckpointMove, Commit, StateChange
 from store.errors import RowsRefused
 from store.receipts import Receipt
 from store.rows.layout import EncodedRows
@@ -26,8 +26,10 @@ class AppendCall(msgspec.Struct, array_like=True):
     types: dict[str, int]
     lengths: bytes
     rows: bytes
-    #: Of each its name, epoch and position, and count and digest of its receipt.
-    checkpoints: list[tuple[str, int, int, int, bytes]] = []
+    #: Of each its name, epoch and position, count and digest of its receipt, and its watermark.
+    checkpoints: list[tuple[str, int, int, int, bytes, int | None]] = []
+    #: Of each its program and key, its data and when it is due.
+    states: list[tuple[str, str, bytes | None, int | None]] = []
 
 
 class CommitCall(msgspec.Struct, array_like=True):
@@ -57,9 +59,17 @@ def pack_append(append: Append) -> bytes:
             rows.lengths.tobytes(),
             bytes(rows.data),
             [
-                (each.name, each.epoch, each.position, each.receipt.count, each.receipt.digest)
+                (
+                    each.name,
+                    each.epoch,
+                    each.position,
+                    each.receipt.count,
+                    each.receipt.digest,
+                    each.watermark_us,
+                )
                 for each in append.checkpoints
             ],
+            [(each.program, each.key, each.data, each.due_us) for each in append.states],
         )
     )
 
@@ -81,9 +91,17 @@ def unpack_append(packed: bytes) -> Append:
         types=call.types,
         checkpoints=tuple(
             CheckpointMove(
-                name=name, epoch=epoch, position=position, receipt=Receipt(count, digest)
+                name=name,
+                epoch=epoch,
+                position=position,
+                receipt=Receipt(count, digest),
+                watermark_us=watermark_us,
             )
-            for name, epoch, position, count, digest in call.checkpoints
+            for name, epoch, position, count, digest, watermark_us in call.checkpoints
+        ),
+        states=tuple(
+            StateChange(program=program, key=key, data=data, due_us=due_us)
+            for program, key, data, due_us in call.states
         ),
     )
 

@@ -16,9 +16,10 @@ from store.errors import (
     StaleEpoch,
     VersionConflict,
 )
-from store.event_store import CheckpointMove, CounterMove
+from store.event_store import CheckpointMove, CounterMove, StateChange
 from store.postgres.connections import reason_of, transaction
 from store.postgres.fence import EPOCH_OVER, Move, Place, stale
+from store.postgres.states import change_states
 from store.postgres.subscriptions import move_checkpoints
 from store.rows.decoding import column_values
 from store.rows.layout import COLUMNS, COPY_HEADER, COPY_TRAILER, EncodedRows
@@ -48,16 +49,19 @@ async def append_copy(
     rows: EncodedRows,
     moves: list[Move],
     checkpoints: Sequence[CheckpointMove],
+    states: Sequence[StateChange],
     *,
     time_s: float,
 ) -> list[Place]:
-    """Commit the moves, the checkpoints and any number of rows, whose COPY may take `time_s`;
+    """Commit the moves, checkpoints, states and any number of rows, whose COPY may take `time_s`;
     where the rows of the fence stand now. Raises StaleCheckpoint for one whose subscription has a
     newer epoch, or of which there is none."""
     async with transaction(connection):
         places: list[Place] = await connection.fetchval(_FENCE, moves)
         if checkpoints:
             await move_checkpoints(connection, checkpoints)
+        if states:
+            await change_states(connection, states)
         if len(rows.data) > _CHUNK:
             # The server's own limit is for an operation of the usual size.
             await connection.execute(f"SET LOCAL statement_timeout = {int(time_s * 1000)}")

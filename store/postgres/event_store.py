@@ -26,6 +26,7 @@ from store.event_store import (
     Page,
     Snapshot,
     SourceRecord,
+    StateChange,
     Tallied,
     TypeCount,
     TypeRecord,
@@ -44,6 +45,7 @@ from store.postgres.queries import (
     rows_of_ids,
 )
 from store.postgres.snapshots import Snapshots
+from store.postgres.states import States
 from store.postgres.subscriptions import Subscriptions
 from store.postgres.tallies import Tallies
 from store.postgres.tokens import PostgresTokens
@@ -69,6 +71,7 @@ class PostgresEventStore:
         self._snapshots = Snapshots(connections)
         self._types = Types(connections)
         self._subscriptions = Subscriptions(connections)
+        self._states = States(connections)
         self._tallies = Tallies(connections)
         self.tokens = PostgresTokens(connections)  #: of clients; no part of the log
         self.fence = Fence()
@@ -125,16 +128,19 @@ class PostgresEventStore:
         writer: CounterMove,
         nodes: Sequence[CounterMove],
         checkpoints: Sequence[CheckpointMove] = (),
+        states: Sequence[StateChange] = (),
         attempt: int = 0,
     ) -> None:
         moves = self.fence.moves(writer, nodes, count=len(rows), attempt=attempt)
         async with self.connections.use() as connection:
             try:
-                if 0 < len(rows) <= self.SMALL and not checkpoints:
+                if 0 < len(rows) <= self.SMALL and not checkpoints and not states:
                     places = await append_small(connection, rows, moves)
                 else:
                     time_s = self.connections.time_for(len(rows.data))
-                    places = await append_copy(connection, rows, moves, checkpoints, time_s=time_s)
+                    places = await append_copy(
+                        connection, rows, moves, checkpoints, states, time_s=time_s
+                    )
             except Exception as error:
                 if (refused := refusal(error, writer, moves)) is None:
                     raise
@@ -165,8 +171,24 @@ class PostgresEventStore:
     async def drop_subscription(self, name: str) -> bool:
         return await self._subscriptions.drop(name)
 
-    async def recount(self, selection: Selection, after: int, through: int) -> Receipt:
-        return await self._subscriptions.recount(selection, after, through)
+    async def recount(
+        self, selection: Selection, after: int, through: int, slot: int | None = None
+    ) -> Receipt:
+        return await self._subscriptions.recount(selection, after, through, slot)
+
+    async def load_states(self, program: str, keys: Sequence[str]) -> dict[str, bytes]:
+        return await self._states.load(program, keys)
+
+    async def due_states(self, program: str, after: str, limit: int) -> list[tuple[str, int]]:
+        return await self._states.due(program, after, limit)
+
+    async def drop_states(self, program: str) -> None:
+        await self._states.drop(program)
+
+    async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
+        wanted = [UUID(bytes=each) for each in aggregate_ids]
+        rows = await self.connections.fetch(QUERIES["last_versions"], wanted)
+        return {row["id"].bytes: row["version"] for row in rows}
 
     async def nodes(self) -> set[str]:
         return {row["node"] for row in await self.connections.fetch(QUERIES["nodes"])}

@@ -10,6 +10,7 @@ from importlib.resources import files
 
 from store.rows.layout import COLUMNS
 from store.selection import Selection, like
+from store.slots import SLOTS
 
 _COLUMN_LIST = ", ".join(COLUMNS)
 
@@ -39,7 +40,17 @@ def selected_by(selection: Selection) -> str:
         if globs:
             patterns = ", ".join(_literal(like(glob)) for glob in globs if _can_match(glob))
             selected += f" AND {column} LIKE ANY (ARRAY[{patterns}]::text[])"
+    if selection.moments_us is not None:
+        first, before = (f"to_timestamp(0) + interval '{each} us'" for each in selection.moments_us)
+        selected += f" AND timestamp >= {first} AND timestamp < {before}"
     return selected
+
+
+def of_slot(slot: int | None) -> str:
+    """That an event is of that slot (store/slots.py), as a further condition of a query."""
+    if slot is None:
+        return ""
+    return f" AND get_byte(uuid_send(aggregate_id), 15) % {SLOTS} = {slot}"
 
 
 def rows_of_aggregates(after_versions: Mapping[bytes, int]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from store.appends import CheckpointMove
 from store.errors import AnotherSelection, StaleCheckpoint
 from store.postgres.connections import Connections
-from store.postgres.queries import QUERIES, selected_by
+from store.postgres.queries import QUERIES, of_slot, selected_by
 from store.receipts import Receipt
 from store.selection import Selection
 from store.subscriptions import SubscriptionRecord
@@ -52,9 +52,11 @@ class Subscriptions:
         """Move one alone, in one statement. Raises StaleCheckpoint."""
         await move_checkpoints(self._connections, [checkpoint])
 
-    async def recount(self, selection: Selection, after: int, through: int) -> Receipt:
+    async def recount(
+        self, selection: Selection, after: int, through: int, slot: int | None
+    ) -> Receipt:
         """What the log says that the receipt of a stretch has to be."""
-        query = QUERIES["recount"].format(selected=selected_by(selection))
+        query = QUERIES["recount"].format(selected=selected_by(selection) + of_slot(slot))
         [row] = await self._connections.fetch(query, after, through)
         return Receipt.of_sums(row["count"], int(row["high"]), int(row["low"]))
 
@@ -70,6 +72,7 @@ async def move_checkpoints(within: Any, checkpoints: Sequence[CheckpointMove]) -
         [each.position for each in in_order],
         [each.receipt.count for each in in_order],
         [each.receipt.digest for each in in_order],
+        [each.watermark_us for each in in_order],
     )
     done = {(row["name"], row["epoch"]) for row in moved}
     for each in in_order:
@@ -85,6 +88,7 @@ def _record(row: Any) -> SubscriptionRecord:
         began=row["began"],
         position=row["position"],
         receipt=Receipt(row["finished"], bytes(row["digest"])),
+        watermark_us=row["watermark"],
         opened_at=row["opened_at"],
         moved_at=row["moved_at"],
     )

@@ -99,6 +99,12 @@ def aggregate_at(data: bytes | bytearray, row_start: int) -> bytes:
     return aggregate
 
 
+def moment_at(data: bytes | bytearray, row_start: int) -> int:
+    """When the event of the row that starts there has happened, Unix microseconds."""
+    moment: int = FIELDS.unpack_from(data, row_start)[3]
+    return moment + POSTGRES_EPOCH_US
+
+
 def event_type_at(data: bytes | bytearray, row_start: int) -> bytes:
     """The event type of the row that starts there, without decoding the rest."""
     start = row_start + TYPE_AT + 4

@@ -9,7 +9,14 @@ from uuid import UUID
 from actors.clock import VectorClock
 from actors.event import Event, Kind
 from actors.naming import aggregate_id_of
-from store.event_store import WRITER, CheckpointMove, CounterMove, Epoch, EventStore
+from store.event_store import (
+    WRITER,
+    CheckpointMove,
+    CounterMove,
+    Epoch,
+    EventStore,
+    StateChange,
+)
 from store.rows.decoding import Decoder
 from store.rows.encoding import encode_event
 from store.rows.layout import EncodedRows, stamp
@@ -77,6 +84,7 @@ class Log:
         node_epoch: int | None = None,
         through: int | None = None,
         checkpoints: Sequence[CheckpointMove] = (),
+        states: Sequence[StateChange] = (),
         attempt: int = 0,
     ) -> None:
         """Append with the right fence but for what is given; count only if it succeeds."""
@@ -96,6 +104,7 @@ class Log:
                 )
             ],
             checkpoints=checkpoints,
+            states=states,
             attempt=attempt,
         )
         self.head, self.ticks = last, ticks

@@ -6,6 +6,7 @@ store for each test.
 
 from tests.contracts.append_contract import AppendContract
 from tests.contracts.reading_contract import ReadingContract
+from tests.contracts.programs_contract import ProgramsContract
 from tests.contracts.subscriptions_contract import SubscriptionsContract
 from tests.contracts.tallies_contract import TalliesContract
 from tests.contracts.types_contract import TypesContract
@@ -15,6 +16,7 @@ from tests.contracts.values_contract import ValuesContract
 class EventStoreContract(
     AppendContract,
     ReadingContract,
+    ProgramsContract,
     SubscriptionsContract,
     TalliesContract,
     TypesContract,

@@ -21,7 +21,16 @@ from store.errors import (
     SystemReplaced,
     VersionConflict,
 )
-from store.event_store import WRITER, CheckpointMove, CounterMove, Epoch, Snapshot, Tallied
+from store.event_store import (
+    WRITER,
+    CheckpointMove,
+    CounterMove,
+    Epoch,
+    Snapshot,
+    StateChange,
+    Tallied,
+)
+from store.memory_states import StatesInMemory
 from store.memory_subscriptions import SubscriptionsInMemory
 from store.postgres.claims import Claim, MayTake
 from tests.simulation.draws import stream
@@ -53,6 +62,7 @@ class Transaction:
     writer: CounterMove
     nodes: Sequence[CounterMove]
     checkpoints: Sequence[CheckpointMove]
+    states: Sequence[StateChange]
     attempt: int
 
     @property
@@ -97,6 +107,7 @@ class Database:
         self.epochs: dict[str, Epoch] = {}
         self.snapshots: dict[bytes, Snapshot] = {}
         self.subscriptions = SubscriptionsInMemory()
+        self.states = StatesInMemory()
         self.tallied: Tallied | None = None
         self.classes: dict[str, str] = {}  #: that decide, by actor type
         self.event_types: set[tuple[str, str]] = set()  #: noted, with the actor type of each
@@ -252,6 +263,7 @@ class Database:
         )
         for checkpoint in transaction.checkpoints:
             self.subscriptions.move(checkpoint)
+        self.states.change(transaction.states)
 
     def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
         """Newer ones replace older ones."""

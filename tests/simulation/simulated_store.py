@@ -18,10 +18,12 @@ from store.event_store import (
     Page,
     Snapshot,
     SourceRecord,
+    StateChange,
     Tallied,
     TypeRecord,
 )
 from store.memory import begun_tally, counted, later_tally, source_record
+from store.memory_states import recounted
 from store.postgres.claims import Claim, MayTake
 from store.postgres.migrations import Telling
 from store.receipts import Receipt
@@ -73,13 +75,16 @@ class SimulatedStore:
         writer: CounterMove,
         nodes: Sequence[CounterMove],
         checkpoints: Sequence[CheckpointMove] = (),
+        states: Sequence[StateChange] = (),
         attempt: int = 0,
     ) -> None:
         pieces, at = [], 0
         for length in rows.lengths:
             pieces.append(bytes(rows.data[at : at + length]))
             at += length
-        transaction = Transaction(pieces, writer, list(nodes), list(checkpoints), attempt)
+        transaction = Transaction(
+            pieces, writer, list(nodes), list(checkpoints), list(states), attempt
+        )
         work = self._database.append
         await self.ask(lambda: work(transaction), names=transaction.names, commits=True)
 
@@ -115,10 +120,28 @@ class SimulatedStore:
         work = self._database.subscriptions.drop
         return bool(await self.ask(lambda: work(name), commits=True))
 
-    async def recount(self, selection: Selection, after: int, through: int) -> Receipt:
-        match, rows = row_filter(selection), self._database.rows
+    async def recount(
+        self, selection: Selection, after: int, through: int, slot: int | None = None
+    ) -> Receipt:
+        rows = self._database.rows
+        return await self.ask(lambda: recounted(rows[after:through], selection, slot))  # type: ignore[no-any-return]
+
+    async def load_states(self, program: str, keys: Sequence[str]) -> dict[str, bytes]:
+        states, wanted = self._database.states, list(keys)
+        return await self.ask(lambda: states.load(program, wanted))  # type: ignore[no-any-return]
+
+    async def due_states(self, program: str, after: str, limit: int) -> list[tuple[str, int]]:
+        states = self._database.states
+        return await self.ask(lambda: states.due(program, after, limit))  # type: ignore[no-any-return]
+
+    async def drop_states(self, program: str) -> None:
+        states = self._database.states
+        await self.ask(lambda: states.drop(program), commits=True)
+
+    async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
+        wanted, versions = list(aggregate_ids), self._database.versions
         return await self.ask(  # type: ignore[no-any-return]
-            lambda: Receipt().plus(row[6:22] for row in rows[after:through] if match(row))
+            lambda: {each: max(versions[each]) for each in wanted if each in versions}
         )
 
     async def epochs(self, names: Iterable[str]) -> dict[str, Epoch]:

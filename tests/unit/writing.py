@@ -9,7 +9,7 @@ from typing import Any
 from actors.event import Event
 from store.appends import Acknowledged, Append, Commit
 from store.errors import StoreUnavailable
-from store.event_store import CheckpointMove, CounterMove, Epoch
+from store.event_store import CheckpointMove, CounterMove, Epoch, StateChange
 from store.group_commit import GroupCommit
 from store.memory import MemoryEventStore
 from store.rows.decoding import Decoder
@@ -55,6 +55,7 @@ class CuedStore(MemoryEventStore):
         writer: CounterMove,
         nodes: Sequence[CounterMove],
         checkpoints: Sequence[CheckpointMove] = (),
+        states: Sequence[StateChange] = (),
         attempt: int = 0,
     ) -> None:
         self.calls.append(len(rows))
@@ -64,7 +65,7 @@ class CuedStore(MemoryEventStore):
 
         async def commit() -> None:
             await MemoryEventStore.append(
-                self, kept, writer=writer, nodes=nodes, checkpoints=checkpoints, attempt=attempt
+                self, kept, writer=writer, nodes=nodes, checkpoints=checkpoints, states=states, attempt=attempt
             )
 
         if self.away:

@@ -76,11 +76,40 @@ WITH held AS MATERIALIZED (
     SELECT name FROM subscriptions WHERE name = ANY ($1) ORDER BY name FOR UPDATE  -- in one order
 )
 UPDATE subscriptions AS s
-SET position = t.position, finished = t.finished, digest = t.digest, moved_at = clock_timestamp()
-FROM held, unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[])
-    AS t (name, epoch, position, finished, digest)
+SET position = t.position, finished = t.finished, digest = t.digest, moved_at = clock_timestamp(),
+    watermark = coalesce(t.watermark, s.watermark)
+FROM held, unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[])
+    AS t (name, epoch, position, finished, digest, watermark)
 WHERE s.name = held.name AND s.name = t.name AND s.epoch = t.epoch AND s.position <= t.position
 RETURNING s.name, s.epoch;
+
+-- name: load_states
+SELECT key, data FROM program_states WHERE program = $1 AND key = ANY ($2);
+
+-- name: due_states
+SELECT key, due FROM program_states
+WHERE program = $1 AND due IS NOT NULL AND key > $2
+ORDER BY key LIMIT $3;
+
+-- name: keep_states
+INSERT INTO program_states (program, key, data, due)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[])
+ON CONFLICT (program, key) DO UPDATE SET data = excluded.data, due = excluded.due;
+
+-- name: forget_states
+DELETE FROM program_states AS s USING unnest($1::text[], $2::text[]) AS t (program, key)
+WHERE s.program = t.program AND s.key = t.key;
+
+-- name: drop_states
+DELETE FROM program_states WHERE program = $1;
+
+-- name: last_versions
+-- The last event of each, by the unique index on aggregates and versions.
+SELECT a.id, last.version
+FROM unnest($1::uuid[]) AS a (id)
+CROSS JOIN LATERAL (
+    SELECT version FROM events WHERE aggregate_id = a.id ORDER BY version DESC LIMIT 1
+) AS last;
 
 -- name: recount
 -- The receipt of what is selected after one position and up to another: store/receipts.py adds up

@@ -1,0 +1,53 @@
+"""What stream programs keep, in memory: nothing of it survives the store."""
+
+from collections.abc import Iterable, Sequence
+
+from store.appends import StateChange
+from store.receipts import Receipt
+from store.rows.layout import FIELDS
+from store.selection import Selection, row_filter
+from store.slots import slot_of
+
+
+class StatesInMemory:
+    """What stream programs keep, by program and key."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, dict[str, tuple[bytes, int | None]]] = {}
+
+    def change(self, changes: Sequence[StateChange]) -> None:
+        """Those of an append."""
+        for change in changes:
+            states = self._states.setdefault(change.program, {})
+            if change.data is None:
+                states.pop(change.key, None)
+            else:
+                states[change.key] = change.data, change.due_us
+
+    def load(self, program: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Those that there are."""
+        states = self._states.get(program, {})
+        return {key: states[key][0] for key in keys if key in states}
+
+    def due(self, program: str, after: str, limit: int) -> list[tuple[str, int]]:
+        """In the order of their UTF-8."""
+        behind = after.encode()
+        found = [
+            (key, due_us)
+            for key, (_, due_us) in self._states.get(program, {}).items()
+            if due_us is not None and key.encode() > behind
+        ]
+        return sorted(found, key=lambda each: each[0].encode())[:limit]
+
+    def drop(self, program: str) -> None:
+        """All of it."""
+        self._states.pop(program, None)
+
+
+def recounted(rows: Iterable[bytes], selection: Selection, slot: int | None) -> Receipt:
+    """The receipt of those of these rows that are selected, and of that slot."""
+    match = row_filter(selection)
+    keys = (FIELDS.unpack_from(row)[:2] for row in rows if match(row))
+    return Receipt().plus(
+        event_id for event_id, aggregate in keys if slot is None or slot_of(aggregate) == slot
+    )
