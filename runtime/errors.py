@@ -19,6 +19,28 @@ class UnknownActorType(ThornbackError):
         )
 
 
+class InvalidProgram(ThornbackError):
+    """A stream program that cannot be run; `problem` says why."""
+
+    def __init__(self, program: str, problem: str) -> None:
+        super().__init__(program, problem)
+        self.program, self.problem = program, problem
+
+    def __str__(self) -> str:
+        return f"the stream program {self.program!r} cannot be run: {self.problem}"
+
+
+class UnknownProgram(ThornbackError):
+    """No stream program of this name runs."""
+
+    def __init__(self, program: str, running: str) -> None:
+        super().__init__(program, running)
+        self.program, self.running = program, running
+
+    def __str__(self) -> str:
+        return f"no stream program {self.program!r} runs here; what runs: {self.running}"
+
+
 class UnknownMessage(ThornbackError):
     """The actor has no handler for this message type."""
 

@@ -25,9 +25,11 @@ from runtime.errors import LaunchFailed, SystemNotFound
 from runtime.process.no_waiting import in_a_loop
 from runtime.process.world import World
 from runtime.processing.durable_subscription import DurableSubscription
+from runtime.processing.running import resume_program, run_program, stop_program
 from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.event_store import EventStore
+from streams.program import Program
 
 S = TypeVar("S")
 
@@ -250,6 +252,33 @@ class ActorSystem:
             if look is not None and (waits or not in_a_loop()):
                 look.wait(LOOK_S)  # so that it is said before whoever is mistaken begins to wait
         return subscription
+
+    def run(
+        self, program: Program, *, workers: int | None = None, after: int | None = 0
+    ) -> Reply[None]:
+        """Have a stream program (a Handler or an EventPipeline) run in Ray actors of its own, on
+        the log from its beginning, or from after a position, or from now on (None), until it is
+        stopped; where it has run before it goes on where it stood, and `after` says nothing.
+
+        Its keys are dealt out over so many `workers`, at most 16 (`processing.pipeline_parallelism`
+        of them); each is started anew where it ends, and each event takes effect once. One that
+        runs under this name already runs on, if it is the same code in as many workers; otherwise
+        it makes way for this one, with its checkpoints and states.
+
+        The reply is there when all workers are ready. It raises InvalidProgram for a program that
+        is not well formed or does not start, and ValueError for what is no number of workers.
+        """
+        return run_program(self.connection, program, workers, after)
+
+    def stop(self, program: str) -> Reply[None]:
+        """End the workers of a stream program, when all that they have begun is committed. Its
+        checkpoints and states stay, for when it is run again. The reply raises UnknownProgram."""
+        return stop_program(self.connection, program)
+
+    def resume(self, program: str, *, skip: bool = False) -> Reply[int]:
+        """Have a stream program go on that stands at an event at which its code fails: with that
+        event once more, or behind it; how many workers do. The reply raises UnknownProgram."""
+        return resume_program(self.connection, program, skip=skip)
 
     def head(self) -> Reply[int]:
         """The position of the last event that the bus has seen: what is committed after

@@ -27,6 +27,7 @@ from runtime.cluster.spawning import DedicatedHosts, reason_of
 from runtime.cluster.succession import Succession
 from runtime.cluster.system_database import SystemDatabase
 from runtime.cluster.system_processes import SystemProcesses
+from runtime.cluster.workers import Workers
 from runtime.errors import AnotherSystem, LaunchFailed, SystemNotFound
 from runtime.process.process import Process
 from runtime.process.time_limit import within
@@ -64,6 +65,7 @@ class Directory(Process):
         self._dedicated = DedicatedHosts(
             self._processes.find, self._processes.start_dedicated, self._processes.end
         )
+        self._workers = Workers(self._processes, self.world)
         # Its parts that are no processes:
         self._metrics = MetricsKeeper(metrics_folder, self.settings.metrics)
         self._database = SystemDatabase(
@@ -222,6 +224,24 @@ class Directory(Process):
         """The names of those that there are now. None of them is asked anything."""
         others = await self.world.aside(self._processes.others)
         return [name for name, kind in others.items() if kind is ProcessKind.DEDICATED_HOST]
+
+    # Stream programs ---------------------------------------------------------------------
+
+    async def run_program(self, program: str, code: bytes, workers: int, after: int) -> None:
+        """Have a stream program run in so many workers (Workers.ensure_running). Raises
+        InvalidProgram, SystemDraining during a drain, SystemReplaced."""
+        self._life.check_not_replaced()
+        self._life.check_not_draining()
+        await self.ensure_started()
+        await self._workers.ensure_running(program, code, workers, after)
+
+    async def stop_program(self, program: str) -> None:
+        """End its workers. Raises UnknownProgram."""
+        await self._workers.stop(program)
+
+    async def resume_program(self, program: str, skip: bool) -> int:
+        """Have it go on where it fails; how many workers did. Raises UnknownProgram."""
+        return await self._workers.resume(program, skip=skip)
 
     async def statuses(self) -> tuple[Status, ...]:
         """The status of every process; one that does not answer says so."""

@@ -11,6 +11,7 @@ from runtime.topology.status import Drained, Progress
 #: Who holds accepted work, and so has a `drain` method.
 _FLUSHED = (
     ProcessKind.GATEWAY,
+    ProcessKind.WORKER,
     ProcessKind.POOLED_HOST,
     ProcessKind.DEDICATED_HOST,
     ProcessKind.WRITER,

@@ -22,6 +22,7 @@ from runtime.partition.writer import WriterActor
 from runtime.process.process import Process
 from runtime.process.ray_actors import labels_of_machine
 from runtime.process.world import World
+from runtime.processing.worker import Worker
 from runtime.settings.settings import Settings
 from runtime.topology.machines import Machine
 from runtime.topology.names import BUS_ACTOR, WRITER_ACTOR, ProcessKind, host_name
@@ -90,6 +91,10 @@ class SystemProcesses:
     def start_dedicated(self, source: str, actor: bytes | None) -> Any:
         """The handle of an actor's own host, which is started if it is not there."""
         return self._spawn(Host, source, source, actor)
+
+    def start_worker(self, name: str, code: bytes, index: int, workers: int, after: int) -> Any:
+        """The handle of a worker of a stream program, which is started if it is not there."""
+        return self._spawn(Worker, name, code, index, workers, after)
 
     def pooled(self) -> list[str]:
         """The names of the pooled hosts that there are to be."""

@@ -1,14 +1,14 @@
-"""A host's journal: its appends on their way to the writer, in order.
+"""A node's journal: its appends on their way to the writer, in order.
 
-Appends of one host are numbered within a generation. When one is refused, all that
-followed it are; the host then begins a new generation and runs the commands again.
+Appends of one node are numbered within a generation. When one is refused, all that
+followed it are; a host then begins a new generation and runs the commands again.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from store.appends import Acknowledged, Append
+from store.appends import Acknowledged, Append, CheckpointMove, StateChange
 from store.event_store import Epoch
 from store.rows.layout import EncodedRows
 
@@ -26,10 +26,15 @@ class Journal:
         self._first: asyncio.Task[Acknowledged] | None = None
 
     def append(
-        self, rows: EncodedRows, types: Mapping[str, int], tick: int
+        self,
+        rows: EncodedRows,
+        types: Mapping[str, int],
+        tick: int,
+        checkpoints: Sequence[CheckpointMove] = (),
+        states: Sequence[StateChange] = (),
     ) -> "asyncio.Task[Acknowledged]":
         """Send a batch's rows, of so many events a type; `tick` is the last tick of the
-        node's clock in them."""
+        node's clock in them. With them go checkpoints, and states, of stream programs."""
         append = Append(
             node=self._epoch.name,
             epoch=self._epoch.number,
@@ -38,6 +43,8 @@ class Journal:
             tick=tick,
             rows=rows,
             types=types,
+            checkpoints=checkpoints,
+            states=states,
         )
         self._sequence += 1
         sending = asyncio.ensure_future(self._travel(append, self._first))

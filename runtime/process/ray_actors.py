@@ -51,7 +51,7 @@ def labels_of_machine(settings: Settings, name: str) -> dict[str, str]:
     """Those that a machine must have for the process of this name, which no machine is named for;
     without any, each will do."""
     chosen = settings.actor_system
-    on_host = kind_of(name, chosen.placement) in HOSTS
+    on_host = kind_of(name, chosen.placement) in (*HOSTS, ProcessKind.WORKER)
     return dict(chosen.host_labels if on_host else chosen.core_labels)
 
 

@@ -12,6 +12,9 @@ DIRECTORY_ACTOR = "directory"
 WRITER_ACTOR = "writer"
 BUS_ACTOR = "bus"
 
+#: What all workers of stream programs are called in vector clocks.
+WORKERS_NODE = "workers"
+
 #: So many letters of a machine's id tell it from the others of a system.
 MACHINE_LETTERS = 12
 
@@ -26,6 +29,7 @@ class ProcessKind(StrEnum):
     BUS = "bus"
     GATEWAY = "gateway"
     EXPORTER = "exporter"
+    WORKER = "worker"
 
 
 #: Those of which there are several.
@@ -33,6 +37,7 @@ _NUMBERED = {
     re.compile(r"host-\d+"): ProcessKind.POOLED_HOST,
     re.compile(r"gateway-(0|[0-9a-f]{12})"): ProcessKind.GATEWAY,
     re.compile(r"exporter-[0-9a-f]{12}"): ProcessKind.EXPORTER,
+    re.compile(r"worker-\d+-of-[a-z].*"): ProcessKind.WORKER,
 }
 
 #: Those that run actors; all others are the core.
@@ -42,10 +47,12 @@ HOSTS = (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST)
 SERVICES = (ProcessKind.GATEWAY, ProcessKind.EXPORTER)
 
 #: Who is drained when: gateways take no more requests and need everybody for those under way;
+#: workers of stream programs take no more events and need the writer, for what they come to;
 #: hosts answer what they hold and need the writer for it, which hands its commits to the bus.
 #: Those of one stage do not need one another.
 _DRAIN_STAGES: tuple[tuple[ProcessKind, ...], ...] = (
     (ProcessKind.GATEWAY,),
+    (ProcessKind.WORKER,),
     HOSTS,
     (ProcessKind.WRITER,),
     (ProcessKind.BUS,),
@@ -57,6 +64,16 @@ _DRAIN_STAGES: tuple[tuple[ProcessKind, ...], ...] = (
 def host_name(number: int) -> str:
     """The name of a pooled host."""
     return f"host-{number}"
+
+
+def worker_name(program: str, index: int) -> str:
+    """The name of one of the workers of a stream program."""
+    return f"worker-{index}-of-{program}"
+
+
+def program_of_worker(name: str) -> str:
+    """The program of a worker of that name."""
+    return name.partition("-of-")[2]
 
 
 def gateway_name(machine: str = "") -> str:
@@ -71,11 +88,11 @@ def exporter_name(machine: str) -> str:
 
 
 def clock_nodes(node_id: str, hosts: int, placement: Mapping[str, str]) -> frozenset[str]:
-    """The names that hosts of a system have in vector clocks: a pooled one its own, the
-    dedicated ones of an actor type that of the type."""
+    """The names that hosts and workers of a system have in vector clocks: a pooled host its own,
+    the dedicated ones of an actor type that of the type, and all workers one."""
     pooled = [host_name(number) for number in range(hosts)]
     types = [actor_type for actor_type, placed in placement.items() if placed == "dedicated"]
-    return frozenset(f"{node_id}.{name}" for name in (*pooled, *types))
+    return frozenset(f"{node_id}.{name}" for name in (*pooled, *types, WORKERS_NODE))
 
 
 def kind_of(name: str, placement: Mapping[str, str]) -> ProcessKind | None:

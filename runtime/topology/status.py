@@ -105,7 +105,33 @@ class ExporterFacts:
     address: str  #: where it shows the metrics of that machine, a URL
 
 
-Facts = HostFacts | WriterFacts | BusFacts | DirectoryFacts | GatewayFacts | ExporterFacts
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramFacts:
+    """How a stream program fares in one worker, since that has begun."""
+
+    name: str
+    slots: int  #: that this worker has of it
+    position: int = 0  #: what comes up to there is in the log, or on its way
+    events: int = 0  #: evaluated
+    outputs: int = 0
+    failures: int = 0  #: of its code
+    paused: bool = False  #: it stands at an event at which it fails, until it is resumed
+    trouble: str | None = None  #: what it fails at, or waits for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFacts:
+    """What there is to say of a worker of a stream program."""
+
+    program: ProgramFacts
+    index: int  #: which of the workers of that program it is
+    workers: int
+    fingerprint: str = field(repr=False)  #: of the program's code
+
+
+Facts = (
+    HostFacts | WriterFacts | BusFacts | DirectoryFacts | GatewayFacts | ExporterFacts | WorkerFacts
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +179,8 @@ class Drained:
 
     name: str
     kind: ProcessKind
-    #: Residents of a host, the log's head at the writer, requests of a gateway; None: see problem.
+    #: Residents of a host, the log's head at the writer, requests of a gateway, the position of a
+    #: worker; None: see problem.
     settled: int | None
     problem: str | None = None  #: why not all that it had accepted is known to be answered
 

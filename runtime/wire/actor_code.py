@@ -64,7 +64,7 @@ class ImportsLate(Exception):
         )
 
 
-def code_of(actor: type, files: Mapping[str, str]) -> ActorCode:
+def code_of(actor: Any, files: Mapping[str, str]) -> ActorCode:
     """The code of a class, with all that was registered to travel by value. `files` has the
     places of the user's own modules, each with its module's name. Raises ImportsLate, and
     whatever pickling the class comes to."""
@@ -76,7 +76,7 @@ def code_of(actor: type, files: Mapping[str, str]) -> ActorCode:
     return ActorCode(fingerprint, file.getvalue())
 
 
-def fingerprint_of(actor: type, files: Mapping[str, str]) -> str:
+def fingerprint_of(actor: Any, files: Mapping[str, str]) -> str:
     """What tells a class's code from any other. Raises what `code_of` raises."""
     file = io.BytesIO()
     _Fingerprinting(file, files).dump(actor)

@@ -63,9 +63,14 @@ def pickled_class(actor: type[Actor[Any]]) -> bytes:
     """A class with the code of the user's own modules (an ActorCode): a host runs in another
     process and perhaps on another machine, where they cannot be imported. Raises ImportsLate
     for one that would need them later, and whatever pickling the class comes to."""
+    return pickled_with_own_modules(actor)
+
+
+def pickled_with_own_modules(code: Any) -> bytes:
+    """The same of anything that is code, or has some."""
     own = own_modules()
     with _registering.lock, _by_value(own), _undescribed():
-        return code_of(actor, _files_of(own)).pack()
+        return code_of(code, _files_of(own)).pack()
 
 
 def fingerprint_here(actor: type[Actor[Any]]) -> str:

@@ -5,8 +5,8 @@ store for each test.
 """
 
 from tests.contracts.append_contract import AppendContract
-from tests.contracts.reading_contract import ReadingContract
 from tests.contracts.programs_contract import ProgramsContract
+from tests.contracts.reading_contract import ReadingContract
 from tests.contracts.subscriptions_contract import SubscriptionsContract
 from tests.contracts.tallies_contract import TalliesContract
 from tests.contracts.types_contract import TypesContract

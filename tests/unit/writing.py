@@ -65,7 +65,13 @@ class CuedStore(MemoryEventStore):
 
         async def commit() -> None:
             await MemoryEventStore.append(
-                self, kept, writer=writer, nodes=nodes, checkpoints=checkpoints, states=states, attempt=attempt
+                self,
+                kept,
+                writer=writer,
+                nodes=nodes,
+                checkpoints=checkpoints,
+                states=states,
+                attempt=attempt,
             )
 
         if self.away:

@@ -1,0 +1,114 @@
+"""The workers of stream programs, in the hands of the directory: started, replaced, ended.
+
+Which there are, Ray alone knows, and it keeps the code with which each of them begins anew. So
+nothing of that is remembered here, and none of it ends with the directory.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from ray.exceptions import RayError
+
+from actors.errors import ThornbackError
+from runtime.cluster.spawning import reason_of
+from runtime.cluster.system_processes import SystemProcesses
+from runtime.errors import InvalidProgram, UnknownProgram
+from runtime.process.world import World
+from runtime.topology.names import ProcessKind, program_of_worker, worker_name
+from runtime.transport.peers import awaited
+from runtime.wire.actor_code import ActorCode
+
+logger = logging.getLogger("thornback.directory")
+
+
+class Workers:
+    """Those of all programs of a system. One request is worked on at a time."""
+
+    #: How long a worker may take to finish what it has begun, before it is ended all the same: the
+    #: next one begins where it stood.
+    FLUSH_S = 10.0
+    #: How long one may take to say what it runs, and to start.
+    ASK_S, START_S = 5.0, 60.0
+
+    def __init__(self, processes: SystemProcesses, world: World) -> None:
+        self._processes, self._world = processes, world
+        self._turn = asyncio.Lock()
+
+    async def ensure_running(self, program: str, code: bytes, workers: int, after: int) -> None:
+        """Have a program run in so many workers. Those that run other code of that name, or among
+        another number, finish what they have begun, and make way. Raises InvalidProgram where it
+        does not start; nothing of it runs then."""
+        async with self._turn:
+            wanted = (ActorCode.unpack(code).fingerprint, workers)
+            there = await self._of(program)
+            names = [worker_name(program, index) for index in range(workers)]
+            running = await asyncio.gather(*(self._runs(name) for name in there))
+            if set(there) != set(names) or any(runs != wanted for runs in running):
+                await self._end(there)
+            try:
+                await asyncio.gather(
+                    *(
+                        self._start(name, code, index, workers, after)
+                        for index, name in enumerate(names)
+                    )
+                )
+            except (RayError, ThornbackError, TimeoutError) as error:
+                await self._end(await self._of(program), flush=False)
+                reason = reason_of(error) or f"not ready within {self.START_S:g} s"
+                raise InvalidProgram(program, reason) from error
+
+    async def stop(self, program: str) -> None:
+        """End its workers, when they have finished what they have begun. Its checkpoints stay.
+        Raises UnknownProgram."""
+        async with self._turn:
+            await self._end(await self._known(program))
+
+    async def resume(self, program: str, *, skip: bool) -> int:
+        """Have those of its workers go on that stand at an event at which it fails; how many did.
+        Raises UnknownProgram, and what Ray raises for one that is away."""
+        names = await self._known(program)
+        asked = [self._processes.find(name).resume.remote(skip=skip) for name in names]
+        return sum(await asyncio.gather(*map(awaited, asked)))
+
+    async def running(self) -> list[str]:
+        """The programs that have workers."""
+        return sorted({program_of_worker(name) for name in await self._all()})
+
+    async def _all(self) -> list[str]:
+        others = await self._world.aside(self._processes.others)
+        return [name for name, kind in others.items() if kind is ProcessKind.WORKER]
+
+    async def _of(self, program: str) -> list[str]:
+        return [name for name in await self._all() if program_of_worker(name) == program]
+
+    async def _known(self, program: str) -> list[str]:
+        if found := await self._of(program):
+            return found
+        raise UnknownProgram(program, ", ".join(await self.running()) or "none")
+
+    async def _runs(self, name: str) -> tuple[str, int] | None:
+        """Which code, and among how many; None where it does not say."""
+        try:
+            asked = self._processes.find(name).runs.remote()
+            runs: tuple[str, int] = await asyncio.wait_for(awaited(asked), self.ASK_S)
+        except (RayError, ThornbackError, ValueError, TimeoutError):
+            return None
+        return runs
+
+    async def _start(self, name: str, code: bytes, index: int, workers: int, after: int) -> None:
+        handle = self._processes.start_worker(name, code, index, workers, after)
+        await asyncio.wait_for(awaited(handle.ready.remote()), self.START_S)
+
+    async def _end(self, names: list[str], *, flush: bool = True) -> None:
+        if flush:
+            await asyncio.gather(*(self._flushed(name) for name in names))
+        for name in names:
+            await self._world.aside(lambda name=name: self._processes.end(name))  # type: ignore[misc]
+
+    async def _flushed(self, name: str) -> None:
+        flushed: Callable[[str], Awaitable[int]] = self._processes.drained
+        try:
+            await asyncio.wait_for(awaited(flushed(name)), self.FLUSH_S)
+        except (RayError, ThornbackError, ValueError, TimeoutError) as error:
+            logger.info("%s ends as it is: %s", name, type(error).__name__)

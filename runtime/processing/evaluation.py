@@ -1,0 +1,284 @@
+"""Evaluating a batch: what a stream program makes of some events, in the order of the log.
+
+The batch has no say in the result: the watermark moves event by event, and what is due is looked at
+in between. Nothing here is stored; that is for whoever asked (program_run.py).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from actors.event import Event, Payload
+from actors.moments import microseconds
+from runtime.clocks import NodeClock
+from runtime.host.resident import FAILURES
+from runtime.processing.key_table import Key, KeyTable, pack_state
+from runtime.processing.lanes import Lane
+from store.appends import StateChange
+from store.errors import InvalidData, StoreError
+from store.event_store import EventStore
+from store.rows.decoding import Decoder
+from store.rows.encoding import CLOCK, cause_fields, encode_row, type_fields
+from store.rows.json_text import encode_json, encode_payload
+from store.selection import Selection
+from store.slots import slot_of, slot_of_key
+from streams.program import Change, Fact, Output, Program, Stretch
+
+#: What is no failure of the program's, where something is waited for.
+_NOT_ITS_OWN = (StoreError, asyncio.CancelledError)
+
+_slot_of_key = lru_cache(100_000)(slot_of_key)
+
+
+class StepFailed(Exception):
+    """The code of a program has failed at an event."""
+
+    def __init__(self, event: Event, key: str) -> None:
+        super().__init__(event.position, key)
+        self.event, self.key = event, key
+
+
+@dataclass(slots=True)
+class Effects:
+    """What batches come to that are not committed yet."""
+
+    rows: list[bytes] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)  #: of each row
+    states: dict[str, StateChange] = field(default_factory=dict)  #: by key
+    bytes: int = 0  #: of the rows and states, about
+    batch: int = 0  #: the last of them
+
+    @property
+    def any(self) -> bool:
+        """Is there anything, beside the progress?"""
+        return bool(self.rows or self.states)
+
+
+class Evaluation:
+    """One program, and the keys of the slots that are worked on here. Has one user at a time."""
+
+    #: Rows that are read from the log at a time, where a stretch of event time is wanted again.
+    AGAIN_POSITIONS = 2**40
+
+    def __init__(
+        self,
+        program: Program,
+        selection: Selection,
+        keys: KeyTable,
+        store: EventStore,
+        clock: NodeClock,
+        *,
+        began: int,
+        new_id: Callable[[], bytes],
+    ) -> None:
+        self._program, self._selection = program, selection
+        self._own = f"{program.name}/"  #: what the sources of its outputs begin with
+        self._keys, self._store, self._clock = keys, store, clock
+        self._began, self._new_id = began, new_id
+        self._decoder = Decoder()
+        self._types: dict[Any, tuple[str, bytes]] = {}  # by class, and by (event type, kind)
+        self._noted: set[str] = set()  #: event types that the log is known to have
+        self._batch = 0
+        # Of the batch under way:
+        self._made: list[tuple[Key, Output, Event]] = []
+        self._touched: dict[str, tuple[Key, int | None, Event]] = {}
+
+    async def evaluate(
+        self, lane: Lane, events: Sequence[Event], through: int, effects: Effects
+    ) -> None:
+        """Add what these events come to, the next of the log up to the position `through`, and move
+        the lane there. Raises StepFailed, after which this evaluation, its lane and the effects are
+        worth nothing, and StoreUnavailable."""
+        self._batch += 1
+        self._made, self._touched = [], {}
+        routed = [self._routed(lane, event) for event in events]
+        await self._load(lane, events, routed)
+        for event, items in zip(events, routed, strict=True):
+            key = ""
+            try:
+                for key, item in items:
+                    change = self._program.step(
+                        key, item, event, self._keys[key].state, lane.watermark_us
+                    )
+                    await self._take(lane, self._keys[key], change, event)
+                self._advance(lane, event)
+                while (due := lane.next_due()) is not None:
+                    key, due_us = due
+                    change = self._program.due(key, self._keys[key].state, lane.watermark_us)
+                    if change.due_us is not None and change.due_us <= due_us:
+                        raise ValueError(
+                            f"it was looked at because {due_us} has come, and asks for "
+                            f"{change.due_us} again"
+                        )
+                    await self._take(lane, self._keys[key], change, event)
+            except _NOT_ITS_OWN:
+                raise
+            except FAILURES as error:
+                raise StepFailed(event, key) from error
+        await self._keys.load_versions(key for key, _, _ in self._made)
+        await self._note_types()
+        self._encode(effects)
+        self._finish(lane, events, through)
+        effects.batch = self._batch
+
+    def pass_over(self, lane: Lane, event: Event) -> None:
+        """An event that is not evaluated is finished all the same."""
+        self._advance(lane, event)
+        self._finish(lane, [event], event.position or 0)
+
+    def _routed(self, lane: Lane, event: Event) -> list[tuple[str, Any]]:
+        if event.source.startswith(self._own):
+            return []  # or who selects everything would never come to an end
+        try:
+            return [
+                (key, item)
+                for key, item in self._program.route(event)
+                if _slot_of_key(key) in lane.slots
+            ]
+        except FAILURES as error:
+            raise StepFailed(event, "") from error
+
+    async def _load(
+        self, lane: Lane, events: Sequence[Event], routed: Sequence[list[tuple[str, Any]]]
+    ) -> None:
+        wanted = dict.fromkeys(key for items in routed for key, _ in items)
+        if events and self._program.keeps_state:
+            newest_us = max(microseconds(event.timestamp) for event in events)
+            wanted |= dict.fromkeys(sorted(lane.due_until(newest_us - self._program.disorder_us)))
+        try:
+            await self._keys.load(wanted)
+        except _NOT_ITS_OWN:
+            raise
+        except FAILURES:
+            await self._find_bad_key(events, routed)
+            raise
+
+    async def _find_bad_key(
+        self, events: Sequence[Event], routed: Sequence[list[tuple[str, Any]]]
+    ) -> None:
+        """Whose key it is that is none: raises StepFailed."""
+        for event, items in zip(events, routed, strict=True):
+            for key, _ in items:
+                try:
+                    await self._keys.load([key])
+                except _NOT_ITS_OWN:
+                    raise
+                except FAILURES as error:
+                    raise StepFailed(event, f"{key!r:.80}") from error
+
+    def _advance(self, lane: Lane, event: Event) -> None:
+        seen_us = microseconds(event.timestamp) - self._program.disorder_us
+        lane.watermark_us = max(lane.watermark_us, seen_us)
+
+    async def _take(
+        self, lane: Lane, key: Key, change: Change, event: Event, *, again: bool = False
+    ) -> None:
+        key.touched = self._batch
+        if self._program.keeps_state:
+            key.state = change.state
+            lane.plan(key.name, change.due_us)
+            self._touched[key.name] = key, change.due_us, event
+        elif change.state is not None or change.due_us is not None or change.again:
+            raise ValueError("it keeps no state, and comes to one")
+        self._made += [(key, output, event) for output in change.outputs]
+        if change.again and again:
+            raise ValueError("it asks for stretches again while it is given one")
+        for stretch in change.again:
+            items = await self._read_again(key.name, stretch, event)
+            more = self._program.again(key.name, stretch, items, key.state, lane.watermark_us)
+            await self._take(lane, key, more, event, again=True)
+
+    async def _read_again(
+        self, key: str, stretch: Stretch, event: Event
+    ) -> Sequence[tuple[Any, Event]]:
+        """All that the log has for the key in a stretch of event time, up to an event."""
+        wanted = Selection(
+            event_types=self._selection.event_types,
+            sources=self._selection.sources,
+            moments_us=(stretch.start_us, stretch.end_us),
+        )
+        found: list[tuple[Any, Event]] = []
+        after, last = self._began, event.position or 0
+        while after < last:
+            page = await self._store.read(after, last - after, selection=wanted)
+            for each in self._decoder.events(page.rows):
+                found += [(item, each) for name, item in self._program.route(each) if name == key]
+            after = page.through
+        found.sort(key=lambda each: (microseconds(each[1].timestamp), each[1].position or 0))
+        return found
+
+    async def _note_types(self) -> None:
+        """The log is about to have events of these types."""
+        named = (getattr(output.payload, "event_type", None) for _, output, _ in self._made)
+        names = {name for name in named if isinstance(name, str)} - self._noted
+        if names:
+            await self._store.note_event_types([(self._program.name, name) for name in names])
+            self._noted |= names
+
+    def _encode(self, effects: Effects) -> None:
+        clock = self._clock
+        for key, output, event in self._made:
+            try:
+                name, types, data = self._encoded(output)
+                cause = event.id_bytes
+                correlation = event.correlation_id
+                row = encode_row(
+                    self._new_id(),
+                    key.aggregate_id,
+                    (key.version or 0) + 1,
+                    output.at_us,
+                    types,
+                    key.source_field,
+                    data,
+                    CLOCK % (clock.prefix, clock.ticks + 1),
+                    cause_fields(correlation.bytes if correlation else cause, cause),
+                )
+            except FAILURES as error:
+                raise StepFailed(event, key.name) from error
+            key.version = (key.version or 0) + 1
+            clock.ticks += 1
+            effects.rows.append(row)
+            effects.types.append(name)
+            effects.bytes += len(row)
+        for key, due_us, event in self._touched.values():
+            try:
+                kept = None if key.state is None else pack_state(key.state)
+            except FAILURES as error:
+                raise StepFailed(event, key.name) from error
+            effects.states[key.name] = StateChange(
+                program=self._program.name, key=key.name, data=kept, due_us=due_us
+            )
+            effects.bytes += len(kept or b"") + len(key.name)
+
+    def _encoded(self, output: Output) -> tuple[str, bytes, bytes]:
+        """Its type's name and columns, and its data."""
+        payload = output.payload
+        if isinstance(payload, Fact):
+            known = self._types.get((payload.event_type, payload.kind))
+            if known is None:
+                known = payload.event_type, type_fields(payload.event_type, payload.kind)
+                self._types[payload.event_type, payload.kind] = known
+            return *known, encode_json(payload.event_type, dict(payload.data))
+        if not isinstance(payload, Payload):
+            raise InvalidData(
+                f"{payload!r:.80}",
+                "what comes out of a program is a payload of an event, or a Fact",
+            )
+        known = self._types.get(payload.__class__)
+        if known is None:
+            name, kind = type(payload).event_type, type(payload).kind
+            known = self._types[payload.__class__] = name, type_fields(name, kind)
+        return *known, encode_payload(known[0], payload)
+
+    def _finish(self, lane: Lane, events: Sequence[Event], through: int) -> None:
+        """They are finished, each in the slot of its own source."""
+        ids: dict[int, list[bytes]] = {}
+        for event in events:
+            slot = slot_of(event.aggregate_id.bytes)
+            if slot in lane.slots:
+                ids.setdefault(slot, []).append(event.id_bytes)
+        for slot, theirs in ids.items():
+            lane.receipts[slot] = lane.receipts[slot].plus(theirs)
+        lane.position = max(lane.position, through)

@@ -1,0 +1,90 @@
+"""What a worker knows of the keys of one program: states and versions, read when they are first
+needed."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgpack
+
+from actors.naming import aggregate_key_of, checked_new_source
+from store.event_store import EventStore
+from store.rows.encoding import text_field
+
+
+class Key:
+    """One key: its state, and the last version of its outputs' source."""
+
+    __slots__ = ("aggregate_id", "name", "source_field", "state", "touched", "version")
+
+    def __init__(self, program: str, name: str, state: Any) -> None:
+        """Raises InvalidName for a key of which no source can be made."""
+        source = checked_new_source(f"{program}/{name}")
+        self.name = name
+        self.state = state
+        self.aggregate_id = aggregate_key_of(source)
+        self.source_field = text_field(source)
+        self.version: int | None = None  #: unknown
+        self.touched = 0  #: the last batch that has changed it
+
+
+class KeyTable:
+    """The keys that were needed of late. What it has is ahead of the store by what is not committed
+    yet, so those are never forgotten."""
+
+    #: Keys that are kept, some more or less.
+    MAX_KEYS = 100_000
+    #: Keys whose states are read at a time.
+    TOGETHER = 10_000
+
+    def __init__(self, program: str, store: EventStore, *, keeps_state: bool) -> None:
+        self._program, self._store, self._keeps_state = program, store, keeps_state
+        self._keys: dict[str, Key] = {}  # who was loaded last is last
+
+    def __getitem__(self, name: str) -> Key:
+        return self._keys[name]
+
+    async def load(self, names: Iterable[str]) -> None:
+        """Have these at hand. Raises StoreUnavailable, and InvalidName for what is no key."""
+        missing = [name for name in names if name not in self._keys]
+        states: dict[str, bytes] = {}
+        if self._keeps_state:
+            for some in _pieces(missing, self.TOGETHER):
+                states |= await self._store.load_states(self._program, some)
+        for name in missing:
+            state = states.get(name)
+            self._keys[name] = Key(
+                self._program, name, None if state is None else unpack_state(state)
+            )
+
+    async def load_versions(self, keys: Iterable[Key]) -> None:
+        """Have the versions of these at hand. Raises StoreUnavailable."""
+        unknown = {key.aggregate_id: key for key in keys if key.version is None}
+        for some in _pieces(list(unknown), self.TOGETHER):
+            found = await self._store.last_versions(some)
+            for aggregate_id in some:
+                unknown[aggregate_id].version = found.get(aggregate_id, 0)
+
+    def forget_settled(self, committed: int) -> None:
+        """Keep no more keys than there is room for; those that a later batch than the committed one
+        has changed are kept."""
+        excess = len(self._keys) - self.MAX_KEYS
+        if excess > 0:
+            settled = [name for name, key in self._keys.items() if key.touched <= committed]
+            for name in settled[: excess + self.MAX_KEYS // 10]:
+                del self._keys[name]
+
+
+def pack_state(state: Any) -> bytes:
+    """A state as it is kept. Raises what msgpack raises for one that is not of plain values."""
+    packed: bytes = msgpack.packb(state, strict_types=True)
+    return packed
+
+
+def unpack_state(packed: bytes) -> Any:
+    """The state of its bytes."""
+    return msgpack.unpackb(packed, strict_map_key=False)
+
+
+def _pieces(names: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]

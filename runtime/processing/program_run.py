@@ -1,0 +1,358 @@
+"""Running a stream program: the slots that one worker has of it, from the log to the log.
+
+All that a batch of events comes to (outputs, states, watermark, checkpoint) is one append, which
+the writer commits in one transaction. Whatever goes wrong on the way (the writer or the database
+away, an append refused, the code of the program failing), this begins anew from what is committed,
+under a new epoch that no append of before can pass. So an event takes effect once.
+"""
+
+import asyncio
+import logging
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from actors.errors import ThornbackError
+from actors.event import Event
+from actors.ids import FreshIds
+from runtime.clocks import NodeClock
+from runtime.host.failing_code import own_frames
+from runtime.partition.feed import Feed
+from runtime.partition.journal import Journal
+from runtime.partition.log_access import LogAccess
+from runtime.partition.writer_link import WriterLink
+from runtime.process.world import World
+from runtime.processing.evaluation import Effects, Evaluation, StepFailed
+from runtime.processing.key_table import KeyTable
+from runtime.processing.lanes import Lane
+from runtime.settings.settings import Settings
+from runtime.topology.names import WORKERS_NODE
+from runtime.topology.status import ProgramFacts
+from runtime.wire.error_codec import text_of_error
+from store.appends import Acknowledged, CheckpointMove
+from store.errors import StaleCheckpoint, StaleEpoch
+from store.event_store import EventStore, Page
+from store.rows.decoding import Decoder
+from store.rows.layout import EncodedRows
+from store.selection import Selection
+from store.slots import SLOTS, slot_of_key
+from streams.program import Program
+
+logger = logging.getLogger("thornback.processing")
+
+
+class ProgramRun:
+    """One program, in the worker `index` of `workers`.
+
+    More than fifteen fields: what it was made of, one incarnation, and how it fares stand apart
+    below; its event loop alone changes any of them.
+    """
+
+    #: Bytes of what one append may have, a batch more or less; beyond it the events wait.
+    APPEND_BYTES = 8 * 1024 * 1024
+    #: How long progress that comes to nothing else may stay untold.
+    QUIET_S = 1.0
+    #: Positions that are read from the log at a time while slots are brought to one place.
+    ALIGNED = 10_000
+    #: Pauses before it begins anew: bus, writer and database do not say when they are back.
+    PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
+    #: How often an event is tried at which the program fails, before it pauses there.
+    TRIES = 3
+
+    def __init__(
+        self,
+        program: Program,
+        index: int,
+        workers: int,
+        after: int,
+        *,
+        world: World,
+        settings: Settings,
+        store: EventStore,
+        log: LogAccess,
+    ) -> None:
+        # Set once:
+        self.program = program
+        self._slots = range(index, SLOTS, workers)
+        self._after = after
+        self._world, self._settings, self._store, self._log = world, settings, store, log
+        self._label = f"{settings.event_bus.node_id}.{WORKERS_NODE}"
+        self._node = f"{self._label}/{program.name}/{index}"
+        self._selection = Selection(
+            event_types=tuple(sorted(set(program.event_types) - {"*"})),
+            sources=tuple(sorted(set(program.sources) - {"*"})),
+        )
+        self._batch_size = settings.processing.batch_processing_size
+        patience_s = settings.actor_system.actor_timeout_ms / 2000
+        self._writer = WriterLink(world, patience_s=patience_s)
+        self._ids = FreshIds(lambda bits: int.from_bytes(world.random(10)) % 2**bits)
+        self._decoder = Decoder()
+        # One incarnation, made anew by `_begin`:
+        self._epoch = 0  #: of its slots
+        self._lane = Lane(0, None)
+        self._effects = Effects()
+        self._sending: asyncio.Task[Acknowledged] | None = None
+        self._sent_batch = 0  #: the last batch of what is being sent
+        self._told_position, self._told_s = 0, 0.0  #: when the store was told of progress last
+        # How it fares:
+        self._suspect = 0  #: the position of the event at which the program has failed last
+        self._failures = 0  #: there, one after the other
+        self._skipped: set[int] = set()  #: positions that are passed over
+        self._stopping = False
+        self._resumed = asyncio.Event()
+        self._changed = asyncio.Event()  #: a page came, an append is done, or it is to stop
+        self.facts = ProgramFacts(name=program.name, slots=len(self._slots))
+
+    def _say(self, **changes: Any) -> None:
+        self.facts = replace(self.facts, **changes)
+
+    async def run(self) -> None:
+        """Until it is stopped. Raises StaleEpoch or StaleCheckpoint, when somebody else has its
+        slots: whoever runs it ends then, and Ray knows which of them is to be."""
+        pause_s = self.PAUSE_S
+        while not self._stopping:
+            position = self.facts.position
+            try:
+                await self._work()
+            except (StaleEpoch, StaleCheckpoint):
+                raise
+            except StepFailed as failed:
+                await self._failed(failed)
+            except (ThornbackError, ConnectionError, TimeoutError) as error:
+                self._say(trouble=str(error) or type(error).__name__)
+                logger.warning("%s begins anew: %s", self.program.name, self.facts.trouble)
+                if self.facts.position > position:
+                    pause_s = self.PAUSE_S
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, self.LONGEST_PAUSE_S)
+
+    def stop(self) -> None:
+        """Take no more events; `run` returns when all that was begun is committed."""
+        self._stopping = True
+        self._resumed.set()
+        self._changed.set()
+
+    def resume(self, *, skip: bool) -> None:
+        """After a pause: try the event again at which it stands, or pass it over."""
+        if skip:
+            self._skipped.add(self._suspect)
+        self._failures = 0
+        self._resumed.set()
+
+    async def _work(self) -> None:
+        lanes = await self._begin()
+        self._say(trouble=None)
+        for lane, next_lane in pairwise(lanes):
+            await self._align(lane, next_lane.position)
+            next_lane.join(lane)
+        await self._follow(lanes[-1])
+
+    async def _begin(self) -> list[Lane]:
+        """A new incarnation; its slots by how far they are."""
+        store = self._store
+        epoch = await store.open_epoch(self._node, self._world.holder(self._settings))
+        self._journal = Journal(epoch, self._writer.append)
+        self._clock = NodeClock(self._label, epoch.counter, await store.nodes())
+        self._epoch = int.from_bytes(self._world.random(8)) % 2**62
+        lanes: dict[int, Lane] = {}
+        began = self._after
+        for slot in self._slots:
+            name = slot_name(self.program.name, slot)
+            record = await store.open_subscription(name, self._selection, self._after, self._epoch)
+            began = record.began
+            lane = lanes.setdefault(record.position, Lane(record.position, record.watermark_us))
+            lane.add_slot(slot, record.receipt)
+        await self._load_due(list(lanes.values()))
+        self._effects = Effects()
+        if self._sending is not None:
+            self._sending.add_done_callback(_heard)  # it is nobody's any more
+            self._sending = None
+        self._forget(began)
+        self._began = began
+        return [lanes[position] for position in sorted(lanes)]
+
+    def _forget(self, began: int) -> None:
+        """Have nothing in memory of any key."""
+        keeps_state = self.program.keeps_state
+        self._keys = KeyTable(self.program.name, self._store, keeps_state=keeps_state)
+        self._evaluation = Evaluation(
+            self.program,
+            self._selection,
+            self._keys,
+            self._store,
+            self._clock,
+            began=began,
+            new_id=lambda: self._ids.new(self._world.now_us() // 1000),
+        )
+
+    async def _load_due(self, lanes: Sequence[Lane]) -> None:
+        if not self.program.keeps_state:
+            return
+        of_slot = {slot: lane for lane in lanes for slot in lane.slots}
+        after = ""
+        while found := await self._store.due_states(self.program.name, after, self.ALIGNED):
+            for key, due_us in found:
+                if (lane := of_slot.get(slot_of_key(key))) is not None:
+                    lane.plan(key, due_us)
+            after = found[-1][0]
+
+    async def _align(self, lane: Lane, position: int) -> None:
+        """Bring slots that lag to where others are. Their outputs are committed."""
+        while lane.position < position:
+            limit = min(position - lane.position, self.ALIGNED)
+            page = await self._store.read(lane.position, limit, selection=self._selection)
+            await self._process(lane, page)
+        await self._commit(lane)
+
+    async def _follow(self, lane: Lane) -> None:
+        self._lane = lane
+        self._told_position, self._told_s = lane.position, asyncio.get_running_loop().time()
+        feed = Feed(self._log, self._selection, lane.position, on_change=self._changed.set)
+        try:
+            while not self._stopping:
+                self._changed.clear()
+                self._settle()
+                self._send_if_worthwhile(lane)
+                page = feed.take()
+                if page is not None:
+                    await self._process(lane, page)
+                else:
+                    await self._wait_changed(lane)
+            await self._commit(lane)
+        finally:
+            feed.close()
+
+    async def _wait_changed(self, lane: Lane) -> None:
+        """Until a page is there, or an append is done, or progress has been untold for long."""
+        untold = lane.position > self._told_position
+        left_s = self._told_s + self.QUIET_S - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(max(left_s, 0.0) if untold else None):
+                await self._changed.wait()
+        except TimeoutError:
+            self._send(lane)
+
+    async def _process(self, lane: Lane, page: Page) -> None:
+        decoded = self._decoder.page(page.rows)
+        for counts in decoded.clocks:
+            self._clock.observe(counts)
+        events = decoded.events
+        at = 0
+        while at < len(events):
+            some = self._next_events(events[at : at + self._batch_size])
+            at += len(some)
+            through = page.through if at == len(events) else some[-1].position or 0
+            if self._suspect == some[0].position:
+                await self._process_suspect(lane, some[0], through)
+                continue
+            await self._evaluation.evaluate(lane, some, through, self._effects)
+            self._say(events=self.facts.events + len(some))
+            self._settle()
+            self._send_if_worthwhile(lane)
+            if self._effects.bytes > self.APPEND_BYTES:
+                await self._commit(lane)
+            await asyncio.sleep(0)  # appends are acknowledged, and others have their turn
+        lane.position = max(lane.position, page.through)
+
+    def _next_events(self, events: list[Event]) -> list[Event]:
+        """A batch: an event at which the program has failed, or those up to it."""
+        for number, event in enumerate(events):
+            if event.position == self._suspect or event.position in self._skipped:
+                return events[:number] or events[:1]
+        return events
+
+    async def _process_suspect(self, lane: Lane, event: Event, through: int) -> None:
+        """An event at which the program has failed: alone, and when all before it is committed,
+        with states as they are kept, because a step that fails may leave them as it likes."""
+        await self._commit(lane)
+        self._forget(self._began)
+        if event.position in self._skipped:
+            self._evaluation.pass_over(lane, event)
+            lane.position = through
+        else:
+            await self._evaluation.evaluate(lane, [event], through, self._effects)
+        await self._commit(lane)
+        self._suspect = self._failures = 0
+
+    def _settle(self) -> None:
+        """Hear of the append that is done, if it is. Raises what it was refused with."""
+        if self._sending is not None and self._sending.done():
+            sending, self._sending = self._sending, None
+            sending.result()
+            self._keys.forget_settled(self._sent_batch)
+
+    def _send_if_worthwhile(self, lane: Lane) -> None:
+        """One append at a time: what comes meanwhile goes together with the next one."""
+        if self._sending is None and self._effects.any:
+            self._send(lane)
+
+    def _send(self, lane: Lane) -> None:
+        if self._sending is not None:
+            return
+        effects, self._effects = self._effects, Effects()
+        rows = EncodedRows(b"".join(effects.rows), array("I", map(len, effects.rows)))
+        moves = [
+            CheckpointMove(
+                name=slot_name(self.program.name, slot),
+                epoch=self._epoch,
+                position=lane.position,
+                receipt=receipt,
+                watermark_us=lane.watermark_us,
+            )
+            for slot, receipt in lane.receipts.items()
+        ]
+        self._sent_batch = effects.batch
+        self._told_position, self._told_s = lane.position, asyncio.get_running_loop().time()
+        self._sending = self._journal.append(
+            rows, Counter(effects.types), self._clock.ticks, moves, list(effects.states.values())
+        )
+        self._sending.add_done_callback(lambda _: self._changed.set())
+        self._say(position=lane.position, outputs=self.facts.outputs + len(rows))
+
+    async def _commit(self, lane: Lane) -> None:
+        """Have all committed that was evaluated. Raises what keeps it from being."""
+        while self._sending is not None or self._effects.any or lane.position > self._told_position:
+            if self._sending is None:
+                self._send(lane)
+            assert self._sending is not None
+            await asyncio.wait({self._sending})
+            self._settle()
+
+    async def _failed(self, failed: StepFailed) -> None:
+        """Its code has failed: it tries again, after a pause; and after some tries it stands there
+        until somebody says how it is to go on."""
+        event, error = failed.event, failed.__cause__
+        assert error is not None
+        position = event.position or 0
+        self._failures = self._failures + 1 if position == self._suspect else 1
+        self._suspect = position
+        what = (
+            f"at event {event.id} ({event.event_type} of {event.source}, position {position}): "
+            f"{text_of_error(error)}"
+        )
+        logger.error("%s fails %s", self.program.name, what, exc_info=error)
+        trouble = f"fails {what} [{'; '.join(own_frames(error))}]"
+        self._say(trouble=trouble, failures=self.facts.failures + 1)
+        if self._failures < self.TRIES:
+            await asyncio.sleep(self.PAUSE_S * 4**self._failures)
+            return
+        logger.error("%s stands there until it is resumed, or skips it", self.program.name)
+        self._say(paused=True)
+        self._resumed.clear()
+        if not self._stopping:
+            await self._resumed.wait()
+        self._say(paused=False)
+
+
+def _heard(sending: "asyncio.Task[Acknowledged]") -> None:
+    """What becomes of an append of before, the log knows."""
+    if not sending.cancelled():
+        sending.exception()
+
+
+def slot_name(program: str, slot: int) -> str:
+    """What a slot of a program is called among durable subscriptions."""
+    return f"{program}/{slot}"

@@ -1,0 +1,95 @@
+"""The worker: a Ray actor that runs some slots of one stream program."""
+
+import asyncio
+
+from runtime.partition.log_access import LogAccess
+from runtime.process.process import Process
+from runtime.process.world import World
+from runtime.processing.program_code import loaded_program
+from runtime.processing.program_run import ProgramRun
+from runtime.topology.status import WorkerFacts
+from store.errors import StaleEpoch
+
+
+class Worker(Process):
+    """Named `worker-INDEX-of-PROGRAM`. The program comes with its constructor, which Ray keeps: one
+    that is started anew has it by itself."""
+
+    def __init__(
+        self,
+        name: str,
+        settings_json: str,
+        metrics_folder: str | None,
+        code: bytes,
+        index: int,
+        workers: int,
+        after: int,
+        *,
+        world: World | None = None,
+    ) -> None:
+        super().__init__(name, settings_json, metrics_folder, world=world)
+        self._code, self._index, self._workers, self._after = code, index, workers, after
+        self._fingerprint = ""
+        # From `start` on:
+        self._run: ProgramRun | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        program, self._fingerprint = loaded_program(self._code)
+        self._store = await self.world.open_store(self.settings)
+        self._run = ProgramRun(
+            program,
+            self._index,
+            self._workers,
+            self._after,
+            world=self.world,
+            settings=self.settings,
+            store=self._store,
+            log=LogAccess(self.world, self.settings),
+        )
+        self._running = self.must_live(self._run_program(self._run))
+
+    async def runs(self) -> tuple[str, int]:
+        """The fingerprint of its program's code, and among how many workers it is."""
+        await self.ensure_started()
+        return self._fingerprint, self._workers
+
+    async def resume(self, *, skip: bool) -> bool:
+        """Go on where the program has failed: with that event again, or with the next one. Was it
+        paused?"""
+        await self.ensure_started()
+        assert self._run is not None
+        paused = self._run.facts.paused
+        if paused:
+            self._run.resume(skip=skip)
+        return paused
+
+    async def drain(self) -> int:
+        """Take no more events, and have all committed that was begun; up to which position."""
+        await self.ensure_started()
+        assert self._run is not None
+        assert self._running is not None
+        self._run.stop()
+        await asyncio.wait({self._running})
+        return self._run.facts.position
+
+    async def facts(self) -> WorkerFacts | None:
+        if self._run is None:
+            return None
+        return WorkerFacts(
+            program=self._run.facts,
+            index=self._index,
+            workers=self._workers,
+            fingerprint=self._fingerprint,
+        )
+
+    @property
+    def trouble(self) -> str | None:
+        """Why its last try to start failed, or what its program cannot get past."""
+        return super().trouble or (self._run.facts.trouble if self._run is not None else None)
+
+    async def _run_program(self, run: ProgramRun) -> None:
+        try:
+            await run.run()
+        except StaleEpoch as stale:
+            await self.outlive_fence(self._store, stale)
