@@ -98,21 +98,29 @@ class Totals(_Program):
 
 
 class Hours(_Program):
-    """Events by source and hour of event time; what comes later than its hour is counted again out
-    of the log."""
+    """Events by source and hour of event time, which may be another span; what comes later than its
+    hour is counted again out of the log."""
+
+    def __init__(self, name: str, sources: Sequence[str], *, span_us: int = HOUR_US) -> None:
+        super().__init__(name, sources)
+        self.span_us = span_us
 
     def step(self, key: str, item: Any, event: Event, state: Any, watermark_us: int) -> Change:
         """Into its hour, which may have been closed."""
         state = state or {"open": {}, "closed": {}}
-        hour = microseconds(event.timestamp) // HOUR_US
-        if (hour + 1) * HOUR_US <= watermark_us:
-            return self._change(state, again=[Stretch(hour * HOUR_US, (hour + 1) * HOUR_US)])
+        hour = microseconds(event.timestamp) // self.span_us
+        if (hour + 1) * self.span_us <= watermark_us:
+            return self._change(
+                state, again=[Stretch(hour * self.span_us, (hour + 1) * self.span_us)]
+            )
         state["open"][str(hour)] = state["open"].get(str(hour), 0) + 1
         return self._change(state)
 
     def due(self, key: str, state: Any, watermark_us: int) -> Change:
         """Close what is over."""
-        over = [hour for hour in map(int, state["open"]) if (hour + 1) * HOUR_US <= watermark_us]
+        over = [
+            hour for hour in map(int, state["open"]) if (hour + 1) * self.span_us <= watermark_us
+        ]
         outputs = [self._closed(state, hour, state["open"].pop(str(hour))) for hour in sorted(over)]
         return self._change(state, outputs)
 
@@ -125,17 +133,17 @@ class Hours(_Program):
         watermark_us: int,
     ) -> Change:
         """As the log has it."""
-        output = self._closed(state, stretch.start_us // HOUR_US, len(items))
+        output = self._closed(state, stretch.start_us // self.span_us, len(items))
         return self._change(state, [output])
 
     def _closed(self, state: Any, hour: int, count: int) -> Output:
         revision = state["closed"].get(str(hour), 0) + 1
         state["closed"][str(hour)] = revision
         closed = HourClosed(hour=hour, count=count, revision=revision)
-        return Output(closed, (hour + 1) * HOUR_US)
+        return Output(closed, (hour + 1) * self.span_us)
 
     def _change(
         self, state: Any, outputs: Sequence[Output] = (), again: Sequence[Stretch] = ()
     ) -> Change:
-        ends = [(int(hour) + 1) * HOUR_US for hour in state["open"]]
+        ends = [(int(hour) + 1) * self.span_us for hour in state["open"]]
         return Change(state, outputs, min(ends, default=None), again)

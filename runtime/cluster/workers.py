@@ -8,11 +8,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from ray.exceptions import RayError
+from ray.exceptions import ActorDiedError, RayError
 
 from actors.errors import ThornbackError
 from runtime.cluster.spawning import reason_of
-from runtime.cluster.system_processes import SystemProcesses
+from runtime.cluster.system_processes import SystemProcesses, ready
 from runtime.errors import InvalidProgram, UnknownProgram
 from runtime.process.world import World
 from runtime.topology.names import ProcessKind, program_of_worker, worker_name
@@ -30,6 +30,8 @@ class Workers:
     FLUSH_S = 10.0
     #: How long one may take to say what it runs, and to start.
     ASK_S, START_S = 5.0, 60.0
+    #: Between two tries: Ray does not say when a name is free again.
+    PAUSE_S = 0.1
 
     def __init__(self, processes: SystemProcesses, world: World) -> None:
         self._processes, self._world = processes, world
@@ -97,8 +99,17 @@ class Workers:
         return runs
 
     async def _start(self, name: str, code: bytes, index: int, workers: int, after: int) -> None:
-        handle = self._processes.start_worker(name, code, index, workers, after)
-        await asyncio.wait_for(awaited(handle.ready.remote()), self.START_S)
+        async with asyncio.timeout(self.START_S):
+            while True:
+                handle = self._processes.start_worker(name, code, index, workers, after)
+                try:
+                    await ready(handle)
+                    return
+                except ActorDiedError as error:
+                    if error.actor_init_failed:
+                        raise
+                    # One of this name was just ended, and Ray has not let go of the name yet.
+                    await asyncio.sleep(self.PAUSE_S)
 
     async def _end(self, names: list[str], *, flush: bool = True) -> None:
         if flush:

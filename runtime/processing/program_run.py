@@ -29,7 +29,7 @@ from runtime.processing.evaluation import Effects, Evaluation, StepFailed
 from runtime.processing.key_table import KeyTable
 from runtime.processing.lanes import Lane
 from runtime.settings.settings import Settings
-from runtime.topology.names import WORKERS_NODE
+from runtime.topology.names import WORKERS_NODE, clock_nodes
 from runtime.topology.status import ProgramFacts
 from runtime.wire.error_codec import text_of_error
 from store.appends import Acknowledged, CheckpointMove
@@ -91,6 +91,7 @@ class ProgramRun:
         self._ids = FreshIds(lambda bits: int.from_bytes(world.random(10)) % 2**bits)
         self._decoder = Decoder()
         # One incarnation, made anew by `_begin`:
+        self._number = 0  #: of its node's epoch
         self._epoch = 0  #: of its slots
         self._lane = Lane(0, None)
         self._effects = Effects()
@@ -154,8 +155,13 @@ class ProgramRun:
         """A new incarnation; its slots by how far they are."""
         store = self._store
         epoch = await store.open_epoch(self._node, self._world.holder(self._settings))
+        self._number = epoch.number
         self._journal = Journal(epoch, self._writer.append)
-        self._clock = NodeClock(self._label, epoch.counter, await store.nodes())
+        system = self._settings.actor_system
+        nodes = await store.nodes() | clock_nodes(
+            self._settings.event_bus.node_id, system.hosts, system.placement
+        )
+        self._clock = NodeClock(self._label, epoch.counter, nodes)
         self._epoch = int.from_bytes(self._world.random(8)) % 2**62
         lanes: dict[int, Lane] = {}
         began = self._after
@@ -227,7 +233,8 @@ class ProgramRun:
 
     async def _wait_changed(self, lane: Lane) -> None:
         """Until a page is there, or an append is done, or progress has been untold for long."""
-        untold = lane.position > self._told_position
+        # While an append is under way, its end is waited for, however long that takes.
+        untold = lane.position > self._told_position and self._sending is None
         left_s = self._told_s + self.QUIET_S - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(max(left_s, 0.0) if untold else None):

@@ -25,6 +25,7 @@ from tests.integration.systems import (
     kill,
     log_of,
     statuses_of,
+    stored,
 )
 from tests.programs import Echo, Hours, Totals
 
@@ -45,7 +46,7 @@ def report(system: ActorSystem, count: int, *, first: int = 0, devices: int = 40
         for number in range(first, first + count)
     )
     assert told.failed == 0, told
-    return system.head().result()
+    return stored(system)
 
 
 def reached(system: ActorSystem, program: str) -> int:
@@ -141,7 +142,7 @@ def test_each_event_takes_effect_once_whatever_is_killed(launch: Launcher) -> No
             "bus",
         ):
             kill(system, victim)
-            head = system.head().result()
+            head = stored(system)
             wait_reached(system, "echo", head)
             wait_reached(system, "totals", head)
     head = report(system, 40, first=10**6)

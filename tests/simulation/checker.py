@@ -13,6 +13,7 @@ from tests.simulation.history import Call, History
 from tests.simulation.judging_clocks import judge_clocks
 from tests.simulation.judging_followings import judge_followings
 from tests.simulation.judging_order import judge_order
+from tests.simulation.judging_programs import judge_programs, judge_progress
 from tests.simulation.judging_readings import judge_promptness, judge_readings
 from tests.simulation.judging_rest import judge_idle, judge_replaced, judge_rest
 from tests.simulation.log_index import LogIndex, effect_of, expected_error, must_fail, same
@@ -47,6 +48,7 @@ def check(simulation: "Simulation") -> list[str]:
         *judge_clocks(log, history, simulation.plan.setup.dedicated),
         *judge_readings(log, history, simulation),
         *judge_followings(log, history, simulation),
+        *judge_programs(log, simulation),
         *_judge_deadlines(history),
         *judge_rest(simulation),
     ]
@@ -59,7 +61,12 @@ def check_idle(simulation: "Simulation", before_s: float) -> list[str]:
     committed_s = simulation.database.committed_s
     due = {record.position for record in log.records if committed_s[record.position - 1] < before_s}
     prompt = judge_promptness(log, simulation.history, due)
-    return [*prompt, *judge_idle(simulation, due), *judge_replaced(simulation)]
+    return [
+        *prompt,
+        *judge_idle(simulation, due),
+        *judge_progress(log, simulation, due),
+        *judge_replaced(simulation),
+    ]
 
 
 def _judge_log(log: LogIndex, history: History) -> list[str]:
@@ -85,6 +92,8 @@ def _judge_log(log: LogIndex, history: History) -> list[str]:
         if asked[command] == 1
     ]
     for record in log.records:
+        if log.is_output(record):
+            continue  # judge_programs looks at it
         call = sent.get(log.command_of(record))
         if call is None:
             wrong.append(f"nobody sent what event {record.position} came of: {record}")

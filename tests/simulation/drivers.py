@@ -26,6 +26,7 @@ from tests.simulation.bulk_calls import bulk
 from tests.simulation.followers import follow
 from tests.simulation.history import Call, History, seen
 from tests.simulation.plan import ACTIVE_S, Step
+from tests.simulation.programs import run_or_stop
 from tests.simulation.readers import read
 from tests.simulation.scheduler import Owner
 from tests.simulation.simulated_world import SimulatedCourier, SimulatedWorld
@@ -145,8 +146,8 @@ class Driver:
                 await self._feed(step)
             case "claim":
                 await self._claim(step)
-            case "subscribe" | "follow":
-                await (read if step.kind == "subscribe" else follow)(self, step)
+            case "subscribe" | "follow" | "program":
+                await _ELSEWHERE[step.kind](self, step)
             case "flush":
                 await self.flush()
 
@@ -337,3 +338,7 @@ def _tokens(state: Any) -> list[int]:
 
 def _latest(state: Any) -> Any:
     return state["latest"] if isinstance(state, dict) else state.latest
+
+
+#: Steps that are taken in modules of their own.
+_ELSEWHERE = {"subscribe": read, "follow": follow, "program": run_or_stop}

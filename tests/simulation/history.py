@@ -104,6 +104,18 @@ class Following:
     ended: int | None = None  #: the moment of the history
 
 
+@dataclass(slots=True)
+class Running:
+    """One wish of a driver: that a program runs in so many workers; 0: that it is stopped."""
+
+    number: int
+    program: str
+    workers: int
+    began_s: float
+    ended_s: float | None = None  #: None: nobody has said how it ended
+    error: str = ""  #: why it did not come about, as far as somebody said so
+
+
 class History:
     """All calls, readings and followings, in the order in which they began."""
 
@@ -111,6 +123,7 @@ class History:
         self.calls: list[Call] = []
         self.readings: list[Reading] = []
         self.followings: list[Following] = []
+        self.runnings: list[Running] = []
         self.closed: set[str] = set()  #: drivers that closed their connections
         self.claimed: set[bytes] = set()  #: ids of commands whose second event's id is taken
         self.unsent: set[bytes] = set()  #: ids of commands that a bulk call took and did not send

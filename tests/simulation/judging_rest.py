@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.host.effects import Effects
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
+from runtime.processing.worker import Worker
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Incarnation
@@ -69,7 +70,8 @@ def judge_rest(simulation: "Simulation") -> list[str]:
         if life is None:
             wrong.append(f"{process.name} did not come back")
         elif life.instance._started:
-            judge = _JUDGES.get(process.name, _judge_host)
+            kind = _judge_worker if isinstance(life.instance, Worker) else _judge_host
+            judge = _JUDGES.get(process.name, kind)
             wrong += [f"{life.name}: {problem}" for problem in judge(life.instance, simulation)]
     return wrong + _judge_claim(simulation)
 
@@ -124,6 +126,20 @@ def _judge_host(host: Any, simulation: "Simulation") -> list[str]:
     if not executor._answering._snapshots.idle:
         wrong.append("snapshots are being saved")
     return wrong + [f"{len(some)} {what}" for what, some in left.items() if some]
+
+
+def _judge_worker(worker: Any, simulation: "Simulation") -> list[str]:
+    run, wrong = worker._run, []
+    if run._sending is not None or run._effects.any:
+        wrong.append("something is not committed")
+    if run.facts.trouble is not None:
+        wrong.append(f"it is in trouble: {run.facts.trouble}")
+    room = run._keys.MAX_KEYS * 2 + 50
+    if len(run._keys._keys) > room:
+        wrong.append(f"{len(run._keys._keys)} keys are kept, {room} is plenty")
+    if not worker._living:
+        wrong.append("it works no more")
+    return wrong
 
 
 def _judge_writer(writer: Any, simulation: "Simulation") -> list[str]:

@@ -19,6 +19,9 @@ KNOBS = {
     "unpublished_bytes": ("runtime.partition.writer", "WriterActor", "UNPUBLISHED_BYTES"),
     "unpublished": ("runtime.partition.writer", "WriterActor", "MAX_UNPUBLISHED"),
     "ahead": ("runtime.partition.feed", "Feed", "AHEAD_PAGES"),
+    "keys": ("runtime.processing.key_table", "KeyTable", "MAX_KEYS"),
+    "program_bytes": ("runtime.processing.program_run", "ProgramRun", "APPEND_BYTES"),
+    "aligned": ("runtime.processing.program_run", "ProgramRun", "ALIGNED"),
     "poll_bytes": ("runtime.partition.buffer", "", "POLL_BYTES"),
 }
 

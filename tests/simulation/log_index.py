@@ -4,6 +4,7 @@ from collections import defaultdict
 
 from tests.simulation.history import Call, Seen
 from tests.simulation.plain_rows import Record
+from tests.simulation.programs import PROGRAMS
 
 
 class LogIndex:
@@ -17,6 +18,8 @@ class LogIndex:
         self.by_command: dict[bytes, list[Record]] = defaultdict(list)
         for record in records:
             self.by_source[record.source].append(record)
+            if self.is_output(record):
+                continue
             self.by_command[self.command_of(record)].append(record)
         self.noted = {
             source: [record for record in theirs if record.event_type == "noted"]
@@ -26,6 +29,10 @@ class LogIndex:
             source: [record.payload["token"] for record in theirs]
             for source, theirs in self.noted.items()
         }
+
+    def is_output(self, record: Record) -> bool:
+        """Has a stream program put it out?"""
+        return record.source.partition("/")[0] in PROGRAMS
 
     def command_of(self, record: Record) -> bytes:
         """The id of what caused it: a published event is its own command."""

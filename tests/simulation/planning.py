@@ -8,6 +8,7 @@ from tests.simulation.followers import followers_of
 from tests.simulation.plan import ACTIVE_S, Plan, Setup, Step
 from tests.simulation.planned_faults import FIRST_FAULT_S, faults_of
 from tests.simulation.planned_work import Work
+from tests.simulation.programs import plan_programs
 
 #: Seconds after the last step in which it is answered, where nothing goes wrong.
 ANSWERED_S = 0.3
@@ -25,6 +26,7 @@ def plan_of(seed: int) -> Plan:
     faults = faults_of(stream(seed, "faults"), setup, _busy_s(strands))
     for driver, followed in zip(strands, followers_of(seed, setup), strict=True):
         driver.append(followed)
+    plan_programs(seed, setup, strands, faults)
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)
     return Plan(seed, setup, strands, faults)

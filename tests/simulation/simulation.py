@@ -13,6 +13,7 @@ from runtime.cluster.directory import Directory
 from runtime.driver.connection import Connection
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
+from runtime.processing.worker import Worker
 from runtime.settings.settings import Settings
 from runtime.topology.status import Topology
 from store.event_store import WRITER
@@ -226,6 +227,14 @@ class Simulation:
         process = life.instance
         if process is None or not process._started or isinstance(process, Bus | Directory):
             return False
+        if isinstance(process, Worker):
+            run = process._run
+            assert run is not None
+            slots = [f"{run.program.name}/{slot}" for slot in run._slots]
+            of = self.database.subscriptions.epoch_of
+            return self.database.epochs[run._node].number != run._number or any(
+                of(slot) != run._epoch for slot in slots
+            )
         if isinstance(process, WriterActor):
             return self.database.epochs[WRITER].number != process._commits._attempts._epoch
         return bool(self.database.epochs[process.node].number != process._incarnation)

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from runtime.processing.worker import Worker
+
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
@@ -9,6 +11,8 @@ if TYPE_CHECKING:
 EVERY_S = 0.25
 #: Bytes: a ledger has its tokens, and no history has so many.
 LARGEST_SNAPSHOT = 10_000
+#: Bytes of what one event comes to in a program.
+LARGEST_EFFECT = 20_000
 
 
 def watch(simulation: "Simulation") -> None:
@@ -16,7 +20,8 @@ def watch(simulation: "Simulation") -> None:
     for process in simulation.cluster.processes.values():
         life = process.incarnation
         if life is not None and life.instance._started:
-            look = _LOOKS.get(process.name, _host)
+            kind = _worker if isinstance(life.instance, Worker) else _host
+            look = _LOOKS.get(process.name, kind)
             for problem in look(life.instance, simulation):
                 simulation.history.complain(f"{life.name}: {problem}")
     for driver in simulation.drivers.values():
@@ -45,6 +50,15 @@ def _host(host: Any, simulation: "Simulation") -> list[str]:
         if len(residents) > most and not executor._recovery.needed:
             wrong.append(f"{len(residents)} actors are resident, {most} may be")
     return wrong
+
+
+def _worker(worker: Any, simulation: "Simulation") -> list[str]:
+    run, settings = worker._run, simulation.settings.processing
+    # What one batch comes to, at the most: each of a few events has a row and a state.
+    most = run.APPEND_BYTES + settings.batch_processing_size * LARGEST_EFFECT
+    if run._effects.bytes > most:
+        return [f"{run._effects.bytes} bytes of effects wait, {most} may"]
+    return []
 
 
 def _writer(writer: Any, simulation: "Simulation") -> list[str]:

@@ -198,8 +198,8 @@ def raises(_: Event) -> Change:
             id="output that is none",
         ),
         pytest.param(
-            lambda event: Change(outputs=[Output(Fact("x", Kind.DEVICE, {"a": {1}}), 0)]),
-            "set",
+            lambda event: Change(outputs=[Output(Fact("x", Kind.DEVICE, {"a": object()}), 0)]),
+            "object",
             id="fact without JSON",
         ),
         pytest.param(

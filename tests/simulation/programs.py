@@ -1,0 +1,96 @@
+"""Stream programs in the simulation: run, run by another number of workers, stopped."""
+
+from asyncio import shield
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from ray import cloudpickle
+from ray.exceptions import RayError
+
+from actors.errors import ThornbackError
+from runtime.topology.names import worker_name
+from runtime.wire.actor_code import ActorCode
+from streams.program import Program
+from tests.programs import Echo, Hours, Totals
+from tests.simulation.draws import stream
+from tests.simulation.history import Running
+from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
+
+if TYPE_CHECKING:
+    from tests.simulation.drivers import Driver
+
+#: An hour of the program that closes hours, in microseconds: there are ten seconds in all.
+SPAN_US = 1_500_000
+
+PROGRAMS: dict[str, Program] = {
+    "echo": Echo("echo", ("ledger/*", "feed/*")),
+    "sums": Totals("sums", ("*",), groups=3, every=2),
+    "hours": Hours("hours", ("ledger/*",), span_us=SPAN_US),
+}
+
+#: As they are sent to their workers, which can import them.
+_CODE = {
+    name: ActorCode(f"{number:064}", cloudpickle.dumps(program)).pack()
+    for number, (name, program) in enumerate(PROGRAMS.items())
+}
+
+
+def plan_programs(
+    seed: int, setup: Setup, strands: list[list[list[Step]]], faults: list[Fault]
+) -> None:
+    """Add to a plan what is done with programs, and what befalls their workers: drawn apart from
+    all else."""
+    draw = stream(seed, "programs")
+    if draw.random() < 0.6:
+        return
+    setup.settings["processing"] = {"batch_processing_size": draw.choice((1, 2, 5, 50))}
+    setup.knobs.update(
+        keys=draw.choice((1, 2, 100_000)),
+        program_bytes=draw.choice((1, 2_000, 8_000_000)),
+        aligned=draw.choice((1, 4, 10_000)),
+    )
+    names = draw.sample(sorted(PROGRAMS), draw.choice((1, 1, 2)))
+    strands[0].append(_steps(draw, names))
+    workers = [worker_name(name, index) for name in names for index in (0, 0, 1)]
+    for _ in range(draw.choice((0, 0, 1, 2, 4))):
+        faults.append(_fault(draw, len(faults), workers))
+    faults.sort(key=lambda fault: fault.at_s)
+
+
+def _steps(draw: Random, names: list[str]) -> list[Step]:
+    steps = []
+    for number in range(draw.choice((1, 2, 4))):
+        name = names[number] if number < len(names) else draw.choice(names)
+        more = {"program": name, "workers": draw.choice((1, 1, 2, 3, 0))}
+        pause_s = round(draw.uniform(0.0, 0.6 if number < len(names) else 4.0), 4)
+        steps.append(Step(200_000 + number, pause_s, "program", more=more))
+    return steps
+
+
+def _fault(draw: Random, number: int, workers: list[str]) -> Fault:
+    kind = draw.choice(("crash", "crash", "replace", "stop", "calls late", "epoch late", "break"))
+    target, other = draw.choice(workers), ""
+    if kind == "break":
+        other = draw.choice(("writer", "bus"))
+    seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 6.0))), 3)
+    amount = 2.0 if kind == "calls late" else round(draw.uniform(0.01, 2.0), 3)
+    return Fault(
+        number, round(draw.uniform(0.5, ACTIVE_S), 4), kind, target, other, seconds, amount
+    )
+
+
+async def run_or_stop(driver: "Driver", step: Step) -> None:
+    """Have a program run, or stopped, as the step says."""
+    loop, program, workers = driver.holder.loop, step.more["program"], step.more["workers"]
+    running = Running(step.number, program, workers, loop.time())
+    driver.history.runnings.append(running)
+    asked: Any = (
+        driver.connection.rejoining.ask("run_program", program, _CODE[program], workers, 0)
+        if workers
+        else driver.connection.rejoining.ask("stop_program", program)
+    )
+    try:
+        await shield(asked)
+    except (ThornbackError, RayError) as error:
+        running.error = type(getattr(error, "cause", error)).__name__
+    running.ended_s = loop.time()
