@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from runtime.errors import SystemNotFound as SystemNotFound
     from runtime.errors import UnknownActorType as UnknownActorType
     from runtime.errors import UnknownMessage as UnknownMessage
+    from runtime.errors import UnknownProgram as UnknownProgram
     from runtime.errors import WaitInHandler as WaitInHandler
     from runtime.processing.durable_subscription import DurableSubscription as DurableSubscription
     from runtime.settings.configuration import ConfigurationError as ConfigurationError
@@ -127,9 +128,11 @@ if TYPE_CHECKING:
     from streams.processors import BatchEventProcessor as BatchEventProcessor
     from streams.processors import EventProcessor as EventProcessor
     from streams.processors import EventTransformer as EventTransformer
+    from streams.program import Change as Change
     from streams.program import Fact as Fact
     from streams.program import Output as Output
     from streams.program import Program as Program
+    from streams.program import Stretch as Stretch
     from streams.scenario import StreamScenario as StreamScenario
     from streams.scenario import happened as happened
     from streams.sketches import Distinct as Distinct
@@ -162,9 +165,10 @@ _HOMES = {
     "runtime.errors": (
         "ActorStopped", "AnotherSystem", "AskTimeout", "BusUnavailable", "ChannelFailed",
         "ConnectionClosed", "DatabaseInUse", "HandlerFailed", "HostFailed", "HostUnavailable",
-        "InvalidMessage", "InvalidState", "LaunchFailed", "MailboxFull", "PublishRefused",
-        "RetriesExhausted", "StartFailed", "SubscribeTimeout", "SubscriptionTaken",
-        "SystemDraining", "SystemNotFound", "UnknownActorType", "UnknownMessage", "WaitInHandler",
+        "InvalidMessage", "InvalidState", "LaunchFailed", "MailboxFull",
+        "PublishRefused", "RetriesExhausted", "StartFailed", "SubscribeTimeout",
+        "SubscriptionTaken", "SystemDraining", "SystemNotFound", "UnknownActorType",
+        "UnknownMessage", "UnknownProgram", "WaitInHandler",
     ),
     "runtime.processing.durable_subscription": ("DurableSubscription",),
     "runtime.settings.configuration": ("ConfigurationError",),
@@ -189,7 +193,7 @@ _HOMES = {
     "streams.keyed": ("Batch", "Folded"),
     "streams.pipeline": ("EventPipeline",),
     "streams.processors": ("BatchEventProcessor", "EventProcessor", "EventTransformer"),
-    "streams.program": ("Fact", "Output", "Program"),
+    "streams.program": ("Change", "Fact", "Output", "Program", "Stretch"),
     "streams.scenario": ("StreamScenario", "happened"),
     "streams.sketches": ("Distinct", "Quantiles"),
     "streams.windows": (

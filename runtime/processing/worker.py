@@ -33,6 +33,9 @@ class Worker(Process):
         # From `start` on:
         self._run: ProgramRun | None = None
         self._running: asyncio.Task[None] | None = None
+        # It has work whether or not anybody ever calls it: the directory may end in the middle of
+        # starting it.
+        self._reviving = self._reviving or self.must_live(self._revive())
 
     async def start(self) -> None:
         program, self._fingerprint = loaded_program(self._code)

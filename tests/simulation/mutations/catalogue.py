@@ -4,6 +4,7 @@ from tests.simulation.mutations import (
     of_drivers,
     of_hosts,
     of_partitions,
+    of_programs,
     of_subscriptions,
     of_systems,
     of_values,
@@ -18,6 +19,7 @@ MUTATIONS: dict[str, Mutation] = {
         *of_drivers.MUTATIONS,
         *of_systems.MUTATIONS,
         *of_subscriptions.MUTATIONS,
+        *of_programs.MUTATIONS,
         *of_values.MUTATIONS,
     )
 }

@@ -1,0 +1,102 @@
+"""Mutations of stream programs: what is committed together, and who may say how far it is."""
+
+from tests.simulation.mutations.patching import Mutation, mutation
+
+_RUN = "runtime.processing.program_run"
+_EVALUATION = "runtime.processing.evaluation"
+
+MUTATIONS: tuple[Mutation, ...] = (
+    mutation(
+        "outputs before their checkpoint",
+        "the checkpoint of a batch is committed with the next one",
+        _RUN,
+        "                position=lane.position,\n                receipt=receipt,",
+        "                position=self._told_position,\n                receipt=receipt,",
+    ),
+    mutation(
+        "a program that anybody may move",
+        "whoever had its slots before moves their checkpoints, too",
+        _RUN,
+        "self._epoch = int.from_bytes(self._world.random(8)) % 2**62",
+        "self._epoch = 1",
+    ),
+    mutation(
+        "a worker that nobody fences off",
+        "each worker appends under an epoch of its own making",
+        _RUN,
+        'self._node = f"{self._label}/{program.name}/{index}"',
+        'self._node = f"{self._label}/{program.name}/{index}-{world.random(4).hex()}"',
+    ),
+    mutation(
+        "keys are forgotten too soon",
+        "a key is read again from the store before what was made of it is there",
+        "runtime.processing.key_table",
+        " if key.touched <= committed]",
+        "]",
+    ),
+    mutation(
+        "time begins anew",
+        "the watermark is not kept with the checkpoint",
+        _RUN,
+        "                watermark_us=lane.watermark_us,\n",
+        "",
+    ),
+    mutation(
+        "what was due is forgotten",
+        "a worker that begins looks for no key that is to be looked at again",
+        _RUN,
+        "        if not self.program.keeps_state:\n            return\n        of_slot",
+        "        if not self.program.keeps_state or lanes:\n            return\n        of_slot",
+    ),
+    mutation(
+        "slots that lag are taken along",
+        "slots of several checkpoints go on from the furthest one",
+        _RUN,
+        "        while lane.position < position:\n            limit",
+        "        lane.position = position\n        while lane.position < position:\n"
+        "            limit",
+    ),
+    mutation(
+        "a page is finished first",
+        "the checkpoint moves to the end of a page before its last events are looked at",
+        _RUN,
+        "        events = decoded.events\n        at = 0\n",
+        "        events = decoded.events\n        lane.position, at = page.through, 0\n",
+    ),
+    mutation(
+        "causes unseen",
+        "an output's clock does not know what it came of",
+        _RUN,
+        "            self._clock.observe(counts)\n",
+        "            pass\n",
+    ),
+    mutation(
+        "the receipt of all",
+        "a worker counts what is finished in the slots of others",
+        _EVALUATION,
+        "            if slot in lane.slots:\n                ids.setdefault(slot, [])",
+        "            slot = min(lane.slots)\n            if slot in lane.slots:\n"
+        "                ids.setdefault(slot, [])",
+    ),
+    mutation(
+        "who is everybody's",
+        "every worker takes the keys of all slots",
+        _EVALUATION,
+        "                if _slot_of_key(key) in lane.slots\n",
+        "",
+    ),
+    mutation(
+        "an append is sent and forgotten",
+        "what an append is refused with is not heard",
+        _RUN,
+        "            sending.result()\n            self._keys",
+        "            self._keys",
+    ),
+    mutation(
+        "what is late is lost",
+        "the log is read again only up to the event before",
+        _EVALUATION,
+        "after, last = self._began, event.position or 0",
+        "after, last = self._began, (event.position or 1) - 1",
+    ),
+)
