@@ -1,9 +1,13 @@
-"""Durable subscriptions: list them, or drop one. Needs the database, and no Ray."""
+"""Durable subscriptions, and those of stream programs: list them, or drop one. Needs the database,
+and no Ray.
+
+A program has a subscription for each of its slots, NAME/0 and so on; people are shown one.
+"""
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -55,7 +59,7 @@ def list_all(settings: Settings, *, for_programs: bool = False) -> int:
     table = Table(box=None, pad_edge=False)
     for column in ("name", "selects", "finished", "checkpoint", "behind", "moved"):
         table.add_column(column, overflow="fold")
-    for record in records:
+    for record in folded(records):
         moved = record.moved_at
         table.add_row(
             record.name, escape(str(record.selection)), f"{record.receipt.count:,}",
@@ -67,8 +71,17 @@ def list_all(settings: Settings, *, for_programs: bool = False) -> int:
 
 
 def drop(settings: Settings, name: str) -> int:
-    """Forget one, with its checkpoint; the exit code, which says whether there was one."""
-    if not asked(settings, lambda store: store.drop_subscription(name)):
+    """Forget one, with its checkpoint, and all that a program keeps; the exit code, which says
+    whether there was one."""
+
+    async def forget(store: EventStore) -> bool:
+        slots = await slots_of(store, name)
+        dropped = [await store.drop_subscription(each) for each in (name, *slots)]
+        if slots:
+            await store.drop_states(name)
+        return any(dropped)
+
+    if not asked(settings, forget):
         problems.print(f"there is no durable subscription {name!r}", markup=False)
         return UNWELL
     problems.print(
@@ -76,6 +89,34 @@ def drop(settings: Settings, name: str) -> int:
         markup=False,
     )
     return 0
+
+
+async def slots_of(store: EventStore, program: str) -> dict[str, SubscriptionRecord]:
+    """By name: what is kept of the slots of a stream program, if it is one."""
+    return {
+        record.name: record
+        for record in await store.subscriptions()
+        if record.name.startswith(f"{program}/")
+    }
+
+
+def folded(records: Iterable[SubscriptionRecord]) -> list[SubscriptionRecord]:
+    """The slots of each program as one, which is as far as the last of them."""
+    found: dict[str, SubscriptionRecord] = {}
+    for record in records:
+        name = record.name.partition("/")[0]
+        there = found.get(name)
+        if there is None:
+            found[name] = replace(record, name=name)
+            continue
+        moved = [one.moved_at for one in (there, record) if one.moved_at is not None]
+        found[name] = replace(
+            there,
+            position=min(there.position, record.position),
+            receipt=there.receipt + record.receipt,
+            moved_at=max(moved, default=None),
+        )
+    return list(found.values())
 
 
 def in_json(record: SubscriptionRecord) -> dict[str, object]:

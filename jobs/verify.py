@@ -1,4 +1,5 @@
-"""Check a durable subscription against the log: that nothing was skipped, and nothing came twice.
+"""Check a durable subscription, or a stream program, against the log: that nothing was skipped, and
+nothing came twice.
 
 The receipt that is kept beside the checkpoint has the count and a digest of the events that were
 finished. Here both are computed again, by the database and from the log alone. Reads every event up
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobs.subscriptions import asked, in_json
+from jobs.subscriptions import asked, folded, in_json
 from jobs.terminal import UNWELL, as_json, console, problems, run
 from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
@@ -27,15 +28,13 @@ STRETCH = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A subscription as it is kept, and the receipt that it has to have by the log."""
+    """A subscription as it is kept, or all slots of a program as one, and the receipt that it has
+    to have by the log."""
 
     record: SubscriptionRecord
     by_the_log: Receipt
-
-    @property
-    def agrees(self) -> bool:
-        """Is every event finished, once, and none that is not in the log?"""
-        return self.record.receipt == self.by_the_log
+    #: Is every event finished, once, and none that is not in the log, in each slot?
+    agrees: bool
 
 
 def verify(settings: Settings, name: str, *, for_programs: bool = False) -> int:
@@ -44,17 +43,30 @@ def verify(settings: Settings, name: str, *, for_programs: bool = False) -> int:
 
     async def check(store: EventStore) -> Verdict:
         records = {record.name: record for record in await store.subscriptions()}
-        record = records.get(name)
-        if record is None:
-            there = ", ".join(records) or "none"
+        slots = {
+            int(slot): record
+            for record in records.values()
+            for program, _, slot in [record.name.partition("/")]
+            if program == name and slot
+        }
+        parts: dict[int | None, SubscriptionRecord] = dict(slots.items())
+        if name in records:
+            parts = {None: records[name]}
+        if not parts:
+            there = ", ".join(record.name for record in folded(records.values())) or "none"
             raise NotPossible(f"there is no durable subscription {name!r}; there are: {there}")
-        found = NOTHING_FINISHED
-        with _shown(record, quiet=for_programs) as progress:
-            for begin in range(record.began, record.position, STRETCH):
-                end = min(begin + STRETCH, record.position)
-                found += await store.recount(record.selection, begin, end)
-                progress(end - record.began)
-        return Verdict(record, found)
+        found, agrees, done = NOTHING_FINISHED, True, 0
+        total = sum(record.position - record.began for record in parts.values())
+        with _shown(total, quiet=for_programs) as progress:
+            for slot, record in parts.items():
+                part = NOTHING_FINISHED
+                for begin in range(record.began, record.position, STRETCH):
+                    end = min(begin + STRETCH, record.position)
+                    part += await store.recount(record.selection, begin, end, slot)
+                    progress(done := done + end - begin)
+                agrees, found = agrees and part == record.receipt, found + part
+        [record] = folded(parts.values())
+        return Verdict(record, found, agrees)
 
     verdict = asked(settings, check)
     if for_programs:
@@ -88,11 +100,11 @@ def _difference(verdict: Verdict) -> str:
 
 
 @contextmanager
-def _shown(record: SubscriptionRecord, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+def _shown(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     """How far it is, on a terminal."""
     columns = (TextColumn("counting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=problems, transient=True, disable=quiet) as bar:
-        task = bar.add_task("counting", total=record.position - record.began)
+        task = bar.add_task("counting", total=total)
         yield lambda done: bar.update(task, completed=done)
 
 

@@ -30,7 +30,7 @@ from runtime.processing.key_table import KeyTable
 from runtime.processing.lanes import Lane
 from runtime.settings.settings import Settings
 from runtime.topology.names import WORKERS_NODE, clock_nodes
-from runtime.topology.status import ProgramFacts
+from runtime.topology.status import WorkerFacts
 from runtime.wire.error_codec import text_of_error
 from store.appends import Acknowledged, CheckpointMove
 from store.errors import StaleCheckpoint, StaleEpoch
@@ -69,6 +69,7 @@ class ProgramRun:
         workers: int,
         after: int,
         *,
+        fingerprint: str,
         world: World,
         settings: Settings,
         store: EventStore,
@@ -105,7 +106,12 @@ class ProgramRun:
         self._stopping = False
         self._resumed = asyncio.Event()
         self._changed = asyncio.Event()  #: a page came, an append is done, or it is to stop
-        self.facts = ProgramFacts(name=program.name, slots=len(self._slots))
+        self.facts = WorkerFacts(
+            program=program.name,
+            slots=len(self._slots),
+            workers=workers,
+            fingerprint=fingerprint,
+        )
 
     def _say(self, **changes: Any) -> None:
         self.facts = replace(self.facts, **changes)
@@ -228,8 +234,10 @@ class ProgramRun:
                 else:
                     await self._wait_changed(lane)
             await self._commit(lane)
-        finally:
+        except (Exception, asyncio.CancelledError):  # not where its loop has ended before it
             feed.close()
+            raise
+        feed.close()
 
     async def _wait_changed(self, lane: Lane) -> None:
         """Until a page is there, or an append is done, or progress has been untold for long."""

@@ -45,6 +45,7 @@ class Worker(Process):
             self._index,
             self._workers,
             self._after,
+            fingerprint=self._fingerprint,
             world=self.world,
             settings=self.settings,
             store=self._store,
@@ -77,14 +78,7 @@ class Worker(Process):
         return self._run.facts.position
 
     async def facts(self) -> WorkerFacts | None:
-        if self._run is None:
-            return None
-        return WorkerFacts(
-            program=self._run.facts,
-            index=self._index,
-            workers=self._workers,
-            fingerprint=self._fingerprint,
-        )
+        return None if self._run is None else self._run.facts
 
     @property
     def trouble(self) -> str | None:

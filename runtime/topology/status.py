@@ -106,26 +106,18 @@ class ExporterFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramFacts:
-    """How a stream program fares in one worker, since that has begun."""
+class WorkerFacts:
+    """What there is to say of a worker of a stream program; counts are since it has begun."""
 
-    name: str
+    program: str
     slots: int  #: that this worker has of it
+    workers: int  #: of that program
     position: int = 0  #: what comes up to there is in the log, or on its way
     events: int = 0  #: evaluated
     outputs: int = 0
-    failures: int = 0  #: of its code
+    failures: int = 0  #: of the program's code
     paused: bool = False  #: it stands at an event at which it fails, until it is resumed
-    trouble: str | None = None  #: what it fails at, or waits for
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerFacts:
-    """What there is to say of a worker of a stream program."""
-
-    program: ProgramFacts
-    index: int  #: which of the workers of that program it is
-    workers: int
+    trouble: str | None = field(default=None, repr=False)  #: what it fails at, or waits for
     fingerprint: str = field(repr=False)  #: of the program's code
 
 

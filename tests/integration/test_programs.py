@@ -236,14 +236,14 @@ def test_a_program_that_fails_stands_there_until_it_is_told_to_go_on(launch: Lau
     system.run(picky, workers=1).result(timeout_s=LIMIT_S)
 
     def paused() -> list[WorkerFacts]:
-        return [facts for facts in worker_facts(system, "picky") if facts.program.paused]
+        return [facts for facts in worker_facts(system, "picky") if facts.paused]
 
     [facts] = eventually(paused)
-    assert "thirteen" in (facts.program.trouble or "")
-    assert "test_programs.py" in (facts.program.trouble or "")
+    assert "thirteen" in (facts.trouble or "")
+    assert "test_programs.py" in (facts.trouble or "")
     assert reached(system, "picky") == 13  # all before it is finished
     assert system.resume("picky").result() == 1
-    [facts] = eventually(lambda: [f for f in paused() if f.program.failures == 6])
+    [facts] = eventually(lambda: [f for f in paused() if f.failures == 6])
     assert system.resume("picky", skip=True).result() == 1
     wait_reached(system, "picky", 30)
     counts = log_of(system, "SELECT count(*) FROM events WHERE event_type = 'totalled'")

@@ -1,0 +1,101 @@
+"""Stream programs: show those that run, stop one, or have one go on that stands."""
+
+from collections import defaultdict
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from jobs.command_line import connected, parser, problems, run
+from jobs.terminal import UNWELL, as_json, show
+from runtime.system import ActorSystem
+from runtime.topology.status import ProcessStatus, WorkerFacts
+
+
+def list_all(system: ActorSystem, *, for_programs: bool = False) -> int:
+    """Show every program that runs, and how far behind the head of the log it is; the exit code,
+    which is 1 where one stands, or is in trouble."""
+    head = system.head().result()
+    programs: dict[str, list[WorkerFacts]] = defaultdict(list)
+    for status in system.status().result():
+        if isinstance(status, ProcessStatus) and isinstance(status.facts, WorkerFacts):
+            programs[status.facts.program].append(status.facts)
+    rows = [_in_json(name, workers, head) for name, workers in sorted(programs.items())]
+    amiss = any(row["trouble"] or row["workers"] != row["answering"] for row in rows)
+    if for_programs:
+        for row in rows:
+            print(as_json(row))
+        return UNWELL if amiss else 0
+    if not rows:
+        problems.print("none runs: system.run(program) has one run")
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for column in ("program", "workers", "events", "outputs", "position", "behind", ""):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        workers = f"{row['answering']} of {row['workers']}"
+        trouble = "; ".join(row["trouble"])
+        stands = "stands: " if row["paused"] else ""
+        table.add_row(
+            row["program"], workers, f"{row['events']:,}", f"{row['outputs']:,}",
+            f"{row['position']:,}", f"{row['behind']:,}",
+            f"[red]{escape(stands + trouble)}[/]" if trouble else "",
+        )  # fmt: skip
+    show(table)
+    return UNWELL if amiss else 0
+
+
+def stop(system: ActorSystem, program: str) -> int:
+    """End its workers. Raises UnknownProgram."""
+    system.stop(program).result()
+    problems.print(f"{program!r} is stopped; run again, it goes on where it stood", markup=False)
+    return 0
+
+
+def resume(system: ActorSystem, program: str, *, skip: bool) -> int:
+    """Have it go on where it stands; the exit code, which says whether it stood anywhere. Raises
+    UnknownProgram."""
+    resumed = system.resume(program, skip=skip).result()
+    if not resumed:
+        problems.print(f"{program!r} stands nowhere", markup=False)
+        return UNWELL
+    how = "behind the event at which it stood" if skip else "with the event at which it stood"
+    problems.print(f"{program!r} goes on {how}", markup=False)
+    return 0
+
+
+def _in_json(name: str, workers: list[WorkerFacts], head: int) -> dict[str, Any]:
+    position = min(one.position for one in workers)
+    return {
+        "program": name,
+        "workers": workers[0].workers,
+        "answering": len(workers),
+        "events": sum(one.events for one in workers),
+        "outputs": sum(one.outputs for one in workers),
+        "failures": sum(one.failures for one in workers),
+        "position": position,
+        "behind": max(head - position, 0),
+        "paused": any(one.paused for one in workers),
+        "trouble": sorted({one.trouble for one in workers if one.trouble}),
+    }
+
+
+def main() -> int:
+    options = parser(__doc__)
+    options.add_argument("--stop", metavar="NAME", help="end the workers of this one")
+    options.add_argument("--resume", metavar="NAME", help="have this one go on where it stands")
+    options.add_argument(
+        "--skip", action="store_true", help="with --resume: pass over the event at which it stands"
+    )
+    options.add_argument("--json", action="store_true", help="print JSON, for programs")
+    arguments = options.parse_args()
+    with connected(arguments) as system:
+        if arguments.stop is not None:
+            return stop(system, arguments.stop)
+        if arguments.resume is not None:
+            return resume(system, arguments.resume, skip=arguments.skip)
+        return list_all(system, for_programs=arguments.json)
+
+
+if __name__ == "__main__":
+    run(main)
