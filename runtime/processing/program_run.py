@@ -97,15 +97,17 @@ class ProgramRun:
         self._lane = Lane(0, None)
         self._effects = Effects()
         self._sending: asyncio.Task[Acknowledged] | None = None
-        self._sent_batch = 0  #: the last batch of what is being sent
+        self._sent_batch = self._sent_position = 0  #: the last of what is being sent
+        self._committed = 0  #: up to there the log is known to have it all
         self._told_position, self._told_s = 0, 0.0  #: when the store was told of progress last
         # How it fares:
         self._suspect = 0  #: the position of the event at which the program has failed last
         self._failures = 0  #: there, one after the other
         self._skipped: set[int] = set()  #: positions that are passed over
-        self._stopping = False
+        self._hurry = False  #: somebody waits for what is not committed
         self._resumed = asyncio.Event()
-        self._changed = asyncio.Event()  #: a page came, an append is done, or it is to stop
+        self._changed = asyncio.Event()  #: a page came, an append is done, or somebody waits
+        self._settled = asyncio.Event()  #: more is committed, or it stands
         self.facts = WorkerFacts(
             program=program.name,
             slots=len(self._slots),
@@ -117,10 +119,10 @@ class ProgramRun:
         self.facts = replace(self.facts, **changes)
 
     async def run(self) -> None:
-        """Until it is stopped. Raises StaleEpoch or StaleCheckpoint, when somebody else has its
+        """For ever. Raises StaleEpoch or StaleCheckpoint, when somebody else has its
         slots: whoever runs it ends then, and Ray knows which of them is to be."""
         pause_s = self.PAUSE_S
-        while not self._stopping:
+        while True:
             position = self.facts.position
             try:
                 await self._work()
@@ -136,11 +138,17 @@ class ProgramRun:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, self.LONGEST_PAUSE_S)
 
-    def stop(self) -> None:
-        """Take no more events; `run` returns when all that was begun is committed."""
-        self._stopping = True
-        self._resumed.set()
+    async def flush(self) -> int:
+        """Wait until all that is evaluated by now is committed; up to which position. It goes on
+        meanwhile, and afterwards: a system whose drain does not come to its end goes on, too. One
+        that stands at an event has committed all before it."""
+        wanted = self._lane.position
+        self._hurry = True
         self._changed.set()
+        while self._committed < wanted and not self.facts.paused:
+            self._settled.clear()
+            await self._settled.wait()
+        return self._committed
 
     def resume(self, *, skip: bool) -> None:
         """After a pause: try the event again at which it stands, or pass it over."""
@@ -221,10 +229,11 @@ class ProgramRun:
 
     async def _follow(self, lane: Lane) -> None:
         self._lane = lane
-        self._told_position, self._told_s = lane.position, asyncio.get_running_loop().time()
+        self._committed = self._told_position = lane.position
+        self._told_s = asyncio.get_running_loop().time()
         feed = Feed(self._log, self._selection, lane.position, on_change=self._changed.set)
         try:
-            while not self._stopping:
+            while True:
                 self._changed.clear()
                 self._settle()
                 self._send_if_worthwhile(lane)
@@ -233,17 +242,17 @@ class ProgramRun:
                     await self._process(lane, page)
                 else:
                     await self._wait_changed(lane)
-            await self._commit(lane)
         except (Exception, asyncio.CancelledError):  # not where its loop has ended before it
             feed.close()
             raise
-        feed.close()
 
     async def _wait_changed(self, lane: Lane) -> None:
         """Until a page is there, or an append is done, or progress has been untold for long."""
         # While an append is under way, its end is waited for, however long that takes.
         untold = lane.position > self._told_position and self._sending is None
         left_s = self._told_s + self.QUIET_S - asyncio.get_running_loop().time()
+        if self._hurry:
+            self._hurry, left_s = False, 0.0
         try:
             async with asyncio.timeout(max(left_s, 0.0) if untold else None):
                 await self._changed.wait()
@@ -297,6 +306,8 @@ class ProgramRun:
         if self._sending is not None and self._sending.done():
             sending, self._sending = self._sending, None
             sending.result()
+            self._committed = self._sent_position
+            self._settled.set()
             self._keys.forget_settled(self._sent_batch)
 
     def _send_if_worthwhile(self, lane: Lane) -> None:
@@ -319,7 +330,7 @@ class ProgramRun:
             )
             for slot, receipt in lane.receipts.items()
         ]
-        self._sent_batch = effects.batch
+        self._sent_batch, self._sent_position = effects.batch, lane.position
         self._told_position, self._told_s = lane.position, asyncio.get_running_loop().time()
         self._sending = self._journal.append(
             rows, Counter(effects.types), self._clock.ticks, moves, list(effects.states.values())
@@ -356,9 +367,9 @@ class ProgramRun:
             return
         logger.error("%s stands there until it is resumed, or skips it", self.program.name)
         self._say(paused=True)
+        self._settled.set()
         self._resumed.clear()
-        if not self._stopping:
-            await self._resumed.wait()
+        await self._resumed.wait()
         self._say(paused=False)
 
 

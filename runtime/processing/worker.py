@@ -1,7 +1,5 @@
 """The worker: a Ray actor that runs some slots of one stream program."""
 
-import asyncio
-
 from runtime.partition.log_access import LogAccess
 from runtime.process.process import Process
 from runtime.process.world import World
@@ -32,7 +30,6 @@ class Worker(Process):
         self._fingerprint = ""
         # From `start` on:
         self._run: ProgramRun | None = None
-        self._running: asyncio.Task[None] | None = None
         # It has work whether or not anybody ever calls it: the directory may end in the middle of
         # starting it.
         self._reviving = self._reviving or self.must_live(self._revive())
@@ -51,7 +48,7 @@ class Worker(Process):
             store=self._store,
             log=LogAccess(self.world, self.settings),
         )
-        self._running = self.must_live(self._run_program(self._run))
+        self.must_live(self._run_program(self._run))
 
     async def runs(self) -> tuple[str, int]:
         """The fingerprint of its program's code, and among how many workers it is."""
@@ -69,13 +66,10 @@ class Worker(Process):
         return paused
 
     async def drain(self) -> int:
-        """Take no more events, and have all committed that was begun; up to which position."""
+        """Have all committed that is evaluated by now; up to which position."""
         await self.ensure_started()
         assert self._run is not None
-        assert self._running is not None
-        self._run.stop()
-        await asyncio.wait({self._running})
-        return self._run.facts.position
+        return await self._run.flush()
 
     async def facts(self) -> WorkerFacts | None:
         return None if self._run is None else self._run.facts

@@ -130,7 +130,7 @@ def _judge_host(host: Any, simulation: "Simulation") -> list[str]:
 
 def _judge_worker(worker: Any, simulation: "Simulation") -> list[str]:
     run, wrong = worker._run, []
-    if run._number == 0:
+    if not hasattr(run, "_keys"):
         return [f"it has not begun: {run.facts.trouble}"]
     if run._sending is not None or run._effects.any:
         wrong.append("something is not committed")
