@@ -19,17 +19,6 @@ class UnknownActorType(ThornbackError):
         )
 
 
-class InvalidProgram(ThornbackError):
-    """A stream program that cannot be run; `problem` says why."""
-
-    def __init__(self, program: str, problem: str) -> None:
-        super().__init__(program, problem)
-        self.program, self.problem = program, problem
-
-    def __str__(self) -> str:
-        return f"the stream program {self.program!r} cannot be run: {self.problem}"
-
-
 class UnknownProgram(ThornbackError):
     """No stream program of this name runs."""
 

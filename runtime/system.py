@@ -29,6 +29,7 @@ from runtime.processing.running import resume_program, run_program, stop_program
 from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.event_store import EventStore
+from streams.handler import Handler
 from streams.program import Program
 
 S = TypeVar("S")
@@ -254,7 +255,7 @@ class ActorSystem:
         return subscription
 
     def run(
-        self, program: Program, *, workers: int | None = None, after: int | None = 0
+        self, program: Program | type[Handler], *, workers: int | None = None, after: int | None = 0
     ) -> Reply[None]:
         """Have a stream program (a Handler or an EventPipeline) run in Ray actors of its own, on
         the log from its beginning, or from after a position, or from now on (None), until it is

@@ -13,11 +13,12 @@ from ray.exceptions import ActorDiedError, RayError
 from actors.errors import ThornbackError
 from runtime.cluster.spawning import reason_of
 from runtime.cluster.system_processes import SystemProcesses, ready
-from runtime.errors import InvalidProgram, UnknownProgram
+from runtime.errors import UnknownProgram
 from runtime.process.world import World
 from runtime.topology.names import ProcessKind, program_of_worker, worker_name
 from runtime.transport.peers import awaited
 from runtime.wire.actor_code import ActorCode
+from streams.errors import InvalidProgram
 
 logger = logging.getLogger("thornback.directory")
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any
 
 from actors.event import Event, Payload
-from actors.moments import microseconds
 from runtime.clocks import NodeClock
 from runtime.host.resident import FAILURES
 from runtime.processing.key_table import Key, KeyTable, pack_state
@@ -145,7 +144,7 @@ class Evaluation:
     ) -> None:
         wanted = dict.fromkeys(key for items in routed for key, _ in items)
         if events and self._program.keeps_state:
-            newest_us = max(microseconds(event.timestamp) for event in events)
+            newest_us = max(event.timestamp_us for event in events)
             wanted |= dict.fromkeys(sorted(lane.due_until(newest_us - self._program.disorder_us)))
         try:
             await self._keys.load(wanted)
@@ -169,7 +168,7 @@ class Evaluation:
                     raise StepFailed(event, f"{key!r:.80}") from error
 
     def _advance(self, lane: Lane, event: Event) -> None:
-        seen_us = microseconds(event.timestamp) - self._program.disorder_us
+        seen_us = event.timestamp_us - self._program.disorder_us
         lane.watermark_us = max(lane.watermark_us, seen_us)
 
     async def _take(
@@ -206,7 +205,7 @@ class Evaluation:
             for each in self._decoder.events(page.rows):
                 found += [(item, each) for name, item in self._program.route(each) if name == key]
             after = page.through
-        found.sort(key=lambda each: (microseconds(each[1].timestamp), each[1].position or 0))
+        found.sort(key=lambda each: (each[1].timestamp_us, each[1].position or 0))
         return found
 
     async def _note_types(self) -> None:

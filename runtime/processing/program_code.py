@@ -2,11 +2,11 @@
 
 from ray import cloudpickle
 
-from runtime.errors import InvalidProgram
 from runtime.host.resident import FAILURES
 from runtime.wire.actor_code import ActorCode
 from runtime.wire.class_shipping import pickled_with_own_modules
 from runtime.wire.error_codec import text_of_error
+from streams.errors import InvalidProgram
 from streams.program import Program
 
 

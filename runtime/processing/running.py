@@ -8,20 +8,23 @@ from actors.naming import checked_type_name
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
 from runtime.driver.selecting import checked_position, selection_of
-from runtime.errors import InvalidProgram
 from runtime.processing.program_code import pickled_program
 from store.slots import SLOTS
+from streams.errors import InvalidProgram
+from streams.handler import Handler
 from streams.program import Program
+from streams.programs import program_of
 
 #: How long starting workers may take, one after the other on a busy machine; and ending them.
 _RUN_S, _STOP_S, _RESUME_S = 120.0, 60.0, 30.0
 
 
 def run_program(
-    connection: Connection, program: Program, workers: Any, after: int | None
+    connection: Connection, program: Program | type[Handler], workers: Any, after: int | None
 ) -> Reply[None]:
     """ActorSystem.run."""
-    name = checked_program(program)
+    program = program_of(program)
+    name = _checked(program)
     count = workers
     if count is None:
         count = min(connection.settings.processing.pipeline_parallelism, SLOTS)
@@ -49,20 +52,8 @@ def resume_program(connection: Connection, program: str, *, skip: bool) -> Reply
     return connection.errand(f"resuming {program}", resume, _RESUME_S)
 
 
-def checked_program(program: Any) -> str:
-    """The name of a program that is well formed. Raises InvalidProgram."""
-    missing = [
-        name
-        for name in ("name", "event_types", "sources", "disorder_us", "keeps_state", "route",
-                     "step", "due", "again")
-        if not hasattr(program, name)
-    ]  # fmt: skip
-    if isinstance(program, type):
-        problem = f"it is a class: run an instance, {program.__name__}()"
-        raise InvalidProgram(program.__name__, problem)
-    if missing:
-        what = "a stream program is a Handler or an EventPipeline, and has"
-        raise InvalidProgram(f"{program!r:.80}", f"{what} {', '.join(missing)}")
+def _checked(program: Program) -> str:
+    """Its name, where that and what it selects can be had. Raises InvalidProgram."""
     try:
         selection_of(program.event_types, program.sources)
         return checked_type_name(program.name)

@@ -11,10 +11,11 @@ import pytest
 
 from actors.event import Event
 from runtime.driver.bulk import Send
-from runtime.errors import InvalidProgram, UnknownProgram
+from runtime.errors import UnknownProgram
 from runtime.system import ActorSystem
 from runtime.topology.status import WorkerFacts
 from store.slots import SLOTS
+from streams.errors import InvalidProgram
 from streams.program import Change
 from tests.integration.devices import Add, Counter
 from tests.integration.systems import (
