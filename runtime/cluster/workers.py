@@ -6,13 +6,14 @@ nothing of that is remembered here, and none of it ends with the directory.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
 
 from ray.exceptions import ActorDiedError, RayError
 
 from actors.errors import ThornbackError
 from runtime.cluster.spawning import reason_of
-from runtime.cluster.system_processes import SystemProcesses, ready
+from runtime.cluster.system_processes import ready
 from runtime.errors import UnknownProgram
 from runtime.process.world import World
 from runtime.topology.names import ProcessKind, program_of_worker, worker_name
@@ -21,6 +22,25 @@ from runtime.wire.actor_code import ActorCode
 from streams.errors import InvalidProgram
 
 logger = logging.getLogger("thornback.directory")
+
+
+class WorkerProcesses(Protocol):
+    """What is needed of the processes of a system. What SystemProcesses is."""
+
+    def others(self) -> Mapping[str, ProcessKind]:
+        """Those that there are now."""
+
+    def find(self, name: str) -> Any:
+        """The handle of one. Raises ValueError where there is none."""
+
+    def start_worker(self, name: str, code: bytes, index: int, workers: int, after: int) -> Any:
+        """The handle of a worker, which is started if it is not there."""
+
+    def drained(self, name: str) -> Awaitable[int]:
+        """What it says when it is flushed. Raises ValueError where there is none."""
+
+    def end(self, name: str) -> None:
+        """End one for good; none of that name is fine."""
 
 
 class Workers:
@@ -34,7 +54,7 @@ class Workers:
     #: Between two tries: Ray does not say when a name is free again.
     PAUSE_S = 0.1
 
-    def __init__(self, processes: SystemProcesses, world: World) -> None:
+    def __init__(self, processes: WorkerProcesses, world: World) -> None:
         self._processes, self._world = processes, world
         self._turn = asyncio.Lock()
 

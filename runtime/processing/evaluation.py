@@ -6,7 +6,7 @@ in between. Nothing here is stored; that is for whoever asked (program_run.py).
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from runtime.clocks import NodeClock
 from runtime.host.resident import FAILURES
 from runtime.processing.key_table import Key, KeyTable, pack_state
 from runtime.processing.lanes import Lane
+from runtime.processing.stretches import Stretches
 from store.appends import StateChange
 from store.errors import InvalidData, StoreError
 from store.event_store import EventStore
@@ -58,9 +59,6 @@ class Effects:
 class Evaluation:
     """One program, and the keys of the slots that are worked on here. Has one user at a time."""
 
-    #: Rows that are read from the log at a time, where a stretch of event time is wanted again.
-    AGAIN_POSITIONS = 2**40
-
     def __init__(
         self,
         program: Program,
@@ -79,6 +77,8 @@ class Evaluation:
         self._decoder = Decoder()
         self._types: dict[Any, tuple[str, bytes]] = {}  # by class, and by (event type, kind)
         self._noted: set[str] = set()  #: event types that the log is known to have
+        self._stretches = Stretches(self._read_again, self._routed)
+        self._slots: set[int] = set()  #: of the lane that is worked on
         self._batch = 0
         # Of the batch under way:
         self._made: list[tuple[Key, Output, Event]] = []
@@ -91,11 +91,12 @@ class Evaluation:
         the lane there. Raises StepFailed, after which this evaluation, its lane and the effects are
         worth nothing, and StoreUnavailable."""
         self._batch += 1
-        self._made, self._touched = [], {}
-        routed = [self._routed(lane, event) for event in events]
+        self._made, self._touched, self._slots = [], {}, lane.slots
+        routed = [self._routed(event) for event in events]
         await self._load(lane, events, routed)
         for event, items in zip(events, routed, strict=True):
             key = ""
+            self._stretches.arrived(event, items)
             try:
                 for key, item in items:
                     change = self._program.step(
@@ -127,14 +128,14 @@ class Evaluation:
         self._advance(lane, event)
         self._finish(lane, [event], event.position or 0)
 
-    def _routed(self, lane: Lane, event: Event) -> list[tuple[str, Any]]:
+    def _routed(self, event: Event) -> list[tuple[str, Any]]:
         if event.source.startswith(self._own):
             return []  # or who selects everything would never come to an end
         try:
             return [
                 (key, item)
                 for key, item in self._program.route(event)
-                if _slot_of_key(key) in lane.slots
+                if _slot_of_key(key) in self._slots
             ]
         except FAILURES as error:
             raise StepFailed(event, "") from error
@@ -185,27 +186,19 @@ class Evaluation:
         if change.again and again:
             raise ValueError("it asks for stretches again while it is given one")
         for stretch in change.again:
-            items = await self._read_again(key.name, stretch, event)
+            items = await self._stretches.items(key.name, stretch, event)
             more = self._program.again(key.name, stretch, items, key.state, lane.watermark_us)
             await self._take(lane, key, more, event, again=True)
 
-    async def _read_again(
-        self, key: str, stretch: Stretch, event: Event
-    ) -> Sequence[tuple[Any, Event]]:
-        """All that the log has for the key in a stretch of event time, up to an event."""
-        wanted = Selection(
-            event_types=self._selection.event_types,
-            sources=self._selection.sources,
-            moments_us=(stretch.start_us, stretch.end_us),
-        )
-        found: list[tuple[Any, Event]] = []
-        after, last = self._began, event.position or 0
-        while after < last:
-            page = await self._store.read(after, last - after, selection=wanted)
-            for each in self._decoder.events(page.rows):
-                found += [(item, each) for name, item in self._program.route(each) if name == key]
+    async def _read_again(self, stretch: Stretch, through: int) -> list[Event]:
+        """All that the log has in a stretch of event time, up to a position."""
+        wanted = replace(self._selection, moments_us=(stretch.start_us, stretch.end_us))
+        found: list[Event] = []
+        after = self._began
+        while after < through:
+            page = await self._store.read(after, through - after, selection=wanted)
+            found += self._decoder.events(page.rows)
             after = page.through
-        found.sort(key=lambda each: (each[1].timestamp_us, each[1].position or 0))
         return found
 
     async def _note_types(self) -> None:

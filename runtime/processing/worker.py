@@ -74,6 +74,12 @@ class Worker(Process):
     async def facts(self) -> WorkerFacts | None:
         return None if self._run is None else self._run.facts
 
+    def close(self) -> None:
+        """Listen no more, and run nothing any more: where Ray does not end the process."""
+        super().close()
+        for task in self._living:
+            task.cancel()
+
     @property
     def trouble(self) -> str | None:
         """Why its last try to start failed, or what its program cannot get past."""

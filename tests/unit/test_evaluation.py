@@ -14,10 +14,11 @@ from runtime.clocks import NodeClock
 from runtime.processing.evaluation import Effects, Evaluation, StepFailed
 from runtime.processing.key_table import KeyTable, unpack_state
 from runtime.processing.lanes import Lane
+from store.event_store import Page
 from store.memory import MemoryEventStore
 from store.receipts import Receipt
 from store.rows.decoding import Decoder
-from store.selection import Selection
+from store.selection import EVERYTHING, Selection
 from store.slots import SLOTS
 from streams.program import Change, Fact, Output, Program
 from tests.contracts.appending import Log, history, made_event
@@ -245,3 +246,23 @@ async def test_whoever_asks_for_the_same_moment_again_is_stopped() -> None:
     with pytest.raises(StepFailed) as failed:
         await Evaluated(Restless("hours", ()), store).take(events)
     assert "asks for" in str(failed.value.__cause__)
+
+
+async def test_a_stretch_is_read_once_however_many_come_late_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = [at(20 + number, "device/a", 3 + number) for number in range(10)]
+    store, events = await logged(at(10, "device/a", 1), at(130, "device/a", 2), *late)
+    reads: list[tuple[int, int]] = []
+    read = store.read
+
+    async def counted(after: int, limit: int, *, selection: Selection = EVERYTHING) -> Page:
+        reads.append((after, limit))
+        return await read(after, limit, selection=selection)
+
+    monkeypatch.setattr(store, "read", counted)
+    work = Evaluated(Hours("hours", ()), store)
+    await work.take(*([event] for event in events))
+    counts = [output.data["count"] for output in work.outputs]
+    assert counts == [1, *range(2, 12)]
+    assert reads == [(0, 3)]

@@ -8,7 +8,7 @@ is left out is what Ray adds: processes that can be killed and come back, and ot
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -16,6 +16,7 @@ from ray.exceptions import RayTaskError
 
 from runtime.cluster.draining import Drain
 from runtime.cluster.services import services_of
+from runtime.cluster.workers import Workers
 from runtime.driver.courier import Courier
 from runtime.host.host import Host
 from runtime.partition.bus import Bus
@@ -23,6 +24,7 @@ from runtime.partition.writer import WriterActor
 from runtime.process.process import Process
 from runtime.process.store_access import migrate_store
 from runtime.process.world import Calls, World
+from runtime.processing.worker import Worker
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 from runtime.topology.names import (
@@ -166,6 +168,7 @@ class Processes:
         self._courier = Courier()
         self._world = _ProcessWorld(self.handle)
         self._named: dict[str, Process] = {}
+        self._workers = Workers(self, self._world)
         self._closed = False
 
     def start(self) -> Topology:
@@ -198,8 +201,20 @@ class Processes:
 
     async def dedicated_hosts(self) -> list[str]:
         """The names of those that there are."""
-        kinds = {name: kind_of(name, self._placement) for name in self._named}
-        return [name for name, kind in kinds.items() if kind is ProcessKind.DEDICATED_HOST]
+        kinds = self.others().items()
+        return [name for name, kind in kinds if kind is ProcessKind.DEDICATED_HOST]
+
+    async def run_program(self, program: str, code: bytes, workers: int, after: int) -> None:
+        """Have a stream program run in so many workers."""
+        await self._workers.ensure_running(program, code, workers, after)
+
+    async def stop_program(self, program: str) -> None:
+        """End its workers. Raises UnknownProgram."""
+        await self._workers.stop(program)
+
+    async def resume_program(self, program: str, skip: bool) -> int:
+        """Have it go on where it fails. Raises UnknownProgram."""
+        return await self._workers.resume(program, skip=skip)
 
     async def statuses(self) -> tuple[Status, ...]:
         """What every process says of itself."""
@@ -211,10 +226,37 @@ class Processes:
 
     async def stop(self, timeout_s: float) -> DrainReport:
         """Flush hosts and writer."""
-        kinds = {name: kind_of(name, self._placement) for name in self._named}
-        flushed = {name: kind for name, kind in kinds.items() if kind is not None}
-        drain = Drain(flushed, lambda name: self.handle(name).drain.remote(), timeout_s)
+        drain = Drain(self.others(), self.drained, timeout_s)
         return DrainReport(processes=await drain.run())
+
+    # What its workers are started and ended by (WorkerProcesses) -----------------------------
+
+    def others(self) -> dict[str, ProcessKind]:
+        """Those that there are."""
+        kinds = {name: kind_of(name, self._placement) for name in list(self._named)}
+        return {name: kind for name, kind in kinds.items() if kind is not None}
+
+    def find(self, name: str) -> _Handle:
+        """Raises ValueError when there is no process of that name."""
+        return self.handle(name)
+
+    def drained(self, name: str) -> Awaitable[int]:
+        """What it says when it is flushed."""
+        flushed: Awaitable[int] = self.handle(name).drain.remote()
+        return flushed
+
+    def start_worker(self, name: str, code: bytes, index: int, workers: int, after: int) -> _Handle:
+        """A worker of a stream program, made if it is not there."""
+        if name not in self._named:
+            self._named[name] = Worker(
+                name, self._json, None, code, index, workers, after, world=self._world
+            )
+        return self.handle(name)
+
+    def end(self, name: str) -> None:
+        """What it has begun is given up, as where a process is killed."""
+        if (ended := self._named.pop(name, None)) is not None:
+            self._courier.loop.call_soon_threadsafe(ended.close)
 
     async def database_url(self) -> str:
         """Where the log is."""

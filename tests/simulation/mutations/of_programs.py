@@ -82,7 +82,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "who is everybody's",
         "every worker takes the keys of all slots",
         _EVALUATION,
-        "                if _slot_of_key(key) in lane.slots\n",
+        "                if _slot_of_key(key) in self._slots\n",
         "",
     ),
     mutation(
@@ -94,9 +94,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     mutation(
         "what is late is lost",
-        "the log is read again only up to the event before",
-        _EVALUATION,
-        "after, last = self._began, event.position or 0",
-        "after, last = self._began, (event.position or 1) - 1",
+        "a stretch that was read again does not grow with what arrives",
+        "runtime.processing.stretches",
+        "and position > kept.through:",
+        "and position > kept.through + 10**9:",
     ),
 )
