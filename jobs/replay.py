@@ -26,6 +26,7 @@ from jobs.command_line import connected, console, parser, run
 from jobs.flights import report
 from jobs.flights.air_traffic import AirTraffic
 from jobs.flights.local_time import DAYS
+from jobs.flights.streams import run_examples
 from jobs.status import show_statuses
 from runtime.driver.bulk import BulkResult, Send
 from runtime.driver.ref import ActorRef
@@ -38,6 +39,10 @@ def add_options(options: argparse.ArgumentParser) -> None:
     """The replay's own options."""
     options.add_argument("--days", type=_days, metavar="N", help="only the first N days of 2013")
     options.add_argument(
+        "--no-streams", dest="streams", action="store_false",
+        help="leave out the pipelines that compute over the events",
+    )  # fmt: skip
+    options.add_argument(
         "--patience", type=float, default=120.0, metavar="S",
         help="seconds that hosts or database may be away before commands fail",
     )  # fmt: skip
@@ -49,8 +54,11 @@ def _days(given: str) -> int:
     return int(given)
 
 
-def replay(system: ActorSystem, days: int | None, patience_s: float) -> bool:
-    """Replay and report; does everything hold?"""
+def replay(
+    system: ActorSystem, days: int | None, patience_s: float, *, streams: bool = True
+) -> bool:
+    """Replay, have the pipelines of the examples run over it unless there are to be no `streams`,
+    and report; does everything hold?"""
     began_s = time.monotonic()
     with console.status("reading flights and weather"):
         traffic = AirTraffic(days)
@@ -68,6 +76,9 @@ def replay(system: ActorSystem, days: int | None, patience_s: float) -> bool:
         system, traffic, [ref for ref in refs.values() if ref.actor is Aircraft]
     )
     holds = report.show(console, traffic.expected, result, seconds, evidence, statuses)
+    if streams:
+        holds &= run_examples(system, console)
+        statuses = system.status().result()
     show_statuses(statuses)
     return holds
 
@@ -114,7 +125,8 @@ def main() -> int:
     add_options(options)
     arguments = options.parse_args()
     with connected(arguments) as system:
-        return 0 if replay(system, arguments.days, arguments.patience) else 1
+        done = replay(system, arguments.days, arguments.patience, streams=arguments.streams)
+        return 0 if done else 1
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ def main() -> int:
         with uninterrupted():
             start_ray()
             system = launch(settings, launching_of(arguments))
-        code = 0 if replay(system, arguments.days, arguments.patience) else 1
+        done = replay(system, arguments.days, arguments.patience, streams=arguments.streams)
+        code = 0 if done else 1
         if not arguments.exit:
             console.print("up; a second terminal, in this folder, joins with these lines:")
             for line in _lines_to_paste(settings, arguments.config):

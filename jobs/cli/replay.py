@@ -18,12 +18,16 @@ from jobs.terminal import UNWELL
     "--patience", type=float, default=120.0, show_default=True, metavar="S",
     help="Seconds that hosts or database may be away before commands fail.",
 )  # fmt: skip
+@click.option(
+    "--streams/--no-streams", default=True, show_default=True,
+    help="Have pipelines compute over the events, and prove their results.",
+)  # fmt: skip
 @options.config
-def command(days: int | None, patience: float, config: Path | None) -> int:
+def command(days: int | None, patience: float, streams: bool, config: Path | None) -> int:
     """Replay the air traffic of New York in 2013 into the running system.
 
     Every aircraft and weather station is a device. A second replay changes nothing. The exit code
     is 1 when the log is not what was expected.
     """
     with connected_by(config) as system:
-        return 0 if replay(system, days, patience) else UNWELL
+        return 0 if replay(system, days, patience, streams=streams) else UNWELL

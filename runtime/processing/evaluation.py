@@ -59,6 +59,9 @@ class Effects:
 class Evaluation:
     """One program, and the keys of the slots that are worked on here. Has one user at a time."""
 
+    #: So often may what a stretch comes to be another question to the log.
+    DEEPEST = 100
+
     def __init__(
         self,
         program: Program,
@@ -173,7 +176,7 @@ class Evaluation:
         lane.watermark_us = max(lane.watermark_us, seen_us)
 
     async def _take(
-        self, lane: Lane, key: Key, change: Change, event: Event, *, again: bool = False
+        self, lane: Lane, key: Key, change: Change, event: Event, depth: int = 0
     ) -> None:
         key.touched = self._batch
         if self._program.keeps_state:
@@ -183,12 +186,12 @@ class Evaluation:
         elif change.state is not None or change.due_us is not None or change.again:
             raise ValueError("it keeps no state, and comes to one")
         self._made += [(key, output, event) for output in change.outputs]
-        if change.again and again:
-            raise ValueError("it asks for stretches again while it is given one")
+        if change.again and depth == self.DEEPEST:
+            raise ValueError(f"it asks for stretches again, {depth} times for one event")
         for stretch in change.again:
             items = await self._stretches.items(key.name, stretch, event)
             more = self._program.again(key.name, stretch, items, key.state, lane.watermark_us)
-            await self._take(lane, key, more, event, again=True)
+            await self._take(lane, key, more, event, depth + 1)
 
     async def _read_again(self, stretch: Stretch, through: int) -> list[Event]:
         """All that the log has in a stretch of event time, up to a position."""

@@ -161,6 +161,8 @@ class Processes:
 
     #: How long a process may take to come to life.
     START_S = 30.0
+    #: How long what is cancelled may take, until it is cancelled once more.
+    AGAIN_S = 0.5
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -282,8 +284,13 @@ class Processes:
         for process in self._named.values():
             process.close()
         await asyncio.sleep(0)  # calls that have just come begin, or they could not be cancelled
-        running = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        while running := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in running:
+                task.cancel()
+            # One that was cancelled just as what it waited for came to pass may go on all the same
+            # (asyncio.wait_for of Python 3.11, for one): so it is told again.
+            done, _ = await asyncio.wait(running, timeout=self.AGAIN_S)
+            for task in done:
+                if not task.cancelled():
+                    task.exception()  # of a system that ends: nobody's
         await self._world.close()

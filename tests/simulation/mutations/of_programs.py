@@ -96,7 +96,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "what is late is lost",
         "a stretch that was read again does not grow with what arrives",
         "runtime.processing.stretches",
-        "and position > kept.through:",
-        "and position > kept.through + 10**9:",
+        "and position > block.through:",
+        "and position > block.through + 10**9:",
     ),
 )
