@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from actors.errors import ThornbackError
+from runtime.errors import NotPossible
 from runtime.system import ActorSystem
 from runtime.topology.status import ProcessStatus, WorkerFacts
 from store.postgres.event_store import PostgresEventStore
@@ -106,17 +106,6 @@ _AIRCRAFT = """
 """
 
 
-class StreamsStand(ThornbackError):
-    """A stream program fails at an event, and does not come to the end."""
-
-    def __init__(self, program: str, trouble: str) -> None:
-        super().__init__(program, trouble)
-        self.program, self.trouble = program, trouble
-
-    def __str__(self) -> str:
-        return f"{self.program} {self.trouble}"
-
-
 class _Example(NamedTuple):
     pipeline: EventPipeline
     expected: str
@@ -193,7 +182,7 @@ def _say_trouble(system: ActorSystem) -> None:
     for status in system.status().result():
         facts = status.facts if isinstance(status, ProcessStatus) else None
         if isinstance(facts, WorkerFacts) and facts.paused:
-            raise StreamsStand(facts.program, str(facts.trouble))
+            raise NotPossible(f"{facts.program} {facts.trouble}")
 
 
 async def _reached(system: ActorSystem) -> int:
