@@ -87,7 +87,7 @@ _AIRCRAFT = """
         WHERE event_type IN ('flight-departed', 'flight-arrived', 'flight-diverted')
             AND source LIKE 'aircraft/%'
     ), days AS (
-        SELECT *, count(*) FILTER (WHERE rest > interval '6 hours') OVER (
+        SELECT *, count(*) FILTER (WHERE rest >= interval '6 hours') OVER (
             PARTITION BY key ORDER BY at RANGE UNBOUNDED PRECEDING) AS day
         FROM moves
     ), all_of_them AS (
