@@ -5,6 +5,7 @@ store for each test.
 """
 
 from tests.contracts.append_contract import AppendContract
+from tests.contracts.causes_contract import CausesContract
 from tests.contracts.reading_contract import ReadingContract
 from tests.contracts.subscriptions_contract import SubscriptionsContract
 from tests.contracts.tallies_contract import TalliesContract
@@ -14,11 +15,12 @@ from tests.contracts.values_contract import ValuesContract
 
 class EventStoreContract(
     AppendContract,
+    CausesContract,
     ReadingContract,
     SubscriptionsContract,
     TalliesContract,
     TypesContract,
     ValuesContract,
 ):
-    """Appending, reading, durable subscriptions, what is counted, what is known of types, and what
-    values are kept."""
+    """Appending, reading, causes, durable subscriptions, what is counted, what is known of types,
+    and what values are kept."""
