@@ -169,7 +169,7 @@ def test_departures_with_the_weather_at_that_hour(shuffled: bool) -> None:
         then = [each for each in seen[event.data["origin"]]
                 if timedelta(0) <= event.timestamp - each[0] <= 2 * HOUR]  # fmt: skip
         expected[str(event.id)] = (event.data["flight"], max(then)[1] if then else None)
-    last = {}
+    last: dict[str, DepartureInWeather] = {}
     for _, each, _ in run(DEPARTURES_IN_WEATHER, shuffled=shuffled).outputs:
         assert isinstance(each, DepartureInWeather)
         assert each.replaces == (last[each.of].revision if each.of in last else None)

@@ -120,6 +120,13 @@ def test_beyond_lateness_a_late_other_corrects_what_is_gone_and_counts_on() -> N
     assert join.given(opened(15, 5)) == [(3, 5, 2, 1)]
 
 
+def test_a_late_other_concerns_items_up_to_within_after_it() -> None:
+    join = Join(within=10)
+    join.given(measured(14, 1), measured(14.5, 2))
+    assert join.time(100) == [(2, None, 1, None)]
+    assert join.given(opened(4, 4)) == [(1, 4, 2, 1)]
+
+
 def test_a_late_item_and_a_late_other_meet() -> None:
     join = Join()
     join.given(measured(100, 0))
