@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Self, TypeVar, overload
+from uuid import UUID
 
 from actors.actor import Actor, described
 from actors.event import Event
@@ -13,6 +14,7 @@ from runtime.driver.beyond_head import say_beyond
 from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
 from runtime.driver.directory_link import for_driver, join
+from runtime.driver.explaining import explain_event
 from runtime.driver.opening import opening
 from runtime.driver.own_settings import own_settings, say_what_does_not_count
 from runtime.driver.publishing import publish
@@ -28,6 +30,7 @@ from runtime.processing.durable_subscription import DurableSubscription
 from runtime.processing.running import resume_program, run_program, stop_program
 from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport, Progress, Status, Topology
+from store.causality import LIMIT, Explanation
 from store.event_store import EventStore
 from streams.handler import Handler
 from streams.program import Program
@@ -286,6 +289,18 @@ class ActorSystem:
         the reply is there comes after it. It raises BusUnavailable, SystemNotFound or
         ConnectionClosed."""
         return self.connection.head()
+
+    def explain(self, event: Event | UUID | str, *, limit: int = LIMIT) -> Reply[Explanation]:
+        """Why an event is in the log: what has caused it, what it has caused, and what of its
+        correlation happened beside it. It is named by its id; so is the first event of a command,
+        by the id of that.
+
+        Of effects, of causes and of the correlation `limit` events are there at most; what is left
+        out is said in the explanation's `cuts`. The reply raises UnknownEvent, StoreUnavailable,
+        AskTimeout or ConnectionClosed. Raises ValueError for what is no id and for a limit that is
+        not from 1 to 10,000, and TypeError.
+        """
+        return explain_event(self.connection, event, limit)
 
     def flush(self) -> Reply[list[tuple[str, Exception]]]:
         """Wait until everything sent so far is answered; the failures of `tell` since the

@@ -18,6 +18,17 @@ class InvalidData(StoreError):
         return f"{self.event_type}: {self.problem}"
 
 
+class UnknownEvent(StoreError):
+    """The log has no event of this id, and none of a command of this id."""
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(event_id)
+        self.event_id = event_id
+
+    def __str__(self) -> str:
+        return f"the log has no event {self.event_id}, and no event of a command of that id"
+
+
 class AppendRefused(StoreError):
     """Base: nothing of the append was stored, for a reason that a retry as it is keeps."""
 

@@ -256,6 +256,18 @@ class EventStore(Protocol):
     async def find_ids(self, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
         """Those of the ids that are in the log, each with the aggregate of its event."""
 
+    async def find_caused(self, causes: Sequence[bytes], limit: int) -> Found:
+        """The rows of the events that name one of these ids, of events or commands, as their cause:
+        the first `limit` of them by position, in that order, and as many as are sensibly brought
+        at a time; where that was fewer, `more` says so. Quick, however long the log is.
+
+        Not promised: those that name one id as their cause and as their correlation, but for the
+        first event of a command of that id."""
+
+    async def find_correlated(self, correlation_id: bytes, limit: int) -> Found:
+        """The rows of the events of one correlation, likewise. Not promised: those that name that
+        id as their cause, too, but for the events of the command of that id."""
+
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         """Keep each unless a newer one of its aggregate is there already."""
 

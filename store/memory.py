@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from operator import itemgetter
 from uuid import UUID
 
@@ -34,6 +35,7 @@ from store.rows.layout import (
     POSTGRES_EPOCH_US,
     EncodedRows,
     aggregate_at,
+    causes_at,
     event_type_at,
     row_starts,
     source_at,
@@ -215,6 +217,15 @@ class MemoryEventStore:
             if event_id in self._by_id
         }
 
+    async def find_caused(self, causes: Sequence[bytes], limit: int) -> Found:
+        wanted = set(causes)
+        found = (row for row in self._rows if causes_at(row, 0)[1] in wanted)
+        return first_found(found, limit, self.PAGE_BYTES)
+
+    async def find_correlated(self, correlation_id: bytes, limit: int) -> Found:
+        found = (row for row in self._rows if causes_at(row, 0)[0] == correlation_id)
+        return first_found(found, limit, self.PAGE_BYTES)
+
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         for snapshot in snapshots:
             old = self._snapshots.get(snapshot.aggregate_id)
@@ -294,6 +305,18 @@ def begun_tally(launch: str, head: int) -> Tallied:
 def later_tally(kept: Tallied | None, new: Tallied) -> Tallied | None:
     """Which of them is kept."""
     return new if kept and kept.launch == new.launch and kept.through < new.through else kept
+
+
+def first_found(rows: Iterable[bytes], limit: int, page_bytes: int) -> Found:
+    """So many of the rows, and about so many bytes."""
+    found: list[bytes] = []
+    size = 0
+    for row in islice(rows, limit):
+        if size > page_bytes:
+            return Found(rows=b"".join(found), more=True)
+        found.append(row)
+        size += len(row)
+    return Found(rows=b"".join(found), more=False)
 
 
 def source_record(row: bytes) -> SourceRecord:

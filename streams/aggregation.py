@@ -104,7 +104,12 @@ def _gathering(aggregate: Any, what: str) -> Gathering:
 def reader(of: str | Callable[[Any], Any]) -> Callable[[Any], Any]:
     """What reads a value off an item: a field's name, or a function."""
     if isinstance(of, str):
-        return lambda item: value_of(item, of)
+        field = of
+
+        def read(item: Any) -> Any:
+            return item.data.get(field) if item.__class__ is Event else value_of(item, field)
+
+        return read
     if not callable(of):
         raise ValueError(f"a value is named by its field or read by a function, not {of!r:.80}")
     return of

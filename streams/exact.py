@@ -15,6 +15,8 @@ Exact = list[Any]
 
 NOTHING: Exact = [0, []]
 
+_WIDE = 2**63
+
 
 def checked_number(value: Any) -> Number:
     """A value that can be summed. Raises ValueError for what cannot."""
@@ -28,7 +30,8 @@ def plus(exact: Exact, value: Number) -> Exact:
     """A sum with one more number."""
     whole, parts = exact
     if type(value) is int:
-        return [_kept(int(whole) + value), parts]
+        grown = int(whole) + value
+        return [grown if -_WIDE <= grown < _WIDE else str(grown), parts]
     return [whole, _grown(parts, value)]
 
 
@@ -47,7 +50,7 @@ def total(exact: Exact) -> Number:
 
 
 def _kept(whole: int) -> int | str:
-    return whole if -(2**63) <= whole < 2**63 else str(whole)
+    return whole if -_WIDE <= whole < _WIDE else str(whole)
 
 
 def _floats(whole: int) -> list[float]:

@@ -4,22 +4,23 @@ An item waits until the watermark has passed its moment: then every event of the
 is not late has come, and the answer is right at the first time in most cases. The other way, to
 answer at once with what is there and to correct that, would put out a correction for most items of
 two streams that are never quite in step. What comes late all the same corrects what is out, with
-revisions as windows have them: within lateness from the state, beyond it from the log.
+revisions as windows have them: a late item is answered from the state within lateness, and beyond
+it from the log; which items a late event of the other stream concerns is always asked of the log,
+so that items need not be kept when they are out.
 
 `within` bounds how old the other event may be. It is what bounds the state: without it, one event
 of the other stream would be needed for ever.
 
-The state of a key is `[waiting, out, others, revised, asked, done]`:
+The state of a key is `[waiting, others, revised, asked, done]`:
 
 - waiting: `[moment, id, item]` of items whose moment the watermark has not passed.
-- out: `[moment, id, item, id of the other, revision]` of those that are out, within lateness.
-- others: `[moment, id, data]` of the other stream, `within` longer than that.
-- revised: `[id, revision]` of items that are gone and were corrected, as with windows.
+- others: `[moment, id, data]` of the other stream, as far back as an item within lateness reaches.
+- revised: `[id, revision]` of items that were corrected; as with windows, these alone make it grow.
 - asked: `[is it an item, moment, position]` of events for which the log is to be asked.
 - done: the position of the last event for which that was done, or 0.
 """
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from typing import Any, NamedTuple
 
 from actors.event import Event
@@ -57,7 +58,8 @@ class Other(NamedTuple):
     event: Event
 
 
-_EMPTY: tuple[Any, ...] = ([], [], [], [], [], 0)
+_EMPTY: tuple[Any, ...] = ([], [], [], [], 0)
+_WAITING, _OTHERS, _REVISED, _ASKED, _DONE = range(5)
 _Out = list[tuple[Any, int]]
 
 
@@ -68,123 +70,98 @@ class JoinLatest:
         self._within_us, self._lateness_us = within_us, lateness_us
 
     def step(self, key: str, items: list[Any], event: Event, state: Any, watermark_us: int) -> Turn:
-        """Items wait, or are answered late; an event of the other stream is taken down, and
-        corrects what is out."""
+        """Items wait, or are answered late; an event of the other stream is taken down."""
         kept = list(state or _EMPTY)
         if not items:
             return self._turn(kept, [], [])
-        is_other = isinstance(items[0], Other)
-        at_us, position = event.timestamp_us, event.position or 0
-        out: _Out = []
-        if is_other:
-            self._take_other(key, event, kept, watermark_us, out)
-        elif at_us >= watermark_us:
-            held = [[at_us, event.id_bytes, plain_of(item)] for item in items]
-            kept[0] = sorted([*kept[0], *held], key=_order)
-        elif at_us >= watermark_us - self._lateness_us:
-            for item in items:
-                self._answer(key, [at_us, event.id_bytes, plain_of(item)], kept, out)
-            kept[1] = [each for each in kept[1] if each[0] >= watermark_us - self._lateness_us]
-        if at_us >= watermark_us - self._lateness_us or kept[5] == position:
-            return self._turn(kept, out, [])
-        asked = [not is_other, at_us, position]
-        if asked in kept[4]:
-            return self._turn(kept, out, [])
-        kept[4] = [*kept[4], asked]
-        gone_us = watermark_us - self._lateness_us
-        until_us = min(at_us + self._within_us + 1, gone_us) if is_other else at_us + 1
-        return self._turn(kept, out, [Stretch(at_us - self._within_us, until_us)])
+        at_us, kept_from_us = event.timestamp_us, watermark_us - self._lateness_us
+        if isinstance(items[0], Other):
+            if at_us >= kept_from_us - self._within_us:
+                record = [at_us, event.id_bytes, event.data]
+                kept[_OTHERS] = _with(kept[_OTHERS], record)
+            if at_us < watermark_us:
+                until_us = min(at_us + self._within_us + 1, watermark_us)
+                return self._asking(kept, False, event, until_us)
+            return self._turn(kept, [], [])
+        if at_us < kept_from_us:
+            return self._asking(kept, True, event, at_us + 1)
+        if at_us < watermark_us:
+            found = self._latest(kept[_OTHERS], at_us)
+            answers = [_joined(key, at_us, event.id_bytes, item, found, 1) for item in items]
+            return self._turn(kept, answers, [])
+        for item in items:
+            record = [at_us, event.id_bytes, plain_of(item)]
+            kept[_WAITING] = _with(kept[_WAITING], record)
+        return self._turn(kept, [], [])
 
     def due(self, key: str, state: Any, watermark_us: int) -> Turn:
-        """Items whose moment has passed are answered; what is behind lateness goes."""
+        """Items whose moment has passed are answered; others that no item can reach any more go."""
         kept = list(state or _EMPTY)
-        out: _Out = []
-        gone_us = watermark_us - self._lateness_us
-        answered = bisect_right(kept[0], watermark_us - 1, key=_moment)
-        for waiting in kept[0][:answered]:
-            self._answer(key, waiting, kept, out)
-        kept[0] = kept[0][answered:]
-        gone = [each for each in kept[1] if each[0] < gone_us]
-        kept[1] = [each for each in kept[1] if each[0] >= gone_us]
-        for _, id, _, _, revision in gone:
-            kept[3] = _noted(kept[3], id, revision)
-        kept[2] = [each for each in kept[2] if each[0] >= gone_us - self._within_us]
-        kept[5] = 0
+        waiting, others = kept[_WAITING], kept[_OTHERS]
+        answered = bisect_left(waiting, watermark_us, key=_moment)
+        out = [
+            _joined(key, at_us, id, item_of(plain), self._latest(others, at_us), 1)
+            for at_us, id, plain in waiting[:answered]
+        ]
+        kept_from_us = watermark_us - self._lateness_us - self._within_us
+        kept[_WAITING] = waiting[answered:]
+        kept[_OTHERS] = others[bisect_left(others, kept_from_us, key=_moment) :]
+        kept[_DONE] = 0
         return self._turn(kept, out, [])
 
     def again(self, key: str, stretch: Stretch, read: Read, state: Any, watermark_us: int) -> Turn:
-        """Late items are answered, and items that are gone are corrected, by all the log has."""
+        """Late items are answered, and items that are out are corrected, by all the log has."""
         kept = list(state or _EMPTY)
         out: _Out = []
         positions = {event.position or 0 for _, event in read}
         still = []
-        for asked in kept[4]:
+        for asked in kept[_ASKED]:
             is_item, at_us, position = asked
             if position not in positions or not stretch.start_us <= at_us < stretch.end_us:
                 still.append(asked)
                 continue
             known = [each for each in read if each[0] and (each[1].position or 0) <= position]
             if is_item:
-                self._answer_from(key, known, position, out)
+                self._answer(key, known, position, out)
             else:
-                gone_us = min(at_us + self._within_us + 1, watermark_us - self._lateness_us)
-                self._correct_from(key, known, (at_us, gone_us, position), kept, out)
-            kept[5] = position
-        kept[4] = still
+                until_us = min(at_us + self._within_us + 1, watermark_us)
+                self._correct(key, known, (at_us, until_us, position), kept, out)
+            kept[_DONE] = position
+        kept[_ASKED] = still
         return self._turn(kept, out, [])
 
-    def _take_other(
-        self, key: str, event: Event, kept: list[Any], watermark_us: int, out: _Out
-    ) -> None:
-        at_us, gone_us = event.timestamp_us, watermark_us - self._lateness_us
-        if at_us < gone_us - self._within_us:
-            return
-        others = kept[2][:]
-        insort(others, [at_us, event.id_bytes, event.data], key=_order)
-        kept[2] = others
-        if at_us >= watermark_us:
-            return
-        corrected = []
-        for record in kept[1]:
-            moment_us, id, plain, other_id, revision = record
-            found = self._latest(others, moment_us)
-            if found is not None and found[1] != other_id and at_us <= moment_us:
-                revision += 1
-                out.append(_joined(key, moment_us, id, item_of(plain), found, revision))
-                record = [moment_us, id, plain, found[1], revision]  # noqa: PLW2901 - as it is now
-            corrected.append(record)
-        kept[1] = corrected
+    def _asking(self, kept: list[Any], is_item: bool, event: Event, until_us: int) -> Turn:
+        """The log is asked, once for an event, however many items it has."""
+        at_us, position = event.timestamp_us, event.position or 0
+        asked = [is_item, at_us, position]
+        if kept[_DONE] == position or asked in kept[_ASKED]:
+            return self._turn(kept, [], [])
+        kept[_ASKED] = [*kept[_ASKED], asked]
+        return self._turn(kept, [], [Stretch(at_us - self._within_us, until_us)])
 
-    def _answer(self, key: str, waiting: list[Any], kept: list[Any], out: _Out) -> None:
-        at_us, id, plain = waiting
-        found = self._latest(kept[2], at_us)
-        out.append(_joined(key, at_us, id, item_of(plain), found, 1))
-        record = [at_us, id, plain, None if found is None else found[1], 1]
-        kept[1] = sorted([*kept[1], record], key=_order)
-
-    def _answer_from(self, key: str, known: Read, position: int, out: _Out) -> None:
+    def _answer(self, key: str, known: Read, position: int, out: _Out) -> None:
         others = _others(known, position)
         for items, event in known:
             if (event.position or 0) == position:
-                for item in items:
-                    found = self._latest(others, event.timestamp_us)
-                    out.append(_joined(key, event.timestamp_us, event.id_bytes, item, found, 1))
+                at_us = event.timestamp_us
+                found = self._latest(others, at_us)
+                out += [_joined(key, at_us, event.id_bytes, item, found, 1) for item in items]
 
-    def _correct_from(
+    def _correct(
         self, key: str, known: Read, late: tuple[int, int, int], kept: list[Any], out: _Out
     ) -> None:
-        at_us, until_us, position = late
+        late_us, until_us, position = late
         before, after = _others(known, position - 1), _others(known, position)
         for items, event in known:
-            moment_us, id = event.timestamp_us, event.id_bytes
-            if isinstance(items[0], Other) or not at_us <= moment_us < until_us:
+            at_us, id = event.timestamp_us, event.id_bytes
+            if isinstance(items[0], Other) or not late_us <= at_us < until_us:
                 continue
-            now = self._latest(after, moment_us)
-            if now is None or now == self._latest(before, moment_us):
+            now = self._latest(after, at_us)
+            if now is None or now == self._latest(before, at_us):
                 continue
-            revision = 1 + next((number for of, number in kept[3] if of == id), 1)
-            kept[3] = _noted(kept[3], id, revision)
-            out += [_joined(key, moment_us, id, item, now, revision) for item in items]
+            revision = 1 + next((number for of, number in kept[_REVISED] if of == id), 1)
+            kept[_REVISED] = [*(each for each in kept[_REVISED] if each[0] != id), [id, revision]]
+            out += [_joined(key, at_us, id, item, now, revision) for item in items]
 
     def _latest(self, others: list[Any], at_us: int) -> Any:
         place = bisect_right(others, at_us, key=_moment) - 1
@@ -193,12 +170,10 @@ class JoinLatest:
         return others[place]
 
     def _turn(self, kept: list[Any], out: _Out, again: list[Stretch]) -> Turn:
-        waiting, answered, others = kept[0], kept[1], kept[2]
+        waiting, others = kept[_WAITING], kept[_OTHERS]
         moments = []
         if waiting:
             moments.append(waiting[0][0] + 1)
-        if answered:
-            moments.append(answered[0][0] + self._lateness_us + 1)
         if others:
             moments.append(others[0][0] + self._within_us + self._lateness_us + 1)
         state = kept if any(kept) else None
@@ -229,6 +204,7 @@ def _moment(record: list[Any]) -> int:
     return moment_us
 
 
-def _noted(revised: list[Any], id: bytes, revision: int) -> list[Any]:
-    others = [each for each in revised if each[0] != id]
-    return [*others, [id, revision]] if revision > 1 else others
+def _with(records: list[Any], record: list[Any]) -> list[Any]:
+    grown = records[:]
+    insort(grown, record, key=_order)
+    return grown

@@ -16,9 +16,3 @@ def output_of(program: str, item: Any, at_us: int) -> Output:
     if isinstance(item, Fact) or (isinstance(item, Payload) and hasattr(item, "kind")):
         return Output(item, at_us)
     raise InvalidProgram(program, f"puts out {item!r:.120}; what leaves it is {WHAT_LEAVES}")
-
-
-def is_own(program: str, source: str) -> bool:
-    """Is this the source of outputs of the program itself? It takes none of them, whatever it
-    selects: it would never come to an end."""
-    return source.startswith(program) and source[len(program) : len(program) + 1] == "/"

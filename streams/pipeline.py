@@ -195,7 +195,8 @@ class EventPipeline:
         """Join each item with the latest event of other types that has the same key, as of the
         item's moment, and at most `within` before it. A Joined goes on when the watermark has
         passed that moment, and another one, which replaces it, where an event of the others comes
-        too late for it. Events of the others go through no other step before this one.
+        too late for it. An item that comes late itself is answered from the state for `lateness`,
+        and then from the log. Events of the others go through no other step before this one.
         """
         place = self._place("join_latest")
         try:

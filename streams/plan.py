@@ -7,7 +7,7 @@ from actors.event import Event
 from streams.chain import Chain, Operator
 from streams.errors import InvalidProgram
 from streams.join import Other
-from streams.outputs import is_own, output_of
+from streams.outputs import output_of
 from streams.patterns import matcher
 from streams.program import Change, Output, Stretch
 from streams.stage import Stage, Turn
@@ -39,14 +39,16 @@ class Plan:
         behind: Sequence[Operator],
     ) -> None:
         self._name, self._key, self._stage = name, key, stage
+        self._own = f"{name}/"  # what the sources of its outputs begin with
         self._before = Chain(name, before) if before else None
-        self._between, self._behind = Chain(name, between), Chain(name, behind)
+        self._between = Chain(name, between) if between else None
+        self._behind = Chain(name, behind)
         self._joining = joining
         self._is_other = matcher(joining.patterns) if joining is not None else None
 
     def route(self, event: Event) -> Iterable[tuple[str, Any]]:
         """See Program."""
-        if is_own(self._name, event.source):
+        if event.source.startswith(self._own):
             return ()
         if self._joining is not None and self._is_other and self._is_other(event.event_type):
             return ((self._keyed(self._joining.key, event), Other(event)),)
@@ -92,7 +94,9 @@ class Plan:
         return self._change(self._stage.again(key, stretch, read, state, watermark_us))
 
     def _come_to(self, item: Any) -> list[Any]:
-        return [item] if isinstance(item, Other) else self._between([item])
+        if self._between is None or item.__class__ is Other:
+            return [item]
+        return self._between([item])
 
     def _keyed(self, key_of: Callable[[Any], Any], item: Any) -> str:
         key = key_of(item)
@@ -105,6 +109,8 @@ class Plan:
         )
 
     def _change(self, turn: Turn) -> Change:
+        if not turn.out:
+            return Change(turn.state, (), turn.due_us, turn.again)
         outputs: list[Output] = []
         for item, at_us in turn.out:
             outputs += [output_of(self._name, each, at_us) for each in self._behind([item])]

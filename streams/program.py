@@ -7,6 +7,13 @@ here, without I/O and without a clock: time is what the events say.
 **Time.** The watermark is how far event time has come: the latest moment that an event of the
 program has shown so far, less the program's `disorder_us`. Every moment here is in Unix
 microseconds.
+
+**Order.** For each event, in the order of the log: its items go through `step`, each with the
+watermark of before; what one of them asks for again is answered, by `again` with that same
+watermark, before the next item of the key; then the watermark moves; then `due` is called for each
+key that was waiting for what has come.
+
+**States.** A state that a call was given stays as it is: whoever runs a program may give it again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -52,7 +59,7 @@ class Change(NamedTuple):
     state: Any = None
     outputs: Sequence[Output] = ()
     #: Call `due` as soon as the watermark is there; None: at no moment. It replaces what was said
-    #: for this key before.
+    #: for this key before. Of a `step` or an `again` it may be a moment that has come already.
     due_us: int | None = None
     #: Stretches whose events are wanted again, from the log: `again` is called with those of them.
     again: Sequence[Stretch] = ()
@@ -93,4 +100,6 @@ class Program(Protocol):
     ) -> Change:
         """All items that the log has for this key in a stretch of event time, in the order of
         their moments, and of their positions where these are equal: what `Change.again` asked for.
-        The event whose step has asked is among them."""
+        The event whose step has asked is among them, and none that comes after it in the log: or
+        what comes out would depend on how far the log had come when somebody looked. An `again` may
+        ask again, for a wider stretch, about the same event."""

@@ -10,6 +10,7 @@ the watermark is looked at after every event, and what is asked for again is rea
 that were given so far, as a log would give it.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple, Self
@@ -66,7 +67,9 @@ class StreamScenario:
         self.program = program_of(program)
         self.outputs: list[Emitted] = []  #: all that came out so far
         self._unsaid = 0  #: from which of them on no `then` has spoken
-        self._log: list[Event] = []
+        self._positions = 0
+        #: What the program selects, by moment and position: with these, to be found by them.
+        self._log: list[tuple[int, int, Event]] = []
         self._versions: dict[str, int] = {}
         self._states: dict[str, bytes] = {}
         self._due: dict[str, int] = {}
@@ -124,15 +127,16 @@ class StreamScenario:
         return self
 
     def _logged(self, event: Event) -> Event:
-        position, version = len(self._log) + 1, self._versions.get(event.source, 0) + 1
+        self._positions += 1
+        version = self._versions.get(event.source, 0) + 1
         self._versions[event.source] = version
-        stored: Event = msgspec.structs.replace(event, position=position, version=version)
-        self._log.append(stored)
+        stored: Event = msgspec.structs.replace(event, position=self._positions, version=version)
         return stored
 
     def _come(self, event: Event) -> None:
-        if not self._selects(event):
+        if not (self._wants_type(event.event_type) and self._wants_source(event.source)):
             return
+        insort(self._log, (event.timestamp_us, event.position or 0, event))
         for key, item in self._routed(event):
             watermark_us = self.watermark_us
             before = self._before(key)
@@ -140,9 +144,6 @@ class StreamScenario:
             self._take(key, change, before)
             self._read_again(key, change, watermark_us)
         self._pass(event.timestamp_us)
-
-    def _selects(self, event: Event) -> bool:
-        return self._wants_type(event.event_type) and self._wants_source(event.source)
 
     def _routed(self, event: Event) -> Iterator[tuple[str, Any]]:
         for key, item in self.program.route(event):
@@ -165,9 +166,8 @@ class StreamScenario:
         raise InvalidProgram(self.program.name, problem)
 
     def _in(self, stretch: Stretch, key: str) -> Iterator[tuple[Any, Event]]:
-        moments = ((event.timestamp_us, event) for event in self._log if self._selects(event))
-        found = [each for each in moments if stretch.start_us <= each[0] < stretch.end_us]
-        for _, event in sorted(found, key=lambda each: each[0]):  # stable: then by position
+        first, behind = (bisect_left(self._log, (moment_us,)) for moment_us in stretch)
+        for _, _, event in self._log[first:behind]:
             yield from ((item, event) for whose, item in self._routed(event) if whose == key)
 
     def _pass(self, at_us: int) -> None:

@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from runtime.topology.status import ProcessAway as ProcessAway
     from runtime.topology.status import ProcessStatus as ProcessStatus
     from runtime.topology.status import Progress as Progress
+    from store.causality import Explanation as Explanation
     from store.errors import AnotherSelection as AnotherSelection
     from store.errors import InvalidData as InvalidData
     from store.errors import RowsRefused as RowsRefused
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
     from store.errors import StoreError as StoreError
     from store.errors import StoreUnavailable as StoreUnavailable
     from store.errors import SystemReplaced as SystemReplaced
+    from store.errors import UnknownEvent as UnknownEvent
     from store.event_store import EventStore as EventStore
     from store.scenario import Scenario as Scenario
     from store.selection import Selection as Selection
@@ -177,9 +179,10 @@ _HOMES = {
     "runtime.topology.status": (
         "DrainReport", "Drained", "ProcessAway", "ProcessStatus", "Progress",
     ),
+    "store.causality": ("Explanation",),
     "store.errors": (
         "AnotherSelection", "InvalidData", "RowsRefused", "SchemaMismatch", "StoreError",
-        "StoreUnavailable", "SystemReplaced",
+        "StoreUnavailable", "SystemReplaced", "UnknownEvent",
     ),
     "store.event_store": ("EventStore",),
     "store.scenario": ("Scenario",),

@@ -17,6 +17,7 @@ from gateways.web.catalogue import Catalogue
 from gateways.web.census import Census
 from gateways.web.counting import Counting
 from gateways.web.descriptions import Descriptions
+from gateways.web.explanations import ExplanationEndpoint
 from gateways.web.insight import Insight
 from gateways.web.known_tokens import KnownTokens
 from gateways.web.log_store import LogStore
@@ -126,6 +127,7 @@ class Gateway(Process):
             BulkEndpoint(connection, actors, settings),
             ReportEndpoint(actors, connection.world, settings),
             self._streams,
+            ExplanationEndpoint(self._store),
             Descriptions(self._catalogue, self._tokens),
             Insight(connection, hosts, self._catalogue, Census(self._store), self.settings),
             Console(),

@@ -8,6 +8,7 @@ from gateways.tokens import COMMAND, COMMAND_TO, OBSERVE, PUBLISH, READ
 from gateways.web.openapi_schemas import SCHEMAS
 from gateways.web.problems import CONTENT_TYPE
 from runtime.wire.type_descriptions import TypeDescription
+from store.causality import LARGEST_LIMIT, LIMIT
 
 _NAME = {
     "name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1},
@@ -32,10 +33,10 @@ _AFTER = {
 }  # fmt: skip
 
 
-def _limit(most: int) -> dict[str, Any]:
+def _limit(most: int, default: int = 100) -> dict[str, Any]:
     return {
         "name": "limit", "in": "query",
-        "schema": {"type": "integer", "minimum": 1, "maximum": most, "default": 100},
+        "schema": {"type": "integer", "minimum": 1, "maximum": most, "default": default},
     }  # fmt: skip
 
 
@@ -235,6 +236,25 @@ _SYSTEM_PATHS: dict[str, Any] = {
             "summary": "A CloudEvent of a device",
             "requestBody": _body("application/cloudevents+json", _CLOUD_EVENT),
             "responses": _answers(_reference("Answer")),
+        },
+    },
+    "/v1/events/{id}/explanation": {
+        "get": {
+            "tags": ["system"],
+            "operationId": "explanation",
+            "security": _takes(READ),
+            "summary": "What has caused an event, and what it has caused",
+            "parameters": [
+                {
+                    "name": "id",
+                    "in": "path",
+                    "required": True,
+                    "schema": {"type": "string", "format": "uuid"},
+                    "description": "Of an event, or of a command, which stands for its first one.",
+                },
+                _limit(LARGEST_LIMIT, LIMIT),
+            ],
+            "responses": _answers(_reference("Explanation")),
         },
     },
     "/v1/types": _looked_at(

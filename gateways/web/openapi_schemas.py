@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from actors.clock import CausalRelation
+
 _MOMENT = {"type": "string", "format": "date-time"}
+_ID = {"type": "string", "format": "uuid"}
 
 SCHEMAS: dict[str, Any] = {
     "Event": {
@@ -40,6 +43,66 @@ SCHEMAS: dict[str, Any] = {
             "source": {"type": "string"},
             "events": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
             "next": {"type": ["integer", "null"], "description": "`after` of the next page"},
+        },
+    },
+    "Explanation": {
+        "type": "object",
+        "required": [
+            "event",
+            "origin",
+            "ancestors",
+            "descendants",
+            "concurrent",
+            "events",
+            "left_out",
+        ],
+        "properties": {
+            "event": _ID,
+            "origin": {
+                "type": ["string", "null"],
+                "format": "uuid",
+                "description": "what the first cause names as its own and is no event: a command",
+            },
+            "ancestors": {
+                "type": "array",
+                "items": _ID,
+                "description": "the causes, the first one first",
+            },
+            "descendants": {
+                "type": "array",
+                "items": _ID,
+                "description": "the effects, and theirs",
+            },
+            "concurrent": {
+                "type": "array",
+                "items": _ID,
+                "description": "of its correlation",
+            },
+            "events": {
+                "type": "array",
+                "description": "all that are named here, and the rest of its correlation",
+                "items": {
+                    "allOf": [
+                        {"$ref": "#/components/schemas/Event"},
+                        {
+                            "type": "object",
+                            "required": ["cause", "relation"],
+                            "properties": {
+                                "cause": {"type": ["string", "null"], "format": "uuid"},
+                                "relation": {
+                                    "enum": [relation.value for relation in CausalRelation],
+                                    "description": "how it stands to the event, by their clocks",
+                                },
+                            },
+                        },
+                    ]
+                },
+            },
+            "left_out": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "a sentence each",
+            },
         },
     },
     "Listing": {

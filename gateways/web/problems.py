@@ -32,7 +32,7 @@ from runtime.errors import (
     UnknownActorType,
     UnknownMessage,
 )
-from store.errors import InvalidData, RowsRefused, StoreUnavailable
+from store.errors import InvalidData, RowsRefused, StoreUnavailable, UnknownEvent
 
 logger = logging.getLogger("thornback.gateway")
 
@@ -127,6 +127,7 @@ class _Kind:
 _KINDS: tuple[tuple[type[ThornbackError], _Kind], ...] = (
     (InvalidName, _Kind(400, "invalid-name", "This name cannot be used")),
     (UnknownActorType, _Kind(404, "unknown-actor-type", "No such actor type")),
+    (UnknownEvent, _Kind(404, "unknown-event", "No such event")),
     (UnknownMessage, _Kind(404, "unknown-message", "The actor does not handle this message")),
     (InvalidMessage, _Kind(422, "invalid-message", "The message does not fit its type")),
     (InvalidData, _Kind(422, "invalid-data", "The log cannot hold this")),

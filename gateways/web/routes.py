@@ -11,6 +11,7 @@ from gateways.web.allowed import sender_of
 from gateways.web.bulk import BulkEndpoint
 from gateways.web.counting import note_route
 from gateways.web.descriptions import Descriptions
+from gateways.web.explanations import ExplanationEndpoint
 from gateways.web.insight import Insight
 from gateways.web.problems import refusal
 from gateways.web.readiness import Readiness
@@ -36,14 +37,16 @@ class Routes:
         bulk: BulkEndpoint,
         reports: ReportEndpoint,
         streams: Streams,
+        explanations: ExplanationEndpoint,
         descriptions: Descriptions,
         insight: Insight,
         console: Console,
         readiness: Readiness,
     ) -> None:
         self._actors = actors
+        self._explanations = explanations
         self._readiness = readiness
-        #: The paths that name no actor.
+        #: The paths without names in them.
         self._plain: dict[str, Methods] = {
             "/v1/commands": {"POST": bulk.answer},
             "/v1/events": {"GET": streams.answer, "POST": reports.answer},
@@ -66,7 +69,7 @@ class Routes:
         if not path.startswith("/"):  # the whole URL, as for a proxy
             path, query = request.rel_url.raw_path, request.rel_url.raw_query_string
         plain = self._plain.get(path)
-        template, methods = (path, plain) if plain is not None else self._of_an_actor(path)
+        template, methods = (path, plain) if plain is not None else self._with_names(path)
         note_route(request, template)
         endpoint = methods.get(request.method)
         if endpoint is None:
@@ -76,7 +79,7 @@ class Routes:
             )  # fmt: skip
         return await endpoint(request, query)
 
-    def _of_an_actor(self, path: str) -> tuple[str, Methods]:
+    def _with_names(self, path: str) -> tuple[str, Methods]:
         actors = self._actors
         match segments_of(path):
             case ["v1", "actors", actor_type, name, last]:
@@ -87,6 +90,9 @@ class Routes:
                 return "/v1/actors/{type}/{name}/events", {"GET": history, "POST": command}
             case ["v1", "actors", actor_type, name]:
                 return "/v1/actors/{type}/{name}", {"GET": partial(actors.state, actor_type, name)}
+            case ["v1", "events", event_id, "explanation"]:
+                answer = partial(self._explanations.answer, event_id)
+                return "/v1/events/{id}/explanation", {"GET": answer}
             case ["v1", "actors", actor_type]:
                 return "/v1/actors/{type}", {"GET": partial(actors.listing, actor_type)}
         raise refusal(

@@ -9,8 +9,8 @@ from actors.event import Event
 from actors.naming import aggregate_id_of
 from jobs.cli import options
 from jobs.cli.devices import checked, unknown
-from jobs.cli.events import print_event
 from jobs.command_line import connected_by
+from jobs.event_lines import print_event
 from jobs.terminal import UNWELL, problems
 from runtime.system import ActorSystem
 

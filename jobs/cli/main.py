@@ -31,6 +31,7 @@ COMMANDS = {
         "tail": "Events as they are committed.",
         "history": "All events of one device.",
         "state": "The present state of one device.",
+        "explain": "What has caused an event, and what it has caused.",
         "programs": "Stream programs, and where one stands.",
         "subscriptions": "The durable ones, and how far each has come.",
         "verify": "That a durable subscription has skipped nothing.",

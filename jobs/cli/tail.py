@@ -9,8 +9,8 @@ import click
 
 from jobs.cli import options
 from jobs.cli.devices import FORM
-from jobs.cli.events import print_event
 from jobs.command_line import connected_by
+from jobs.event_lines import print_event
 from jobs.terminal import UNWELL, problems
 from runtime.driver.selecting import selection_of
 from runtime.system import ActorSystem

@@ -9,6 +9,7 @@ time, also where bus or database say nothing at all.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol, TypeVar
+from uuid import UUID
 
 from ray.exceptions import ActorDiedError, RayError
 
@@ -18,6 +19,7 @@ from runtime.settings.settings import Settings
 from runtime.topology.names import BUS_ACTOR
 from runtime.wire.polls import FROM_NOW, Poll, Polled, pack_names, pack_poll, unpack_polled
 from store.appends import CheckpointMove
+from store.causality import Explanation, explain
 from store.errors import StoreUnavailable, SystemReplaced
 from store.event_store import EventStore, Page
 from store.selection import Selection
@@ -152,6 +154,11 @@ class LogAccess:
             await _within(self.MOVE_S, store.move_checkpoint(checkpoint))
         except TimeoutError as error:
             raise StoreUnavailable("the log", "no answer in time") from error
+
+    async def explain(self, id: UUID, limit: int) -> Explanation:
+        """Why an event is in the log (store/causality.py). Raises UnknownEvent, and
+        StoreUnavailable, likewise."""
+        return await self._in_store(lambda store: explain(store, id, limit))
 
     async def event_types(self) -> set[str]:
         """The event types that the log has. Raises StoreUnavailable, or TimeoutError."""

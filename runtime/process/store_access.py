@@ -163,6 +163,12 @@ class WriterMemoryStore:
     async def find_ids(self, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
         return await self._call("find_ids", event_ids)  # type: ignore[no-any-return]
 
+    async def find_caused(self, causes: Sequence[bytes], limit: int) -> Found:
+        return await self._call("find_caused", list(causes), limit)  # type: ignore[no-any-return]
+
+    async def find_correlated(self, correlation_id: bytes, limit: int) -> Found:
+        return await self._call("find_correlated", correlation_id, limit)  # type: ignore[no-any-return]
+
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         await self._call("save_snapshots", snapshots)
 

@@ -41,6 +41,8 @@ from store.postgres.queries import (
     QUERIES,
     rows_between,
     rows_of_aggregates,
+    rows_of_causes,
+    rows_of_correlation,
     rows_of_history,
     rows_of_ids,
 )
@@ -250,8 +252,7 @@ class PostgresEventStore:
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         if not event_ids:
             return Found(rows=b"", more=False)
-        found = await self.connections.copy_out(rows_of_ids(event_ids), self.PAGE_BYTES)
-        return Found(rows=found.rows, more=found.cut is not None)
+        return await self._found(rows_of_ids(event_ids))
 
     async def find_ids(self, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
         if not event_ids:
@@ -261,6 +262,14 @@ class PostgresEventStore:
             [UUID(bytes=event_id) for event_id in event_ids],
         )
         return {row["id"].bytes: row["aggregate_id"].bytes for row in rows}
+
+    async def find_caused(self, causes: Sequence[bytes], limit: int) -> Found:
+        if not causes:
+            return Found(rows=b"", more=False)
+        return await self._found(rows_of_causes(list(dict.fromkeys(causes)), limit))
+
+    async def find_correlated(self, correlation_id: bytes, limit: int) -> Found:
+        return await self._found(rows_of_correlation(correlation_id, limit))
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         await self._snapshots.save(snapshots)
@@ -301,3 +310,7 @@ class PostgresEventStore:
 
     async def close(self) -> None:
         self.connections.close()
+
+    async def _found(self, query: str) -> Found:
+        found = await self.connections.copy_out(query, self.PAGE_BYTES)
+        return Found(rows=found.rows, more=found.cut is not None)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
+from actors.ids import event_id
 from store.rows.layout import COLUMNS
 from store.selection import Selection, like
 from store.slots import SLOTS
@@ -71,6 +72,21 @@ def rows_of_history(aggregate: bytes, after: int, limit: int) -> str:
 def rows_of_ids(event_ids: Sequence[bytes]) -> str:
     """The rows of those events that are in the log."""
     return _filled("rows_of_ids", ids=_uuids(event_ids))
+
+
+def rows_of_causes(causes: Sequence[bytes], limit: int) -> str:
+    """The events that name one of these as their cause."""
+    firsts = [event_id(cause, 0) for cause in causes]
+    return _filled("rows_of_causes", causes=_uuids(causes), firsts=_uuids(firsts), limit=str(limit))
+
+
+def rows_of_correlation(correlation: bytes, limit: int) -> str:
+    """The events of one correlation."""
+    first = event_id(correlation, 0)
+    return _filled(
+        "rows_of_correlation",
+        correlation=f"'{correlation.hex()}'", first=f"'{first.hex()}'", limit=str(limit),
+    )  # fmt: skip
 
 
 def _filled(name: str, **parts: str) -> str:

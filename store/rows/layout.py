@@ -121,6 +121,19 @@ def source_at(data: bytes | bytearray, row_start: int) -> bytes:
     return bytes(data[at + 4 : at + 4 + length])
 
 
+def causes_at(data: bytes | bytearray, row_start: int) -> tuple[bytes | None, bytes | None]:
+    """The correlation and the causation id of the row that starts there."""
+    at = row_start + TYPE_AT
+    for _ in COLUMNS[6:11]:
+        at += 4 + LENGTH.unpack_from(data, at)[0]
+    ids: list[bytes | None] = []
+    for _ in COLUMNS[11:13]:
+        size = LENGTH.unpack_from(data, at)[0]
+        ids.append(None if size < 0 else bytes(data[at + 4 : at + 4 + size]))
+        at += 4 + max(size, 0)
+    return ids[0], ids[1]
+
+
 def topics(data: bytes, starts: Iterable[int]) -> list[bytes]:
     """What each of the rows that start there is about: its event type, kind and source as
     they stand in the row, in one piece (`topic_parts`). Equal ones are one object. Readers

@@ -5,6 +5,7 @@ store for each test.
 """
 
 from tests.contracts.append_contract import AppendContract
+from tests.contracts.causes_contract import CausesContract
 from tests.contracts.programs_contract import ProgramsContract
 from tests.contracts.reading_contract import ReadingContract
 from tests.contracts.subscriptions_contract import SubscriptionsContract
@@ -15,6 +16,7 @@ from tests.contracts.values_contract import ValuesContract
 
 class EventStoreContract(
     AppendContract,
+    CausesContract,
     ReadingContract,
     ProgramsContract,
     SubscriptionsContract,
@@ -22,5 +24,5 @@ class EventStoreContract(
     TypesContract,
     ValuesContract,
 ):
-    """Appending, reading, durable subscriptions, what is counted, what is known of types, and what
-    values are kept."""
+    """Appending, reading, causes, durable subscriptions, what is counted, what is known of types,
+    and what values are kept."""

@@ -16,9 +16,12 @@ from store.postgres.queries import (
     QUERIES,
     rows_between,
     rows_of_aggregates,
+    rows_of_causes,
+    rows_of_correlation,
     rows_of_history,
     rows_of_ids,
 )
+from store.rows.decoding import Decoder
 from store.selection import EVERYTHING, Selection, after_all_of
 from tests.contracts.appending import NODE, Log, made_event
 
@@ -104,6 +107,43 @@ async def test_a_large_log_is_read_by_its_indexes(store: PostgresEventStore) -> 
         for after in (0, ROWS // 2, ROWS - 10):
             query = rows_between(after, after + 10_000, selection)
             assert await plan_of(store, query) == by_position, (selection, after)
+
+
+#: Of half of the log nearly all events began by themselves; those of version 2 follow each from the
+#: event before it. The other half names no causes.
+CAUSES = """
+    UPDATE events SET (causation_id, correlation_id) = (SELECT
+        CASE WHEN version = 2 THEN lpad(to_hex(n - 1), 32, '0')::uuid ELSE command END, command
+        FROM (SELECT position - 1 AS n, encode(
+            set_byte(uuid_send(id), 15, 255 - get_byte(uuid_send(id), 15)), 'hex'
+        )::uuid AS command) AS own
+    ) WHERE position <= 100000
+"""
+
+
+async def test_causes_are_found_by_their_indexes_which_leave_out_what_began_by_itself(
+    store: PostgresEventStore,
+) -> None:
+    await store.fetch(FILL)
+    await store.fetch(CAUSES)
+    await store.fetch("VACUUM ANALYZE events")
+    for count in (1, 100, 2_000):
+        plan = await plan_of(store, rows_of_causes([key(n) for n in range(count)], 1_001))
+        assert sorted({index for _, index in plan}) == [
+            "events_causation_idx", "events_pkey"
+        ], (count, plan)  # fmt: skip
+    plan = await plan_of(store, rows_of_correlation(key(10_006), 1_001))
+    assert sorted({index for _, index in plan}) == [
+        "events_aggregate_id_version_key", "events_correlation_idx", "events_pkey"
+    ], plan  # fmt: skip
+    for name in ("events_causation_idx", "events_correlation_idx"):
+        [[entries]] = await store.fetch(
+            "SELECT reltuples::bigint FROM pg_class WHERE relname = $1", name
+        )
+        # Those of one version of 10,000 sources; it is an estimate.
+        assert 9_000 < entries < 11_000
+    [caused] = Decoder().events((await store.find_caused([key(10_006)], 10)).rows)
+    assert caused.position == 10_008
 
 
 async def pages_of(store: PostgresEventStore, log: Log, fence: Fence) -> int:

@@ -59,6 +59,8 @@ KEY = b"\x01" * 16
         lambda store: store.load_rows({KEY: 0}),
         lambda store: store.find_rows([KEY]),
         lambda store: store.find_ids([KEY]),
+        lambda store: store.find_caused([KEY], 10),
+        lambda store: store.find_correlated(KEY, 10),
         lambda store: store.save_snapshots([Snapshot(aggregate_id=KEY, version=1, data=b"")]),
         lambda store: store.load_snapshots([KEY]),
         lambda store: store.type_records(["oven"]),
@@ -69,8 +71,9 @@ KEY = b"\x01" * 16
     ids=[
         "open_epoch", "epochs",
         "open_subscription", "subscriptions", "recount", "head", "read",
-        "load_rows", "find_rows", "find_ids", "save_snapshots", "load_snapshots", "type_records",
-        "event_types",        "record_deciding_classes", "note_event_types",
+        "load_rows", "find_rows", "find_ids", "find_caused", "find_correlated", "save_snapshots",
+        "load_snapshots", "type_records", "event_types",
+        "record_deciding_classes", "note_event_types",
     ],
 )  # fmt: skip
 async def test_every_operation_ends_and_the_next_one_goes_a_new_way(

@@ -22,13 +22,13 @@ from store.event_store import (
     Tallied,
     TypeRecord,
 )
-from store.memory import begun_tally, counted, later_tally, source_record
+from store.memory import begun_tally, counted, first_found, later_tally, source_record
 from store.memory_states import recounted
 from store.postgres.claims import Claim, MayTake
 from store.postgres.migrations import Telling
 from store.receipts import Receipt
 from store.rows.decoding import Decoder
-from store.rows.layout import EncodedRows, source_at
+from store.rows.layout import EncodedRows, causes_at, source_at
 from store.selection import EVERYTHING, Selection, row_filter
 from store.subscriptions import SubscriptionRecord
 from tests.simulation.database import ClientRequest, Database, Transaction, gone
@@ -257,6 +257,24 @@ class SimulatedStore:
         return await self.ask(  # type: ignore[no-any-return]
             lambda: {each: rows[by_id[each] - 1][26:42] for each in wanted if each in by_id}
         )
+
+    async def find_caused(self, causes: Sequence[bytes], limit: int) -> Found:
+        wanted, rows = set(causes), self._database.rows
+
+        def find() -> Found:
+            found = (row for row in rows if causes_at(row, 0)[1] in wanted)
+            return first_found(found, limit, self.PAGE_BYTES)
+
+        return await self.ask(find)  # type: ignore[no-any-return]
+
+    async def find_correlated(self, correlation_id: bytes, limit: int) -> Found:
+        rows = self._database.rows
+
+        def find() -> Found:
+            found = (row for row in rows if causes_at(row, 0)[0] == correlation_id)
+            return first_found(found, limit, self.PAGE_BYTES)
+
+        return await self.ask(find)  # type: ignore[no-any-return]
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         kept, work = list(snapshots), self._database.save_snapshots

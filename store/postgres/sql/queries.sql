@@ -178,6 +178,43 @@ SELECT {columns} FROM events WHERE id = ANY ({ids}::uuid[]);
 -- name: find_ids
 SELECT id, aggregate_id FROM events WHERE id = ANY ($1::uuid[]);
 
+-- name: rows_of_causes
+-- The events that follow from one of these, so many, by position: of the index of causes, and the first
+-- ones of commands of these ids by their own.
+SELECT {columns} FROM (
+    SELECT found.* FROM unnest({causes}::uuid[]) AS cause (id), LATERAL (
+        SELECT * FROM events
+        WHERE causation_id = cause.id AND causation_id IS DISTINCT FROM correlation_id
+        ORDER BY position LIMIT {limit}
+    ) AS found
+    UNION ALL
+    SELECT * FROM events
+    WHERE id = ANY ({firsts}::uuid[]) AND causation_id = correlation_id
+        AND causation_id = ANY ({causes}::uuid[])
+) AS events
+ORDER BY position LIMIT {limit};
+
+-- name: rows_of_correlation
+-- The events of one correlation, so many, by position: of its index, and those of the command of that id,
+-- which follow on one another in their source.
+SELECT {columns} FROM (
+    (
+        SELECT * FROM events
+        WHERE correlation_id = {correlation}::uuid AND causation_id IS DISTINCT FROM correlation_id
+        ORDER BY position LIMIT {limit}
+    )
+    UNION ALL
+    SELECT found.* FROM events AS first, LATERAL (
+        SELECT * FROM events
+        WHERE aggregate_id = first.aggregate_id
+            AND version >= first.version AND version < first.version + {limit}
+            AND causation_id = correlation_id AND correlation_id = {correlation}::uuid
+    ) AS found
+    WHERE first.id = {first}::uuid
+        AND first.causation_id = first.correlation_id AND first.correlation_id = {correlation}::uuid
+) AS events
+ORDER BY position LIMIT {limit};
+
 -- name: type_records
 -- Which class decides each of these actor types, and which event types the log has of it.
 SELECT wanted.name, t.class, ARRAY(

@@ -93,11 +93,9 @@ def _never(*_: Any) -> Any:
     raise AssertionError("asked the log")
 
 
-def test_within_lateness_a_late_other_corrects_what_it_concerns(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    join = Join(lateness=20)
-    monkeypatch.setattr(join.scenario.program, "again", _never)
+@pytest.mark.parametrize("lateness", [0, 20])
+def test_a_late_other_corrects_what_it_concerns(lateness: float) -> None:
+    join = Join(lateness=lateness)
     join.given(opened(0, 1), measured(2, 1), measured(4, 2), opened(5, 5), measured(6, 3))
     assert join.time(15) == [(3, 5, 1, None)]
     assert join.given(opened(3, 9)) == [(2, 9, 2, 1)]
@@ -122,6 +120,13 @@ def test_beyond_lateness_a_late_other_corrects_what_is_gone_and_counts_on() -> N
     assert join.given(opened(15, 5)) == [(3, 5, 2, 1)]
 
 
+def test_a_late_other_concerns_items_up_to_within_after_it() -> None:
+    join = Join(within=10)
+    join.given(measured(14, 1), measured(14.5, 2))
+    assert join.time(100) == [(2, None, 1, None)]
+    assert join.given(opened(4, 4)) == [(1, 4, 2, 1)]
+
+
 def test_a_late_item_and_a_late_other_meet() -> None:
     join = Join()
     join.given(measured(100, 0))
@@ -142,8 +147,8 @@ def test_of_the_state_nothing_is_left_but_the_numbers_of_what_was_corrected() ->
     join = Join(lateness=10)
     join.given(*(measured(n, n) for n in range(50)), opened(30.5, 1), opened(48.5, 2))
     join.time(1000)
-    waiting, out, others, revised, asked, _ = join.scenario.state("hall")
-    assert (waiting, out, others, asked) == ([], [], [], [])
+    waiting, others, revised, asked, _ = join.scenario.state("hall")
+    assert (waiting, others, asked) == ([], [], [])
     assert [number for _, number in revised] == [2] * len(range(31, 49))
 
 

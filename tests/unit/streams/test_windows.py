@@ -3,8 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
+from actors.event import Event
 from actors.moments import microseconds
 from streams.aggregates import Count, Sum
 from streams.pipeline import EventPipeline
@@ -253,3 +255,26 @@ def test_the_last_revisions_are_those_that_nothing_has_replaced() -> None:
     of_another = WindowResult("b", 0, 10, 1, (), 9)
     both = WindowResult("a", 0, 30, 2, (Replaced(0, 10, 1), Replaced(20, 30, 1)), 3)
     assert last_revisions([one, two, of_another, both]) == [of_another, both]
+
+
+def test_what_the_log_has_behind_the_event_that_asked_is_not_looked_at() -> None:
+    pipeline = (
+        EventPipeline("sums", "measured")
+        .key_by("room")
+        .window(TEN, Sum("n"))
+        .emit(lambda result: Hot(celsius=result.value))
+    )
+    late, later = (_at_position(5, measured(1, 1)), _at_position(6, measured(2, 2)))
+    change = pipeline.step("hall", late, late, None, minutes(60))
+    (stretch,) = change.again
+    assert stretch == (minutes(0), minutes(10))
+    read = [(late, late), (later, later)]
+    again = pipeline.again("hall", stretch, read, change.state, minutes(60))
+    assert [output.payload for output in again.outputs] == [Hot(celsius=1)]
+    nobody_asked = pipeline.again("hall", stretch, read, again.state, minutes(60))
+    assert nobody_asked.outputs == ()
+
+
+def _at_position(position: int, event: Event) -> Event:
+    stored: Event = msgspec.structs.replace(event, position=position)
+    return stored

@@ -1,4 +1,4 @@
-"""How the commands show events."""
+"""How events are shown: one line each."""
 
 from rich.markup import escape
 
@@ -13,11 +13,15 @@ def print_event(event: Event, *, for_programs: bool, with_source: bool = True) -
     """One event on one line."""
     if for_programs:
         print(as_json(members_of(event)), flush=True)
-        return
+    else:
+        console.print(described(event, with_source=with_source), soft_wrap=True)
+
+
+def described(event: Event, *, with_source: bool = True) -> str:
+    """An event as one line of rich's markup."""
     when = event.timestamp.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     whose = f" [bold]{escape(event.source)}[/]" if with_source else ""
-    console.print(
+    return (
         f"[dim]{when}[/]{whose} [dim]v{event.version}[/] "
-        f"[{_COLOURS[event.kind]}]{escape(event.event_type)}[/] {escape(as_json(event.data))}",
-        soft_wrap=True,
+        f"[{_COLOURS[event.kind]}]{escape(event.event_type)}[/] {escape(as_json(event.data))}"
     )
