@@ -52,7 +52,7 @@ _CARRIERS = """
         SELECT key, start, count(*) AS departures, sum(delay)::float8 / count(delay) AS mean,
             max(delay) AS worst
         FROM departures GROUP BY key, start
-        HAVING start + interval '1 hour' <= (SELECT max(at) FROM departures)
+        HAVING start + interval '1 hour' <= (SELECT max(at) FROM departures) - {disorder}
     ), found AS (
         SELECT key, start, (data->>'departures')::bigint, (data->>'mean_delay_min')::float8,
             (data->>'worst_delay_min')::int FROM last
@@ -73,7 +73,7 @@ _AIRPORTS = """
         FROM departures, generate_series(0, 5) AS each GROUP BY 1, 2
     ), expected AS (
         SELECT * FROM rolling
-        WHERE start + interval '1 hour' <= (SELECT watermark FROM selected)
+        WHERE start + interval '1 hour' <= (SELECT watermark FROM selected) - {disorder}
     ), found AS (
         SELECT key, start, (data->>'departures')::bigint, (data->>'mean_delay_min')::float8
         FROM last WHERE (data->>'departures')::bigint > 0
@@ -93,7 +93,7 @@ _AIRCRAFT = """
     ), all_of_them AS (
         SELECT key, min(at) AS start, count(*) FILTER (WHERE event_type = 'flight-departed')
             AS departures, count(*) FILTER (WHERE event_type = 'flight-arrived') AS arrivals,
-            max(at) + interval '6 hours' <= (SELECT max(at) FROM moves) AS over
+            max(at) + interval '6 hours' <= (SELECT max(at) FROM moves) - {disorder} AS over
         FROM days GROUP BY key, day
     ), expected AS (
         SELECT key, start, departures, arrivals FROM all_of_them WHERE over
@@ -114,7 +114,9 @@ class _Example(NamedTuple):
     @property
     def proof(self) -> str:
         """The query that counts what is expected, what is found, and the differences."""
-        return _LAST.format(program=self.pipeline.name) + self.expected + _DIFFERENCES
+        disorder = f"interval '{self.pipeline.disorder_us} us'"
+        query = _LAST + self.expected.replace("{disorder}", disorder) + _DIFFERENCES
+        return query.replace("{program}", self.pipeline.name)
 
 
 EXAMPLES = (

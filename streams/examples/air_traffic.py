@@ -1,7 +1,8 @@
 """Four pipelines over flights and weather, and the events that they put out.
 
-Event time is that of departures, arrivals and observations. What is replayed comes in its order, so
-there is no disorder to wait for; whatever comes out of order all the same corrects what is out.
+Event time is that of departures, arrivals and observations. A replay sends months in a minute, and
+hosts commit side by side: so what is under way is some hours of event time, which results wait for.
+Whatever comes later than that corrects what is out.
 """
 
 from datetime import datetime, timedelta
@@ -17,8 +18,10 @@ from streams.windows import Session, Sliding, Tumbling, WindowResult
 
 _HOUR = timedelta(hours=1)
 
+#: So much later than another event one may come and be in time.
+_DISORDER = timedelta(hours=6)
 #: So long a correction needs no look into the log.
-_LATENESS = timedelta(hours=6)
+_LATENESS = timedelta(days=2)
 
 
 class Window(BaseModel):
@@ -124,7 +127,7 @@ def _departure_in_weather(joined: Joined) -> DepartureInWeather:
 
 #: The mean delay of departures by carrier, in hours that follow on one another.
 CARRIER_DELAYS = (
-    EventPipeline("carrier-delays", "flight-departed")
+    EventPipeline("carrier-delays", "flight-departed", disorder=_DISORDER)
     .key_by("carrier")
     .window(
         Tumbling(_HOUR),
@@ -140,7 +143,7 @@ CARRIER_DELAYS = (
 
 #: The delay at each airport in the last hour, every ten minutes, with what could be seen then.
 AIRPORT_DELAYS = (
-    EventPipeline("airport-delays", ["flight-departed", "weather-observed"])
+    EventPipeline("airport-delays", ["flight-departed", "weather-observed"], disorder=_DISORDER)
     .key_by(_airport_of)
     .window(
         Sliding(_HOUR, every=timedelta(minutes=10)),
@@ -157,7 +160,11 @@ AIRPORT_DELAYS = (
 
 #: What each aircraft does from its first departure until it has rested for six hours.
 AIRCRAFT_DAYS = (
-    EventPipeline("aircraft-days", ["flight-departed", "flight-arrived", "flight-diverted"])
+    EventPipeline(
+        "aircraft-days",
+        ["flight-departed", "flight-arrived", "flight-diverted"],
+        disorder=_DISORDER,
+    )
     .key_by(_tail_number)
     .window(
         Session(timedelta(hours=6)),
@@ -174,7 +181,7 @@ AIRCRAFT_DAYS = (
 
 #: Each departure with the latest observation at its origin, which is at most two hours old.
 DEPARTURES_IN_WEATHER = (
-    EventPipeline("departures-in-weather", "flight-departed")
+    EventPipeline("departures-in-weather", "flight-departed", disorder=_DISORDER)
     .key_by("origin")
     .join_latest("weather-observed", key=_airport_of, within=timedelta(hours=2), lateness=_LATENESS)
     .emit(_departure_in_weather)
