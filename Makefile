@@ -19,7 +19,7 @@ EXTRAS_docs  := [docs]
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test check simulate bench docs screenshots image-test network-test cluster-test clean
+.PHONY: help run test check machines-test simulate bench docs screenshots image-test network-test cluster-test clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +40,6 @@ check: $(VENV)/.installed-dev ## Check format, lint, types and the direction of 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-.PHONY: machines-test
 machines-test: $(VENV)/.installed-dev ## Have a Prometheus sum the metrics of several machines; two minutes and more
 	@MACHINES_TEST=1 $(BIN)/python -m pytest -q -n0 tests/machines $(ARGS)
 

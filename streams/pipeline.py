@@ -44,6 +44,7 @@ class _Made(NamedTuple):
     stage: Stage | None = None
     stage_at: int = 0  #: so many operators come before the stage
     stage_place: str = ""
+    stage_may_end: bool = False  #: is what it comes to for its user to say?
     joining: Joining | None = None
     emits: bool = False
     steps: int = 0
@@ -118,7 +119,9 @@ class EventPipeline:
             raise self._invalid(place, problem)
         if isinstance(processor, BatchEventProcessor):
             size, timeout_us = processor.batch_size, processor.batch_timeout_us
-            return self._staged(place, Batches(size, timeout_us, processor.process_batch))
+            staged = self._staged(place, Batches(size, timeout_us, processor.process_batch))
+            staged._made = staged._made._replace(stage_may_end=True)
+            return staged
         if not callable(getattr(processor, "process", None)):
             raise self._invalid(place, "a processor has a method process(event)")
         return self._added(Operator(place, flat_mapped(processor.process)))
@@ -241,9 +244,8 @@ class EventPipeline:
     def checked(self) -> Program:
         """The pipeline itself, if it is whole. Raises InvalidProgram where it is not."""
         made = self._made
-        if made.stage is not None and made.stage_at == len(made.operators):
-            if "BatchEventProcessor" in made.stage_place or isinstance(made.stage, Batches):
-                return self
+        is_last = made.stage is not None and made.stage_at == len(made.operators)
+        if is_last and not made.stage_may_end:
             problem = f"what {made.stage_place} comes to is no event yet: end with .emit(...)"
             raise InvalidProgram(self.name, problem)
         return self

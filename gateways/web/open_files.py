@@ -10,14 +10,15 @@ OTHERS = 256
 
 
 def connections_that_fit(wanted: int) -> int:
-    """How many of these connections may be open. The process is let have the files for all of them
-    where the system allows that; a shell begins with 1,024. One that has no file left accepts
-    nobody, not even to turn him away, and reaches neither database nor hosts."""
+    """How many of these connections may be open. The process takes all the files that the system
+    allows it, if it needs them: a shell begins with 1,024, and connections of which TLS is still
+    being negotiated are not counted. One that has no file left accepts nobody, not even to turn him
+    away, and reaches neither database nor hosts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft - OTHERS >= wanted:
         return wanted
     needed = wanted + OTHERS
-    more = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    more = needed if hard == resource.RLIM_INFINITY else hard
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
     except (ValueError, OSError) as error:

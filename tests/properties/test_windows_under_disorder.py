@@ -31,9 +31,9 @@ class Arrivals(NamedTuple):
 
 
 def _reading(draw: st.DrawFn, n: int) -> Event:
-    minute, room = draw(st.integers(0, 60)), draw(st.sampled_from("ab"))
+    minute, room = draw(st.integers(0, 45)), draw(st.sampled_from("aab"))
     celsius = draw(st.none() | st.floats(-1e6, 1e6, allow_nan=False) | st.integers(-9, 9))
-    if draw(st.integers(0, 3)) == 0:
+    if draw(st.integers(0, 2)) == 0:
         return opened(minute, n, room)
     return measured(minute, n, room, celsius)
 

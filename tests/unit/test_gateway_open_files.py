@@ -3,12 +3,10 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 
-import pytest
-
 from gateways.web.open_files import OTHERS
+from tests.unit.gateway_apart import apart
 
 LIMITS = """
 import resource, sys
@@ -20,21 +18,6 @@ print(connections_that_fit(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 print(connections_that_fit(10000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 
-SERVES = """
-import asyncio, resource, sys
-from tests.unit.http import serving
-
-FILES = int(sys.argv[1])
-
-async def serve():
-    async with serving() as client:
-        print(client.address, flush=True)
-        await asyncio.to_thread(sys.stdin.read)
-
-resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
-asyncio.run(serve())
-"""
-
 FILES, MORE = 400, 500
 ASK = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -43,31 +26,15 @@ def test_it_takes_what_it_is_let_have_and_no_more() -> None:
     said = subprocess.run(
         [sys.executable, "-c", LIMITS], capture_output=True, text=True, timeout=60, check=True
     )
-    assert said.stdout.split("\n")[:3] == [
-        "40 300",
-        f"1000 {1000 + OTHERS}",
-        f"{2000 - OTHERS} 2000",
-    ]
+    rows = [tuple(map(int, line.split())) for line in said.stdout.splitlines()]
+    assert rows == [(40, 300), (1000, 2000), (2000 - OTHERS, 2000)]
     assert f"only {2000 - OTHERS} may be open" in said.stderr
 
 
-@pytest.fixture
-def address() -> Iterator[tuple[str, int]]:
-    """Where a gateway listens whose process may have few files."""
-    command = [sys.executable, "-c", SERVES, str(FILES)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as gateway:
-        assert gateway.stdout is not None
-        host, _, port = gateway.stdout.readline().strip().removeprefix("http://").partition(":")
-        yield host, int(port)
-        gateway.kill()
-
-
-async def test_where_files_are_few_each_client_is_answered_or_turned_away(
-    address: tuple[str, int],
-) -> None:
+async def test_where_files_are_few_each_client_is_answered_or_turned_away() -> None:
     statuses = []
     with ExitStack() as ends:
+        address = ends.enter_context(apart(FILES))
         async with asyncio.timeout(60):
             for _ in range(MORE):
                 reader, writer = await asyncio.open_connection(*address)

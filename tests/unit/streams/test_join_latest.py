@@ -93,6 +93,16 @@ def _never(*_: Any) -> Any:
     raise AssertionError("asked the log")
 
 
+def test_within_lateness_a_late_item_has_all_that_it_reaches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    join = Join(within=10, lateness=30)
+    monkeypatch.setattr(join.scenario.program, "again", _never)
+    join.given(opened(0, 1), measured(5, 1))
+    assert join.time(20) == [(1, 1, 1, None)]
+    assert join.given(measured(8, 2)) == [(2, 1, 1, None)]
+
+
 @pytest.mark.parametrize("lateness", [0, 20])
 def test_a_late_other_corrects_what_it_concerns(lateness: float) -> None:
     join = Join(lateness=lateness)

@@ -295,6 +295,10 @@ BUILDS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: StreamScenario(UNTYPED.window(Tumbling(MINUTE), Count())),
         r"what step 1, window\(Tumbling\) comes to is no event yet: end with .emit",
     ),
+    "no-emit-of-batches": (
+        lambda: StreamScenario(UNTYPED.batch(3)),
+        r"what step 1, batch\(int\) comes to is no event yet: end with .emit",
+    ),
     "window": (lambda: UNTYPED.window(3, Count()), "a window is Tumbling, Sliding or Session"),
     "aggregate": (lambda: UNTYPED.window(Tumbling(MINUTE), 3), "what a window comes to is an aggr"),
     "aggregate-class": (
