@@ -10,7 +10,8 @@ import asyncio
 import logging
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -272,7 +273,8 @@ class ProgramRun:
             if self._suspect == some[0].position:
                 await self._process_suspect(lane, some[0], through)
                 continue
-            await self._evaluation.evaluate(lane, some, through, self._effects)
+            with self._watched(some):
+                await self._evaluation.evaluate(lane, some, through, self._effects)
             self._say(events=self.facts.events + len(some))
             self._settle()
             self._send_if_worthwhile(lane)
@@ -280,6 +282,18 @@ class ProgramRun:
                 await self._commit(lane)
             await asyncio.sleep(0)  # appends are acknowledged, and others have their turn
         lane.position = max(lane.position, page.through)
+
+    @contextmanager
+    def _watched(self, events: Sequence[Event]) -> Iterator[None]:
+        """Say when a batch takes long: nobody else's events have their turn meanwhile."""
+        began_s = asyncio.get_running_loop().time()
+        yield
+        took_ms = (asyncio.get_running_loop().time() - began_s) * 1000
+        if took_ms > self._settings.processing.processing_timeout_ms:
+            logger.warning(
+                "%s has taken %d ms for %d events, up to position %d", self.program.name, took_ms,
+                len(events), events[-1].position or 0,
+            )  # fmt: skip
 
     def _next_events(self, events: list[Event]) -> list[Event]:
         """A batch: an event at which the program has failed, or those up to it."""

@@ -165,10 +165,12 @@ class ActorSystemSettings(_Section):
 
 
 class ProcessingSettings(_Section):
-    pipeline_parallelism: Count = Field(8, description="batches one pipeline works on at a time")
-    batch_processing_size: Count = Field(50, description="events in one batch of a pipeline")
+    pipeline_parallelism: Count = Field(
+        2, description="workers of a stream program that is run without a number of them"
+    )
+    batch_processing_size: Count = Field(50, description="events that a worker evaluates in one go")
     processing_timeout_ms: Count = Field(
-        1_000, description="milliseconds a pipeline may spend on one batch"
+        1_000, description="milliseconds a worker may spend on them before that is logged"
     )
 
 

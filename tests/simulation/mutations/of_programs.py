@@ -14,20 +14,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         "                position=self._told_position,\n                receipt=receipt,",
     ),
     mutation(
-        "a program that anybody may move",
-        "whoever had its slots before moves their checkpoints, too",
-        _RUN,
-        "self._epoch = int.from_bytes(self._world.random(8)) % 2**62",
-        "self._epoch = 1",
-    ),
-    mutation(
-        "a worker that nobody fences off",
-        "each worker appends under an epoch of its own making",
-        _RUN,
-        'self._node = f"{self._label}/{program.name}/{index}"',
-        'self._node = f"{self._label}/{program.name}/{index}-{world.random(4).hex()}"',
-    ),
-    mutation(
         "keys are forgotten too soon",
         "a key is read again from the store before what was made of it is there",
         "runtime.processing.key_table",
