@@ -174,7 +174,8 @@ def run_examples(system: ActorSystem, console: Console) -> bool:
         holds = "[green]holds[/]" if differ == 0 else "[red]FAILS[/]"
         console.print(
             f"{holds}  {says}: {found:,} results, which are those of plain SQL"
-            + ("" if differ == 0 else f" ({expected:,} of them) but for {differ:,}")
+            + ("" if differ == 0 else f" ({expected:,} of them) but for {differ:,}"),
+            soft_wrap=True,
         )
     return all(differ == 0 for _, _, _, differ in evidence.differences)
 

@@ -57,7 +57,11 @@ class Effects:
 
 
 class Evaluation:
-    """One program, and the keys of the slots that are worked on here. Has one user at a time."""
+    """One program, and the keys of the slots that are worked on here. Has one user at a time.
+
+    More than fifteen fields: what it was made of and what it keeps from batch to batch are set
+    once; of the batch under way are the last three.
+    """
 
     #: So often may what a stretch comes to be another question to the log.
     DEEPEST = 100

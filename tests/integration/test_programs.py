@@ -1,15 +1,18 @@
 """Stream programs on real Ray and PostgreSQL: whatever dies, each event takes effect once."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actors.event import Event
+from jobs import programs
 from runtime.driver.bulk import Send
 from runtime.errors import UnknownProgram
 from runtime.system import ActorSystem
@@ -28,6 +31,7 @@ from tests.integration.systems import (
     statuses_of,
     stored,
 )
+from tests.integration.test_durable_subscriptions import says
 from tests.programs import Echo, Hours, Totals
 
 pytestmark = pytest.mark.integration
@@ -252,10 +256,38 @@ def test_a_program_that_fails_stands_there_until_it_is_told_to_go_on(launch: Lau
     assert_receipts_agree(system, "picky")
 
 
+def test_people_see_what_runs_and_hold_it_against_the_log(
+    launch: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    system = launch()
+    head = report(system, 100)
+    assert programs.list_all(system) == 0
+    assert "none runs" in capsys.readouterr().err
+    system.run(totals(), workers=2).result(timeout_s=LIMIT_S)
+    wait_reached(system, "totals", head)
+    assert programs.list_all(system, for_programs=True) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["program"], shown["workers"], shown["answering"]) == ("totals", 2, 2)
+    assert (shown["paused"], shown["trouble"]) == (False, [])
+    assert programs.resume(system, "totals", skip=False) == 1
+    assert "stands nowhere" in capsys.readouterr().err
+    assert f"agrees with the log: {head} events" in says(system, "verify", "totals")
+    listed = says(system, "subscriptions")
+    assert listed.count("totals") == 1
+    assert programs.stop(system, "totals") == 0
+    log_of(system, "UPDATE subscriptions SET finished = finished + 1 WHERE name = 'totals/3'")
+    assert "1 events too many were finished" in says(system, "verify", "totals", code=1)
+    assert "is dropped" in says(system, "subscriptions", "--drop", "totals")
+    assert log_of(system, "SELECT count(*) FROM program_states")[0][0] == 0
+    assert "no durable subscription" in says(system, "subscriptions", "--drop", "totals", code=1)
+
+
 def test_what_is_no_program_is_refused(system: ActorSystem) -> None:
-    with pytest.raises(InvalidProgram, match="it is a class: run an instance"):
+    with pytest.raises(InvalidProgram, match="Echo: is a class, and no handler"):
         system.run(Echo)  # type: ignore[arg-type]
-    with pytest.raises(InvalidProgram, match="is a Handler or an EventPipeline"):
+    with pytest.raises(InvalidProgram, match="is no handler, no pipeline and no program"):
         system.run("echo")  # type: ignore[arg-type]
     with pytest.raises(InvalidProgram, match="kebab-case"):
         system.run(Echo("No Name", ["*"]))
