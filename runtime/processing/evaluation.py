@@ -84,8 +84,8 @@ class Evaluation:
         self._decoder = Decoder()
         self._types: dict[Any, tuple[str, bytes]] = {}  # by class, and by (event type, kind)
         self._noted: set[str] = set()  #: event types that the log is known to have
+        self._lane = Lane(0, None)  #: that is worked on
         self._stretches = Stretches(self._read_again, self._routed)
-        self._slots: set[int] = set()  #: of the lane that is worked on
         self._batch = 0
         # Of the batch under way:
         self._made: list[tuple[Key, Output, Event]] = []
@@ -98,7 +98,10 @@ class Evaluation:
         the lane there. Raises StepFailed, after which this evaluation, its lane and the effects are
         worth nothing, and StoreUnavailable."""
         self._batch += 1
-        self._made, self._touched, self._slots = [], {}, lane.slots
+        self._made, self._touched = [], {}
+        if lane is not self._lane:
+            # What was read again has the keys of the lane that was worked on then, and no others.
+            self._lane, self._stretches = lane, Stretches(self._read_again, self._routed)
         routed = [self._routed(event) for event in events]
         await self._load(lane, events, routed)
         for event, items in zip(events, routed, strict=True):
@@ -142,7 +145,7 @@ class Evaluation:
             return [
                 (key, item)
                 for key, item in self._program.route(event)
-                if _slot_of_key(key) in self._slots
+                if _slot_of_key(key) in self._lane.slots
             ]
         except FAILURES as error:
             raise StepFailed(event, "") from error
@@ -153,7 +156,9 @@ class Evaluation:
         wanted = dict.fromkeys(key for items in routed for key, _ in items)
         if events and self._program.keeps_state:
             newest_us = max(event.timestamp_us for event in events)
-            wanted |= dict.fromkeys(sorted(lane.due_until(newest_us - self._program.disorder_us)))
+            # An event that was passed over may have moved the watermark further than these do.
+            until_us = max(newest_us - self._program.disorder_us, lane.watermark_us)
+            wanted |= dict.fromkeys(sorted(lane.due_until(until_us)))
         try:
             await self._keys.load(wanted)
         except _NOT_ITS_OWN:

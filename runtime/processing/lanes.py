@@ -15,6 +15,9 @@ class Lane:
 
     __slots__ = ("_due", "_heap", "position", "receipts", "slots", "watermark_us")
 
+    #: Entries that may be out of date, beyond as many as are not.
+    SPARE = 500
+
     def __init__(self, position: int, watermark_us: int | None) -> None:
         self.position = position
         self.watermark_us = NEVER if watermark_us is None else watermark_us
@@ -37,6 +40,8 @@ class Lane:
         elif self._due.get(key) != due_us:
             self._due[key] = due_us
             heappush(self._heap, (due_us, key))
+            if len(self._heap) > 2 * len(self._due) + self.SPARE:
+                self._order()  # a key that is put off again and again leaves an entry each time
 
     def due_until(self, watermark_us: int) -> set[str]:
         """The keys that would be due with this watermark."""
@@ -68,5 +73,8 @@ class Lane:
         self.receipts |= other.receipts
         self.watermark_us = max(self.watermark_us, other.watermark_us)
         self._due |= other._due
+        self._order()
+
+    def _order(self) -> None:
         self._heap = [(due_us, key) for key, due_us in self._due.items()]
         heapify(self._heap)

@@ -199,7 +199,7 @@ def test_the_number_of_workers_changes_and_the_system_is_launched_anew(launch: L
     system = launch.run(settings)
     assert worker_facts(system, "totals") == []
     head = report(system, 80, first=first + 40)
-    system.run(totals(), workers=16).result(timeout_s=LIMIT_S)
+    system.run(totals(), workers=5).result(timeout_s=LIMIT_S)
     wait_reached(system, "totals", head)
     assert_totalled(system, head)
     assert_receipts_agree(system, "totals")

@@ -25,7 +25,7 @@ SPAN_US = 1_500_000
 PROGRAMS: dict[str, Program] = {
     "echo": Echo("echo", ("ledger/*", "feed/*")),
     "sums": Totals("sums", ("*",), groups=3, every=2),
-    "hours": Hours("hours", ("ledger/*",), span_us=SPAN_US),
+    "hours": Hours("hours", ("ledger/*", "feed/*"), span_us=SPAN_US),
 }
 
 #: As they are sent to their workers, which can import them.

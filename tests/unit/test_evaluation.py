@@ -19,7 +19,7 @@ from store.memory import MemoryEventStore
 from store.receipts import Receipt
 from store.rows.decoding import Decoder
 from store.selection import EVERYTHING, Selection
-from store.slots import SLOTS
+from store.slots import SLOTS, slot_of_key
 from streams.program import Change, Fact, Output, Program
 from tests.contracts.appending import Log, history, made_event
 from tests.programs import Echo, Hours, Totals
@@ -266,3 +266,48 @@ async def test_a_stretch_is_read_once_however_many_come_late_in_it(
     counts = [output.data["count"] for output in work.outputs]
     assert counts == [1, *range(2, 12)]
     assert reads == [(0, 3)]
+
+
+async def test_what_is_due_while_an_event_is_passed_over_is_looked_at_with_the_next() -> None:
+    store, events = await logged(
+        at(10, "device/a", 1), at(130, "device/b", 1), at(30, "device/c", 1)
+    )
+    work = Evaluated(Hours("hours", ()), store)
+    await work.take(events[:1])
+    store._states.change(list(work.effects.states.values()))
+    again = Evaluated(Hours("hours", ()), store)
+    again.lane = work.lane
+    again.evaluation.pass_over(again.lane, events[1])
+    await again.take(events[2:])
+    assert [(each.source, each.data["count"]) for each in again.outputs] == [
+        ("hours/device/c", 1),
+        ("hours/device/a", 1),
+    ]
+
+
+async def test_what_one_lane_has_read_again_is_not_taken_for_all_of_the_next_one() -> None:
+    """While slots that lag are brought up to the others, a stretch has their keys alone."""
+    late = "device/a"
+    other = next(
+        f"device/{n}" for n in range(99) if slot_of_key(f"device/{n}") != slot_of_key(late)
+    )
+    store, events = await logged(
+        at(10, late, 1), at(11, other, 1), at(12, other, 2), at(130, late, 2),
+        at(20, late, 3), at(21, other, 3),
+    )  # fmt: skip
+    lagging, leading = Lane(0, None), Lane(0, None)
+    lagging.add_slot(slot_of_key(late))
+    for slot in {*range(SLOTS)} - lagging.slots:
+        leading.add_slot(slot)
+    before = Evaluated(Hours("hours", ()), store)
+    before.lane = leading
+    await before.take(events[:5])
+    store._states.change(list(before.effects.states.values()))
+    work = Evaluated(Hours("hours", ()), store)
+    work.lane = lagging
+    await work.take(events[:5])
+    leading.join(lagging)
+    work.lane = leading
+    await work.take(events[5:])
+    counts = [each.data["count"] for each in work.outputs if each.source == f"hours/{other}"]
+    assert counts == [3]

@@ -56,3 +56,12 @@ def test_lanes_that_meet_are_one() -> None:
         ("first", 50),
         None,
     ]
+
+
+def test_a_key_that_is_put_off_again_and_again_takes_no_room() -> None:
+    lane = Lane(0, None)
+    for number in range(10_000):
+        lane.plan("device/a", 10**15 + number)
+    assert len(lane._heap) < 1_000
+    lane.watermark_us = 2 * 10**15
+    assert [lane.next_due(), lane.next_due()] == [("device/a", 10**15 + 9_999), None]

@@ -68,7 +68,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "who is everybody's",
         "every worker takes the keys of all slots",
         _EVALUATION,
-        "                if _slot_of_key(key) in self._slots\n",
+        "                if _slot_of_key(key) in self._lane.slots\n",
         "",
     ),
     mutation(
