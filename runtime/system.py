@@ -1,6 +1,7 @@
 """The actor system, as a driver sees it: connect or launch, then speak to actors."""
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from functools import partial
 from typing import Any, Self, TypeVar, overload
 from uuid import UUID
@@ -10,6 +11,7 @@ from actors.event import Event
 from actors.naming import checked_type_name, source_of
 from runtime.driver import blocking
 from runtime.driver.advice import advised
+from runtime.driver.as_of import state_as_of
 from runtime.driver.beyond_head import say_beyond
 from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
@@ -301,6 +303,25 @@ class ActorSystem:
         not from 1 to 10,000, and TypeError.
         """
         return explain_event(self.connection, event, limit)
+
+    def state_as_of(
+        self,
+        ref: ActorRef[S],
+        when: datetime | int | None = None,
+        *,
+        position: int | None = None,
+    ) -> Reply[S]:
+        """The state of an actor as it was: after all its events that happened up to `when` (their
+        `timestamp`; an aware datetime, or Unix microseconds), whenever they were recorded; or after
+        all that stand in the log up to `position`, which is what was known then.
+
+        It is folded here, with the class of the ref, in the order of versions; an actor without
+        such an event is as it begins. The reply raises InvalidState where the class cannot apply an
+        event, which may be for one that is left out by its time; StoreUnavailable, AskTimeout and
+        ConnectionClosed. Raises ValueError for no moment and no position, and for a ref without
+        a class.
+        """
+        return state_as_of(self.connection, ref, when, position)
 
     def flush(self) -> Reply[list[tuple[str, Exception]]]:
         """Wait until everything sent so far is answered; the failures of `tell` since the

@@ -31,6 +31,7 @@ COMMANDS = {
         "tail": "Events as they are committed.",
         "history": "All events of one device.",
         "state": "The present state of one device.",
+        "as-of": "Every device of a type, as it was.",
         "explain": "What has caused an event, and what it has caused.",
         "programs": "Stream programs, and where one stands.",
         "subscriptions": "The durable ones, and how far each has come.",
@@ -65,7 +66,7 @@ class _Commands(click.Group):
         if cmd_name not in _SUMMARIES:
             return None
         try:
-            found: click.Command = import_module(f"jobs.cli.{cmd_name}").command
+            found: click.Command = import_module(f"jobs.cli.{_module(cmd_name)}").command
         except KeyboardInterrupt:  # it takes seconds, with Ray
             problems.print("interrupted before it began: nothing was done")
             raise Exit(INTERRUPTED) from None
@@ -92,6 +93,10 @@ class _Commands(click.Group):
             for name, text in _SUMMARIES.items()
             if name.startswith(incomplete)
         ]
+
+
+def _module(command: str) -> str:
+    return command.replace("-", "_")
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

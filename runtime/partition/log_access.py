@@ -155,6 +155,11 @@ class LogAccess:
         except TimeoutError as error:
             raise StoreUnavailable("the log", "no answer in time") from error
 
+    async def ask(self, question: Callable[[EventStore], Awaitable[T]]) -> T:
+        """What the log answers to a question of one's own. Raises StoreUnavailable, likewise, and
+        what the question does."""
+        return await self._in_store(question)
+
     async def explain(self, id: UUID, limit: int) -> Explanation:
         """Why an event is in the log (store/causality.py). Raises UnknownEvent, and
         StoreUnavailable, likewise."""

@@ -269,6 +269,7 @@ class Fold(msgspec.Struct):
     source: bytes  #: its column, as encoding.text_field makes it
     data: bytes  #: JSON text
     clock: bytes  #: JSON text
+    position: int  #: in the log
 
 
 def folds(data: bytes) -> Iterator[Fold]:
@@ -276,7 +277,7 @@ def folds(data: bytes) -> Iterator[Fold]:
     at, stop = span(data)
     unpack = LENGTH.unpack_from
     while at < stop:
-        _, aggregate, version, timestamp, _, _ = FIELDS.unpack_from(data, at)
+        _, aggregate, version, timestamp, _, position = FIELDS.unpack_from(data, at)
         at += TYPE_AT
         end = at + 4 + unpack(data, at)[0]
         event_type = data[at + 4 : end]
@@ -293,4 +294,4 @@ def folds(data: bytes) -> Iterator[Fold]:
             end += 4 + max(unpack(data, end)[0], 0)
         at = end
         moment = timestamp + POSTGRES_EPOCH_US
-        yield Fold(aggregate, version, moment, event_type, source, payload, clock)
+        yield Fold(aggregate, version, moment, event_type, source, payload, clock, position)
