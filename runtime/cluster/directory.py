@@ -292,6 +292,7 @@ class Directory(Process):
             if not starting.cancelled():
                 starting.exception()  # whoever waits for it hears of it
         await self._dedicated.cancel()
+        await self._workers.cancel()
         if self._keeping is not None and self._keeping is not asyncio.current_task():
             self._keeping.cancel()
             await asyncio.wait([self._keeping])

@@ -14,7 +14,7 @@ from ray.exceptions import ActorDiedError, RayError
 from actors.errors import ThornbackError
 from runtime.cluster.spawning import reason_of
 from runtime.cluster.system_processes import ready
-from runtime.errors import UnknownProgram
+from runtime.errors import StartFailed, UnknownProgram
 from runtime.process.world import World
 from runtime.topology.names import ProcessKind, program_of_worker, worker_name
 from runtime.transport.peers import awaited
@@ -57,12 +57,16 @@ class Workers:
     def __init__(self, processes: WorkerProcesses, world: World) -> None:
         self._processes, self._world = processes, world
         self._turn = asyncio.Lock()
+        self._starting: set[asyncio.Task[None]] = set()
+        self._over = False  #: the system ends
 
     async def ensure_running(self, program: str, code: bytes, workers: int, after: int) -> None:
         """Have a program run in so many workers. Those that run other code of that name, or among
         another number, finish what they have begun, and make way. Raises InvalidProgram where it
-        does not start; nothing of it runs then."""
+        does not start; nothing of it runs then. Raises StartFailed where the system ends."""
         async with self._turn:
+            if self._over:
+                raise StartFailed(program, "the system is being stopped")
             wanted = (ActorCode.unpack(code).fingerprint, workers)
             there = await self._of(program)
             names = [worker_name(program, index) for index in range(workers)]
@@ -70,16 +74,30 @@ class Workers:
             if set(there) != set(names) or any(runs != wanted for runs in running):
                 await self._end(there)
             try:
-                await asyncio.gather(
-                    *(
-                        self._start(name, code, index, workers, after)
-                        for index, name in enumerate(names)
-                    )
-                )
-            except (RayError, ThornbackError, TimeoutError) as error:
+                async with asyncio.TaskGroup() as starting:  # none is started when one has failed
+                    for index, name in enumerate(names):
+                        start = self._start(name, code, index, workers, after)
+                        self._starting.add(task := starting.create_task(start))
+                        task.add_done_callback(self._starting.discard)
+            except* (RayError, ThornbackError, TimeoutError) as errors:
+                failed = errors.exceptions[0]
+            else:
+                failed = None
+            if self._over:
+                raise StartFailed(program, "the system is being stopped")
+            if failed is not None:
                 await self._end(await self._of(program), flush=False)
-                reason = reason_of(error) or f"not ready within {self.START_S:g} s"
-                raise InvalidProgram(program, reason) from error
+                reason = reason_of(failed) or f"not ready within {self.START_S:g} s"
+                raise InvalidProgram(program, reason) from failed
+
+    async def cancel(self) -> None:
+        """Start no more, and wait until no start is under way: the system ends. Whoever waits for
+        one is told StartFailed."""
+        self._over = True
+        under_way = list(self._starting)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     async def stop(self, program: str) -> None:
         """End its workers, when they have finished what they have begun. Its checkpoints stay.
