@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from actors.naming import actor_type_of, checked_source, checked_type_name
 from gateways.web.actors import ActorEndpoints
 from gateways.web.allowed import Allowed, allowed_of
-from gateways.web.problems import problem_of, refusal
+from gateways.web.problems import draining, problem_of, refusal
 from gateways.web.reading import (
     Parameters,
     check_json,
@@ -81,6 +81,12 @@ class BulkEndpoint:
         self.limit = settings.body_limit  #: bytes of a line
         self.send_s = settings.read_timeout_ms / 1000  #: how long a client may not read
         self._decode = msgspec.json.Decoder(_Line).decode
+        self._calls: set[_Call] = set()  # under way
+
+    def end(self) -> None:
+        """Take no more lines: those that were taken are answered, and then the requests end."""
+        for call in self._calls:
+            call.end()
 
     async def answer(self, request: web.BaseRequest, query: str) -> web.StreamResponse:
         """A line for each line, in their order. Raises RequestRefused."""
@@ -94,6 +100,13 @@ class BulkEndpoint:
             command_id_of(key, "")  # is it one?
         minimal = "return=minimal" in request.headers.get("Prefer", "")
         call = _Call(self, request, key, want_events=not minimal)
+        self._calls.add(call)
+        try:
+            return await self._answered(request, call)
+        finally:
+            self._calls.remove(call)
+
+    async def _answered(self, request: web.BaseRequest, call: "_Call") -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": _NDJSON})
         await response.prepare(request)
         reading = asyncio.ensure_future(call.read())
@@ -156,9 +169,17 @@ class _Call:
         self._waiting: deque[_Waiting] = deque()
         self._sizes: deque[int] = deque()
         self._bytes = 0  # of the lines that wait
+        self._draining = False  # no more lines are taken
+        self._silence: asyncio.Timeout | None = None  # runs while something may come
         self._ended = False  # nothing more will be read
         self._came = asyncio.Event()
         self._room = asyncio.Event()
+
+    def end(self) -> None:
+        """Take no more lines. The first of those is told so."""
+        self._draining = True
+        if self._silence is not None and not self._silence.expired():
+            self._silence.reschedule(asyncio.get_running_loop().time())
 
     async def read(self) -> None:
         """Take lines while there is room, and send them."""
@@ -253,16 +274,7 @@ class _Call:
         """The lines of the body, in lists of what came at once. Raises RequestRefused for one
         that is too long, or that nobody ends."""
         rest = b""
-        while True:
-            try:
-                async with asyncio.timeout(self._endpoint.SILENCE_S):
-                    part = await self._content.readany()
-            except TimeoutError as error:
-                raise refusal(
-                    408, "too-slow", "Nothing came", "a line may take a minute to come"
-                ) from error
-            if not part:
-                break
+        while part := await self._part():
             *lines, rest = (rest + part).split(b"\n")
             if lines:
                 yield lines
@@ -270,6 +282,22 @@ class _Call:
                 raise too_large(self._endpoint.limit)
         if rest:
             yield [rest]
+
+    async def _part(self) -> bytes:
+        """What has come of the body, and nothing at its end. Raises RequestRefused."""
+        if self._draining and not self._content.is_eof():  # what is all there is taken
+            raise draining("lines")
+        try:
+            async with asyncio.timeout(self._endpoint.SILENCE_S) as self._silence:
+                return await self._content.readany()
+        except TimeoutError as error:
+            if self._draining:
+                raise draining("lines") from error
+            raise refusal(
+                408, "too-slow", "Nothing came", "a line may take a minute to come"
+            ) from error
+        finally:
+            self._silence = None
 
 
 def _unusual(value: Any, error: Exception) -> _Line:

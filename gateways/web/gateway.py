@@ -87,6 +87,7 @@ class Gateway(Process):
         if self._serving is None:
             return 0
         self._streams.end()
+        self._bulk.end()
         return await self._serving.drain()
 
     def close(self) -> None:
@@ -122,9 +123,10 @@ class Gateway(Process):
         )
         self._access = Access(settings, self._tokens, asyncio.get_running_loop().time)
         actors = ActorEndpoints(connection, self._catalogue, self._store, settings)
+        self._bulk = BulkEndpoint(connection, actors, settings)
         routes = Routes(
             actors,
-            BulkEndpoint(connection, actors, settings),
+            self._bulk,
             ReportEndpoint(actors, connection.world, settings),
             self._streams,
             ExplanationEndpoint(self._store),

@@ -173,6 +173,14 @@ def _valid(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def draining(what: str) -> Exception:
+    """Why a gateway that is being drained takes no more of this."""
+    return refusal(
+        503, "draining", "The system is being stopped",
+        f"this gateway takes no {what} any more", retry_after_s=10,
+    )  # fmt: skip
+
+
 def problem_of(error: Exception, *, question: bool = False) -> Problem:
     """What a client is told of an error, of a command or else of a `question`. Never raises."""
     if isinstance(error, RequestRefused):

@@ -17,7 +17,7 @@ from gateways.web.access import Access
 from gateways.web.connections import Connections
 from gateways.web.counting import Counting
 from gateways.web.open_files import connections_that_fit
-from gateways.web.problems import problem_of, refusal
+from gateways.web.problems import draining, problem_of, refusal
 from runtime.settings.sections import GatewaySettings
 
 logger = logging.getLogger("thornback.gateway")
@@ -129,10 +129,7 @@ class Serving:
             )  # fmt: skip
         known = await self._access.admit(request)
         if self.draining:
-            raise refusal(
-                503, "draining", "The system is being stopped",
-                "this gateway takes no requests any more", retry_after_s=10,
-            )  # fmt: skip
+            raise draining("requests")
         known.held += 1
         try:
             return await self._endpoint(request)

@@ -23,7 +23,8 @@ async def test_it_begins_anew_for_who_goes_on_with_its_system() -> None:
     serving = Serving(GatewaySettings(port=0), unused, unused, lambda: 0, unused)
     await serving.listen(None)
     gateway = cast(Any, Gateway.__new__(Gateway))
-    gateway._serving, gateway._streams = serving, SimpleNamespace(end=lambda: None)
+    gateway._serving = serving
+    gateway._streams = gateway._bulk = SimpleNamespace(end=lambda: None)
     gateway._unasked, gateway._started = None, True
     gateway.name, gateway.node, gateway.world = "gateway-0", "n", SimpleNamespace(end=_end)
     assert await gateway.ready() == "n"

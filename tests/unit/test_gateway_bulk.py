@@ -119,6 +119,37 @@ async def test_a_line_is_answered_before_the_next_one_is_sent(client: Client) ->
     writer.close()
 
 
+@pytest.mark.parametrize("busy", [False, True], ids=["silent", "busy"])
+async def test_a_drain_takes_no_more_lines_and_answers_those_that_it_has(
+    client: Client, busy: bool
+) -> None:
+    host, _, port = client.address.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    line = json.dumps(heat(1)).encode() + b"\n"
+    chunk = b"%x\r\n%b\r\n" % (len(line), line)
+
+    async def answer() -> Any:
+        while not (said := await reader.readline()).startswith(b"{"):
+            assert said, "the gateway has left without a word"
+        return json.loads(said)
+
+    writer.write(
+        b"POST /v1/commands HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    writer.write(chunk)
+    async with asyncio.timeout(60):
+        answers = [await answer()]
+        drained = client.system.drain(timeout_s=20.0)
+        while "problem" not in answers[-1]:
+            if busy:  # the next line follows on each answer
+                writer.write(chunk)
+            answers.append(await answer())
+        assert not (await drained).problems
+        writer.close()
+    assert [each["line"] for each in answers] == list(range(1, len(answers) + 1))
+    assert answers[-1]["problem"]["type"] == "urn:thornback:problem:draining"
+
+
 async def test_an_outage_while_lines_come_is_told_line_by_line(client: Client) -> None:
     assert (await client.post("/v1/commands", b"", Content_Encoding="gzip")).status == 415
     assert (await client.post("/v1/commands", b"", Content_Type="text/html")).status == 415
