@@ -9,6 +9,7 @@ from rich.table import Table
 from jobs.command_line import connected, parser, problems, run
 from jobs.terminal import UNWELL, as_json, show
 from runtime.system import ActorSystem
+from runtime.topology.names import ProcessKind, program_of_worker
 from runtime.topology.status import ProcessStatus, WorkerFacts
 
 
@@ -17,10 +18,18 @@ def list_all(system: ActorSystem, *, for_programs: bool = False) -> int:
     which is 1 where one stands, or is in trouble."""
     head = system.head().result()
     programs: dict[str, list[WorkerFacts]] = defaultdict(list)
+    silent: dict[str, list[str]] = defaultdict(list)
     for status in system.status().result():
+        if status.kind is not ProcessKind.WORKER:
+            continue
+        program = program_of_worker(status.name)
         if isinstance(status, ProcessStatus) and isinstance(status.facts, WorkerFacts):
-            programs[status.facts.program].append(status.facts)
-    rows = [_in_json(name, workers, head) for name, workers in sorted(programs.items())]
+            programs[program].append(status.facts)
+        else:
+            why = status.trouble if isinstance(status, ProcessStatus) else status.reason
+            silent[program].append(f"{status.name}: {why or 'not started yet'}")
+    names = sorted(programs.keys() | silent.keys())
+    rows = [_in_json(name, programs[name], silent[name], head) for name in names]
     amiss = any(row["trouble"] or row["workers"] != row["answering"] for row in rows)
     if for_programs:
         for row in rows:
@@ -64,11 +73,11 @@ def resume(system: ActorSystem, program: str, *, skip: bool) -> int:
     return 0
 
 
-def _in_json(name: str, workers: list[WorkerFacts], head: int) -> dict[str, Any]:
-    position = min(one.position for one in workers)
+def _in_json(name: str, workers: list[WorkerFacts], silent: list[str], head: int) -> dict[str, Any]:
+    position = min((one.position for one in workers), default=0)
     return {
         "program": name,
-        "workers": workers[0].workers,
+        "workers": max((one.workers for one in workers), default=len(silent)),
         "answering": len(workers),
         "events": sum(one.events for one in workers),
         "outputs": sum(one.outputs for one in workers),
@@ -76,7 +85,7 @@ def _in_json(name: str, workers: list[WorkerFacts], head: int) -> dict[str, Any]
         "position": position,
         "behind": max(head - position, 0),
         "paused": any(one.paused for one in workers),
-        "trouble": sorted({one.trouble for one in workers if one.trouble}),
+        "trouble": sorted({*silent, *(one.trouble for one in workers if one.trouble)}),
     }
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from jobs.databases import address_of
 from jobs.terminal import UNWELL, as_json, problems, run, show
+from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
 from store.event_store import EventStore
 from store.postgres.event_store import PostgresEventStore
@@ -72,14 +73,17 @@ def list_all(settings: Settings, *, for_programs: bool = False) -> int:
 
 def drop(settings: Settings, name: str) -> int:
     """Forget one, with its checkpoint, and all that a program keeps; the exit code, which says
-    whether there was one."""
+    whether there was one. Raises NotPossible for one slot of a program."""
+
+    if "/" in name:
+        raise NotPossible(
+            f"{name!r} is a slot of a stream program, and all of them go together: "
+            f"--drop {name.partition('/')[0]}"
+        )
 
     async def forget(store: EventStore) -> bool:
-        slots = await slots_of(store, name)
-        dropped = [await store.drop_subscription(each) for each in (name, *slots)]
-        if slots:
-            await store.drop_states(name)
-        return any(dropped)
+        dropped = await store.drop_subscription(name)
+        return await store.drop_program(name) or dropped
 
     if not asked(settings, forget):
         problems.print(f"there is no durable subscription {name!r}", markup=False)
@@ -89,15 +93,6 @@ def drop(settings: Settings, name: str) -> int:
         markup=False,
     )
     return 0
-
-
-async def slots_of(store: EventStore, program: str) -> dict[str, SubscriptionRecord]:
-    """By name: what is kept of the slots of a stream program, if it is one."""
-    return {
-        record.name: record
-        for record in await store.subscriptions()
-        if record.name.startswith(f"{program}/")
-    }
 
 
 def folded(records: Iterable[SubscriptionRecord]) -> list[SubscriptionRecord]:

@@ -200,8 +200,9 @@ class EventStore(Protocol):
         microseconds: at most `limit`, in the order of their UTF-8, those that come after a key, or
         the first (after "")."""
 
-    async def drop_states(self, program: str) -> None:
-        """Forget all that a program keeps."""
+    async def drop_program(self, program: str) -> bool:
+        """Forget the subscriptions of all slots of a program, and all that it keeps; was there
+        anything?"""
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         """The version of the last event of those aggregates that have any. Quick, however long the

@@ -122,8 +122,9 @@ class MemoryEventStore:
     async def due_states(self, program: str, after: str, limit: int) -> list[tuple[str, int]]:
         return self._states.due(program, after, limit)
 
-    async def drop_states(self, program: str) -> None:
-        self._states.drop(program)
+    async def drop_program(self, program: str) -> bool:
+        slots, states = self._subscriptions.drop_slots(program), self._states.drop(program)
+        return slots or states
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         return {each: max(self._aggregates[each]) for each in aggregate_ids

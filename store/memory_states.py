@@ -39,9 +39,9 @@ class StatesInMemory:
         ]
         return sorted(found, key=lambda each: each[0].encode())[:limit]
 
-    def drop(self, program: str) -> None:
-        """All of it."""
-        self._states.pop(program, None)
+    def drop(self, program: str) -> bool:
+        """All of it; was there any?"""
+        return bool(self._states.pop(program, None))
 
 
 def recounted(rows: Iterable[bytes], selection: Selection, slot: int | None) -> Receipt:

@@ -64,6 +64,11 @@ class SubscriptionsInMemory:
         """Was there one?"""
         return self._records.pop(name, None) is not None
 
+    def drop_slots(self, program: str) -> bool:
+        """Those of a program; were there any?"""
+        slots = [name for name in self._records if name.startswith(f"{program}/")]
+        return bool([self.drop(name) for name in slots])
+
 
 def later_watermark(kept: int | None, moved: int | None) -> int | None:
     """What a checkpoint's watermark is after a move, which may say nothing of it."""

@@ -124,8 +124,8 @@ class WriterMemoryStore:
     async def due_states(self, program: str, after: str, limit: int) -> list[tuple[str, int]]:
         return await self._call("due_states", program, after, limit)  # type: ignore[no-any-return]
 
-    async def drop_states(self, program: str) -> None:
-        await self._call("drop_states", program)
+    async def drop_program(self, program: str) -> bool:
+        return await self._call("drop_program", program)  # type: ignore[no-any-return]
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         return await self._call("last_versions", list(aggregate_ids))  # type: ignore[no-any-return]

@@ -188,11 +188,13 @@ class Evaluation:
         self, lane: Lane, key: Key, change: Change, event: Event, depth: int = 0
     ) -> None:
         key.touched = self._batch
+        if change.state is None and change.due_us is not None:
+            raise ValueError("a key of which nothing is kept is due at no moment")
         if self._program.keeps_state:
             key.state = change.state
             lane.plan(key.name, change.due_us)
             self._touched[key.name] = key, change.due_us, event
-        elif change.state is not None or change.due_us is not None or change.again:
+        elif change.state is not None or change.again:
             raise ValueError("it keeps no state, and comes to one")
         self._made += [(key, output, event) for output in change.outputs]
         if change.again and depth == self.DEEPEST:

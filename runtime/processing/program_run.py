@@ -39,7 +39,7 @@ from store.event_store import EventStore, Page
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows
 from store.selection import Selection
-from store.slots import SLOTS, slot_of_key
+from store.slots import SLOTS, slot_of, slot_of_key
 from streams.program import Program
 
 logger = logging.getLogger("thornback.processing")
@@ -83,10 +83,7 @@ class ProgramRun:
         self._world, self._settings, self._store, self._log = world, settings, store, log
         self._label = f"{settings.event_bus.node_id}.{WORKERS_NODE}"
         self._node = f"{self._label}/{program.name}/{index}"
-        self._selection = Selection(
-            event_types=tuple(sorted(set(program.event_types) - {"*"})),
-            sources=tuple(sorted(set(program.sources) - {"*"})),
-        )
+        self._selection = selection_of_program(program)
         self._batch_size = settings.processing.batch_processing_size
         patience_s = settings.actor_system.actor_timeout_ms / 2000
         self._writer = WriterLink(world, patience_s=patience_s)
@@ -99,6 +96,7 @@ class ProgramRun:
         self._effects = Effects()
         self._sending: asyncio.Task[Acknowledged] | None = None
         self._sent_batch = self._sent_position = 0  #: the last of what is being sent
+        self._sent_outputs = 0  #: in it
         self._committed = 0  #: up to there the log is known to have it all
         self._told_position, self._told_s = 0, 0.0  #: when the store was told of progress last
         # How it fares:
@@ -162,6 +160,7 @@ class ProgramRun:
         lanes = await self._begin()
         self._say(trouble=None)
         for lane, next_lane in pairwise(lanes):
+            self._told_position = lane.position
             await self._align(lane, next_lane.position)
             next_lane.join(lane)
         await self._follow(lanes[-1])
@@ -231,6 +230,8 @@ class ProgramRun:
     async def _follow(self, lane: Lane) -> None:
         self._lane = lane
         self._committed = self._told_position = lane.position
+        self._settled.set()  # what was under way with the incarnation before may be there
+        self._say(position=lane.position)
         self._told_s = asyncio.get_running_loop().time()
         feed = Feed(self._log, self._selection, lane.position, on_change=self._changed.set)
         try:
@@ -275,7 +276,8 @@ class ProgramRun:
                 continue
             with self._watched(some):
                 await self._evaluation.evaluate(lane, some, through, self._effects)
-            self._say(events=self.facts.events + len(some))
+            theirs = sum(slot_of(event.aggregate_id.bytes) in lane.slots for event in some)
+            self._say(events=self.facts.events + theirs)
             self._settle()
             self._send_if_worthwhile(lane)
             if self._effects.bytes > self.APPEND_BYTES:
@@ -321,6 +323,7 @@ class ProgramRun:
             sending, self._sending = self._sending, None
             sending.result()
             self._committed = self._sent_position
+            self._say(position=self._committed, outputs=self.facts.outputs + self._sent_outputs)
             self._settled.set()
             self._keys.forget_settled(self._sent_batch)
 
@@ -350,7 +353,7 @@ class ProgramRun:
             rows, Counter(effects.types), self._clock.ticks, moves, list(effects.states.values())
         )
         self._sending.add_done_callback(lambda _: self._changed.set())
-        self._say(position=lane.position, outputs=self.facts.outputs + len(rows))
+        self._sent_outputs = len(rows)
 
     async def _commit(self, lane: Lane) -> None:
         """Have all committed that was evaluated. Raises what keeps it from being."""
@@ -391,6 +394,15 @@ def _heard(sending: "asyncio.Task[Acknowledged]") -> None:
     """What becomes of an append of before, the log knows."""
     if not sending.cancelled():
         sending.exception()
+
+
+def selection_of_program(program: Program) -> Selection:
+    """What it selects, however that is written down: with `*` beside others everything."""
+    types, sources = (
+        () if "*" in patterns else tuple(sorted(set(patterns)))
+        for patterns in (program.event_types, program.sources)
+    )
+    return Selection(event_types=types, sources=sources)
 
 
 def slot_name(program: str, slot: int) -> str:

@@ -9,6 +9,9 @@ from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
 from runtime.driver.selecting import checked_position, selection_of
 from runtime.processing.program_code import pickled_program
+from runtime.processing.program_run import selection_of_program
+from store.errors import AnotherSelection
+from store.event_store import EventStore
 from store.slots import SLOTS
 from streams.errors import InvalidProgram
 from streams.handler import Handler
@@ -34,6 +37,7 @@ def run_program(
     code = pickled_program(program)
 
     async def run() -> None:
+        await connection.log.in_store(partial(_check_taken, program))
         at = await connection.log.head() if begins is None else begins
         await connection.rejoining.ask("run_program", name, code, count, at)
 
@@ -50,6 +54,22 @@ def resume_program(connection: Connection, program: str, *, skip: bool) -> Reply
     """ActorSystem.resume."""
     resume = partial(connection.rejoining.ask, "resume_program", program, skip)
     return connection.errand(f"resuming {program}", resume, _RESUME_S)
+
+
+async def _check_taken(program: Program, store: EventStore) -> None:
+    """Is its name free for it? Raises AnotherSelection and InvalidProgram."""
+    wanted = selection_of_program(program)
+    for record in await store.subscriptions():
+        name, _, slot = record.name.partition("/")
+        if name == program.name and not slot:
+            problem = f"a durable subscription has the name {name!r}: take another one"
+            raise InvalidProgram(name, problem)
+        if name == program.name and record.selection != wanted:
+            raise AnotherSelection(name, str(record.selection), str(wanted))
+    of_actors = (await store.type_records([program.name])).get(program.name)
+    if of_actors is not None and of_actors.class_name is not None:
+        problem = "its outputs would be events of an actor type, which has this name: take another"
+        raise InvalidProgram(program.name, problem)
 
 
 def _checked(program: Program) -> str:

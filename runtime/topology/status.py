@@ -112,8 +112,8 @@ class WorkerFacts:
     program: str
     slots: int  #: that this worker has of it
     workers: int  #: of that program
-    position: int = 0  #: what comes up to there is in the log, or on its way
-    events: int = 0  #: evaluated
+    position: int = 0  #: what comes up to there is in the log
+    events: int = 0  #: evaluated, of sources in its slots
     outputs: int = 0
     failures: int = 0  #: of the program's code
     paused: bool = False  #: it stands at an event at which it fails, until it is resumed

@@ -184,8 +184,8 @@ class PostgresEventStore:
     async def due_states(self, program: str, after: str, limit: int) -> list[tuple[str, int]]:
         return await self._states.due(program, after, limit)
 
-    async def drop_states(self, program: str) -> None:
-        await self._states.drop(program)
+    async def drop_program(self, program: str) -> bool:
+        return await self._states.drop_program(program)
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         wanted = [UUID(bytes=each) for each in aggregate_ids]

@@ -24,9 +24,10 @@ class States:
         rows = await self._connections.fetch(QUERIES["due_states"], program, after, limit)
         return [(row["key"], row["due"]) for row in rows]
 
-    async def drop(self, program: str) -> None:
-        """All that a program keeps."""
-        await self._connections.fetch(QUERIES["drop_states"], program)
+    async def drop_program(self, program: str) -> bool:
+        """All that a program keeps, and its slots, in one statement; was there anything?"""
+        [row] = await self._connections.fetch(QUERIES["drop_program"], program)
+        return bool(row["dropped"])
 
 
 async def change_states(within: Any, changes: Sequence[StateChange]) -> None:

@@ -98,8 +98,11 @@ class ProgramsContract:
         await change(2, kept("a", b"4"), kept("b", None), kept("never", None))
         assert await store.load_states("totals", ["a", "b", "c"]) == {"a": b"4", "c": b"3"}
         assert await store.due_states("totals", "", 9) == []
-        await store.drop_states("totals")
+        other = await store.open_subscription("totals", EVERYTHING, 0, randbelow(2**62))
+        assert await store.drop_program("totals")
         assert await store.load_states("totals", ["a", "b", "c"]) == {}
+        assert await store.subscriptions() == [other]
+        assert not await store.drop_program("totals")
 
     async def test_what_is_due_comes_by_key_in_pieces(self, store: EventStore) -> None:
         log = await Log.open(store)

@@ -134,9 +134,14 @@ class SimulatedStore:
         states = self._database.states
         return await self.ask(lambda: states.due(program, after, limit))  # type: ignore[no-any-return]
 
-    async def drop_states(self, program: str) -> None:
-        states = self._database.states
-        await self.ask(lambda: states.drop(program), commits=True)
+    async def drop_program(self, program: str) -> bool:
+        states, subscriptions = self._database.states, self._database.subscriptions
+
+        def drop() -> bool:
+            slots, kept = subscriptions.drop_slots(program), states.drop(program)
+            return slots or kept
+
+        return bool(await self.ask(drop, commits=True))
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         wanted, versions = list(aggregate_ids), self._database.versions

@@ -209,6 +209,7 @@ def raises(_: Event) -> Change:
             id="moment that is none",
         ),
         pytest.param(lambda event: None, "NoneType", id="no change"),
+        pytest.param(lambda event: Change(due_us=1), "due at no moment", id="due without a state"),
     ],
 )
 async def test_a_program_that_fails_is_told_with_its_event(what: Any, error: str) -> None:

@@ -100,8 +100,13 @@ ON CONFLICT (program, key) DO UPDATE SET data = excluded.data, due = excluded.du
 DELETE FROM program_states AS s USING unnest($1::text[], $2::text[]) AS t (program, key)
 WHERE s.program = t.program AND s.key = t.key;
 
--- name: drop_states
-DELETE FROM program_states WHERE program = $1;
+-- name: drop_program
+WITH slots AS (
+    DELETE FROM subscriptions WHERE starts_with(name, $1 || '/') RETURNING 1
+), states AS (
+    DELETE FROM program_states WHERE program = $1 RETURNING 1
+)
+SELECT (SELECT count(*) FROM slots) + (SELECT count(*) FROM states) AS dropped;
 
 -- name: last_versions
 -- The last event of each, by the unique index on aggregates and versions.

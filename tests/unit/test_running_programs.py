@@ -1,0 +1,180 @@
+"""Stream programs that run in a system of one process: what a driver is told, and what is left."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.exceptions import ActorDiedError
+
+from actors.event import DeviceEvent
+from runtime.cluster.workers import Workers
+from runtime.errors import StartFailed
+from runtime.partition.writer_link import WriterAway, WriterLink
+from runtime.processing.program_code import pickled_program
+from runtime.processing.program_run import selection_of_program
+from runtime.system import ActorSystem
+from runtime.topology.names import ProcessKind
+from runtime.topology.status import ProcessStatus, WorkerFacts
+from store.appends import Acknowledged, Append
+from store.errors import AnotherSelection
+from store.selection import EVERYTHING, Selection
+from streams.errors import InvalidProgram
+from streams.scenario import happened
+from tests.integration.systems import eventually
+from tests.programs import Echo, Totals
+
+LIMIT_S = 30.0
+
+
+class Seen(DeviceEvent):
+    """Something was."""
+
+    n: int
+
+
+def publish(system: ActorSystem, number: int) -> None:
+    event = happened(Seen(n=number), source=f"device/{number}", at=datetime.now(UTC))
+    system.publish(event).result(LIMIT_S)
+
+
+def facts(system: ActorSystem) -> list[WorkerFacts]:
+    return [
+        status.facts
+        for status in system.status().result(LIMIT_S)
+        if isinstance(status, ProcessStatus) and isinstance(status.facts, WorkerFacts)
+    ]
+
+
+def quiet(name: str = "totals", *sources: str) -> Totals:
+    """One that puts nothing out for now."""
+    return Totals(name, sources or ("device/*",), every=1000)
+
+
+def stands_at(system: ActorSystem, position: int) -> Callable[[], bool]:
+    return lambda: all(one.position == position for one in facts(system))
+
+
+def test_flushing_ends_where_what_was_in_doubt_has_happened(
+    memory_system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    appended, armed, lost = WriterLink.append, threading.Event(), threading.Event()
+
+    async def append(link: WriterLink, one: Append) -> Acknowledged:
+        done = await appended(link, one)
+        if one.checkpoints and armed.is_set():
+            armed.clear()
+            lost.set()
+            await asyncio.sleep(0)  # whoever flushes waits by now
+            raise WriterAway("its answer is lost")
+        return done
+
+    monkeypatch.setattr(WriterLink, "append", append)
+    memory_system.run(quiet(), workers=1).result(LIMIT_S)
+    armed.set()
+    publish(memory_system, 1)
+    assert lost.wait(LIMIT_S)
+    memory_system.stop("totals").result(5.0)  # it would be 10 s, and a line in the log
+    assert facts(memory_system) == []
+
+
+def test_a_worker_that_is_started_anew_says_where_it_is(memory_system: ActorSystem) -> None:
+    memory_system.run(quiet(), workers=1).result(LIMIT_S)
+    publish(memory_system, 1)
+    eventually(stands_at(memory_system, 1))
+    memory_system.stop("totals").result(LIMIT_S)
+    memory_system.run(quiet(), workers=2).result(LIMIT_S)
+    eventually(stands_at(memory_system, 1))
+    assert len(facts(memory_system)) == 2
+    publish(memory_system, 2)
+    eventually(stands_at(memory_system, 2))
+    assert sum(one.events for one in facts(memory_system)) == 1  # of which one has the slot
+
+
+def test_another_selection_is_told_and_what_runs_runs_on(memory_system: ActorSystem) -> None:
+    memory_system.run(quiet(), workers=1).result(LIMIT_S)
+    with pytest.raises(AnotherSelection, match=r"totals.*device/.*elsewhere"):
+        memory_system.run(quiet("totals", "elsewhere/*"), workers=1).result(LIMIT_S)
+    publish(memory_system, 1)
+    eventually(stands_at(memory_system, 1))
+
+
+def test_a_name_that_is_taken_is_refused(memory_system: ActorSystem) -> None:
+    taken = "a durable subscription has the name 'totals'"
+    with memory_system.subscribe(name="totals"), pytest.raises(InvalidProgram, match=taken):
+        memory_system.run(quiet(), workers=1).result(LIMIT_S)
+
+
+def test_a_star_beside_others_is_everything() -> None:
+    assert selection_of_program(Echo("echo", ("device/*", "*"))) == EVERYTHING
+    several = selection_of_program(Echo("echo", ("b/*", "a/*", "b/*")))
+    assert several == Selection(sources=("a/*", "b/*"))
+
+
+class Processes:
+    """The first worker does not start; the others begin to."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, asyncio.Event] = {}
+        self.begun = asyncio.Event()
+
+    def others(self) -> dict[str, ProcessKind]:
+        return dict.fromkeys(self.there, ProcessKind.WORKER)
+
+    def find(self, name: str) -> Any:
+        raise ValueError(name)
+
+    def drained(self, name: str) -> Any:
+        raise ValueError(name)
+
+    def start_worker(self, name: str, code: bytes, index: int, workers: int, after: int) -> Any:
+        died = self.there.setdefault(name, asyncio.Event())
+        self.begun.set()
+
+        async def ready() -> None:
+            if index == 0:
+                await asyncio.sleep(0)
+                raise InvalidProgram("totals", "it needs a module")
+            await died.wait()
+            raise ActorDiedError
+
+        return SimpleNamespace(ready=SimpleNamespace(remote=ready))
+
+    def end(self, name: str) -> None:
+        self.there.pop(name).set()
+
+
+class Beside:
+    """A world in which nothing blocks."""
+
+    async def aside(self, work: Callable[[], Any]) -> Any:
+        return work()
+
+
+def workers_of(processes: Processes) -> Workers:
+    return Workers(processes, Beside())  # type: ignore[arg-type]
+
+
+async def test_nothing_of_it_runs_where_one_worker_does_not_start() -> None:
+    processes = Processes()
+    with pytest.raises(InvalidProgram, match="it needs a module"):
+        await workers_of(processes).ensure_running("totals", pickled_program(quiet()), 3, 0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert processes.there == {}
+
+
+async def test_a_system_that_ends_starts_no_worker() -> None:
+    processes = Processes()
+    workers = workers_of(processes)
+    code = pickled_program(quiet())
+    asked = asyncio.ensure_future(workers.ensure_running("totals", code, 2, 0))
+    await processes.begun.wait()
+    await workers.cancel()
+    with pytest.raises(StartFailed, match="the system is being stopped"):
+        await asked
+    with pytest.raises(StartFailed):
+        await workers.ensure_running("totals", code, 2, 0)
