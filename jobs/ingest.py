@@ -4,6 +4,8 @@ Each source is a DeviceTwin actor (`device-twin/<source>`), each event a durable
 it; gateways/cloud_events.py says how one is read. An event is known by its source and id, so
 the same input can be ingested again and changes nothing. A line that is no good is
 reported and kept in the rejects file, and the run goes on; blank lines are passed over.
+What ends with `.parquet`, and a folder, is a log as `jobs/export.py` writes it: it becomes the log
+of the database of the settings again, which has none and no system, and nothing of it differs.
 The exit code is 0 when all was good, 1 when there were rejects, 2 when the run could not
 go on (the lines it had read and could not store are then rejects too).
 """
@@ -17,6 +19,7 @@ from pathlib import Path
 from gateways.files.ingestion import Ingest
 from gateways.files.json_lines import Readable, Rejects
 from jobs.command_line import connected_by, console, parser, problems, run
+from jobs.restore import is_export, restore
 from jobs.terminal import IMPOSSIBLE, UNWELL
 
 STDIN = "-"
@@ -46,6 +49,8 @@ def ingest(config: Path | None, source: str, path: Path | None, patience_s: floa
     """Ingest a file, or standard input (STDIN), and say what became of it; the exit code.
     `path` is that of the rejects file."""
     try:
+        if is_export(source):
+            return restore(config, Path(source))
         return _ingest(config, source, path or _rejects_of(source), patience_s)
     except OSError as error:
         said = f"{error.filename}: {error.strerror}" if error.filename else str(error)

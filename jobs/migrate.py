@@ -37,10 +37,8 @@ async def migrate_alone(settings: Settings) -> bool:
     try:
         if await _is_up_to_date(connections):
             return False
-        claimant = _claimant(settings)
-        await migrate(
-            url, timeout_s=timeout_s, claimant=claimant, may_take=_is_given_up, tell=_tell
-        )
+        claimant = claimant_of(settings, "migration")
+        await migrate(url, timeout_s=timeout_s, claimant=claimant, may_take=is_given_up, tell=_tell)
         await connections.fetch(QUERIES["give_up_claim"], claimant.holder)
     finally:
         connections.close()
@@ -66,18 +64,20 @@ async def _is_up_to_date(connections: Connections) -> bool:
     return True
 
 
-def _claimant(settings: Settings) -> Claimant:
+def claimant_of(settings: Settings, what: str) -> Claimant:
+    """Who has the claim on a database while something is done to it without a system."""
     nowhere = Traces(session="", head="", machine="", raylet=0, raylet_began_s=0.0)
     return Claimant(
-        holder=f"migration-{secrets.token_hex(8)}",
+        holder=f"{what}-{secrets.token_hex(8)}",
         system=settings.event_bus.node_id,
         namespace=settings.actor_system.namespace,
-        place=f"a migration on {socket.gethostname()}",
+        place=f"a {what} on {socket.gethostname()}",
         traces=msgspec.json.encode(nowhere).decode(),
     )
 
 
-def _is_given_up(found: Claim) -> bool:
+def is_given_up(found: Claim) -> bool:
+    """May the database be taken from who had it?"""
     return found.given_up
 
 

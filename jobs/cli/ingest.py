@@ -9,7 +9,7 @@ from jobs.ingest import ingest
 
 
 @click.command
-@click.argument("file", metavar="FILE|-")
+@click.argument("file", metavar="FILE|FOLDER|-")
 @click.option(
     "--rejects", type=click.Path(path_type=Path, dir_okay=False), metavar="PATH",
     help="File for the lines that are no good: replaced, or with standard input added to. "
@@ -26,5 +26,9 @@ def command(file: str, rejects: Path | None, patience: float, config: Path | Non
     Each source is a device (device-twin/<source>), each event a durable event of it, known by its
     source and id: ingesting the same again changes nothing. The exit code is 1 when there were
     rejects, 2 when the run could not go on.
+
+    A folder that `thornback export` has written, or one of its files (.parquet), becomes the log of
+    the database of the settings again. It has to have none, and no system; afterwards one may be
+    launched.
     """
     return ingest(config, file, rejects, patience)

@@ -41,8 +41,9 @@ COMMANDS = {
     "Let clients in": {
         "tokens": "Who may speak to the gateway, and do what.",
     },
-    "Bring data in": {
-        "ingest": "CloudEvents, a JSON line each, into device twins.",
+    "Bring data in, and out": {
+        "ingest": "CloudEvents into device twins, or an exported log back.",
+        "export": "The log, or a slice of it, as Parquet files.",
         "replay": "The air traffic of New York in 2013, as an example.",
     },
     "Find out what is wrong": {

@@ -74,6 +74,11 @@ def clock_prefix(text: bytes) -> bytes:
     return _JSONB.pack(len(text) + 19 + 1 + 1, 1) + text
 
 
+def clock_column(text: bytes) -> bytes:
+    """The vector clock's column, of the JSON text of a clock."""
+    return _jsonb_field(text)
+
+
 def _jsonb_field(text: bytes) -> bytes:
     return _JSONB.pack(len(text) + 1, 1) + text
 

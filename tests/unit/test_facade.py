@@ -44,7 +44,7 @@ INTERNAL = {
     "CannotUseCertificate",
     # Of the commands, which say them, and what some of these have in common.
     "NotPossible", "CannotStart", "CannotStartHere", "ClassAway", "NoDatabase", "NoFolder",
-    "ProjectBusy", "QueryFailed", "InvalidToken", "NoSchema", "TokenNameTaken",
+    "NotRestorable", "ProjectBusy", "QueryFailed", "InvalidToken", "NoSchema", "TokenNameTaken",
 }  # fmt: skip
 
 
