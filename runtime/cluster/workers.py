@@ -65,14 +65,14 @@ class Workers:
         another number, finish what they have begun, and make way. Raises InvalidProgram where it
         does not start; nothing of it runs then. Raises StartFailed where the system ends."""
         async with self._turn:
-            if self._over:
-                raise StartFailed(program, "the system is being stopped")
+            self._check_not_over(program)
             wanted = (ActorCode.unpack(code).fingerprint, workers)
             there = await self._of(program)
             names = [worker_name(program, index) for index in range(workers)]
             running = await asyncio.gather(*(self._runs(name) for name in there))
             if set(there) != set(names) or any(runs != wanted for runs in running):
                 await self._end(there)
+                self._check_not_over(program)  # that takes a while
             try:
                 async with asyncio.TaskGroup() as starting:  # none is started when one has failed
                     for index, name in enumerate(names):
@@ -83,8 +83,7 @@ class Workers:
                 failed = errors.exceptions[0]
             else:
                 failed = None
-            if self._over:
-                raise StartFailed(program, "the system is being stopped")
+            self._check_not_over(program)
             if failed is not None:
                 await self._end(await self._of(program), flush=False)
                 reason = reason_of(failed) or f"not ready within {self.START_S:g} s"
@@ -115,6 +114,10 @@ class Workers:
     async def running(self) -> list[str]:
         """The programs that have workers."""
         return sorted({program_of_worker(name) for name in await self._all()})
+
+    def _check_not_over(self, program: str) -> None:
+        if self._over:
+            raise StartFailed(program, "the system is being stopped")
 
     async def _all(self) -> list[str]:
         others = await self._world.aside(self._processes.others)

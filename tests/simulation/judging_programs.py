@@ -177,7 +177,7 @@ def _judge_causes(log: LogIndex, finished: _Finished) -> Iterable[str]:
         if cause is None or cause.position >= output.position:
             yield f"output {output.position} has no cause before it"
             continue
-        if output.correlation_id != (cause.correlation_id or cause.id):
+        if output.correlation_id != cause.correlation_id:
             yield f"output {output.position} belongs to something else than its cause"
         known = {node: n for node, n in cause.counts.items() if node.startswith("node-001.")}
         if any(ticks > output.counts.get(node, 0) for node, ticks in known.items()):

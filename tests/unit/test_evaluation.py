@@ -73,7 +73,7 @@ async def test_outputs_have_their_causes_and_follow_on_what_the_log_has() -> Non
     await work.take(events[2:])
     one, two = work.outputs
     assert (one.source, one.version, one.causation_id) == ("echo/device/one", 3, events[2].id)
-    assert (two.source, two.version, two.correlation_id) == ("echo/device/two", 1, events[3].id)
+    assert (two.source, two.version, two.correlation_id) == ("echo/device/two", 1, None)
     assert one.data == {"of": str(events[2].id), "position": 3}
     assert one.timestamp == events[2].timestamp
     assert (one.event_type, one.kind) == ("echoed", Kind.BUSINESS)

@@ -120,6 +120,7 @@ class Processes:
     def __init__(self) -> None:
         self.there: dict[str, asyncio.Event] = {}
         self.begun = asyncio.Event()
+        self.started = 0
 
     def others(self) -> dict[str, ProcessKind]:
         return dict.fromkeys(self.there, ProcessKind.WORKER)
@@ -133,6 +134,7 @@ class Processes:
     def start_worker(self, name: str, code: bytes, index: int, workers: int, after: int) -> Any:
         died = self.there.setdefault(name, asyncio.Event())
         self.begun.set()
+        self.started += 1
 
         async def ready() -> None:
             if index == 0:
@@ -176,5 +178,28 @@ async def test_a_system_that_ends_starts_no_worker() -> None:
     await workers.cancel()
     with pytest.raises(StartFailed, match="the system is being stopped"):
         await asked
+    assert processes.started == 2
     with pytest.raises(StartFailed):
         await workers.ensure_running("totals", code, 2, 0)
+
+
+async def test_nothing_is_started_where_the_system_ends_while_others_make_way() -> None:
+    processes = Processes()
+    processes.there["worker-7-of-totals"] = asyncio.Event()
+    workers = workers_of(processes)
+    flushing, flushed = asyncio.Event(), asyncio.Event()
+
+    async def drained() -> int:
+        flushing.set()
+        await flushed.wait()
+        return 0
+
+    processes.drained = lambda name: drained()  # type: ignore[method-assign]
+    code = pickled_program(quiet())
+    asked = asyncio.ensure_future(workers.ensure_running("totals", code, 2, 0))
+    await flushing.wait()
+    await workers.cancel()
+    flushed.set()
+    with pytest.raises(StartFailed, match="the system is being stopped"):
+        await asked
+    assert processes.started == 0
