@@ -35,12 +35,12 @@ from runtime.system import ActorSystem
 Refs = dict[tuple[type[Actor[Any]], str], ActorRef[Any]]
 
 
-def add_options(options: argparse.ArgumentParser) -> None:
-    """The replay's own options."""
+def add_options(options: argparse.ArgumentParser, *, streams: bool = False) -> None:
+    """The replay's own options; `streams` is what is done where nobody says."""
     options.add_argument("--days", type=_days, metavar="N", help="only the first N days of 2013")
     options.add_argument(
-        "--no-streams", dest="streams", action="store_false",
-        help="leave out the pipelines that compute over the events",
+        "--streams", action=argparse.BooleanOptionalAction, default=streams,
+        help="have pipelines compute over the events, and prove their results",
     )  # fmt: skip
     options.add_argument(
         "--patience", type=float, default=120.0, metavar="S",
@@ -55,9 +55,9 @@ def _days(given: str) -> int:
 
 
 def replay(
-    system: ActorSystem, days: int | None, patience_s: float, *, streams: bool = True
+    system: ActorSystem, days: int | None, patience_s: float, *, streams: bool = False
 ) -> bool:
-    """Replay, have the pipelines of the examples run over it unless there are to be no `streams`,
+    """Replay, have the pipelines of the examples run over it where `streams` says so,
     and report; does everything hold?"""
     began_s = time.monotonic()
     with console.status("reading flights and weather"):

@@ -26,7 +26,7 @@ from store.embedded.server import EmbeddedPostgres
 
 def _options() -> argparse.ArgumentParser:
     options = parser(__doc__)
-    add_options(options)
+    add_options(options, streams=True)
     add_launching(options)
     options.add_argument("--exit", action="store_true", help="end after the summary")
     options.add_argument(

@@ -19,7 +19,7 @@ from jobs.terminal import UNWELL
     help="Seconds that hosts or database may be away before commands fail.",
 )  # fmt: skip
 @click.option(
-    "--streams/--no-streams", default=True, show_default=True,
+    "--streams/--no-streams", default=False, show_default=True,
     help="Have pipelines compute over the events, and prove their results.",
 )  # fmt: skip
 @options.config
