@@ -29,6 +29,7 @@ from runtime.process.world import World
 from runtime.processing.evaluation import Effects, Evaluation, StepFailed
 from runtime.processing.key_table import KeyTable
 from runtime.processing.lanes import Lane
+from runtime.processing.program_selection import selection_of_program, slot_name
 from runtime.settings.settings import Settings
 from runtime.topology.names import WORKERS_NODE, clock_nodes
 from runtime.topology.status import WorkerFacts
@@ -38,7 +39,6 @@ from store.errors import StaleCheckpoint, StaleEpoch
 from store.event_store import EventStore, Page
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows
-from store.selection import Selection
 from store.slots import SLOTS, slot_of, slot_of_key
 from streams.program import Program
 
@@ -118,8 +118,8 @@ class ProgramRun:
         self.facts = replace(self.facts, **changes)
 
     async def run(self) -> None:
-        """For ever. Raises StaleEpoch or StaleCheckpoint, when somebody else has its
-        slots: whoever runs it ends then, and Ray knows which of them is to be."""
+        """For ever. Raises StaleEpoch or StaleCheckpoint, when somebody else has its slots: whoever
+        runs it ends then, and Ray knows which of them is to be."""
         pause_s = self.PAUSE_S
         while True:
             position = self.facts.position
@@ -394,17 +394,3 @@ def _heard(sending: "asyncio.Task[Acknowledged]") -> None:
     """What becomes of an append of before, the log knows."""
     if not sending.cancelled():
         sending.exception()
-
-
-def selection_of_program(program: Program) -> Selection:
-    """What it selects, however that is written down: with `*` beside others everything."""
-    types, sources = (
-        () if "*" in patterns else tuple(sorted(set(patterns)))
-        for patterns in (program.event_types, program.sources)
-    )
-    return Selection(event_types=types, sources=sources)
-
-
-def slot_name(program: str, slot: int) -> str:
-    """What a slot of a program is called among durable subscriptions."""
-    return f"{program}/{slot}"

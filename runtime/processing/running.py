@@ -9,7 +9,7 @@ from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
 from runtime.driver.selecting import checked_position, selection_of
 from runtime.processing.program_code import pickled_program
-from runtime.processing.program_run import selection_of_program
+from runtime.processing.program_selection import selection_of_program
 from store.errors import AnotherSelection
 from store.event_store import EventStore
 from store.slots import SLOTS

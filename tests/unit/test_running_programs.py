@@ -15,7 +15,7 @@ from runtime.cluster.workers import Workers
 from runtime.errors import StartFailed
 from runtime.partition.writer_link import WriterAway, WriterLink
 from runtime.processing.program_code import pickled_program
-from runtime.processing.program_run import selection_of_program
+from runtime.processing.program_selection import selection_of_program
 from runtime.system import ActorSystem
 from runtime.topology.names import ProcessKind
 from runtime.topology.status import ProcessStatus, WorkerFacts
