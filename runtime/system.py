@@ -34,8 +34,7 @@ from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.causality import LIMIT, Explanation
 from store.event_store import EventStore
-from streams.handler import Handler
-from streams.program import Program
+from streams.programs import Runnable
 
 S = TypeVar("S")
 
@@ -260,11 +259,16 @@ class ActorSystem:
         return subscription
 
     def run(
-        self, program: Program | type[Handler], *, workers: int | None = None, after: int | None = 0
+        self,
+        program: Runnable,
+        *,
+        workers: int | None = None,
+        after: int | None = 0,
     ) -> Reply[None]:
-        """Have a stream program (a Handler or an EventPipeline) run in Ray actors of its own, on
-        the log from its beginning, or from after a position, or from now on (None), until it is
-        stopped; where it has run before it goes on where it stood, and `after` says nothing.
+        """Have a stream program (a Handler, an EventPipeline or a Projection) run in Ray actors of
+        its own, on the log from its beginning, or from after a position, or from now on (None),
+        until it is stopped; where it has run before it goes on where it stood, and `after` says
+        nothing.
 
         Its keys are dealt out over so many `workers`, at most 16 (`processing.pipeline_parallelism`
         of them); each is started anew where it ends, and each event takes effect once. One that

@@ -96,6 +96,32 @@ class StaleCheckpoint(AppendRefused):
         )
 
 
+class AnotherTable(StoreError):
+    """The table of this projection has other columns than its rows have now."""
+
+    def __init__(self, name: str, there: str, wanted: str) -> None:
+        super().__init__(name, there, wanted)
+        self.name, self.there, self.wanted = name, there, wanted
+
+    def __str__(self) -> str:
+        return (
+            f"the table of the projection {self.name!r} has the columns {self.there}, and its rows "
+            f"have {self.wanted} now: stop it, drop it (thornback subscriptions --drop NAME), and "
+            "run it again"
+        )
+
+
+class NoProjection(StoreError):
+    """There is no table of this projection."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"there is no projection {self.name!r}: system.run(...) makes its table"
+
+
 class Superseded(AppendRefused):
     """An earlier append of the same node was refused, so this one cannot stand."""
 

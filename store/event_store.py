@@ -6,12 +6,14 @@ The log is append-only. A store keeps, beside it, one row a node and writer: its
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
+from actors.columns import TableSchema
 from actors.event import Event
 from store.appends import CheckpointMove as CheckpointMove
 from store.appends import StateChange as StateChange
+from store.projected import Condition, ProjectedTable, RowChange
 from store.receipts import Receipt
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
@@ -201,8 +203,44 @@ class EventStore(Protocol):
         the first (after "")."""
 
     async def drop_program(self, program: str) -> bool:
-        """Forget the subscriptions of all slots of a program, and all that it keeps; was there
-        anything?"""
+        """Forget the subscriptions of all slots of a program, and all that it keeps, its table
+        too; was there anything?"""
+
+    async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
+        """The table of a projection; where there is none, it is made, if it may be. Its name is
+        NAME, or NAME.rebuild for one that no reader sees yet. Raises AnotherTable where it has
+        other columns, and NoProjection."""
+
+    async def projections(self) -> list[ProjectedTable]:
+        """All tables of projections, by name."""
+
+    async def load_projected(
+        self, table: ProjectedTable, keys: Sequence[str]
+    ) -> dict[str, tuple[Any, ...]]:
+        """Those of these rows that there are; JSON is text."""
+
+    async def project(
+        self,
+        table: ProjectedTable,
+        checkpoints: Sequence[CheckpointMove],
+        changes: Sequence[RowChange],
+    ) -> None:
+        """Change rows and move the checkpoints of the program whose rows they are, all or nothing,
+        durably. No two of the changes are of one key. Raises StaleCheckpoint if whoever moves a
+        checkpoint was replaced. After StoreUnavailable the outcome is open, and may yet come
+        about: until somebody opens these slots anew."""
+
+    async def select_projected(
+        self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
+    ) -> list[tuple[str, tuple[Any, ...]]]:
+        """The rows of a table in service of which all the conditions are true: at most `limit`, in
+        the order of the UTF-8 of their keys, those behind a key, or the first (after "")."""
+
+    async def swap_projection(self, name: str) -> bool:
+        """Have NAME.rebuild take the place of NAME, its rows and its checkpoints, at one instant
+        for every reader; whoever works for either is refused from then on. False, and nothing has
+        happened, where it does not reach as far within seconds, or a reader holds it up. Raises
+        NoProjection."""
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         """The version of the last event of those aggregates that have any. Quick, however long the

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from operator import itemgetter
+from typing import Any
 from uuid import UUID
 
+from actors.columns import TableSchema
 from actors.event import Event
 from store.errors import DuplicateEvent, StaleEpoch, VersionConflict
 from store.event_store import (
@@ -26,8 +28,10 @@ from store.event_store import (
     TypeCount,
     TypeRecord,
 )
+from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory, recounted
 from store.memory_subscriptions import SubscriptionsInMemory
+from store.projected import REBUILD, Condition, ProjectedTable, RowChange
 from store.receipts import Receipt
 from store.rows.decoding import Decoder
 from store.rows.layout import (
@@ -58,6 +62,7 @@ class MemoryEventStore:
         self._snapshots: dict[bytes, Snapshot] = {}
         self._subscriptions = SubscriptionsInMemory()
         self._states = StatesInMemory()
+        self._projections = ProjectionsInMemory()
         self._tallied: Tallied | None = None  # of the launch that was last
         self._classes: dict[str, str] = {}  # by actor type
         self._event_types: set[tuple[str, str]] = set()  # with the actor type of each
@@ -124,7 +129,44 @@ class MemoryEventStore:
 
     async def drop_program(self, program: str) -> bool:
         slots, states = self._subscriptions.drop_slots(program), self._states.drop(program)
-        return slots or states
+        tables = [self._projections.drop(name) for name in (program, program + REBUILD)]
+        return slots or states or any(tables)
+
+    async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
+        return self._projections.open(schema, make=make)
+
+    async def projections(self) -> list[ProjectedTable]:
+        return self._projections.all()
+
+    async def load_projected(
+        self, table: ProjectedTable, keys: Sequence[str]
+    ) -> dict[str, tuple[Any, ...]]:
+        return self._projections.load(table, keys)
+
+    async def project(
+        self,
+        table: ProjectedTable,
+        checkpoints: Sequence[CheckpointMove],
+        changes: Sequence[RowChange],
+    ) -> None:
+        for checkpoint in checkpoints:
+            self._subscriptions.check(checkpoint)
+        self._projections.change(table, changes)
+        for checkpoint in checkpoints:
+            self._subscriptions.move(checkpoint)
+
+    async def select_projected(
+        self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
+    ) -> list[tuple[str, tuple[Any, ...]]]:
+        return self._projections.select(table, conditions, after, limit)
+
+    async def swap_projection(self, name: str) -> bool:
+        self._projections.check_built(name)
+        if not self._subscriptions.reaches(name + REBUILD, name):
+            return False
+        self._projections.swap(name)
+        self._subscriptions.replace(name + REBUILD, name)
+        return True
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         return {each: max(self._aggregates[each]) for each in aggregate_ids

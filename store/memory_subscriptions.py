@@ -7,6 +7,7 @@ from store.appends import CheckpointMove
 from store.errors import AnotherSelection, StaleCheckpoint
 from store.receipts import NOTHING_FINISHED
 from store.selection import Selection
+from store.slots import SLOTS
 from store.subscriptions import SubscriptionRecord
 
 
@@ -68,6 +69,30 @@ class SubscriptionsInMemory:
         """Those of a program; were there any?"""
         slots = [name for name in self._records if name.startswith(f"{program}/")]
         return bool([self.drop(name) for name in slots])
+
+    def reaches(self, built: str, name: str) -> bool:
+        """Does each slot of one program stand where that of another one does, or further?"""
+        slots = self._slots(name)
+        theirs = self._slots(built)
+        return len(theirs) == SLOTS and all(
+            theirs[slot].position >= record.position for slot, record in slots.items()
+        )
+
+    def replace(self, built: str, name: str) -> None:
+        """The slots of one program are those of another from now on, and nobody works for them."""
+        theirs = self._slots(built)
+        self.drop_slots(built)
+        for slot, record in theirs.items():
+            epoch = record.epoch + 1
+            self._records[f"{name}/{slot}"] = replace(record, name=f"{name}/{slot}", epoch=epoch)
+
+    def _slots(self, program: str) -> dict[str, SubscriptionRecord]:
+        of = f"{program}/"
+        return {
+            name.removeprefix(of): record
+            for name, record in self._records.items()
+            if name.startswith(of)
+        }
 
 
 def later_watermark(kept: int | None, moved: int | None) -> int | None:

@@ -1,22 +1,33 @@
 """Whatever a user calls a program, as one that can be run."""
 
+from typing import Any
+
 from streams.errors import InvalidProgram
 from streams.handler import Handler, described
 from streams.pipeline import EventPipeline
 from streams.program import Program
+from streams.projection import Projection, described_projection
 
 _NEEDED = ("name", "event_types", "sources", "disorder_us", "keeps_state",
            "route", "step", "due", "again")  # fmt: skip
 
 
-def program_of(program: Program | type[Handler]) -> Program:
+#: What a user calls a program.
+Runnable = Program | type[Handler] | Projection[Any] | type[Projection[Any]]
+
+
+def program_of(program: Runnable) -> Program:
     """A handler's class, a handler, a pipeline or any other program, looked through. Raises
     InvalidProgram, which says what is wrong."""
     if isinstance(program, Handler):
         return described(program)
+    if isinstance(program, Projection):
+        return described_projection(program)
     if isinstance(program, type):
         if issubclass(program, Handler):
             return described(program)
+        if issubclass(program, Projection):
+            return described_projection(program)
         raise InvalidProgram(program.__name__, "is a class, and no handler: derive it from Handler")
     if isinstance(program, EventPipeline):
         return program.checked()

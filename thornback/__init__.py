@@ -103,7 +103,9 @@ if TYPE_CHECKING:
     from runtime.topology.status import Progress as Progress
     from store.causality import Explanation as Explanation
     from store.errors import AnotherSelection as AnotherSelection
+    from store.errors import AnotherTable as AnotherTable
     from store.errors import InvalidData as InvalidData
+    from store.errors import NoProjection as NoProjection
     from store.errors import RowsRefused as RowsRefused
     from store.errors import SchemaMismatch as SchemaMismatch
     from store.errors import StoreError as StoreError
@@ -135,6 +137,8 @@ if TYPE_CHECKING:
     from streams.program import Output as Output
     from streams.program import Program as Program
     from streams.program import Stretch as Stretch
+    from streams.projection import Projection as Projection
+    from streams.projection_scenario import ProjectionScenario as ProjectionScenario
     from streams.scenario import StreamScenario as StreamScenario
     from streams.scenario import happened as happened
     from streams.sketches import Distinct as Distinct
@@ -181,8 +185,8 @@ _HOMES = {
     ),
     "store.causality": ("Explanation",),
     "store.errors": (
-        "AnotherSelection", "InvalidData", "RowsRefused", "SchemaMismatch", "StoreError",
-        "StoreUnavailable", "SystemReplaced", "UnknownEvent",
+        "AnotherSelection", "AnotherTable", "InvalidData", "NoProjection", "RowsRefused",
+        "SchemaMismatch", "StoreError", "StoreUnavailable", "SystemReplaced", "UnknownEvent",
     ),
     "store.event_store": ("EventStore",),
     "store.scenario": ("Scenario",),
@@ -197,6 +201,8 @@ _HOMES = {
     "streams.pipeline": ("EventPipeline",),
     "streams.processors": ("BatchEventProcessor", "EventProcessor", "EventTransformer"),
     "streams.program": ("Change", "Fact", "Output", "Program", "Stretch"),
+    "streams.projection": ("Projection",),
+    "streams.projection_scenario": ("ProjectionScenario",),
     "streams.scenario": ("StreamScenario", "happened"),
     "streams.sketches": ("Distinct", "Quantiles"),
     "streams.windows": (

@@ -7,6 +7,7 @@ so no start of a process is in it.
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -25,11 +26,12 @@ from streams.handler import Handler
 from streams.pipeline import EventPipeline
 from streams.program import Program
 from streams.programs import program_of
+from streams.projection import Projection
 from streams.windows import Tumbling
 
-STATELESS, KEYED, WINDOW, HANDLER = (
+STATELESS, KEYED, WINDOW, HANDLER, PROJECTION = (
     "pipeline_stateless_events_per_s", "pipeline_keyed_state_events_per_s",
-    "pipeline_window_events_per_s", "handler_events_per_s",
+    "pipeline_window_events_per_s", "handler_events_per_s", "projection_events_per_s",
 )  # fmt: skip
 #: Events of one meter that fall into one window.
 TOGETHER = 10
@@ -47,6 +49,31 @@ class Echoes(Handler):
     def handle(self, event: Event) -> Iterator[Payload]:
         """The same reading once more."""
         yield ReadingTaken(celsius=event.data["celsius"], room="echo", number=event.data["number"])
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What there is of a meter."""
+
+    readings: int
+    celsius: float  #: of all of them together
+    last: int
+    last_at: datetime
+    room: str
+
+
+class BenchProjection(Projection[Readings]):
+    """A row for each meter."""
+
+    event_types = ("reading-taken",)
+
+    def project(self, event: Event, row: Readings | None) -> Readings:
+        """One more reading."""
+        data = event.data
+        readings, celsius = (row.readings, row.celsius) if row is not None else (0, 0.0)
+        return Readings(
+            readings + 1, celsius + data["celsius"], data["number"], event.timestamp, data["room"]
+        )
 
 
 #: By figure: the program, and how many outputs it has to have of so many events.
@@ -78,6 +105,7 @@ PROGRAMS: dict[str, tuple[Program, Callable[[int], int]]] = {
         lambda events: events // TOGETHER,
     ),
     HANDLER: (program_of(Echoes), lambda events: events),
+    PROJECTION: (program_of(BenchProjection), lambda _: 0),
 }
 
 
@@ -93,6 +121,8 @@ def run(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
                 settle(url)
                 measured[key] = _finished(system, url, program, count)
                 _check(url, program, outputs(count))
+                if key == PROJECTION:
+                    _check_rows(url, count)
     return measured
 
 
@@ -143,6 +173,12 @@ def _check(url: str, program: Program, wanted: int) -> None:
     require(abs(found - wanted) <= 1, f"{program.name} has {found:,} outputs, not {wanted:,}")
 
 
+def _check_rows(url: str, wanted: int) -> None:
+    """The last reading, of the day after, may be one more."""
+    found = one_value(url, "SELECT sum(readings)::bigint FROM projections.bench_projection")
+    require(found - wanted in (0, 1), f"the table has {found:,} readings, not {wanted:,}")
+
+
 _OF = "of {processed:,} events of {actors:,} sources in the log, one worker: "
 
 MEASURE = Measure(
@@ -167,6 +203,11 @@ MEASURE = Measure(
             key=HANDLER,
             input=_OF + "a handler that answers each event with one",
             target=at_least(20_000),
+        ),
+        Figure(
+            key=PROJECTION,
+            input=_OF + "a row for each source in a table, of five columns",
+            target=at_least(40_000),
         ),
     ),
 )

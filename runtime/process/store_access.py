@@ -7,6 +7,7 @@ from uuid import UUID
 
 from ray.exceptions import RayError, RayTaskError
 
+from actors.columns import TableSchema
 from actors.event import Event
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, WRITER_ACTOR
@@ -29,6 +30,7 @@ from store.event_store import (
 )
 from store.postgres.event_store import PostgresEventStore
 from store.postgres.migrations import migrate
+from store.projected import Condition, ProjectedTable, RowChange
 from store.receipts import Receipt
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
@@ -126,6 +128,33 @@ class WriterMemoryStore:
 
     async def drop_program(self, program: str) -> bool:
         return await self._call("drop_program", program)  # type: ignore[no-any-return]
+
+    async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
+        return await self._call("open_projection", schema, make=make)  # type: ignore[no-any-return]
+
+    async def projections(self) -> list[ProjectedTable]:
+        return await self._call("projections")  # type: ignore[no-any-return]
+
+    async def load_projected(
+        self, table: ProjectedTable, keys: Sequence[str]
+    ) -> dict[str, tuple[Any, ...]]:
+        return await self._call("load_projected", table, list(keys))  # type: ignore[no-any-return]
+
+    async def project(
+        self,
+        table: ProjectedTable,
+        checkpoints: Sequence[CheckpointMove],
+        changes: Sequence[RowChange],
+    ) -> None:
+        await self._call("project", table, list(checkpoints), list(changes))
+
+    async def select_projected(
+        self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
+    ) -> list[tuple[str, tuple[Any, ...]]]:
+        return await self._call("select_projected", table, list(conditions), after, limit)  # type: ignore[no-any-return]
+
+    async def swap_projection(self, name: str) -> bool:
+        return await self._call("swap_projection", name)  # type: ignore[no-any-return]
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         return await self._call("last_versions", list(aggregate_ids))  # type: ignore[no-any-return]

@@ -13,12 +13,13 @@ from typing import Any
 from actors.event import Event, Payload
 from runtime.clocks import NodeClock
 from runtime.host.resident import FAILURES
-from runtime.processing.key_table import Key, KeyTable, pack_state
+from runtime.processing.key_table import Key, KeyTable
 from runtime.processing.lanes import Lane
 from runtime.processing.stretches import Stretches
 from store.appends import StateChange
 from store.errors import InvalidData, StoreError
 from store.event_store import EventStore
+from store.projected import RowChange
 from store.rows.decoding import Decoder
 from store.rows.encoding import CLOCK, cause_fields, encode_row, type_fields
 from store.rows.json_text import encode_json, encode_payload
@@ -47,13 +48,14 @@ class Effects:
     rows: list[bytes] = field(default_factory=list)
     types: list[str] = field(default_factory=list)  #: of each row
     states: dict[str, StateChange] = field(default_factory=dict)  #: by key
+    projected: dict[str, RowChange] = field(default_factory=dict)  #: in the place of states
     bytes: int = 0  #: of the rows and states, about
     batch: int = 0  #: the last of them
 
     @property
     def any(self) -> bool:
         """Is there anything, beside the progress?"""
-        return bool(self.rows or self.states)
+        return bool(self.rows or self.states or self.projected)
 
 
 class Evaluation:
@@ -252,13 +254,14 @@ class Evaluation:
             effects.bytes += len(row)
         for key, due_us, event in self._touched.values():
             try:
-                kept = None if key.state is None else pack_state(key.state)
+                change, size = self._keys.kept.change(key.name, key.state, due_us)
             except FAILURES as error:
                 raise StepFailed(event, key.name) from error
-            effects.states[key.name] = StateChange(
-                program=self._program.name, key=key.name, data=kept, due_us=due_us
-            )
-            effects.bytes += len(kept or b"") + len(key.name)
+            if isinstance(change, RowChange):
+                effects.projected[key.name] = change
+            else:
+                effects.states[key.name] = change
+            effects.bytes += size
 
     def _encoded(self, output: Output) -> tuple[str, bytes, bytes]:
         """Its type's name and columns, and its data."""

@@ -2,13 +2,46 @@
 needed."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgpack
 
 from actors.naming import aggregate_key_of, checked_new_source
+from store.appends import StateChange
 from store.event_store import EventStore
+from store.projected import RowChange
 from store.rows.encoding import text_field
+
+
+class Kept(Protocol):
+    """Where the states of a program's keys are kept."""
+
+    async def load(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Those that there are. Raises StoreUnavailable."""
+
+    def change(
+        self, key: str, state: Any, due_us: int | None
+    ) -> tuple[StateChange | RowChange, int]:
+        """What is to be committed of a key, and about how many bytes that has. Raises what says
+        that this cannot be kept."""
+
+
+class PackedStates:
+    """States of plain values, beside the log."""
+
+    def __init__(self, program: str, store: EventStore) -> None:
+        self._program, self._store = program, store
+
+    async def load(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Those that there are."""
+        found = await self._store.load_states(self._program, keys)
+        return {key: unpack_state(packed) for key, packed in found.items()}
+
+    def change(self, key: str, state: Any, due_us: int | None) -> tuple[StateChange, int]:
+        """As bytes."""
+        packed = None if state is None else pack_state(state)
+        change = StateChange(program=self._program, key=key, data=packed, due_us=due_us)
+        return change, len(packed or b"") + len(key)
 
 
 class Key:
@@ -36,8 +69,11 @@ class KeyTable:
     #: Keys whose states are read at a time.
     TOGETHER = 10_000
 
-    def __init__(self, program: str, store: EventStore, *, keeps_state: bool) -> None:
+    def __init__(
+        self, program: str, store: EventStore, *, keeps_state: bool, kept: Kept | None = None
+    ) -> None:
         self._program, self._store, self._keeps_state = program, store, keeps_state
+        self.kept = kept or PackedStates(program, store)
         self._keys: dict[str, Key] = {}  # who was loaded last is last
 
     def __getitem__(self, name: str) -> Key:
@@ -46,15 +82,12 @@ class KeyTable:
     async def load(self, names: Iterable[str]) -> None:
         """Have these at hand. Raises StoreUnavailable, and InvalidName for what is no key."""
         missing = [name for name in names if name not in self._keys]
-        states: dict[str, bytes] = {}
+        states: dict[str, Any] = {}
         if self._keeps_state:
             for some in _pieces(missing, self.TOGETHER):
-                states |= await self._store.load_states(self._program, some)
+                states |= await self.kept.load(some)
         for name in missing:
-            state = states.get(name)
-            self._keys[name] = Key(
-                self._program, name, None if state is None else unpack_state(state)
-            )
+            self._keys[name] = Key(self._program, name, states.get(name))
 
     async def load_versions(self, keys: Iterable[Key]) -> None:
         """Have the versions of these at hand. Raises StoreUnavailable."""

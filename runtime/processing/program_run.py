@@ -30,13 +30,15 @@ from runtime.processing.evaluation import Effects, Evaluation, StepFailed
 from runtime.processing.key_table import KeyTable
 from runtime.processing.lanes import Lane
 from runtime.processing.program_selection import selection_of_program, slot_name
+from runtime.processing.projected_rows import ProjectedRows, tabled
 from runtime.settings.settings import Settings
 from runtime.topology.names import WORKERS_NODE, clock_nodes
 from runtime.topology.status import WorkerFacts
 from runtime.wire.error_codec import text_of_error
-from store.appends import Acknowledged, CheckpointMove
-from store.errors import StaleCheckpoint, StaleEpoch
+from store.appends import CheckpointMove
+from store.errors import AnotherTable, NoProjection, StaleCheckpoint, StaleEpoch
 from store.event_store import EventStore, Page
+from store.projected import REBUILD, ProjectedTable
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows
 from store.slots import SLOTS, slot_of, slot_of_key
@@ -56,6 +58,8 @@ class ProgramRun:
     APPEND_BYTES = 8 * 1024 * 1024
     #: How long progress that comes to nothing else may stay untold.
     QUIET_S = 1.0
+    #: The same of a projection, which readers wait for, and which costs the writer nothing.
+    QUIET_PROJECTION_S = 0.1
     #: Positions that are read from the log at a time while slots are brought to one place.
     ALIGNED = 10_000
     #: Pauses before it begins anew: bus, writer and database do not say when they are back.
@@ -77,7 +81,8 @@ class ProgramRun:
         log: LogAccess,
     ) -> None:
         # Set once:
-        self.program = program
+        self.program, self._tabled = program, tabled(program)
+        self._quiet_s = self.QUIET_S if self._tabled is None else self.QUIET_PROJECTION_S
         self._slots = range(index, SLOTS, workers)
         self._after = after
         self._world, self._settings, self._store, self._log = world, settings, store, log
@@ -94,7 +99,8 @@ class ProgramRun:
         self._epoch = 0  #: of its slots
         self._lane = Lane(0, None)
         self._effects = Effects()
-        self._sending: asyncio.Task[Acknowledged] | None = None
+        self._table: ProjectedTable | None = None  #: of a projection
+        self._sending: asyncio.Future[Any] | None = None
         self._sent_batch = self._sent_position = 0  #: the last of what is being sent
         self._sent_outputs = 0  #: in it
         self._committed = 0  #: up to there the log is known to have it all
@@ -103,6 +109,7 @@ class ProgramRun:
         self._suspect = 0  #: the position of the event at which the program has failed last
         self._failures = 0  #: there, one after the other
         self._skipped: set[int] = set()  #: positions that are passed over
+        self._over = False  #: its table has taken the place of another: it is done
         self._hurry = False  #: somebody waits for what is not committed
         self._resumed = asyncio.Event()
         self._changed = asyncio.Event()  #: a page came, an append is done, or somebody waits
@@ -125,8 +132,16 @@ class ProgramRun:
             position = self.facts.position
             try:
                 await self._work()
-            except (StaleEpoch, StaleCheckpoint):
+            except StaleEpoch:
                 raise
+            except StaleCheckpoint:
+                if not await self._has_another_table():
+                    raise
+            except NoProjection as error:
+                self._say(trouble=str(error))
+                self._over = True
+                self._settled.set()
+                await asyncio.Event().wait()  # whoever has built it ends this worker
             except StepFailed as failed:
                 await self._failed(failed)
             except (ThornbackError, ConnectionError, TimeoutError) as error:
@@ -144,7 +159,7 @@ class ProgramRun:
         wanted = self._lane.position
         self._hurry = True
         self._changed.set()
-        while self._committed < wanted and not self.facts.paused:
+        while self._committed < wanted and not self.facts.paused and not self._over:
             self._settled.clear()
             await self._settled.wait()
         return self._committed
@@ -168,6 +183,9 @@ class ProgramRun:
     async def _begin(self) -> list[Lane]:
         """A new incarnation; its slots by how far they are."""
         store = self._store
+        if self._tabled is not None:
+            make = not self.program.name.endswith(REBUILD)
+            self._table = await store.open_projection(self._tabled.table, make=make)
         epoch = await store.open_epoch(self._node, self._world.holder(self._settings))
         self._number = epoch.number
         self._journal = Journal(epoch, self._writer.append)
@@ -196,8 +214,11 @@ class ProgramRun:
 
     def _forget(self, began: int) -> None:
         """Have nothing in memory of any key."""
-        keeps_state = self.program.keeps_state
-        self._keys = KeyTable(self.program.name, self._store, keeps_state=keeps_state)
+        name, store, keeps_state = self.program.name, self._store, self.program.keeps_state
+        kept = None
+        if self._tabled is not None and self._table is not None:
+            kept = ProjectedRows(self._tabled, self._table, store)
+        self._keys = KeyTable(name, store, keeps_state=keeps_state, kept=kept)
         self._evaluation = Evaluation(
             self.program,
             self._selection,
@@ -252,7 +273,7 @@ class ProgramRun:
         """Until a page is there, or an append is done, or progress has been untold for long."""
         # While an append is under way, its end is waited for, however long that takes.
         untold = lane.position > self._told_position and self._sending is None
-        left_s = self._told_s + self.QUIET_S - asyncio.get_running_loop().time()
+        left_s = self._told_s + self._quiet_s - asyncio.get_running_loop().time()
         if self._hurry:
             self._hurry, left_s = False, 0.0
         try:
@@ -349,11 +370,17 @@ class ProgramRun:
         ]
         self._sent_batch, self._sent_position = effects.batch, lane.position
         self._told_position, self._told_s = lane.position, asyncio.get_running_loop().time()
-        self._sending = self._journal.append(
-            rows, Counter(effects.types), self._clock.ticks, moves, list(effects.states.values())
-        )
+        if self._table is not None:
+            changed = list(effects.projected.values())
+            self._sending = asyncio.ensure_future(self._store.project(self._table, moves, changed))
+            self._sent_outputs = len(changed)
+        else:
+            states = list(effects.states.values())
+            self._sending = self._journal.append(
+                rows, Counter(effects.types), self._clock.ticks, moves, states
+            )
+            self._sent_outputs = len(rows)
         self._sending.add_done_callback(lambda _: self._changed.set())
-        self._sent_outputs = len(rows)
 
     async def _commit(self, lane: Lane) -> None:
         """Have all committed that was evaluated. Raises what keeps it from being."""
@@ -363,6 +390,17 @@ class ProgramRun:
             assert self._sending is not None
             await asyncio.wait({self._sending})
             self._settle()
+
+    async def _has_another_table(self) -> bool:
+        """Was it refused because its table has made way for one that was built anew? Then it goes
+        on with that one; who is refused for another reason has been replaced."""
+        if self._tabled is None or self._table is None:
+            return False
+        try:
+            there = await self._store.open_projection(self._tabled.table, make=False)
+        except (AnotherTable, NoProjection):
+            return True
+        return there.number != self._table.number
 
     async def _failed(self, failed: StepFailed) -> None:
         """Its code has failed: it tries again, after a pause; and after some tries it stands there
@@ -390,7 +428,7 @@ class ProgramRun:
         self._say(paused=False)
 
 
-def _heard(sending: "asyncio.Task[Acknowledged]") -> None:
+def _heard(sending: "asyncio.Future[Any]") -> None:
     """What becomes of an append of before, the log knows."""
     if not sending.cancelled():
         sending.exception()

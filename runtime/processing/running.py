@@ -10,20 +10,23 @@ from runtime.driver.reply import Reply
 from runtime.driver.selecting import checked_position, selection_of
 from runtime.processing.program_code import pickled_program
 from runtime.processing.program_selection import selection_of_program
-from store.errors import AnotherSelection
+from runtime.processing.projected_rows import tabled
+from store.errors import AnotherSelection, NoProjection
 from store.event_store import EventStore
 from store.slots import SLOTS
 from streams.errors import InvalidProgram
-from streams.handler import Handler
 from streams.program import Program
-from streams.programs import program_of
+from streams.programs import Runnable, program_of
 
 #: How long starting workers may take, one after the other on a busy machine; and ending them.
 _RUN_S, _STOP_S, _RESUME_S = 120.0, 60.0, 30.0
 
 
 def run_program(
-    connection: Connection, program: Program | type[Handler], workers: Any, after: int | None
+    connection: Connection,
+    program: Runnable,
+    workers: Any,
+    after: int | None,
 ) -> Reply[None]:
     """ActorSystem.run."""
     program = program_of(program)
@@ -70,6 +73,13 @@ async def _check_taken(program: Program, store: EventStore) -> None:
     if of_actors is not None and of_actors.class_name is not None:
         problem = "its outputs would be events of an actor type, which has this name: take another"
         raise InvalidProgram(program.name, problem)
+    if (projection := tabled(program)) is not None:
+        try:
+            await store.open_projection(projection.table, make=False)
+        except NoProjection:
+            return  # its workers make it
+    elif any(table.name == program.name for table in await store.projections()):
+        raise InvalidProgram(program.name, "a projection has this name: take another one")
 
 
 def _checked(program: Program) -> str:

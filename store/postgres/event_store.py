@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
+from actors.columns import TableSchema
 from actors.event import Event
 from store.errors import SystemReplaced
 from store.event_store import (
@@ -33,10 +34,11 @@ from store.event_store import (
 )
 from store.postgres.appending import append_copy, append_small, refusal
 from store.postgres.claims import find
-from store.postgres.connections import OPERATION_S, Connections
+from store.postgres.connections import OPERATION_S, Connections, transaction
 from store.postgres.fence import Fence
 from store.postgres.migrations import check_schema
 from store.postgres.moving_address import MovingAddress, Whereabouts
+from store.postgres.projections import Projections
 from store.postgres.queries import (
     QUERIES,
     rows_between,
@@ -52,6 +54,7 @@ from store.postgres.subscriptions import Subscriptions
 from store.postgres.tallies import Tallies
 from store.postgres.tokens import PostgresTokens
 from store.postgres.types import Types
+from store.projected import Condition, ProjectedTable, RowChange
 from store.receipts import Receipt
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows, last_row
@@ -74,6 +77,7 @@ class PostgresEventStore:
         self._types = Types(connections)
         self._subscriptions = Subscriptions(connections)
         self._states = States(connections)
+        self._projections = Projections(connections)
         self._tallies = Tallies(connections)
         self.tokens = PostgresTokens(connections)  #: of clients; no part of the log
         self.fence = Fence()
@@ -185,7 +189,36 @@ class PostgresEventStore:
         return await self._states.due(program, after, limit)
 
     async def drop_program(self, program: str) -> bool:
-        return await self._states.drop_program(program)
+        async with self.connections.use() as connection, transaction(connection):
+            table = await self._projections.drop(connection, program)
+            return await self._states.drop_program(connection, program) or table
+
+    async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
+        return await self._projections.open(schema, make=make)
+
+    async def projections(self) -> list[ProjectedTable]:
+        return await self._projections.all()
+
+    async def load_projected(
+        self, table: ProjectedTable, keys: Sequence[str]
+    ) -> dict[str, tuple[Any, ...]]:
+        return await self._projections.load(table, keys)
+
+    async def project(
+        self,
+        table: ProjectedTable,
+        checkpoints: Sequence[CheckpointMove],
+        changes: Sequence[RowChange],
+    ) -> None:
+        await self._projections.project(table, checkpoints, changes)
+
+    async def select_projected(
+        self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
+    ) -> list[tuple[str, tuple[Any, ...]]]:
+        return await self._projections.select(table, conditions, after, limit)
+
+    async def swap_projection(self, name: str) -> bool:
+        return await self._projections.swap(name)
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         wanted = [UUID(bytes=each) for each in aggregate_ids]

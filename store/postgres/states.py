@@ -24,9 +24,9 @@ class States:
         rows = await self._connections.fetch(QUERIES["due_states"], program, after, limit)
         return [(row["key"], row["due"]) for row in rows]
 
-    async def drop_program(self, program: str) -> bool:
-        """All that a program keeps, and its slots, in one statement; was there anything?"""
-        [row] = await self._connections.fetch(QUERIES["drop_program"], program)
+    async def drop_program(self, within: Any, program: str) -> bool:
+        """Within a transaction: all that a program keeps, and its slots; was there anything?"""
+        [row] = await within.fetch(QUERIES["drop_program"], program)
         return bool(row["dropped"])
 
 

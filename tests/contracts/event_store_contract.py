@@ -7,6 +7,7 @@ store for each test.
 from tests.contracts.append_contract import AppendContract
 from tests.contracts.causes_contract import CausesContract
 from tests.contracts.programs_contract import ProgramsContract
+from tests.contracts.projections_contract import ProjectionsContract
 from tests.contracts.reading_contract import ReadingContract
 from tests.contracts.subscriptions_contract import SubscriptionsContract
 from tests.contracts.tallies_contract import TalliesContract
@@ -19,6 +20,7 @@ class EventStoreContract(
     CausesContract,
     ReadingContract,
     ProgramsContract,
+    ProjectionsContract,
     SubscriptionsContract,
     TalliesContract,
     TypesContract,

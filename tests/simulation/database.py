@@ -30,6 +30,7 @@ from store.event_store import (
     StateChange,
     Tallied,
 )
+from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory
 from store.memory_subscriptions import SubscriptionsInMemory
 from store.postgres.claims import Claim, MayTake
@@ -108,6 +109,7 @@ class Database:
         self.snapshots: dict[bytes, Snapshot] = {}
         self.subscriptions = SubscriptionsInMemory()
         self.states = StatesInMemory()
+        self.projections = ProjectionsInMemory()
         self.tallied: Tallied | None = None
         self.classes: dict[str, str] = {}  #: that decide, by actor type
         self.event_types: set[tuple[str, str]] = set()  #: noted, with the actor type of each

@@ -37,6 +37,7 @@ class _Finished:
             for record in log.records
             if any(fnmatchcase(record.source, pattern) for pattern in sources)
         ]
+        self.rows = simulation.database.projections.rows(name)
         self.wanted = [
             record for record in self.selected if not record.source.startswith(f"{name}/")
         ]
@@ -152,6 +153,21 @@ def _judge_hours(finished: _Finished) -> Iterable[str]:
             yield f"{key} was closed with {theirs[-1][1]} events last, and has {counted[key]}"
 
 
+def _judge_presence(finished: _Finished) -> Iterable[str]:
+    """A source has a row after an odd number of its events, which says where the last one is."""
+    counted: Counter[str] = Counter()
+    last: dict[str, int] = {}
+    for record in finished.wanted:
+        if record.position <= finished.through(record.source):
+            counted[record.source] += 1
+            last[record.source] = record.position
+    expected = {source: (last[source],) for source, count in counted.items() if count % 2}
+    if finished.rows != expected:
+        yield f"its rows are {finished.rows}, not {expected}"
+    if finished.outputs:
+        yield f"it has put out {len(finished.outputs)} events"
+
+
 def _judge_receipts(finished: _Finished) -> Iterable[str]:
     for slot, kept in finished.kept.items():
         theirs = [
@@ -194,4 +210,9 @@ def _text(event_id: bytes) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
-_JUDGES = {"echo": _judge_echo, "sums": _judge_sums, "hours": _judge_hours}
+_JUDGES = {
+    "echo": _judge_echo,
+    "sums": _judge_sums,
+    "hours": _judge_hours,
+    "presence": _judge_presence,
+}

@@ -10,8 +10,8 @@ from ray.exceptions import RayError
 from actors.errors import ThornbackError
 from runtime.topology.names import worker_name
 from runtime.wire.actor_code import ActorCode
-from streams.program import Program
 from tests.programs import Echo, Hours, Totals
+from tests.projections import Presence
 from tests.simulation.draws import stream
 from tests.simulation.history import Running
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 #: An hour of the program that closes hours, in microseconds: there are ten seconds in all.
 SPAN_US = 1_500_000
 
-PROGRAMS: dict[str, Program] = {
+PROGRAMS: dict[str, Any] = {
     "echo": Echo("echo", ("ledger/*", "feed/*")),
     "sums": Totals("sums", ("*",), groups=3, every=2),
     "hours": Hours("hours", ("ledger/*", "feed/*"), span_us=SPAN_US),
+    "presence": Presence(),
 }
 
 #: As they are sent to their workers, which can import them.

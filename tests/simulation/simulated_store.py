@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from actors.columns import TableSchema
 from actors.event import Event
 from store.event_store import (
     CheckpointMove,
@@ -26,6 +27,7 @@ from store.memory import begun_tally, counted, first_found, later_tally, source_
 from store.memory_states import recounted
 from store.postgres.claims import Claim, MayTake
 from store.postgres.migrations import Telling
+from store.projected import REBUILD, Condition, ProjectedTable, RowChange
 from store.receipts import Receipt
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows, causes_at, source_at
@@ -135,13 +137,64 @@ class SimulatedStore:
         return await self.ask(lambda: states.due(program, after, limit))  # type: ignore[no-any-return]
 
     async def drop_program(self, program: str) -> bool:
-        states, subscriptions = self._database.states, self._database.subscriptions
+        database = self._database
 
         def drop() -> bool:
-            slots, kept = subscriptions.drop_slots(program), states.drop(program)
-            return slots or kept
+            slots = database.subscriptions.drop_slots(program)
+            kept = database.states.drop(program)
+            tables = [database.projections.drop(name) for name in (program, program + REBUILD)]
+            return slots or kept or any(tables)
 
         return bool(await self.ask(drop, commits=True))
+
+    async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
+        work = self._database.projections.open
+        return await self.ask(lambda: work(schema, make=make))  # type: ignore[no-any-return]
+
+    async def projections(self) -> list[ProjectedTable]:
+        return await self.ask(self._database.projections.all)  # type: ignore[no-any-return]
+
+    async def load_projected(
+        self, table: ProjectedTable, keys: Sequence[str]
+    ) -> dict[str, tuple[Any, ...]]:
+        work, wanted = self._database.projections.load, list(keys)
+        return await self.ask(lambda: work(table, wanted))  # type: ignore[no-any-return]
+
+    async def project(
+        self,
+        table: ProjectedTable,
+        checkpoints: Sequence[CheckpointMove],
+        changes: Sequence[RowChange],
+    ) -> None:
+        moves, rows, database = list(checkpoints), list(changes), self._database
+
+        def project() -> None:
+            for move in moves:
+                database.subscriptions.check(move)
+            database.projections.change(table, rows)
+            for move in moves:
+                database.subscriptions.move(move)
+
+        await self.ask(project, names=[move.name for move in moves], commits=True)
+
+    async def select_projected(
+        self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
+    ) -> list[tuple[str, tuple[Any, ...]]]:
+        work, wanted = self._database.projections.select, list(conditions)
+        return await self.ask(lambda: work(table, wanted, after, limit))  # type: ignore[no-any-return]
+
+    async def swap_projection(self, name: str) -> bool:
+        database = self._database
+
+        def swap() -> bool:
+            database.projections.check_built(name)
+            if not database.subscriptions.reaches(name + REBUILD, name):
+                return False
+            database.projections.swap(name)
+            database.subscriptions.replace(name + REBUILD, name)
+            return True
+
+        return await self.ask(swap, commits=True)  # type: ignore[no-any-return]
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         wanted, versions = list(aggregate_ids), self._database.versions

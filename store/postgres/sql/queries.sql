@@ -310,3 +310,50 @@ RETURNING id, name, scopes, prefix, created_at, expires_at, used_at, revoked_at,
 -- Many gateways may say so: once a minute is enough.
 UPDATE tokens SET used_at = now()
 WHERE id = ANY ($1) AND (used_at IS NULL OR used_at < now() - interval '1 minute');
+
+-- name: lock_projections
+-- One at a time makes tables, drops them, or swaps them.
+SELECT pg_advisory_xact_lock(hashtext('thornback projections'));
+
+-- name: projection
+SELECT program, number, columns::text FROM projection_tables.known WHERE program = $1;
+
+-- name: projections
+SELECT program, number, columns::text FROM projection_tables.known ORDER BY program COLLATE "C";
+
+-- name: make_projection
+INSERT INTO projection_tables.known (program, columns) VALUES ($1, $2::text::jsonb) RETURNING number;
+
+-- name: forget_projection
+DELETE FROM projection_tables.known WHERE program = $1 RETURNING number;
+
+-- name: rename_projection
+UPDATE projection_tables.known SET program = $2 WHERE program = $1;
+
+-- name: hold_slots
+SELECT name, position FROM subscriptions WHERE starts_with(name, $1 || '/') ORDER BY name FOR UPDATE;
+
+-- name: see_slots
+SELECT name, position FROM subscriptions WHERE starts_with(name, $1 || '/');
+
+-- name: drop_slots
+DELETE FROM subscriptions WHERE starts_with(name, $1 || '/');
+
+-- name: rename_slots
+-- Under another epoch: whoever works for any of them is told at his next checkpoint move.
+UPDATE subscriptions
+SET name = $2 || substr(name, length($1) + 1), epoch = (random() * 4611686018427387903)::bigint
+WHERE starts_with(name, $1 || '/');
+
+-- name: upsert_projected
+INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})
+ON CONFLICT (key) DO UPDATE SET {assigned};
+
+-- name: delete_projected
+DELETE FROM {table} WHERE key = ANY ($1);
+
+-- name: load_projected
+SELECT {columns} FROM {table} WHERE key = ANY ($1);
+
+-- name: select_projected
+SELECT {columns} FROM {table} WHERE key > $1 {conditions} ORDER BY key LIMIT $2;

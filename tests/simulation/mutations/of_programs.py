@@ -79,6 +79,23 @@ MUTATIONS: tuple[Mutation, ...] = (
         "",
     ),
     mutation(
+        "rows apart from their checkpoint",
+        "what a projection has made of a batch is committed before its checkpoint",
+        _RUN,
+        "            self._sending = asyncio.ensure_future("
+        "self._store.project(self._table, moves, changed))\n",
+        "            self._sending = asyncio.gather("
+        "self._store.project(self._table, [], changed), "
+        "self._store.project(self._table, moves, []))\n",
+    ),
+    mutation(
+        "rows are not read again",
+        "a worker that begins takes a row that the table has for none",
+        "runtime.processing.projected_rows",
+        "        found = await self._store.load_projected(self._table, keys)\n",
+        "        found = await self._store.load_projected(self._table, keys[:0])\n",
+    ),
+    mutation(
         "what is late is lost",
         "a stretch that was read again does not grow with what arrives",
         "runtime.processing.stretches",

@@ -1,0 +1,247 @@
+"""Columns of a table, made of the fields of a class: a projection's rows, or an actor's state.
+
+A field's annotation says the column's type. What no column has a type for is kept as JSON.
+"""
+
+import dataclasses
+import types
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum, StrEnum
+from functools import partial
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+from pydantic import BaseModel, TypeAdapter
+
+_FIRST, _BEYOND = -(2**63), 2**63
+
+
+class ColumnType(StrEnum):
+    """What a column holds, by PostgreSQL's names."""
+
+    BOOL = "boolean"
+    INT = "bigint"
+    FLOAT = "double precision"
+    TEXT = "text"
+    MOMENT = "timestamptz"
+    DAY = "date"
+    UUID = "uuid"
+    DECIMAL = "numeric"
+    JSON = "jsonb"
+
+
+_TYPES: dict[Any, ColumnType] = {
+    bool: ColumnType.BOOL,
+    int: ColumnType.INT,
+    float: ColumnType.FLOAT,
+    str: ColumnType.TEXT,
+    datetime: ColumnType.MOMENT,
+    date: ColumnType.DAY,
+    UUID: ColumnType.UUID,
+    Decimal: ColumnType.DECIMAL,
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Column:
+    """One of a table."""
+
+    name: str
+    type: ColumnType
+    nullable: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.type}{'' if self.nullable else ' NOT NULL'}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TableSchema:
+    """A projection's table: beside these columns it has `key`, which is its primary key."""
+
+    name: str  #: of the projection
+    columns: tuple[Column, ...]
+    indexes: tuple[str, ...] = ()  #: columns that have an index
+
+
+class UnfitValue(ValueError):
+    """A column cannot hold this value; the message says which, and why."""
+
+
+class ColumnField:
+    """A field of a class as a column: what becomes of its values there and back."""
+
+    __slots__ = ("_read", "_to", "column", "name")
+
+    def __init__(self, name: str, annotation: Any) -> None:
+        """Raises ValueError for an annotation that means nothing."""
+        inner, nullable = _without_none(annotation)
+        kind, self._to, self._read = _form_of(inner)
+        self.name = name
+        self.column = Column(name, kind, nullable)
+
+    def value(self, value: Any) -> Any:
+        """What the column holds of a value. JSON is a plain value, which the store writes. Raises
+        UnfitValue."""
+        if value is None:
+            if self.column.nullable:
+                return None
+            raise UnfitValue(f"{self.name} is None, and its annotation does not say that it may be")
+        try:
+            return self._to(value)
+        except ValueError as error:  # also pydantic's
+            raise UnfitValue(f"{self.name} is {value!r:.80}: {error}") from error
+
+    def field(self, value: Any) -> Any:
+        """The value that the column holds."""
+        return None if value is None else self._read(value)
+
+
+class RowForm:
+    """The rows of a class, a dataclass or a pydantic model: as tuples of what columns hold."""
+
+    def __init__(self, row: Any) -> None:
+        """Raises ValueError for a class that cannot be a row."""
+        self.row_class = row
+        self.fields = [ColumnField(name, kind) for name, kind in annotated_fields(row).items()]
+        self.columns = tuple(field.column for field in self.fields)
+
+    def values(self, row: Any) -> tuple[Any, ...]:
+        """A row as a tuple. Raises UnfitValue, for what is no such row, too."""
+        if not isinstance(row, self.row_class):
+            raise UnfitValue(f"a row is a {self.row_class.__name__}, not {row!r:.80}")
+        return tuple([field.value(getattr(row, field.name)) for field in self.fields])
+
+    def row(self, values: tuple[Any, ...]) -> Any:
+        """The row of a tuple."""
+        read = zip(self.fields, values, strict=True)
+        return self.row_class(**{field.name: field.field(value) for field, value in read})
+
+
+def annotated_fields(cls: Any) -> dict[str, Any]:
+    """The fields of a dataclass or of a pydantic model, each with its annotation. Raises ValueError
+    for another class, and for an annotation that names nothing."""
+    if not isinstance(cls, type) or not (
+        dataclasses.is_dataclass(cls) or issubclass(cls, BaseModel)
+    ):
+        raise ValueError(f"is a dataclass or a pydantic model, not {_shown(cls)}")
+    try:
+        hints = get_type_hints(cls, include_extras=True)
+    except NameError as error:
+        raise ValueError(f"{cls.__name__} has an annotation that names nothing: {error}") from error
+    if issubclass(cls, BaseModel):
+        return {name: hints[name] for name in cls.model_fields}
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    """What it is beside None, and whether it may be None."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, types.UnionType):
+        others = [one for one in get_args(annotation) if one is not types.NoneType]
+        nullable = len(others) < len(get_args(annotation))
+        return (others[0] if len(others) == 1 else Any), nullable
+    return annotation, annotation in (None, types.NoneType)
+
+
+def _form_of(kind: Any) -> tuple[ColumnType, Callable[[Any], Any], Callable[[Any], Any]]:
+    """The type of its column, and the way there and back."""
+    if get_origin(kind) is Literal and all(type(one) is str for one in get_args(kind)):
+        return ColumnType.TEXT, _text, _same
+    if kind in _TYPES:
+        found = _TYPES[kind]
+        return found, _CHECKS[found], _same
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        held = [type(member.value) for member in kind]
+        if len(set(held)) == 1 and held[0] in _TYPES:
+            found = _TYPES[held[0]]
+            return found, partial(_of_enum, kind, _CHECKS[found]), kind
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    except Exception as error:  # whatever pydantic raises for what it has no schema of
+        raise ValueError(f"{_shown(kind)} has no column and no JSON: {error}") from error
+    return ColumnType.JSON, partial(adapter.dump_python, mode="json"), adapter.validate_python
+
+
+def _shown(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) else f"{kind!r:.80}"
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _of_enum(kind: type[Enum], check: Callable[[Any], Any], value: Any) -> Any:
+    return check(kind(value).value)
+
+
+def _bool(value: Any) -> bool:
+    if type(value) is bool:
+        return value
+    raise ValueError("no bool")
+
+
+def _int(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError("no int")
+    if _FIRST <= value < _BEYOND:
+        return value
+    raise ValueError("beyond 64 bits")
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, (float, int)) and type(value) is not bool:
+        return float(value)
+    raise ValueError("no float")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("no str")
+    if "\0" in value:
+        raise ValueError("PostgreSQL cannot hold NUL characters")
+    if not value.isascii():
+        value.encode()  # half of a surrogate pair: a UnicodeEncodeError is a ValueError
+    return value
+
+
+def _moment(value: Any) -> datetime:
+    if not isinstance(value, datetime):
+        raise ValueError("no datetime")
+    if value.tzinfo is None:
+        raise ValueError("it says no time zone, so it is no moment")
+    return value
+
+
+def _day(value: Any) -> date:
+    if type(value) is date:
+        return value
+    raise ValueError("no date")
+
+
+def _uuid(value: Any) -> UUID:
+    if isinstance(value, UUID):
+        return value
+    raise ValueError("no UUID")
+
+
+def _decimal(value: Any) -> Decimal:
+    if not isinstance(value, Decimal):
+        raise ValueError("no Decimal")
+    if value.is_finite():
+        return value
+    raise ValueError("it is no number")
+
+
+_CHECKS: dict[ColumnType, Callable[[Any], Any]] = {
+    ColumnType.BOOL: _bool,
+    ColumnType.INT: _int,
+    ColumnType.FLOAT: _float,
+    ColumnType.TEXT: _text,
+    ColumnType.MOMENT: _moment,
+    ColumnType.DAY: _day,
+    ColumnType.UUID: _uuid,
+    ColumnType.DECIMAL: _decimal,
+}

@@ -1,0 +1,70 @@
+"""What a worker keeps of a projection's keys: rows of its table, in the place of states."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from actors.columns import ColumnType, RowForm, TableSchema
+from store.event_store import EventStore
+from store.projected import ProjectedTable, RowChange
+from store.rows.json_text import decode_json, encode_json
+from streams.program import Program
+
+
+class Tabled(Program, Protocol):
+    """A program whose states are rows of a table of its own. What Projection is."""
+
+    table: TableSchema
+    form: RowForm
+
+
+def tabled(program: Program) -> Tabled | None:
+    """The program, if its states are rows."""
+    return program if hasattr(program, "table") else None  # type: ignore[return-value]
+
+
+class ProjectedRows:
+    """The rows of one table, for a KeyTable."""
+
+    def __init__(self, program: Tabled, table: ProjectedTable, store: EventStore) -> None:
+        self._name, self._form, self._table, self._store = program.name, program.form, table, store
+        self._json = json_columns(table)
+
+    async def load(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Those that there are, as rows of their class."""
+        found = await self._store.load_projected(self._table, keys)
+        return {key: self._form.row(plain_values(found[key], self._json)) for key in found}
+
+    def change(self, key: str, row: Any, due_us: int | None) -> tuple[RowChange, int]:
+        """What is to be committed of a row, and about how many bytes that has. Raises UnfitValue,
+        and InvalidData for JSON that no database holds."""
+        if row is None:
+            return RowChange(key, None), len(key)
+        values = self._form.values(row)
+        if self._json:
+            values = self._with_json_text(values)
+        texts = sum(len(value) for value in values if type(value) is str)
+        return RowChange(key, values), len(key) + texts + 8 * len(values)
+
+    def _with_json_text(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        written = list(values)
+        for index in self._json:
+            if (value := values[index]) is not None:
+                written[index] = encode_json(self._name, value).decode()
+        return tuple(written)
+
+
+def json_columns(table: ProjectedTable) -> list[int]:
+    """Which columns of a table are JSON."""
+    kinds = enumerate(column.type for column in table.columns)
+    return [index for index, kind in kinds if kind is ColumnType.JSON]
+
+
+def plain_values(values: tuple[Any, ...], json: Sequence[int]) -> tuple[Any, ...]:
+    """What columns hold, with the values of JSON in the place of its text."""
+    if not json:
+        return values
+    read = list(values)
+    for index in json:
+        if (text := values[index]) is not None:
+            read[index] = decode_json(text.encode())
+    return tuple(read)

@@ -1,0 +1,147 @@
+"""Projections that run in a system of one process, whose log is in memory."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from actors.event import DeviceEvent, Event
+from runtime.system import ActorSystem
+from runtime.topology.status import ProcessStatus, WorkerFacts
+from store.errors import AnotherTable
+from streams.errors import InvalidProgram
+from streams.projection import Projection
+from streams.scenario import happened
+from tests.integration.systems import eventually
+from tests.programs import Totals
+from tests.projections import Presence, Present
+
+LIMIT_S = 30.0
+
+
+class Seen(DeviceEvent):
+    """Something was."""
+
+    n: int
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Of what was seen."""
+
+    total: int
+    parts: dict[str, int]
+
+
+class Sums(Projection[Sum]):
+    """By the name of the device; a number below nought takes the row away."""
+
+    event_types = ("seen",)
+
+    def project(self, event: Event, row: Sum | None) -> Sum | None:
+        number = event.data["n"]
+        if number < 0:
+            return None
+        before = row or Sum(0, {})
+        return Sum(before.total + number, {**before.parts, str(number): event.position or 0})
+
+
+def publish(system: ActorSystem, number: int, source: str = "counter/1") -> None:
+    event = happened(Seen(n=number), source=source, at=datetime.now(UTC))
+    system.publish(event).result(LIMIT_S)
+
+
+def rows_of(system: ActorSystem, name: str) -> dict[str, tuple[Any, ...]]:
+    async def look() -> dict[str, tuple[Any, ...]]:
+        store = await system.open_store()
+        try:
+            tables = {table.name: table for table in await store.projections()}
+            if name not in tables:
+                return {}
+            return dict(await store.select_projected(tables[name], [], "", 1000))
+        finally:
+            await store.close()
+
+    return asyncio.run(look())
+
+
+def facts(system: ActorSystem) -> list[WorkerFacts]:
+    return [
+        status.facts
+        for status in system.status().result(LIMIT_S)
+        if isinstance(status, ProcessStatus) and isinstance(status.facts, WorkerFacts)
+    ]
+
+
+def test_rows_follow_the_log_and_go_on_where_they_were(memory_system: ActorSystem) -> None:
+    system = memory_system
+    for number in (2, 3):
+        publish(system, number)
+    publish(system, 5, "counter/2")
+    system.run(Sums, workers=2).result(LIMIT_S)
+    expected: dict[str, tuple[Any, ...]] = {
+        "counter/1": (5, '{"2":1,"3":2}'),
+        "counter/2": (5, '{"5":3}'),
+    }
+    eventually(lambda: rows_of(system, "sums") == expected)
+    system.stop("sums").result(LIMIT_S)
+    publish(system, -1, "counter/2")
+    publish(system, 7)
+    system.run(Sums, workers=1).result(LIMIT_S)
+    expected = {"counter/1": (12, '{"2":1,"3":2,"7":5}')}
+    eventually(lambda: rows_of(system, "sums") == expected)
+    [worker] = facts(system)
+    assert (worker.program, worker.outputs) == ("sums", 2)
+
+
+def test_what_comes_to_nothing_is_finished_soon_all_the_same(memory_system: ActorSystem) -> None:
+    system = memory_system
+    system.run(Presence(), workers=1).result(LIMIT_S)
+    publish(system, 1)
+    publish(system, 1, "elsewhere/1")
+    eventually(lambda: [one.position for one in facts(system)] == [2])
+    assert rows_of(system, "presence") == {"counter/1": (1,)}
+
+
+class Wider(Projection[Sum]):
+    """Another class of the same name."""
+
+    name = "presence"
+    sources = Presence.sources
+
+    def project(self, event: Event, row: Sum | None) -> Sum | None:
+        return row
+
+
+def test_other_columns_and_names_that_are_taken_are_refused(memory_system: ActorSystem) -> None:
+    system = memory_system
+    system.run(Presence(), workers=1).result(LIMIT_S)
+    eventually(lambda: len(facts(system)) == 1)
+    with pytest.raises(AnotherTable, match="has the columns since bigint NOT NULL, and its rows"):
+        system.run(Wider).result(LIMIT_S)
+    with pytest.raises(InvalidProgram, match="a projection has this name"):
+        system.run(Totals("presence", Presence.sources)).result(LIMIT_S)
+
+
+class Spoilt(Presence):
+    """Its table cannot hold every row."""
+
+    name = "spoilt"
+
+    def project(self, event: Event, row: Present | None) -> Present | None:
+        return Present("many" if event.data["n"] == 3 else 1)  # type: ignore[arg-type]
+
+
+def test_a_row_that_no_table_holds_is_told_with_its_event(memory_system: ActorSystem) -> None:
+    system = memory_system
+    system.run(Spoilt, workers=1).result(LIMIT_S)
+    for number in (1, 3, 5):
+        publish(system, number, f"counter/{number}")
+    [stands] = eventually(lambda: [one for one in facts(system) if one.paused])
+    assert "since is 'many': no int" in (stands.trouble or "")
+    assert "position 2" in (stands.trouble or "")
+    assert rows_of(system, "spoilt") == {"counter/1": (1,)}
+    assert system.resume("spoilt", skip=True).result(LIMIT_S) == 1
+    eventually(lambda: rows_of(system, "spoilt") == {"counter/1": (1,), "counter/5": (1,)})
