@@ -11,7 +11,12 @@ def small_settings(sections: Mapping[str, Mapping[str, Any]], **event_store: Any
     """Settings of a small system in a namespace of its own, where `sections` do not say
     otherwise. The settings file counts, the environment does not: it may name a database that
     is none of the tests'. Raises ConfigurationError."""
-    smaller = {"namespace": f"test-{uuid4().hex[:12]}", "hosts": 1}
+    smaller = {
+        "namespace": f"test-{uuid4().hex[:12]}",
+        "hosts": 1,
+        # On a machine that runs several tests at a time, a process may take seconds to start.
+        "actor_timeout_ms": 30_000,
+    }
     mine: dict[str, Mapping[str, Any]] = {
         "actor_system": smaller,
         "metrics": {"port": 0},
