@@ -107,7 +107,7 @@ class Fanout:
     async def _poll(self, name: str, sources: tuple[str, ...]) -> None:
         after = 0
         while True:
-            poll = pack_poll(Poll(name, after, (), sources, 10.0))
+            poll = pack_poll(Poll(name, after, (), sources, (), 10.0))
             # In a task of its own, as a call over loopback is.
             polled = unpack_polled(await asyncio.ensure_future(self.bus.poll(poll)))
             after = polled.through

@@ -121,6 +121,7 @@ def in_json(record: SubscriptionRecord) -> dict[str, object]:
     return plain | {
         "event_types": record.selection.event_types,
         "sources": record.selection.sources,
+        "kinds": [kind.value for kind in record.selection.kinds],
         "finished": record.receipt.count,
         "digest": record.receipt.digest.hex(),
     }

@@ -220,6 +220,21 @@ class SubscribeTimeout(ThornbackError):
         return f"the bus did not say within {self.timeout_s:g} s where the log stands"
 
 
+class Lagged(ThornbackError):
+    """A subscription that does not catch up has missed so many events: those that it selects of the
+    positions above `after` up to `through`. It goes on behind them when it is iterated again."""
+
+    def __init__(self, missed: int, after: int, through: int) -> None:
+        super().__init__(missed, after, through)
+        self.missed, self.after, self.through = missed, after, through
+
+    def __str__(self) -> str:
+        return (
+            f"{self.missed} events were missed, of the positions {self.after + 1} to "
+            f"{self.through}: this subscription does not catch up"
+        )
+
+
 class StartFailed(HostUnavailable):
     """The process is there and cannot start, for the reason that is given. It tries again
     at its next call."""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from actors.actor import Actor, described
 from actors.event import Event
+from actors.moments import checked_us, moment_of
 from actors.naming import checked_type_name, source_of
 from runtime.driver import blocking
 from runtime.driver.advice import advised
@@ -23,6 +24,7 @@ from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.driver.selecting import checked_seconds, selection_of
+from runtime.driver.starting import Start, check_live, checked_start, position_of
 from runtime.driver.subscription import Subscription
 from runtime.driver.unknown_types import LOOK_S, say_unknown
 from runtime.errors import LaunchFailed, SystemNotFound
@@ -196,8 +198,10 @@ class ActorSystem:
         event_types: str | Iterable[str] = "*",
         *,
         sources: str | Iterable[str] = "*",
-        after: int | None = None,
+        kinds: str | Iterable[str] = (),
+        after: Start = None,
         name: None = None,
+        catch_up: bool = True,
         timeout_s: float | None = None,
     ) -> Subscription: ...
     @overload
@@ -206,7 +210,8 @@ class ActorSystem:
         event_types: str | Iterable[str] = "*",
         *,
         sources: str | Iterable[str] = "*",
-        after: int | None = None,
+        kinds: str | Iterable[str] = (),
+        after: Start = None,
         name: str,
         timeout_s: float | None = None,
     ) -> DurableSubscription: ...
@@ -219,38 +224,48 @@ class ActorSystem:
         event_types: str | Iterable[str] = "*",
         *,
         sources: str | Iterable[str] = "*",
-        after: int | None = None,
+        kinds: str | Iterable[str] = (),
+        after: Start = None,
         name: str | None = None,
+        catch_up: bool = True,
         timeout_s: float | None = None,
     ) -> Subscription:
         """A stream of events: those after position `after` first (0: from the start of
-        the log), then live; without `after` those committed from now on.
+        the log; a datetime: what was committed from then on), then live; without `after` those
+        committed from now on.
 
         With a `name` it is durable (DurableSubscription): it goes on after its checkpoint, which is
         kept with the log, and `after` says only where one begins that is new.
 
-        `*` in an event type or source stands for any text. From now on means: from before
-        this call returns. So without `after` it blocks until the bus has said where the log
-        stands, which takes it a millisecond: for `timeout_s`, or `actor_timeout_ms`, or one
-        second where an event loop runs in this thread; with a name, until the log has said where
-        it stands. It then raises SubscribeTimeout. A coroutine that must not block at all says
-        `after=await system.head()`. Raises InvalidName, SystemNotFound and ConnectionClosed, too,
-        AnotherSelection for a name that selects something else, and ValueError for an `after`
-        that is no position. A name of an event type, or of a type of device, that nobody knows is
-        logged, mostly before this returns: for that, it asks the log about a name that no class of
-        this program has, and waits for a second at most. So is an `after` beyond the end of the
-        log, for which the bus is asked, and waited for, likewise.
+        With `catch_up=False` it is live only: where its reader falls behind what the bus keeps
+        (`event_bus.buffer_size`), it raises Lagged, which says how many events were missed, and
+        goes on behind them when it is iterated again.
+
+        `*` in an event type or source stands for any text; `kinds` are "device", "system" and
+        "business". From now on means: from before this call returns. So without `after` it blocks
+        until the bus has said where the log stands, which takes it a millisecond: for `timeout_s`,
+        or `actor_timeout_ms`, or one second where an event loop runs in this thread; with a moment
+        or a name, until the log has said where that stands. It then raises SubscribeTimeout. A
+        coroutine that must not block at all says `after=await system.head()`. Raises InvalidName,
+        SystemNotFound and ConnectionClosed, too, AnotherSelection for a name that selects something
+        else, and ValueError for what is no position, no moment or no kind. A name of an event type,
+        or of a type of device, that nobody knows is logged, mostly before this returns: for that,
+        it asks the log about a name that no class of this program has, and waits for a second at
+        most. So is an `after` beyond the end of the log, for which the bus is asked, and waited
+        for, likewise.
         """
-        selection, patience_s = selection_of(event_types, sources), checked_seconds(timeout_s)
+        selection = selection_of(event_types, sources, kinds)
+        after, patience_s = checked_start(after), checked_seconds(timeout_s)
+        check_live(catch_up, after, name)
         subscription = (
-            Subscription(self.connection, selection, after)
+            Subscription(self.connection, selection, after, catch_up=catch_up)
             if name is None
             else DurableSubscription(self.connection, name, selection, after)
         )
         looked = [say_unknown(self.connection, selection)]
-        if after is not None and name is None:
+        if isinstance(after, int) and name is None:
             looked.append(say_beyond(self.connection, after))
-        waits = after is None or name is not None
+        waits = not isinstance(after, int) or name is not None
         if waits:
             subscription.wait_begun(self._patience_s() if patience_s is None else patience_s)
         for look in looked:
@@ -259,16 +274,12 @@ class ActorSystem:
         return subscription
 
     def run(
-        self,
-        program: Runnable,
-        *,
-        workers: int | None = None,
-        after: int | None = 0,
+        self, program: Runnable, *, workers: int | None = None, after: Start = 0
     ) -> Reply[None]:
         """Have a stream program (a Handler, an EventPipeline or a Projection) run in Ray actors of
-        its own, on the log from its beginning, or from after a position, or from now on (None),
-        until it is stopped; where it has run before it goes on where it stood, and `after` says
-        nothing.
+        its own, on the log from its beginning, or from after a position, or from a moment (a
+        datetime), or from now on (None), until it is stopped; where it has run before it goes on
+        where it stood, and `after` says nothing.
 
         Its keys are dealt out over so many `workers`, at most 16 (`processing.pipeline_parallelism`
         of them); each is started anew where it ends, and each event takes effect once. One that
@@ -295,6 +306,14 @@ class ActorSystem:
         the reply is there comes after it. It raises BusUnavailable, SystemNotFound or
         ConnectionClosed."""
         return self.connection.head()
+
+    def position_at(self, moment: datetime) -> Reply[int]:
+        """The position after which stands what was committed from a moment on, by the clock of the
+        writer. It raises StoreUnavailable, BusUnavailable, SystemNotFound or ConnectionClosed.
+        Raises ValueError for what is no aware datetime."""
+        start = moment_of(checked_us(moment))
+        find = partial(position_of, self.connection.log, start)
+        return self.connection.errand(f"what was committed from {start} on", find)
 
     def explain(self, event: Event | UUID | str, *, limit: int = LIMIT) -> Reply[Explanation]:
         """Why an event is in the log: what has caused it, what it has caused, and what of its

@@ -1,11 +1,12 @@
-"""Which events a reader wants, by event type and source."""
+"""Which events a reader wants, by event type, kind and source."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from actors.event import Kind
 from actors.moments import FIRST_US, LAST_US
-from store.rows.layout import event_type_at, moment_at, source_at
+from store.rows.layout import event_type_at, kind_at, moment_at, source_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,16 +15,18 @@ class Selection:
 
     event_types: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    kinds: tuple[Kind, ...] = ()
     #: Of event time, Unix microseconds: from the first one, and before the second; for reading the
     #: log alone.
     moments_us: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         """What people read: the first patterns of each."""
-        if not self.event_types and not self.sources:
+        if not self.event_types and not self.sources and not self.kinds:
             return "everything"
-        types, sources = map(_shown, (self.event_types, self.sources))
-        return f"{types or 'all events'}{f' of {sources}' if sources else ''}"
+        types, sources, kinds = map(_shown, (self.event_types, self.sources, self.kinds))
+        which = f"{types or 'all events'}{f' of {sources}' if sources else ''}"
+        return f"{which}{f' (kind: {kinds})' if kinds else ''}"
 
 
 EVERYTHING = Selection()
@@ -32,6 +35,7 @@ EVERYTHING = Selection()
 def row_filter(selection: Selection) -> Callable[[bytes], bool]:
     """A predicate on encoded rows that says what a Selection says."""
     types, sources = pattern(selection.event_types), pattern(selection.sources)
+    kinds = encoded_kinds(selection)
     first, before = selection.moments_us or (FIRST_US, LAST_US + 1)
 
     def match(row: bytes) -> bool:
@@ -39,9 +43,16 @@ def row_filter(selection: Selection) -> Callable[[bytes], bool]:
             return False
         if types is not None and not types.fullmatch(event_type_at(row, 0)):
             return False
+        if kinds and kind_at(row, 0) not in kinds:
+            return False
         return sources is None or bool(sources.fullmatch(source_at(row, 0)))
 
     return match
+
+
+def encoded_kinds(selection: Selection) -> frozenset[bytes]:
+    """The wanted kinds, as rows have them; none: all."""
+    return frozenset(kind.value.encode() for kind in selection.kinds)
 
 
 def pattern(globs: tuple[str, ...]) -> re.Pattern[bytes] | None:

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from actors.errors import InvalidName
-from actors.event import Event, Payload
+from actors.event import Event, Kind, Payload
 from actors.naming import checked_type_name, kebab_case
 from streams.errors import InvalidProgram
 from streams.outputs import WHAT_LEAVES, output_of
-from streams.patterns import as_patterns, matcher
+from streams.patterns import as_kinds, as_patterns, matcher
 from streams.program import Change, Fact, Output, Stretch
 
 LEAST_PRIORITY, HIGHEST_PRIORITY = 0, 255
@@ -30,15 +30,17 @@ class Handler:
     """Derive from it, say which events it wants, and define `handle`.
 
     It says so by `event_types`, patterns as those of a subscription, or by `can_handle`, or both;
-    `sources` says whose events. The name, made of the class's name where none is given, is its
-    identity: ids of its events derive from it. It is one object a process, made without arguments,
-    and keeps nothing from one event to the next: a pipeline has a state, and an actor.
+    `sources` says whose events, `kinds` of which kinds. The name, made of the class's name where
+    none is given, is its identity: ids of its events derive from it. It is one object a process,
+    made without arguments, and keeps nothing from one event to the next: a pipeline has a state,
+    and an actor.
     Its own events never come to it.
     """
 
     name: str = ""
     event_types: Sequence[str] = ()
     sources: Sequence[str] = ()
+    kinds: Sequence[Kind] = ()
     #: Of several handlers of an event, those of a higher priority come first: 0 to 255.
     priority: int = 100
 
@@ -124,6 +126,10 @@ def _check_selection(cls: type[Handler]) -> str | None:
             as_patterns(getattr(cls, name))
         except (ValueError, TypeError) as error:
             return f"{name} of {cls.__name__} is a list of patterns: {error}"
+    try:
+        cls.kinds = as_kinds(cls.kinds)
+    except ValueError as error:
+        return f"kinds of {cls.__name__}: {error}"
     if not cls.event_types and cls.can_handle is Handler.can_handle:
         return (
             "says of no event that it wants it: give it event_types, "

@@ -1,8 +1,10 @@
 """Patterns of event types and sources, as those of a subscription: `*` stands for any text."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+
+from actors.event import Kind
 
 
 def as_patterns(patterns: str | Sequence[str]) -> tuple[str, ...]:
@@ -12,6 +14,17 @@ def as_patterns(patterns: str | Sequence[str]) -> tuple[str, ...]:
         if not isinstance(each, str) or not each:
             raise ValueError(f"a pattern is a text that is not empty, not {each!r:.80}")
     return tuple(map(str, found))
+
+
+def as_kinds(kinds: str | Iterable[str]) -> tuple[Kind, ...]:
+    """Kinds of events, each once, in the order in which they are defined; none stands for all, and
+    so do all. Raises ValueError for what is none."""
+    try:
+        wanted = {Kind(kind) for kind in ((kinds,) if isinstance(kinds, str) else kinds)}
+    except (TypeError, ValueError):
+        known = ", ".join(f"'{kind}'" for kind in Kind)
+        raise ValueError(f"a kind of event is one of {known}, not {kinds!r:.80}") from None
+    return tuple(kind for kind in Kind if kind in wanted and len(wanted) < len(Kind))
 
 
 def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from actors.errors import InvalidName
-from actors.event import Event, Payload
+from actors.event import Event, Kind, Payload
 from actors.naming import checked_type_name
 from streams.aggregation import Aggregation, gathering, reader
 from streams.aligned import AlignedWindows
@@ -24,7 +24,7 @@ from streams.emitting import emitted
 from streams.errors import InvalidProgram
 from streams.join import JoinLatest
 from streams.keyed import Batches, Fold
-from streams.patterns import as_patterns
+from streams.patterns import as_kinds, as_patterns
 from streams.plan import Joining, Plan
 from streams.processors import BatchEventProcessor, EventTransformer
 from streams.program import Change, Program, Stretch
@@ -70,6 +70,7 @@ class EventPipeline:
         event_types: str | Sequence[str] = (),
         *,
         sources: str | Sequence[str] = (),
+        kinds: str | Iterable[str] = (),
         disorder: timedelta = _NOTHING,
     ) -> None:
         try:
@@ -79,6 +80,7 @@ class EventPipeline:
         try:
             self.event_types: Sequence[str] = as_patterns(event_types)
             self.sources: Sequence[str] = as_patterns(sources)
+            self.kinds: Sequence[Kind] = as_kinds(kinds)
             self.disorder_us = span_us(disorder, "disorder", least=0)
         except (ValueError, TypeError) as error:
             raise InvalidProgram(name, str(error)) from error

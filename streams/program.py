@@ -74,6 +74,8 @@ class Program(Protocol):
     #: Patterns of what is selected, as those of a subscription.
     event_types: Sequence[str]
     sources: Sequence[str]
+    #: Of events; none: all.
+    kinds: Sequence[Kind]
     #: So much later than another may an event come that happened before it, and be in time.
     disorder_us: int
     #: Has any key a state? Where none has, `state` is None in every call, and nothing is loaded.

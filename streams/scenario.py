@@ -19,13 +19,13 @@ import msgpack
 import msgspec
 
 from actors.errors import InvalidName
-from actors.event import Event, Payload
+from actors.event import Event, Kind, Payload
 from actors.ids import derived_id, uuid_of
 from actors.moments import checked_us, moment_of
 from actors.naming import checked_new_source, checked_type_name
 from streams.errors import InvalidProgram
 from streams.handler import Handler
-from streams.patterns import matcher
+from streams.patterns import as_kinds, matcher
 from streams.plain import not_plain
 from streams.program import NEVER, Change, Fact, Output, Program, Stretch
 from streams.programs import program_of
@@ -76,6 +76,7 @@ class StreamScenario:
         self._latest_us = NEVER
         self._wants_type = matcher(self.program.event_types)
         self._wants_source = matcher(self.program.sources)
+        self._kinds = as_kinds(self.program.kinds) or tuple(Kind)
 
     @property
     def watermark_us(self) -> int:
@@ -134,7 +135,11 @@ class StreamScenario:
         return stored
 
     def _come(self, event: Event) -> None:
-        if not (self._wants_type(event.event_type) and self._wants_source(event.source)):
+        if not (
+            self._wants_type(event.event_type)
+            and self._wants_source(event.source)
+            and event.kind in self._kinds
+        ):
             return
         insort(self._log, (event.timestamp_us, event.position or 0, event))
         for key, item in self._routed(event):

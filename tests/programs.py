@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from actors.event import BusinessEvent, Event
+from actors.event import BusinessEvent, Event, Kind
 from actors.moments import microseconds
 from streams.program import Change, Output, Stretch
 
@@ -36,6 +36,7 @@ class _Program:
     """What they have in common."""
 
     event_types: Sequence[str] = ("*",)
+    kinds: Sequence[Kind] = ()
     disorder_us = 0
     keeps_state = True
 

@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from runtime.errors import HostUnavailable as HostUnavailable
     from runtime.errors import InvalidMessage as InvalidMessage
     from runtime.errors import InvalidState as InvalidState
+    from runtime.errors import Lagged as Lagged
     from runtime.errors import LaunchFailed as LaunchFailed
     from runtime.errors import MailboxFull as MailboxFull
     from runtime.errors import PublishRefused as PublishRefused
@@ -171,7 +172,7 @@ _HOMES = {
     "runtime.errors": (
         "ActorStopped", "AnotherSystem", "AskTimeout", "BusUnavailable", "ChannelFailed",
         "ConnectionClosed", "DatabaseInUse", "HandlerFailed", "HostFailed", "HostUnavailable",
-        "InvalidMessage", "InvalidState", "LaunchFailed", "MailboxFull",
+        "InvalidMessage", "InvalidState", "Lagged", "LaunchFailed", "MailboxFull",
         "PublishRefused", "RetriesExhausted", "StartFailed", "SubscribeTimeout",
         "SubscriptionTaken", "SystemDraining", "SystemNotFound", "UnknownActorType",
         "UnknownMessage", "UnknownProgram", "WaitInHandler",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from actors.event import Kind
 from gateways.tokens import COMMAND, COMMAND_TO, OBSERVE, PUBLISH, READ
 from gateways.web.openapi_schemas import SCHEMAS
 from gateways.web.problems import CONTENT_TYPE
@@ -220,6 +221,11 @@ _SYSTEM_PATHS: dict[str, Any] = {
             "parameters": [
                 {"name": "types", "in": "query", "schema": _PATTERNS},
                 {"name": "sources", "in": "query", "schema": _PATTERNS},
+                {
+                    "name": "kinds",
+                    "in": "query",
+                    "schema": {"type": "array", "items": {"enum": [str(kind) for kind in Kind]}},
+                },
                 _AFTER,
                 {
                     "name": "Last-Event-ID",

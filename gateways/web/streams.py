@@ -28,6 +28,7 @@ from store.errors import StoreUnavailable
 from store.event_store import Page
 from store.rows.json_events import JsonEvents
 from store.selection import Selection
+from streams.patterns import as_kinds
 
 logger = logging.getLogger("thornback.gateway")
 
@@ -79,14 +80,19 @@ class Streams:
     async def answer(self, request: web.BaseRequest, query: str) -> web.StreamResponse:
         """A stream, until its client leaves. Raises RequestRefused, InvalidName, and
         BusUnavailable where the bus does not say where the log stands."""
-        parameters = Parameters(query, ("types", "sources", "after"), several=("types", "sources"))
+        several = "types", "sources", "kinds"
+        parameters = Parameters(query, (*several, "after"), several=several)
         allowed = allowed_of(request)
         allowed.check_scope(READ)
         asked = parameters.texts("sources") or ["*"]
         sources = within(asked, allowed.grant.prefix)
         if not sources:
             raise allowed.outside(", ".join(asked))
-        selection = selection_of(parameters.texts("types") or "*", sources)
+        try:
+            kinds = as_kinds(parameters.texts("kinds"))
+        except ValueError as error:
+            raise refusal(400, "bad-kind", "This is no kind of event", str(error)) from error
+        selection = selection_of(parameters.texts("types") or "*", sources, kinds)
         after = _position(request, parameters)
         if self.open >= self._most:
             raise refusal(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from actors.event import Kind
+from jobs.as_of import moment_of_text
 from jobs.cli import options
 from jobs.cli.devices import FORM
 from jobs.command_line import connected_by
@@ -28,6 +30,14 @@ _PAGE = 10_000
     help="Only events of these devices, like 'charger/*'. May be given again.",
 )  # fmt: skip
 @click.option(
+    "--kind", "kinds", multiple=True, type=click.Choice([str(kind) for kind in Kind]),
+    help="Only events of this kind. May be given again.",
+)  # fmt: skip
+@click.option(
+    "--since", metavar="T",
+    help="First what was committed from then on, like 2026-02-08T12:00; UTC without a zone.",
+)  # fmt: skip
+@click.option(
     "--after", type=click.IntRange(0), metavar="POSITION",
     help="First what is in the log after this position; 0: from its beginning.",
 )  # fmt: skip
@@ -41,6 +51,8 @@ _PAGE = 10_000
 def command(
     event_types: tuple[str, ...],
     sources: tuple[str, ...],
+    kinds: tuple[str, ...],
+    since: str | None,
     after: int | None,
     last: int | None,
     no_follow: bool,
@@ -50,19 +62,27 @@ def command(
     """Show events as they are committed, until Ctrl-C.
 
     EVENT-TYPE and --source say which; * stands for any text: `thornback tail 'energy-*'
-    --source 'charger/*'`. Without --after or --last it begins now, and with --no-follow at the
+    --source 'charger/*'`. Without --since, --after or --last it begins now, and with --no-follow at the
     beginning of the log; the exit code is then 1 when no event fits.
     """
-    if after is not None and last is not None:
-        raise click.UsageError("--after and --last both say where to begin: give one")
-    selection = selection_of(event_types or "*", sources or "*")
+    if sum(begin is not None for begin in (since, after, last)) > 1:
+        raise click.UsageError("--since, --after and --last all say where to begin: give one")
+    try:
+        moment = None if since is None else moment_of_text(since)
+    except ValueError as error:
+        raise click.UsageError(f"--since: {error}") from error
+    selection = selection_of(event_types or "*", sources or "*", kinds)
     with connected_by(config) as system:
         head = system.head().result()
         if last is not None:
             after = max(head - last, 0)
+        if moment is not None:
+            after = system.position_at(moment).result()
         if no_follow:
             return asyncio.run(_print_log(system, selection, after or 0, head, for_programs))
-        with system.subscribe(event_types or "*", sources=sources or "*", after=after) as stream:
+        with system.subscribe(
+            event_types or "*", sources=sources or "*", kinds=kinds, after=after
+        ) as stream:
             for event in stream:
                 print_event(event, for_programs=for_programs)
     return 0

@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
 from runtime.driver.connection import Connection
+from runtime.driver.starting import position_of
 from runtime.errors import ConnectionClosed, fresh
 from runtime.partition.feed import Feed
 from runtime.wire.polls import FROM_NOW
@@ -36,6 +38,23 @@ class Beginning(Protocol):
         """This process was forked, and the feed is in its parent."""
 
 
+class FromMoment:
+    """Begins with what was committed at a moment."""
+
+    def __init__(self, connection: Connection, moment: datetime) -> None:
+        self._log, self._moment = connection.log, moment
+
+    async def begin(self, fail: Callable[[Exception], None]) -> int:
+        """Where that is."""
+        return await position_of(self._log, self._moment)
+
+    def ended(self) -> None:
+        """That is all the same to it."""
+
+    def left_behind(self) -> None:
+        """So is that."""
+
+
 class Inlet:
     """Pages of one feed, for readers in any thread."""
 
@@ -45,6 +64,8 @@ class Inlet:
         selection: Selection,
         after: int | None,
         beginning: Beginning | None = None,
+        *,
+        catch_up: bool = True,
     ) -> None:
         """From a position on, or from where it says that it begins, or from now on. Does not block.
         Raises ConnectionClosed."""
@@ -52,6 +73,7 @@ class Inlet:
         self._connection = connection
         self._loop = connection.courier.loop
         self._selection = selection
+        self._catch_up = catch_up
         self._beginning = beginning
         self.begun: Future[int] = Future()  #: by the loop, with what the feed begins after
         self._feed: Feed | None = None  # by the loop, as soon as it comes to it
@@ -133,7 +155,12 @@ class Inlet:
             beginning = self._beginning
             begin = None if beginning is None else partial(beginning.begin, self.fail)
             self._feed = Feed(
-                log, self._selection, after, begin=begin, on_change=self._feed_changed
+                log,
+                self._selection,
+                after,
+                catch_up=self._catch_up,
+                begin=begin,
+                on_change=self._feed_changed,
             )
             self._feed_changed()
 

@@ -12,6 +12,7 @@ from actors.naming import checked_source
 from runtime.driver.ref import ActorRef
 from runtime.wire.polls import MAX_GLOBS, MAX_GLOBS_LENGTH
 from store.selection import Selection
+from streams.patterns import as_kinds
 
 _SUBSCRIPTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -19,11 +20,17 @@ _SUBSCRIPTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MAX_POSITION = 2**63 - 1
 
 
-def selection_of(event_types: str | Iterable[str], sources: str | Iterable[str]) -> Selection:
+def selection_of(
+    event_types: str | Iterable[str],
+    sources: str | Iterable[str],
+    kinds: str | Iterable[str] = (),
+) -> Selection:
     """What a subscriber wants. Raises InvalidName for what is no name and no pattern, or that
-    no log can be asked for."""
+    no log can be asked for, and ValueError for what is no kind of event."""
     return Selection(
-        event_types=_globs(event_types, "an event type"), sources=_globs(sources, "a source")
+        event_types=_globs(event_types, "an event type"),
+        sources=_globs(sources, "a source"),
+        kinds=as_kinds(kinds),
     )
 
 

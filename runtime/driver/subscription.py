@@ -10,15 +10,17 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
+from datetime import datetime
 from typing import Self
 from weakref import finalize, ref
 
 from actors.event import Event
 from runtime.driver.connection import Connection
-from runtime.driver.inlet import Beginning, Inlet
+from runtime.driver.inlet import Beginning, FromMoment, Inlet
 from runtime.driver.pending import lock_seconds
-from runtime.driver.selecting import checked_position
-from runtime.errors import SubscribeTimeout, fresh
+from runtime.driver.starting import Start, checked_start
+from runtime.errors import Lagged, SubscribeTimeout, fresh
+from runtime.partition.pages_ahead import Gap
 from runtime.process.no_waiting import check_may_wait
 from runtime.wire.polls import FROM_NOW
 from store.event_store import Page
@@ -48,6 +50,9 @@ class Subscription:
     SystemNotFound where none comes, or one with another log, SystemReplaced where another
     system took the database over, and ConnectionClosed once the connection was closed.
 
+    One that does not catch up raises Lagged, once, where it fell behind what the bus has kept, and
+    goes on behind that.
+
     One that nobody holds any more is closed when Python finds that out, and that is logged.
     """
 
@@ -55,17 +60,22 @@ class Subscription:
         self,
         connection: Connection,
         selection: Selection,
-        after: int | None,
+        after: Start,
         beginning: Beginning | None = None,
+        *,
+        catch_up: bool = True,
     ) -> None:
         """Does not block. Raises ConnectionClosed, and ValueError for what is no position."""
-        after = None if after is None else checked_position(after)
+        start = checked_start(after)
+        position = None if isinstance(start, datetime) else start
+        if isinstance(start, datetime):
+            beginning = FromMoment(connection, start)
         # Set once:
         self._clock = connection.clock
         self._decoder = Decoder()
-        self._inlet = Inlet(connection, selection, after, beginning)
+        self._inlet = Inlet(connection, selection, position, beginning, catch_up=catch_up)
         # Of whoever reads:
-        self._position = FROM_NOW if after is None else after
+        self._position = FROM_NOW if position is None else position
         self._in_hand = _InHand(Decoded([], []), self._position)
         # Guards what follows, and the turn from page to page:
         self._lock = threading.Lock()
@@ -175,6 +185,13 @@ class Subscription:
                 self._page = self._inlet.taken()
             if (page := self._page) is None:
                 return waiter
+            if isinstance(page, Gap):
+                after, self._position = self.position, page.through
+                self._in_hand, self._page = _InHand(Decoded([], []), page.through), None
+                self._inlet.give_back(waiter)
+                if page.missed:
+                    raise Lagged(page.missed, after, page.through)
+                return None
             # Should it not decode, it stays: nobody gets past it unawares.
             self._in_hand = _InHand(self._decoder.page(page.rows), page.through)
             self._page = None

@@ -41,7 +41,7 @@ class Kept:
         # The index, made when it is first needed:
         self._topics: list[bytes] | None = None  #: by row
         self._by_type: dict[bytes, array[int]] | None = None  #: rows
-        self._wanted: dict[Matcher, array[int]] = {}  #: rows, by matchers that look at sources
+        self._wanted: dict[Matcher, array[int]] = {}  #: rows, by matchers that look at topics
         self._matched = 0  #: the last matcher that was there then
         self.size = len(rows) + 4 * len(self._starts)  #: bytes in memory, about
 
@@ -53,7 +53,7 @@ class Kept:
         found: dict[Matcher, None] = {}
         for event_type in self.types:
             found.update(dict.fromkeys(matchers.of_type(event_type)))
-        if matchers.by_source:
+        if matchers.by_topic:
             self._match(matchers)
             found.update(dict.fromkeys(self._wanted))
         return found
@@ -82,7 +82,7 @@ class Kept:
         return size, self.last
 
     def _rows_of(self, matcher: Matcher, matchers: Matchers) -> Sequence[int]:
-        if matcher.by_source:
+        if matcher.by_topic:
             if matcher.number > self._matched:
                 self._match(matchers)
             return self._wanted.get(matcher, _NONE)
@@ -103,7 +103,7 @@ class Kept:
         return found[0] if found else _NONE
 
     def _match(self, matchers: Matchers) -> None:
-        """Note which rows every matcher wants that looks at sources."""
+        """Note which rows every matcher wants that looks at topics."""
         wanted: dict[Matcher, array[int]] = {}
         of_topic = matchers.of_topic
         for number, topic in enumerate(self._indexed()):

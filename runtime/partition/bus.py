@@ -148,7 +148,7 @@ class Bus(Process):
             _wake(matcher.waiting, max(nothing_up_to, head))
 
     async def _polled(self, poll: Poll) -> Polled:
-        selection = Selection(event_types=poll.event_types, sources=poll.sources)
+        selection = Selection(event_types=poll.event_types, sources=poll.sources, kinds=poll.kinds)
         if not poll.subscriber:
             return self._looked_up(poll, selection)
         loop = asyncio.get_running_loop()

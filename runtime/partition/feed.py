@@ -4,19 +4,23 @@ A feed is a position. It asks the bus for what comes after; where the bus's buff
 not reach back that far it reads the log up to where the buffer starts. Whichever of the
 two a page comes from, the next question names the position that the page reached. That
 number is the seam: no event is missed there, and none comes twice.
+
+One that does not catch up asks the log instead how many events it has missed, and goes on where
+the bus stands.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from runtime.errors import BusUnavailable, SystemNotFound, fresh
 from runtime.partition.log_access import LogAccess
-from runtime.partition.pages_ahead import PagesAhead
+from runtime.partition.pages_ahead import Gap, PagesAhead
 from runtime.wire.polls import FROM_NOW, Poll
 from store.errors import StoreUnavailable, SystemReplaced
-from store.event_store import Page
+from store.event_store import EventStore, Page
 from store.selection import EVERYTHING, Selection
 
 logger = logging.getLogger("thornback.feed")
@@ -41,6 +45,8 @@ class Feed:
     AHEAD_BYTES = 8 * 1024 * 1024
     #: Positions that are read from the log at a time: at first, and where pages are small.
     FIRST_PAGE, PAGE = 1_000, 10_000
+    #: Positions of which the log is asked at a time how many are selected.
+    COUNTED = 50_000
     #: What a page from the log aims at where events are large.
     PAGE_BYTES = 4 * 1024 * 1024
     #: How long a poll may wait at the bus.
@@ -56,17 +62,20 @@ class Feed:
         selection: Selection = EVERYTHING,
         after: int | None = None,
         *,
+        catch_up: bool = True,
         begin: Callable[[], Awaitable[int]] | None = None,
         on_change: Callable[[], None] | None = None,
     ) -> None:
         """Begin after a position (0: with the first event), or after the one that `begin` finds,
-        or from now on. `on_change` is called, in the loop, when it has begun, when a page is there,
-        and when it ended."""
+        or from now on. One that does not catch up has a Gap in its pages where it fell behind what
+        the bus has kept. `on_change` is called, in the loop, when it has begun, when a page is
+        there, and when it ended."""
         # What it reads, and for whom:
         self.name = log.world.random(8).hex()  #: the bus knows it by that
         self.start = after  #: after which position it begins; None until that is known
         self._log = log
         self._selection = selection
+        self._catch_up = catch_up
         self._find_start = begin or self._head
         self._on_change = on_change
         # How far it is; all but `_ahead` is touched in the loop alone:
@@ -147,6 +156,8 @@ class Feed:
         polled = await self._log.poll(self._question(self.position, self.WAIT_S))
         if polled.covered:
             return Page(rows=polled.rows, through=polled.through)
+        if not self._catch_up:
+            return await self._gap(polled.through)
         limit = min(self._limit, polled.through - self.position)
         page = await self._log.read(self.position, limit, self._selection)
         if page.through == self.position:
@@ -155,9 +166,19 @@ class Feed:
         self._limit = max(min(fits, 4 * self._limit, self.PAGE), 1)
         return page
 
+    async def _gap(self, through: int) -> Gap:
+        missed, after = 0, self.position
+        while after < through:
+            end = min(after + self.COUNTED, through)
+            count = partial(_count, self._selection, after, end)
+            missed += await self._log.ask(count)
+            after = end
+        return Gap(rows=b"", through=through, missed=missed)
+
     def _question(self, after: int, wait_s: float) -> Poll:
         wanted = self._selection
-        return Poll(self.name, after, wanted.event_types, wanted.sources, wait_s)
+        types, sources, kinds = wanted.event_types, wanted.sources, wanted.kinds
+        return Poll(self.name, after, types, sources, kinds, wait_s)
 
     async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """Again and again while bus or database are away."""
@@ -190,3 +211,7 @@ class Feed:
         self._changed.set()
         if self._on_change is not None:
             self._on_change()
+
+
+async def _count(selection: Selection, after: int, through: int, store: EventStore) -> int:
+    return (await store.recount(selection, after, through)).count

@@ -118,7 +118,7 @@ class LogAccess:
     async def head(self) -> int:
         """Where the log stands, as the bus knows it: what is committed from now on comes
         after it. Raises BusUnavailable, or SystemNotFound."""
-        return (await self.poll(Poll("", FROM_NOW, (), (), 0.0))).through
+        return (await self.poll(Poll("", FROM_NOW, (), (), (), 0.0))).through
 
     async def poll(self, poll: Poll) -> Polled:
         """Ask the bus. Raises BusUnavailable while it is away or says nothing, and

@@ -9,13 +9,13 @@ import asyncio
 from collections import Counter
 
 from store.rows.layout import topic_parts
-from store.selection import Selection, literal_prefix, pattern
+from store.selection import Selection, encoded_kinds, literal_prefix, pattern
 
 
 class Matcher:
-    """Selects by event type and source without decoding payloads."""
+    """Selects by event type, kind and source without decoding payloads."""
 
-    __slots__ = ("_sources", "_types", "number", "selection", "users", "waiting")
+    __slots__ = ("_kinds", "_sources", "_types", "number", "selection", "users", "waiting")
 
     def __init__(self, selection: Selection, number: int) -> None:
         self.selection = selection
@@ -25,19 +25,25 @@ class Matcher:
         self.waiting: dict[asyncio.Future[int], None] = {}
         self._types = pattern(selection.event_types)
         self._sources = pattern(selection.sources)
+        self._kinds = encoded_kinds(selection)
 
     @property
-    def by_source(self) -> bool:
-        """Does it look at sources?"""
-        return self._sources is not None
+    def by_topic(self) -> bool:
+        """Does it look beyond the type: at sources, or at kinds?"""
+        return self._sources is not None or bool(self._kinds)
+
+    @property
+    def prefixes(self) -> set[bytes]:
+        """What the sources that it wants may begin with."""
+        return {literal_prefix(glob) for glob in self.selection.sources or ("*",)}
 
     def wants_type(self, event_type: bytes) -> bool:
         """Does it want events of that type, if it wants their source?"""
         return self._types is None or self._types.fullmatch(event_type) is not None
 
-    def wants(self, event_type: bytes, source: bytes) -> bool:
-        """Does it want events of that type and source?"""
-        if not self.wants_type(event_type):
+    def wants(self, event_type: bytes, kind: bytes, source: bytes) -> bool:
+        """Does it want events of that type, kind and source?"""
+        if not self.wants_type(event_type) or (self._kinds and kind not in self._kinds):
             return False
         return self._sources is None or self._sources.fullmatch(source) is not None
 
@@ -77,7 +83,7 @@ class Matchers:
     def __init__(self) -> None:
         self.latest = 0  #: the number of the last that came
         self._matchers: dict[Selection, Matcher] = {}
-        self._prefixes: dict[bytes, list[Matcher]] = {}  #: of those that look at sources
+        self._prefixes: dict[bytes, list[Matcher]] = {}  #: of those that look at topics
         self._lengths: Counter[int] = Counter()  #: of the prefixes
         self._ascending: list[int] = []  #: these lengths, each once
         self._by_topic = _Verdicts(self.MAX_VERDICTS)
@@ -87,8 +93,8 @@ class Matchers:
         return len(self._matchers)
 
     @property
-    def by_source(self) -> bool:
-        """Does any look at sources?"""
+    def by_topic(self) -> bool:
+        """Does any look at topics?"""
         return bool(self._prefixes)
 
     def use(self, selection: Selection) -> Matcher:
@@ -113,36 +119,36 @@ class Matchers:
         return [waiter for matcher in self._matchers.values() for waiter in matcher.waiting]
 
     def of_topic(self, topic: bytes) -> Matching:
-        """Those that look at sources and want this topic."""
+        """Those that look at topics and want this one."""
         found = self._by_topic.get(topic)
         if found is None:
             found = self._by_topic.keep(topic, self._found(*topic_parts(topic)))
         return found
 
     def of_type(self, event_type: bytes) -> Matching:
-        """Those that do not look at sources and want this event type."""
+        """Those that look at event types alone and want this one."""
         found = self._by_type.get(event_type)
         if found is None:
-            plain = (each for each in self._matchers.values() if not each.by_source)
+            plain = (each for each in self._matchers.values() if not each.by_topic)
             wanting = tuple(each for each in plain if each.wants_type(event_type))
             found = self._by_type.keep(event_type, wanting)
         return found
 
-    def _found(self, event_type: bytes, source: bytes) -> Matching:
+    def _found(self, event_type: bytes, kind: bytes, source: bytes) -> Matching:
         found: dict[Matcher, None] = {}
         for length in self._ascending:
             if length > len(source):
                 break
             for matcher in self._prefixes.get(source[:length], ()):
-                if matcher not in found and matcher.wants(event_type, source):
+                if matcher not in found and matcher.wants(event_type, kind, source):
                     found[matcher] = None
         return tuple(found)
 
     def _changed(self, matcher: Matcher, by: int) -> None:
         """One came or went. What is remembered may be wrong now; finding it anew costs a
         microsecond or two a topic."""
-        if matcher.by_source:
-            for prefix in {literal_prefix(glob) for glob in matcher.selection.sources}:
+        if matcher.by_topic:
+            for prefix in matcher.prefixes:
                 users = self._prefixes.setdefault(prefix, [])
                 if by > 0:
                     users.append(matcher)

@@ -3,8 +3,16 @@
 import asyncio
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass
 
 from store.event_store import Page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap(Page):
+    """A stretch that a feed has passed over: so many selected events."""
+
+    missed: int
 
 
 class PagesAhead:
@@ -35,7 +43,7 @@ class PagesAhead:
         self._bytes += len(page.rows)
         with suppress(IndexError):
             last = self._pages.pop()
-            if last.rows:
+            if last.rows or isinstance(last, Gap):
                 self._pages.append(last)
         self._pages.append(page)
 

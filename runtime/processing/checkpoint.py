@@ -18,6 +18,7 @@ from weakref import WeakSet
 from actors.errors import ThornbackError
 from actors.event import Event
 from runtime.driver.connection import Connection
+from runtime.driver.starting import Start, position_of
 from runtime.errors import ConnectionClosed, SubscriptionTaken, fresh
 from store.appends import CheckpointMove
 from store.errors import StaleCheckpoint
@@ -54,7 +55,7 @@ class Checkpoint:
     TOGETHER = 512
 
     def __init__(
-        self, connection: Connection, name: str, selection: Selection, after: int | None
+        self, connection: Connection, name: str, selection: Selection, after: Start
     ) -> None:
         """Does not block. A subscription that is new begins after a position, or from now on."""
         # Set once:
@@ -95,8 +96,8 @@ class Checkpoint:
         system, StoreUnavailable and AnotherSelection."""
         self._fail = fail
         log = self._connection.log
-        head = await log.head()
-        after = head if self._after is None else self._after
+        await log.head()  # or there is no system
+        after = await position_of(log, self._after)
         if self._over:
             raise ConnectionClosed(self._connection.namespace)
         record = await log.open_subscription(self.name, self._selection, after, self._epoch)

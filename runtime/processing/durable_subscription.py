@@ -9,6 +9,7 @@ from actors.event import Event
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
 from runtime.driver.selecting import checked_position, checked_subscription_name
+from runtime.driver.starting import Start
 from runtime.driver.subscription import Subscription
 from runtime.errors import NotPossible, SubscribeTimeout
 from runtime.process.no_waiting import in_a_loop
@@ -43,7 +44,7 @@ class DurableSubscription(Subscription):
     FINISH_S = 60.0
 
     def __init__(
-        self, connection: Connection, name: str, selection: Selection, after: int | None
+        self, connection: Connection, name: str, selection: Selection, after: Start
     ) -> None:
         """Does not block. Raises ConnectionClosed, InvalidName, and ValueError for what is no
         position."""
@@ -52,6 +53,7 @@ class DurableSubscription(Subscription):
         selection = Selection(
             event_types=tuple(sorted(set(selection.event_types))),
             sources=tuple(sorted(set(selection.sources))),
+            kinds=selection.kinds,
         )
         connection.check_open()
         self._connection = connection

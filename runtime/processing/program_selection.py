@@ -1,6 +1,7 @@
 """What a stream program selects, and what its slots are called in the log."""
 
 from store.selection import Selection
+from streams.patterns import as_kinds
 from streams.program import Program
 
 
@@ -10,7 +11,7 @@ def selection_of_program(program: Program) -> Selection:
         () if "*" in patterns else tuple(sorted(set(patterns)))
         for patterns in (program.event_types, program.sources)
     )
-    return Selection(event_types=types, sources=sources)
+    return Selection(event_types=types, sources=sources, kinds=as_kinds(program.kinds))
 
 
 def slot_name(program: str, slot: int) -> str:

@@ -7,7 +7,8 @@ from actors.errors import InvalidName
 from actors.naming import checked_type_name
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
-from runtime.driver.selecting import checked_position, selection_of
+from runtime.driver.selecting import selection_of
+from runtime.driver.starting import Start, checked_start, position_of
 from runtime.processing.program_code import pickled_program
 from runtime.processing.program_selection import selection_of_program
 from runtime.processing.projected_rows import tabled
@@ -23,10 +24,7 @@ _RUN_S, _STOP_S, _RESUME_S = 120.0, 60.0, 30.0
 
 
 def run_program(
-    connection: Connection,
-    program: Runnable,
-    workers: Any,
-    after: int | None,
+    connection: Connection, program: Runnable, workers: Any, after: Start
 ) -> Reply[None]:
     """ActorSystem.run."""
     program = program_of(program)
@@ -36,12 +34,12 @@ def run_program(
         count = min(connection.settings.processing.pipeline_parallelism, SLOTS)
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= SLOTS:
         raise ValueError(f"workers= is a number from 1 to {SLOTS}, not {count!r:.80}")
-    begins = None if after is None else checked_position(after)
+    begins = checked_start(after)
     code = pickled_program(program)
 
     async def run() -> None:
         await connection.log.in_store(partial(_check_taken, program))
-        at = await connection.log.head() if begins is None else begins
+        at = await position_of(connection.log, begins)
         await connection.rejoining.ask("run_program", name, code, count, at)
 
     return connection.errand(f"running {name}", run, _RUN_S)
@@ -85,7 +83,7 @@ async def _check_taken(program: Program, store: EventStore) -> None:
 def _checked(program: Program) -> str:
     """Its name, where that and what it selects can be had. Raises InvalidProgram."""
     try:
-        selection_of(program.event_types, program.sources)
+        selection_of(program.event_types, program.sources, program.kinds)
         return checked_type_name(program.name)
-    except (InvalidName, TypeError) as error:
+    except (InvalidName, TypeError, ValueError) as error:
         raise InvalidProgram(str(program.name), str(error)) from error

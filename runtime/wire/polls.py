@@ -5,6 +5,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from actors.event import Kind
 from runtime.wire.values import encode
 
 #: As the position of a poll: none yet. The answer says where the log stands, at once.
@@ -27,6 +28,7 @@ class Poll(msgspec.Struct, array_like=True):
     after: int
     event_types: _Globs
     sources: _Globs
+    kinds: Annotated[tuple[Kind, ...], Meta(max_length=len(Kind))]
     wait_s: float
 
 

@@ -41,6 +41,8 @@ def selected_by(selection: Selection) -> str:
         if globs:
             patterns = ", ".join(_literal(like(glob)) for glob in globs if _can_match(glob))
             selected += f" AND {column} LIKE ANY (ARRAY[{patterns}]::text[])"
+    if selection.kinds:
+        selected += f" AND kind IN ({', '.join(_literal(kind.value) for kind in selection.kinds)})"
     if selection.moments_us is not None:
         first, before = (f"to_timestamp(0) + interval '{each} us'" for each in selection.moments_us)
         selected += f" AND timestamp >= {first} AND timestamp < {before}"

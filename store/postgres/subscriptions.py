@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from actors.event import Kind
 from store.appends import CheckpointMove
 from store.errors import AnotherSelection, StaleCheckpoint
 from store.postgres.connections import Connections
@@ -27,11 +28,12 @@ class Subscriptions:
         up for lost, and comes about late, would otherwise take it from whoever came since.
         """
         types, sources = list(selection.event_types), list(selection.sources)
+        kinds = [kind.value for kind in selection.kinds]
         while True:
             seen = await self._connections.fetch(QUERIES["see_subscription"], name)
             if not seen:
                 made = QUERIES["make_subscription"]
-                await self._connections.fetch(made, name, epoch, types, sources, after)
+                await self._connections.fetch(made, name, epoch, types, sources, kinds, after)
                 continue
             record = _record(seen[0])
             if record.selection != selection:
@@ -84,7 +86,11 @@ def _record(row: Any) -> SubscriptionRecord:
     return SubscriptionRecord(
         name=row["name"],
         epoch=row["epoch"],
-        selection=Selection(event_types=tuple(row["event_types"]), sources=tuple(row["sources"])),
+        selection=Selection(
+            event_types=tuple(row["event_types"]),
+            sources=tuple(row["sources"]),
+            kinds=tuple(map(Kind, row["kinds"])),
+        ),
         began=row["began"],
         position=row["position"],
         receipt=Receipt(row["finished"], bytes(row["digest"])),

@@ -112,6 +112,14 @@ def event_type_at(data: bytes | bytearray, row_start: int) -> bytes:
     return bytes(data[start : start + length])
 
 
+def kind_at(data: bytes | bytearray, row_start: int) -> bytes:
+    """The kind of the row that starts there, without decoding the rest."""
+    at = row_start + TYPE_AT
+    start = at + 4 + LENGTH.unpack_from(data, at)[0] + 4
+    (length,) = LENGTH.unpack_from(data, start - 4)
+    return bytes(data[start : start + length])
+
+
 def source_at(data: bytes | bytearray, row_start: int) -> bytes:
     """The source of the row that starts there, without decoding the rest."""
     at = row_start + TYPE_AT
@@ -151,11 +159,11 @@ def topics(data: bytes, starts: Iterable[int]) -> list[bytes]:
     return found
 
 
-def topic_parts(topic: bytes) -> tuple[bytes, bytes]:
-    """The event type and the source of a topic."""
+def topic_parts(topic: bytes) -> tuple[bytes, bytes, bytes]:
+    """The event type, the kind and the source of a topic."""
     end = 4 + LENGTH.unpack_from(topic, 0)[0]
     kind_end = end + 4 + LENGTH.unpack_from(topic, end)[0]
-    return topic[4:end], topic[kind_end + 4 :]
+    return topic[4:end], topic[end + 4 : kind_end], topic[kind_end + 4 :]
 
 
 def span(data: bytes) -> tuple[int, int]:

@@ -63,6 +63,7 @@ class Log:
         self.store, self.writer, self.node = store, writer, node
         self.head = writer.counter
         self.ticks = node.counter
+        self.recorded_us = RECORDED_US  #: when what comes next is committed
 
     @classmethod
     async def open(cls, store: EventStore, holder: str = "") -> "Log":
@@ -113,5 +114,5 @@ class Log:
         """The events as rows that follow on the head."""
         rows = EncodedRows.of([encode_event(event) for event in events])
         data = bytearray(rows.data)
-        stamp(data, rows.lengths, RECORDED_US, self.head + 1)
+        stamp(data, rows.lengths, self.recorded_us, self.head + 1)
         return EncodedRows(data, rows.lengths)

@@ -1,10 +1,11 @@
 """What every event store promises of reading: the log by position, and by aggregate."""
 
 from collections.abc import Mapping
+from itertools import cycle
 
 import pytest
 
-from actors.event import Event
+from actors.event import Event, Kind
 from actors.naming import aggregate_id_of
 from store.event_store import (
     Counts,
@@ -35,6 +36,15 @@ CATALOGUE = [
     ("other/a_b", "value-read"),
 ]
 
+
+def catalogue() -> list[Event]:
+    """Those events, of each kind in turn."""
+    return [
+        made_event(source, event_type=name, kind=kind)
+        for (source, name), kind in zip(CATALOGUE, cycle(Kind), strict=False)
+    ]
+
+
 #: Which events of the catalogue each selection takes.
 SELECTED: list[tuple[Selection, tuple[int, ...]]] = [
     (EVERYTHING, tuple(range(10))),
@@ -61,6 +71,11 @@ SELECTED: list[tuple[Selection, tuple[int, ...]]] = [
     (Selection(event_types=("value-read", "alarm")), (0, 1, 2, 7, 8, 9)),
     (Selection(event_types=("value-*",), sources=("*/a_b",)), (0, 9)),
     (Selection(event_types=("alarm-*",), sources=("other/*",)), ()),
+    (Selection(kinds=(Kind.DEVICE,)), (0, 3, 6, 9)),
+    (Selection(kinds=(Kind.DEVICE, Kind.BUSINESS)), (0, 2, 3, 5, 6, 8, 9)),
+    (Selection(kinds=(Kind.SYSTEM,), event_types=("alarm",)), (7,)),
+    (Selection(kinds=(Kind.DEVICE,), sources=("*/a_b",)), (0, 9)),
+    (Selection(kinds=(Kind.SYSTEM,), sources=("*/a_b",)), ()),
 ]
 
 
@@ -139,7 +154,7 @@ class ReadingContract:
         self, store: EventStore
     ) -> None:
         log = await Log.open(store)
-        await log.append(*(made_event(source, event_type=name) for source, name in CATALOGUE))
+        await log.append(*catalogue())
         for selection, expected in SELECTED:
             found = await read_all(store, selection)
             assert [event.source for event in found] == [CATALOGUE[n][0] for n in expected], (

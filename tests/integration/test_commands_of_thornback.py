@@ -149,6 +149,12 @@ def test_tail_shows_the_log_and_what_is_selected_of_it(commands: Commands) -> No
     everything = commands.values("tail", "--no-follow")
     assert [one["version"] for one in everything if one["source"] == SOURCE] == [1, 2, 3]
     assert "no event fits\n" in commands("tail", "nothing-*", "--no-follow", code=1)
+    assert commands.values("tail", "--no-follow", "--kind", "device") == everything
+    assert "no event fits\n" in commands("tail", "--kind", "business", "--no-follow", code=1)
+    since = everything[-1]["recorded_at"]
+    assert everything[-1] in commands.values("tail", "--since", since, "--no-follow")
+    assert "no event fits" in commands("tail", "--since", "9998-01-01", "--no-follow", code=1)
+    commands("tail", "--since", "yesterday", code=2)
     said = commands("tail", "temperature-reportd", "--no-follow", code=1)
     assert "did you mean 'temperature-reported'?" in said
     said = commands("tail", "--source", "kitchen", "--no-follow", code=1)

@@ -193,17 +193,19 @@ class Partition:
         """A connection's way to bus and log."""
         return LogAccess(self.world, self.settings)
 
-    def feed(self, *sources: str, after: int | None = None) -> "ReadFeed":
+    def feed(self, *sources: str, after: int | None = None, catch_up: bool = True) -> "ReadFeed":
         """A feed with a connection of its own."""
-        return ReadFeed(self.access(), Selection(sources=sources), after)
+        return ReadFeed(self.access(), Selection(sources=sources), after, catch_up=catch_up)
 
 
 class ReadFeed(Feed):
     """A feed with one reader, in its own loop."""
 
-    def __init__(self, log: LogAccess, selection: Selection, after: int | None) -> None:
+    def __init__(
+        self, log: LogAccess, selection: Selection, after: int | None, *, catch_up: bool = True
+    ) -> None:
         self._news = asyncio.Event()
-        super().__init__(log, selection, after, on_change=self._news.set)
+        super().__init__(log, selection, after, catch_up=catch_up, on_change=self._news.set)
 
     async def next_page(self) -> Page | None:
         """Wait for the next page; None once the feed is closed. Raises what ended it. Who

@@ -30,9 +30,9 @@ class Driving:
         """Do it where the partition lives."""
         return self.connection.courier.run(work).result(LIMIT_S)
 
-    def subscribe(self, after: int | None = 0) -> Subscription:
+    def subscribe(self, after: int | None = 0, *, catch_up: bool = True) -> Subscription:
         """To everything."""
-        subscription = Subscription(self.connection, EVERYTHING, after)
+        subscription = Subscription(self.connection, EVERYTHING, after, catch_up=catch_up)
         if after is None:
             subscription.wait_begun(LIMIT_S)
         return subscription

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.event import Kind
 from runtime.partition.bus import Bus
 from runtime.partition.matching import Matchers
 from runtime.partition.subscribers import Subscribers
@@ -42,7 +43,7 @@ def asked(
     """A poll under way."""
 
     async def ask() -> Polled:
-        poll = pack_poll(Poll(name, after, (), sources, wait_s))
+        poll = pack_poll(Poll(name, after, (), sources, (), wait_s))
         return unpack_polled(await bus_of(partition).poll(poll))
 
     return asyncio.ensure_future(ask())
@@ -272,34 +273,41 @@ async def test_subscriptions_of_one_selection_share_one_matcher() -> None:
 names = st.text("ab/\n", min_size=1, max_size=4)
 
 
+kinds = st.sampled_from(Kind)
+
+
 globs = st.lists(st.text("ab/*\n", min_size=1, max_size=5), max_size=3).map(tuple)
 
 
 @given(
-    st.lists(st.tuples(globs, globs), max_size=6),
-    st.lists(st.tuples(names, names), min_size=1, max_size=6),
+    st.lists(st.tuples(globs, globs, st.sets(kinds, max_size=2).map(tuple)), max_size=6),
+    st.lists(st.tuples(names, names, kinds), min_size=1, max_size=6),
     st.integers(min_value=1, max_value=40),
     st.lists(st.integers(min_value=0, max_value=5), max_size=3),
 )
 def test_matchers_of_a_topic_are_those_that_want_it_whoever_comes_and_goes(
-    wishes: list[tuple[tuple[str, ...], tuple[str, ...]]],
-    events: list[tuple[str, str]],
+    wishes: list[tuple[tuple[str, ...], tuple[str, ...], tuple[Kind, ...]]],
+    events: list[tuple[str, str, Kind]],
     remembered: int,
     leaving: list[int],
 ) -> None:
     matchers = Matchers()
     matchers._by_topic._capacity = remembered
-    using = [matchers.use(Selection(event_types=one, sources=two)) for one, two in wishes]
-    made = commit(1, [made_event(source, event_type=kind) for kind, source in events])
+    using = [
+        matchers.use(Selection(event_types=one, sources=two, kinds=three))
+        for one, two, three in wishes
+    ]
+    made = commit(1, [made_event(source, event_type=name, kind=k) for name, source, k in events])
     starts = [sum(made.rows.lengths[:n]) for n in range(len(events))]
     found = topics(bytes(made.rows.data), starts)
     for index in [None, *leaving]:
         if index is not None and index < len(using):
             matchers.give_back(using.pop(index))
-        for (kind, source), topic in zip(events, found, strict=True):
+        for (name, source, kind), topic in zip(events, found, strict=True):
             live = {one for one in using if one.users}
-            wanting = {one for one in live if one.wants(kind.encode(), source.encode())}
-            asked_for = set(matchers.of_topic(topic)) | set(matchers.of_type(kind.encode()))
+            about = name.encode(), kind.value.encode(), source.encode()
+            wanting = {one for one in live if one.wants(*about)}
+            asked_for = set(matchers.of_topic(topic)) | set(matchers.of_type(name.encode()))
             assert asked_for == wanting
         assert matchers._by_topic._entries <= remembered + 1 + len(using)
 
@@ -340,8 +348,8 @@ def test_a_poll_of_more_patterns_than_a_subscription_may_have_is_refused_by_the_
     globs: tuple[str, ...],
 ) -> None:
     """Any program may ask; making an expression of a million patterns stops everybody."""
-    for poll in (Poll("a", 0, globs, (), 0.0), Poll("a", 0, (), globs, 0.0)):
+    for poll in (Poll("a", 0, globs, (), (), 0.0), Poll("a", 0, (), globs, (), 0.0)):
         with pytest.raises(ValueError, match=r"patterns|length"):
             unpack_poll(pack_poll(poll))
-    fits = Poll("a", 0, ("a" * MAX_GLOBS_LENGTH,), ("b",) * MAX_GLOBS, 0.0)
+    fits = Poll("a", 0, ("a" * MAX_GLOBS_LENGTH,), ("b",) * MAX_GLOBS, (), 0.0)
     assert unpack_poll(pack_poll(fits)) == fits

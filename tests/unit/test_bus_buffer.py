@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.event import Event
+from actors.event import Event, Kind
 from runtime.partition.buffer import Buffer
 from runtime.partition.matching import Matcher, Matchers
 from store.appends import Commit
@@ -17,7 +17,7 @@ from store.rows.encoding import encode_event
 from store.rows.layout import EncodedRows, stamp, topics
 from store.selection import EVERYTHING, Selection, row_filter
 from tests.contracts.appending import made_event
-from tests.contracts.reading_contract import CATALOGUE, SELECTED
+from tests.contracts.reading_contract import CATALOGUE, SELECTED, catalogue
 from tests.unit.feeding import node_of
 
 
@@ -195,9 +195,15 @@ def test_a_commit_interests_those_who_want_some_of_it_and_nobody_else() -> None:
         Selection(sources=("device/1",)),
         Selection(sources=("device/2", "dev*/3")),
         Selection(event_types=("other",), sources=("device/1",)),
+        Selection(kinds=(Kind.DEVICE,)),
+        Selection(kinds=(Kind.SYSTEM,), event_types=("temp*",)),
     ]
     matchers = [buffer.matchers.use(wish) for wish in wishes]
-    for source, expected in (("device/1", {0, 1, 3}), ("device/3", {0, 1, 4}), ("x", {0, 1})):
+    for source, expected in (
+        ("device/1", {0, 1, 3, 6}),
+        ("device/3", {0, 1, 4, 6}),
+        ("x", {0, 1, 6}),
+    ):
         interested = buffer.add(commit(buffer.head + 1, [made_event(source)]))
         assert {matchers.index(one) for one in interested} == expected
 
@@ -228,9 +234,9 @@ def test_what_a_topic_is_wanted_by_is_asked_of_few_patterns(
     asked: list[Matcher] = []
     wants = Matcher.wants
 
-    def counted(matcher: Matcher, event_type: bytes, source: bytes) -> bool:
+    def counted(matcher: Matcher, event_type: bytes, kind: bytes, source: bytes) -> bool:
         asked.append(matcher)
-        return wants(matcher, event_type, source)
+        return wants(matcher, event_type, kind, source)
 
     monkeypatch.setattr(Matcher, "wants", counted)
     buffer = new(0, 1_000)
@@ -268,7 +274,7 @@ def test_a_selection_means_on_the_bus_what_it_means_in_the_log(
     selection: Selection, expected: tuple[int, ...]
 ) -> None:
     buffer = new(0, 100)
-    buffer.add(commit(1, [made_event(source, event_type=name) for source, name in CATALOGUE]))
+    buffer.add(commit(1, catalogue()))
     assert held(buffer, 0, selection) == ([index + 1 for index in expected], len(CATALOGUE))
 
 
@@ -276,12 +282,23 @@ globs = st.text("ab/*%_\\.\n", max_size=5).map(lambda text: (text,) if text else
 sources = st.text("ab/%_\\.\n", min_size=1, max_size=5).filter(lambda text: bool(text.strip()))
 
 
-@given(globs, globs, st.lists(st.tuples(sources, sources), min_size=1, max_size=8))
+kinds = st.sampled_from(Kind)
+
+
+@given(
+    globs,
+    globs,
+    st.sets(kinds, max_size=2).map(tuple),
+    st.lists(st.tuples(sources, sources, kinds), min_size=1, max_size=8),
+)
 def test_any_selection_means_the_same_on_the_bus_and_in_memory(
-    types: tuple[str, ...], wanted: tuple[str, ...], names: list[tuple[str, str]]
+    types: tuple[str, ...],
+    wanted: tuple[str, ...],
+    of_kinds: tuple[Kind, ...],
+    names: list[tuple[str, str, Kind]],
 ) -> None:
-    selection = Selection(event_types=types, sources=wanted)
-    events = [made_event(source, event_type=kind) for source, kind in names]
+    selection = Selection(event_types=types, sources=wanted, kinds=of_kinds)
+    events = [made_event(source, event_type=name, kind=kind) for source, name, kind in names]
     buffer, match = new(0, 100), row_filter(selection)
     buffer.add(commit(1, events))
     expected = [n for n, event in enumerate(events, 1) if match(encode_event(event))]

@@ -114,6 +114,21 @@ async def test_a_stream_has_what_is_selected_and_its_position_moves_on(client: C
         assert len(listener.events) == 2
 
 
+async def test_a_stream_may_want_some_kinds_alone(client: Client) -> None:
+    await heat(client, 1)
+    async with listening(client, "?after=0&kinds=business&kinds=system") as listener:
+        async with asyncio.timeout(20):
+            while listener.last_id != "1":
+                await listener.step()
+        assert listener.events == []
+    async with listening(client, "?after=0&kinds=device") as listener:
+        assert len(await listener.read(1)) == 1
+    refused = await client.get("/v1/events?kinds=alarm")
+    assert (refused.status, refused.json["detail"]) == (
+        400, "a kind of event is one of 'device', 'system', 'business', not ['alarm']",
+    )  # fmt: skip
+
+
 async def test_a_stream_that_has_nothing_to_say_says_so(client: Client) -> None:
     async with listening(client) as listener:
         async with asyncio.timeout(20):

@@ -50,8 +50,8 @@ UPDATE claim SET seen_at = clock_timestamp() WHERE holder = $1 AND given_up_at I
 UPDATE claim SET given_up_at = clock_timestamp() WHERE holder = $1 AND given_up_at IS NULL;
 
 -- name: make_subscription
-INSERT INTO subscriptions (name, epoch, event_types, sources, began, position)
-VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT DO NOTHING;
+INSERT INTO subscriptions (name, epoch, event_types, sources, kinds, began, position)
+VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT DO NOTHING;
 
 -- name: open_subscription
 -- A new incarnation in the place of the one that was seen, or once more the same one: whoever had it

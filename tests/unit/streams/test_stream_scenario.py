@@ -21,6 +21,7 @@ class Own:
     name = "own"
     event_types: Sequence[str] = ("measured",)
     sources: Sequence[str] = ()
+    kinds: Sequence[Kind] = ()
     disorder_us = 60_000_000
     keeps_state = True
 
