@@ -19,7 +19,7 @@ EXTRAS_docs  := [docs]
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test check machines-test simulate bench docs screenshots image-test network-test cluster-test clean
+.PHONY: help run test check long-test machines-test simulate bench docs screenshots image-test network-test cluster-test clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ check: $(VENV)/.installed-dev ## Check format, lint, types and the direction of 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+long-test: $(VENV)/.installed-dev ## Run the tests that take longest, which `make test` leaves out; ten minutes and more
+	@LONG_TEST=1 $(BIN)/python -m pytest -q -n0 -m long $(ARGS)
 
 machines-test: $(VENV)/.installed-dev ## Have a Prometheus sum the metrics of several machines; two minutes and more
 	@MACHINES_TEST=1 $(BIN)/python -m pytest -q -n0 tests/machines $(ARGS)

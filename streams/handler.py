@@ -130,7 +130,7 @@ def _check_selection(cls: type[Handler]) -> str | None:
         cls.kinds = as_kinds(cls.kinds)
     except ValueError as error:
         return f"kinds of {cls.__name__}: {error}"
-    if not cls.event_types and cls.can_handle is Handler.can_handle:
+    if not cls.event_types and not cls.kinds and cls.can_handle is Handler.can_handle:
         return (
             "says of no event that it wants it: give it event_types, "
             '("*",) for all, or define can_handle(self, event_type)'

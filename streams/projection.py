@@ -25,10 +25,10 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from actors.columns import RowForm, TableSchema
 from actors.errors import InvalidName
-from actors.event import Event
+from actors.event import Event, Kind
 from actors.naming import checked_type_name, kebab_case
 from streams.errors import InvalidProgram
-from streams.patterns import as_patterns
+from streams.patterns import as_kinds, as_patterns
 from streams.program import Change, Stretch
 
 Row = TypeVar("Row")
@@ -44,7 +44,7 @@ REBUILD = ".rebuild"
 class Projection(Generic[Row]):
     """Derive from `Projection[RowClass]`, say which events it wants, and define `project`.
 
-    `event_types` and `sources` are patterns as those of a subscription. The name, made of the
+    `event_types`, `sources` and `kinds` are as those of a subscription. The name, made of the
     class's name where none is given, is its identity and that of its table. `indexes` names columns
     that are to have an index. It is one object a process, made without arguments, and keeps
     nothing: what it has to remember of a key is in the row.
@@ -53,6 +53,7 @@ class Projection(Generic[Row]):
     name: str = ""
     event_types: Sequence[str] = ()
     sources: Sequence[str] = ()
+    kinds: Sequence[Kind] = ()
     indexes: Sequence[str] = ()
     row_class: ClassVar[Any] = None
 
@@ -156,7 +157,11 @@ def _check_selection(cls: type[Projection[Any]]) -> str | None:
             as_patterns(getattr(cls, name))
         except (ValueError, TypeError) as error:
             return f"{name} of {cls.__name__} is a list of patterns: {error}"
-    if not cls.event_types and not cls.sources:
+    try:
+        cls.kinds = as_kinds(cls.kinds)
+    except ValueError as error:
+        return f"kinds of {cls.__name__}: {error}"
+    if not cls.event_types and not cls.sources and not cls.kinds:
         return 'says of no event that it wants it: give it event_types, ("*",) for all, or sources'
     return None
 

@@ -1,6 +1,7 @@
 """What all tests share: one PostgreSQL a session and a database a test, as the project's own
 pytest plugin has them."""
 
+import os
 import signal
 
 import hypothesis
@@ -30,3 +31,11 @@ def postgres_url(thornback_postgres: str) -> str:
 def database(thornback_database: str) -> str:
     """The connection string of an empty database, dropped afterwards."""
     return thornback_database
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests are run where that is asked for."""
+    if "LONG_TEST" not in os.environ:
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="`make long-test` runs it"))

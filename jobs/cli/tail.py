@@ -62,8 +62,8 @@ def command(
     """Show events as they are committed, until Ctrl-C.
 
     EVENT-TYPE and --source say which; * stands for any text: `thornback tail 'energy-*'
-    --source 'charger/*'`. Without --since, --after or --last it begins now, and with --no-follow at the
-    beginning of the log; the exit code is then 1 when no event fits.
+    --source 'charger/*'`. Without --since, --after or --last it begins now, and with --no-follow at
+    the beginning of the log; the exit code is then 1 when no event fits.
     """
     if sum(begin is not None for begin in (since, after, last)) > 1:
         raise click.UsageError("--since, --after and --last all say where to begin: give one")

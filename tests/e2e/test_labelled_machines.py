@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.place import place
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 HOSTS = {f"host-{number}" for number in range(4)}

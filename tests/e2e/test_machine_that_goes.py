@@ -9,7 +9,7 @@ from tests.e2e.place import place
 
 PATIENCE_S = 400.0  #: with three raylets, and all of a system twice, on a slow machine
 
-pytestmark = [pytest.mark.e2e, pytest.mark.chaos]
+pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.long]
 
 
 def test_a_system_leaves_the_node_that_sigterm_ends_and_loses_nothing_that_was_acknowledged(

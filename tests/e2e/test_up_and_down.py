@@ -112,7 +112,13 @@ def test_where_nothing_is_up_no_other_ray_is_tried(project: Project) -> None:
 
 
 #: Of `up`, by what it says then; at first only that it starts Ray.
-MOMENTS = ("", "launching: ", "launching: claiming", "launching: starting pro", "running in")
+MOMENTS = (
+    "",
+    pytest.param("launching: ", marks=pytest.mark.long),
+    "launching: claiming",
+    pytest.param("launching: starting pro", marks=pytest.mark.long),
+    pytest.param("running in", marks=pytest.mark.long),
+)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -199,7 +205,9 @@ with ActorSystem.connect() as system:
 """
 
 
-@pytest.mark.parametrize("way", ["down", "the keeper is killed"])
+@pytest.mark.parametrize(
+    "way", [pytest.param("down", marks=pytest.mark.long), "the keeper is killed"]
+)
 def test_a_driver_outlives_the_ray_of_the_project(project: Project, way: str) -> None:
     project.thornback("up")
     with project.here.start(sys.executable, "-c", WAITING_DRIVER) as waiting:

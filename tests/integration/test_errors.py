@@ -306,7 +306,7 @@ def test_an_ask_that_takes_too_long_is_given_up_and_may_take_effect(launch: Laun
     system = launch(actor_system={"actor_timeout_ms": 800})
     ref, other = system.actor(Counter, "a"), system.actor(Counter, "a")
     command = uuid4()
-    ref.ask(Add()).result(timeout_s=LIMIT_S)
+    _retried(ref, Add(), uuid4())
     with writes_held_up(url_of(system)):
         with pytest.raises(AskTimeout, match=r"no answer within 0\.8 s"):
             ref.ask(Add(amount=10), id=command).result()
@@ -333,7 +333,7 @@ def test_a_host_that_hangs_holds_no_caller_beyond_its_timeout_or_patience(
 ) -> None:
     system = launch(actor_system={"actor_timeout_ms": 500, "hosts": 1})
     ref = system.actor(Counter, "a")
-    ask(ref, Add())
+    _retried(ref, Add(), uuid4())
     stopped(pids_of(system)["host-0"])
     unknown = system.actor(Beacon, "a")  # whose class the host is not told any more
     replies = [unknown.ask(Add())]
