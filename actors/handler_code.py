@@ -23,6 +23,7 @@ from itertools import chain
 from typing import Any, get_origin
 
 from actors.event import Payload
+from actors.messages import Yielded
 from actors.method_code import ANY_ITEM, Method, definition, named, new_state, own, path_in_state
 
 _RETURNS = {"RETURN_VALUE", "RETURN_CONST"}
@@ -76,7 +77,7 @@ def _dropped(actor: type, method: Method, function: ast.FunctionDef) -> Iterator
         if _is_tried(function, statement):
             continue  # perhaps to see whether the event can be made
         what = named(actor, method, function, made)
-        if isinstance(what, type) and issubclass(what, Payload):
+        if isinstance(what, type) and issubclass(what, Payload | Yielded):
             yield f"makes {what.__name__} and drops it: yield it, `yield {what.__name__}(...)`"
         elif inspect.isgeneratorfunction(what):
             call = ast.unparse(made)

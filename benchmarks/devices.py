@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from actors.actor import Actor, Command, applies, handles
 from actors.event import DeviceEvent, Payload
+from actors.tell import Tell
 
 
 class TakeReading(Command):
@@ -52,3 +53,29 @@ class Meter(Actor[MeterState]):
         state.celsius = event.celsius
         state.room = event.room
         state.number = event.number
+
+
+class Hit(Command):
+    """The ball comes."""
+
+    other: str
+    left: int  #: so many more times it is hit
+
+
+class RallyOver(DeviceEvent):
+    """The last of them."""
+
+
+class Player(Actor[MeterState]):
+    """Sends each ball back."""
+
+    ignores = (RallyOver,)
+
+    @handles
+    def hit(self, message: Hit) -> Iterator[Payload | Tell]:
+        """One message, one message."""
+        if message.left:
+            answer = Hit(other=self.name, left=message.left - 1)
+            yield Tell((Player, message.other), answer)
+        else:
+            yield RallyOver()

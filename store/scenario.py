@@ -13,13 +13,15 @@ from datetime import datetime
 from typing import Any, Generic, Self, TypeVar
 
 from actors.actor import Actor, Command, described
-from actors.actor_type import Handler, no_event, nothing_applies
+from actors.actor_type import Handler, nothing_applies
 from actors.errors import InvalidActor, Rejected
 from actors.event import Payload
 from actors.moments import EPOCH, microseconds
 from actors.sameness import changed_fields
 from actors.state_form import NotGivenBack
+from actors.tell import Tell
 from store.rows.read_back import stored
+from store.rows.tells import check_yielded, stored_tell
 
 S = TypeVar("S")
 
@@ -36,7 +38,7 @@ class Scenario(Generic[S]):
     def __init__(self, actor: type[Actor[S]], name: str = "scenario") -> None:
         self._type = described(actor)
         self._actor = actor(name)
-        self._yielded: list[Payload] = []
+        self._yielded: list[Payload | Tell] = []
         self._rejection: Rejected | None = None
 
     @property
@@ -66,18 +68,21 @@ class Scenario(Generic[S]):
             raise AssertionError(f"{self._type.name} does not handle {command!r}")
         self._actor.at_us, self._yielded = microseconds(at), []
         before = self._type.states.text(self._actor.state)
+        each: list[tuple[Any, Payload]] = []
         try:
             # Each as it is yielded, and all before any is applied, as a host does.
             yielded = handler.decide(self._actor, command) or ()
-            self._yielded = [self._stored(payload) for payload in self._each(handler, yielded)]
+            each = [(one, self._stored(one)) for one in self._each(handler, yielded)]
         except Rejected as rejection:
             self._rejection = rejection
         self._check_unchanged(handler, before)
-        self._apply(self._yielded)
+        # A Tell is shown as it was yielded, and applied as the event that it makes.
+        self._yielded = [one if isinstance(one, Tell) else event for one, event in each]
+        self._apply([event for _, event in each])
         return self
 
-    def then(self, *payloads: Payload) -> Self:
-        """The last command yielded exactly these payloads, in this order."""
+    def then(self, *payloads: Payload | Tell) -> Self:
+        """The last command yielded exactly these payloads and Tells, in this order."""
         self._expect_no_rejection()
         if self._yielded != list(payloads):
             raise AssertionError(f"expected {list(payloads)}\n but got {self._yielded}")
@@ -123,10 +128,11 @@ class Scenario(Generic[S]):
 
     def _stored(self, payload: Any) -> Payload:
         """An event as the log gives it back."""
-        if not isinstance(payload, Payload) or not hasattr(payload, "kind"):
-            raise TypeError(no_event(payload))
-        if not self._type.folds(payload.event_type):
+        if isinstance(payload, Tell):
+            return stored_tell(payload)[1]
+        if hasattr(payload, "kind") and not self._type.folds(payload.event_type):
             raise InvalidActor(self._type.name, f"it has {nothing_applies(type(payload))}")
+        check_yielded(self._type, payload)
         applier = self._type.appliers.get(payload.event_type)
         event: Payload
         _, event = stored(payload, applier.payload if applier else type(payload))

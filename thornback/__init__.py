@@ -61,7 +61,11 @@ if TYPE_CHECKING:
     from actors.event import Kind as Kind
     from actors.event import Payload as Payload
     from actors.event import SystemEvent as SystemEvent
+    from actors.messages import MessageRefused as MessageRefused
+    from actors.messages import MessageReturned as MessageReturned
+    from actors.messages import MessageSent as MessageSent
     from actors.naming import aggregate_id_of as aggregate_id_of
+    from actors.tell import Tell as Tell
     from runtime.driver.bulk import BulkResult as BulkResult
     from runtime.driver.bulk import Send as Send
     from runtime.driver.ref import ActorRef as ActorRef
@@ -164,7 +168,9 @@ _HOMES = {
     ),
     "actors.errors": ("ActorError", "InvalidActor", "InvalidName", "Rejected", "ThornbackError"),
     "actors.event": ("BusinessEvent", "DeviceEvent", "Event", "Kind", "Payload", "SystemEvent"),
+    "actors.messages": ("MessageRefused", "MessageReturned", "MessageSent"),
     "actors.naming": ("aggregate_id_of",),
+    "actors.tell": ("Tell",),
     "runtime.driver.bulk": ("BulkResult", "Send"),
     "runtime.driver.ref": ("ActorRef",),
     "runtime.driver.reply": ("Reply",),

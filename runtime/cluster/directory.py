@@ -243,6 +243,16 @@ class Directory(Process):
         """Have it go on where it fails; how many workers did. Raises UnknownProgram."""
         return await self._workers.resume(program, skip=skip)
 
+    # Messages between actors --------------------------------------------------------------
+
+    async def deliver_messages(self) -> None:
+        """Have a process that delivers them; Ray keeps it, whatever becomes of this one. It comes
+        to life by itself. Raises SystemDraining during a drain, SystemReplaced."""
+        self._life.check_not_replaced()
+        self._life.check_not_draining()
+        await self._database.ensure_started()
+        self._processes.start_deliverer()
+
     async def statuses(self) -> tuple[Status, ...]:
         """The status of every process; one that does not answer says so."""
         return (await self.status(), *await self._processes.statuses())

@@ -12,6 +12,7 @@ from runtime.topology.status import Drained, Progress
 _FLUSHED = (
     ProcessKind.GATEWAY,
     ProcessKind.WORKER,
+    ProcessKind.DELIVERER,
     ProcessKind.POOLED_HOST,
     ProcessKind.DEDICATED_HOST,
     ProcessKind.WRITER,

@@ -22,10 +22,17 @@ from runtime.partition.writer import WriterActor
 from runtime.process.process import Process
 from runtime.process.ray_actors import labels_of_machine
 from runtime.process.world import World
+from runtime.processing.deliverer import Deliverer
 from runtime.processing.worker import Worker
 from runtime.settings.settings import Settings
 from runtime.topology.machines import Machine
-from runtime.topology.names import BUS_ACTOR, WRITER_ACTOR, ProcessKind, host_name
+from runtime.topology.names import (
+    BUS_ACTOR,
+    DELIVERER_ACTOR,
+    WRITER_ACTOR,
+    ProcessKind,
+    host_name,
+)
 from runtime.topology.status import ProcessAway, Progress, Status
 from runtime.transport.peers import awaited
 
@@ -95,6 +102,11 @@ class SystemProcesses:
     def start_worker(self, name: str, code: bytes, index: int, workers: int, after: int) -> Any:
         """The handle of a worker of a stream program, which is started if it is not there."""
         return self._spawn(Worker, name, code, index, workers, after)
+
+    def start_deliverer(self) -> Any:
+        """The handle of what delivers messages between actors, which is started if it is not
+        there."""
+        return self._spawn(Deliverer, DELIVERER_ACTOR)
 
     def pooled(self) -> list[str]:
         """The names of the pooled hosts that there are to be."""

@@ -10,11 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from actors.actor_type import ActorType, no_event, nothing_applies
+from actors.actor_type import ActorType
 from actors.errors import Rejected, ThornbackError
 from actors.event import Payload
 from actors.ids import event_id
+from actors.messages import MessageSent
 from actors.state_form import NotGivenBack
+from actors.tell import Tell
 from runtime.clocks import NodeClock
 from runtime.errors import (
     ActorStopped,
@@ -40,6 +42,7 @@ from store.errors import InvalidData
 from store.rows.encoding import encode_decided, type_fields
 from store.rows.json_text import encode_payload
 from store.rows.read_back import open_events
+from store.rows.tells import check_yielded, stored_tell
 
 logger = logging.getLogger("thornback.host")
 
@@ -67,7 +70,14 @@ class _EventType:
         applier = actor.appliers.get(payload.event_type)
         self.apply = applier.apply if applier else None
         #: For an open class: what is stored of an event, and the event that it gives back.
-        self.open = open_events(payload, applier.payload if applier else payload)
+        self.open: Any = open_events(payload, applier.payload if applier else payload)
+
+    @classmethod
+    def of_tells(cls, actor: ActorType) -> "_EventType":
+        """Of what a Tell becomes."""
+        made = cls(actor, MessageSent)
+        made.open = stored_tell
+        return made
 
 
 class Decider:
@@ -236,13 +246,13 @@ class Decider:
             del self._by_actor[key]
 
     def _event_type(self, resident: Resident, payload: Any) -> _EventType:
-        if not isinstance(payload, Payload) or not hasattr(payload, "kind"):
-            raise TypeError(no_event(payload))
         assert resident.type is not None
         key = (resident.type, type(payload))
-        if not resident.type.folds(payload.event_type):
-            raise TypeError(f"a handler yields {nothing_applies(type(payload))}")
-        found = self._by_actor.get(key) or _EventType(*key)
+        if isinstance(payload, Tell):
+            found = self._by_actor.get(key) or _EventType.of_tells(resident.type)
+        else:
+            check_yielded(resident.type, payload)
+            found = self._by_actor.get(key) or _EventType(*key)
         self.met.meet(resident.type.name, found.name)
         self._by_actor[key] = self._event_types[type(payload)] = found
         return found

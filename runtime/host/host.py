@@ -33,6 +33,7 @@ from runtime.host.registration import Registration
 from runtime.host.residents import Residents
 from runtime.partition.journal import Journal
 from runtime.partition.writer_link import WriterLink
+from runtime.process.deliverer_call import DelivererCall
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.topology.names import clock_nodes
@@ -134,6 +135,9 @@ class Host(Process):
         except BaseException:
             await self._store.close()
             raise
+        deliverer = DelivererCall(self.world, self.must_live)
+        self._decider.met.on_message = deliverer.say
+        await deliverer.say_if_any(self._store)
         self._thread = threading.get_ident()
         self._watch = HandlerWatch(self._decider, self._thread)
         self.world.beside(self._watch.watching())

@@ -7,6 +7,7 @@ from runtime.host.resident import Resident
 from runtime.wire.commands import Command
 from runtime.wire.publications import read_publication
 from store.rows.encoding import CLOCK, cause_fields, encode_row, type_fields
+from store.rows.tells import is_message_event
 
 
 def publish_row(command: Command, resident: Resident, clock: NodeClock) -> tuple[bytes, str]:
@@ -20,6 +21,8 @@ def publish_row(command: Command, resident: Resident, clock: NodeClock) -> tuple
         raise PublishRefused(source, "its events are decided by its actor alone")
     if resident.shared_with:
         raise PublishRefused(source, f"it is the id of {resident.shared_with}, which has events")
+    if is_message_event(publication.event_type, publication.kind):
+        raise PublishRefused(source, "messages between actors are yielded, as a Tell")
     tail = cause_fields(correlation, causation, publication.metadata)
     types = type_fields(publication.event_type, publication.kind)
     clock.observe(publication.clock)

@@ -6,10 +6,11 @@ that has one, once in its life; so what is noted is never less than what the log
 append carries nothing for it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from actors.actor_type import ActorType, decided_by_another, deciding_names
 from actors.errors import InvalidActor, InvalidName
+from actors.messages import SENT
 from actors.naming import actor_type_of, checked_type_name
 from store.event_store import DecidingClass, EventStore, TypeRecord
 
@@ -23,6 +24,8 @@ class EventTypesMet:
     CAPACITY = 20_000
 
     def __init__(self) -> None:
+        #: Called when a message between actors is about to be appended.
+        self.on_message: Callable[[], None] = lambda: None
         self._noted: set[tuple[str, str]] = set()
         self.fresh: set[tuple[str, str]] = set()  #: to be noted
 
@@ -52,6 +55,8 @@ class EventTypesMet:
         """Have the store know what is fresh. Raises StoreUnavailable."""
         noted = frozenset(self.fresh)
         await store.note_event_types(noted)
+        if any(event_type == SENT for _, event_type in noted):
+            self.on_message()
         self.fresh -= noted
         if len(self._noted) > self.CAPACITY:
             self._noted.clear()

@@ -13,6 +13,8 @@ from runtime.transport.ray_stay import of_ray
 
 logger = logging.getLogger("thornback.directory")
 
+#: Who runs where hosts do: code of users, or what sends to them.
+_BESIDE_HOSTS = (ProcessKind.WORKER, ProcessKind.DELIVERER)
 #: The label that Ray itself gives to each machine: its id.
 _MACHINE = "ray.io/node-id"
 #: What each machine is, as Ray has it: all but the one of an id that none has.
@@ -51,7 +53,7 @@ def labels_of_machine(settings: Settings, name: str) -> dict[str, str]:
     """Those that a machine must have for the process of this name, which no machine is named for;
     without any, each will do."""
     chosen = settings.actor_system
-    on_host = kind_of(name, chosen.placement) in (*HOSTS, ProcessKind.WORKER)
+    on_host = kind_of(name, chosen.placement) in (*HOSTS, *_BESIDE_HOSTS)
     return dict(chosen.host_labels if on_host else chosen.core_labels)
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 DIRECTORY_ACTOR = "directory"
 WRITER_ACTOR = "writer"
 BUS_ACTOR = "bus"
+DELIVERER_ACTOR = "deliverer"
 
 #: What all workers of stream programs are called in vector clocks.
 WORKERS_NODE = "workers"
@@ -30,6 +31,7 @@ class ProcessKind(StrEnum):
     GATEWAY = "gateway"
     EXPORTER = "exporter"
     WORKER = "worker"
+    DELIVERER = "deliverer"
 
 
 #: Those of which there are several.
@@ -48,11 +50,13 @@ SERVICES = (ProcessKind.GATEWAY, ProcessKind.EXPORTER)
 
 #: Who is drained when: gateways take no more requests and need everybody for those under way;
 #: workers of stream programs take no more events and need the writer, for what they come to;
+#: whoever delivers messages sends no more, and needs the hosts for those under way;
 #: hosts answer what they hold and need the writer for it, which hands its commits to the bus.
 #: Those of one stage do not need one another.
 _DRAIN_STAGES: tuple[tuple[ProcessKind, ...], ...] = (
     (ProcessKind.GATEWAY,),
     (ProcessKind.WORKER,),
+    (ProcessKind.DELIVERER,),
     HOSTS,
     (ProcessKind.WRITER,),
     (ProcessKind.BUS,),
@@ -108,6 +112,8 @@ def kind_of(name: str, placement: Mapping[str, str]) -> ProcessKind | None:
             return ProcessKind.WRITER
         case "bus":
             return ProcessKind.BUS
+        case "deliverer":
+            return ProcessKind.DELIVERER
     for pattern, kind in _NUMBERED.items():
         if pattern.fullmatch(name):
             return kind

@@ -121,8 +121,28 @@ class WorkerFacts:
     fingerprint: str = field(repr=False)  #: of the program's code
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelivererFacts:
+    """What there is to say of whoever delivers messages between actors; counts are since it has
+    begun."""
+
+    position: int = 0  #: the messages up to there are finished
+    delivered: int = 0  #: answered by their receivers, whatever they say
+    returned: int = 0  #: of those, refused; they are in the log
+    dead: int = 0  #: of these, those that nobody takes back
+    waiting: int = 0  #: read, and not answered yet
+    trouble: str | None = field(default=None, repr=False)  #: what it waits for
+
+
 Facts = (
-    HostFacts | WriterFacts | BusFacts | DirectoryFacts | GatewayFacts | ExporterFacts | WorkerFacts
+    HostFacts
+    | WriterFacts
+    | BusFacts
+    | DirectoryFacts
+    | GatewayFacts
+    | ExporterFacts
+    | WorkerFacts
+    | DelivererFacts
 )
 
 

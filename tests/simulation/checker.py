@@ -12,6 +12,7 @@ from actors.naming import aggregate_key_of
 from tests.simulation.history import Call, History
 from tests.simulation.judging_clocks import judge_clocks
 from tests.simulation.judging_followings import judge_followings
+from tests.simulation.judging_messages import judge_delivered, judge_messages
 from tests.simulation.judging_order import judge_order
 from tests.simulation.judging_programs import judge_programs, judge_progress
 from tests.simulation.judging_readings import judge_promptness, judge_readings
@@ -49,6 +50,7 @@ def check(simulation: "Simulation") -> list[str]:
         *judge_readings(log, history, simulation),
         *judge_followings(log, history, simulation),
         *judge_programs(log, simulation),
+        *judge_messages(log, simulation),
         *_judge_deadlines(history),
         *judge_rest(simulation),
     ]
@@ -65,6 +67,7 @@ def check_idle(simulation: "Simulation", before_s: float) -> list[str]:
         *prompt,
         *judge_idle(simulation, due),
         *judge_progress(log, simulation, due),
+        *judge_delivered(log, simulation, due),
         *judge_replaced(simulation),
     ]
 
@@ -92,8 +95,8 @@ def _judge_log(log: LogIndex, history: History) -> list[str]:
         if asked[command] == 1
     ]
     for record in log.records:
-        if log.is_output(record):
-            continue  # judge_programs looks at it
+        if log.is_output(record) or log.is_of_message(record):
+            continue  # judge_programs and judge_messages look at it
         call = sent.get(log.command_of(record))
         if call is None:
             wrong.append(f"nobody sent what event {record.position} came of: {record}")
@@ -158,7 +161,7 @@ def _judge_success(log: LogIndex, call: Call) -> list[str]:
                 wrong.append(f"{name} was acknowledged with another {problem} than the log has")
     if call.repeated and not stored:
         wrong.append(f"{name} was acknowledged as a repeat of what is not in the log")
-    if not stored and call.message in ("Note", "Demand") and not must_fail(call):
+    if not stored and call.message in ("Note", "Demand", "Pass") and not must_fail(call):
         wrong.append(f"{name} was acknowledged without effect")
     if call.revision == 2 and not call.repeated:
         old = [record.version for record in stored if record.payload.get("revision") != 2]

@@ -13,6 +13,8 @@ from pydantic import BaseModel, Field
 from actors.actor import Actor, Command, applies, handles
 from actors.errors import Rejected
 from actors.event import BusinessEvent, DeviceEvent, Payload
+from actors.messages import MessageRefused
+from actors.tell import Tell
 
 
 class Note(Command):
@@ -92,6 +94,22 @@ class NoteIfOpen(Command):
     token: int
 
 
+class Pass(Command):
+    """Send a message along a way of actors, some of which may refuse it: so many times."""
+
+    token: int
+    ways: list[list[str]]
+
+
+class Take(Command):
+    """A message of a ledger. How it is taken stands in it, and who is to have it next."""
+
+    token: int
+    hop: int
+    how: str
+    rest: list[str]  #: source, how, source, how ...
+
+
 class Noted(DeviceEvent):
     """A token was kept."""
 
@@ -105,6 +123,27 @@ class Opened(DeviceEvent):
     """The next token may ask whether it is open."""
 
     token: int
+
+
+class Passed(DeviceEvent):
+    """Messages were sent."""
+
+    token: int
+
+
+class Taken(DeviceEvent):
+    """A message was taken."""
+
+    token: int
+    hop: int
+
+
+class TakenBack(DeviceEvent):
+    """A message came back."""
+
+    token: int
+    hop: int
+    error: str
 
 
 class Spoilt(BusinessEvent):
@@ -148,6 +187,7 @@ class LedgerState(BaseModel):
     tokens: list[int] = Field(default=[], alias="kept-tokens")
     latest: dict[str, Any] = {}  #: the parts of the last event, and which token it had
     open: bool = False
+    taken: int = 0  #: messages
 
 
 class Ledger(Actor[LedgerState]):
@@ -219,6 +259,41 @@ class Ledger(Actor[LedgerState]):
     def demand(self, message: Demand) -> Iterator[Payload]:
         yield Noted(token=message.token, number=0, revision=self.revision)
 
+    @handles
+    def pass_on(self, message: Pass) -> Iterator[Payload | Tell]:
+        yield Passed(token=message.token)
+        for way in message.ways:
+            yield _next(message.token, 0, way)
+
+    @handles
+    def take(self, message: Take) -> Iterator[Payload | Tell]:
+        how = message.how
+        if how == "refuse" or (how == "by turns" and self.state.taken % 2):
+            raise Rejected("as asked")
+        if how == "break":
+            raise RuntimeError("broken")
+        if how != "idle":
+            yield Taken(token=message.token, hop=message.hop)
+        if message.rest and how != "idle":
+            yield _next(message.token, message.hop + 1, message.rest)
+
+    @handles
+    def take_back(self, message: MessageRefused) -> Iterator[TakenBack]:
+        data = message.message
+        yield TakenBack(token=data["token"], hop=data["hop"], error=message.error)
+
+    @applies
+    def passed(self, event: Passed) -> None:
+        pass
+
+    @applies
+    def was_taken(self, event: Taken) -> None:
+        self.state.taken += 1
+
+    @applies
+    def came_back(self, event: TakenBack) -> None:
+        self.state.taken += 1
+
     @applies
     def noted(self, event: Noted) -> None:
         self.state.tokens.append(event.token)
@@ -233,6 +308,11 @@ class Ledger(Actor[LedgerState]):
     @applies
     def spoilt(self, event: Spoilt) -> None:
         raise RuntimeError("spoilt")
+
+
+def _next(token: int, hop: int, way: list[str]) -> Tell:
+    source, how, *rest = way
+    return Tell(source, Take(token=token, hop=hop, how=how, rest=rest))
 
 
 class Vault(Ledger):

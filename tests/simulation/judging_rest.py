@@ -190,4 +190,19 @@ def _judge_directory(directory: Any, simulation: "Simulation") -> list[str]:
     return [f"{starting} hosts are being started"] if starting else []
 
 
-_JUDGES = {"writer": _judge_writer, "bus": _judge_bus, "directory": _judge_directory}
+def _judge_deliverer(deliverer: Any, simulation: "Simulation") -> list[str]:
+    delivery = deliverer._delivery
+    mailing = delivery._mailing
+    left = {
+        "batches of messages are under way": delivery._under_way,
+        "refused messages are not in the log": delivery._to_return,
+        "receivers of messages are busy": mailing._busy,
+        "messages are not sent": mailing._unsent,
+    }
+    return [f"{len(some)} {what}" for what, some in left.items() if some]
+
+
+_JUDGES = {
+    "writer": _judge_writer, "bus": _judge_bus, "directory": _judge_directory,
+    "deliverer": _judge_deliverer,
+}  # fmt: skip

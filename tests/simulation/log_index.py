@@ -6,6 +6,9 @@ from tests.simulation.history import Call, Seen
 from tests.simulation.plain_rows import Record
 from tests.simulation.programs import PROGRAMS
 
+#: The source of what says that messages were refused.
+RETURNS = "messages/returned"
+
 
 class LogIndex:
     """What the log says, for whoever judges it."""
@@ -16,10 +19,23 @@ class LogIndex:
         self.by_id = {record.id: record for record in records}
         self.by_source: dict[str, list[Record]] = defaultdict(list)
         self.by_command: dict[bytes, list[Record]] = defaultdict(list)
+        #: Messages between actors, and what came of them: by the id of what was sent, its returns;
+        #: by the id of either, what its receiver has made of it.
+        self.sent = [record for record in records if record.event_type == "message-sent"]
+        self.returns_of: dict[bytes, list[Record]] = defaultdict(list)
+        self.of_cause: dict[bytes, list[Record]] = defaultdict(list)
+        self._messages = messages = {record.id for record in self.sent}
+        for record in records:
+            if record.source == RETURNS:
+                messages.add(record.id)
+                self.returns_of[record.causation_id or b""].append(record)
         for record in records:
             self.by_source[record.source].append(record)
             if self.is_output(record):
                 continue
+            if self.is_of_message(record):
+                self.of_cause[record.causation_id or b""].append(record)
+                continue  # judge_messages looks at it
             self.by_command[self.command_of(record)].append(record)
         self.noted = {
             source: [record for record in theirs if record.event_type == "noted"]
@@ -31,8 +47,12 @@ class LogIndex:
         }
 
     def is_output(self, record: Record) -> bool:
-        """Has a stream program put it out?"""
-        return record.source.partition("/")[0] in PROGRAMS
+        """Has a stream program put it out, or whoever delivers messages?"""
+        return record.source == RETURNS or record.source.partition("/")[0] in PROGRAMS
+
+    def is_of_message(self, record: Record) -> bool:
+        """Has an actor made it of a message of another one?"""
+        return record.causation_id in self._messages
 
     def command_of(self, record: Record) -> bytes:
         """The id of what caused it: a published event is its own command."""
@@ -41,8 +61,8 @@ class LogIndex:
 
 def effect_of(call: Call, records: list[Record]) -> str:
     """What is wrong with a command's events, if it is in the log; "" if nothing is."""
-    if call.kind == "publish":
-        return "" if len(records) == 1 else f"was published {len(records)} times"
+    if call.kind == "publish" or call.message == "Pass":
+        return _passes(call, records) if call.message else _published(records)
     if len({record.source for record in records}) > 1:
         return "took effect in several actors"
     versions = [record.version for record in records]
@@ -56,6 +76,22 @@ def effect_of(call: Call, records: list[Record]) -> str:
     if call.message not in ("Note", "NoteOnce", "NoteUnlessFull", "NoteIfOpen", "Open", "Demand"):
         return "has events and may not have any"
     return _parts_of(call, records)
+
+
+def _published(records: list[Record]) -> str:
+    return "" if len(records) == 1 else f"was published {len(records)} times"
+
+
+def _passes(call: Call, records: list[Record]) -> str:
+    """What is wrong with the events of a command that sends messages."""
+    sent = [
+        (record.payload["to"], record.payload["message"]["how"], record.payload["message"]["rest"])
+        for record in records[1:]
+    ]
+    if sent != [(way[0], way[1], way[2:]) for way in call.fields["ways"]]:
+        return f"has sent {sent}"
+    types = [record.event_type for record in records]
+    return "" if types == ["passed", *["message-sent"] * len(sent)] else f"has the events {types}"
 
 
 def _parts_of(call: Call, records: list[Record]) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.simulation.draws import stream
 from tests.simulation.followers import followers_of
+from tests.simulation.messages import plan_messages
 from tests.simulation.plan import ACTIVE_S, Plan, Setup, Step
 from tests.simulation.planned_faults import FIRST_FAULT_S, faults_of
 from tests.simulation.planned_work import Work
@@ -27,6 +28,7 @@ def plan_of(seed: int) -> Plan:
     for driver, followed in zip(strands, followers_of(seed, setup), strict=True):
         driver.append(followed)
     plan_programs(seed, setup, strands, faults)
+    plan_messages(seed, setup, strands, faults)
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)
     return Plan(seed, setup, strands, faults)

@@ -13,6 +13,7 @@ from runtime.cluster.directory import Directory
 from runtime.driver.connection import Connection
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
+from runtime.processing.deliverer import Deliverer
 from runtime.processing.worker import Worker
 from runtime.settings.settings import Settings
 from runtime.topology.status import Topology
@@ -235,6 +236,11 @@ class Simulation:
             return self.database.epochs[run._node].number != run._number or any(
                 of(slot) != run._epoch for slot in slots
             )
+        if isinstance(process, Deliverer):
+            delivery, of = process._delivery, self.database.subscriptions.epoch_of
+            assert delivery is not None
+            number = self.database.epochs[delivery._node].number
+            return number != delivery._number or of("messages") != delivery._epoch
         if isinstance(process, WriterActor):
             return self.database.epochs[WRITER].number != process._commits._attempts._epoch
         return bool(self.database.epochs[process.node].number != process._incarnation)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 EVERY_S = 0.25
 #: Bytes: a ledger has its tokens, and no history has so many.
 LARGEST_SNAPSHOT = 10_000
+#: Messages of one page.
+LARGEST_PAGE = 1_000
 #: Bytes of what one event comes to in a program.
 LARGEST_EFFECT = 20_000
 
@@ -84,4 +86,16 @@ def _directory(directory: Any, simulation: "Simulation") -> list[str]:
     )
 
 
-_LOOKS = {"writer": _writer, "bus": _bus, "directory": _directory}
+def _deliverer(deliverer: Any, simulation: "Simulation") -> list[str]:
+    mailing = deliverer._delivery._mailing
+    wrong = []
+    # A page more: what the largest answer of the bus, or the largest page of the log, may have.
+    if mailing.unfinished > mailing.MESSAGES + LARGEST_PAGE:
+        wrong.append(f"{mailing.unfinished} messages are unfinished, {mailing.MESSAGES} may be")
+    for receiver, way in mailing._way.items():
+        if receiver in mailing._ready.get(way, ()) and receiver in mailing._busy:
+            wrong.append(f"it is the turn of {receiver}, which is busy")
+    return wrong
+
+
+_LOOKS = {"writer": _writer, "bus": _bus, "directory": _directory, "deliverer": _deliverer}

@@ -63,6 +63,7 @@ def test_the_bench_measures_these_figures_under_these_names() -> None:
         "pipeline_window_events_per_s",
         "handler_events_per_s",
         "projection_events_per_s",
+        "actor_messages_per_s",
         "http_commands_per_s",
         "http_bulk_commands_per_s",
         "sse_deliveries_per_s",

@@ -163,7 +163,9 @@ async def test_a_restart_in_a_batch_that_meets_a_conflict_still_answers_all_of_i
 @virtual_time
 async def test_a_handler_that_yields_no_payload_is_a_failure() -> None:
     host = await Hosting.begin()
-    with pytest.raises(HandlerFailed, match="a handler yields events, not 'not a payload'"):
+    with pytest.raises(
+        HandlerFailed, match="a handler yields events and Tells, not 'not a payload'"
+    ):
         await host.ask("counter/a", YieldNoPayload())
 
 

@@ -24,11 +24,13 @@ from runtime.partition.writer import WriterActor
 from runtime.process.process import Process
 from runtime.process.store_access import migrate_store
 from runtime.process.world import Calls, World
+from runtime.processing.deliverer import Deliverer
 from runtime.processing.worker import Worker
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 from runtime.topology.names import (
     BUS_ACTOR,
+    DELIVERER_ACTOR,
     DIRECTORY_ACTOR,
     WRITER_ACTOR,
     ProcessKind,
@@ -217,6 +219,12 @@ class Processes:
     async def resume_program(self, program: str, skip: bool) -> int:
         """Have it go on where it fails. Raises UnknownProgram."""
         return await self._workers.resume(program, skip=skip)
+
+    async def deliver_messages(self) -> None:
+        """Have what delivers messages between actors, made if it is not there."""
+        if DELIVERER_ACTOR not in self._named:
+            made = Deliverer(DELIVERER_ACTOR, self._json, None, world=self._world)
+            self._named[DELIVERER_ACTOR] = made
 
     async def statuses(self) -> tuple[Status, ...]:
         """What every process says of itself."""

@@ -3,6 +3,7 @@
 from tests.simulation.mutations import (
     of_drivers,
     of_hosts,
+    of_messages,
     of_partitions,
     of_programs,
     of_subscriptions,
@@ -20,6 +21,7 @@ MUTATIONS: dict[str, Mutation] = {
         *of_systems.MUTATIONS,
         *of_subscriptions.MUTATIONS,
         *of_programs.MUTATIONS,
+        *of_messages.MUTATIONS,
         *of_values.MUTATIONS,
     )
 }

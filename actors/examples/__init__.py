@@ -1,0 +1,1 @@
+"""Examples of actors that speak to one another."""

@@ -1,0 +1,75 @@
+"""A Tell as the log has it: the text of its MessageSent."""
+
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from actors.actor_type import ActorType, no_event, nothing_applies
+from actors.event import Kind, Payload
+from actors.messages import RETURNED, SENT, MessageSent
+from actors.openness import message_reader
+from actors.sameness import inequality
+from actors.tell import Tell
+from store.errors import InvalidData
+from store.rows.json_text import encode_json
+
+_reader = lru_cache(256)(message_reader)
+
+#: What JSON gives back as it is.
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
+def stored_tell(tell: Tell) -> tuple[bytes, MessageSent]:
+    """The text of a Tell of an actor, and the event that it makes. Raises InvalidData for a
+    message that JSON does not give back."""
+    text, data = tell_text(tell)
+    return text, MessageSent.model_construct(**data)
+
+
+def tell_text(tell: Tell, *, returns: bool = True) -> tuple[bytes, dict[str, Any]]:
+    """The text of a Tell, and its data; `returns` where there is an actor who may have it back.
+    Raises InvalidData."""
+    message = tell.message
+    sent = {
+        "to": tell.to,
+        "message_type": message.message_type,
+        "message": _data(message),
+        "returns": returns,
+    }
+    return encode_json(SENT, sent), sent
+
+
+def check_yielded(actor: ActorType, payload: Any) -> None:
+    """Is it an event that a handler of this type may yield? Raises TypeError."""
+    if not isinstance(payload, Payload) or not hasattr(payload, "kind"):
+        raise TypeError(no_event(payload))
+    if is_message_event(payload.event_type, payload.kind):
+        name = type(payload).__name__
+        raise TypeError(f"a handler yields no {name}: yield Tell((Type, name), message)")
+    if not actor.folds(payload.event_type):
+        raise TypeError(f"a handler yields {nothing_applies(type(payload))}")
+
+
+def is_message_event(event_type: str, kind: str) -> bool:
+    """Do messages alone make events of this type and kind? A user's own may have that type."""
+    return kind == Kind.SYSTEM and event_type in (SENT, RETURNED)
+
+
+def _data(message: BaseModel) -> dict[str, Any]:
+    """A message's data, by the names of its fields, as JSON gives it back."""
+    extra = message.__pydantic_extra__
+    members = {**message.__dict__, **extra} if extra else message.__dict__
+    if all(value.__class__ in _PLAIN for value in members.values()):
+        return dict(members)
+    name = type(message).__name__
+    try:
+        data: dict[str, Any] = to_jsonable_python(members, inf_nan_mode="constants", by_alias=False)
+        read = _reader(type(message))(data)
+    except ValueError as error:
+        raise InvalidData(SENT, f"its {name} cannot be read back: {error}") from error
+    if read != message:
+        lost = inequality(message, read) or "it is another one"
+        raise InvalidData(SENT, f"its {name} would be read back as another: {lost}")
+    return data

@@ -1,0 +1,60 @@
+"""Mutations of messages between actors: what is finished when, and what makes a repeat harmless."""
+
+from tests.simulation.mutations.patching import Mutation, mutation
+
+_DELIVERY = "runtime.processing.delivery"
+_MAILING = "runtime.processing.mailing"
+_LETTERS = "runtime.processing.letters"
+
+MUTATIONS: tuple[Mutation, ...] = (
+    mutation(
+        "a message is finished unanswered",
+        "the checkpoint moves behind what was read, whether or not anybody has it",
+        _MAILING,
+        "                if not first.finished:\n                    break\n",
+        "",
+    ),
+    mutation(
+        "what was returned is sent again",
+        "a deliverer that begins does not look what was returned before it",
+        _DELIVERY,
+        "if letter is None or return_id(event) in done:",
+        "if letter is None:",
+    ),
+    mutation(
+        "a refusal is forgotten",
+        "a refused message is finished before the log says so",
+        _DELIVERY,
+        "            self._to_return.append((message, letter, encoded))\n            return\n",
+        "            self._to_return.append((message, letter, encoded))\n"
+        "            message.finished = True\n            return\n",
+    ),
+    mutation(
+        "messages without a past",
+        "the receiver does not learn what the sender had seen",
+        _DELIVERY,
+        "        self._connection.clock.observe_events(decoded.clocks)\n",
+        "",
+    ),
+    mutation(
+        "a message is another each time",
+        "its command has another id each time it is sent",
+        _LETTERS,
+        '            derived(event.id_bytes, b"message"),\n',
+        "            derived(event.id_bytes, repr(object()).encode()),\n",
+    ),
+    mutation(
+        "messages of no correlation",
+        "what a message belongs to does not travel with it",
+        _LETTERS,
+        "            None if correlation is None else correlation.bytes,\n",
+        "            None,\n",
+    ),
+    mutation(
+        "nobody delivers",
+        "a host that comes back does not look whether the log has messages",
+        "runtime.process.deliverer_call",
+        "        if SENT in await store.event_types():\n",
+        "        if SENT in ():\n",
+    ),
+)
