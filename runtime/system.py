@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Self, TypeVar, overload
 from uuid import UUID
 
-from actors.actor import Actor, described
+from actors.actor import Actor, Command, described
 from actors.event import Event
 from actors.moments import checked_us, moment_of
 from actors.naming import checked_type_name, source_of
@@ -14,6 +14,7 @@ from runtime.driver import blocking
 from runtime.driver.advice import advised
 from runtime.driver.as_of import state_as_of
 from runtime.driver.beyond_head import say_beyond
+from runtime.driver.broadcasting import broadcast
 from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
 from runtime.driver.directory_link import for_driver, join
@@ -182,6 +183,26 @@ class ActorSystem:
         ConnectionClosed when the connection is closed meanwhile. Otherwise like `ask_many`.
         """
         return blocking.tell_many(items, patience_s=patience_s, progress=progress)
+
+    def broadcast(
+        self,
+        message: Command,
+        actor: type[Actor[Any]] | str,
+        *,
+        id: UUID | bytes | None = None,
+        patience_s: float = 60.0,
+    ) -> BulkResult:
+        """Send a message to every actor of a type that the log knows, resident or not, and return
+        when each has answered, or has failed; how many there were stands in `commands`.
+
+        It takes effect once at each: the ids of its commands derive from its own, fresh unless
+        given. With the same `id` it may be repeated, after a failure or after the death of this
+        program: it then reaches those that it has not reached. Who gets a first event while it
+        runs may or may not be among them. Blocks the caller, like `tell_many`, and raises what
+        that does; InvalidMessage for what the type does not handle, and StoreUnavailable where the
+        log does not say who there is.
+        """
+        return broadcast(self.connection, message, actor, id, patience_s)
 
     def publish(self, event: Event) -> Reply[list[Event]]:
         """Put an event from outside any actor into the log (Event.of makes one).
