@@ -63,7 +63,8 @@ class Actor(Generic[S]):
     Every event of the actor has an applier, or stands in `ignores` (as its class, or as its
     type where that class is gone): the state does not depend on it. `replaces` names classes
     that this one takes the place of under its actor type, as "package.module.Class": a class
-    that was moved or renamed.
+    that was moved or renamed. `indexes` names fields of the state by which actors of the type can
+    be found (`system.find`).
     """
 
     __slots__ = ("at_us", "name", "state")
@@ -72,6 +73,7 @@ class Actor(Generic[S]):
     state_type: ClassVar[type]
     snapshot_format: ClassVar[int] = 1
     ignores: ClassVar[tuple[type[Payload] | str, ...]] = ()
+    indexes: ClassVar[tuple[str, ...]] = ()
     replaces: ClassVar[tuple[str, ...]] = ()
 
     name: str  #: the device's name: the source without its actor type

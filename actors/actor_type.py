@@ -21,6 +21,7 @@ from actors.annotations import (
 )
 from actors.applier_code import mistake_in_applier, no_field_in
 from actors.class_code import hidden_method
+from actors.columns import mistake_in_indexes
 from actors.command import Command
 from actors.errors import InvalidActor
 from actors.event import Payload
@@ -90,6 +91,8 @@ class ActorType:
         check_state(actor.state_type, self.states.text, self.name)
         check_comes_back(self.states, actor.state_type, self.name)
         self._check_fields()
+        #: Fields of its state by which its actors can be found.
+        self.indexes = _indexes(actor)
 
     def folds(self, event_type: str) -> bool:
         """Does it know what an event of that type means for its state?"""
@@ -235,6 +238,17 @@ def _ignored(actor: Any) -> frozenset[str]:
         problem = f"ignores is a tuple of events, or of their types as texts, not {ignores!r:.80}"
         raise InvalidActor(actor.actor_type, problem)
     return frozenset(name for name in names if name is not None)
+
+
+def _indexes(actor: Any) -> tuple[str, ...]:
+    said = actor.indexes
+    names = (said,) if isinstance(said, str) else said
+    if not isinstance(names, tuple | list) or not all(isinstance(each, str) for each in names):
+        problem = f"indexes is a tuple of names of fields of its state, not {said!r:.80}"
+        raise InvalidActor(actor.actor_type, problem)
+    if mistake := mistake_in_indexes(actor.state_type, names):
+        raise InvalidActor(actor.actor_type, mistake)
+    return tuple(names)
 
 
 def _check_made(actor: Any) -> None:

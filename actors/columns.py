@@ -5,7 +5,7 @@ A field's annotation says the column's type. What no column has a type for is ke
 
 import dataclasses
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -117,6 +117,46 @@ class RowForm:
         """The row of a tuple."""
         read = zip(self.fields, values, strict=True)
         return self.row_class(**{field.name: field.field(value) for field, value in read})
+
+
+def mistake_in_indexes(state: Any, indexes: Sequence[str]) -> str | None:
+    """What is wrong with the names of fields by which actors are to be found; None if nothing."""
+    if not indexes:
+        return None
+    try:
+        hints = annotated_fields(state)
+    except ValueError as error:
+        return f"indexes names fields of its state, and that {error}"
+    if len(set(indexes)) < len(indexes):
+        return f"indexes names a field twice: {', '.join(indexes)}"
+    mistakes = (_mistake_in_index(name, hints) for name in indexes)
+    return next((f"indexes names {name}" for name in mistakes if name is not None), None)
+
+
+def _mistake_in_index(name: str, hints: dict[str, Any]) -> str | None:
+    if name not in hints:
+        return f"{name!r}, and its state has {', '.join(hints)}"
+    if name == "key" or name.startswith("_") or not fits_sql(name):
+        return f"{name!r}, which is no name for a column: call the field something else"
+    if ColumnField(name, hints[name]).column.type is ColumnType.JSON:
+        return (
+            f"{name!r}, which is a {_shown(hints[name])}: what is asked for is a number, a text, a "
+            "bool, a moment, a day, a UUID, or an enumeration of such values"
+        )
+    return None
+
+
+def fits_sql(name: str) -> bool:
+    """Can a column be called so?"""
+    return name.isascii() and len(name) <= 63
+
+
+def checked_value(column: Column, value: Any) -> Any:
+    """A value that a column is compared with. Raises UnfitValue."""
+    try:
+        return _CHECKS[column.type](value.value if isinstance(value, Enum) else value)
+    except ValueError as error:
+        raise UnfitValue(f"{column.name} is a {column.type}, not {value!r:.80}: {error}") from error
 
 
 def annotated_fields(cls: Any) -> dict[str, Any]:

@@ -30,6 +30,34 @@ class UnknownProgram(ThornbackError):
         return f"no stream program {self.program!r} runs here; what runs: {self.running}"
 
 
+class InvalidQuery(ThornbackError):
+    """A fleet cannot be asked so; the message says what it can be asked."""
+
+    def __init__(self, actor_type: str, problem: str) -> None:
+        super().__init__(actor_type, problem)
+        self.actor_type, self.problem = actor_type, problem
+
+    def __str__(self) -> str:
+        return f"{self.actor_type}: {self.problem}"
+
+
+class IndexBehind(ThornbackError):
+    """The index of an actor type has not come in time to the position that was asked for."""
+
+    def __init__(self, actor_type: str, position: int, wanted: int, waited_s: float) -> None:
+        super().__init__(actor_type, position, wanted, waited_s)
+        self.actor_type, self.position, self.wanted = actor_type, position, wanted
+        self.waited_s = waited_s
+
+    def __str__(self) -> str:
+        where = "has not begun" if self.position < 0 else f"stands at position {self.position:,}"
+        return (
+            f"the index of {self.actor_type} {where}, and {self.wanted:,} was asked for, "
+            f"{self.waited_s:g} s ago: ask again, or for what there is, at_least=0 (thornback "
+            "programs shows how far it is)"
+        )
+
+
 class UnknownMessage(ThornbackError):
     """The actor has no handler for this message type."""
 

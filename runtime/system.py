@@ -32,6 +32,7 @@ from runtime.errors import LaunchFailed, SystemNotFound
 from runtime.process.no_waiting import in_a_loop
 from runtime.process.world import World
 from runtime.processing.durable_subscription import DurableSubscription
+from runtime.processing.finding import USUAL, Found, find, index
 from runtime.processing.running import resume_program, run_program, stop_program
 from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport, Progress, Status, Topology
@@ -321,6 +322,74 @@ class ActorSystem:
         """Have a stream program go on that stands at an event at which its code fails: with that
         event once more, or behind it; how many workers do. The reply raises UnknownProgram."""
         return resume_program(self.connection, program, skip=skip)
+
+    def index(self, actor: type[Actor[Any]], *, workers: int | None = None) -> Reply[None]:
+        """Have the index of an actor type run, by which `find` finds its actors, in so many
+        workers: as many as it has, where none are said, or one. `find` begins it by itself where
+        nobody has. Its class names the fields in `indexes`; where these are others than before, it
+        is built anew. Raises InvalidQuery for a class without any; the reply raises what that of
+        `run` does."""
+        return index(self.connection, actor, workers)
+
+    @overload
+    def find(
+        self,
+        actor: type[Actor[S]],
+        *,
+        at_least: int | None = None,
+        after: str = "",
+        limit: int = USUAL,
+        timeout_s: float | None = None,
+        **where: Any,
+    ) -> Reply[Found[S]]: ...
+    @overload
+    def find(
+        self,
+        actor: str,
+        *,
+        at_least: int | None = None,
+        after: str = "",
+        limit: int = USUAL,
+        timeout_s: float | None = None,
+        **where: Any,
+    ) -> Reply[Found[Any]]: ...
+    @advised("what is asked for is said by name, find(Aircraft, last_airport='EWR')")
+    def find(
+        self,
+        actor: type[Actor[Any]] | str,
+        *,
+        at_least: int | None = None,
+        after: str = "",
+        limit: int = USUAL,
+        timeout_s: float | None = None,
+        **where: Any,
+    ) -> Reply[Found[Any]]:
+        """The actors of a type of whose states all of this is true: `field=value`, or
+        `field__operator=value` with eq, ne, gt, ge, lt, le, in (several values) and isnull (True or
+        False). The fields are those that the class names in `indexes`. As in SQL, nothing is true
+        of a field that is None, but isnull.
+
+        At most `limit` of them, in the order of their names, behind the name `after`. What is
+        found is no older than the position `at_least`; where none is said, than all that the log
+        has when this is called, the caller's own acknowledged writes among it. It is waited for
+        that, for `timeout_s` (`actor_timeout_ms`).
+
+        The reply raises IndexBehind where that takes longer, and StoreUnavailable. Raises
+        InvalidQuery for what cannot be asked, and ValueError for what is no limit and no position;
+        for the name of a type, in the place of its class, the reply raises InvalidQuery.
+        """
+        patience_s = checked_seconds(timeout_s)
+        if patience_s is None:
+            patience_s = self.settings.actor_system.actor_timeout_ms / 1000
+        return find(
+            self.connection,
+            actor,
+            where,
+            at_least=at_least,
+            after=after,
+            limit=limit,
+            timeout_s=patience_s,
+        )
 
     def head(self) -> Reply[int]:
         """The position of the last event that the bus has seen: what is committed after

@@ -214,6 +214,9 @@ class EventStore(Protocol):
     async def projections(self) -> list[ProjectedTable]:
         """All tables of projections, by name."""
 
+    async def reached(self, program: str) -> int:
+        """Up to which position all slots of a program are finished; -1 where not all are there."""
+
     async def load_projected(
         self, table: ProjectedTable, keys: Sequence[str]
     ) -> dict[str, tuple[Any, ...]]:

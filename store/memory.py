@@ -138,6 +138,9 @@ class MemoryEventStore:
     async def projections(self) -> list[ProjectedTable]:
         return self._projections.all()
 
+    async def reached(self, program: str) -> int:
+        return self._subscriptions.reached(program)
+
     async def load_projected(
         self, table: ProjectedTable, keys: Sequence[str]
     ) -> dict[str, tuple[Any, ...]]:

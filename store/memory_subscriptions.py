@@ -70,6 +70,11 @@ class SubscriptionsInMemory:
         slots = [name for name in self._records if name.startswith(f"{program}/")]
         return bool([self.drop(name) for name in slots])
 
+    def reached(self, program: str) -> int:
+        """Up to which position all slots of a program are finished; -1 where not all are there."""
+        theirs = [record.position for record in self._slots(program).values()]
+        return min(theirs) if len(theirs) == SLOTS else -1
+
     def reaches(self, built: str, name: str) -> bool:
         """Does each slot of one program stand where that of another one does, or further?"""
         slots = self._slots(name)

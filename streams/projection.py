@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from actors.columns import RowForm, TableSchema
+from actors.columns import RowForm, TableSchema, fits_sql
 from actors.errors import InvalidName
 from actors.event import Event, Kind
 from actors.naming import checked_type_name, kebab_case
@@ -36,6 +36,9 @@ Row = TypeVar("Row")
 #: How many bytes a projection's name may have: PostgreSQL's names have 63, and its tables have a
 #: number in theirs.
 NAME_BYTES = 48
+
+#: What the names of the indexes of actor types begin with.
+INDEX = "index-of-"
 
 #: What the name of the one ends with that is built beside the one in service.
 REBUILD = ".rebuild"
@@ -95,6 +98,10 @@ class Projection(Generic[Row]):
         """What was made of its class is made anew where it goes."""
         return {name: kept for name, kept in vars(self).items() if name not in ("table", "form")}
 
+    def row_of(self, key: str, values: tuple[Any, ...]) -> Any:
+        """The row of what its columns hold."""
+        return self.form.row(values)
+
     # ------------------------------------------------------------------ as a Program
 
     def route(self, event: Event) -> Iterable[tuple[str, Any]]:
@@ -144,6 +151,8 @@ def _check_name(cls: type[Projection[Any]]) -> str | None:
         name = checked_type_name(cls.name)
     except (InvalidName, TypeError) as error:
         return f"its name cannot be one: {error}"
+    if name.startswith(INDEX):
+        return f"the names that begin with {INDEX} are those of the indexes of actor types"
     if name.endswith(REBUILD):
         return f"the names that end with {REBUILD} are those of projections that are built anew"
     if len(name) + name.count(".") > NAME_BYTES:
@@ -186,11 +195,6 @@ def _mistake_in_columns(cls: type[Projection[Any]], names: Sequence[str]) -> str
     if unknown := [name for name in cls.indexes if name not in names]:
         return f"indexes names {unknown[0]!r}, and its rows have {', '.join(names)}"
     return None
-
-
-def fits_sql(name: str) -> bool:
-    """Can a column be called so?"""
-    return name.isascii() and len(name) <= 63
 
 
 def _check_methods(cls: type[Projection[Any]]) -> str | None:

@@ -40,7 +40,7 @@ class ProjectionScenario:
     @property
     def rows(self) -> dict[str, Any]:
         """All rows by key, as they come out of the table."""
-        return {key: self.projection.form.row(values) for key, values in self._rows.items()}
+        return {key: self.projection.row_of(key, values) for key, values in self._rows.items()}
 
     def given(self, *events: Event) -> Self:
         """These events come, in this order, with positions and versions as a log gives them."""
@@ -50,7 +50,7 @@ class ProjectionScenario:
             stored: Event = msgspec.structs.replace(
                 event, position=self._positions, version=version
             )
-            if self._wants_type(event.event_type) and self._wants_source(event.source):
+            if self._wants(event):
                 self._project(stored)
         return self
 
@@ -59,6 +59,14 @@ class ProjectionScenario:
         if self.rows != dict(expected):
             raise AssertionError(f"expected {dict(expected)}\n but got {self.rows}")
         return self
+
+    def _wants(self, event: Event) -> bool:
+        kinds = self.projection.kinds
+        return (
+            self._wants_type(event.event_type)
+            and self._wants_source(event.source)
+            and (not kinds or event.kind in kinds)
+        )
 
     def _project(self, event: Event) -> None:
         for key, _ in self.projection.route(event):

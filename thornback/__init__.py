@@ -81,7 +81,9 @@ if TYPE_CHECKING:
     from runtime.errors import HandlerFailed as HandlerFailed
     from runtime.errors import HostFailed as HostFailed
     from runtime.errors import HostUnavailable as HostUnavailable
+    from runtime.errors import IndexBehind as IndexBehind
     from runtime.errors import InvalidMessage as InvalidMessage
+    from runtime.errors import InvalidQuery as InvalidQuery
     from runtime.errors import InvalidState as InvalidState
     from runtime.errors import Lagged as Lagged
     from runtime.errors import LaunchFailed as LaunchFailed
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
     from runtime.errors import UnknownProgram as UnknownProgram
     from runtime.errors import WaitInHandler as WaitInHandler
     from runtime.processing.durable_subscription import DurableSubscription as DurableSubscription
+    from runtime.processing.finding import Found as Found
     from runtime.settings.configuration import ConfigurationError as ConfigurationError
     from runtime.settings.settings import Settings as Settings
     from runtime.system import ActorSystem as ActorSystem
@@ -178,12 +181,13 @@ _HOMES = {
     "runtime.errors": (
         "ActorStopped", "AnotherSystem", "AskTimeout", "BusUnavailable", "ChannelFailed",
         "ConnectionClosed", "DatabaseInUse", "HandlerFailed", "HostFailed", "HostUnavailable",
-        "InvalidMessage", "InvalidState", "Lagged", "LaunchFailed", "MailboxFull",
-        "PublishRefused", "RetriesExhausted", "StartFailed", "SubscribeTimeout",
+        "IndexBehind", "InvalidMessage", "InvalidQuery", "InvalidState", "Lagged", "LaunchFailed",
+        "MailboxFull", "PublishRefused", "RetriesExhausted", "StartFailed", "SubscribeTimeout",
         "SubscriptionTaken", "SystemDraining", "SystemNotFound", "UnknownActorType",
         "UnknownMessage", "UnknownProgram", "WaitInHandler",
     ),
     "runtime.processing.durable_subscription": ("DurableSubscription",),
+    "runtime.processing.finding": ("Found",),
     "runtime.settings.configuration": ("ConfigurationError",),
     "runtime.settings.settings": ("Settings",),
     "runtime.system": ("ActorSystem",),

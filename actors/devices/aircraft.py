@@ -140,6 +140,8 @@ class Aircraft(Actor[AircraftState]):
     because remembering it would make the state grow; command ids are what excludes that.
     """
 
+    indexes = ("last_airport", "cancelled", "diverted", "arrival_delay_min")
+
     @handles
     def schedule(self, message: ScheduleFlight) -> Iterator[Payload]:
         """Open a flight. Rejected while a flight of that key is open."""

@@ -62,14 +62,16 @@ class Workers:
 
     async def ensure_running(self, program: str, code: bytes, workers: int, after: int) -> None:
         """Have a program run in so many workers. Those that run other code of that name, or among
-        another number, finish what they have begun, and make way. Raises InvalidProgram where it
+        another number, finish what they have begun, and make way; `workers` 0 is as many as there
+        are, and one where there are none. Raises InvalidProgram where it
         does not start; nothing of it runs then. Raises StartFailed where the system ends."""
         async with self._turn:
             self._check_not_over(program)
-            wanted = (ActorCode.unpack(code).fingerprint, workers)
             there = await self._of(program)
-            names = [worker_name(program, index) for index in range(workers)]
             running = await asyncio.gather(*(self._runs(name) for name in there))
+            workers = workers or max((runs[1] for runs in running if runs is not None), default=1)
+            wanted = (ActorCode.unpack(code).fingerprint, workers)
+            names = [worker_name(program, index) for index in range(workers)]
             if set(there) != set(names) or any(runs != wanted for runs in running):
                 await self._end(there)
                 self._check_not_over(program)  # that takes a while

@@ -135,6 +135,9 @@ class WriterMemoryStore:
     async def projections(self) -> list[ProjectedTable]:
         return await self._call("projections")  # type: ignore[no-any-return]
 
+    async def reached(self, program: str) -> int:
+        return await self._call("reached", program)  # type: ignore[no-any-return]
+
     async def load_projected(
         self, table: ProjectedTable, keys: Sequence[str]
     ) -> dict[str, tuple[Any, ...]]:

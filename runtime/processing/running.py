@@ -1,5 +1,7 @@
 """A driver's side of stream programs: sent to the directory, which has workers run them."""
 
+import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -9,6 +11,7 @@ from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
 from runtime.driver.selecting import selection_of
 from runtime.driver.starting import Start, checked_start, position_of
+from runtime.errors import UnknownProgram
 from runtime.processing.program_code import pickled_program
 from runtime.processing.program_selection import selection_of_program
 from runtime.processing.projected_rows import tabled
@@ -36,13 +39,29 @@ def run_program(
         raise ValueError(f"workers= is a number from 1 to {SLOTS}, not {count!r:.80}")
     begins = checked_start(after)
     code = pickled_program(program)
-
-    async def run() -> None:
-        await connection.log.in_store(partial(_check_taken, program))
-        at = await position_of(connection.log, begins)
-        await connection.rejoining.ask("run_program", name, code, count, at)
-
+    run = partial(_run, connection, program, code, count, begins)
     return connection.errand(f"running {name}", run, _RUN_S)
+
+
+async def ensure_program(connection: Connection, program: Program, workers: int) -> None:
+    """Have a program run from the beginning of the log, in so many workers; 0: in as many as it
+    has. In the courier's loop. Raises what the reply of ActorSystem.run does."""
+    code = await asyncio.to_thread(pickled_program, program)
+    await _run(connection, program, code, workers, 0)
+
+
+async def end_program(connection: Connection, program: str) -> None:
+    """End the workers of a program, if it has any. In the courier's loop."""
+    with suppress(UnknownProgram):
+        await connection.rejoining.ask("stop_program", program)
+
+
+async def _run(
+    connection: Connection, program: Program, code: bytes, workers: int, after: Start
+) -> None:
+    await connection.log.in_store(partial(_check_taken, program))
+    at = await position_of(connection.log, after)
+    await connection.rejoining.ask("run_program", program.name, code, workers, at)
 
 
 def stop_program(connection: Connection, program: str) -> Reply[None]:

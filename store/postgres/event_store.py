@@ -59,6 +59,7 @@ from store.receipts import Receipt
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows, last_row
 from store.selection import EVERYTHING, Selection, after_all_of
+from store.slots import SLOTS
 from store.subscriptions import SubscriptionRecord
 
 
@@ -198,6 +199,10 @@ class PostgresEventStore:
 
     async def projections(self) -> list[ProjectedTable]:
         return await self._projections.all()
+
+    async def reached(self, program: str) -> int:
+        [row] = await self.connections.fetch(QUERIES["reached"], program, SLOTS)
+        return int(row["position"])
 
     async def load_projected(
         self, table: ProjectedTable, keys: Sequence[str]

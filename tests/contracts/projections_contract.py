@@ -102,6 +102,7 @@ class ProjectionsContract:
         before = {"a": (2,), "b": (1,), "é": (3,)}
         assert list((await rows_of(store, slots.table)).items()) == list(before.items())
         assert await slots.positions() == {5}
+        assert await store.reached("counts") == 5
         other = await opened(store, COUNTS)
         with pytest.raises(StaleCheckpoint):
             await slots.project(9, RowChange("a", (4,)), RowChange("b", None))
@@ -165,6 +166,7 @@ class ProjectionsContract:
     async def test_another_table_is_refused_and_none_is_made_unasked(
         self, store: EventStore
     ) -> None:
+        assert await store.reached("counts") == -1
         with pytest.raises(NoProjection, match="there is no projection 'counts'"):
             await store.open_projection(COUNTS, make=False)
         there = await store.open_projection(COUNTS)

@@ -76,6 +76,7 @@ class Counter(Actor[CounterState]):
     """Counts what it is told to add."""
 
     ignores = (Measured,)
+    indexes = ("total",)
 
     @handles
     def add(self, message: Add) -> Iterator[Payload]:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from runtime.system import ActorSystem
+from tests.integration.devices import Add, Counter
 from tests.integration.systems import LIMIT_S, Launcher, kill, log_of, stored
 from tests.integration.test_durable_subscriptions import says
 from tests.integration.test_programs import (
@@ -82,3 +83,22 @@ def test_workers_change_and_what_is_dropped_begins_anew(launch: Launcher) -> Non
     system.run(Tallies, workers=1).result(timeout_s=LIMIT_S)
     wait_reached(system, "tallies", head)
     assert table_of(system) == computed(system)
+
+
+def test_a_fleet_is_found_by_its_state_whatever_is_killed(launch: Launcher) -> None:
+    system = launch()
+    report(system, 300, devices=20)
+    mine, step, total = system.actor(Counter, "mine"), 10_000_000, 0
+    with under_traffic(system, 300):
+        for victim in ("", "worker-0-of-index-of-counter", "writer"):
+            if victim:
+                kill(system, victim)
+            total += step
+            assert system.tell_many([(mine, Add(amount=step))]).failed == 0
+            found = system.find(Counter, total=total, timeout_s=LIMIT_S).result(LIMIT_S * 2)
+            assert [each.source for each in found] == ["counter/mine"]
+    others = system.find(Counter, total__lt=step, timeout_s=LIMIT_S).result(LIMIT_S * 2)
+    assert len(others) == 40
+    totals = dict(map(tuple, log_of(system, "SELECT key, total FROM projections.index_of_counter")))
+    for each in others:
+        assert totals[each.source] == each.state().result().total

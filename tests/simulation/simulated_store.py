@@ -154,6 +154,10 @@ class SimulatedStore:
     async def projections(self) -> list[ProjectedTable]:
         return await self.ask(self._database.projections.all)  # type: ignore[no-any-return]
 
+    async def reached(self, program: str) -> int:
+        work = self._database.subscriptions.reached
+        return await self.ask(lambda: work(program))  # type: ignore[no-any-return]
+
     async def load_projected(
         self, table: ProjectedTable, keys: Sequence[str]
     ) -> dict[str, tuple[Any, ...]]:

@@ -96,7 +96,7 @@ def test_rows_follow_the_log_and_go_on_where_they_were(memory_system: ActorSyste
     assert (worker.program, worker.outputs) == ("sums", 2)
 
 
-def test_what_comes_to_nothing_is_finished_soon_all_the_same(memory_system: ActorSystem) -> None:
+def test_what_comes_to_nothing_is_finished_all_the_same(memory_system: ActorSystem) -> None:
     system = memory_system
     system.run(Presence(), workers=1).result(LIMIT_S)
     publish(system, 1)

@@ -336,6 +336,10 @@ SELECT name, position FROM subscriptions WHERE starts_with(name, $1 || '/') ORDE
 -- name: see_slots
 SELECT name, position FROM subscriptions WHERE starts_with(name, $1 || '/');
 
+-- name: reached
+SELECT CASE WHEN count(*) = $2 THEN min(position) ELSE -1 END AS position
+FROM subscriptions WHERE starts_with(name, $1 || '/');
+
 -- name: drop_slots
 DELETE FROM subscriptions WHERE starts_with(name, $1 || '/');
 

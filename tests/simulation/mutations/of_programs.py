@@ -79,14 +79,11 @@ MUTATIONS: tuple[Mutation, ...] = (
         "",
     ),
     mutation(
-        "rows apart from their checkpoint",
-        "what a projection has made of a batch is committed before its checkpoint",
+        "rows before their checkpoint",
+        "what a projection has made of a batch is committed without its checkpoint",
         _RUN,
-        "            self._sending = asyncio.ensure_future("
-        "self._store.project(self._table, moves, changed))\n",
-        "            self._sending = asyncio.gather("
-        "self._store.project(self._table, [], changed), "
-        "self._store.project(self._table, moves, []))\n",
+        "self._store.project(self._table, moves, changed))",
+        "self._store.project(self._table, [] if changed else moves, changed))",
     ),
     mutation(
         "rows are not read again",

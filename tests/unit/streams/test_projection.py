@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from actors.columns import Column, ColumnType, RowForm, UnfitValue
-from actors.event import BusinessEvent, Event
+from actors.event import BusinessEvent, Event, Kind
 from streams.errors import InvalidProgram
 from streams.programs import program_of
 from streams.projection import Projection
@@ -68,6 +68,14 @@ def test_what_is_not_selected_does_not_come_to_it() -> None:
     scenario = ProjectionScenario(Presence).given(tick, here)
     scenario.then({"counter/1": Present(since=2)})
     scenario.given(here).then({})
+
+
+class OfDevices(Articles):
+    kinds = Kind.DEVICE  # type: ignore[assignment]
+
+
+def test_what_is_of_another_kind_does_not_come_to_it() -> None:
+    ProjectionScenario(OfDevices).given(sold("nut", 2)).then({})
 
 
 def test_columns_are_what_annotations_say() -> None:
