@@ -26,6 +26,7 @@ class Sizes:
     many_live: int = 500  #: subscriptions
     published: int = 50_000  #: events from outside, in bulk
     single_published: int = 1_000  #: events from outside, one at a time
+    fanned_out: int = 100_000  #: events, to each of four subscribers
     processed: int = 200_000  #: events in the log that stream programs work through
     pairs: int = 1_000  #: of actors that answer one another
     rally: int = 100  #: messages of each pair
@@ -47,8 +48,9 @@ FULL = Sizes()
 QUICK = Sizes(
     commands=20_000, days=7, asks=2_000, bursts=2, single_asks=100, new_actors=5_000,
     residents=5_000, million=20_000, stored=10_000, live_commands=10_000, some_live=5, many_live=20,
-    published=2_000, single_published=100, processed=20_000, pairs=100, rally=20,
-    http_commands=2_000, http_lines=10_000, http_listeners=10, http_heard=1_000, idle_clients=50,
+    published=2_000, single_published=100, fanned_out=10_000, processed=20_000, pairs=100,
+    rally=20, http_commands=2_000, http_lines=10_000, http_listeners=10,
+    http_heard=1_000, idle_clients=50,
     akka_entities=1_000, akka_s=2.0, comparisons=20_000, naive_devices=4, job=1_000,
     rival_s=1.0,
 )  # fmt: skip

@@ -1,10 +1,12 @@
 """The one subscriber of a durable run: a process of its own that has every event decoded, and
 reads its data. Of its ids, moment and clock it asks for none, so none is made (actors/event.py)."""
 
+import time
 from typing import Any, NamedTuple
 
 import ray
 
+from benchmarks.sizes import require
 from runtime.system import ActorSystem
 
 
@@ -38,6 +40,17 @@ class Watcher:
             position = page[-1].position or position if page else position
         self._seen = Seen(seen, numbers, position)
         return self._seen
+
+    def arrivals(self, events: int) -> list[float]:
+        """When each of so many further events was here, by the clock that all processes of this
+        machine have in common (time.monotonic)."""
+        found: list[float] = []
+        for event in self._subscription:
+            require(event.data["number"] == len(found), "an event came out of turn, or not at all")
+            found.append(time.monotonic())
+            if len(found) == events:
+                break
+        return found
 
     def close(self) -> None:
         """End the subscription."""
