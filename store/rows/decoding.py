@@ -13,6 +13,7 @@ import msgspec
 from actors.event import Event, Kind, Unread
 from actors.ids import uuid_of
 from actors.moments import moment_of
+from store.rows.event_pool import EventPool
 from store.rows.json_text import DecodeError, decode_json, decode_usual_json
 from store.rows.layout import (
     COLUMNS,
@@ -52,17 +53,15 @@ class Decoded(NamedTuple):
 
 
 class Decoder:
-    """Turns rows into Events, 4 us each. Keeps the texts that recur.
+    """Turns rows into Events, 4 us each. What recurs is made once (EventPool).
 
-    Threads may share one: what they both add to its tables is equal.
+    Threads may share one.
     """
 
-    MAX_CACHED = 50_000  #: event types, and sources: who publishes names both as he likes
     LARGE = 64 * 1024  #: bytes; the events of less are not worth holding a collection back
 
     def __init__(self) -> None:
-        self._types: dict[bytes, tuple[str, Kind]] = {}
-        self._sources: dict[bytes, tuple[str, UUID]] = {}
+        self.pool = EventPool()
 
     def events(
         self, data: bytes, *, first_position: int | None = None, recorded_us: int | None = None
@@ -77,10 +76,7 @@ class Decoder:
         self, data: bytes, *, first_position: int | None = None, recorded_us: int | None = None
     ) -> Decoded:
         """The events, as `events` has them, and what their clocks come to."""
-        if len(self._sources) > self.MAX_CACHED:
-            self._sources.clear()
-        if len(self._types) > self.MAX_CACHED:
-            self._types.clear()
+        self.pool.trim()
         with _no_collection() if len(data) > self.LARGE else nullcontext():
             try:
                 return self._decoded(data, first_position, recorded_us, decode_usual_json)
@@ -94,7 +90,7 @@ class Decoder:
         recorded_us: int | None,
         decode: Callable[[bytes], Any],
     ) -> Decoded:
-        types, sources = self._types, self._sources
+        types, sources = self.pool.types, self.pool.sources
         fields, length_at, causes_at = FIELDS.unpack_from, LENGTH.unpack_from, _CAUSES.unpack_from
         starts_with = data.startswith
         type_fields, event_type, kind = _UNLIKE, "", Kind.DEVICE

@@ -30,6 +30,7 @@ from store.rows.encoding import (
     text_field,
     type_fields,
 )
+from store.rows.event_pool import EventPool
 from store.rows.json_text import decode_json
 from store.rows.layout import (
     COPY_HEADER,
@@ -212,7 +213,7 @@ def test_a_decoder_keeps_nothing_of_one_stream_in_the_next(parts: list[list[Even
 def test_a_decoder_keeps_so_many_types_and_sources_and_then_begins_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Decoder, "MAX_CACHED", 10)
+    monkeypatch.setattr(EventPool, "MAX", 10)
     decoder = Decoder()
     for number in range(100):
         source = f"device/{number}"
@@ -222,8 +223,8 @@ def test_a_decoder_keeps_so_many_types_and_sources_and_then_begins_anew(
         )  # fmt: skip
         [decoded] = decoder.events(encode_event(event))
         assert (decoded.event_type, decoded.source) == (event.event_type, source)
-    assert 0 < len(decoder._types) <= 11
-    assert 0 < len(decoder._sources) <= 11
+    assert 0 < len(decoder.pool.types) <= 11
+    assert 0 < len(decoder.pool.sources) <= 11
 
 
 @given(streams)
