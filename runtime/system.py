@@ -33,6 +33,7 @@ from runtime.process.no_waiting import in_a_loop
 from runtime.process.world import World
 from runtime.processing.durable_subscription import DurableSubscription
 from runtime.processing.finding import USUAL, Found, find, index
+from runtime.processing.rebuilding import rebuild
 from runtime.processing.running import resume_program, run_program, stop_program
 from runtime.settings.settings import Settings
 from runtime.topology.status import DrainReport, Progress, Status, Topology
@@ -322,6 +323,17 @@ class ActorSystem:
         """Have a stream program go on that stands at an event at which its code fails: with that
         event once more, or behind it; how many workers do. The reply raises UnknownProgram."""
         return resume_program(self.connection, program, skip=skip)
+
+    def rebuild(self, projection: Runnable | str, *, workers: int | None = None) -> Reply[None]:
+        """Build the table of a projection anew from the beginning, by this code, or, where only its
+        name is given, by the code that runs: beside the one that readers see, by as many workers as
+        that has, or so many. It takes its place at one instant when it has caught up, and the
+        reply is there when it runs on; `thornback programs` shows how far NAME.rebuild is. If this
+        program ends before, what is built stays, and whoever asks again goes on with it.
+
+        Raises InvalidProgram for what is no projection; the reply raises NoProjection, and
+        InvalidProgram where it stands at an event."""
+        return rebuild(self.connection, projection, workers)
 
     def index(self, actor: type[Actor[Any]], *, workers: int | None = None) -> Reply[None]:
         """Have the index of an actor type run, by which `find` finds its actors, in so many

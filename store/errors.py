@@ -106,8 +106,7 @@ class AnotherTable(StoreError):
     def __str__(self) -> str:
         return (
             f"the table of the projection {self.name!r} has the columns {self.there}, and its rows "
-            f"have {self.wanted} now: stop it, drop it (thornback subscriptions --drop NAME), and "
-            "run it again"
+            f"have {self.wanted} now: build it anew, system.rebuild(Class)"
         )
 
 

@@ -20,6 +20,7 @@ as every program is; what runs it has row and checkpoint in one transaction.
 
 import inspect
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
@@ -127,6 +128,19 @@ class Projection(Generic[Row]):
     ) -> Change:
         """See Program: it asks for nothing again."""
         return Change(state)
+
+
+class Rebuilt:
+    """A projection, or an index, that is built anew beside the one in service: the same under
+    another name, and with another table."""
+
+    def __init__(self, projection: Any) -> None:
+        self._of = projection
+        self.name = projection.name + REBUILD
+        self.table = replace(projection.table, name=self.name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._of, name)
 
 
 def described_projection(projection: type[Projection[Any]] | Projection[Any]) -> Projection[Any]:

@@ -1,7 +1,7 @@
 """What a worker keeps of a projection's keys: rows of its table, in the place of states."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from actors.columns import ColumnType, TableSchema
 from actors.event import Event
@@ -73,14 +73,14 @@ class ProjectedRows:
 
     async def _folded(self, source: str, version: int) -> Any:
         """An actor that is indexed, out of its history."""
-        assert isinstance(self._program, ActorIndex)
+        index = cast("ActorIndex", self._program)  # nobody else has rows that are unread
         events: list[Event] = []
         rest: Mapping[bytes, int] = {aggregate_key_of(source): 0}
         while rest and len(events) < version:
             load = await self._store.load_rows(rest)
             events += self._decoder.events(load.rows)
             rest = load.rest
-        return self._program.folded(source, events[:version])
+        return index.folded(source, events[:version])
 
     def _with_json_text(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         written = list(values)

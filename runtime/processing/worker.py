@@ -1,12 +1,19 @@
 """The worker: a Ray actor that runs some slots of one stream program."""
 
+from typing import Any
+
+from actors.columns import TableSchema
 from runtime.partition.log_access import LogAccess
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.processing.program_code import loaded_program
 from runtime.processing.program_run import ProgramRun
+from runtime.processing.projected_rows import tabled
+from runtime.topology.names import program_of_worker
 from runtime.topology.status import WorkerFacts
 from store.errors import StaleEpoch
+from streams.program import Program
+from streams.projection import REBUILD, Rebuilt
 
 
 class Worker(Process):
@@ -28,6 +35,7 @@ class Worker(Process):
         super().__init__(name, settings_json, metrics_folder, world=world)
         self._code, self._index, self._workers, self._after = code, index, workers, after
         self._fingerprint = ""
+        self._program: Program | None = None
         # From `start` on:
         self._run: ProgramRun | None = None
         # It has work whether or not anybody ever calls it: the directory may end in the middle of
@@ -35,7 +43,11 @@ class Worker(Process):
         self._reviving = self._reviving or self.must_live(self._revive())
 
     async def start(self) -> None:
+        program: Any
         program, self._fingerprint = loaded_program(self._code)
+        if program_of_worker(self.name).endswith(REBUILD):
+            program = Rebuilt(program)
+        self._program = program
         self._store = await self.world.open_store(self.settings)
         self._run = ProgramRun(
             program,
@@ -54,6 +66,12 @@ class Worker(Process):
         """The fingerprint of its program's code, and among how many workers it is."""
         await self.ensure_started()
         return self._fingerprint, self._workers
+
+    async def code(self) -> tuple[bytes, TableSchema] | None:
+        """Its program's code, as it was sent, and the table of that; None for one without any."""
+        await self.ensure_started()
+        found = None if self._program is None else tabled(self._program)
+        return None if found is None else (self._code, found.table)
 
     async def resume(self, *, skip: bool) -> bool:
         """Go on where the program has failed: with that event again, or with the next one. Was it

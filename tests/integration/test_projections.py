@@ -1,12 +1,28 @@
 """Projections on real Ray and PostgreSQL: whatever dies, a table is what the log comes to."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import pytest
 
+from actors.event import Event
 from runtime.system import ActorSystem
+from streams.projection import Projection
 from tests.integration.devices import Add, Counter
-from tests.integration.systems import LIMIT_S, Launcher, kill, log_of, stored
+from tests.integration.systems import (
+    LIMIT_S,
+    Launcher,
+    eventually,
+    kill,
+    log_of,
+    statuses_of,
+    stored,
+    url_of,
+)
 from tests.integration.test_durable_subscriptions import says
 from tests.integration.test_programs import (
     assert_receipts_agree,
@@ -83,6 +99,79 @@ def test_workers_change_and_what_is_dropped_begins_anew(launch: Launcher) -> Non
     system.run(Tallies, workers=1).result(timeout_s=LIMIT_S)
     wait_reached(system, "tallies", head)
     assert table_of(system) == computed(system)
+
+
+@contextmanager
+def read_meanwhile(system: ActorSystem) -> Iterator[list[int]]:
+    """Somebody reads the table all the time: how many events it knows of, each time."""
+    seen, over, failed = [0], threading.Event(), list[BaseException]()
+
+    def read() -> None:
+        with psycopg.connect(url_of(system), autocommit=True) as connection:
+            while not over.is_set():
+                row = connection.execute("SELECT sum(events) FROM projections.tallies").fetchone()
+                seen.append(int(row[0]) if row is not None else -1)
+
+    def watched() -> None:
+        try:
+            read()
+        except BaseException as error:  # a thread's failure would be nobody's
+            failed.append(error)
+
+    thread = threading.Thread(target=watched, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join(LIMIT_S)
+    assert not failed, failed
+    assert seen == sorted(seen), "a reader was taken back"
+
+
+@dataclass(frozen=True)
+class Wider:
+    """What is known of a counter by now."""
+
+    mean: float
+    events: int
+    through: int
+
+
+class WiderTallies(Projection[Wider]):
+    """Other columns under the same name."""
+
+    name = "tallies"
+    sources = Tallies.sources
+
+    def project(self, event: Event, row: Wider | None) -> Wider:
+        count, mean = (row.events, row.mean) if row is not None else (0, 0.0)
+        mean += (event.data["amount"] - mean) / (count + 1)
+        return Wider(mean, count + 1, event.position or 0)
+
+
+def test_a_table_is_built_anew_under_traffic_and_no_reader_sees_it(launch: Launcher) -> None:
+    system = launch()
+    head = report(system, 2_000)
+    system.run(Tallies, workers=2).result(timeout_s=LIMIT_S)
+    wait_reached(system, "tallies", head)
+    with read_meanwhile(system) as seen:
+        with under_traffic(system, 2_000):
+            building = system.rebuild("tallies")
+            eventually(lambda: "worker-0-of-tallies.rebuild" in statuses_of(system))
+            kill(system, "worker-0-of-tallies.rebuild")
+            building.result(timeout_s=2 * LIMIT_S)
+            wait_reached(system, "tallies", stored(system))
+            system.rebuild(WiderTallies).result(timeout_s=2 * LIMIT_S)
+        head = report(system, 40, first=10**6)
+        wait_reached(system, "tallies", head)
+        eventually(lambda: seen[-1] == head)
+    wider = log_of(system, "SELECT key, events, through FROM projections.tallies")
+    assert sorted(map(tuple, wider)) == [(key, n, p) for key, n, _, p, _ in computed(system)]
+    assert_receipts_agree(system, "tallies")
+    assert log_of(system, "SELECT count(*) FROM projection_tables.known")[0][0] == 1
+    assert "projections.tallies" in says(system, "projections")
+    assert not any("rebuild" in name for name in statuses_of(system))
 
 
 def test_a_fleet_is_found_by_its_state_whatever_is_killed(launch: Launcher) -> None:

@@ -10,7 +10,7 @@ import pytest
 from actors.event import DeviceEvent, Event
 from runtime.system import ActorSystem
 from runtime.topology.status import ProcessStatus, WorkerFacts
-from store.errors import AnotherTable
+from store.errors import AnotherTable, NoProjection
 from streams.errors import InvalidProgram
 from streams.projection import Projection
 from streams.scenario import happened
@@ -145,3 +145,93 @@ def test_a_row_that_no_table_holds_is_told_with_its_event(memory_system: ActorSy
     assert rows_of(system, "spoilt") == {"counter/1": (1,)}
     assert system.resume("spoilt", skip=True).result(LIMIT_S) == 1
     eventually(lambda: rows_of(system, "spoilt") == {"counter/1": (1,), "counter/5": (1,)})
+
+
+class Doubled(Projection[Sum]):
+    """Under the same name, other code."""
+
+    name = "sums"
+    event_types = ("seen",)
+
+    def project(self, event: Event, row: Sum | None) -> Sum | None:
+        before = row or Sum(0, {})
+        return Sum(before.total + 2 * event.data["n"], {})
+
+
+@dataclass(frozen=True)
+class Average:
+    """Of what was seen."""
+
+    count: int
+    mean: float
+
+
+class Averages(Projection[Average]):
+    """Under the same name, other columns."""
+
+    name = "sums"
+    event_types = ("seen",)
+
+    def project(self, event: Event, row: Average | None) -> Average | None:
+        before = row or Average(0, 0.0)
+        count = before.count + 1
+        return Average(count, before.mean + (event.data["n"] - before.mean) / count)
+
+
+def test_one_is_built_anew_by_the_code_that_runs_or_by_other_code(
+    memory_system: ActorSystem,
+) -> None:
+    system = memory_system
+    system.run(Sums, workers=2).result(LIMIT_S)
+    for number in (2, 4):
+        publish(system, number)
+    by_sums: dict[str, tuple[Any, ...]] = {"counter/1": (6, '{"2":1,"4":2}')}
+    eventually(lambda: rows_of(system, "sums") == by_sums)
+    system.rebuild("sums").result(LIMIT_S)
+    assert rows_of(system, "sums") == by_sums
+    publish(system, 6)
+    eventually(lambda: rows_of(system, "sums") == {"counter/1": (12, '{"2":1,"4":2,"6":3}')})
+    assert {one.program for one in facts(system)} == {"sums"}
+
+    system.rebuild(Doubled).result(LIMIT_S)
+    assert rows_of(system, "sums") == {"counter/1": (24, "{}")}
+    with pytest.raises(AnotherTable, match=r"system\.rebuild\(Class\)"):
+        system.run(Averages).result(LIMIT_S)
+    system.rebuild(Averages, workers=1).result(LIMIT_S)
+    assert rows_of(system, "sums") == {"counter/1": (3, 4.0)}
+    publish(system, 8)
+    eventually(lambda: rows_of(system, "sums") == {"counter/1": (4, 5.0)})
+    assert [one.workers for one in facts(system)] == [2, 2]
+
+
+class Failing(Sums):
+    """Cannot go past a number."""
+
+    name = "sums"
+
+    def project(self, event: Event, row: Sum | None) -> Sum | None:
+        if event.data["n"] == 3:
+            raise ValueError("three")
+        return super().project(event, row)
+
+
+def test_what_cannot_be_built_is_said_and_what_is_read_stays(memory_system: ActorSystem) -> None:
+    system = memory_system
+    with pytest.raises(NoProjection, match="there is no projection 'sums'"):
+        system.rebuild(Sums).result(LIMIT_S)
+    with pytest.raises(InvalidProgram, match="totals: is no projection"):
+        system.rebuild(Totals("totals", ["*"]))
+    system.run(Sums, workers=1).result(LIMIT_S)
+    for number in (1, 3):
+        publish(system, number)
+    there: dict[str, tuple[Any, ...]] = {"counter/1": (4, '{"1":1,"3":2}')}
+    eventually(lambda: rows_of(system, "sums") == there)
+    with pytest.raises(InvalidProgram, match=r"(?s)sums\.rebuild: fails at.*three.*Mend the code"):
+        system.rebuild(Failing).result(LIMIT_S)
+    assert rows_of(system, "sums") == there
+    system.rebuild(Sums).result(LIMIT_S)
+    assert rows_of(system, "sums") == there
+    assert {one.program for one in facts(system)} == {"sums"}
+    system.stop("sums").result(LIMIT_S)
+    with pytest.raises(InvalidProgram, match="does not run, so nobody has its code"):
+        system.rebuild("sums").result(LIMIT_S)
