@@ -159,6 +159,14 @@ def checked_value(column: Column, value: Any) -> Any:
         raise UnfitValue(f"{column.name} is a {column.type}, not {value!r:.80}: {error}") from error
 
 
+def value_of_text(column: Column, text: str) -> Any:
+    """A value as it stands in a URL. Raises UnfitValue."""
+    try:
+        return _READ[column.type](text)
+    except (ValueError, ArithmeticError) as error:
+        raise UnfitValue(f"{column.name} is a {column.type}, not {text!r:.80}") from error
+
+
 def annotated_fields(cls: Any) -> dict[str, Any]:
     """The fields of a dataclass or of a pydantic model, each with its annotation. Raises ValueError
     for another class, and for an annotation that names nothing."""
@@ -284,4 +292,29 @@ _CHECKS: dict[ColumnType, Callable[[Any], Any]] = {
     ColumnType.DAY: _day,
     ColumnType.UUID: _uuid,
     ColumnType.DECIMAL: _decimal,
+}
+
+
+def _bool_of(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("neither true nor false")
+    return text == "true"
+
+
+def _int_of(text: str) -> int:
+    if len(text) > 20:
+        raise ValueError("too long")
+    return int(text)
+
+
+#: What the texts of values are.
+_READ: dict[ColumnType, Callable[[str], Any]] = {
+    ColumnType.BOOL: _bool_of,
+    ColumnType.INT: _int_of,
+    ColumnType.FLOAT: float,
+    ColumnType.TEXT: str,
+    ColumnType.MOMENT: datetime.fromisoformat,
+    ColumnType.DAY: date.fromisoformat,
+    ColumnType.UUID: UUID,
+    ColumnType.DECIMAL: Decimal,
 }

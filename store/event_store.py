@@ -236,7 +236,8 @@ class EventStore(Protocol):
     async def select_projected(
         self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
     ) -> list[tuple[str, tuple[Any, ...]]]:
-        """The rows of a table in service of which all the conditions are true: at most `limit`, in
+        """The rows of a table in service of which all the conditions are true, which are of its
+        columns or of `key`: at most `limit`, in
         the order of the UTF-8 of their keys, those behind a key, or the first (after "")."""
 
     async def swap_projection(self, name: str) -> bool:

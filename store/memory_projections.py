@@ -90,12 +90,13 @@ class ProjectionsInMemory:
         self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
     ) -> list[tuple[str, tuple[Any, ...]]]:
         """The rows of which all conditions are true, by key: so many behind one."""
-        at = {column.name: index for index, column in enumerate(table.columns)}
+        names = ("key", *(column.name for column in table.columns))
+        at = {name: index for index, name in enumerate(names)}
         found = [
             (key, values)
             for key, values in self._of(table).items()
             if key.encode() > after.encode()
-            and all(_is_true(each, values[at[each.column]]) for each in conditions)
+            and all(_is_true(each, (key, *values)[at[each.column]]) for each in conditions)
         ]
         return sorted(found, key=lambda row: row[0].encode())[:limit]
 

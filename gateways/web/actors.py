@@ -25,6 +25,7 @@ from runtime.driver.connection import Connection
 from runtime.driver.plain import PlainCommand, PlainState, ask_plain, plain_state
 from runtime.driver.reply import Reply
 from runtime.errors import UnknownActorType
+from runtime.processing.finding import find_rows
 from runtime.settings.sections import GatewaySettings
 from runtime.wire.answers import AnsweredRows
 from store.rows.json_events import JsonEvents
@@ -161,8 +162,10 @@ class ActorEndpoints:
         self, actor_type: str, request: web.BaseRequest, query: str
     ) -> web.StreamResponse:
         """GET /v1/actors/{type}: the actors that have events, by name, with the last event of each;
-        those of the token, and of them those whose names begin with `prefix`."""
-        parameters = Parameters(query, ("after", "limit", "prefix"))
+        those of the token, and of them those whose names begin with `prefix`. With other
+        parameters, those of whose states that is true."""
+        known = ("after", "limit", "prefix", "at_least")
+        parameters = Parameters(query, known, others=True)
         limit = parameters.whole("limit", PAGE, 1, LARGEST_PAGE)
         name = checked_type_name(actor_type)
         all_of_type = f"{name}/"
@@ -178,6 +181,8 @@ class ActorEndpoints:
                 raise allowed.outside(wanted)
             prefix = max(prefix, wanted, key=len)
         after = parameters.text("after")
+        if where := parameters.others:
+            return await self._found(name, where, prefix, after or "", limit, parameters)
         behind = source_of(name, after) if after else ""
         found = await self._store.ask(lambda store: store.sources(prefix, behind, limit + 1))
         page = [
@@ -191,6 +196,30 @@ class ActorEndpoints:
         ]
         more = page[-1]["name"] if len(found) > limit else None
         body = to_json({"type": name, "actors": page, "next": more})
+        return web.Response(body=body, content_type=_JSON)
+
+    async def _found(
+        self,
+        actor_type: str,
+        where: dict[str, list[str]],
+        prefix: str,
+        after: str,
+        limit: int,
+        parameters: Parameters,
+    ) -> web.StreamResponse:
+        at_least = None
+        if parameters.text("at_least") is not None:
+            at_least = parameters.whole("at_least", 0, 0, 2**63 - 1)
+        found = await find_rows(
+            self._connection, actor_type, where, prefix=prefix, at_least=at_least, after=after,
+            limit=limit,
+            timeout_s=self._connection.settings.actor_system.actor_timeout_ms / 1000,
+        )  # fmt: skip
+        page = [{"name": name, "fields": fields} for name, fields in found.rows]
+        body = to_json(
+            {"type": actor_type, "actors": page, "position": found.position, "next": found.next},
+            inf_nan_mode="strings",
+        )
         return web.Response(body=body, content_type=_JSON)
 
 

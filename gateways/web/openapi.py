@@ -28,6 +28,16 @@ _PREFIX = {
     "name": "prefix", "in": "query", "schema": {"type": "string"},
     "description": "How the names begin that are meant.",
 }  # fmt: skip
+_AT_LEAST = {
+    "name": "at_least", "in": "query", "schema": {"type": "integer", "minimum": 0},
+    "description": "A position that what is found has seen; with fields alone.",
+}  # fmt: skip
+_WHERE = {
+    "name": "where", "in": "query", "style": "form", "explode": True,
+    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+    "description": "Fields that the type indexes, as status=faulted or power_kw__gt=7: the actors "
+    "of whose states all of it is true.",
+}  # fmt: skip
 _PATTERNS = {"type": "array", "items": {"type": "string", "minLength": 1}}
 _AFTER = {
     "name": "after", "in": "query", "schema": {"type": "integer", "minimum": 0},
@@ -113,9 +123,11 @@ def _paths_of(known: TypeDescription) -> dict[str, Any]:
                 "operationId": f"{name}.list", "security": _takes(READ),
                 "parameters": [
                     {"name": "after", "in": "query", "schema": {"type": "string"}}, _limit(1_000),
-                    _PREFIX,
+                    _PREFIX, _AT_LEAST, _WHERE,
                 ],
-                "responses": _answers(_reference("Listing")),
+                "responses": _answers(
+                    {"anyOf": [_reference("Listing"), _reference("FoundActors")]}
+                ),
             },
         },
         base: {

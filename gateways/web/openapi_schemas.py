@@ -126,6 +126,26 @@ SCHEMAS: dict[str, Any] = {
             "next": {"type": ["string", "null"], "description": "`after` of the next page"},
         },
     },
+    "FoundActors": {
+        "type": "object",
+        "required": ["type", "actors", "position", "next"],
+        "properties": {
+            "type": {"type": "string"},
+            "actors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name", "fields"],
+                    "properties": {
+                        "name": {"type": "string"},
+                        "fields": {"type": "object", "description": "those that are indexed"},
+                    },
+                },
+            },
+            "position": {"type": "integer", "description": "up to which all was seen"},
+            "next": {"type": ["string", "null"], "description": "`after` of the next page"},
+        },
+    },
     "Types": {
         "type": "object",
         "required": ["through", "complete", "types"],

@@ -140,10 +140,17 @@ def moment_of_text(text: str, what: str) -> int:
 
 
 class Parameters:
-    """The parameters of a query, each of which is known; those of `several` may be given again
-    and again. Raises RequestRefused, 400."""
+    """The parameters of a query, each of which is known, unless there may be `others`; those of
+    `several` may be given again and again, and others. Raises RequestRefused, 400."""
 
-    def __init__(self, query: str, known: tuple[str, ...], several: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        query: str,
+        known: tuple[str, ...],
+        several: tuple[str, ...] = (),
+        *,
+        others: bool = False,
+    ) -> None:
         if len(query) > MAX_QUERY:
             raise _bad_parameter("the query", f"it has more than {MAX_QUERY:,} letters")
         try:
@@ -151,13 +158,19 @@ class Parameters:
         except ValueError as error:
             raise _bad_parameter("the query", str(error)) from error
         self._values: dict[str, list[str]] = {}
+        self._known = known
         for name, value in pairs:
-            if name not in known:
+            if name not in known and not others:
                 expected = f"it takes {', '.join(known)}" if known else "it takes none"
                 raise _bad_parameter(f"{name[:100]!r}", f"no such parameter: {expected}")
-            if name in self._values and name not in several:
+            if name in self._values and name in known and name not in several:
                 raise _bad_parameter(name, "it is given twice")
             self._values.setdefault(name, []).append(value)
+
+    @property
+    def others(self) -> dict[str, list[str]]:
+        """Those that are not known, with all that is given of each."""
+        return {name: said for name, said in self._values.items() if name not in self._known}
 
     def text(self, name: str) -> str | None:
         """A text, if it is given."""

@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from actors.actor import Actor, described
-from actors.columns import Column, UnfitValue, checked_value
+from actors.columns import Column, ColumnType, UnfitValue, checked_value, value_of_text
 from actors.naming import checked_type_name, source_of
 from runtime.driver.connection import Connection
 from runtime.driver.ref import ActorRef
@@ -23,7 +23,7 @@ from runtime.processing.running import end_program, ensure_program
 from store.errors import AnotherTable
 from store.event_store import EventStore
 from store.projected import Condition, Operator, ProjectedTable
-from store.selection import Selection
+from store.selection import Selection, after_all_of
 from streams.actor_index import ActorIndex
 from streams.errors import InvalidProgram
 from streams.projection import INDEX
@@ -35,7 +35,7 @@ MOST, USUAL = 10_000, 1_000
 #: Between two looks at how far the index is: the database does not say when it has moved.
 _FIRST_LOOK_S, _LATER_LOOK_S = 0.005, 0.1
 #: So many positions are looked through for what an index may lack.
-_GAP = 100_000
+_GAP = 20_000
 #: So long nobody asks again whether an index runs, once it did.
 _SURE_S = 10.0
 #: After so long it is asked again all the same.
@@ -74,6 +74,16 @@ class Wanted(NamedTuple):
     after: str
     limit: int
     timeout_s: float
+    prefix: str = ""  #: how the sources begin that may be found
+    as_text: bool = False  #: values are texts, as they stand in a URL
+
+
+class FoundRows(NamedTuple):
+    """A page of what was found, as it stands in the index."""
+
+    rows: list[tuple[str, dict[str, Any]]]  #: names, each with the fields that are indexed
+    position: int
+    next: str | None
 
 
 def find(
@@ -94,17 +104,49 @@ def find(
     else:
         index, name = _index_of(actor), actor.actor_type
         conditions = conditions_of(name, index.table.columns, where)
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST:
-        raise ValueError(f"limit= is a number from 1 to {MOST:,}, not {limit!r:.80}")
+    wanted = Wanted(
+        name, where, conditions, at_least, _behind(name, after), _checked(limit), timeout_s
+    )
     if at_least is not None:
         checked_position(at_least)
-    behind = source_of(name, after) if after else ""
-    wanted = Wanted(name, where, conditions, at_least, behind, limit, timeout_s)
 
     async def ask() -> Found[Any]:
-        return await _find(connection, index, wanted)
+        found = await _find(connection, index, wanted)
+        refs = [_ref(connection, actor, name) for name, _ in found.rows]
+        return Found(refs, found.position, found.next)
 
     return connection.errand(f"finding {name}", ask, timeout_s + _BEYOND_S)
+
+
+def find_rows(
+    connection: Connection,
+    actor_type: str,
+    where: Mapping[str, list[str]],
+    *,
+    prefix: str,
+    at_least: int | None,
+    after: str,
+    limit: int,
+    timeout_s: float,
+) -> Reply[FoundRows]:
+    """The same for whoever has no class, and has texts: of the sources that begin with a prefix.
+    The reply raises InvalidQuery, too."""
+    wanted = Wanted(
+        actor_type, where, None, at_least, _behind(actor_type, after), _checked(limit), timeout_s,
+        prefix, as_text=True,
+    )  # fmt: skip
+    ask = partial(_find, connection, None, wanted)
+    return connection.errand(f"finding {actor_type}", ask, timeout_s + _BEYOND_S)
+
+
+def _checked(limit: Any) -> int:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST:
+        raise ValueError(f"limit= is a number from 1 to {MOST:,}, not {limit!r:.80}")
+    return limit
+
+
+def _behind(actor_type: str, after: str) -> str:
+    return source_of(actor_type, after) if after else ""
 
 
 def index(connection: Connection, actor: type[Actor[Any]], workers: int | None) -> Reply[None]:
@@ -115,14 +157,16 @@ def index(connection: Connection, actor: type[Actor[Any]], workers: int | None) 
 
 
 def conditions_of(
-    actor_type: str, columns: tuple[Column, ...], where: Mapping[str, Any]
+    actor_type: str, columns: tuple[Column, ...], where: Mapping[str, Any], *, as_text: bool = False
 ) -> list[Condition]:
     """What `field=value` and `field__operator=value` say. Raises InvalidQuery."""
     known = {column.name: column for column in columns if not column.name.startswith("_")}
-    return [_condition(actor_type, known, said, value) for said, value in where.items()]
+    return [_condition(actor_type, known, said, value, as_text) for said, value in where.items()]
 
 
-def _condition(actor_type: str, known: Mapping[str, Column], said: str, value: Any) -> Condition:
+def _condition(
+    actor_type: str, known: Mapping[str, Column], said: str, value: Any, as_text: bool
+) -> Condition:
     name, _, suffix = (said, "", "") if said in known else said.rpartition("__")
     if (column := known.get(name)) is None:
         asked = f"{said!r} is no indexed field; indexed are {', '.join(known)}"
@@ -135,9 +179,21 @@ def _condition(actor_type: str, known: Mapping[str, Column], said: str, value: A
             actor_type, f"{said}: what may stand behind __ is {operators}"
         ) from error
     try:
+        if as_text:
+            value = _of_texts(column, operator, value)
         return Condition(name, operator, _compared(column, operator, value))
     except UnfitValue as error:
         raise InvalidQuery(actor_type, f"{said}: {error}") from error
+
+
+def _of_texts(column: Column, operator: Operator, texts: list[str]) -> Any:
+    if operator is Operator.IN:
+        return [value_of_text(column, text) for text in texts]
+    if len(texts) > 1:
+        raise UnfitValue("it is given twice")
+    if operator is Operator.ISNULL:
+        return value_of_text(Column(column.name, ColumnType.BOOL), texts[0])
+    return value_of_text(column, texts[0])
 
 
 def _compared(column: Column, operator: Operator, value: Any) -> Any:
@@ -162,7 +218,7 @@ def _index_of(actor: type[Actor[Any]]) -> ActorIndex:
         raise InvalidQuery(kind.name, error.problem) from error
 
 
-async def _find(connection: Connection, index: ActorIndex | None, wanted: Wanted) -> Found[Any]:
+async def _find(connection: Connection, index: ActorIndex | None, wanted: Wanted) -> FoundRows:
     log, name = connection.log, INDEX + wanted.actor_type
     at_least = wanted.at_least
     if at_least is None:
@@ -179,13 +235,29 @@ async def _find(connection: Connection, index: ActorIndex | None, wanted: Wanted
         raise _no_index(wanted.actor_type)
     conditions = wanted.conditions
     if conditions is None:
-        conditions = conditions_of(wanted.actor_type, table.columns, wanted.where)
-    found, behind, limit = table, wanted.after, wanted.limit
-    rows = await log.ask(lambda store: store.select_projected(found, conditions, behind, limit))
-    actor = wanted.actor_type if index is None else index.actor
-    names = [key.partition("/")[2] for key, _ in rows]
-    refs = [_ref(connection, actor, name) for name in names]
-    return Found(refs, position, names[-1] if len(names) == limit else None)
+        conditions = conditions_of(
+            wanted.actor_type, table.columns, wanted.where, as_text=wanted.as_text
+        )
+    found, limit, wanted_all = table, wanted.limit, [*_within(wanted.prefix), *conditions]
+    rows = await log.ask(
+        lambda store: store.select_projected(found, wanted_all, wanted.after, limit)
+    )
+    shown = [at for at, column in enumerate(table.columns) if not column.name.startswith("_")]
+    named = [
+        (key.partition("/")[2], {table.columns[at].name: values[at] for at in shown})
+        for key, values in rows
+    ]
+    return FoundRows(named, position, named[-1][0] if len(named) == limit else None)
+
+
+def _within(prefix: str) -> list[Condition]:
+    """That a source begins so."""
+    if not prefix:
+        return []
+    return [
+        Condition("key", Operator.GE, prefix),
+        Condition("key", Operator.LT, after_all_of(prefix)),
+    ]
 
 
 def _ref(connection: Connection, actor: type[Actor[Any]] | str, name: str) -> ActorRef[Any]:

@@ -93,7 +93,7 @@ class Projections:
         self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
     ) -> list[tuple[str, tuple[Any, ...]]]:
         """The rows of which all conditions are true, by key: so many behind one."""
-        types = {column.name: column.type for column in table.columns}
+        types = {"key": ColumnType.TEXT} | {one.name: one.type for one in table.columns}
         said, values = "", [after, limit]
         for condition in conditions:
             said += " AND " + _said(condition, types[condition.column], len(values) + 1)

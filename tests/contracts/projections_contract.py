@@ -135,8 +135,9 @@ class ProjectionsContract:
             (Condition("n", Operator.ISNULL, True), "e"),
             (Condition("n", Operator.ISNULL, False), "abcd"),
             (Condition("t", Operator.GT, "B"), "bd"),
+            (Condition("key", Operator.LT, "c"), "ab"),
         ],
-        ids=["eq", "ne", "gt", "ge", "lt", "le", "in", "null", "not-null", "text"],
+        ids=["eq", "ne", "gt", "ge", "lt", "le", "in", "null", "not-null", "text", "key"],
     )
     async def test_rows_are_found_by_their_columns(
         self, store: EventStore, condition: Condition, keys: str

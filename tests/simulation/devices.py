@@ -194,6 +194,7 @@ class Ledger(Actor[LedgerState]):
     """Keeps tokens."""
 
     ignores = (Poisoned,)  # the database does not hold it, so no state depends on it
+    indexes = ("open", "taken")
     revision = 1
 
     @handles

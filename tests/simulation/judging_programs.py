@@ -3,6 +3,7 @@
 What a program is to come to is said again here, in other words than its own.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -168,6 +169,28 @@ def _judge_presence(finished: _Finished) -> Iterable[str]:
         yield f"it has put out {len(finished.outputs)} events"
 
 
+def _judge_index(finished: _Finished) -> Iterable[str]:
+    """A ledger has a row, which says what its events up to there come to."""
+    theirs: dict[str, list[Record]] = defaultdict(list)
+    for record in finished.wanted:
+        if record.position <= finished.through(record.source):
+            theirs[record.source].append(record)
+    if finished.rows.keys() != theirs.keys():
+        yield f"it has the rows {finished.rows.keys()}, not {theirs.keys()}"
+        return
+    for source, records in theirs.items():
+        types = [record.event_type for record in records]
+        doors = [each for each in types if each in ("noted", "opened")]
+        is_open = bool(doors) and doors[-1] == "opened"
+        taken = types.count("taken") + types.count("taken-back")
+        *found, _, state = finished.rows[source]
+        if found != [is_open, taken, len(records)]:
+            yield f"{source} is {found} in it, not {[is_open, taken, len(records)]}"
+        tokens = [record.payload["token"] for record in records if record.event_type == "noted"]
+        if state is not None and json.loads(state)["tokens"] != tokens:
+            yield f"{source} has the state {state} in it, whose tokens are {tokens}"
+
+
 def _judge_receipts(finished: _Finished) -> Iterable[str]:
     for slot, kept in finished.kept.items():
         theirs = [
@@ -215,4 +238,5 @@ _JUDGES = {
     "sums": _judge_sums,
     "hours": _judge_hours,
     "presence": _judge_presence,
+    "index-of-ledger": _judge_index,
 }

@@ -10,8 +10,10 @@ from ray.exceptions import RayError
 from actors.errors import ThornbackError
 from runtime.topology.names import worker_name
 from runtime.wire.actor_code import ActorCode
+from streams.actor_index import ActorIndex
 from tests.programs import Echo, Hours, Totals
 from tests.projections import Presence
+from tests.simulation.devices import Ledger
 from tests.simulation.draws import stream
 from tests.simulation.history import Running
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
@@ -27,6 +29,7 @@ PROGRAMS: dict[str, Any] = {
     "sums": Totals("sums", ("*",), groups=3, every=2),
     "hours": Hours("hours", ("ledger/*", "feed/*"), span_us=SPAN_US),
     "presence": Presence(),
+    "index-of-ledger": ActorIndex(Ledger),
 }
 
 #: As they are sent to their workers, which can import them.

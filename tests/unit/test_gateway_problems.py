@@ -12,7 +12,7 @@ from actors.errors import Rejected, ThornbackError
 from gateways.web.actors import ActorEndpoints
 from gateways.web.problems import ASK_AGAIN, problem_of
 from runtime.driver.hosts import Hosts
-from runtime.errors import AskTimeout, HandlerFailed, MailboxFull
+from runtime.errors import AskTimeout, HandlerFailed, IndexBehind, MailboxFull
 from tests.unit.http import Client, Said, serving
 
 KITCHEN = "/v1/actors/boiler/kitchen"
@@ -151,8 +151,9 @@ async def test_what_is_no_http_is_told_as_a_problem(client: Client, sent: bytes)
         if isinstance(value, type)
         and issubclass(value, ThornbackError)
         and "__init__" in value.__dict__
-        and value not in (AskTimeout, MailboxFull, HandlerFailed)
-    ],
+        and value not in (AskTimeout, MailboxFull, HandlerFailed, IndexBehind)
+    ]
+    + [IndexBehind("boiler", 1, 2, 0.5)],
     ids=lambda error: type(error).__name__,
 )
 def test_no_error_is_told_as_another_5xx_than_503_and_504(error: Exception) -> None:

@@ -74,6 +74,23 @@ async def test_a_list_has_what_is_inside(tenant: Client) -> None:
     assert await names("?after=site-6") == (["site-7-a", "site-7-b"], None)
 
 
+async def test_a_search_has_what_is_inside(client: Client, tenant: Client) -> None:
+    for name in ("site-7-a", "site-8-a"):
+        await client.system.actor(Boiler, name).ask(Heat(celsius=80))
+    await client.system.index(Boiler)
+
+    async def names(query: str) -> Any:
+        said = await tenant.get(f"/v1/actors/boiler?{query}")
+        assert said.status == 200, said
+        return [each["name"] for each in said.json["actors"]]
+
+    assert await names("celsius__ge=5") == ["site-7-a", "site-7-b"]
+    assert await names("celsius__gt=50") == ["site-7-a"]
+    assert await names("celsius__ge=5&prefix=site-7-b") == ["site-7-b"]
+    outside = await tenant.get("/v1/actors/boiler?celsius__gt=50&prefix=site-8-")
+    assert told(outside) == (403, "other-sources")
+
+
 async def test_what_is_reported_is_within_the_sources_of_the_token(
     client: Client, table: MemoryTokens
 ) -> None:

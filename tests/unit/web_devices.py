@@ -47,6 +47,8 @@ class BoilerState:
 
 
 class Boiler(Actor[BoilerState]):
+    indexes = ("celsius", "services")
+
     @handles
     def heat(self, message: Heat) -> Iterator[Heated]:
         if message.celsius > 90:

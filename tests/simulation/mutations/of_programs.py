@@ -93,6 +93,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        found = await self._store.load_projected(self._table, keys[:0])\n",
     ),
     mutation(
+        "an actor is indexed from its beginning",
+        "the state that is kept in an index is not gone on with",
+        "streams.actor_index",
+        "            actor.state = self._kind.states.read(text)\n",
+        "            self._kind.states.read(text)\n",
+    ),
+    mutation(
         "what is late is lost",
         "a stretch that was read again does not grow with what arrives",
         "runtime.processing.stretches",

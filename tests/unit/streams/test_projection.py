@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel
 
-from actors.columns import Column, ColumnType, RowForm, UnfitValue
+from actors.columns import Column, ColumnType, RowForm, UnfitValue, value_of_text
 from actors.event import BusinessEvent, Event, Kind
 from streams.errors import InvalidProgram
 from streams.programs import program_of
@@ -129,6 +129,28 @@ def test_what_a_column_cannot_hold_is_refused(name: str, value: Any, problem: st
     row = Everything(**{**vars(EVERYTHING), name: value})
     with pytest.raises(UnfitValue, match=f"{name} is .*{problem}"):
         RowForm(Everything).values(row)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (ColumnType.BOOL, "true", True),
+        (ColumnType.INT, "-7", -7),
+        (ColumnType.FLOAT, "7.5", 7.5),
+        (ColumnType.TEXT, "true", "true"),
+        (ColumnType.MOMENT, "2026-06-01T12:00:00Z", NOON),
+        (ColumnType.DAY, "2026-06-01", date(2026, 6, 1)),
+        (ColumnType.UUID, str(UUID(int=7)), UUID(int=7)),
+        (ColumnType.DECIMAL, "1.10", Decimal("1.10")),
+    ],
+    ids=lambda each: each.name if isinstance(each, ColumnType) else "",
+)
+def test_a_value_as_it_stands_in_a_url(kind: ColumnType, text: str, value: Any) -> None:
+    column = Column("field", kind)
+    assert value_of_text(column, text) == value
+    if kind is not ColumnType.TEXT:
+        with pytest.raises(UnfitValue, match=f"field is a {kind}, not 'what'"):
+            value_of_text(column, "what")
 
 
 def test_moments_are_the_same_whatever_their_zone() -> None:
