@@ -31,6 +31,13 @@ from runtime.driver.unknown_types import LOOK_S, say_unknown
 from runtime.errors import LaunchFailed, SystemNotFound
 from runtime.process.no_waiting import in_a_loop
 from runtime.process.world import World
+from runtime.processing.dead_letters import (
+    DeadLetters,
+    Replayed,
+    drop_dead_letters,
+    list_dead_letters,
+    replay_dead_letters,
+)
 from runtime.processing.durable_subscription import DurableSubscription
 from runtime.processing.finding import USUAL, Found, find, index
 from runtime.processing.rebuilding import rebuild
@@ -402,6 +409,30 @@ class ActorSystem:
             limit=limit,
             timeout_s=patience_s,
         )
+
+    def dead_letters(self, program: str | None = None) -> Reply[list[DeadLetters]]:
+        """What is parked of a stream program, or of all: each key at which its code has failed,
+        with the event, the reason, and how many events wait behind it."""
+        return list_dead_letters(self.connection, program)
+
+    def replay_dead_letters(
+        self, program: str, *, key: str | None = None, source: str | None = None
+    ) -> Reply[Replayed]:
+        """Have a stream program process what it has parked: the events of a key, or of a source, or
+        all; each in its order, from the one that had failed to the last that waits, and then the
+        key is live again. Where it fails again, the rest waits on, with the new reason.
+
+        The reply says how many events took effect. It raises UnknownProgram where the program does
+        not run, and NotPossible where it stands at an event."""
+        return replay_dead_letters(self.connection, program, key, source)
+
+    def drop_dead_letters(
+        self, program: str, *, key: str | None = None, source: str | None = None
+    ) -> Reply[int]:
+        """Forget what a stream program has parked, of a key, or of a source, or all of it: these
+        events never take effect in it, and its key is live again. The reply says how many there
+        were."""
+        return drop_dead_letters(self.connection, program, key, source)
 
     def head(self) -> Reply[int]:
         """The position of the last event that the bus has seen: what is committed after

@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from store.dead_letters import LetterChange
 from store.receipts import Receipt
 from store.rows.layout import EncodedRows
 
@@ -52,6 +53,7 @@ class Append:
     types: Mapping[str, int]  #: events by type, for the metrics
     checkpoints: Sequence[CheckpointMove] = ()
     states: Sequence[StateChange] = ()  #: of programs whose checkpoints these are
+    letters: Sequence[LetterChange] = ()  #: of the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

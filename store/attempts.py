@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from store.appends import Acknowledged, Append, CheckpointMove, Commit, StateChange
+from store.dead_letters import LetterChange, merged
 from store.errors import AppendRefused, StaleEpoch, StoreError
 from store.event_store import WRITER, CounterMove, EventStore
 from store.rows.layout import EncodedRows, stamp
@@ -160,10 +161,12 @@ class Attempts:
         # The last of each holder: what one that was replaced says is refused, not left out.
         checkpoints: dict[tuple[str, int], CheckpointMove] = {}
         states: dict[tuple[str, str], StateChange] = {}
+        letters: list[LetterChange] = []
         for part in attempt.parts:
             append = part.append
             checkpoints |= {(each.name, each.epoch): each for each in append.checkpoints}
             states |= {(each.program, each.key): each for each in append.states}
+            letters += append.letters
             ticks[append.node] = CounterMove(
                 name=append.node, epoch=append.epoch, counter=append.tick
             )
@@ -173,6 +176,7 @@ class Attempts:
             nodes=list(ticks.values()),
             checkpoints=list(checkpoints.values()),
             states=list(states.values()),
+            letters=merged(letters),
             attempt=attempt.number,
         )
 

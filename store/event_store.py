@@ -13,6 +13,7 @@ from actors.columns import TableSchema
 from actors.event import Event
 from store.appends import CheckpointMove as CheckpointMove
 from store.appends import StateChange as StateChange
+from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
 from store.projected import Condition, ProjectedTable, RowChange
 from store.receipts import Receipt
 from store.rows.layout import EncodedRows
@@ -150,10 +151,11 @@ class EventStore(Protocol):
         nodes: Sequence[CounterMove],
         checkpoints: Sequence[CheckpointMove] = (),
         states: Sequence[StateChange] = (),
+        letters: Sequence[LetterChange] = (),
         attempt: int = 0,
     ) -> None:
-        """Commit all rows, counters, checkpoints and states or none of them, durably. No two of
-        the states are of one key.
+        """Commit all rows, counters, checkpoints, states and letters or none of them, durably. No
+        two of the states are of one key; and no slot both owes an event and has paid it.
 
         The rows carry versions, positions and commit time; positions end at
         `writer.counter`. `attempt` is kept beside that counter: after a lost connection
@@ -204,7 +206,7 @@ class EventStore(Protocol):
 
     async def drop_program(self, program: str) -> bool:
         """Forget the subscriptions of all slots of a program, and all that it keeps, its table
-        too; was there anything?"""
+        and its dead letters too; was there anything?"""
 
     async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
         """The table of a projection; where there is none, it is made, if it may be. Its name is
@@ -227,11 +229,12 @@ class EventStore(Protocol):
         table: ProjectedTable,
         checkpoints: Sequence[CheckpointMove],
         changes: Sequence[RowChange],
+        letters: Sequence[LetterChange] = (),
     ) -> None:
-        """Change rows and move the checkpoints of the program whose rows they are, all or nothing,
-        durably. No two of the changes are of one key. Raises StaleCheckpoint if whoever moves a
-        checkpoint was replaced. After StoreUnavailable the outcome is open, and may yet come
-        about: until somebody opens these slots anew."""
+        """Change rows and letters, and move the checkpoints of the program whose they are, all or
+        nothing, durably. No two of the changes are of one key. Raises StaleCheckpoint if whoever
+        moves a checkpoint was replaced. After StoreUnavailable the outcome is open, and may yet
+        come about: until somebody opens these slots anew."""
 
     async def select_projected(
         self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
@@ -245,6 +248,23 @@ class EventStore(Protocol):
         for every reader; whoever works for either is refused from then on. False, and nothing has
         happened, where it does not reach as far within seconds, or a reader holds it up. Raises
         NoProjection."""
+
+    async def parked_heads(self, program: str) -> list[ParkedHead]:
+        """The letters of the program that have a reason, in order of what is parked, and then of
+        positions. Of whatever is parked for a slot, the first letter is among them."""
+
+    async def dead_letters(self, parked: Parked, after: int, limit: int) -> list[DeadLetter]:
+        """The letters of something that is parked, at most `limit`, by position: those above
+        `after`."""
+
+    async def parked_queues(self, program: str | None = None) -> list[ParkedQueue]:
+        """All that is parked, of one program or of all: by program, keys before sources, by
+        name."""
+
+    async def drop_dead_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
+        """Forget those of something that is parked, or all of a program; how many there were.
+        Where there were any, its slots are as if they had been opened under `epoch`, a number
+        below zero, which is nobody's: whoever works for them finds out, and begins anew."""
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         """The version of the last event of those aggregates that have any. Quick, however long the

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from actors.columns import TableSchema
 from actors.event import Event
+from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
 from store.errors import DuplicateEvent, StaleEpoch, VersionConflict
 from store.event_store import (
     WRITER,
@@ -28,6 +29,7 @@ from store.event_store import (
     TypeCount,
     TypeRecord,
 )
+from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory, recounted
 from store.memory_subscriptions import SubscriptionsInMemory
@@ -63,6 +65,7 @@ class MemoryEventStore:
         self._subscriptions = SubscriptionsInMemory()
         self._states = StatesInMemory()
         self._projections = ProjectionsInMemory()
+        self._letters = LettersInMemory()
         self._tallied: Tallied | None = None  # of the launch that was last
         self._classes: dict[str, str] = {}  # by actor type
         self._event_types: set[tuple[str, str]] = set()  # with the actor type of each
@@ -80,6 +83,7 @@ class MemoryEventStore:
         nodes: Sequence[CounterMove],
         checkpoints: Sequence[CheckpointMove] = (),
         states: Sequence[StateChange] = (),
+        letters: Sequence[LetterChange] = (),
         attempt: int = 0,
     ) -> None:
         self._check_fence(writer, nodes, len(rows))
@@ -100,6 +104,7 @@ class MemoryEventStore:
         for checkpoint in checkpoints:
             self._subscriptions.move(checkpoint)
         self._states.change(states)
+        self._letters.change(letters)
 
     async def open_subscription(
         self, name: str, selection: Selection, after: int, epoch: int
@@ -130,7 +135,8 @@ class MemoryEventStore:
     async def drop_program(self, program: str) -> bool:
         slots, states = self._subscriptions.drop_slots(program), self._states.drop(program)
         tables = [self._projections.drop(name) for name in (program, program + REBUILD)]
-        return slots or states or any(tables)
+        letters = self._letters.drop(program)
+        return slots or states or any(tables) or bool(letters)
 
     async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
         return self._projections.open(schema, make=make)
@@ -151,10 +157,12 @@ class MemoryEventStore:
         table: ProjectedTable,
         checkpoints: Sequence[CheckpointMove],
         changes: Sequence[RowChange],
+        letters: Sequence[LetterChange] = (),
     ) -> None:
         for checkpoint in checkpoints:
             self._subscriptions.check(checkpoint)
         self._projections.change(table, changes)
+        self._letters.change(letters)
         for checkpoint in checkpoints:
             self._subscriptions.move(checkpoint)
 
@@ -168,8 +176,24 @@ class MemoryEventStore:
         if not self._subscriptions.reaches(name + REBUILD, name):
             return False
         self._projections.swap(name)
+        self._letters.rename(name + REBUILD, name)
         self._subscriptions.replace(name + REBUILD, name)
         return True
+
+    async def parked_heads(self, program: str) -> list[ParkedHead]:
+        return self._letters.heads(program)
+
+    async def dead_letters(self, parked: Parked, after: int, limit: int) -> list[DeadLetter]:
+        return self._letters.of(parked, after, limit)
+
+    async def parked_queues(self, program: str | None = None) -> list[ParkedQueue]:
+        return self._letters.queues(program)
+
+    async def drop_dead_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
+        dropped = self._letters.drop(program, parked)
+        if dropped:
+            self._subscriptions.reopen_slots(program, epoch)
+        return dropped
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         return {each: max(self._aggregates[each]) for each in aggregate_ids

@@ -65,6 +65,12 @@ class SubscriptionsInMemory:
         """Was there one?"""
         return self._records.pop(name, None) is not None
 
+    def reopen_slots(self, program: str, epoch: int) -> None:
+        """Those of a program are under a number that nobody works under."""
+        for name, record in self._records.items():
+            if name.startswith(f"{program}/"):
+                self._records[name] = replace(record, epoch=epoch)
+
     def drop_slots(self, program: str) -> bool:
         """Those of a program; were there any?"""
         slots = [name for name in self._records if name.startswith(f"{program}/")]

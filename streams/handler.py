@@ -13,12 +13,14 @@ has the moment of that event.
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from actors.errors import InvalidName
 from actors.event import Event, Kind, Payload
 from actors.naming import checked_type_name, kebab_case
 from streams.errors import InvalidProgram
+from streams.failures import OnFailure, failures_of
 from streams.outputs import WHAT_LEAVES, output_of
 from streams.patterns import as_kinds, as_patterns, matcher
 from streams.program import Change, Fact, Output, Stretch
@@ -43,6 +45,10 @@ class Handler:
     kinds: Sequence[Kind] = ()
     #: Of several handlers of an event, those of a higher priority come first: 0 to 255.
     priority: int = 100
+    #: What becomes of an event at which it fails (streams/failures.py); None: what the system says.
+    on_failure: OnFailure | None = None
+    tries: int | None = None
+    backoff: timedelta | None = None
 
     disorder_us: int = 0
     keeps_state: bool = False
@@ -105,7 +111,7 @@ def described(handler: type[Handler] | Handler) -> Handler:
     """A handler that can be run, of a class or of an object of one. Raises InvalidProgram, which
     says what is wrong with the class."""
     cls = handler if isinstance(handler, type) else type(handler)
-    for check in (_check_name, _check_selection, _check_priority, _check_methods):
+    for check in (_check_name, _check_selection, _check_priority, _check_failures, _check_methods):
         problem = check(cls)
         if problem is not None:
             raise InvalidProgram(cls.name or cls.__name__, problem)
@@ -143,6 +149,10 @@ def _check_priority(cls: type[Handler]) -> str | None:
     if type(said) is int and LEAST_PRIORITY <= said <= HIGHEST_PRIORITY:
         return None
     return f"its priority is a number from {LEAST_PRIORITY} to {HIGHEST_PRIORITY}, not {said!r:.40}"
+
+
+def _check_failures(cls: type[Handler]) -> str | None:
+    return failures_of(cls).problem()
 
 
 def _check_methods(cls: type[Handler]) -> str | None:

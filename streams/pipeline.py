@@ -22,6 +22,7 @@ from streams.aligned import AlignedWindows
 from streams.chain import Operator, filtered, flat_mapped, mapped, shown
 from streams.emitting import emitted
 from streams.errors import InvalidProgram
+from streams.failures import OnFailure, failures_of
 from streams.join import JoinLatest
 from streams.keyed import Batches, Fold
 from streams.patterns import as_kinds, as_patterns
@@ -62,6 +63,9 @@ class EventPipeline:
     A pipeline has one key, and one step that keeps a state (`fold`, `window`, `join_latest`,
     `batch`): what needs more is a second pipeline over the outputs of the first. A pipeline's own
     outputs never come to it.
+
+    `on_failure` says what becomes of an event at which it fails, `tries` and `backoff` how often it
+    is tried before (streams/failures.py); by default the settings of the system do.
     """
 
     def __init__(
@@ -72,6 +76,9 @@ class EventPipeline:
         sources: str | Sequence[str] = (),
         kinds: str | Iterable[str] = (),
         disorder: timedelta = _NOTHING,
+        on_failure: OnFailure | None = None,
+        tries: int | None = None,
+        backoff: timedelta | None = None,
     ) -> None:
         try:
             self.name = checked_type_name(name)
@@ -84,6 +91,9 @@ class EventPipeline:
             self.disorder_us = span_us(disorder, "disorder", least=0)
         except (ValueError, TypeError) as error:
             raise InvalidProgram(name, str(error)) from error
+        self.on_failure, self.tries, self.backoff = on_failure, tries, backoff
+        if problem := failures_of(self).problem():
+            raise InvalidProgram(name, problem)
         self.keeps_state = False
         self._made = _Made()
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from streams.errors import InvalidProgram
+from streams.failures import failures_of
 from streams.handler import Handler, described
 from streams.pipeline import EventPipeline
 from streams.program import Program
@@ -36,4 +37,6 @@ def program_of(program: Runnable) -> Program:
         raise InvalidProgram(
             f"{program!r:.80}", f"is no handler, no pipeline and no program: no {missing[0]}"
         )
+    if problem := failures_of(program).problem():
+        raise InvalidProgram(program.name, problem)
     return program

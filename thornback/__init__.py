@@ -99,6 +99,8 @@ if TYPE_CHECKING:
     from runtime.errors import UnknownMessage as UnknownMessage
     from runtime.errors import UnknownProgram as UnknownProgram
     from runtime.errors import WaitInHandler as WaitInHandler
+    from runtime.processing.dead_letters import DeadLetters as DeadLetters
+    from runtime.processing.dead_letters import Replayed as Replayed
     from runtime.processing.durable_subscription import DurableSubscription as DurableSubscription
     from runtime.processing.finding import Found as Found
     from runtime.settings.configuration import ConfigurationError as ConfigurationError
@@ -186,6 +188,7 @@ _HOMES = {
         "SubscriptionTaken", "SystemDraining", "SystemNotFound", "UnknownActorType",
         "UnknownMessage", "UnknownProgram", "WaitInHandler",
     ),
+    "runtime.processing.dead_letters": ("DeadLetters", "Replayed"),
     "runtime.processing.durable_subscription": ("DurableSubscription",),
     "runtime.processing.finding": ("Found",),
     "runtime.settings.configuration": ("ConfigurationError",),

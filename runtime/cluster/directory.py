@@ -32,6 +32,7 @@ from runtime.errors import AnotherSystem, LaunchFailed, SystemNotFound
 from runtime.process.process import Process
 from runtime.process.time_limit import within
 from runtime.process.world import World
+from runtime.processing.dead_letters import Replayed
 from runtime.settings.settings import redacted_url
 from runtime.topology.names import ProcessKind
 from runtime.topology.status import (
@@ -41,6 +42,7 @@ from runtime.topology.status import (
     Status,
     Topology,
 )
+from store.dead_letters import Parked
 from store.errors import SystemReplaced
 
 logger = logging.getLogger("thornback.directory")
@@ -252,6 +254,11 @@ class Directory(Process):
         self._life.check_not_draining()
         await self._database.ensure_started()
         self._processes.start_deliverer()
+
+    async def replay_program(self, program: str, parked: Parked | None) -> Replayed:
+        """Replay its dead letters, of something that is parked or all of them. Raises
+        UnknownProgram where it does not run, and NotPossible where it stands at an event."""
+        return await self._workers.replay(program, parked)
 
     async def statuses(self) -> tuple[Status, ...]:
         """The status of every process; one that does not answer says so."""

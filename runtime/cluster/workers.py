@@ -16,9 +16,11 @@ from runtime.cluster.spawning import reason_of
 from runtime.cluster.system_processes import ready
 from runtime.errors import StartFailed, UnknownProgram
 from runtime.process.world import World
+from runtime.processing.dead_letters import Replayed, added_up
 from runtime.topology.names import ProcessKind, program_of_worker, worker_name
 from runtime.transport.peers import awaited
 from runtime.wire.actor_code import ActorCode
+from store.dead_letters import Parked
 from streams.errors import InvalidProgram
 
 logger = logging.getLogger("thornback.directory")
@@ -108,10 +110,25 @@ class Workers:
 
     async def resume(self, program: str, *, skip: bool) -> int:
         """Have those of its workers go on that stand at an event at which it fails; how many did.
-        Raises UnknownProgram, and what Ray raises for one that is away."""
+        Raises UnknownProgram, and what Ray raises where none answers within ASK_S: one that is
+        away stands nowhere, and begins with its event again."""
+        async with self._turn:
+            names = await self._known(program)
+            asked = [self._resumed(name, skip) for name in names]
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+        resumed = [answer for answer in answers if not isinstance(answer, BaseException)]
+        for answer in answers:
+            if isinstance(answer, BaseException) and (not resumed or not _is_away(answer)):
+                raise answer
+        return sum(resumed)
+
+    async def replay(self, program: str, parked: Parked | None) -> Replayed:
+        """Have its workers replay their dead letters; what has become of all of them. Raises
+        UnknownProgram, NotPossible for one that stands at an event, and what Ray raises for one
+        that ends meanwhile: what it had replayed by then has happened."""
         names = await self._known(program)
-        asked = [self._processes.find(name).resume.remote(skip=skip) for name in names]
-        return sum(await asyncio.gather(*map(awaited, asked)))
+        asked = [self._processes.find(name).replay.remote(parked) for name in names]
+        return added_up(await asyncio.gather(*map(awaited, asked)))
 
     async def running(self) -> list[str]:
         """The programs that have workers."""
@@ -142,6 +159,10 @@ class Workers:
             return None
         return runs
 
+    async def _resumed(self, name: str, skip: bool) -> int:
+        asked = self._processes.find(name).resume.remote(skip=skip)
+        return int(await asyncio.wait_for(awaited(asked), self.ASK_S))
+
     async def _start(self, name: str, code: bytes, index: int, workers: int, after: int) -> None:
         async with asyncio.timeout(self.START_S):
             while True:
@@ -167,3 +188,7 @@ class Workers:
             await asyncio.wait_for(awaited(flushed(name)), self.FLUSH_S)
         except (RayError, ThornbackError, ValueError, TimeoutError) as error:
             logger.info("%s ends as it is: %s", name, type(error).__name__)
+
+
+def _is_away(error: BaseException) -> bool:
+    return isinstance(error, RayError | ValueError | TimeoutError)

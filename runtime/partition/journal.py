@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from store.appends import Acknowledged, Append, CheckpointMove, StateChange
+from store.dead_letters import LetterChange
 from store.event_store import Epoch
 from store.rows.layout import EncodedRows
 
@@ -32,9 +33,11 @@ class Journal:
         tick: int,
         checkpoints: Sequence[CheckpointMove] = (),
         states: Sequence[StateChange] = (),
+        letters: Sequence[LetterChange] = (),
     ) -> "asyncio.Task[Acknowledged]":
         """Send a batch's rows, of so many events a type; `tick` is the last tick of the
-        node's clock in them. With them go checkpoints, and states, of stream programs."""
+        node's clock in them. With them go checkpoints, states and dead letters of stream
+        programs."""
         append = Append(
             node=self._epoch.name,
             epoch=self._epoch.number,
@@ -45,6 +48,7 @@ class Journal:
             types=types,
             checkpoints=checkpoints,
             states=states,
+            letters=letters,
         )
         self._sequence += 1
         sending = asyncio.ensure_future(self._travel(append, self._first))

@@ -11,6 +11,7 @@ from actors.columns import TableSchema
 from actors.event import Event
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, WRITER_ACTOR
+from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
 from store.errors import StoreError, StoreUnavailable
 from store.event_store import (
     CheckpointMove,
@@ -97,6 +98,7 @@ class WriterMemoryStore:
         nodes: Sequence[CounterMove],
         checkpoints: Sequence[CheckpointMove] = (),
         states: Sequence[StateChange] = (),
+        letters: Sequence[LetterChange] = (),
         attempt: int = 0,
     ) -> None:
         raise StoreUnavailable("the writer", "only the writer itself appends")
@@ -148,8 +150,9 @@ class WriterMemoryStore:
         table: ProjectedTable,
         checkpoints: Sequence[CheckpointMove],
         changes: Sequence[RowChange],
+        letters: Sequence[LetterChange] = (),
     ) -> None:
-        await self._call("project", table, list(checkpoints), list(changes))
+        await self._call("project", table, list(checkpoints), list(changes), list(letters))
 
     async def select_projected(
         self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
@@ -158,6 +161,18 @@ class WriterMemoryStore:
 
     async def swap_projection(self, name: str) -> bool:
         return await self._call("swap_projection", name)  # type: ignore[no-any-return]
+
+    async def parked_heads(self, program: str) -> list[ParkedHead]:
+        return await self._call("parked_heads", program)  # type: ignore[no-any-return]
+
+    async def dead_letters(self, parked: Parked, after: int, limit: int) -> list[DeadLetter]:
+        return await self._call("dead_letters", parked, after, limit)  # type: ignore[no-any-return]
+
+    async def parked_queues(self, program: str | None = None) -> list[ParkedQueue]:
+        return await self._call("parked_queues", program)  # type: ignore[no-any-return]
+
+    async def drop_dead_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
+        return await self._call("drop_dead_letters", program, parked, epoch)  # type: ignore[no-any-return]
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         return await self._call("last_versions", list(aggregate_ids))  # type: ignore[no-any-return]

@@ -5,7 +5,8 @@ in between. Nothing here is stored; that is for whoever asked (program_run.py).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -15,8 +16,10 @@ from runtime.clocks import NodeClock
 from runtime.host.resident import FAILURES
 from runtime.processing.key_table import Key, KeyTable
 from runtime.processing.lanes import Lane
+from runtime.processing.parked_here import Failure, ParkedHere, Place, StillParked
 from runtime.processing.stretches import Stretches
 from store.appends import StateChange
+from store.dead_letters import DeadLetter, LetterChange, Parked, slots_mask
 from store.errors import InvalidData, StoreError
 from store.event_store import EventStore
 from store.projected import RowChange
@@ -26,6 +29,8 @@ from store.rows.json_text import encode_json, encode_payload
 from store.selection import Selection
 from store.slots import slot_of, slot_of_key
 from streams.program import Change, Fact, Output, Program, Stretch
+
+logger = logging.getLogger("thornback.processing")
 
 #: What is no failure of the program's, where something is waited for.
 _NOT_ITS_OWN = (StoreError, asyncio.CancelledError, GeneratorExit)
@@ -49,13 +54,14 @@ class Effects:
     types: list[str] = field(default_factory=list)  #: of each row
     states: dict[str, StateChange] = field(default_factory=dict)  #: by key
     projected: dict[str, RowChange] = field(default_factory=dict)  #: in the place of states
-    bytes: int = 0  #: of the rows and states, about
+    letters: list[LetterChange] = field(default_factory=list)
+    bytes: int = 0  #: of the rows, states and letters, about
     batch: int = 0  #: the last of them
 
     @property
     def any(self) -> bool:
         """Is there anything, beside the progress?"""
-        return bool(self.rows or self.states or self.projected)
+        return bool(self.rows or self.states or self.projected or self.letters)
 
 
 class Evaluation:
@@ -78,8 +84,12 @@ class Evaluation:
         *,
         began: int,
         new_id: Callable[[], bytes],
+        parked: ParkedHere | None = None,
+        verdicts: Mapping[Place, Failure] | None = None,
     ) -> None:
         self._program, self._selection = program, selection
+        self._parked = ParkedHere(program.name) if parked is None else parked
+        self._verdicts = {} if verdicts is None else verdicts  #: on events at which it fails
         self._own = f"{program.name}/"  #: what the sources of its outputs begin with
         self._keys, self._store, self._clock = keys, store, clock
         self._began, self._new_id = began, new_id
@@ -87,9 +97,10 @@ class Evaluation:
         self._types: dict[Any, tuple[str, bytes]] = {}  # by class, and by (event type, kind)
         self._noted: set[str] = set()  #: event types that the log is known to have
         self._lane = Lane(0, None)  #: that is worked on
-        self._stretches = Stretches(self._read_again, self._routed)
+        self._stretches = Stretches(self._read_again, self._routed_again)
         self._batch = 0
         # Of the batch under way:
+        self._letters: dict[tuple[Parked, int], LetterChange] = {}
         self._made: list[tuple[Key, Output, Event]] = []
         self._touched: dict[str, tuple[Key, int | None, Event]] = {}
 
@@ -99,41 +110,164 @@ class Evaluation:
         """Add what these events come to, the next of the log up to the position `through`, and move
         the lane there. Raises StepFailed, after which this evaluation, its lane and the effects are
         worth nothing, and StoreUnavailable."""
-        self._batch += 1
-        self._made, self._touched = [], {}
-        if lane is not self._lane:
-            # What was read again has the keys of the lane that was worked on then, and no others.
-            self._lane, self._stretches = lane, Stretches(self._read_again, self._routed)
+        self._begin(lane)
         routed = [self._routed(event) for event in events]
         await self._load(lane, events, routed)
         for event, items in zip(events, routed, strict=True):
-            key = ""
             self._stretches.arrived(event, items)
-            try:
-                for key, item in items:
-                    change = self._program.step(
-                        key, item, event, self._keys[key].state, lane.watermark_us
+            await self._step(lane, event, items)
+            self._advance(lane, event)
+            await self._look_at_due(lane, event)
+        await self._end(effects)
+        self._finish(lane, events, through)
+        effects.batch = self._batch
+
+    async def replay_key(
+        self,
+        lane: Lane,
+        key: str,
+        letters: Sequence[tuple[DeadLetter, Event]],
+        until_us: int | None,
+        effects: Effects,
+    ) -> None:
+        """Add what a key comes to with events that it has waited behind: each with the watermark of
+        when it came, and what has become due meanwhile before it; after the last one with the
+        watermark `until_us`, where that is given. The lane is of the key alone, and what is parked
+        beside it is of this evaluation alone. Raises StepFailed, as `evaluate`, with an event of
+        these."""
+        self._begin(lane)
+        del self._parked.keys[key]
+        await self._keys.load([key])
+        for letter, event in letters:
+            lane.watermark_us = letter.watermark_us
+            await self._look_at_due(lane, event)
+            items = [(name, item) for name, item in self._route(event, lane.slots) if name == key]
+            self._stretches.arrived(event, items)
+            await self._step(lane, event, items)
+            self._advance(lane, event)
+            await self._look_at_due(lane, event)
+        if until_us is not None and letters:
+            lane.watermark_us = max(lane.watermark_us, until_us)
+            await self._look_at_due(lane, letters[-1][1])
+        await self._end(effects)
+
+    async def replay_source(
+        self, lane: Lane, letters: Sequence[tuple[DeadLetter, Event]], effects: Effects
+    ) -> None:
+        """Add what events come to that have waited for their source: each as if it came now, for
+        the slots that owe it. Nothing but what becomes of them is due in the lane. Raises
+        StepFailed, as `evaluate`, with an event of these."""
+        self._begin(lane)
+        for letter, event in letters:
+            slots = {slot for slot in lane.slots if letter.slots >> slot & 1}
+            self._parked.sources[event.source] = dict.fromkeys(slots, letter.position + 1)
+            items = self._route(event, slots)
+            for key, _ in items:
+                if key in self._parked.keys:
+                    raise StepFailed(event, key) from StillParked(key)
+            await self._load(lane, [event], [items])
+            self._stretches.arrived(event, items)
+            await self._step(lane, event, items)
+            await self._look_at_due(lane, event)
+        await self._end(effects)
+
+    def forget_stretches(self) -> None:
+        """What was read of the log again is no longer all that there is."""
+        self._stretches = Stretches(self._read_again, self._routed_again)
+
+    def _begin(self, lane: Lane) -> None:
+        """A batch."""
+        self._batch += 1
+        self._made, self._touched, self._letters = [], {}, {}
+        if lane is not self._lane:
+            # What was read again has the keys of the lane that was worked on then, and no others.
+            self._lane = lane
+            self.forget_stretches()
+
+    async def _step(self, lane: Lane, event: Event, items: Sequence[tuple[str, Any]]) -> None:
+        key = ""
+        parked = self._parked.keys
+        try:
+            for key, item in items:
+                if parked and key in parked:
+                    self._wait(lane, event, key)
+                    continue
+                if self._verdicts and self._judged(lane, event, key):
+                    continue
+                change = self._program.step(
+                    key, item, event, self._keys[key].state, lane.watermark_us
+                )
+                await self._take(lane, self._keys[key], change, event)
+        except _NOT_ITS_OWN:
+            raise
+        except FAILURES as error:
+            raise StepFailed(event, key) from error
+
+    async def _look_at_due(self, lane: Lane, event: Event) -> None:
+        key = ""
+        try:
+            while (due := lane.next_due()) is not None:
+                key, due_us = due
+                if self._verdicts and self._judged(lane, event, key, due_us):
+                    continue
+                change = self._program.due(key, self._keys[key].state, lane.watermark_us)
+                if change.due_us is not None and change.due_us <= due_us:
+                    raise ValueError(
+                        f"it was looked at because {due_us} has come, and asks for "
+                        f"{change.due_us} again"
                     )
-                    await self._take(lane, self._keys[key], change, event)
-                self._advance(lane, event)
-                while (due := lane.next_due()) is not None:
-                    key, due_us = due
-                    change = self._program.due(key, self._keys[key].state, lane.watermark_us)
-                    if change.due_us is not None and change.due_us <= due_us:
-                        raise ValueError(
-                            f"it was looked at because {due_us} has come, and asks for "
-                            f"{change.due_us} again"
-                        )
-                    await self._take(lane, self._keys[key], change, event)
-            except _NOT_ITS_OWN:
-                raise
-            except FAILURES as error:
-                raise StepFailed(event, key) from error
+                await self._take(lane, self._keys[key], change, event)
+        except _NOT_ITS_OWN:
+            raise
+        except FAILURES as error:
+            raise StepFailed(event, key) from error
+
+    async def _end(self, effects: Effects) -> None:
         await self._keys.load_versions(key for key, _, _ in self._made)
         await self._note_types()
         self._encode(effects)
-        self._finish(lane, events, through)
-        effects.batch = self._batch
+        effects.letters += self._letters.values()
+        effects.bytes += sum(letter.size for letter in self._letters.values())
+
+    def _judged(self, lane: Lane, event: Event, key: str, due_us: int | None = None) -> bool:
+        """Is it known that it fails at this event of the key? It is parked there then, or passed
+        over."""
+        failure = self._verdicts.get((event.position or 0, key))
+        if failure is None:
+            return False
+        if not failure.skip:
+            self._parked.keys[key] = lane.unplan(key) if due_us is None else due_us
+            self._wait(lane, event, key, failure)
+        elif due_us is not None:
+            # Kept as a key that waits for nothing, or whoever begins anew would look at it again:
+            # its next event sees to it.
+            self._keys[key].touched = self._batch
+            self._touched[key] = self._keys[key], None, event
+        return True
+
+    def _wait(
+        self,
+        lane: Lane,
+        event: Event,
+        key: str | None,
+        failure: Failure | None = None,
+        slots: Iterable[int] = (),
+    ) -> None:
+        """An event waits for a key, or for its source where that is None."""
+        name = event.source if key is None else key
+        parked = Parked(self._program.name, key is None, name)
+        letter = self._letters.get((parked, event.position or 0))
+        if letter is None or failure is not None:
+            self._letters[parked, event.position or 0] = LetterChange(
+                parked=parked,
+                position=event.position or 0,
+                event_id=event.id_bytes,
+                slots=slots_mask(slots) if key is None else 1 << _slot_of_key(key),
+                watermark_us=lane.watermark_us,
+                reason=failure.reason if failure else None,
+                frames=failure.frames if failure else (),
+                tries=failure.tries if failure else 0,
+            )
 
     def pass_over(self, lane: Lane, event: Event) -> None:
         """An event that is not evaluated is finished all the same."""
@@ -141,13 +275,47 @@ class Evaluation:
         self._finish(lane, [event], event.position or 0)
 
     def _routed(self, event: Event) -> list[tuple[str, Any]]:
+        """The items of a new event, but for slots in which its source is parked."""
+        lane = self._lane
+        slots = lane.slots
+        owed = self._parked.sources.get(event.source)
+        if owed and (waiting := slots & owed.keys()):
+            slots = slots - waiting
+            self._wait(lane, event, None, slots=waiting)
+        if not slots:
+            return []
+        failure = self._verdicts.get((event.position or 0, "")) if self._verdicts else None
+        if failure is None:
+            return self._route(event, slots)
+        if not failure.skip:
+            self._parked.sources.setdefault(event.source, {}).update(
+                dict.fromkeys(slots, event.position or 0)
+            )
+            self._wait(lane, event, None, failure, slots | (owed or {}).keys() & lane.slots)
+        return []
+
+    def _routed_again(self, event: Event) -> list[tuple[str, Any]]:
+        """The items of an event of before, but for slots that still owe it."""
+        slots = self._lane.slots
+        if owed := self._parked.sources.get(event.source):
+            position = event.position or 0
+            slots = slots - {slot for slot, first in owed.items() if first <= position}
+        try:
+            return self._route(event, slots) if slots else []
+        except StepFailed as failed:  # else it would be parked: it was passed over, or dropped
+            logger.warning(
+                "%s has no part in what is computed again: %s", event.id, failed.__cause__
+            )
+            return []
+
+    def _route(self, event: Event, slots: Set[int]) -> list[tuple[str, Any]]:
         if event.source.startswith(self._own):
             return []  # or who selects everything would never come to an end
         try:
             return [
                 (key, item)
                 for key, item in self._program.route(event)
-                if _slot_of_key(key) in self._lane.slots
+                if _slot_of_key(key) in slots
             ]
         except FAILURES as error:
             raise StepFailed(event, "") from error
@@ -155,7 +323,8 @@ class Evaluation:
     async def _load(
         self, lane: Lane, events: Sequence[Event], routed: Sequence[list[tuple[str, Any]]]
     ) -> None:
-        wanted = dict.fromkeys(key for items in routed for key, _ in items)
+        parked = self._parked.keys
+        wanted = dict.fromkeys(key for items in routed for key, _ in items if key not in parked)
         if events and self._program.keeps_state:
             newest_us = max(event.timestamp_us for event in events)
             # An event that was passed over may have moved the watermark further than these do.
@@ -180,7 +349,7 @@ class Evaluation:
                 except _NOT_ITS_OWN:
                     raise
                 except FAILURES as error:
-                    raise StepFailed(event, f"{key!r:.80}") from error
+                    raise StepFailed(event, "") from error
 
     def _advance(self, lane: Lane, event: Event) -> None:
         seen_us = event.timestamp_us - self._program.disorder_us

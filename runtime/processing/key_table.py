@@ -97,6 +97,11 @@ class KeyTable:
             for aggregate_id in some:
                 unknown[aggregate_id].version = found.get(aggregate_id, 0)
 
+    def forget(self, names: Iterable[str]) -> None:
+        """These were changed by others; nothing of what is here of them is to be committed."""
+        for name in names:
+            self._keys.pop(name, None)
+
     def forget_settled(self, committed: int) -> None:
         """Keep no more keys than there is room for; those that a later batch than the committed one
         has changed are kept."""

@@ -43,6 +43,10 @@ class Lane:
             if len(self._heap) > 2 * len(self._due) + self.SPARE:
                 self._order()  # a key that is put off again and again leaves an entry each time
 
+    def unplan(self, key: str) -> int | None:
+        """When this key was to be looked at; it is at no moment now."""
+        return self._due.pop(key, None)
+
     def due_until(self, watermark_us: int) -> set[str]:
         """The keys that would be due with this watermark."""
         heap, due, found, open_ = self._heap, self._due, set(), [0]

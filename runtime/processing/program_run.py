@@ -9,7 +9,7 @@ under a new epoch that no append of before can pass. So an event takes effect on
 import asyncio
 import logging
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,22 +20,26 @@ from actors.errors import ThornbackError
 from actors.event import Event
 from actors.ids import FreshIds
 from runtime.clocks import NodeClock
-from runtime.host.failing_code import own_frames
+from runtime.errors import NotPossible
 from runtime.partition.feed import Feed
 from runtime.partition.journal import Journal
 from runtime.partition.log_access import LogAccess
 from runtime.partition.writer_link import WriterLink
 from runtime.process.world import World
+from runtime.processing.dead_letters import Replayed
 from runtime.processing.evaluation import Effects, Evaluation, StepFailed
+from runtime.processing.failing import Failing
 from runtime.processing.key_table import KeyTable
 from runtime.processing.lanes import Lane
+from runtime.processing.parked_here import ParkedHere
 from runtime.processing.program_selection import selection_of_program, slot_name
 from runtime.processing.projected_rows import ProjectedRows, tabled
+from runtime.processing.replaying import Piece, Replay, Wish
 from runtime.settings.settings import Settings
 from runtime.topology.names import WORKERS_NODE, clock_nodes
 from runtime.topology.status import WorkerFacts
-from runtime.wire.error_codec import text_of_error
 from store.appends import CheckpointMove
+from store.dead_letters import Parked, merged
 from store.errors import AnotherTable, NoProjection, StaleCheckpoint, StaleEpoch
 from store.event_store import EventStore, Page
 from store.projected import REBUILD, ProjectedTable
@@ -64,8 +68,6 @@ class ProgramRun:
     ALIGNED = 10_000
     #: Pauses before it begins anew: bus, writer and database do not say when they are back.
     PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
-    #: How often an event is tried at which the program fails, before it pauses there.
-    TRIES = 3
 
     def __init__(
         self,
@@ -98,17 +100,17 @@ class ProgramRun:
         self._number = 0  #: of its node's epoch
         self._epoch = 0  #: of its slots
         self._lane = Lane(0, None)
+        self._parked = ParkedHere(program.name)
         self._effects = Effects()
         self._table: ProjectedTable | None = None  #: of a projection
         self._sending: asyncio.Future[Any] | None = None
         self._sent_batch = self._sent_position = 0  #: the last of what is being sent
-        self._sent_outputs = 0  #: in it
+        self._sent_outputs = self._sent_letters = 0  #: in it
         self._committed = 0  #: up to there the log is known to have it all
         self._told_position, self._told_s = 0, 0.0  #: when the store was told of progress last
         # How it fares:
-        self._suspect = 0  #: the position of the event at which the program has failed last
-        self._failures = 0  #: there, one after the other
-        self._skipped: set[int] = set()  #: positions that are passed over
+        self._failing = Failing(program, settings.processing)
+        self._wishes: deque[Wish] = deque()  #: that dead letters are replayed
         self._over = False  #: its table has taken the place of another: it is done
         self._hurry = False  #: somebody waits for what is not committed
         self._resumed = asyncio.Event()
@@ -135,7 +137,7 @@ class ProgramRun:
             except StaleEpoch:
                 raise
             except StaleCheckpoint:
-                if not await self._has_another_table():
+                if not (await self._has_another_table() or await self._was_interrupted()):
                     raise
             except NoProjection as error:
                 self._say(trouble=str(error))
@@ -152,6 +154,12 @@ class ProgramRun:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, self.LONGEST_PAUSE_S)
 
+    async def _was_interrupted(self) -> bool:
+        """Is it nobody who has its slots? Then dead letters of it were dropped."""
+        mine = {slot_name(self.program.name, slot) for slot in self._slots}
+        records = await self._store.subscriptions()
+        return any(record.epoch < 0 for record in records if record.name in mine)
+
     async def flush(self) -> int:
         """Wait until all that is evaluated by now is committed; up to which position. It goes on
         meanwhile, and afterwards: a system whose drain does not come to its end goes on, too. One
@@ -166,10 +174,17 @@ class ProgramRun:
 
     def resume(self, *, skip: bool) -> None:
         """After a pause: try the event again at which it stands, or pass it over."""
-        if skip:
-            self._skipped.add(self._suspect)
-        self._failures = 0
+        self._failing.resume(skip=skip)
         self._resumed.set()
+
+    async def replay(self, parked: Parked | None) -> Replayed:
+        """Replay the dead letters of something that is parked, or all that there are in its slots;
+        what has come of that. Raises NotPossible where it stands at an event."""
+        wish = Wish(asyncio.get_running_loop().create_future(), parked)
+        self._wishes.append(wish)
+        self._changed.set()
+        self._resumed.set()  # one that stands does this first, and then tries its event again
+        return await wish.done
 
     async def _work(self) -> None:
         lanes = await self._begin()
@@ -203,6 +218,8 @@ class ProgramRun:
             began = record.began
             lane = lanes.setdefault(record.position, Lane(record.position, record.watermark_us))
             lane.add_slot(slot, record.receipt)
+        self._parked = ParkedHere(self.program.name)
+        await self._parked.load(store, frozenset(self._slots))
         await self._load_due(list(lanes.values()))
         self._effects = Effects()
         if self._sending is not None:
@@ -214,11 +231,7 @@ class ProgramRun:
 
     def _forget(self, began: int) -> None:
         """Have nothing in memory of any key."""
-        name, store, keeps_state = self.program.name, self._store, self.program.keeps_state
-        kept = None
-        if self._tabled is not None and self._table is not None:
-            kept = ProjectedRows(self._tabled, self._table, store)
-        self._keys = KeyTable(name, store, keeps_state=keeps_state, kept=kept)
+        self._keys = self._key_table()
         self._evaluation = Evaluation(
             self.program,
             self._selection,
@@ -226,8 +239,28 @@ class ProgramRun:
             self._store,
             self._clock,
             began=began,
-            new_id=lambda: self._ids.new(self._world.now_us() // 1000),
+            new_id=self._new_id,
+            parked=self._parked,
+            verdicts=self._failing.verdicts,
         )
+        self._say(parked=len(self._parked))
+
+    def _key_table(self) -> KeyTable:
+        name, store, keeps_state = self.program.name, self._store, self.program.keeps_state
+        kept = None
+        if self._tabled is not None and self._table is not None:
+            kept = ProjectedRows(self._tabled, self._table, store)
+        return KeyTable(name, store, keeps_state=keeps_state, kept=kept)
+
+    def _new_id(self) -> bytes:
+        return self._ids.new(self._world.now_us() // 1000)
+
+    def _apart(self, here: ParkedHere) -> Evaluation:
+        """What evaluates without anything of what is in memory."""
+        return Evaluation(
+            self.program, self._selection, self._key_table(), self._store, self._clock,
+            began=self._began, new_id=self._new_id, parked=here,
+        )  # fmt: skip
 
     async def _load_due(self, lanes: Sequence[Lane]) -> None:
         if not self.program.keeps_state:
@@ -236,7 +269,9 @@ class ProgramRun:
         after = ""
         while found := await self._store.due_states(self.program.name, after, self.ALIGNED):
             for key, due_us in found:
-                if (lane := of_slot.get(slot_of_key(key))) is not None:
+                if key in self._parked.keys:
+                    self._parked.keys[key] = due_us  # it waits for that, too
+                elif (lane := of_slot.get(slot_of_key(key))) is not None:
                     lane.plan(key, due_us)
             after = found[-1][0]
 
@@ -259,11 +294,13 @@ class ProgramRun:
             while True:
                 self._changed.clear()
                 self._settle()
+                if self._wishes:
+                    await self._replay(lane)
                 self._send_if_worthwhile(lane)
                 page = feed.take()
                 if page is not None:
                     await self._process(lane, page)
-                else:
+                elif not self._wishes:
                     await self._wait_changed(lane)
         except (Exception, asyncio.CancelledError):  # not where its loop has ended before it
             feed.close()
@@ -292,7 +329,7 @@ class ProgramRun:
             some = self._next_events(events[at : at + self._batch_size])
             at += len(some)
             through = page.through if at == len(events) else some[-1].position or 0
-            if self._suspect == some[0].position:
+            if self._failing.suspect == some[0].position:
                 await self._process_suspect(lane, some[0], through)
                 continue
             with self._watched(some):
@@ -321,7 +358,7 @@ class ProgramRun:
     def _next_events(self, events: list[Event]) -> list[Event]:
         """A batch: an event at which the program has failed, or those up to it."""
         for number, event in enumerate(events):
-            if event.position == self._suspect or event.position in self._skipped:
+            if event.position in (self._failing.suspect, *self._failing.skipped):
                 return events[:number] or events[:1]
         return events
 
@@ -330,13 +367,51 @@ class ProgramRun:
         with states as they are kept, because a step that fails may leave them as it likes."""
         await self._commit(lane)
         self._forget(self._began)
-        if event.position in self._skipped:
+        if event.position in self._failing.skipped:
             self._evaluation.pass_over(lane, event)
             lane.position = through
         else:
             await self._evaluation.evaluate(lane, [event], through, self._effects)
         await self._commit(lane)
-        self._suspect = self._failures = 0
+        self._failing.passed()
+
+    async def _replay(self, lane: Lane) -> None:
+        """A piece of what somebody wishes to be replayed, committed by itself."""
+        wish = self._wishes[0]
+        parked = wish.next_of(self._parked)
+        if parked is None:
+            self._wishes.popleft()
+            wish.fulfil()
+            return
+        await self._commit(lane)  # all that waits is in the store then
+        replay = Replay(self._store, self._clock, lane, self._parked, self._apart)
+        piece = await replay.piece(parked)
+        self._effects = piece.effects
+        await self._commit(lane)
+        wish.note(parked, piece)
+        self._take_over(lane, parked, piece)
+
+    def _take_over(self, lane: Lane, parked: Parked, piece: Piece) -> None:
+        """What was replayed is what there is of its keys."""
+        mine = self._parked
+        if parked.by_source:
+            if piece.left is None:
+                del mine.sources[parked.name]
+            else:
+                left = piece.left.position
+                owed = mine.sources[parked.name]
+                mine.sources[parked.name] = {slot: max(first, left) for slot, first in owed.items()}
+            for key, change in piece.effects.states.items():
+                lane.plan(key, change.due_us)
+            self._forget(self._began)
+            return
+        if piece.left is None:
+            del mine.keys[parked.name]
+            lane.plan(parked.name, piece.due_us)
+        else:
+            mine.keys[parked.name] = piece.due_us
+        self._keys.forget([parked.name])
+        self._say(parked=len(mine))
 
     def _settle(self) -> None:
         """Hear of the append that is done, if it is. Raises what it was refused with."""
@@ -344,7 +419,12 @@ class ProgramRun:
             sending, self._sending = self._sending, None
             sending.result()
             self._committed = self._sent_position
-            self._say(position=self._committed, outputs=self.facts.outputs + self._sent_outputs)
+            self._say(
+                position=self._committed,
+                outputs=self.facts.outputs + self._sent_outputs,
+                letters=self.facts.letters + self._sent_letters,
+                parked=len(self._parked),
+            )
             self._settled.set()
             self._keys.forget_settled(self._sent_batch)
 
@@ -370,17 +450,20 @@ class ProgramRun:
         ]
         self._sent_batch, self._sent_position = effects.batch, lane.position
         self._told_position, self._told_s = lane.position, asyncio.get_running_loop().time()
+        letters = merged(effects.letters)
         if self._table is not None:
             changed = list(effects.projected.values())
-            self._sending = asyncio.ensure_future(self._store.project(self._table, moves, changed))
+            projecting = self._store.project(self._table, moves, changed, letters)
+            self._sending = asyncio.ensure_future(projecting)
             self._sent_outputs = len(changed)
         else:
             states = list(effects.states.values())
             self._sending = self._journal.append(
-                rows, Counter(effects.types), self._clock.ticks, moves, states
+                rows, Counter(effects.types), self._clock.ticks, moves, states, letters
             )
             self._sent_outputs = len(rows)
         self._sending.add_done_callback(lambda _: self._changed.set())
+        self._sent_letters = sum(not letter.gone for letter in letters)
 
     async def _commit(self, lane: Lane) -> None:
         """Have all committed that was evaluated. Raises what keeps it from being."""
@@ -403,27 +486,24 @@ class ProgramRun:
         return there.number != self._table.number
 
     async def _failed(self, failed: StepFailed) -> None:
-        """Its code has failed: it tries again, after a pause; and after some tries it stands there
-        until somebody says how it is to go on."""
-        event, error = failed.event, failed.__cause__
-        assert error is not None
-        position = event.position or 0
-        self._failures = self._failures + 1 if position == self._suspect else 1
-        self._suspect = position
-        what = (
-            f"at event {event.id} ({event.event_type} of {event.source}, position {position}): "
-            f"{text_of_error(error)}"
-        )
-        logger.error("%s fails %s", self.program.name, what, exc_info=error)
-        trouble = f"fails {what} [{'; '.join(own_frames(error))}]"
-        self._say(trouble=trouble, failures=self.facts.failures + 1)
-        if self._failures < self.TRIES:
-            await asyncio.sleep(self.PAUSE_S * 4**self._failures)
+        """Its code has failed: what its policy says of that; where it is to stand there, until
+        somebody says how it is to go on."""
+        failing = self._failing
+        pause_s = failing.note(failed, len(self._parked))
+        logger.error("%s %s", self.program.name, failing.trouble, exc_info=failed.__cause__)
+        self._say(trouble=failing.trouble, failures=self.facts.failures + 1)
+        if done := failing.what_was_done:
+            logger.error("%s %s", self.program.name, done)
+        if pause_s is not None:
+            await asyncio.sleep(pause_s)
             return
         logger.error("%s stands there until it is resumed, or skips it", self.program.name)
         self._say(paused=True)
         self._settled.set()
         self._resumed.clear()
+        while self._wishes:  # this far it has not come
+            problem = f"{self.program.name} stands, and has to be resumed first: {failing.trouble}"
+            self._wishes.popleft().refuse(NotPossible(problem))
         await self._resumed.wait()
         self._say(paused=False)
 

@@ -6,11 +6,13 @@ from actors.columns import TableSchema
 from runtime.partition.log_access import LogAccess
 from runtime.process.process import Process
 from runtime.process.world import World
+from runtime.processing.dead_letters import Replayed
 from runtime.processing.program_code import loaded_program
 from runtime.processing.program_run import ProgramRun
 from runtime.processing.projected_rows import tabled
 from runtime.topology.names import program_of_worker
 from runtime.topology.status import WorkerFacts
+from store.dead_letters import Parked
 from store.errors import StaleEpoch
 from streams.program import Program
 from streams.projection import REBUILD, Rebuilt
@@ -82,6 +84,13 @@ class Worker(Process):
         if paused:
             self._run.resume(skip=skip)
         return paused
+
+    async def replay(self, parked: Parked | None) -> Replayed:
+        """Replay the dead letters of something that is parked, or all of its slots
+        (ProgramRun.replay)."""
+        await self.ensure_started()
+        assert self._run is not None
+        return await self._run.replay(parked)
 
     async def drain(self) -> int:
         """Have all committed that is evaluated by now; up to which position."""

@@ -13,6 +13,7 @@ from runtime.settings.configuration import ConfigurationError as ConfigurationEr
 from runtime.settings.configuration import Expected as Expected
 from runtime.settings.configuration import Problem as Problem
 from runtime.settings.configuration import redacted_url as redacted_url
+from streams.failures import OnFailure
 
 
 def _postgres_url_or_empty(url: SecretStr) -> SecretStr:
@@ -171,6 +172,16 @@ class ProcessingSettings(_Section):
     batch_processing_size: Count = Field(50, description="events that a worker evaluates in one go")
     processing_timeout_ms: Count = Field(
         1_000, description="milliseconds a worker may spend on them before that is logged"
+    )
+    on_failure: Annotated[OnFailure, Expected('"park", "skip" or "pause"')] = Field(
+        "park", description="what becomes of an event at which a stream program fails"
+    )
+    failure_tries: Count = Field(3, description="how often such an event is tried before that")
+    failure_backoff_ms: Count = Field(
+        400, description="milliseconds before the second try; each further pause is twice as long"
+    )
+    max_parked_keys: Count = Field(
+        1_000, description="keys that a worker may have parked; where there are more, it pauses"
     )
 
 

@@ -116,6 +116,8 @@ class WorkerFacts:
     events: int = 0  #: evaluated, of sources in its slots
     outputs: int = 0
     failures: int = 0  #: of the program's code
+    letters: int = 0  #: dead letters, and what queues behind them, that it has put away
+    parked: int = 0  #: keys and sources that are parked in its slots
     paused: bool = False  #: it stands at an event at which it fails, until it is resumed
     trouble: str | None = field(default=None, repr=False)  #: what it fails at, or waits for
     fingerprint: str = field(repr=False)  #: of the program's code

@@ -7,6 +7,7 @@ import msgspec
 from runtime.wire.error_codec import EncodedError
 from runtime.wire.values import decode_any, encode
 from store.appends import Acknowledged, Append, CheckpointMove, Commit, StateChange
+from store.dead_letters import LetterChange
 from store.errors import RowsRefused
 from store.receipts import Receipt
 from store.rows.layout import EncodedRows
@@ -30,6 +31,7 @@ class AppendCall(msgspec.Struct, array_like=True):
     checkpoints: list[tuple[str, int, int, int, bytes, int | None]] = []
     #: Of each its program and key, its data and when it is due.
     states: list[tuple[str, str, bytes | None, int | None]] = []
+    letters: list[LetterChange] = []
 
 
 class CommitCall(msgspec.Struct, array_like=True):
@@ -70,6 +72,7 @@ def pack_append(append: Append) -> bytes:
                 for each in append.checkpoints
             ],
             [(each.program, each.key, each.data, each.due_us) for each in append.states],
+            list(append.letters),
         )
     )
 
@@ -103,6 +106,7 @@ def unpack_append(packed: bytes) -> Append:
             StateChange(program=program, key=key, data=data, due_us=due_us)
             for program, key, data, due_us in call.states
         ),
+        letters=tuple(call.letters),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from store.dead_letters import LetterChange
 from store.errors import (
     AppendRefused,
     DuplicateEvent,
@@ -19,6 +20,7 @@ from store.errors import (
 from store.event_store import CheckpointMove, CounterMove, StateChange
 from store.postgres.connections import reason_of, transaction
 from store.postgres.fence import EPOCH_OVER, Move, Place, stale
+from store.postgres.letters import change_letters
 from store.postgres.states import change_states
 from store.postgres.subscriptions import move_checkpoints
 from store.rows.decoding import column_values
@@ -50,18 +52,21 @@ async def append_copy(
     moves: list[Move],
     checkpoints: Sequence[CheckpointMove],
     states: Sequence[StateChange],
+    letters: Sequence[LetterChange],
     *,
     time_s: float,
 ) -> list[Place]:
-    """Commit the moves, checkpoints, states and any number of rows, whose COPY may take `time_s`;
-    where the rows of the fence stand now. Raises StaleCheckpoint for one whose subscription has a
-    newer epoch, or of which there is none."""
+    """Commit the moves, checkpoints, states, letters and any number of rows, whose COPY may take
+    `time_s`; where the rows of the fence stand now. Raises StaleCheckpoint for one whose
+    subscription has a newer epoch, or of which there is none."""
     async with transaction(connection):
         places: list[Place] = await connection.fetchval(_FENCE, moves)
         if checkpoints:
             await move_checkpoints(connection, checkpoints)
         if states:
             await change_states(connection, states)
+        if letters:
+            await change_letters(connection, letters)
         if len(rows.data) > _CHUNK:
             # The server's own limit is for an operation of the usual size.
             await connection.execute(f"SET LOCAL statement_timeout = {int(time_s * 1000)}")

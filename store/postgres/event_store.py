@@ -15,6 +15,7 @@ import asyncpg
 
 from actors.columns import TableSchema
 from actors.event import Event
+from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
 from store.errors import SystemReplaced
 from store.event_store import (
     CheckpointMove,
@@ -36,6 +37,7 @@ from store.postgres.appending import append_copy, append_small, refusal
 from store.postgres.claims import find
 from store.postgres.connections import OPERATION_S, Connections, transaction
 from store.postgres.fence import Fence
+from store.postgres.letters import Letters
 from store.postgres.migrations import check_schema
 from store.postgres.moving_address import MovingAddress, Whereabouts
 from store.postgres.projections import Projections
@@ -79,6 +81,7 @@ class PostgresEventStore:
         self._subscriptions = Subscriptions(connections)
         self._states = States(connections)
         self._projections = Projections(connections)
+        self._letters = Letters(connections)
         self._tallies = Tallies(connections)
         self.tokens = PostgresTokens(connections)  #: of clients; no part of the log
         self.fence = Fence()
@@ -136,17 +139,18 @@ class PostgresEventStore:
         nodes: Sequence[CounterMove],
         checkpoints: Sequence[CheckpointMove] = (),
         states: Sequence[StateChange] = (),
+        letters: Sequence[LetterChange] = (),
         attempt: int = 0,
     ) -> None:
         moves = self.fence.moves(writer, nodes, count=len(rows), attempt=attempt)
         async with self.connections.use() as connection:
             try:
-                if 0 < len(rows) <= self.SMALL and not checkpoints and not states:
+                if 0 < len(rows) <= self.SMALL and not (checkpoints or states or letters):
                     places = await append_small(connection, rows, moves)
                 else:
                     time_s = self.connections.time_for(len(rows.data))
                     places = await append_copy(
-                        connection, rows, moves, checkpoints, states, time_s=time_s
+                        connection, rows, moves, checkpoints, states, letters, time_s=time_s
                     )
             except Exception as error:
                 if (refused := refusal(error, writer, moves)) is None:
@@ -214,8 +218,9 @@ class PostgresEventStore:
         table: ProjectedTable,
         checkpoints: Sequence[CheckpointMove],
         changes: Sequence[RowChange],
+        letters: Sequence[LetterChange] = (),
     ) -> None:
-        await self._projections.project(table, checkpoints, changes)
+        await self._projections.project(table, checkpoints, changes, letters)
 
     async def select_projected(
         self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
@@ -224,6 +229,18 @@ class PostgresEventStore:
 
     async def swap_projection(self, name: str) -> bool:
         return await self._projections.swap(name)
+
+    async def parked_heads(self, program: str) -> list[ParkedHead]:
+        return await self._letters.heads(program)
+
+    async def dead_letters(self, parked: Parked, after: int, limit: int) -> list[DeadLetter]:
+        return await self._letters.of(parked, after, limit)
+
+    async def parked_queues(self, program: str | None = None) -> list[ParkedQueue]:
+        return await self._letters.queues(program)
+
+    async def drop_dead_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
+        return await self._letters.drop(program, parked, epoch)
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         wanted = [UUID(bytes=each) for each in aggregate_ids]

@@ -13,8 +13,10 @@ import asyncpg
 
 from actors.columns import Column, ColumnType, TableSchema
 from store.appends import CheckpointMove
+from store.dead_letters import LetterChange
 from store.errors import NoProjection
 from store.postgres.connections import Connections, transaction
+from store.postgres.letters import change_letters
 from store.postgres.queries import QUERIES
 from store.postgres.subscriptions import move_checkpoints
 from store.projected import (
@@ -76,8 +78,9 @@ class Projections:
         table: ProjectedTable,
         checkpoints: Sequence[CheckpointMove],
         changes: Sequence[RowChange],
+        letters: Sequence[LetterChange] = (),
     ) -> None:
-        """Checkpoints and rows, in one transaction. Raises StaleCheckpoint."""
+        """Checkpoints, rows and letters, in one transaction. Raises StaleCheckpoint."""
         gone = [key for key, values in changes if values is None]
         kept = sorted(change for change in changes if change.values is not None)
         async with self._connections.use() as connection, transaction(connection):
@@ -88,6 +91,8 @@ class Projections:
             if kept:
                 rows = [(key, *(values or ())) for key, values in kept]
                 await connection.fetch(_upsert(table), *map(list, zip(*rows, strict=True)))
+            if letters:
+                await change_letters(connection, letters)
 
     async def select(
         self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
@@ -162,6 +167,8 @@ class Projections:
         await connection.fetch(QUERIES["rename_projection"], rebuild, name)
         await connection.fetch(QUERIES["drop_slots"], name)
         await connection.fetch(QUERIES["rename_slots"], rebuild, name)
+        await connection.fetch(QUERIES["drop_letters"], name, None, None)
+        await connection.fetch(QUERIES["rename_letters"], rebuild, name)
         return True
 
     async def _reached(self, connection: Any, rebuild: str, wanted: dict[str, int]) -> bool:

@@ -9,6 +9,7 @@ from uuid import UUID
 from actors.clock import VectorClock
 from actors.event import Event, Kind
 from actors.naming import aggregate_id_of
+from store.dead_letters import LetterChange
 from store.event_store import (
     WRITER,
     CheckpointMove,
@@ -86,6 +87,7 @@ class Log:
         through: int | None = None,
         checkpoints: Sequence[CheckpointMove] = (),
         states: Sequence[StateChange] = (),
+        letters: Sequence[LetterChange] = (),
         attempt: int = 0,
     ) -> None:
         """Append with the right fence but for what is given; count only if it succeeds."""
@@ -106,6 +108,7 @@ class Log:
             ],
             checkpoints=checkpoints,
             states=states,
+            letters=letters,
             attempt=attempt,
         )
         self.head, self.ticks = last, ticks

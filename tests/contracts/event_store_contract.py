@@ -6,6 +6,7 @@ store for each test.
 
 from tests.contracts.append_contract import AppendContract
 from tests.contracts.causes_contract import CausesContract
+from tests.contracts.letters_contract import LettersContract
 from tests.contracts.programs_contract import ProgramsContract
 from tests.contracts.projections_contract import ProjectionsContract
 from tests.contracts.reading_contract import ReadingContract
@@ -19,6 +20,7 @@ class EventStoreContract(
     AppendContract,
     CausesContract,
     ReadingContract,
+    LettersContract,
     ProgramsContract,
     ProjectionsContract,
     SubscriptionsContract,

@@ -228,6 +228,8 @@ def hours_closed(system: ActorSystem) -> list[Any]:
 class Picky(Totals):
     """Does not like one number."""
 
+    on_failure = "pause"
+
     def step(self, key: str, item: Any, event: Event, state: Any, watermark_us: int) -> Change:
         if event.data["amount"] == 13:
             raise ValueError("thirteen")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from store.dead_letters import DeadLetter, LetterChange, Parked
 from store.errors import (
     DatabaseClaimed,
     DuplicateEvent,
@@ -30,6 +31,7 @@ from store.event_store import (
     StateChange,
     Tallied,
 )
+from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory
 from store.memory_subscriptions import SubscriptionsInMemory
@@ -64,6 +66,7 @@ class Transaction:
     nodes: Sequence[CounterMove]
     checkpoints: Sequence[CheckpointMove]
     states: Sequence[StateChange]
+    letters: Sequence[LetterChange]
     attempt: int
 
     @property
@@ -110,6 +113,8 @@ class Database:
         self.subscriptions = SubscriptionsInMemory()
         self.states = StatesInMemory()
         self.projections = ProjectionsInMemory()
+        self.letters = LettersInMemory()
+        self.dropped: list[DeadLetter] = []
         self.tallied: Tallied | None = None
         self.classes: dict[str, str] = {}  #: that decide, by actor type
         self.event_types: set[tuple[str, str]] = set()  #: noted, with the actor type of each
@@ -266,6 +271,25 @@ class Database:
         for checkpoint in transaction.checkpoints:
             self.subscriptions.move(checkpoint)
         self.states.change(transaction.states)
+        self.letters.change(transaction.letters)
+
+    def drop_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
+        """Dead letters are dropped; which, is kept for whoever judges."""
+        before = dict(self.letters._letters)
+        dropped = self.letters.drop(program, parked)
+        self.dropped += [each for key, each in before.items() if key not in self.letters._letters]
+        if dropped:
+            self.subscriptions.reopen_slots(program, epoch)
+        return dropped
+
+    def dropped_from(self, program: str, key: str, slot: int) -> set[int]:
+        """The positions of the events that a key has lost by that."""
+        return {
+            letter.position
+            for letter in self.dropped
+            if letter.parked.program == program
+            and (letter.slots >> slot & 1 if letter.parked.by_source else letter.parked.name == key)
+        }
 
     def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
         """Newer ones replace older ones."""

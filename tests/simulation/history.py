@@ -114,6 +114,8 @@ class Running:
     began_s: float
     ended_s: float | None = None  #: None: nobody has said how it ended
     error: str = ""  #: why it did not come about, as far as somebody said so
+    mended: bool = False  #: with code that does not fail
+    kind: str = "run"  #: or what else is to be done with it
 
 
 class History:
@@ -124,6 +126,7 @@ class History:
         self.readings: list[Reading] = []
         self.followings: list[Following] = []
         self.runnings: list[Running] = []
+        self.wishes: list[Running] = []  #: what else was to be done with programs
         self.closed: set[str] = set()  #: drivers that closed their connections
         self.claimed: set[bytes] = set()  #: ids of commands whose second event's id is taken
         self.unsent: set[bytes] = set()  #: ids of commands that a bulk call took and did not send

@@ -21,6 +21,7 @@ KNOBS = {
     "ahead": ("runtime.partition.feed", "Feed", "AHEAD_PAGES"),
     "keys": ("runtime.processing.key_table", "KeyTable", "MAX_KEYS"),
     "program_bytes": ("runtime.processing.program_run", "ProgramRun", "APPEND_BYTES"),
+    "replayed": ("runtime.processing.replaying", "", "TOGETHER"),
     "aligned": ("runtime.processing.program_run", "ProgramRun", "ALIGNED"),
     "messages": ("runtime.processing.mailing", "Mailing", "MESSAGES"),
     "poll_bytes": ("runtime.partition.buffer", "", "POLL_BYTES"),

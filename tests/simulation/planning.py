@@ -4,6 +4,7 @@ from random import Random
 from typing import Any
 
 from tests.simulation.draws import stream
+from tests.simulation.failing_programs import plan_failing
 from tests.simulation.followers import followers_of
 from tests.simulation.messages import plan_messages
 from tests.simulation.plan import ACTIVE_S, Plan, Setup, Step
@@ -29,6 +30,7 @@ def plan_of(seed: int) -> Plan:
         driver.append(followed)
     plan_programs(seed, setup, strands, faults)
     plan_messages(seed, setup, strands, faults)
+    plan_failing(seed, setup, strands, faults)
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)
     return Plan(seed, setup, strands, faults)

@@ -1,6 +1,7 @@
 """Stream programs in the simulation: run, run by another number of workers, stopped."""
 
 from asyncio import shield
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from ray import cloudpickle
 from ray.exceptions import RayError
 
 from actors.errors import ThornbackError
+from runtime.processing.dead_letters import dropped_dead_letters
 from runtime.topology.names import worker_name
 from runtime.wire.actor_code import ActorCode
 from streams.actor_index import ActorIndex
@@ -15,6 +17,7 @@ from tests.programs import Echo, Hours, Totals
 from tests.projections import Presence
 from tests.simulation.devices import Ledger
 from tests.simulation.draws import stream
+from tests.simulation.failing_programs import FAILING, Fussy, Passing
 from tests.simulation.history import Running
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
 
@@ -30,6 +33,9 @@ PROGRAMS: dict[str, Any] = {
     "hours": Hours("hours", ("ledger/*", "feed/*"), span_us=SPAN_US),
     "presence": Presence(),
     "index-of-ledger": ActorIndex(Ledger),
+    "fussy": Fussy(),
+    "skips": Passing("skips", "skip"),
+    "stands": Passing("stands", "pause"),
 }
 
 #: As they are sent to their workers, which can import them.
@@ -37,6 +43,7 @@ _CODE = {
     name: ActorCode(f"{number:064}", cloudpickle.dumps(program)).pack()
     for number, (name, program) in enumerate(PROGRAMS.items())
 }
+_MENDED = ActorCode(f"{len(PROGRAMS):064}", cloudpickle.dumps(Fussy(mended=True))).pack()
 
 
 def plan_programs(
@@ -53,7 +60,7 @@ def plan_programs(
         program_bytes=draw.choice((1, 2_000, 8_000_000)),
         aligned=draw.choice((1, 4, 10_000)),
     )
-    names = draw.sample(sorted(PROGRAMS), draw.choice((1, 1, 2)))
+    names = draw.sample(sorted(PROGRAMS.keys() - set(FAILING)), draw.choice((1, 1, 2)))
     strands[0].append(_steps(draw, names))
     workers = [worker_name(name, index) for name in names for index in (0, 0, 1)]
     for _ in range(draw.choice((0, 0, 1, 2, 4))):
@@ -84,15 +91,25 @@ def _fault(draw: Random, number: int, workers: list[str]) -> Fault:
 
 
 async def run_or_stop(driver: "Driver", step: Step) -> None:
-    """Have a program run, or stopped, as the step says."""
+    """Have a program run, or stopped, as the step says; or something done about what it fails
+    at."""
     loop, program, workers = driver.holder.loop, step.more["program"], step.more["workers"]
-    running = Running(step.number, program, workers, loop.time())
-    driver.history.runnings.append(running)
-    asked: Any = (
-        driver.connection.rejoining.ask("run_program", program, _CODE[program], workers, 0)
-        if workers
-        else driver.connection.rejoining.ask("stop_program", program)
-    )
+    what, mended = step.more.get("what", "run"), step.more.get("mended", False)
+    running = Running(step.number, program, workers, loop.time(), mended=mended, kind=what)
+    (driver.history.runnings if what == "run" else driver.history.wishes).append(running)
+    ask, code = driver.connection.rejoining.ask, _MENDED if mended else _CODE[program]
+    asked: Any
+    match what:
+        case "replay":
+            asked = ask("replay_program", program, None)
+        case "skip":
+            asked = ask("resume_program", program, True)
+        case "drop":
+            asked = driver.connection.log.ask(partial(dropped_dead_letters, program, None))
+        case _ if workers:
+            asked = ask("run_program", program, code, workers, 0)
+        case _:
+            asked = ask("stop_program", program)
     try:
         await shield(asked)
     except (ThornbackError, RayError) as error:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from actors.columns import TableSchema
 from actors.event import Event
+from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
 from store.event_store import (
     CheckpointMove,
     CounterMove,
@@ -78,6 +79,7 @@ class SimulatedStore:
         nodes: Sequence[CounterMove],
         checkpoints: Sequence[CheckpointMove] = (),
         states: Sequence[StateChange] = (),
+        letters: Sequence[LetterChange] = (),
         attempt: int = 0,
     ) -> None:
         pieces, at = [], 0
@@ -85,7 +87,7 @@ class SimulatedStore:
             pieces.append(bytes(rows.data[at : at + length]))
             at += length
         transaction = Transaction(
-            pieces, writer, list(nodes), list(checkpoints), list(states), attempt
+            pieces, writer, list(nodes), list(checkpoints), list(states), list(letters), attempt
         )
         work = self._database.append
         await self.ask(lambda: work(transaction), names=transaction.names, commits=True)
@@ -143,7 +145,8 @@ class SimulatedStore:
             slots = database.subscriptions.drop_slots(program)
             kept = database.states.drop(program)
             tables = [database.projections.drop(name) for name in (program, program + REBUILD)]
-            return slots or kept or any(tables)
+            letters = database.letters.drop(program)
+            return slots or kept or any(tables) or bool(letters)
 
         return bool(await self.ask(drop, commits=True))
 
@@ -169,13 +172,16 @@ class SimulatedStore:
         table: ProjectedTable,
         checkpoints: Sequence[CheckpointMove],
         changes: Sequence[RowChange],
+        letters: Sequence[LetterChange] = (),
     ) -> None:
         moves, rows, database = list(checkpoints), list(changes), self._database
+        put_away = list(letters)
 
         def project() -> None:
             for move in moves:
                 database.subscriptions.check(move)
             database.projections.change(table, rows)
+            database.letters.change(put_away)
             for move in moves:
                 database.subscriptions.move(move)
 
@@ -195,10 +201,27 @@ class SimulatedStore:
             if not database.subscriptions.reaches(name + REBUILD, name):
                 return False
             database.projections.swap(name)
+            database.letters.rename(name + REBUILD, name)
             database.subscriptions.replace(name + REBUILD, name)
             return True
 
         return await self.ask(swap, commits=True)  # type: ignore[no-any-return]
+
+    async def parked_heads(self, program: str) -> list[ParkedHead]:
+        letters = self._database.letters
+        return await self.ask(lambda: letters.heads(program))  # type: ignore[no-any-return]
+
+    async def dead_letters(self, parked: Parked, after: int, limit: int) -> list[DeadLetter]:
+        letters = self._database.letters
+        return await self.ask(lambda: letters.of(parked, after, limit))  # type: ignore[no-any-return]
+
+    async def parked_queues(self, program: str | None = None) -> list[ParkedQueue]:
+        letters = self._database.letters
+        return await self.ask(lambda: letters.queues(program))  # type: ignore[no-any-return]
+
+    async def drop_dead_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
+        work = self._database.drop_letters
+        return int(await self.ask(lambda: work(program, parked, epoch), commits=True))
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         wanted, versions = list(aggregate_ids), self._database.versions

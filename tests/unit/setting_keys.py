@@ -31,6 +31,8 @@ STORES = '"postgres" or "memory"'
 
 STRATEGIES = '"restart", "resume" or "stop"'
 
+ON_FAILURE = '"park", "skip" or "pause"'
+
 
 FOLDER = "the path of a folder of its own"
 
@@ -98,6 +100,10 @@ KEYS = [
     Key("processing", "pipeline_parallelism", "5", 5, '""', COUNT),
     Key("processing", "batch_processing_size", "5", 5, "false", COUNT),
     Key("processing", "processing_timeout_ms", "5", 5, "1e3", COUNT),
+    Key("processing", "on_failure", "skip", "skip", "5", ON_FAILURE),
+    Key("processing", "failure_tries", "5", 5, "1.5", COUNT),
+    Key("processing", "failure_backoff_ms", "5", 5, '"400"', COUNT),
+    Key("processing", "max_parked_keys", "5", 5, "true", COUNT),
     Key("metrics", "port", "0", 0, '"9090"', PORT),
     Key("metrics", "host", "0.0.0.0", "0.0.0.0", "[]", WORD),
     Key("metrics", "labels", '{"zone": "c"}', {"zone": "c"}, "{ zone = 3 }", LABELS),

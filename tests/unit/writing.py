@@ -8,6 +8,7 @@ from typing import Any
 
 from actors.event import Event
 from store.appends import Acknowledged, Append, Commit
+from store.dead_letters import LetterChange
 from store.errors import StoreUnavailable
 from store.event_store import CheckpointMove, CounterMove, Epoch, StateChange
 from store.group_commit import GroupCommit
@@ -56,6 +57,7 @@ class CuedStore(MemoryEventStore):
         nodes: Sequence[CounterMove],
         checkpoints: Sequence[CheckpointMove] = (),
         states: Sequence[StateChange] = (),
+        letters: Sequence[LetterChange] = (),
         attempt: int = 0,
     ) -> None:
         self.calls.append(len(rows))
@@ -71,6 +73,7 @@ class CuedStore(MemoryEventStore):
                 nodes=nodes,
                 checkpoints=checkpoints,
                 states=states,
+                letters=letters,
                 attempt=attempt,
             )
 

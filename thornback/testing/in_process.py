@@ -24,6 +24,7 @@ from runtime.partition.writer import WriterActor
 from runtime.process.process import Process
 from runtime.process.store_access import migrate_store
 from runtime.process.world import Calls, World
+from runtime.processing.dead_letters import Replayed
 from runtime.processing.deliverer import Deliverer
 from runtime.processing.worker import Worker
 from runtime.settings.settings import Settings
@@ -38,6 +39,7 @@ from runtime.topology.names import (
     kind_of,
 )
 from runtime.topology.status import DrainReport, Progress, Status, Topology
+from store.dead_letters import Parked
 from store.event_store import EventStore
 
 
@@ -225,6 +227,10 @@ class Processes:
         if DELIVERER_ACTOR not in self._named:
             made = Deliverer(DELIVERER_ACTOR, self._json, None, world=self._world)
             self._named[DELIVERER_ACTOR] = made
+
+    async def replay_program(self, program: str, parked: Parked | None) -> Replayed:
+        """Replay its dead letters. Raises UnknownProgram and NotPossible."""
+        return await self._workers.replay(program, parked)
 
     async def statuses(self) -> tuple[Status, ...]:
         """What every process says of itself."""

@@ -105,8 +105,81 @@ WITH slots AS (
     DELETE FROM subscriptions WHERE starts_with(name, $1 || '/') RETURNING 1
 ), states AS (
     DELETE FROM program_states WHERE program = $1 RETURNING 1
+), letters AS (
+    DELETE FROM dead_letters WHERE program = $1 RETURNING 1
 )
-SELECT (SELECT count(*) FROM slots) + (SELECT count(*) FROM states) AS dropped;
+SELECT (SELECT count(*) FROM slots) + (SELECT count(*) FROM states) + (SELECT count(*) FROM letters)
+    AS dropped;
+
+-- name: keep_letters
+-- Several workers may owe one event of a source, each with slots of its own.
+INSERT INTO dead_letters AS d
+    (program, by_source, name, position, event_id, slots, watermark, reason, frames, tries)
+SELECT * FROM unnest(
+    $1::text[], $2::boolean[], $3::text[], $4::bigint[], $5::uuid[], $6::integer[], $7::bigint[],
+    $8::text[], $9::text[], $10::integer[]
+)
+ON CONFLICT (program, by_source, name, position) DO UPDATE SET
+    slots = d.slots | excluded.slots,
+    reason = coalesce(excluded.reason, d.reason),
+    frames = CASE WHEN excluded.reason IS NULL THEN d.frames ELSE excluded.frames END,
+    tries = greatest(d.tries, excluded.tries);
+
+-- name: forget_letters
+-- Those that no other slot owes.
+DELETE FROM dead_letters AS d
+USING unnest($1::text[], $2::boolean[], $3::text[], $4::bigint[], $5::integer[])
+    AS t (program, by_source, name, position, slots)
+WHERE (d.program, d.by_source, d.name, d.position) = (t.program, t.by_source, t.name, t.position)
+    AND d.slots & ~t.slots = 0;
+
+-- name: pay_letters
+UPDATE dead_letters AS d SET slots = d.slots & ~t.slots
+FROM unnest($1::text[], $2::boolean[], $3::text[], $4::bigint[], $5::integer[])
+    AS t (program, by_source, name, position, slots)
+WHERE (d.program, d.by_source, d.name, d.position) = (t.program, t.by_source, t.name, t.position);
+
+-- name: parked_heads
+SELECT by_source, name, position, slots FROM dead_letters
+WHERE program = $1 AND reason IS NOT NULL
+ORDER BY by_source, name, position;
+
+-- name: dead_letters
+SELECT * FROM dead_letters
+WHERE program = $1 AND by_source = $2 AND name = $3 AND position > $4
+ORDER BY position LIMIT $5;
+
+-- name: parked_queues
+SELECT first.*, (
+    SELECT count(*) FROM dead_letters AS d
+    WHERE (d.program, d.by_source, d.name) = (first.program, first.by_source, first.name)
+) AS letters
+FROM (
+    SELECT DISTINCT ON (program COLLATE "C", by_source, name) * FROM dead_letters
+    WHERE reason IS NOT NULL AND ($1::text IS NULL OR program = $1)
+    ORDER BY program COLLATE "C", by_source, name, position
+) AS first
+ORDER BY first.program COLLATE "C", first.by_source, first.name;
+
+-- name: reopen_slots
+WITH held AS MATERIALIZED (
+    SELECT name FROM subscriptions WHERE starts_with(name, $1 || '/')
+    ORDER BY name FOR UPDATE  -- in one order
+)
+UPDATE subscriptions AS s SET epoch = $2 FROM held WHERE s.name = held.name;
+
+-- name: any_letters
+SELECT EXISTS (
+    SELECT FROM dead_letters
+    WHERE program = $1 AND ($2::boolean IS NULL OR by_source = $2 AND name = $3)
+) AS any;
+
+-- name: rename_letters
+UPDATE dead_letters SET program = $2 WHERE program = $1;
+
+-- name: drop_letters
+DELETE FROM dead_letters
+WHERE program = $1 AND ($2::boolean IS NULL OR by_source = $2 AND name = $3) RETURNING 1;
 
 -- name: last_versions
 -- The last event of each, by the unique index on aggregates and versions.

@@ -1,0 +1,117 @@
+"""A driver's side of dead letters: what is parked, and what becomes of it."""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from actors.event import Event
+from runtime.driver.connection import Connection
+from runtime.driver.reply import Reply
+from store.dead_letters import Parked, ParkedQueue
+from store.event_store import EventStore
+from store.rows.decoding import Decoder
+
+#: How long replaying may take: each event of it runs through the program.
+_REPLAY_S, _ASK_S = 600.0, 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetters:
+    """A key of a stream program that is parked (or a source, where `key` is None): the event at
+    which the program has failed, why, and how many events wait, with that one."""
+
+    program: str
+    key: str | None
+    source: str | None
+    event: Event
+    reason: str
+    frames: tuple[str, ...]  #: where in its code that was
+    tries: int
+    letters: int
+    parked_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What has become of a replay: so many events took effect, and this is parked still, with the
+    reason of each."""
+
+    events: int
+    parked: dict[str, str]
+
+
+def added_up(replays: Iterable[Replayed]) -> Replayed:
+    """Those of several workers, as one."""
+    events, parked = 0, dict[str, str]()
+    for one in replays:
+        events += one.events
+        parked |= one.parked
+    return Replayed(events=events, parked=parked)
+
+
+def parked_of(program: str, key: str | None, source: str | None) -> Parked | None:
+    """What a user means: a key, a source, or all that there is. Raises ValueError for both."""
+    if key is not None and source is not None:
+        raise ValueError("key= or source=, and not both")
+    if source is not None:
+        return Parked(program, True, source)
+    return None if key is None else Parked(program, False, key)
+
+
+def list_dead_letters(connection: Connection, program: str | None) -> Reply[list[DeadLetters]]:
+    """ActorSystem.dead_letters."""
+    look = partial(connection.log.in_store, partial(found_dead_letters, program))
+    return connection.errand("dead letters", look, _ASK_S)
+
+
+def replay_dead_letters(
+    connection: Connection, program: str, key: str | None, source: str | None
+) -> Reply[Replayed]:
+    """ActorSystem.replay_dead_letters."""
+    parked = parked_of(program, key, source)
+    replay = partial(connection.rejoining.ask, "replay_program", program, parked)
+    return connection.errand(f"replaying dead letters of {program}", replay, _REPLAY_S)
+
+
+def drop_dead_letters(
+    connection: Connection, program: str, key: str | None, source: str | None
+) -> Reply[int]:
+    """ActorSystem.drop_dead_letters."""
+    parked = parked_of(program, key, source)
+    drop = partial(connection.log.in_store, partial(dropped_dead_letters, program, parked))
+    return connection.errand(f"dropping dead letters of {program}", drop, _ASK_S)
+
+
+async def found_dead_letters(program: str | None, store: EventStore) -> list[DeadLetters]:
+    """What is parked, with its events."""
+    queues = await store.parked_queues(program)
+    wanted = [queue.first.event_id for queue in queues]
+    events: dict[bytes, Event] = {}
+    while wanted:
+        found = await store.find_rows(wanted)
+        events |= {event.id_bytes: event for event in Decoder().events(found.rows)}
+        wanted = [each for each in wanted if each not in events] if found.more else []
+    return [_shown(queue, events[queue.first.event_id]) for queue in queues]
+
+
+async def dropped_dead_letters(program: str, parked: Parked | None, store: EventStore) -> int:
+    """How many were forgotten."""
+    return await store.drop_dead_letters(program, parked, -1 - secrets.randbelow(2**62))
+
+
+def _shown(queue: ParkedQueue, event: Event) -> DeadLetters:
+    first = queue.first
+    by_source, name = first.parked.by_source, first.parked.name
+    return DeadLetters(
+        program=first.parked.program,
+        key=None if by_source else name,
+        source=name if by_source else None,
+        event=event,
+        reason=first.reason or "",
+        frames=first.frames,
+        tries=first.tries,
+        letters=queue.letters,
+        parked_at=first.parked_at,
+    )

@@ -1,0 +1,105 @@
+"""Stream programs that fail at some events: which park, skip or stand, and are replayed."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from hashlib import sha256
+from random import Random
+from typing import Any
+
+from actors.event import Event
+from runtime.topology.names import worker_name
+from streams.failures import OnFailure
+from streams.program import Change
+from tests.programs import Echo, Totals
+from tests.simulation.draws import stream
+from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
+
+SOURCES = ("ledger/*", "feed/*")
+FAILING = ("fussy", "skips", "stands")
+#: What the programs fail at: of the first byte of an id's SHA-256, the rest when divided by ten.
+BAD_STEP, BAD_ROUTE = 3, 7
+
+
+def fails_at(event_id: bytes) -> int:
+    """What an event is to the programs here."""
+    return sha256(event_id).digest()[0] % 10
+
+
+class Fussy(Totals):
+    """Counts by group; parks a group, or a source, until it is mended."""
+
+    on_failure: OnFailure = "park"
+    tries = 2
+    backoff = timedelta(milliseconds=20)
+
+    def __init__(self, *, mended: bool = False) -> None:
+        super().__init__("fussy", SOURCES, groups=3)
+        self.mended = mended
+
+    def route(self, event: Event) -> Iterable[tuple[str, Any]]:
+        """Not of every event."""
+        if fails_at(event.id_bytes) == BAD_ROUTE and not self.mended:
+            raise ValueError("no key")
+        return super().route(event)
+
+    def step(self, key: str, item: Any, event: Event, state: Any, watermark_us: int) -> Change:
+        """Not of every event."""
+        if fails_at(event.id_bytes) == BAD_STEP and not self.mended:
+            raise ValueError("no step")
+        return super().step(key, item, event, state, watermark_us)
+
+
+class Passing(Echo):
+    """Passes over what it fails at, by itself or when it is told."""
+
+    tries = 1
+
+    def __init__(self, name: str, on_failure: OnFailure) -> None:
+        super().__init__(name, SOURCES)
+        self.on_failure = on_failure
+
+    def step(self, key: str, item: Any, event: Event, state: Any, watermark_us: int) -> Change:
+        """Not of every event."""
+        if fails_at(event.id_bytes) == BAD_STEP:
+            raise ValueError("no step")
+        return super().step(key, item, event, state, watermark_us)
+
+
+def plan_failing(
+    seed: int, setup: Setup, strands: list[list[list[Step]]], faults: list[Fault]
+) -> None:
+    """Add to a plan what is done with these programs: drawn apart from all else."""
+    draw = stream(seed, "failing programs")
+    if draw.random() < 0.6:
+        return
+    setup.knobs["replayed"] = draw.choice((1, 2, 500))
+    name = draw.choice(("fussy", "fussy", "fussy", "skips", "stands"))
+    strands[0].append(_steps(draw, name))
+    workers = [worker_name(name, index) for index in (0, 0, 1)]
+    for number in range(draw.choice((0, 1, 2, 4))):
+        faults.append(_fault(draw, len(faults) + number, workers))
+    faults.sort(key=lambda fault: fault.at_s)
+
+
+def _steps(draw: Random, name: str) -> list[Step]:
+    steps = [_step(draw, 0, name, "run", draw.choice((1, 1, 2, 3)), 0.4)]
+    others = {"fussy": ("run", "replay", "replay", "replay", "drop"), "stands": ("skip",) * 3}
+    for number in range(1, draw.choice((2, 4, 7))):
+        what = draw.choice(others.get(name, ("run",)))
+        steps.append(_step(draw, number, name, what, draw.choice((0, 1, 2, 3, 3)), 3.0))
+    return steps
+
+
+def _step(draw: Random, number: int, name: str, what: str, workers: int, latest_s: float) -> Step:
+    more = {"program": name, "workers": workers, "what": what, "mended": draw.random() < 0.4}
+    if number == 0 or name != "fussy":
+        more["mended"] = False
+    pause_s = round(draw.uniform(0.0, latest_s), 4)
+    return Step(300_000 + number, pause_s, "program", more=more)
+
+
+def _fault(draw: Random, number: int, workers: list[str]) -> Fault:
+    kind = draw.choice(("crash", "crash", "crash", "replace", "stop", "epoch late"))
+    seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 6.0))), 3)
+    at_s = round(draw.uniform(0.5, ACTIVE_S), 4)
+    return Fault(number, at_s, kind, draw.choice(workers), "", seconds, 0.5)
