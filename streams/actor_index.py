@@ -18,6 +18,7 @@ from actors.columns import Column, ColumnField, ColumnType, TableSchema, annotat
 from actors.event import Event, Kind
 from actors.state_form import NotGivenBack
 from streams.errors import InvalidProgram
+from streams.failures import OnFailure
 from streams.program import Change, Stretch
 from streams.projection import INDEX, NAME_BYTES
 
@@ -53,6 +54,8 @@ class ActorIndex:
     keeps_state = True
     event_types: Sequence[str] = ()
     kinds: Sequence[Kind] = ()
+    #: A row that waits would be found as it was, and whoever asks was promised what is.
+    on_failure: OnFailure = "pause"
 
     def __init__(self, actor: type[Actor[Any]]) -> None:
         """Raises InvalidActor for a class that is not well formed, and InvalidProgram for one that
