@@ -129,6 +129,7 @@ class Spoilt(Presence):
     """Its table cannot hold every row."""
 
     name = "spoilt"
+    on_failure = "pause"
 
     def project(self, event: Event, row: Present | None) -> Present | None:
         return Present("many" if event.data["n"] == 3 else 1)  # type: ignore[arg-type]
