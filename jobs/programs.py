@@ -39,7 +39,7 @@ def list_all(system: ActorSystem, *, for_programs: bool = False) -> int:
         problems.print("none runs: system.run(program) has one run")
         return 0
     table = Table(box=None, pad_edge=False)
-    for column in ("program", "workers", "events", "outputs", "position", "behind", ""):
+    for column in ("program", "workers", "events", "outputs", "parked", "position", "behind", ""):
         table.add_column(column, overflow="fold")
     for row in rows:
         workers = f"{row['answering']} of {row['workers']}"
@@ -47,6 +47,7 @@ def list_all(system: ActorSystem, *, for_programs: bool = False) -> int:
         stands = "stands: " if row["paused"] else ""
         table.add_row(
             row["program"], workers, f"{row['events']:,}", f"{row['outputs']:,}",
+            f"{row['parked']:,}",
             f"{row['position']:,}", f"{row['behind']:,}",
             f"[red]{escape(stands + trouble)}[/]" if trouble else "",
         )  # fmt: skip
@@ -82,6 +83,8 @@ def _in_json(name: str, workers: list[WorkerFacts], silent: list[str], head: int
         "events": sum(one.events for one in workers),
         "outputs": sum(one.outputs for one in workers),
         "failures": sum(one.failures for one in workers),
+        "parked": sum(one.parked for one in workers),
+        "letters": sum(one.letters for one in workers),
         "position": position,
         "behind": max(head - position, 0),
         "paused": any(one.paused for one in workers),

@@ -35,6 +35,7 @@ COMMANDS = {
         "explain": "What has caused an event, and what it has caused.",
         "programs": "Stream programs, and where one stands.",
         "projections": "Tables of what is so now, and how far each is.",
+        "dead-letters": "Events that a stream program could not process.",
         "subscriptions": "The durable ones, and how far each has come.",
         "verify": "That a durable subscription has skipped nothing.",
         "sql": "Ask the log in SQL, or open psql on it.",

@@ -1,7 +1,7 @@
 """A driver's side of dead letters: what is parked, and what becomes of it."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -87,13 +87,19 @@ def drop_dead_letters(
 async def found_dead_letters(program: str | None, store: EventStore) -> list[DeadLetters]:
     """What is parked, with its events."""
     queues = await store.parked_queues(program)
-    wanted = [queue.first.event_id for queue in queues]
+    events = await found_events([queue.first.event_id for queue in queues], store)
+    return [_shown(queue, events[queue.first.event_id]) for queue in queues]
+
+
+async def found_events(event_ids: Sequence[bytes], store: EventStore) -> dict[bytes, Event]:
+    """The events of these ids."""
+    wanted = list(event_ids)
     events: dict[bytes, Event] = {}
     while wanted:
         found = await store.find_rows(wanted)
         events |= {event.id_bytes: event for event in Decoder().events(found.rows)}
         wanted = [each for each in wanted if each not in events] if found.more else []
-    return [_shown(queue, events[queue.first.event_id]) for queue in queues]
+    return events
 
 
 async def dropped_dead_letters(program: str, parked: Parked | None, store: EventStore) -> int:

@@ -55,6 +55,7 @@ class Effects:
     states: dict[str, StateChange] = field(default_factory=dict)  #: by key
     projected: dict[str, RowChange] = field(default_factory=dict)  #: in the place of states
     letters: list[LetterChange] = field(default_factory=list)
+    put_away: int = 0  #: of these, those of events that did not wait before
     bytes: int = 0  #: of the rows, states and letters, about
     batch: int = 0  #: the last of them
 
@@ -227,6 +228,7 @@ class Evaluation:
         await self._note_types()
         self._encode(effects)
         effects.letters += self._letters.values()
+        effects.put_away += len(self._letters)
         effects.bytes += sum(letter.size for letter in self._letters.values())
 
     def _judged(self, lane: Lane, event: Event, key: str, due_us: int | None = None) -> bool:

@@ -36,6 +36,7 @@ from runtime.processing.program_selection import selection_of_program, slot_name
 from runtime.processing.projected_rows import ProjectedRows, tabled
 from runtime.processing.replaying import Piece, Replay, Wish
 from runtime.settings.settings import Settings
+from runtime.telemetry.metrics import ProgramMetrics
 from runtime.topology.names import WORKERS_NODE, clock_nodes
 from runtime.topology.status import WorkerFacts
 from store.appends import CheckpointMove
@@ -81,6 +82,7 @@ class ProgramRun:
         settings: Settings,
         store: EventStore,
         log: LogAccess,
+        metrics: ProgramMetrics,
     ) -> None:
         # Set once:
         self.program, self._tabled = program, tabled(program)
@@ -88,6 +90,7 @@ class ProgramRun:
         self._slots = range(index, SLOTS, workers)
         self._after = after
         self._world, self._settings, self._store, self._log = world, settings, store, log
+        self._metrics = metrics
         self._label = f"{settings.event_bus.node_id}.{WORKERS_NODE}"
         self._node = f"{self._label}/{program.name}/{index}"
         self._selection = selection_of_program(program)
@@ -125,6 +128,7 @@ class ProgramRun:
 
     def _say(self, **changes: Any) -> None:
         self.facts = replace(self.facts, **changes)
+        self._metrics.parked(self.facts.parked)
 
     async def run(self) -> None:
         """For ever. Raises StaleEpoch or StaleCheckpoint, when somebody else has its slots: whoever
@@ -419,6 +423,7 @@ class ProgramRun:
             sending, self._sending = self._sending, None
             sending.result()
             self._committed = self._sent_position
+            self._metrics.put_away(self._sent_letters)
             self._say(
                 position=self._committed,
                 outputs=self.facts.outputs + self._sent_outputs,
@@ -463,7 +468,7 @@ class ProgramRun:
             )
             self._sent_outputs = len(rows)
         self._sending.add_done_callback(lambda _: self._changed.set())
-        self._sent_letters = sum(not letter.gone for letter in letters)
+        self._sent_letters = effects.put_away
 
     async def _commit(self, lane: Lane) -> None:
         """Have all committed that was evaluated. Raises what keeps it from being."""

@@ -10,6 +10,7 @@ from runtime.processing.dead_letters import Replayed
 from runtime.processing.program_code import loaded_program
 from runtime.processing.program_run import ProgramRun
 from runtime.processing.projected_rows import tabled
+from runtime.telemetry.metrics import ProgramMetrics
 from runtime.topology.names import program_of_worker
 from runtime.topology.status import WorkerFacts
 from store.dead_letters import Parked
@@ -61,6 +62,7 @@ class Worker(Process):
             settings=self.settings,
             store=self._store,
             log=LogAccess(self.world, self.settings),
+            metrics=ProgramMetrics(self.metrics, program.name),
         )
         self.must_live(self._run_program(self._run))
 

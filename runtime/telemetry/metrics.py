@@ -51,6 +51,12 @@ class Metrics:
         self.residents = self._gauge("resident_actors", "Actors in memory", ["node"])
         self.evicted = self._counter("evicted_actors", "Idle actors that left memory", ["node"])
         self.waiting = self._gauge("mailbox_commands", "Commands unanswered in a host", ["node"])
+        self.parked = self._gauge(
+            "parked_keys", "Keys and sources that stream programs have parked", ["program"]
+        )
+        self.letters = self._counter(
+            "dead_letters", "Events that failed in a program, or queue behind one", ["program"]
+        )
         self.position = self._gauge("log_position", "How far the bus has counted the log")
         self._compared = 0
 
@@ -100,6 +106,22 @@ class WriterMetrics:
     def refused(self, reason: str) -> None:
         """An append was refused, for this reason."""
         self._operations.labels("append", reason).inc()
+
+
+class ProgramMetrics:
+    """What a worker of a stream program counts."""
+
+    def __init__(self, metrics: Metrics, program: str) -> None:
+        self._parked = metrics.parked.labels(program)
+        self._letters = metrics.letters.labels(program)
+
+    def parked(self, count: int) -> None:
+        """So many keys and sources are parked in its slots."""
+        self._parked.set(count)
+
+    def put_away(self, count: int) -> None:
+        """So many events wait that did not before."""
+        self._letters.inc(count)
 
 
 class BusMetrics:
