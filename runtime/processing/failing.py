@@ -8,6 +8,7 @@ from runtime.processing.evaluation import StepFailed
 from runtime.processing.parked_here import Failure, Place
 from runtime.settings.sections import ProcessingSettings
 from runtime.wire.error_codec import text_of_error
+from store.projected import REBUILD
 from streams.failures import OnFailure, failures_of
 from streams.program import Program
 
@@ -26,6 +27,9 @@ class Failing:
         self._tries = said.tries or settings.failure_tries
         self._backoff_s = backoff.total_seconds()
         self._on_failure: OnFailure = said.on_failure or settings.on_failure
+        if self._on_failure == "park" and program.name.endswith(REBUILD):
+            # It would take the place of a table in which these rows are as they should be.
+            self._on_failure = "pause"
         self._most_parked = settings.max_parked_keys
         # Changes with each failure:
         self.suspect = 0  #: the position of the event at which it has failed last
