@@ -74,6 +74,8 @@ class Evaluation:
 
     #: So often may what a stretch comes to be another question to the log.
     DEEPEST = 100
+    #: So many keys that are due by one event are looked at for one append.
+    DUE_TOGETHER = 5_000
 
     def __init__(
         self,
@@ -100,6 +102,8 @@ class Evaluation:
         self._lane = Lane(0, None)  #: that is worked on
         self._stretches = Stretches(self._read_again, self._routed_again)
         self._batch = 0
+        #: The last event, where there are more keys due by it.
+        self.unfinished: Event | None = None
         # Of the batch under way:
         self._letters: dict[tuple[Parked, int], LetterChange] = {}
         self._made: list[tuple[Key, Output, Event]] = []
@@ -107,20 +111,33 @@ class Evaluation:
 
     async def evaluate(
         self, lane: Lane, events: Sequence[Event], through: int, effects: Effects
-    ) -> None:
+    ) -> int:
         """Add what these events come to, the next of the log up to the position `through`, and move
-        the lane there. Raises StepFailed, after which this evaluation, its lane and the effects are
-        worth nothing, and StoreUnavailable."""
+        the lane there; how many of them that were: one, where more keys may be due by then than go
+        into one append, and what is left of these is `unfinished`. Raises StepFailed, after which
+        this evaluation, its lane and the effects are worth nothing, and StoreUnavailable."""
         self._begin(lane)
+        due = self._due_by(lane, events)
+        if many := len(due) > self.DUE_TOGETHER:
+            events, through = events[:1], events[0].position or 0
         routed = [self._routed(event) for event in events]
-        await self._load(lane, events, routed)
+        await self._load(events, routed, () if many else due)
         for event, items in zip(events, routed, strict=True):
             self._stretches.arrived(event, items)
             await self._step(lane, event, items)
             self._advance(lane, event)
-            await self._look_at_due(lane, event)
+            await self._look_at_due(lane, event, many=many)
         await self._end(effects)
         self._finish(lane, events, through)
+        effects.batch = self._batch
+        return len(events)
+
+    async def go_on(self, lane: Lane, event: Event, effects: Effects) -> None:
+        """Add what the next keys come to that are due by an event which is finished but for them.
+        Raises as `evaluate`."""
+        self._begin(lane)
+        await self._look_at_due(lane, event, many=True)
+        await self._end(effects)
         effects.batch = self._batch
 
     async def replay_key(
@@ -166,7 +183,7 @@ class Evaluation:
             for key, _ in items:
                 if key in self._parked.keys:
                     raise StepFailed(event, key) from StillParked(key)
-            await self._load(lane, [event], [items])
+            await self._load([event], [items], ())
             self._stretches.arrived(event, items)
             await self._step(lane, event, items)
             await self._look_at_due(lane, event)
@@ -180,6 +197,7 @@ class Evaluation:
         """A batch."""
         self._batch += 1
         self._made, self._touched, self._letters = [], {}, {}
+        self.unfinished = None
         if lane is not self._lane:
             # What was read again has the keys of the lane that was worked on then, and no others.
             self._lane = lane
@@ -204,11 +222,19 @@ class Evaluation:
         except FAILURES as error:
             raise StepFailed(event, key) from error
 
-    async def _look_at_due(self, lane: Lane, event: Event) -> None:
-        key = ""
+    async def _look_at_due(self, lane: Lane, event: Event, *, many: bool = False) -> None:
+        """`many`: at no more keys than go together; what is left is for `go_on`."""
+        key, left = "", self.DUE_TOGETHER
         try:
             while (due := lane.next_due()) is not None:
                 key, due_us = due
+                if many and not left:
+                    lane.plan(key, due_us)
+                    self.unfinished = event
+                    return
+                left -= 1
+                if many and key not in self._keys:
+                    await self._keys.load([key, *lane.first_due(left)])
                 if self._verdicts and self._judged(lane, event, key, due_us):
                     continue
                 change = self._program.due(key, self._keys[key].state, lane.watermark_us)
@@ -322,16 +348,24 @@ class Evaluation:
         except FAILURES as error:
             raise StepFailed(event, "") from error
 
+    def _due_by(self, lane: Lane, events: Sequence[Event]) -> Sequence[str]:
+        """The keys that may be due by the last of these events."""
+        if not events or not self._program.keeps_state:
+            return ()
+        newest_us = max(event.timestamp_us for event in events)
+        # An event that was passed over may have moved the watermark further than these do.
+        until_us = max(newest_us - self._program.disorder_us, lane.watermark_us)
+        return sorted(lane.due_until(until_us))
+
     async def _load(
-        self, lane: Lane, events: Sequence[Event], routed: Sequence[list[tuple[str, Any]]]
+        self,
+        events: Sequence[Event],
+        routed: Sequence[list[tuple[str, Any]]],
+        due: Sequence[str],
     ) -> None:
         parked = self._parked.keys
         wanted = dict.fromkeys(key for items in routed for key, _ in items if key not in parked)
-        if events and self._program.keeps_state:
-            newest_us = max(event.timestamp_us for event in events)
-            # An event that was passed over may have moved the watermark further than these do.
-            until_us = max(newest_us - self._program.disorder_us, lane.watermark_us)
-            wanted |= dict.fromkeys(sorted(lane.due_until(until_us)))
+        wanted |= dict.fromkeys(due)
         try:
             await self._keys.load(wanted)
         except _NOT_ITS_OWN:

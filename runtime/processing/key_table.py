@@ -79,6 +79,9 @@ class KeyTable:
     def __getitem__(self, name: str) -> Key:
         return self._keys[name]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._keys
+
     async def load(self, names: Iterable[str]) -> None:
         """Have these at hand. Raises StoreUnavailable, and InvalidName for what is no key."""
         missing = [name for name in names if name not in self._keys]

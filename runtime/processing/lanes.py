@@ -4,7 +4,7 @@ Each slot has a checkpoint of its own, because other workers may have had them b
 slots over first brings those that lag up to the others; from then on they are one lane.
 """
 
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, nsmallest
 
 from store.receipts import NOTHING_FINISHED, Receipt
 from streams.program import NEVER
@@ -69,6 +69,11 @@ class Lane:
                 del due[key]
                 return key, due_us
         return None
+
+    def first_due(self, count: int) -> list[str]:
+        """Those that are due first with the watermark as it is, at most so many."""
+        due = ((at, key) for key, at in self._due.items() if at <= self.watermark_us)
+        return [key for _, key in nsmallest(count, due)]
 
     def join(self, other: "Lane") -> None:
         """The other one has come as far as this one: it is a part of this one from now on."""

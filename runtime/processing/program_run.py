@@ -195,8 +195,11 @@ class ProgramRun:
         self._say(trouble=None)
         for lane, next_lane in pairwise(lanes):
             self._told_position = lane.position
+            await self._begin_due(lane)
             await self._align(lane, next_lane.position)
             next_lane.join(lane)
+        self._told_position = lanes[-1].position
+        await self._begin_due(lanes[-1])
         await self._follow(lanes[-1])
 
     async def _begin(self) -> list[Lane]:
@@ -331,13 +334,16 @@ class ProgramRun:
         at = 0
         while at < len(events):
             some = self._next_events(events[at : at + self._batch_size])
-            at += len(some)
-            through = page.through if at == len(events) else some[-1].position or 0
+            whole = at + len(some) == len(events)
+            through = page.through if whole else some[-1].position or 0
             if self._failing.suspect == some[0].position:
                 await self._process_suspect(lane, some[0], through)
+                at += 1
                 continue
             with self._watched(some):
-                await self._evaluation.evaluate(lane, some, through, self._effects)
+                taken = await self._evaluation.evaluate(lane, some, through, self._effects)
+            at, some = at + taken, some[:taken]
+            await self._finish_due(lane)
             theirs = sum(slot_of(event.aggregate_id.bytes) in lane.slots for event in some)
             self._say(events=self.facts.events + theirs)
             self._settle()
@@ -376,8 +382,30 @@ class ProgramRun:
             lane.position = through
         else:
             await self._evaluation.evaluate(lane, [event], through, self._effects)
+            await self._finish_due(lane)
+            lane.position = through
         await self._commit(lane)
         self._failing.passed()
+
+    async def _finish_due(self, lane: Lane) -> None:
+        """The keys that are due by an event, where there are many: so many for each append, and
+        then the next ones. Whoever is killed meanwhile goes on with them (`_begin_due`)."""
+        while (event := self._evaluation.unfinished) is not None:
+            await self._commit(lane)
+            await self._evaluation.go_on(lane, event, self._effects)
+            await asyncio.sleep(0)
+
+    async def _begin_due(self, lane: Lane) -> None:
+        """Look at what was due by the last event and is not committed, before there is another."""
+        if not lane.first_due(1):
+            return
+        page = await self._store.read(lane.position - 1, 1, selection=self._selection)
+        for event in self._decoder.page(page.rows).events:
+            if event.position in self._failing.skipped:
+                return  # with the next one
+            await self._evaluation.go_on(lane, event, self._effects)
+            await self._finish_due(lane)
+            await self._commit(lane)
 
     async def _replay(self, lane: Lane) -> None:
         """A piece of what somebody wishes to be replayed, committed by itself."""

@@ -22,6 +22,7 @@ KNOBS = {
     "keys": ("runtime.processing.key_table", "KeyTable", "MAX_KEYS"),
     "program_bytes": ("runtime.processing.program_run", "ProgramRun", "APPEND_BYTES"),
     "replayed": ("runtime.processing.replaying", "", "TOGETHER"),
+    "due": ("runtime.processing.evaluation", "Evaluation", "DUE_TOGETHER"),
     "aligned": ("runtime.processing.program_run", "ProgramRun", "ALIGNED"),
     "messages": ("runtime.processing.mailing", "Mailing", "MESSAGES"),
     "poll_bytes": ("runtime.partition.buffer", "", "POLL_BYTES"),

@@ -60,6 +60,7 @@ def plan_programs(
         program_bytes=draw.choice((1, 2_000, 8_000_000)),
         aligned=draw.choice((1, 4, 10_000)),
     )
+    setup.knobs["due"] = stream(seed, "due together").choice((1, 2, 5_000))
     names = draw.sample(sorted(PROGRAMS.keys() - set(FAILING)), draw.choice((1, 1, 2)))
     strands[0].append(_steps(draw, names))
     workers = [worker_name(name, index) for name in names for index in (0, 0, 1)]

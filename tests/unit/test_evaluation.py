@@ -46,9 +46,13 @@ class Evaluated:
 
     async def take(self, *batches: Sequence[Event]) -> None:
         for batch in batches:
-            if batch:
-                through = batch[-1].position or 0
-                await self.evaluation.evaluate(self.lane, batch, through, self.effects)
+            left = batch
+            while left:
+                through = left[-1].position or 0
+                taken = await self.evaluation.evaluate(self.lane, left, through, self.effects)
+                left = left[taken:]
+                while (event := self.evaluation.unfinished) is not None:
+                    await self.evaluation.go_on(self.lane, event, self.effects)
 
     @property
     def outputs(self) -> list[Event]:
@@ -140,6 +144,32 @@ async def test_where_batches_end_makes_no_difference(
     for (source, hour), total in last.items():
         theirs = [e for e in events if f"hours/{e.source}" == source]
         assert total == sum(int(e.timestamp.timestamp()) // 3600 == hour for e in theirs)
+
+
+async def test_many_keys_that_are_due_by_one_event_are_looked_at_in_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sources = [f"device/{number}" for number in range(7)]
+    made = [at(number, source, 1) for number, source in enumerate(sources)]
+    store, events = await logged(*made, at(130, sources[0], 2), at(131, sources[1], 2))
+    whole = Evaluated(Hours("hours", ()), store)
+    await whole.take(events)
+    monkeypatch.setattr(Evaluation, "DUE_TOGETHER", 3)
+    pieces = Evaluated(Hours("hours", ()), store)
+    await pieces.take(events[:7])
+    assert await pieces.evaluation.evaluate(pieces.lane, events[7:], 9, pieces.effects) == 1
+    assert len(pieces.outputs) == 3
+    assert pieces.lane.position == 8
+    sizes = []
+    while (event := pieces.evaluation.unfinished) is not None:
+        await pieces.evaluation.go_on(pieces.lane, event, pieces.effects)
+        sizes.append(len(pieces.outputs))
+    assert sizes == [6, 7]
+    await pieces.take(events[8:])
+    assert [(e.source, e.data, e.causation_id) for e in pieces.outputs] == [
+        (e.source, e.data, e.causation_id) for e in whole.outputs
+    ]
+    assert pieces.lane.receipts == whole.lane.receipts
 
 
 async def test_an_event_that_comes_late_is_counted_again_out_of_the_log() -> None:

@@ -50,6 +50,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        events = decoded.events\n        lane.position, at = page.through, 0\n",
     ),
     mutation(
+        "what is left due is forgotten",
+        "who begins does not look at keys that were due by the last event",
+        _RUN,
+        "        if not lane.first_due(1):\n            return\n",
+        "        if lane.first_due(0) == []:\n            return\n",
+    ),
+    mutation(
         "causes unseen",
         "an output's clock does not know what it came of",
         _RUN,
