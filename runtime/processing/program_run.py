@@ -218,11 +218,11 @@ class ProgramRun:
         self._clock = NodeClock(self._label, epoch.counter, nodes)
         self._epoch = int.from_bytes(self._world.random(8)) % 2**62
         lanes: dict[int, Lane] = {}
-        began = self._after
+        began: list[int] = []
         for slot in self._slots:
             name = slot_name(self.program.name, slot)
             record = await store.open_subscription(name, self._selection, self._after, self._epoch)
-            began = record.began
+            began.append(record.began)
             lane = lanes.setdefault(record.position, Lane(record.position, record.watermark_us))
             lane.add_slot(slot, record.receipt)
         self._parked = ParkedHere(self.program.name)
@@ -232,8 +232,8 @@ class ProgramRun:
         if self._sending is not None:
             self._sending.add_done_callback(_heard)  # it is nobody's any more
             self._sending = None
-        self._forget(began)
-        self._began = began
+        self._began = min(began, default=self._after)  # some may have been made by another run
+        self._forget(self._began)
         return [lanes[position] for position in sorted(lanes)]
 
     def _forget(self, began: int) -> None:

@@ -59,8 +59,10 @@ async def end_program(connection: Connection, program: str) -> None:
 async def _run(
     connection: Connection, program: Program, code: bytes, workers: int, after: Start
 ) -> None:
-    await connection.log.in_store(partial(_check_taken, program))
-    at = await position_of(connection.log, after)
+    began = await connection.log.in_store(partial(_check_taken, program))
+    # Where some of its slots are there, the others begin as they did: a run that came to nothing
+    # may have made a part of them, and all keys begin at one position.
+    at = await position_of(connection.log, after) if began is None else began
     await connection.rejoining.ask("run_program", program.name, code, workers, at)
 
 
@@ -76,9 +78,11 @@ def resume_program(connection: Connection, program: str, *, skip: bool) -> Reply
     return connection.errand(f"resuming {program}", resume, _RESUME_S)
 
 
-async def _check_taken(program: Program, store: EventStore) -> None:
-    """Is its name free for it? Raises AnotherSelection and InvalidProgram."""
+async def _check_taken(program: Program, store: EventStore) -> int | None:
+    """Is its name free for it? After which position the slots that it has begin. Raises
+    AnotherSelection and InvalidProgram."""
     wanted = selection_of_program(program)
+    began: list[int] = []
     for record in await store.subscriptions():
         name, _, slot = record.name.partition("/")
         if name == program.name and not slot:
@@ -86,17 +90,18 @@ async def _check_taken(program: Program, store: EventStore) -> None:
             raise InvalidProgram(name, problem)
         if name == program.name and record.selection != wanted:
             raise AnotherSelection(name, str(record.selection), str(wanted))
+        if name == program.name:
+            began.append(record.began)
     of_actors = (await store.type_records([program.name])).get(program.name)
     if of_actors is not None and of_actors.class_name is not None:
         problem = "its outputs would be events of an actor type, which has this name: take another"
         raise InvalidProgram(program.name, problem)
     if (projection := tabled(program)) is not None:
-        try:
+        with suppress(NoProjection):  # else its workers make it
             await store.open_projection(projection.table, make=False)
-        except NoProjection:
-            return  # its workers make it
     elif any(table.name == program.name for table in await store.projections()):
         raise InvalidProgram(program.name, "a projection has this name: take another one")
+    return min(began, default=None)
 
 
 def _checked(program: Program) -> str:

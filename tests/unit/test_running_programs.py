@@ -21,6 +21,7 @@ from runtime.topology.names import ProcessKind
 from runtime.topology.status import ProcessStatus, WorkerFacts
 from store.appends import Acknowledged, Append
 from store.errors import AnotherSelection
+from store.event_store import EventStore
 from store.selection import EVERYTHING, Selection
 from streams.errors import InvalidProgram
 from streams.scenario import happened
@@ -100,6 +101,26 @@ def test_another_selection_is_told_and_what_runs_runs_on(memory_system: ActorSys
         memory_system.run(quiet("totals", "elsewhere/*"), workers=1).result(LIMIT_S)
     publish(memory_system, 1)
     eventually(stands_at(memory_system, 1))
+
+
+def test_all_slots_begin_where_the_first_ones_did(memory_system: ActorSystem) -> None:
+    """A run that came to nothing may have made some of them, at the head of then."""
+
+    async def make(store: EventStore) -> None:
+        await store.open_subscription("totals/3", selection_of_program(quiet()), 0, 7)
+
+    memory_system.connection.errand("slots", lambda: memory_system.connection.log.in_store(make))
+    publish(memory_system, 1)
+    memory_system.run(quiet(), workers=2, after=None).result(LIMIT_S)
+    eventually(stands_at(memory_system, 1))
+
+    async def began(store: EventStore) -> set[int]:
+        return {record.began for record in await store.subscriptions()}
+
+    asked = memory_system.connection.errand(
+        "slots", lambda: memory_system.connection.log.in_store(began)
+    )
+    assert asked.result(LIMIT_S) == {0}
 
 
 def test_a_name_that_is_taken_is_refused(memory_system: ActorSystem) -> None:
