@@ -43,7 +43,8 @@ class Handler:
     event_types: Sequence[str] = ()
     sources: Sequence[str] = ()
     kinds: Sequence[Kind] = ()
-    #: Of several handlers of an event, those of a higher priority come first: 0 to 255.
+    #: 0 to 255, and no order of effects: handlers have workers of their own, and none waits for
+    #: another, or one that stands would keep the others waiting.
     priority: int = 100
     #: What becomes of an event at which it fails (streams/failures.py); None: what the system says.
     on_failure: OnFailure | None = None

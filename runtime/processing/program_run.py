@@ -29,6 +29,7 @@ from runtime.process.world import World
 from runtime.processing.dead_letters import Replayed
 from runtime.processing.evaluation import Effects, Evaluation, StepFailed
 from runtime.processing.failing import Failing
+from runtime.processing.handler_limit import handled_by
 from runtime.processing.key_table import KeyTable
 from runtime.processing.lanes import Lane
 from runtime.processing.parked_here import ParkedHere
@@ -124,6 +125,7 @@ class ProgramRun:
             slots=len(self._slots),
             workers=workers,
             fingerprint=fingerprint,
+            handles=handled_by(program),
         )
 
     def _say(self, **changes: Any) -> None:

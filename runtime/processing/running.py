@@ -12,6 +12,7 @@ from runtime.driver.reply import Reply
 from runtime.driver.selecting import selection_of
 from runtime.driver.starting import Start, checked_start, position_of
 from runtime.errors import UnknownProgram
+from runtime.processing.handler_limit import check_room
 from runtime.processing.program_code import pickled_program
 from runtime.processing.program_selection import selection_of_program
 from runtime.processing.projected_rows import tabled
@@ -60,6 +61,7 @@ async def _run(
     connection: Connection, program: Program, code: bytes, workers: int, after: Start
 ) -> None:
     began = await connection.log.in_store(partial(_check_taken, program))
+    await check_room(connection, program)
     # Where some of its slots are there, the others begin as they did: a run that came to nothing
     # may have made a part of them, and all keys begin at one position.
     at = await position_of(connection.log, after) if began is None else began

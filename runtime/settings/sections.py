@@ -124,7 +124,7 @@ class EventBusSettings(_Section):
         100_000, description="events the bus keeps in memory for its subscribers"
     )
     max_handlers_per_type: Count = Field(
-        10, description="pipeline handlers that may listen to one event type"
+        10, description="handlers that may listen to one event type"
     )
     metrics_enabled: Switch = Field(True, description="whether processes keep and report metrics")
 

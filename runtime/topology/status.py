@@ -121,6 +121,7 @@ class WorkerFacts:
     paused: bool = False  #: it stands at an event at which it fails, until it is resumed
     trouble: str | None = field(default=None, repr=False)  #: what it fails at, or waits for
     fingerprint: str = field(repr=False)  #: of the program's code
+    handles: tuple[str, ...] = ()  #: patterns of event types, where the program is a handler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,7 @@ def judge_parked(finished: "Finished", simulation: "Simulation") -> Iterable[str
         if [count for count, _ in counted] != list(range(1, len(counted) + 1)):
             yield f"{key} has the counts {[count for count, _ in counted]}"
         yield from _judge_group_order(key, positions, theirs)
+        yield from _judge_waiting(key, slot, positions, theirs, letters)
         bad = [by for by in theirs if by.position in positions and _rest(by) in (3, 7)]
         if bad and not mended:
             yield f"{key} has counted what it fails at: {[by.position for by in bad]}"
@@ -78,6 +79,23 @@ def _judge_group_order(key: str, positions: list[int], theirs: list[Record]) -> 
         own = [each for each in positions if source.get(each) == name]
         if own != sorted(own):
             yield f"{key} has counted those of {name} in the order {own}"
+
+
+def _judge_waiting(
+    key: str, slot: int, positions: list[int], theirs: list[Record], letters: list[DeadLetter]
+) -> Iterable[str]:
+    """Nothing has passed what waits: of the group, and of each source."""
+    sources = {record.position: record.source for record in theirs}
+    for letter in letters:
+        by_source, name = letter.parked.by_source, letter.parked.name
+        if by_source and letter.slots >> slot & 1:
+            passed = [each for each in positions if sources.get(each) == name]
+        elif not by_source and name == key:
+            passed = positions
+        else:
+            continue
+        if any(each > letter.position for each in passed):
+            yield f"{key} has counted {passed}, and event {letter.position} waits"
 
 
 def _judge_queues(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorDiedError
 
-from actors.event import DeviceEvent
+from actors.event import DeviceEvent, Event
 from runtime.cluster.workers import Workers
 from runtime.errors import StartFailed
 from runtime.partition.writer_link import WriterAway, WriterLink
@@ -24,6 +24,7 @@ from store.errors import AnotherSelection
 from store.event_store import EventStore
 from store.selection import EVERYTHING, Selection
 from streams.errors import InvalidProgram
+from streams.handler import Handler
 from streams.scenario import happened
 from tests.integration.systems import eventually
 from tests.programs import Echo, Totals
@@ -224,3 +225,37 @@ async def test_nothing_is_started_where_the_system_ends_while_others_make_way() 
     with pytest.raises(StartFailed, match="the system is being stopped"):
         await asked
     assert processes.started == 0
+
+
+class First(Handler):
+    event_types = ("seen",)
+
+    def handle(self, event: Event) -> list[Any]:
+        return []
+
+
+class Second(First):
+    event_types = ("*",)
+
+
+class Third(First):
+    event_types = ("se*",)
+
+
+class Unlike(First):
+    event_types = ("heard",)
+
+
+@pytest.mark.thornback(event_bus={"max_handlers_per_type": 2})
+def test_no_more_handlers_of_an_event_type_run_than_may(memory_system: ActorSystem) -> None:
+    publish(memory_system, 1)
+    for handler in (First, Second):
+        memory_system.run(handler, workers=2).result(LIMIT_S)
+    told = r"third: 2 handlers of 'seen' run.*max_handlers_per_type\): first, second"
+    eventually(lambda: len(facts(memory_system)) == 4)
+    with pytest.raises(InvalidProgram, match=told):
+        memory_system.run(Third, workers=1).result(LIMIT_S)
+    memory_system.run(Unlike, workers=1).result(LIMIT_S)
+    memory_system.run(Second, workers=1).result(LIMIT_S)  # which is there already
+    memory_system.stop("first").result(LIMIT_S)
+    memory_system.run(Third, workers=1).result(LIMIT_S)
