@@ -24,8 +24,9 @@ from actors.class_code import hidden_method
 from actors.columns import mistake_in_indexes
 from actors.command import Command
 from actors.errors import InvalidActor
-from actors.event import Payload
+from actors.event import Event, Payload
 from actors.handler_code import mistake_in
+from actors.listening import HEARD, EventHeard, Listening, heard_event
 from actors.messages import SENT
 from actors.openness import event_reader, message_reader
 from actors.state_form import StateForm, check_comes_back
@@ -48,6 +49,16 @@ class Handler:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "read", message_reader(self.message))
+
+
+@dataclass(frozen=True, slots=True)
+class Listener(Handler):
+    """How the events that a method listens to are decided: as commands of a type of its own."""
+
+    listening: Listening = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "read", heard_event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,16 @@ class ActorType:
         #: Fields of its state by which its actors can be found.
         self.indexes = _indexes(actor)
 
+    @property
+    def listeners(self) -> list[Listener]:
+        """The methods that take events of others."""
+        return [each for each in self.handlers.values() if isinstance(each, Listener)]
+
+    @property
+    def commands(self) -> list[str]:
+        """The types of the messages that anybody may send it."""
+        return sorted(name for name in self.handlers if not name.startswith(HEARD))
+
     def folds(self, event_type: str) -> bool:
         """Does it know what an event of that type means for its state?"""
         return event_type in self.appliers or event_type in self.ignores
@@ -107,24 +128,44 @@ class ActorType:
             problem = "is async: an actor decides without waiting; make it a plain `def`"
             raise InvalidActor(self.name, f"{method.__name__} {problem}")
         model, returned = taken_and_returned(self.actor, method)
-        if method.__thornback__ == "handles":  # type: ignore[attr-defined]
+        if method.__thornback__ == "listens":  # type: ignore[attr-defined]
+            self._add_listener(method, model, returned)
+        elif method.__thornback__ == "handles":  # type: ignore[attr-defined]
             self._add_handler(method, model, returned)
         else:
             self._add_applier(method, model)
 
+    def _add_listener(self, method: Method, model: type, returned: Any) -> None:
+        if model is not Event:
+            problem = f"listens, and so takes an Event, not {model}"
+            raise InvalidActor(self.name, f"{method.__name__} {problem}")
+        decide = self._decide(method, returned)
+        message_type = f"{HEARD}{method.__name__}"
+        self.handlers[message_type] = Listener(
+            EventHeard,
+            message_type,
+            decide,
+            tuple(yielded_events(returned)),
+            listening=method.__listening__,  # type: ignore[attr-defined]
+        )
+
     def _add_handler(self, method: Method, model: type, returned: Any) -> None:
         if not issubclass(model, Command):
             raise InvalidActor(self.name, f"{method.__name__} handles {model}, not a Command")
+        self._once(self.handlers, model.message_type, method)
+        decide = self._decide(method, returned)
+        handler = Handler(model, model.message_type, decide, tuple(yielded_events(returned)))
+        self.handlers[model.message_type] = handler
+
+    def _decide(self, method: Method, returned: Any) -> Method:
+        """What runs it. Raises InvalidActor where it cannot work."""
         if (single := single_event(returned)) is not None:
             name = single.__name__
             problem = f"returns {name}: yield it, and annotate `-> Iterator[{name}]`"
             raise InvalidActor(self.name, f"{method.__name__} {problem}")
         if mistake := mistake_in_returned(returned) or mistake_in(self.actor, method, returned):
             raise InvalidActor(self.name, f"{method.__name__} {mistake}")
-        self._once(self.handlers, model.message_type, method)
-        decide = method if inspect.isgeneratorfunction(method) else _several(method)
-        handler = Handler(model, model.message_type, decide, tuple(yielded_events(returned)))
-        self.handlers[model.message_type] = handler
+        return method if inspect.isgeneratorfunction(method) else _several(method)
 
     def _add_applier(self, method: Method, model: Any) -> None:
         if not is_event_type(model):

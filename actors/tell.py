@@ -69,5 +69,5 @@ def _check_handles(actor: type[Actor[Any]], message: Command) -> None:
     if message.message_type not in known:
         raise TypeError(
             f"{actor.__name__} does not handle {type(message).__name__}: it handles "
-            f"{', '.join(sorted(known)) or 'nothing'}"
+            f"{', '.join(described(actor).commands) or 'nothing'}"
         )

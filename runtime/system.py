@@ -304,7 +304,11 @@ class ActorSystem:
         return subscription
 
     def run(
-        self, program: Runnable, *, workers: int | None = None, after: Start = 0
+        self,
+        program: Runnable | type[Actor[Any]],
+        *,
+        workers: int | None = None,
+        after: Start = 0,
     ) -> Reply[None]:
         """Have a stream program (a Handler, an EventPipeline or a Projection) run in Ray actors of
         its own, on the log from its beginning, or from after a position, or from a moment (a
@@ -315,6 +319,9 @@ class ActorSystem:
         of them); each is started anew where it ends, and each event takes effect once. One that
         runs under this name already runs on, if it is the same code in as many workers; otherwise
         it makes way for this one, with its checkpoints and states.
+
+        So may a class of actors some of whose methods are marked `@listens`: their events come to
+        the actors that they name, from then on; they have one worker.
 
         The reply is there when all workers are ready. It raises InvalidProgram for a program that
         is not well formed or does not start, and ValueError for what is no number of workers.

@@ -15,7 +15,7 @@ from typing import Any, Generic, Self, TypeVar
 from actors.actor import Actor, Command, described
 from actors.actor_type import Handler, nothing_applies
 from actors.errors import InvalidActor, Rejected
-from actors.event import Payload
+from actors.event import Event, Payload
 from actors.moments import EPOCH, microseconds
 from actors.sameness import changed_fields
 from actors.state_form import NotGivenBack
@@ -56,17 +56,34 @@ class Scenario(Generic[S]):
         self._apply([self._stored(payload) for payload in payloads])
         return self
 
-    def when(self, command: Command, *, at: datetime = EPOCH) -> Self:
-        """Send a command that happened `at`; a failure other than Rejected is raised.
+    def when(self, command: Command | Event, *, at: datetime = EPOCH) -> Self:
+        """Send a command that happened `at`; a failure other than Rejected is raised. An event
+        comes to the method that listens to it, and has its own moment.
 
         Raises AssertionError if the last command was rejected and no `then_rejected`
         said so.
         """
         self._expect_no_rejection()
+        if isinstance(command, Event):
+            return self._hear(command)
         handler = self._type.handlers.get(getattr(command, "message_type", ""))
         if handler is None or type(command) is not handler.message:
             raise AssertionError(f"{self._type.name} does not handle {command!r}")
-        self._actor.at_us, self._yielded = microseconds(at), []
+        return self._decide(handler, command, microseconds(at))
+
+    def _hear(self, event: Event) -> Self:
+        for listener in self._type.listeners:
+            if listener.listening.wants(event) and self._actor.name in listener.listening.names(
+                event
+            ):
+                return self._decide(listener, event, event.timestamp_us)
+        raise AssertionError(
+            f"{self._actor.source} does not listen to {event.event_type} of {event.source}, or "
+            "that names another actor"
+        )
+
+    def _decide(self, handler: Handler, command: Any, at_us: int) -> Self:
+        self._actor.at_us, self._yielded = at_us, []
         before = self._type.states.text(self._actor.state)
         each: list[tuple[Any, Payload]] = []
         try:

@@ -5,6 +5,7 @@ from typing import Any
 
 from actors.event import Event, Kind, Payload
 from actors.naming import checked_type_name
+from actors.tell import Tell
 from streams.program import Fact
 
 
@@ -44,7 +45,7 @@ def _each(found: Any) -> Iterable[Any]:
     """A function may give one output, several, or none."""
     if found is None:
         return ()
-    if isinstance(found, (Payload, Fact, Event)):
+    if isinstance(found, (Payload, Fact, Event, Tell)):
         return (found,)
     if isinstance(found, Iterable) and not isinstance(found, (str, bytes, dict)):
         return found

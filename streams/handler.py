@@ -19,10 +19,11 @@ from typing import Any
 from actors.errors import InvalidName
 from actors.event import Event, Kind, Payload
 from actors.naming import checked_type_name, kebab_case
+from actors.patterns import as_kinds, as_patterns, matcher
+from actors.tell import Tell
 from streams.errors import InvalidProgram
 from streams.failures import OnFailure, failures_of
 from streams.outputs import WHAT_LEAVES, output_of
-from streams.patterns import as_kinds, as_patterns, matcher
 from streams.program import Change, Fact, Output, Stretch
 
 LEAST_PRIORITY, HIGHEST_PRIORITY = 0, 255
@@ -66,8 +67,8 @@ class Handler:
         """Does it want events of this type? By default those of `event_types`."""
         return matcher(self.event_types)(event_type)
 
-    def handle(self, event: Event) -> Iterable[Payload | Fact | Event] | None:
-        """React to an event: yield payloads, or return them, or nothing."""
+    def handle(self, event: Event) -> Iterable[Payload | Fact | Event | Tell] | None:
+        """React to an event: yield payloads and Tells, or return them, or nothing."""
         raise NotImplementedError
 
     def route(self, event: Event) -> Iterable[tuple[str, Any]]:
@@ -84,7 +85,7 @@ class Handler:
         if (
             isinstance(yielded, (str, bytes, dict))
             or not isinstance(yielded, Iterable)
-            or (isinstance(yielded, (Payload, Event)))
+            or (isinstance(yielded, (Payload, Event, Tell)))
         ):
             problem = f"handle returns {yielded!r:.120}; it yields {WHAT_LEAVES}, or a list of such"
             raise InvalidProgram(self.name, problem)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from actors.errors import InvalidName
 from actors.event import Event, Kind, Payload
 from actors.naming import checked_type_name
+from actors.patterns import as_kinds, as_patterns
 from streams.aggregation import Aggregation, gathering, reader
 from streams.aligned import AlignedWindows
 from streams.chain import Operator, filtered, flat_mapped, mapped, shown
@@ -25,7 +26,6 @@ from streams.errors import InvalidProgram
 from streams.failures import OnFailure, failures_of
 from streams.join import JoinLatest
 from streams.keyed import Batches, Fold
-from streams.patterns import as_kinds, as_patterns
 from streams.plan import Joining, Plan
 from streams.processors import BatchEventProcessor, EventTransformer
 from streams.program import Change, Program, Stretch

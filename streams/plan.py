@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from actors.event import Event
+from actors.patterns import matcher
 from streams.chain import Chain, Operator
 from streams.errors import InvalidProgram
 from streams.join import Other
 from streams.outputs import output_of
-from streams.patterns import matcher
 from streams.program import Change, Output, Stretch
 from streams.stage import Stage, Turn
 

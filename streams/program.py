@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from actors.event import Event, Kind, Payload
+from actors.tell import Tell
 
 #: The watermark before the first event: earlier than any moment.
 NEVER = -(2**63)
@@ -37,9 +38,10 @@ class Fact:
 
 
 class Output(NamedTuple):
-    """An event that a program puts out; it becomes the next version of `PROGRAM/KEY`."""
+    """An event that a program puts out, or a message to an actor; it becomes the next version of
+    `PROGRAM/KEY`."""
 
-    payload: Payload | Fact
+    payload: Payload | Fact | Tell
     #: When it happened: the event's `timestamp`.
     at_us: int
 

@@ -28,8 +28,8 @@ from actors.columns import RowForm, TableSchema, fits_sql
 from actors.errors import InvalidName
 from actors.event import Event, Kind
 from actors.naming import checked_type_name, kebab_case
+from actors.patterns import as_kinds, as_patterns
 from streams.errors import InvalidProgram
-from streams.patterns import as_kinds, as_patterns
 from streams.program import Change, Stretch
 
 Row = TypeVar("Row")

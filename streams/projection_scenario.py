@@ -17,8 +17,8 @@ from actors.columns import UnfitValue
 from actors.errors import InvalidName
 from actors.event import Event
 from actors.naming import checked_new_source
+from actors.patterns import matcher
 from streams.errors import InvalidProgram
-from streams.patterns import matcher
 from streams.projection import Projection, described_projection
 
 

@@ -23,9 +23,10 @@ from actors.event import Event, Kind, Payload
 from actors.ids import derived_id, uuid_of
 from actors.moments import checked_us, moment_of
 from actors.naming import checked_new_source, checked_type_name
+from actors.patterns import as_kinds, matcher
+from actors.tell import Tell
 from streams.errors import InvalidProgram
 from streams.handler import Handler
-from streams.patterns import as_kinds, matcher
 from streams.plain import not_plain
 from streams.program import NEVER, Change, Fact, Output, Program, Stretch
 from streams.programs import program_of
@@ -52,7 +53,7 @@ class Emitted(NamedTuple):
     """An output, and whose it is."""
 
     key: str
-    payload: Payload | Fact
+    payload: Payload | Fact | Tell
     at_us: int
 
 
@@ -114,7 +115,7 @@ class StreamScenario:
         self._pass(checked_us(at))
         return self
 
-    def then(self, *expected: Payload | Fact | Output) -> Self:
+    def then(self, *expected: Payload | Fact | Tell | Output) -> Self:
         """Exactly this came out since the last `then`, in this order: payloads and facts, or
         outputs where the moment matters, too."""
         found: list[Emitted] = self.outputs[self._unsaid :]
@@ -221,7 +222,7 @@ class StreamScenario:
                 "as [*old, more] or {**old, 'field': value}",
             )
 
-    def _check_output(self, key: str, payload: Payload | Fact) -> None:
+    def _check_output(self, key: str, payload: Payload | Fact | Tell) -> None:
         try:
             checked_new_source(f"{self.program.name}/{key}")
             if isinstance(payload, Fact):
@@ -232,6 +233,6 @@ class StreamScenario:
             raise InvalidProgram(self.program.name, problem) from error
 
 
-def payloads(emitted: Iterable[Emitted]) -> list[Payload | Fact]:
+def payloads(emitted: Iterable[Emitted]) -> list[Payload | Fact | Tell]:
     """Of outputs what was put out."""
     return [each.payload for each in emitted]

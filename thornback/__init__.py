@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from actors.event import Kind as Kind
     from actors.event import Payload as Payload
     from actors.event import SystemEvent as SystemEvent
+    from actors.listening import listens as listens
     from actors.messages import MessageRefused as MessageRefused
     from actors.messages import MessageReturned as MessageReturned
     from actors.messages import MessageSent as MessageSent
@@ -173,6 +174,7 @@ _HOMES = {
     ),
     "actors.errors": ("ActorError", "InvalidActor", "InvalidName", "Rejected", "ThornbackError"),
     "actors.event": ("BusinessEvent", "DeviceEvent", "Event", "Kind", "Payload", "SystemEvent"),
+    "actors.listening": ("listens",),
     "actors.messages": ("MessageRefused", "MessageReturned", "MessageSent"),
     "actors.naming": ("aggregate_id_of",),
     "actors.tell": ("Tell",),

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from actors.errors import ThornbackError
+from actors.patterns import as_kinds
 from gateways.tokens import READ
 from gateways.web.allowed import Allowed, allowed_of
 from gateways.web.counting import Counting
@@ -28,7 +29,6 @@ from store.errors import StoreUnavailable
 from store.event_store import Page
 from store.rows.json_events import JsonEvents
 from store.selection import Selection
-from streams.patterns import as_kinds
 
 logger = logging.getLogger("thornback.gateway")
 

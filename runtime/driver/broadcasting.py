@@ -39,7 +39,7 @@ def broadcast(
     whom = f"{actor_type}/*"
     check_message(message, whom)
     if known is not None and message.message_type not in known.handlers:
-        handled = ", ".join(sorted(known.handlers)) or "nothing"
+        handled = ", ".join(known.commands) or "nothing"
         problem = f"{actor_type} does not handle it: it handles {handled}"
         raise InvalidMessage(whom, message.message_type, problem)
     own = connection.new_id() if id is None else id_bytes(id, whom, message.message_type)

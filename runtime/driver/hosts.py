@@ -56,6 +56,11 @@ class Hosts:
         host = self._connection.channels.of(source, None).host
         await self._ask(host, "offer", actor_type_of(source), code)
 
+    async def register(self, code: bytes) -> None:
+        """Have all pooled hosts know a class from now on. Raises HostUnavailable, and InvalidActor
+        for a class that one of them refuses."""
+        await asyncio.gather(*(self._ask(name, "register", code) for name in self._pooled()))
+
     async def failures(self) -> FailuresHeard:
         """What they have answered with an error, by host and type, and which of them do not say.
         All are asked side by side, so that it takes LIMIT_S at the most."""

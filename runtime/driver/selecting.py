@@ -9,10 +9,10 @@ from actors.actor import Actor
 from actors.errors import InvalidName
 from actors.event import Payload
 from actors.naming import checked_source
+from actors.patterns import as_kinds
 from runtime.driver.ref import ActorRef
 from runtime.wire.polls import MAX_GLOBS, MAX_GLOBS_LENGTH
 from store.selection import Selection
-from streams.patterns import as_kinds
 
 _SUBSCRIPTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

@@ -280,7 +280,7 @@ class Decider:
         elif message_type == STATE:
             self._state(attempt, index, resident)
         else:
-            known = ", ".join(sorted(resident.handlers)) or "no messages: mark a method @handles"
+            known = ", ".join(resident.type.commands) or "no messages: mark a method @handles"
             attempt.without_effect(index, UnknownMessage(source, message_type, known))
 
     def _state(self, attempt: Attempt, index: int, resident: Resident) -> None:

@@ -29,7 +29,7 @@ def describe(known: ActorType, code: TypeCode, packed: bytes | None) -> TypeDesc
     """The description of a type; `packed` is its code as it was sent, if it was. Where its
     models do not give schemas, these are empty."""
     prefix = f"{known.name}."
-    messages = {name: f"{prefix}message.{name}" for name in known.handlers}
+    messages = {name: f"{prefix}message.{name}" for name in known.commands}
     events = {name: f"{prefix}event.{name}" for name in known.appliers}
     state = f"{prefix}state"
     try:
@@ -51,8 +51,9 @@ def describe(known: ActorType, code: TypeCode, packed: bytes | None) -> TypeDesc
 
 def _schemas_of(known: ActorType, prefix: str) -> dict[str, Any]:
     wanted: dict[str, tuple[Any, str]] = {}
-    for name, handler in known.handlers.items():
-        wanted[f"{prefix}message.{name}"] = handler.message.__pydantic_core_schema__, "validation"
+    for name in known.commands:
+        message = known.handlers[name].message
+        wanted[f"{prefix}message.{name}"] = message.__pydantic_core_schema__, "validation"
     for name, applier in known.appliers.items():
         core = applier.payload.__pydantic_core_schema__
         wanted[f"{prefix}event.{name}"] = core, "serialization"

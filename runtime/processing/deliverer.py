@@ -1,13 +1,11 @@
 """The deliverer: a Ray actor that delivers messages between actors. There is one where there are
 such messages, and none otherwise."""
 
-from runtime.driver.connection import Connection
-from runtime.driver.own_loop import OwnLoop
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.processing.delivery import Delivery
-from runtime.topology.names import host_name
-from runtime.topology.status import DelivererFacts, Topology
+from runtime.processing.own_connection import connecting
+from runtime.topology.status import DelivererFacts
 from store.errors import StaleEpoch
 
 
@@ -31,7 +29,9 @@ class Deliverer(Process):
 
     async def start(self) -> None:
         self._store = await self.world.open_store(self.settings)
-        self._delivery = Delivery(self.world, self.settings, self._store, self._connected)
+        self._delivery = Delivery(
+            self.world, self.settings, self._store, connecting(self.settings, self.world)
+        )
         self.must_live(self._deliver(self._delivery))
 
     async def drain(self) -> int:
@@ -56,12 +56,6 @@ class Deliverer(Process):
         """Why its last try to start failed, or what it waits for."""
         waits = None if self._delivery is None else self._delivery.facts.trouble
         return super().trouble or waits
-
-    def _connected(self) -> Connection:
-        """A driver's connection, in the loop of this process."""
-        hosts = tuple(host_name(number) for number in range(self.settings.actor_system.hosts))
-        topology = Topology(settings_json=self.settings.model_dump_json(), hosts=hosts)
-        return Connection(topology, self.world, OwnLoop())
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from actors.event import Event, Payload
+from actors.event import Event, Kind, Payload
+from actors.messages import SENT
+from actors.tell import Tell
 from runtime.clocks import NodeClock
 from runtime.host.resident import FAILURES
 from runtime.processing.key_table import Key, KeyTable
@@ -26,6 +28,7 @@ from store.projected import RowChange
 from store.rows.decoding import Decoder
 from store.rows.encoding import CLOCK, cause_fields, encode_row, type_fields
 from store.rows.json_text import encode_json, encode_payload
+from store.rows.tells import is_message_event, tell_text
 from store.selection import Selection
 from store.slots import slot_of, slot_of_key
 from streams.program import Change, Fact, Output, Program, Stretch
@@ -35,7 +38,14 @@ logger = logging.getLogger("thornback.processing")
 #: What is no failure of the program's, where something is waited for.
 _NOT_ITS_OWN = (StoreError, asyncio.CancelledError, GeneratorExit)
 
+_OF_TELLS = SENT, type_fields(SENT, Kind.SYSTEM.value)
+
 _slot_of_key = lru_cache(100_000)(slot_of_key)
+
+
+def _type_of(payload: Any) -> Any:
+    """The event type of what comes out; of what is none, anything."""
+    return SENT if isinstance(payload, Tell) else getattr(payload, "event_type", None)
 
 
 class StepFailed(Exception):
@@ -89,13 +99,15 @@ class Evaluation:
         new_id: Callable[[], bytes],
         parked: ParkedHere | None = None,
         verdicts: Mapping[Place, Failure] | None = None,
+        on_message: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_message` is called when the log is about to have a message to an actor."""
         self._program, self._selection = program, selection
         self._parked = ParkedHere(program.name) if parked is None else parked
         self._verdicts = {} if verdicts is None else verdicts  #: on events at which it fails
         self._own = f"{program.name}/"  #: what the sources of its outputs begin with
         self._keys, self._store, self._clock = keys, store, clock
-        self._began, self._new_id = began, new_id
+        self._began, self._new_id, self._on_message = began, new_id, on_message
         self._decoder = Decoder()
         self._types: dict[Any, tuple[str, bytes]] = {}  # by class, and by (event type, kind)
         self._noted: set[str] = set()  #: event types that the log is known to have
@@ -424,10 +436,12 @@ class Evaluation:
 
     async def _note_types(self) -> None:
         """The log is about to have events of these types."""
-        named = (getattr(output.payload, "event_type", None) for _, output, _ in self._made)
+        named = (_type_of(output.payload) for _, output, _ in self._made)
         names = {name for name in named if isinstance(name, str)} - self._noted
         if names:
             await self._store.note_event_types([(self._program.name, name) for name in names])
+            if SENT in names:
+                self._on_message()
             self._noted |= names
 
     def _encode(self, effects: Effects) -> None:
@@ -471,6 +485,12 @@ class Evaluation:
     def _encoded(self, output: Output) -> tuple[str, bytes, bytes]:
         """Its type's name and columns, and its data."""
         payload = output.payload
+        if isinstance(payload, Tell):
+            return *_OF_TELLS, tell_text(payload, returns=False)[0]
+        kind: Any = getattr(payload, "kind", "")
+        if is_message_event(str(_type_of(payload)), kind):
+            problem = "messages to actors are put out as a Tell((Type, name), message)"
+            raise InvalidData(str(_type_of(payload)), problem)
         if isinstance(payload, Fact):
             known = self._types.get((payload.event_type, payload.kind))
             if known is None:
@@ -480,7 +500,7 @@ class Evaluation:
         if not isinstance(payload, Payload):
             raise InvalidData(
                 f"{payload!r:.80}",
-                "what comes out of a program is a payload of an event, or a Fact",
+                "what comes out of a program is a payload of an event, a Fact or a Tell",
             )
         known = self._types.get(payload.__class__)
         if known is None:

@@ -3,11 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
+from streams.patterns import matcher
+
 from runtime.driver.connection import Connection
 from runtime.topology.status import ProcessStatus, Status, WorkerFacts
 from streams.errors import InvalidProgram
 from streams.handler import Handler
-from streams.patterns import matcher
 from streams.program import Program
 
 

@@ -48,8 +48,9 @@ class Mailing(Generic[Way]):
     def __init__(self, position: int) -> None:
         self.position = position  #: all up to there is finished
         self.size = 0  #: bytes of the commands of what is not
-        #: What was read, in order, and behind each page up to where it reaches.
-        self._order: deque[Message | int] = deque()
+        #: What was read, in order; behind the messages of each event, and behind each page, up to
+        #: where that reaches, and the event.
+        self._order: deque[Message | tuple[int, Event | None]] = deque()
         self._unsent: dict[str, deque[Message]] = {}  # by receiver
         self._way: dict[str, Way] = {}  # to each receiver of what is unsent or sent
         #: Receivers whose turn it is, by way, in order; nothing of theirs is under way.
@@ -62,23 +63,21 @@ class Mailing(Generic[Way]):
         """May another page be read?"""
         return self.unfinished < self.MESSAGES and self.size < self.BYTES
 
-    def add(self, message: Message, way: Way | None) -> None:
-        """The next message of the log; without a way where it is finished already."""
+    def add(self, message: Message, way: Way) -> None:
+        """The next message; of one event there may be several, or none."""
         receiver = message.receiver
         self._order.append(message)
         self.unfinished += 1
         self.size += message.size
-        if way is None:
-            return
         self._way[receiver] = way
         unsent = self._unsent.setdefault(receiver, deque())
         unsent.append(message)
         if receiver not in self._busy:
             self._ready.setdefault(way, {})[receiver] = None
 
-    def passed(self, through: int) -> None:
-        """There is no other message up to this position."""
-        self._order.append(through)
+    def passed(self, through: int, event: Event | None = None) -> None:
+        """There is no other message up to this position, and none of this event."""
+        self._order.append((through, event))
 
     def ways(self) -> list[Way]:
         """Those on which there is something to be sent."""
@@ -126,11 +125,12 @@ class Mailing(Generic[Way]):
             if isinstance(first, Message):
                 if not first.finished:
                     break
-                events.append(first.event)
-                self.position = max(self.position, first.event.position or 0)
                 self.unfinished -= 1
                 self.size -= first.size
             else:
-                self.position = max(self.position, first)
+                through, event = first
+                self.position = max(self.position, through)
+                if event is not None:
+                    events.append(event)
             order.popleft()
         return events, self.position

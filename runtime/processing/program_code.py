@@ -1,5 +1,7 @@
 """Stream programs on their way to their workers, as code, like actor classes."""
 
+from typing import Any
+
 from ray import cloudpickle
 
 from runtime.host.resident import FAILURES
@@ -19,12 +21,12 @@ def pickled_program(program: Program) -> bytes:
         raise InvalidProgram(program.name, f"it cannot be sent: {error}") from error
 
 
-def loaded_program(packed: bytes) -> tuple[Program, str]:
-    """The program, and its fingerprint. Raises InvalidProgram, with the name of the module that is
-    missing where that is the reason."""
+def loaded_program(packed: bytes) -> tuple[Program | type[Any], str]:
+    """The program, or the class of actors that listen, and its fingerprint. Raises InvalidProgram,
+    with the name of the module that is missing where that is the reason."""
     code = ActorCode.unpack(packed)
     try:
-        program: Program = cloudpickle.loads(code.pickled)
+        program: Program | type[Any] = cloudpickle.loads(code.pickled)
     except ModuleNotFoundError as error:
         raise InvalidProgram(
             "a program",

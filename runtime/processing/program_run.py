@@ -10,7 +10,7 @@ import asyncio
 import logging
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -84,6 +84,7 @@ class ProgramRun:
         store: EventStore,
         log: LogAccess,
         metrics: ProgramMetrics,
+        on_message: Callable[[], None] = lambda: None,
     ) -> None:
         # Set once:
         self.program, self._tabled = program, tabled(program)
@@ -92,6 +93,7 @@ class ProgramRun:
         self._after = after
         self._world, self._settings, self._store, self._log = world, settings, store, log
         self._metrics = metrics
+        self._on_message = on_message  #: the log is about to have a message to an actor
         self._label = f"{settings.event_bus.node_id}.{WORKERS_NODE}"
         self._node = f"{self._label}/{program.name}/{index}"
         self._selection = selection_of_program(program)
@@ -251,6 +253,7 @@ class ProgramRun:
             new_id=self._new_id,
             parked=self._parked,
             verdicts=self._failing.verdicts,
+            on_message=self._on_message,
         )
         self._say(parked=len(self._parked))
 
@@ -268,7 +271,7 @@ class ProgramRun:
         """What evaluates without anything of what is in memory."""
         return Evaluation(
             self.program, self._selection, self._key_table(), self._store, self._clock,
-            began=self._began, new_id=self._new_id, parked=here,
+            began=self._began, new_id=self._new_id, parked=here, on_message=self._on_message,
         )  # fmt: skip
 
     async def _load_due(self, lanes: Sequence[Lane]) -> None:

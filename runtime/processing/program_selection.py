@@ -1,7 +1,7 @@
 """What a stream program selects, and what its slots are called in the log."""
 
+from actors.patterns import as_kinds
 from store.selection import Selection
-from streams.patterns import as_kinds
 from streams.program import Program
 
 

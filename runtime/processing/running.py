@@ -5,17 +5,21 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from actors.actor import Actor, described
 from actors.errors import InvalidName
 from actors.naming import checked_type_name
 from runtime.driver.connection import Connection
+from runtime.driver.hosts import Hosts
 from runtime.driver.reply import Reply
 from runtime.driver.selecting import selection_of
 from runtime.driver.starting import Start, checked_start, position_of
 from runtime.errors import UnknownProgram
 from runtime.processing.handler_limit import check_room
+from runtime.processing.hearing import selection_of_listeners
 from runtime.processing.program_code import pickled_program
 from runtime.processing.program_selection import selection_of_program
 from runtime.processing.projected_rows import tabled
+from runtime.wire.class_shipping import pickled_class
 from store.errors import AnotherSelection, NoProjection
 from store.event_store import EventStore
 from store.slots import SLOTS
@@ -28,9 +32,11 @@ _RUN_S, _STOP_S, _RESUME_S = 120.0, 60.0, 30.0
 
 
 def run_program(
-    connection: Connection, program: Runnable, workers: Any, after: Start
+    connection: Connection, program: Runnable | type[Actor[Any]], workers: Any, after: Start
 ) -> Reply[None]:
     """ActorSystem.run."""
+    if isinstance(program, type) and issubclass(program, Actor):
+        return _run_listeners(connection, program, workers, after)
     program = program_of(program)
     name = _checked(program)
     count = workers
@@ -66,6 +72,32 @@ async def _run(
     # may have made a part of them, and all keys begin at one position.
     at = await position_of(connection.log, after) if began is None else began
     await connection.rejoining.ask("run_program", program.name, code, workers, at)
+
+
+def _run_listeners(
+    connection: Connection, actor: type[Actor[Any]], workers: Any, after: Start
+) -> Reply[None]:
+    """Have actors listen. One process does it for all actors of a type: what it does for an event
+    is less than what their hosts do for it."""
+    known = described(actor)
+    if not known.listeners:
+        problem = "is an actor that listens to nothing: give it a method marked @listens(...)"
+        raise InvalidProgram(known.name, problem)
+    if workers not in (None, 1):
+        raise ValueError(f"actors that listen have one worker, not {workers!r:.80}")
+    begins = checked_start(after)
+    selection = selection_of_listeners(known)
+    code = pickled_class(actor)
+
+    async def run() -> None:
+        for record in await connection.log.in_store(lambda store: store.subscriptions()):
+            if record.name == known.name and record.selection != selection:
+                raise AnotherSelection(known.name, str(record.selection), str(selection))
+        await Hosts(connection).register(code)
+        at = await position_of(connection.log, begins)
+        await connection.rejoining.ask("run_program", known.name, code, 1, at)
+
+    return connection.errand(f"running {known.name}", run, _RUN_S)
 
 
 def stop_program(connection: Connection, program: str) -> Reply[None]:

@@ -3,10 +3,15 @@
 from typing import Any
 
 from actors.columns import TableSchema
+from runtime.errors import NotPossible
+from runtime.host.class_loading import loaded_class
 from runtime.partition.log_access import LogAccess
+from runtime.process.deliverer_call import DelivererCall
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.processing.dead_letters import Replayed
+from runtime.processing.hearing import Hearing
+from runtime.processing.own_connection import connecting
 from runtime.processing.program_code import loaded_program
 from runtime.processing.program_run import ProgramRun
 from runtime.processing.projected_rows import tabled
@@ -40,7 +45,7 @@ class Worker(Process):
         self._fingerprint = ""
         self._program: Program | None = None
         # From `start` on:
-        self._run: ProgramRun | None = None
+        self._run: ProgramRun | Hearing | None = None
         # It has work whether or not anybody ever calls it: the directory may end in the middle of
         # starting it.
         self._reviving = self._reviving or self.must_live(self._revive())
@@ -50,8 +55,23 @@ class Worker(Process):
         program, self._fingerprint = loaded_program(self._code)
         if program_of_worker(self.name).endswith(REBUILD):
             program = Rebuilt(program)
-        self._program = program
         self._store = await self.world.open_store(self.settings)
+        deliverer = DelivererCall(self.world, self.must_live)
+        await deliverer.say_if_any(self._store)
+        if isinstance(program, type):  # actors that listen
+            self._run = Hearing(
+                loaded_class(self._code),
+                self._code,
+                self._after,
+                fingerprint=self._fingerprint,
+                world=self.world,
+                settings=self.settings,
+                store=self._store,
+                connect=connecting(self.settings, self.world),
+            )
+            self.must_live(self._run_program(self._run))
+            return
+        self._program = program
         self._run = ProgramRun(
             program,
             self._index,
@@ -63,6 +83,7 @@ class Worker(Process):
             store=self._store,
             log=LogAccess(self.world, self.settings),
             metrics=ProgramMetrics(self.metrics, program.name),
+            on_message=deliverer.say,
         )
         self.must_live(self._run_program(self._run))
 
@@ -92,6 +113,8 @@ class Worker(Process):
         (ProgramRun.replay)."""
         await self.ensure_started()
         assert self._run is not None
+        if isinstance(self._run, Hearing):
+            raise NotPossible(f"{self._run.name} listens, and parks nothing: send it a command")
         return await self._run.replay(parked)
 
     async def drain(self) -> int:
@@ -108,13 +131,15 @@ class Worker(Process):
         super().close()
         for task in self._living:
             task.cancel()
+        if isinstance(self._run, Hearing):
+            self._run.close()
 
     @property
     def trouble(self) -> str | None:
         """Why its last try to start failed, or what its program cannot get past."""
         return super().trouble or (self._run.facts.trouble if self._run is not None else None)
 
-    async def _run_program(self, run: ProgramRun) -> None:
+    async def _run_program(self, run: ProgramRun | Hearing) -> None:
         try:
             await run.run()
         except StaleEpoch as stale:

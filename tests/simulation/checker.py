@@ -12,6 +12,7 @@ from actors.naming import aggregate_key_of
 from tests.simulation.history import Call, History
 from tests.simulation.judging_clocks import judge_clocks
 from tests.simulation.judging_followings import judge_followings
+from tests.simulation.judging_hearing import judge_heard, judge_hearing
 from tests.simulation.judging_messages import judge_delivered, judge_messages
 from tests.simulation.judging_order import judge_order
 from tests.simulation.judging_programs import judge_programs, judge_progress
@@ -51,6 +52,7 @@ def check(simulation: "Simulation") -> list[str]:
         *judge_followings(log, history, simulation),
         *judge_programs(log, simulation),
         *judge_messages(log, simulation),
+        *judge_hearing(log, simulation),
         *_judge_deadlines(history),
         *judge_rest(simulation),
     ]
@@ -68,6 +70,7 @@ def check_idle(simulation: "Simulation", before_s: float) -> list[str]:
         *judge_idle(simulation, due),
         *judge_progress(log, simulation, due),
         *judge_delivered(log, simulation, due),
+        *judge_heard(log, simulation, due),
         *judge_replaced(simulation),
     ]
 

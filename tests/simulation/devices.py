@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 
 from actors.actor import Actor, Command, applies, handles
 from actors.errors import Rejected
-from actors.event import BusinessEvent, DeviceEvent, Payload
+from actors.event import BusinessEvent, DeviceEvent, Event, Payload
+from actors.listening import listens
 from actors.messages import MessageRefused
 from actors.tell import Tell
 
@@ -309,6 +310,33 @@ class Ledger(Actor[LedgerState]):
     @applies
     def spoilt(self, event: Spoilt) -> None:
         raise RuntimeError("spoilt")
+
+
+class Heard(DeviceEvent):
+    """A token of somebody else."""
+
+    token: int
+
+
+class Ear(Actor[LedgerState]):
+    """Hears what ledgers note, and what they send: some of it twice, some of it in vain."""
+
+    ignores = (Heard,)
+
+    @listens("noted", sources="ledger/*", name=lambda event: _ears(event.data["token"]))
+    def hear(self, event: Event) -> Iterator[Heard]:
+        if event.data["token"] % 7 == 0:
+            raise Rejected("no sevens")
+        yield Heard(token=event.data["token"])
+
+    @listens("pass*", name=lambda event: "passed")
+    def hear_more(self, event: Event) -> Iterator[Heard]:
+        yield Heard(token=event.data["token"])
+
+
+def _ears(token: int) -> tuple[str, ...] | None:
+    """Who hears a token: one, two or none."""
+    return None if token % 5 == 0 else ("left", "right") if token % 3 == 0 else ("left",)
 
 
 def _next(token: int, hop: int, way: list[str]) -> Tell:

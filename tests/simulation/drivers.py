@@ -25,6 +25,7 @@ from tests.simulation import devices, shipped
 from tests.simulation.bulk_calls import bulk
 from tests.simulation.followers import follow
 from tests.simulation.history import Call, History, seen
+from tests.simulation.messages import listen_or_stop
 from tests.simulation.plan import ACTIVE_S, Step
 from tests.simulation.programs import run_or_stop
 from tests.simulation.readers import read
@@ -146,7 +147,7 @@ class Driver:
                 await self._feed(step)
             case "claim":
                 await self._claim(step)
-            case "subscribe" | "follow" | "program":
+            case "subscribe" | "follow" | "program" | "listen":
                 await _ELSEWHERE[step.kind](self, step)
             case "flush":
                 await self.flush()
@@ -341,4 +342,6 @@ def _latest(state: Any) -> Any:
 
 
 #: Steps that are taken in modules of their own.
-_ELSEWHERE = {"subscribe": read, "follow": follow, "program": run_or_stop}
+_ELSEWHERE = {
+    "subscribe": read, "follow": follow, "program": run_or_stop, "listen": listen_or_stop,
+}  # fmt: skip

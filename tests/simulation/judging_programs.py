@@ -66,20 +66,23 @@ def judge_programs(log: LogIndex, simulation: "Simulation") -> list[str]:
     return wrong
 
 
+def is_wished(simulation: "Simulation", name: str) -> bool:
+    """Is it sure that this program runs in the end?"""
+    wishes = [one for one in simulation.history.runnings if one.program == name]
+    if not wishes or simulation.history.away_s or simulation.history.replaced:
+        return False
+    last = wishes[-1]
+    if not last.workers or last.error or last.ended_s is None:
+        return False
+    return not any(one.ended_s is None or one.ended_s > last.began_s for one in wishes[:-1])
+
+
 def judge_progress(log: LogIndex, simulation: "Simulation", due: set[int]) -> list[str]:
     """Who runs is up to date."""
     wrong = []
     for name in PROGRAMS:
-        wishes = [one for one in simulation.history.runnings if one.program == name]
-        if not wishes or simulation.history.away_s or simulation.history.replaced:
-            continue
-        if name == "stands":
-            continue  # at what it fails at, for as long as nobody says anything
-        last = wishes[-1]
-        if not last.workers or last.error or last.ended_s is None:
-            continue
-        if any(one.ended_s is None or one.ended_s > last.began_s for one in wishes[:-1]):
-            continue
+        if not is_wished(simulation, name) or name == "stands":
+            continue  # that one at what it fails at, for as long as nobody says anything
         finished = Finished(log, name, simulation)
         owed = max((one.position for one in finished.wanted if one.position in due), default=0)
         for slot in range(_SLOTS):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.host.effects import Effects
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
+from runtime.processing.hearing import Hearing
 from runtime.processing.worker import Worker
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ def _judge_host(host: Any, simulation: "Simulation") -> list[str]:
 
 def _judge_worker(worker: Any, simulation: "Simulation") -> list[str]:
     run, wrong = worker._run, []
+    if isinstance(run, Hearing):
+        return _judge_posting(run)
     if not hasattr(run, "_keys"):
         return [f"it has not begun: {run.facts.trouble}"]
     if run.program.name == "stands" and run.facts.paused:
@@ -194,10 +197,15 @@ def _judge_directory(directory: Any, simulation: "Simulation") -> list[str]:
 
 def _judge_deliverer(deliverer: Any, simulation: "Simulation") -> list[str]:
     delivery = deliverer._delivery
-    mailing = delivery._mailing
+    unsaid = len(delivery._to_return)
+    said = [f"{unsaid} refused messages are not in the log"] if unsaid else []
+    return said + _judge_posting(delivery)
+
+
+def _judge_posting(posting: Any) -> list[str]:
+    mailing = posting._mailing
     left = {
-        "batches of messages are under way": delivery._under_way,
-        "refused messages are not in the log": delivery._to_return,
+        "batches of messages are under way": posting._under_way,
         "receivers of messages are busy": mailing._busy,
         "messages are not sent": mailing._unsent,
     }

@@ -51,8 +51,8 @@ class LogIndex:
         return record.source == RETURNS or record.source.partition("/")[0] in PROGRAMS
 
     def is_of_message(self, record: Record) -> bool:
-        """Has an actor made it of a message of another one?"""
-        return record.causation_id in self._messages
+        """Has an actor made it of a message of another one, or of what it has heard?"""
+        return record.causation_id in self._messages or record.source.startswith("ear/")
 
     def command_of(self, record: Record) -> bytes:
         """The id of what caused it: a published event is its own command."""

@@ -1,11 +1,26 @@
-"""Messages between actors in the simulation: what drivers have ledgers send one another, and what
-befalls whoever delivers it."""
+"""Messages between actors in the simulation, and actors that listen: what drivers have ledgers send
+one another, and what befalls whoever delivers it."""
 
+from asyncio import shield
 from random import Random
+from typing import TYPE_CHECKING, Any
 
-from runtime.topology.names import DELIVERER_ACTOR, host_name
+from ray import cloudpickle
+from ray.exceptions import RayError
+
+from actors.errors import ThornbackError
+from runtime.topology.names import DELIVERER_ACTOR, host_name, worker_name
+from runtime.wire.actor_code import ActorCode
+from tests.simulation.devices import Ear
 from tests.simulation.draws import stream
+from tests.simulation.history import Running
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
+
+if TYPE_CHECKING:
+    from tests.simulation.drivers import Driver
+
+#: As it is sent to its worker, which can import it.
+_EAR = ActorCode(f"{100:064}", cloudpickle.dumps(Ear)).pack()
 
 #: How a message is taken: mostly it is; `by turns` says that the actor's state decides.
 _HOWS = ("take", "take", "take", "take", "refuse", "break", "idle", "by turns", "by turns")
@@ -22,8 +37,12 @@ def plan_messages(
     sources = [f"ledger/{number}" for number in range(draw.choice((1, 2, 4)))] + setup.sources
     for number in range(draw.choice((1, 1, 2))):
         strands[number % len(strands)].append(_steps(draw, sources, 300_000 + 1_000 * number))
+    targets = [DELIVERER_ACTOR]
+    if draw.random() < 0.5:
+        targets.append(worker_name("ear", 0))
+        strands[0].append(_listening(draw))
     for _ in range(draw.choice((0, 0, 1, 2, 4))):
-        faults.append(_fault(draw, len(faults), setup))
+        faults.append(_fault(draw, len(faults), setup, draw.choice(targets)))
     faults.sort(key=lambda fault: fault.at_s)
 
 
@@ -47,7 +66,31 @@ def _way(draw: Random, sources: list[str]) -> list[str]:
     return way
 
 
-def _fault(draw: Random, number: int, setup: Setup) -> Fault:
+def _listening(draw: Random) -> list[Step]:
+    """Have actors listen; perhaps no more, and perhaps again."""
+    steps = []
+    for number in range(draw.choice((1, 1, 3))):
+        more = {"workers": (1, 0, 1)[number]}
+        pause_s = round(draw.uniform(0.0, 0.6 if number == 0 else 3.0), 4)
+        steps.append(Step(310_000 + number, pause_s, "listen", more=more))
+    return steps
+
+
+async def listen_or_stop(driver: "Driver", step: Step) -> None:
+    """Have ears listen, or no more, as the step says."""
+    loop, workers = driver.holder.loop, step.more["workers"]
+    running = Running(step.number, "ear", workers, loop.time())
+    driver.history.runnings.append(running)
+    ask = driver.connection.rejoining.ask
+    asked: Any = ask("run_program", "ear", _EAR, 1, 0) if workers else ask("stop_program", "ear")
+    try:
+        await shield(asked)
+    except (ThornbackError, RayError) as error:
+        running.error = type(getattr(error, "cause", error)).__name__
+    running.ended_s = loop.time()
+
+
+def _fault(draw: Random, number: int, setup: Setup, target: str) -> Fault:
     kind = draw.choice(("crash", "crash", "replace", "stop", "epoch late", "break"))
     other = ""
     if kind == "break":
@@ -55,4 +98,4 @@ def _fault(draw: Random, number: int, setup: Setup) -> Fault:
     seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 6.0))), 3)
     amount = round(draw.uniform(0.01, 2.0), 3)
     at_s = round(draw.uniform(0.6, ACTIVE_S), 4)
-    return Fault(number, at_s, kind, DELIVERER_ACTOR, other, seconds, amount)
+    return Fault(number, at_s, kind, target, other, seconds, amount)

@@ -14,6 +14,7 @@ from runtime.driver.connection import Connection
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
 from runtime.processing.deliverer import Deliverer
+from runtime.processing.hearing import Hearing
 from runtime.processing.worker import Worker
 from runtime.settings.settings import Settings
 from runtime.topology.status import Topology
@@ -228,9 +229,13 @@ class Simulation:
         process = life.instance
         if process is None or not process._started or isinstance(process, Bus | Directory):
             return False
+        if isinstance(process, Worker) and isinstance(process._run, Hearing):
+            hearing = process._run
+            return self.database.subscriptions.epoch_of(hearing.name) != hearing._epoch
         if isinstance(process, Worker):
             run = process._run
             assert run is not None
+            assert not isinstance(run, Hearing)
             slots = [f"{run.program.name}/{slot}" for slot in run._slots]
             of = self.database.subscriptions.epoch_of
             return self.database.epochs[run._node].number != run._number or any(

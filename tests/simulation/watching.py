@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from runtime.processing.hearing import Hearing
 from runtime.processing.worker import Worker
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def _host(host: Any, simulation: "Simulation") -> list[str]:
 
 def _worker(worker: Any, simulation: "Simulation") -> list[str]:
     run, settings = worker._run, simulation.settings.processing
+    if isinstance(run, Hearing):
+        return _posting(run)
     # What one batch comes to, at the most: each of a few events has a row and a state.
     most = run.APPEND_BYTES + settings.batch_processing_size * LARGEST_EFFECT
     if run._effects.bytes > most:
@@ -87,7 +90,11 @@ def _directory(directory: Any, simulation: "Simulation") -> list[str]:
 
 
 def _deliverer(deliverer: Any, simulation: "Simulation") -> list[str]:
-    mailing = deliverer._delivery._mailing
+    return _posting(deliverer._delivery)
+
+
+def _posting(posting: Any) -> list[str]:
+    mailing = posting._mailing
     wrong = []
     # A page more: what the largest answer of the bus, or the largest page of the log, may have.
     if mailing.unfinished > mailing.MESSAGES + LARGEST_PAGE:

@@ -69,8 +69,9 @@ def test_what_is_put_back_comes_first_again() -> None:
 def test_what_is_finished_behind_what_waits_is_told_later() -> None:
     mailing: Mailing[str] = Mailing(7)
     first, second = message(8, "a"), message(9, "b")
-    mailing.add(first, "way")
-    mailing.add(second, "way")
+    for one in (first, second):
+        mailing.add(one, "way")
+        mailing.passed(one.event.position or 0, one.event)
     mailing.passed(20)
     second.finished = True
     assert mailing.finish() == ([], 7)
@@ -99,7 +100,8 @@ def test_each_receiver_is_sent_its_messages_in_order_whatever_is_sent_again(
 ) -> None:
     mailing: Mailing[str] = Mailing(0)
     for position, receiver in enumerate(receivers, 1):
-        mailing.add(message(position, receiver), "way")
+        mailing.add(one := message(position, receiver), "way")
+        mailing.passed(position, one.event)
     done: dict[str, list[int | None]] = {receiver: [] for receiver in receivers}
     told = 0
     for most, fails in [*rounds, *[(1, False)] * len(receivers)]:
@@ -118,3 +120,15 @@ def test_each_receiver_is_sent_its_messages_in_order_whatever_is_sent_again(
     assert (told, mailing.position, mailing.unfinished) == (len(receivers), len(receivers), 0)
     assert not mailing._busy
     assert not mailing._way
+
+
+def test_an_event_is_finished_with_the_last_of_its_messages() -> None:
+    mailing: Mailing[str] = Mailing(0)
+    first, second = message(1, "a"), message(1, "b")
+    mailing.add(first, "way")
+    mailing.add(second, "way")
+    mailing.passed(1, first.event)
+    first.finished = True
+    assert mailing.finish() == ([], 0)
+    second.finished = True
+    assert mailing.finish() == ([first.event], 1)

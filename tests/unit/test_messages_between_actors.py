@@ -19,6 +19,7 @@ from runtime.driver.subscription import Subscription
 from runtime.errors import HandlerFailed
 from runtime.system import ActorSystem
 from runtime.topology.status import DelivererFacts, ProcessStatus
+from streams.handler import Handler
 from thornback.testing.in_process import InProcessSystem
 from thornback.testing.settings import small_settings
 
@@ -89,6 +90,19 @@ class Sender(Actor[dict[str, int]]):
 
 class Odd(Command):
     value: float
+
+
+class Forwards(Handler):
+    """Tells the receiver of each ping, and whoever is no command's receiver of sevens."""
+
+    name = "forwards"
+    event_types = ("counted",)
+    sources = ("sender/*",)
+
+    def handle(self, event: Event) -> Iterator[Payload | Tell]:
+        number = event.data["number"]
+        yield Counted(number=number)
+        yield Tell((Receiver, "of-programs"), Pong(number=number))
 
 
 class Silent(Actor[dict[str, int]]):
@@ -241,6 +255,24 @@ def test_a_bad_tell_fails_its_command(system: ActorSystem, what: str, says: str)
         system.actor(Sender, "s").ask(Bad(what=what)).result()
     assert system.actor(Sender, "s").state().result() == {}
     assert deliverer(system) == []
+
+
+def test_a_program_sends_messages_too_and_takes_none_back(system: ActorSystem) -> None:
+    known_everywhere(system, Receiver)
+    system.run(Forwards, workers=1).result(SOON_S)
+    for number in (1, 7, 2):
+        system.actor(Sender, "s").ask(Ping(number=number, to="receiver/r")).result()
+    received = take(system, "counted", 2, sources="receiver/of-programs")
+    assert [event.data["number"] for event in received] == [1, 2]
+    sent = take(system, "message-sent", 3, sources="forwards/sender/s")
+    assert [event.data["returns"] for event in sent] == [False] * 3
+    assert received[0].causation_id == sent[0].id
+    assert received[0].vector_clock > sent[0].vector_clock
+    until_s = time.monotonic() + SOON_S
+    while not deliverer(system)[0].dead:
+        assert time.monotonic() < until_s
+    returned = take(system, "message-returned", 2)
+    assert {event.data["sender"] for event in returned} == {"sender/s", "forwards/sender/s"}
 
 
 def test_messages_to_a_type_that_no_host_knows_wait_and_hold_nobody_up(

@@ -3,8 +3,11 @@
 from tests.simulation.mutations.patching import Mutation, mutation
 
 _DELIVERY = "runtime.processing.delivery"
+_POSTING = "runtime.processing.posting"
 _MAILING = "runtime.processing.mailing"
 _LETTERS = "runtime.processing.letters"
+
+_HEARING = "runtime.processing.hearing"
 
 MUTATIONS: tuple[Mutation, ...] = (
     mutation(
@@ -32,7 +35,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     mutation(
         "messages without a past",
         "the receiver does not learn what the sender had seen",
-        _DELIVERY,
+        _POSTING,
         "        self._connection.clock.observe_events(decoded.clocks)\n",
         "",
     ),
@@ -49,6 +52,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         _LETTERS,
         "            None if correlation is None else correlation.bytes,\n",
         "            None,\n",
+    ),
+    mutation(
+        "what two hear is heard by one",
+        "the command of an event has one id, whoever hears it",
+        _HEARING,
+        'f"{receiver} {listener.message_type}".encode()',
+        'f"{listener.message_type}".encode()',
+    ),
+    mutation(
+        "one of several hears",
+        "an event that names several actors comes to the first alone",
+        _HEARING,
+        "            for name in listener.listening.names(event):\n",
+        "            for name in listener.listening.names(event)[:1]:\n",
     ),
     mutation(
         "nobody delivers",

@@ -1,0 +1,21 @@
+"""What a process of the system speaks to actors by: a driver's connection, in its own loop."""
+
+from collections.abc import Callable
+
+from runtime.driver.connection import Connection
+from runtime.driver.own_loop import OwnLoop
+from runtime.process.world import World
+from runtime.settings.settings import Settings
+from runtime.topology.names import host_name
+from runtime.topology.status import Topology
+
+
+def connecting(settings: Settings, world: World) -> Callable[[], Connection]:
+    """What makes one, in the loop in which it is called."""
+
+    def connect() -> Connection:
+        hosts = tuple(host_name(number) for number in range(settings.actor_system.hosts))
+        topology = Topology(settings_json=settings.model_dump_json(), hosts=hosts)
+        return Connection(topology, world, OwnLoop())
+
+    return connect

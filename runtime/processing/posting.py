@@ -1,0 +1,350 @@
+"""Posting: events of the log as commands for actors, to their hosts, in order.
+
+Its place in the log is a durable subscription, whose checkpoint moves only behind commands that are
+answered for good. Of one receiver one batch is under way. Whatever goes wrong on the way, this
+begins anew from the checkpoint: the commands' ids derive from the events', and make harmless what
+is sent twice.
+
+What is posted, and what is done with a refusal, says who derives from it: delivery.py does it for
+messages between actors, hearing.py for actors that listen.
+"""
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from actors.errors import ThornbackError
+from actors.event import Event
+from actors.naming import actor_type_of
+from runtime.driver.channel import Channel
+from runtime.driver.connection import Connection
+from runtime.driver.hosts import Hosts
+from runtime.driver.outgoing import Outgoing
+from runtime.partition.feed import Feed
+from runtime.process.world import World
+from runtime.processing.mailing import Mailing, Message
+from runtime.settings.settings import Settings
+from runtime.topology.names import WORKERS_NODE
+from runtime.wire.commands import CommandPacker
+from runtime.wire.error_codec import EncodedError, decode_error
+from store.appends import CheckpointMove
+from store.errors import StaleCheckpoint, StaleEpoch, StoreUnavailable
+from store.event_store import EventStore, Page
+from store.receipts import NOTHING_FINISHED, Receipt
+from store.rows.decoding import Decoder
+from store.selection import Selection
+
+logger = logging.getLogger("thornback.processing")
+
+#: Errors of a command whose actor type its host does not know, or not by a class that fits its log:
+#: somebody may bring it.
+CLASS_AWAY = ("UnknownActorType", "InvalidActor")
+
+#: A receiver's source, and the command that it is sent.
+Letter = tuple[str, bytes]
+
+
+class Posting:
+    """One durable subscription whose effects are commands.
+
+    More than fifteen fields: what it was made of, one incarnation, and how it fares stand apart
+    below; its event loop alone changes any of them.
+    """
+
+    #: Batches under way to one host: what is answered while the next ones travel.
+    WINDOW = 3
+    #: A batch is sent again for as long as it takes: ten years.
+    PATIENCE_S = 315_360_000.0
+    #: How soon after it the store is told what is finished.
+    EVERY_S = 0.5
+    #: How long the messages of a receiver rest whose class is away, or whose batch has failed.
+    REST_S = 1.0
+    #: Pauses before it begins anew: bus, writer and database do not say when they are back.
+    PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
+
+    #: Errors of a command that pass: it waits.
+    AWAY: tuple[str, ...] = CLASS_AWAY
+
+    #: How it fares: what its process says of it.
+    facts: Any
+
+    def __init__(
+        self,
+        name: str,
+        selection: Selection,
+        after: int,
+        *,
+        world: World,
+        settings: Settings,
+        store: EventStore,
+        connect: Callable[[], Connection],
+    ) -> None:
+        """Where it is new it begins after that position."""
+        # Set once:
+        self.name = name
+        self._selection, self._after = selection, after
+        self._world, self._settings, self._store, self._connect = world, settings, store, connect
+        self._label = f"{settings.event_bus.node_id}.{WORKERS_NODE}"
+        self._decoder = Decoder()
+        self._packer = CommandPacker()
+        # One incarnation, made anew by `_begin`:
+        self._epoch = 0  #: of its checkpoint
+        self._connection: Connection | None = None
+        self._mailing: Mailing[Channel] = Mailing(0)
+        self._receipt: Receipt = NOTHING_FINISHED
+        self._kept = 0  #: the position that the store has
+        self._kept_s = 0.0  #: when it was told last
+        self._under_way: dict[Outgoing, tuple[Channel, list[Message]]] = {}
+        self._answered: deque[Outgoing] = deque()
+        self._bringing: dict[str, asyncio.Task[None]] = {}  # classes, by actor type
+        # How it fares:
+        self._changed = asyncio.Event()  #: a page came, something is answered, or somebody waits
+
+    # What is posted, and what becomes of it -------------------------------------------------
+
+    async def _letters(self, events: list[Event]) -> list[Sequence[Letter]]:
+        """What each event is posted as. Raises StoreUnavailable."""
+        raise NotImplementedError
+
+    def _refused(self, message: Message, encoded: EncodedError) -> None:
+        """Its receiver has refused it for good. It is to be finished, now or later."""
+        raise NotImplementedError
+
+    async def _bring(self, hosts: Hosts, receiver: str) -> None:
+        """Have the host of a receiver know its class. Raises ThornbackError."""
+        raise NotImplementedError
+
+    def _count(self, answered: int) -> None:
+        """So many more commands are answered."""
+        raise NotImplementedError
+
+    async def _begin_more(self) -> None:
+        """A new incarnation begins; whoever posted before is fenced off."""
+
+    def _settle(self) -> None:
+        """Hear of what was under way. Raises what it was refused with."""
+
+    def _work(self) -> None:
+        """Begin what is to be done beside the commands."""
+
+    async def _wait_settled(self) -> None:
+        """Wait for that, as far as it has begun."""
+
+    async def run(self) -> None:
+        """For ever. Raises StaleEpoch or StaleCheckpoint when somebody else posts now."""
+        pause_s = self.PAUSE_S
+        while True:
+            position = self._kept
+            try:
+                await self._deliver()
+            except (StaleEpoch, StaleCheckpoint):
+                raise
+            except (ThornbackError, ConnectionError, TimeoutError) as error:
+                self._say(trouble=str(error) or type(error).__name__)
+                logger.warning("%s begins anew: %s", self.name, self.facts.trouble)
+                if self._kept > position:
+                    pause_s = self.PAUSE_S
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, self.LONGEST_PAUSE_S)
+
+    async def flush(self) -> int:
+        """Wait until all that is under way by now is answered, and tell the store; up to which
+        position all is finished. It goes on meanwhile, and afterwards."""
+        for outgoing in list(self._under_way):
+            if (future := outgoing.future()) is not None:
+                await future
+        self._collect()
+        await self._wait_settled()
+        self._settle()
+        self._finish()
+        await self._move()
+        return self._kept
+
+    def close(self) -> None:
+        """Post no more."""
+        for bringing in self._bringing.values():
+            bringing.cancel()
+        if self._connection is not None:
+            self._connection.close()
+
+    # One incarnation -------------------------------------------------------------------------
+
+    async def _deliver(self) -> None:
+        position = await self._begin()
+        assert self._connection is not None
+        self._say(trouble=None, position=position)
+        log = self._connection.log
+        feed = Feed(log, self._selection, position, on_change=self._changed.set)
+        try:
+            while True:
+                self._changed.clear()
+                self._collect()
+                self._settle()
+                self._work()
+                self._finish()
+                self._send()
+                if self._kept_s + self.EVERY_S <= self._now_s():
+                    await self._move()
+                page = feed.take() if self._mailing.has_room else None
+                if page is not None:
+                    await self._take(page)
+                    await asyncio.sleep(0)  # answers come, and others have their turn
+                else:
+                    await self._wait_changed()
+        except (Exception, asyncio.CancelledError):  # not where its loop has ended before it
+            feed.close()
+            raise
+
+    async def _begin(self) -> int:
+        self.close()
+        self._connection = self._connect()
+        self._epoch = int.from_bytes(self._world.random(8)) % 2**62
+        record = await self._store.open_subscription(
+            self.name, self._selection, self._after, self._epoch
+        )
+        await self._begin_more()
+        self._kept, self._receipt = record.position, record.receipt
+        self._kept_s = self._now_s()
+        self._mailing = Mailing(record.position)
+        self._under_way.clear()
+        self._answered.clear()
+        self._bringing.clear()
+        return record.position
+
+    async def _wait_changed(self) -> None:
+        """Until a page is there, or something is answered, or the store is to be told."""
+        untold = self._mailing.position > self._kept
+        left_s = self._kept_s + self.EVERY_S - self._now_s()
+        try:
+            async with asyncio.timeout(max(left_s, 0.0) if untold else None):
+                await self._changed.wait()
+        except TimeoutError:
+            await self._move()
+
+    async def _take(self, page: Page) -> None:
+        """What was read joins the messages that are to be delivered."""
+        assert self._connection is not None
+        decoded = self._decoder.page(page.rows)
+        self._connection.clock.observe_events(decoded.clocks)
+        of = self._connection.channels.of
+        letters = await self._letters(decoded.events)
+        for event, theirs in zip(decoded.events, letters, strict=True):
+            for receiver, packed in theirs:
+                self._mailing.add(Message(event, receiver, packed), of(receiver, None))
+            self._mailing.passed(event.position or 0, event)
+        self._mailing.passed(page.through)
+
+    # Batches ---------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        mailing = self._mailing
+        under_way = Counter(channel for channel, _ in self._under_way.values())
+        for channel in mailing.ways():
+            while under_way[channel] < self.WINDOW:
+                outgoing = Outgoing(self.PATIENCE_S, bulk=True, want_events=False)
+                messages = mailing.take(channel, outgoing)
+                if not messages:
+                    break
+                outgoing.on_finish = self._has_answered
+                self._under_way[outgoing] = channel, messages
+                under_way[channel] += 1
+                channel.submit(outgoing)
+
+    def _has_answered(self, outgoing: Outgoing) -> None:
+        self._answered.append(outgoing)
+        self._changed.set()
+
+    def _collect(self) -> None:
+        while self._answered:
+            outgoing = self._answered.popleft()
+            found = self._under_way.pop(outgoing, None)
+            if found is not None:  # else it is of an incarnation before
+                self._judge(outgoing, found[1])
+
+    def _judge(self, outgoing: Outgoing, messages: list[Message]) -> None:
+        """What an answer says of each of its messages."""
+        receivers = dict.fromkeys(message.receiver for message in messages)
+        if outgoing.answer is None:
+            assert outgoing.error is not None
+            self._rest(messages, outgoing.error)
+            return
+        again: dict[str, list[Message]] = {}
+        errors = outgoing.answer.errors
+        for index, message in enumerate(messages):
+            encoded = errors.get(index)
+            if encoded is None:
+                message.finished = True
+            elif encoded[0] in self.AWAY:
+                again.setdefault(message.receiver, []).append(message)
+            else:
+                self._refused(message, encoded)
+        waiting = sum(map(len, again.values()))
+        self._count(len(messages) - waiting)
+        for receiver, theirs in again.items():
+            del receivers[receiver]
+            index = messages.index(theirs[0])
+            self._rest(theirs, decode_error(errors[index]))
+            self._have_brought(receiver)
+        self._mailing.answered(receivers)
+
+    def _rest(self, messages: list[Message], error: Exception) -> None:
+        """They are sent again, in their order, after a while."""
+        receivers = {message.receiver: None for message in messages}
+        self._mailing.put_back(messages)
+        shown = ", ".join(list(receivers)[:3])
+        trouble = f"{len(messages)} messages wait, for {shown}: {error}"
+        if trouble != self.facts.trouble:
+            logger.warning("%s: %s", self.name, trouble)
+        self._say(trouble=trouble)
+        asyncio.get_running_loop().call_later(self.REST_S, self._rested, self._mailing, receivers)
+
+    def _rested(self, mailing: Mailing[Channel], receivers: dict[str, None]) -> None:
+        if mailing is self._mailing:
+            mailing.answered(receivers)
+            self._say(trouble=None)
+            self._changed.set()
+
+    def _have_brought(self, receiver: str) -> None:
+        """The host of this receiver does not know its class: another one may."""
+        actor_type = actor_type_of(receiver)
+        bringing = self._bringing.get(actor_type)
+        if bringing is None or bringing.done():
+            self._bringing[actor_type] = asyncio.ensure_future(self._brought(receiver))
+
+    async def _brought(self, receiver: str) -> None:
+        assert self._connection is not None
+        try:
+            await self._bring(Hosts(self._connection), receiver)
+        except (ThornbackError, ConnectionError) as error:
+            logger.info("%s: no class of %s was brought: %s", self.name, receiver, error)
+
+    # How far it is -----------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        events, position = self._mailing.finish()
+        if events:
+            self._receipt = self._receipt.plus(event.id_bytes for event in events)
+        self._say(position=position)
+
+    async def _move(self) -> None:
+        """Have the store know how far it is."""
+        position, receipt = self._mailing.position, self._receipt
+        if position > self._kept:
+            move = CheckpointMove(
+                name=self.name, epoch=self._epoch, position=position, receipt=receipt
+            )
+            try:
+                await self._store.move_checkpoint(move)
+                self._kept = position
+            except StoreUnavailable as error:  # there is nothing to be done meanwhile either
+                self._say(trouble=str(error))
+        self._kept_s = self._now_s()
+
+    def _say(self, **changes: Any) -> None:
+        self.facts = replace(self.facts, **changes)
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
