@@ -99,6 +99,7 @@ class Posting:
         self._kept_s = 0.0  #: when it was told last
         self._under_way: dict[Outgoing, tuple[Channel, list[Message]]] = {}
         self._answered: deque[Outgoing] = deque()
+        self._resting: set[str] = set()  # receivers whose messages are to be sent again
         self._bringing: dict[str, asyncio.Task[None]] = {}  # classes, by actor type
         # How it fares:
         self._changed = asyncio.Event()  #: a page came, something is answered, or somebody waits
@@ -212,6 +213,7 @@ class Posting:
         self._under_way.clear()
         self._answered.clear()
         self._bringing.clear()
+        self._resting.clear()
         return record.position
 
     async def _wait_changed(self) -> None:
@@ -288,12 +290,15 @@ class Posting:
             index = messages.index(theirs[0])
             self._rest(theirs, decode_error(errors[index]))
             self._have_brought(receiver)
+        if not again and not self._resting and self.facts.trouble is not None:
+            self._say(trouble=None)
         self._mailing.answered(receivers)
 
     def _rest(self, messages: list[Message], error: Exception) -> None:
         """They are sent again, in their order, after a while."""
         receivers = {message.receiver: None for message in messages}
         self._mailing.put_back(messages)
+        self._resting |= receivers.keys()
         shown = ", ".join(list(receivers)[:3])
         trouble = f"{len(messages)} messages wait, for {shown}: {error}"
         if trouble != self.facts.trouble:
@@ -304,7 +309,7 @@ class Posting:
     def _rested(self, mailing: Mailing[Channel], receivers: dict[str, None]) -> None:
         if mailing is self._mailing:
             mailing.answered(receivers)
-            self._say(trouble=None)
+            self._resting -= receivers.keys()
             self._changed.set()
 
     def _have_brought(self, receiver: str) -> None:
