@@ -25,8 +25,9 @@ _TOOK = (
 
 def run(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
     """See the figure below."""
-    with bed.database() as url, bed.system(url) as system:
-        pairs, rally = bed.sizes.pairs, bed.sizes.rally
+    pairs, rally = bed.sizes.pairs, bed.sizes.rally
+    # All of them stay in memory: what is measured is messages.
+    with bed.database() as url, bed.system(url, max_actors=4 * pairs) as system:
         refs = [system.actor(Player, f"{number:04}") for number in range(2 * pairs)]
         serves = (
             (ref, Hit(other=other.name, left=rally))
