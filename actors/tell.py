@@ -8,12 +8,15 @@
 It commits with the events, or not at all; what becomes of it then stands in docs/semantics.md, G11.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from actors.actor import Actor, described
 from actors.command import Command
 from actors.messages import Yielded
 from actors.naming import checked_type_name, source_of
+
+_known_source = lru_cache(20_000)(source_of)
 
 _WHOM = 'say whom: (Type, "name"), ("actor-type", "name"), "actor-type/name" or a reference'
 
@@ -52,7 +55,8 @@ def _source(to: Any, message: Command) -> str:
         if isinstance(actor, str):
             return source_of(checked_type_name(actor), name)
         _check_handles(actor, message)
-        return source_of(actor.actor_type, name)
+        known = _known_source if type(name) is str else source_of
+        return known(actor.actor_type, name)
     if isinstance(to, str):
         actor_type, _, name = to.partition("/")
         return source_of(checked_type_name(actor_type), name)

@@ -42,7 +42,7 @@ from store.errors import InvalidData
 from store.rows.encoding import encode_decided, type_fields
 from store.rows.json_text import encode_payload
 from store.rows.read_back import open_events
-from store.rows.tells import check_yielded, stored_tell
+from store.rows.tells import check_yielded, stored_tell, written_tell
 
 logger = logging.getLogger("thornback.host")
 
@@ -76,7 +76,7 @@ class _EventType:
     def of_tells(cls, actor: ActorType) -> "_EventType":
         """Of what a Tell becomes."""
         made = cls(actor, MessageSent)
-        made.open = stored_tell
+        made.open = stored_tell if made.apply is not None else written_tell
         return made
 
 

@@ -104,7 +104,7 @@ class Delivery(Posting):
 
     def _posted(self, event: Event, done: set[bytes]) -> Sequence[Posted]:
         letter = letter_of(event)
-        if letter is None or return_id(event) in done:
+        if letter is None or (done and return_id(event) in done):
             return ()
         if isinstance(letter, ReturnedLetter) and not letter.returns:
             self._is_dead(letter, "its sender is no actor")
@@ -188,9 +188,8 @@ class Delivery(Posting):
         waiting = self._mailing.unfinished
         self._say(delivered=self.facts.delivered + answered, waiting=waiting)
 
-    async def _wait_settled(self) -> None:
-        if self._returning is not None:
-            await asyncio.wait({self._returning[0]})
+    def _unsettled(self) -> object:
+        return self._returning
 
 
 def _heard(sending: "asyncio.Task[Acknowledged]") -> None:

@@ -98,8 +98,11 @@ class Hearing(Posting):
                 if isinstance(error, asyncio.CancelledError | GeneratorExit):
                     raise
                 self._stand(event, error)
+            self._stands = True
+            self._turned.set()
             self._resumed.clear()
             await self._resumed.wait()
+            self._stands = False
             self._say(paused=False, trouble=None)
             if self._skips:
                 return ()

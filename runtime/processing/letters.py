@@ -4,15 +4,18 @@ The id of a command derives from that of the event that it is delivered for, and
 that the ids of what it causes lie beside their neighbours in the log's index (docs/decisions/0069).
 """
 
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from actors.event import Event, Kind
-from actors.ids import derived_id
 from actors.messages import RETURNED, SENT, MessageRefused, MessageReturned
 from runtime.wire.commands import CommandPacker
 from runtime.wire.error_codec import EncodedError, decode_error, message_of_error
+
+#: What has one form on the wire.
+_PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -68,7 +71,8 @@ def packed_letter(event: Event, letter: Letter | ReturnedLetter, packer: Command
             "reason": letter.reason,
         }
     correlation = event.correlation_id
-    return packer.pack(
+    pack = packer.pack_plain if _PLAIN.issuperset(map(type, data.values())) else packer.pack
+    return pack(
         (
             receiver_of(letter),
             message_type,
@@ -102,5 +106,9 @@ def returned(sent: Event, letter: Letter, encoded: EncodedError) -> MessageRetur
 
 
 def derived(event_id: bytes, what: bytes) -> bytes:
-    """An id that follows from an event's, and is that of no command's event."""
-    return derived_id(int.from_bytes(event_id[:6]), event_id + what)
+    """An id that follows from an event's, has its time, and is that of no command's event."""
+    raw = bytearray(event_id[:6])
+    raw += blake2b(event_id + what, digest_size=10).digest()
+    raw[6] = raw[6] & 0x0F | 0x70  # a UUIDv7
+    raw[8] = raw[8] & 0x3F | 0x80
+    return bytes(raw)

@@ -56,6 +56,8 @@ class Posting:
 
     #: Batches under way to one host: what is answered while the next ones travel.
     WINDOW = 3
+    #: Receivers whose host is remembered.
+    WAYS = 50_000
     #: A batch is sent again for as long as it takes: ten years.
     PATIENCE_S = 315_360_000.0
     #: How soon after it the store is told what is finished.
@@ -99,10 +101,13 @@ class Posting:
         self._kept_s = 0.0  #: when it was told last
         self._under_way: dict[Outgoing, tuple[Channel, list[Message]]] = {}
         self._answered: deque[Outgoing] = deque()
+        self._ways: dict[str, Channel] = {}  # to the hosts of receivers
         self._resting: set[str] = set()  # receivers whose messages are to be sent again
         self._bringing: dict[str, asyncio.Task[None]] = {}  # classes, by actor type
         # How it fares:
-        self._changed = asyncio.Event()  #: a page came, something is answered, or somebody waits
+        self._changed = asyncio.Event()  #: a page came, or something is answered
+        self._turned = asyncio.Event()  #: that was looked at
+        self._stands = False  #: it goes on when it is resumed
 
     # What is posted, and what becomes of it -------------------------------------------------
 
@@ -131,8 +136,9 @@ class Posting:
     def _work(self) -> None:
         """Begin what is to be done beside the commands."""
 
-    async def _wait_settled(self) -> None:
-        """Wait for that, as far as it has begun."""
+    def _unsettled(self) -> object:
+        """What of that is under way; None if nothing is."""
+        return None
 
     async def run(self) -> None:
         """For ever. Raises StaleEpoch or StaleCheckpoint when somebody else posts now."""
@@ -153,14 +159,15 @@ class Posting:
 
     async def flush(self) -> int:
         """Wait until all that is under way by now is answered, and tell the store; up to which
-        position all is finished. It goes on meanwhile, and afterwards."""
-        for outgoing in list(self._under_way):
-            if (future := outgoing.future()) is not None:
-                await future
-        self._collect()
-        await self._wait_settled()
-        self._settle()
-        self._finish()
+        position all is finished. It goes on meanwhile, and afterwards; one that stands at an event
+        has finished what came before."""
+        wanted, unsettled = set(self._under_way), self._unsettled()
+        while not self._stands and (
+            wanted & self._under_way.keys()
+            or (unsettled is not None and unsettled is self._unsettled())
+        ):
+            self._turned.clear()
+            await self._turned.wait()
         await self._move()
         return self._kept
 
@@ -187,6 +194,7 @@ class Posting:
                 self._work()
                 self._finish()
                 self._send()
+                self._turned.set()
                 if self._kept_s + self.EVERY_S <= self._now_s():
                     await self._move()
                 page = feed.take() if self._mailing.has_room else None
@@ -214,6 +222,7 @@ class Posting:
         self._answered.clear()
         self._bringing.clear()
         self._resting.clear()
+        self._ways.clear()
         return record.position
 
     async def _wait_changed(self) -> None:
@@ -231,13 +240,21 @@ class Posting:
         assert self._connection is not None
         decoded = self._decoder.page(page.rows)
         self._connection.clock.observe_events(decoded.clocks)
-        of = self._connection.channels.of
         letters = await self._letters(decoded.events)
         for event, theirs in zip(decoded.events, letters, strict=True):
             for receiver, packed in theirs:
-                self._mailing.add(Message(event, receiver, packed), of(receiver, None))
+                self._mailing.add(Message(event, receiver, packed), self._way_to(receiver))
             self._mailing.passed(event.position or 0, event)
         self._mailing.passed(page.through)
+
+    def _way_to(self, receiver: str) -> Channel:
+        way = self._ways.get(receiver)
+        if way is None or way.moved:
+            assert self._connection is not None
+            if len(self._ways) >= self.WAYS:
+                self._ways.clear()
+            way = self._ways[receiver] = self._connection.channels.of(receiver, None)
+        return way
 
     # Batches ---------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
@@ -19,6 +20,12 @@ _reader = lru_cache(256)(message_reader)
 
 #: What JSON gives back as it is.
 _PLAIN = frozenset((str, int, float, bool, type(None)))
+_EASY = _PLAIN - {float}
+
+#: Bytes of what is looked at in any case.
+_LONG = 4096
+
+_encode = msgspec.json.Encoder().encode
 
 
 def stored_tell(tell: Tell) -> tuple[bytes, MessageSent]:
@@ -26,6 +33,11 @@ def stored_tell(tell: Tell) -> tuple[bytes, MessageSent]:
     message that JSON does not give back."""
     text, data = tell_text(tell)
     return text, MessageSent.model_construct(**data)
+
+
+def written_tell(tell: Tell) -> tuple[bytes, Tell]:
+    """The text of a Tell of an actor that applies none: a third of the time. Raises InvalidData."""
+    return tell_text(tell)[0], tell
 
 
 def tell_text(tell: Tell, *, returns: bool = True) -> tuple[bytes, dict[str, Any]]:
@@ -38,7 +50,7 @@ def tell_text(tell: Tell, *, returns: bool = True) -> tuple[bytes, dict[str, Any
         "message": _data(message),
         "returns": returns,
     }
-    return encode_json(SENT, sent), sent
+    return _usual_text(sent) or encode_json(SENT, sent), sent
 
 
 def check_yielded(actor: ActorType, payload: Any) -> None:
@@ -55,6 +67,18 @@ def check_yielded(actor: ActorType, payload: Any) -> None:
 def is_message_event(event_type: str, kind: str) -> bool:
     """Do messages alone make events of this type and kind? A user's own may have that type."""
     return kind == Kind.SYSTEM and event_type in (SENT, RETURNED)
+
+
+def _usual_text(sent: dict[str, Any]) -> bytes | None:
+    """What `encode_json` makes, where the message has texts, integers and truth values alone: a
+    tenth of the time. None where it has not, or where that needs a look."""
+    if not _EASY.issuperset(map(type, sent["message"].values())):
+        return None
+    try:
+        text = _encode(sent)
+    except (ValueError, OverflowError):  # an integer beyond 64 bits, or no Unicode
+        return None
+    return None if len(text) > _LONG or b"\\u0000" in text else text
 
 
 def _data(message: BaseModel) -> dict[str, Any]:

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from actors.actor import Actor, applies
 from actors.command import Command
+from actors.event import BusinessEvent, Event
 from actors.examples.load_management import Charger, LoadManager, PlugIn, SetLimit, Unplug
+from actors.listening import listens
 from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
 from tests.integration.systems import (
@@ -23,6 +26,8 @@ from tests.integration.systems import (
     statuses_of,
     stored,
 )
+from tests.integration.test_programs import report
+from tests.integration.test_programs import under_traffic as reports_under_way
 
 pytestmark = pytest.mark.integration
 
@@ -174,6 +179,7 @@ def test_the_power_of_a_site_is_never_exceeded_whatever_is_killed(launch: Launch
             kill(system, victim)
             wait_further(system)
     round_of(system, 10**6)
+    wait_delivered(system)  # so that some charge
     all_leave(system)
     wait_delivered(system)
     assert_never_exceeded(system)
@@ -192,8 +198,60 @@ def test_what_a_drain_leaves_undelivered_is_delivered_after_the_next_launch(
         eventually(lambda: finished(system) > 0)
     launch.drain(system)
     system = launch.run(settings)
+    wait_delivered(system)
     all_leave(system)
     wait_delivered(system)
     assert_never_exceeded(system)
     assert_each_request_once(system)
     assert_receipt_agrees(system)
+
+
+class Tallied(BusinessEvent):
+    """A counter was heard."""
+
+    amount: int
+
+
+class Tally(Actor[dict[str, int]]):
+    """Hears what counters add: two of it, by the last digit of their names."""
+
+    state_type = dict
+
+    @listens("added", sources="counter/*", name=lambda event: f"t-{int(event.source[-1]) % 2}")
+    def heard(self, event: Event) -> Iterator[Tallied]:
+        yield Tallied(amount=event.data["amount"])
+
+    @applies
+    def tallied(self, event: Tallied) -> None:
+        self.state["heard"] = self.state.get("heard", 0) + 1
+
+
+def heard(system: ActorSystem) -> int:
+    """Up to which position counters were."""
+    found = log_of(system, "SELECT position FROM subscriptions WHERE name = 'tally'")
+    return int(found[0][0]) if found else -1
+
+
+def test_actors_hear_each_event_once_whatever_is_killed(launch: Launcher) -> None:
+    system = launch(actor_system={"hosts": 2})
+    report(system, 200)
+    system.run(Tally).result(timeout_s=LIMIT_S)
+    with reports_under_way(system, 200):
+        for victim in ("worker-0-of-tally", "host-0", "writer", "worker-0-of-tally", "host-1"):
+            kill(system, victim)
+            head = stored(system)
+            eventually(lambda head=head: heard(system) >= head)  # type: ignore[misc]
+    head = report(system, 40, first=10**6)
+    eventually(lambda: heard(system) >= head)
+    rows = log_of(
+        system,
+        "SELECT e.source, e.position, count(t.id), max(t.position) AS heard, max(t.source)"
+        " FROM events e LEFT JOIN events t ON t.event_type = 'tallied' AND t.causation_id = e.id"
+        " WHERE e.event_type = 'added' GROUP BY e.id ORDER BY e.position",
+    )
+    last: dict[str, int] = {}
+    for source, position, count, at, by in rows:
+        assert (count, by) == (1, f"tally/t-{int(source[-1]) % 2}")
+        assert at > max(position, last.get(by, 0))
+        last[by] = at
+    assert_log_is_whole(system)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from actors.command import Command
 from actors.errors import InvalidName
 from actors.event import BusinessEvent
 from actors.examples.load_management import (
@@ -26,6 +27,9 @@ from actors.examples.load_management import (
 )
 from actors.messages import MessageRefused, MessageSent
 from actors.tell import Tell
+from store.errors import InvalidData
+from store.rows.json_text import encode_json
+from store.rows.tells import stored_tell, written_tell
 from store.scenario import Scenario
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -142,3 +146,29 @@ def test_a_tell_carries_a_command() -> None:
 
 def test_no_state_has_to_depend_on_messages() -> None:
     assert LoadManager.described().folds(MessageSent.event_type)
+
+
+def test_a_tell_is_written_as_any_event_and_quickly_where_it_is_easy() -> None:
+    class Odd(Command):
+        text: str
+        number: int
+        amount: float = 0.0
+        parts: tuple[int, ...] = ()
+
+    odd = [
+        Odd(text="plain", number=1),
+        Odd(text='ü\u2028"', number=-1, amount=1e300, parts=(1,)),
+        Odd(text="x" * 10_000, number=2**70),
+    ]
+    for message in odd:
+        tell = Tell("load-manager/a", message)
+        text, sent = stored_tell(tell)
+        assert MessageSent.model_validate_json(text) == sent
+        assert written_tell(tell)[0] == text
+    easy = Tell("load-manager/a", ReleasePower(charger='ü\u2028"', session=2**63))
+    text, sent = stored_tell(easy)
+    assert text == encode_json(MessageSent.event_type, sent.model_dump())
+    for text_of in ("\x00", "\ud800"):
+        bad = Tell("load-manager/a", ReleasePower(charger=text_of, session=1))
+        with pytest.raises(InvalidData):
+            stored_tell(bad)

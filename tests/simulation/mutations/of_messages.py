@@ -21,7 +21,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "what was returned is sent again",
         "a deliverer that begins does not look what was returned before it",
         _DELIVERY,
-        "if letter is None or return_id(event) in done:",
+        "if letter is None or (done and return_id(event) in done):",
         "if letter is None:",
     ),
     mutation(
