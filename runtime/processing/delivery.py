@@ -35,8 +35,9 @@ from runtime.processing.posting import Posting
 from runtime.settings.settings import Settings
 from runtime.topology.names import clock_nodes
 from runtime.topology.status import DelivererFacts
-from runtime.wire.error_codec import EncodedError, decode_error
+from runtime.wire.error_codec import EncodedError, decode_error, text_of_error
 from store.appends import Acknowledged
+from store.dead_letters import LetterChange, Parked
 from store.event_store import EventStore
 from store.rows.encoding import CLOCK, cause_fields, encode_row, text_field, type_fields
 from store.rows.json_text import encode_payload
@@ -75,7 +76,9 @@ class Delivery(Posting):
         self._in_doubt = 0  #: messages up to there may be returned already
         self._version = 0  #: of the last event of RETURNS_SOURCE
         self._to_return: list[tuple[Message, Letter, EncodedError]] = []
+        self._dead: list[tuple[Message, str]] = []  #: that nobody takes back, and why
         self._returning: tuple[asyncio.Task[Acknowledged], list[Message]] | None = None
+        self._going = 0, 0  #: so many returns, and dead letters, are in that append
         # How it fares:
         self.facts = DelivererFacts()
 
@@ -94,7 +97,8 @@ class Delivery(Posting):
         versions = await store.last_versions([self._aggregate_id])
         self._version = versions.get(self._aggregate_id, 0)
         await store.note_event_types([(MESSAGES, RETURNED)])
-        self._to_return, returning, self._returning = [], self._returning, None
+        self._to_return, self._dead = [], []
+        returning, self._returning = self._returning, None
         if returning is not None:
             returning[0].add_done_callback(_heard)  # it is nobody's any more
 
@@ -107,8 +111,7 @@ class Delivery(Posting):
         if letter is None or (done and return_id(event) in done):
             return ()
         if isinstance(letter, ReturnedLetter) and not letter.returns:
-            self._is_dead(letter, "its sender is no actor")
-            return ()
+            return ()  # it became a dead letter with its return
         return [(receiver_of(letter), packed_letter(event, letter, self._packer))]
 
     async def _returned_before(self, events: list[Event]) -> set[bytes]:
@@ -126,24 +129,30 @@ class Delivery(Posting):
         if isinstance(letter, Letter):
             self._to_return.append((message, letter, encoded))
             return
-        assert letter is not None
-        error = decode_error(encoded)
-        self._is_dead(letter, f"{message.receiver} does not take it back: {error}")
-        message.finished = True
+        self._dead.append((message, f"{message.receiver} does not take it back: {_said(encoded)}"))
 
     def _work(self) -> None:
         """One append at a time: what is refused meanwhile goes together with the next one."""
-        if self._returning is not None or not self._to_return:
+        if self._returning is not None or not (self._to_return or self._dead):
             return
         assert self._connection is not None
         refused, self._to_return = self._to_return, []
+        dead, self._dead = self._dead, []
         self._clock.observe(self._connection.clock.counts())
         rows = [self._row(*each) for each in refused]
+        dead += [
+            (message, f"its sender is no actor, and it was refused: {_said(error)}")
+            for message, letter, error in refused
+            if not letter.returns
+        ]
         encoded = EncodedRows(b"".join(rows), array("I", map(len, rows)))
-        types = Counter({RETURNED: len(rows)})
-        sending = self._journal.append(encoded, types, self._clock.ticks)
+        types = Counter({RETURNED: len(rows)} if rows else {})
+        letters = [_dead_letter(message, reason) for message, reason in dead]
+        sending = self._journal.append(encoded, types, self._clock.ticks, letters=letters)
         sending.add_done_callback(lambda _: self._changed.set())
-        self._returning = sending, [message for message, _, _ in refused]
+        messages = [message for message, _, _ in refused] + [message for message, _ in dead]
+        self._returning = sending, messages
+        self._going = len(rows), len(dead)
 
     def _row(self, message: Message, letter: Letter, error: EncodedError) -> bytes:
         sent = message.event
@@ -170,12 +179,8 @@ class Delivery(Posting):
             sending.result()
             for message in messages:
                 message.finished = True
-            self._say(returned=self.facts.returned + len(messages))
-
-    def _is_dead(self, letter: Letter | ReturnedLetter, reason: str) -> None:
-        """Nobody takes it back. The log has it as a MessageReturned."""
-        self._say(dead=self.facts.dead + 1)
-        logger.error("messages: a dead letter, %s: %s", reason, letter)
+            returned, dead = self._going
+            self._say(returned=self.facts.returned + returned, dead=self.facts.dead + dead)
 
     async def _bring(self, hosts: Hosts, receiver: str) -> None:
         """Another host may know it."""
@@ -190,6 +195,25 @@ class Delivery(Posting):
 
     def _unsettled(self) -> object:
         return self._returning
+
+
+def _said(encoded: EncodedError) -> str:
+    return text_of_error(decode_error(encoded))
+
+
+def _dead_letter(message: Message, reason: str) -> LetterChange:
+    """A message that nobody takes, as the store keeps it: under whom it was for last."""
+    event = message.event
+    logger.error("messages: a dead letter, event %s of %s: %s", event.id, event.source, reason)
+    return LetterChange(
+        parked=Parked(MESSAGES, by_source=False, name=message.receiver),
+        position=event.position or 0,
+        event_id=event.id_bytes,
+        slots=0,
+        watermark_us=0,
+        reason=reason,
+        tries=1,
+    )
 
 
 def _heard(sending: "asyncio.Task[Acknowledged]") -> None:

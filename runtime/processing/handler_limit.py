@@ -3,8 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from streams.patterns import matcher
-
+from actors.patterns import matcher
 from runtime.driver.connection import Connection
 from runtime.topology.status import ProcessStatus, Status, WorkerFacts
 from streams.errors import InvalidProgram

@@ -5,7 +5,7 @@ log alone."""
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.log_index import LogIndex
+from tests.simulation.log_index import RETURNS, LogIndex
 from tests.simulation.plain_rows import Record
 
 if TYPE_CHECKING:
@@ -36,12 +36,24 @@ def judge_messages(log: LogIndex, simulation: "Simulation") -> list[str]:
             if effect[0].position < last.get(pair, 0):
                 wrong.append(f"{name} took effect before an earlier one of {pair}")
             last[pair] = effect[0].position
+    for dead in _dead_letters(simulation):
+        if dead not in log.by_id or log.by_id[dead].source != RETURNS:
+            wrong.append("a dead letter is nothing that came back")
+        elif log.of_cause[dead]:
+            wrong.append(f"event {log.by_id[dead].position} is a dead letter, and was taken back")
     return wrong + _judge_receipt(log, simulation)
+
+
+def _dead_letters(simulation: "Simulation") -> set[bytes]:
+    """The ids of the events that nobody takes."""
+    letters = simulation.database.letters._letters.values()
+    return {letter.event_id for letter in letters if letter.parked.program == "messages"}
 
 
 def judge_delivered(log: LogIndex, simulation: "Simulation", due: set[int]) -> list[str]:
     """All that was sent by then has come to something."""
     wrong = []
+    dead = _dead_letters(simulation)
     stops = simulation.settings.actor_system.supervisor_strategy == "stop"
     for sent in log.sent:
         if sent.position not in due:
@@ -55,7 +67,7 @@ def judge_delivered(log: LogIndex, simulation: "Simulation", due: set[int]) -> l
             wrong.append(f"message {sent.position} ({how}) has come to {found}")
         for back in backs:
             taken = log.of_cause[back.id]
-            if back.position in due and not taken and not stops:
+            if back.position in due and not taken and back.id not in dead:
                 wrong.append(f"message {sent.position} came back, and its sender does not know")
     return wrong
 

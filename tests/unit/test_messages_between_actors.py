@@ -238,6 +238,10 @@ def test_what_nobody_takes_back_is_a_dead_letter(
         assert time.monotonic() < until_s
     assert deliverer(system)[0].dead == 1
     assert "a dead letter" in caplog.text
+    [letter] = system.dead_letters("messages").result()
+    assert (letter.key, letter.event.event_type) == ("silent/s", "message-returned")
+    assert "does not take it back" in letter.reason
+    assert system.drop_dead_letters("messages", key="silent/s").result() == 1
 
 
 @pytest.mark.parametrize(
@@ -273,6 +277,9 @@ def test_a_program_sends_messages_too_and_takes_none_back(system: ActorSystem) -
         assert time.monotonic() < until_s
     returned = take(system, "message-returned", 2)
     assert {event.data["sender"] for event in returned} == {"sender/s", "forwards/sender/s"}
+    [letter] = system.dead_letters("messages").result()
+    assert (letter.key, letter.event.source) == ("receiver/of-programs", "forwards/sender/s")
+    assert "no sevens" in letter.reason
 
 
 def test_messages_to_a_type_that_no_host_knows_wait_and_hold_nobody_up(

@@ -68,6 +68,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            for name in listener.listening.names(event)[:1]:\n",
     ),
     mutation(
+        "a dead letter is forgotten",
+        "what nobody takes back is finished, and kept nowhere",
+        _DELIVERY,
+        "for message, reason in dead]\n",
+        "for message, reason in dead[:0]]\n",
+    ),
+    mutation(
         "nobody delivers",
         "a host that comes back does not look whether the log has messages",
         "runtime.process.deliverer_call",
