@@ -176,6 +176,26 @@ def test_replays_are_refused_where_nothing_can_be_replayed(
     assert totals(memory_system, 2) == {"a": [1, 2]}
 
 
+@pytest.mark.thornback(processing={"max_parked_keys": 1})
+def test_a_program_that_fails_at_everything_pauses(
+    memory_system: ActorSystem, tmp_path: Path
+) -> None:
+    for number in (0, 1):
+        (tmp_path / f"{number}").touch()
+    memory_system.run(Fussy(tmp_path), workers=1).result(LIMIT_S)
+    for number, source in enumerate("abc"):
+        publish(memory_system, number, source)
+    [stands] = eventually(lambda: [one for one in facts(memory_system) if one.paused])
+    assert (stands.parked, stands.position) == (1, 1)
+    assert "more are not allowed (max_parked_keys)" in (stands.trouble or "")
+    (tmp_path / "0").unlink()
+    replayed = memory_system.replay_dead_letters("fussy").result(LIMIT_S)
+    assert replayed.events == 1  # and there is room for the next one
+    assert totals(memory_system, 2) == {"a": [1], "c": [1]}
+    [letters] = memory_system.dead_letters().result(LIMIT_S)
+    assert letters.key == "device/b"
+
+
 @pytest.mark.parametrize(
     ("said", "problem"),
     [

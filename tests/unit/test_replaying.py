@@ -296,6 +296,33 @@ async def test_who_fails_before_there_is_a_key_has_its_source_parked() -> None:
     assert [(each.version, each.data["position"]) for each in theirs] == [(1, 1), (2, 2), (3, 3)]
 
 
+async def test_who_fails_at_what_is_due_is_parked_by_the_event_that_made_it_so() -> None:
+    log, events = await logged(
+        at(10, "device/a", 1), at(130, "device/b", 1), at(20, "device/a", 2), at(200, "device/b", 2)
+    )
+    trouble = Trouble()
+    program = BadHours(trouble)
+    due, fails = program.due, [True]
+
+    def failing(key: str, state: Any, watermark_us: int) -> Change:
+        if key == "device/a" and fails[0]:
+            raise ValueError("not due")
+        return due(key, state, watermark_us)
+
+    program.due = failing  # type: ignore[method-assign]
+    work = Running(program, log)
+    await work.take(events)
+    letters = await work.letters(Parked("hours", False, "device/a"))
+    assert [(each.position, each.reason) for each in letters] == [(2, "no"), (3, None)]
+    assert work.last_revisions == {("hours/device/b", 473_354): 1}
+    fails[0] = False
+    assert (await work.replay()).events == 2
+    assert work.last_revisions == {
+        ("hours/device/a", 473_352): 2,
+        ("hours/device/b", 473_354): 1,
+    }
+
+
 async def test_a_source_whose_key_is_parked_waits_for_that() -> None:
     log, events = await logged(*history("device/a", 2), *history("device/b", 2))
     trouble = Trouble(steps={3}, routes={2})
