@@ -42,7 +42,8 @@ class InvalidQuery(ThornbackError):
 
 
 class IndexBehind(ThornbackError):
-    """The index of an actor type has not come in time to the position that was asked for."""
+    """The index of an actor type has not come in time to the position that was asked for; one that
+    has not begun stands at position 0."""
 
     def __init__(self, actor_type: str, position: int, wanted: int, waited_s: float) -> None:
         super().__init__(actor_type, position, wanted, waited_s)
@@ -50,9 +51,9 @@ class IndexBehind(ThornbackError):
         self.waited_s = waited_s
 
     def __str__(self) -> str:
-        where = "has not begun" if self.position < 0 else f"stands at position {self.position:,}"
         return (
-            f"the index of {self.actor_type} {where}, and {self.wanted:,} was asked for, "
+            f"the index of {self.actor_type} stands at position {self.position:,}, and "
+            f"{self.wanted:,} was asked for, "
             f"{self.waited_s:g} s ago: ask again, or for what there is, at_least=0 (thornback "
             "programs shows how far it is)"
         )

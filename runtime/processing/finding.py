@@ -291,7 +291,7 @@ async def _waited(
     while (position := await connection.log.ask(look)) < max(at_least, 0):
         waited_s = clock() - began_s
         if waited_s >= wanted.timeout_s:
-            raise IndexBehind(wanted.actor_type, position, at_least, wanted.timeout_s)
+            raise IndexBehind(wanted.actor_type, max(position, 0), at_least, wanted.timeout_s)
         if (
             index is not None
             and waited_s >= _DOUBT_S
