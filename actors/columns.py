@@ -4,9 +4,10 @@ A field's annotation says the column's type. What no column has a type for is ke
 """
 
 import dataclasses
+import inspect
 import types
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
 from functools import partial
@@ -16,6 +17,13 @@ from uuid import UUID
 from pydantic import BaseModel, TypeAdapter
 
 _FIRST, _BEYOND = -(2**63), 2**63
+#: Digits that a number of PostgreSQL may have, before the point and behind it.
+_BEFORE_POINT, _BEHIND_POINT = 131_072, 16_383
+#: So many bytes of text, or digits of a number, an index takes: PostgreSQL has 2,704 bytes for all
+#: of an entry, and what compression saves of them nobody can tell beforehand.
+INDEXED_BYTES = 2_600
+#: Columns that every table of PostgreSQL has.
+_SYSTEM_COLUMNS = frozenset(("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"))
 
 
 class ColumnType(StrEnum):
@@ -72,14 +80,16 @@ class UnfitValue(ValueError):
 class ColumnField:
     """A field of a class as a column: what becomes of its values there and back."""
 
-    __slots__ = ("_read", "_to", "column", "name")
+    __slots__ = ("_indexed", "_read", "_to", "column", "name")
 
-    def __init__(self, name: str, annotation: Any) -> None:
-        """Raises ValueError for an annotation that means nothing."""
+    def __init__(self, name: str, annotation: Any, *, indexed: bool = False) -> None:
+        """`indexed`: its values have to fit into an index. Raises ValueError for an annotation that
+        means nothing."""
         inner, nullable = _without_none(annotation)
         kind, self._to, self._read = _form_of(inner)
         self.name = name
         self.column = Column(name, kind, nullable)
+        self._indexed = indexed and kind in (ColumnType.TEXT, ColumnType.DECIMAL)
 
     def value(self, value: Any) -> Any:
         """What the column holds of a value. JSON is a plain value, which the store writes. Raises
@@ -89,8 +99,11 @@ class ColumnField:
                 return None
             raise UnfitValue(f"{self.name} is None, and its annotation does not say that it may be")
         try:
-            return self._to(value)
-        except ValueError as error:  # also pydantic's
+            held = self._to(value)
+            if self._indexed:
+                _check_indexed(held)
+            return held
+        except (ValueError, ArithmeticError) as error:  # also pydantic's
             raise UnfitValue(f"{self.name} is {value!r:.80}: {error}") from error
 
     def field(self, value: Any) -> Any:
@@ -101,10 +114,14 @@ class ColumnField:
 class RowForm:
     """The rows of a class, a dataclass or a pydantic model: as tuples of what columns hold."""
 
-    def __init__(self, row: Any) -> None:
+    def __init__(self, row: Any, indexes: Sequence[str] = ()) -> None:
         """Raises ValueError for a class that cannot be a row."""
         self.row_class = row
-        self.fields = [ColumnField(name, kind) for name, kind in annotated_fields(row).items()]
+        self.fields = [
+            ColumnField(name, kind, indexed=name in indexes)
+            for name, kind in annotated_fields(row).items()
+        ]
+        _check_made_of_fields(row, [field.name for field in self.fields])
         self.columns = tuple(field.column for field in self.fields)
 
     def values(self, row: Any) -> tuple[Any, ...]:
@@ -148,14 +165,14 @@ def _mistake_in_index(name: str, hints: dict[str, Any]) -> str | None:
 
 def fits_sql(name: str) -> bool:
     """Can a column be called so?"""
-    return name.isascii() and len(name) <= 63
+    return name.isascii() and len(name) <= 63 and name not in _SYSTEM_COLUMNS
 
 
 def checked_value(column: Column, value: Any) -> Any:
     """A value that a column is compared with. Raises UnfitValue."""
     try:
         return _CHECKS[column.type](value.value if isinstance(value, Enum) else value)
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise UnfitValue(f"{column.name} is a {column.type}, not {value!r:.80}: {error}") from error
 
 
@@ -181,6 +198,33 @@ def annotated_fields(cls: Any) -> dict[str, Any]:
     if issubclass(cls, BaseModel):
         return {name: hints[name] for name in cls.model_fields}
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _check_made_of_fields(row: Any, names: Sequence[str]) -> None:
+    """Raises ValueError for a class that is not made of its fields by their names: what the table
+    holds of it could not be read back."""
+    if issubclass(row, BaseModel):
+        by_name = any(row.model_config.get(one) for one in ("populate_by_name", "validate_by_name"))
+        for name, field in row.model_fields.items():
+            if not by_name and field.validation_alias not in (None, name):
+                raise ValueError(f"takes {name} by another name only: {field.validation_alias}")
+        return
+    try:
+        inspect.signature(row).bind(**dict.fromkeys(names))
+    except TypeError as error:
+        raise ValueError(
+            f"is made of its fields by their names, and {row.__name__}() does not allow that: "
+            f"{error}"
+        ) from error
+
+
+def _check_indexed(value: str | Decimal) -> None:
+    if isinstance(value, str):
+        size = len(value) if value.isascii() else len(value.encode())
+        if size > INDEXED_BYTES:
+            raise ValueError(f"it has {size:,} bytes, and an index takes {INDEXED_BYTES:,}")
+    elif len(value.as_tuple().digits) > INDEXED_BYTES or abs(value.adjusted()) > INDEXED_BYTES:
+        raise ValueError(f"it has more digits than an index takes, {INDEXED_BYTES:,}")
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:
@@ -260,6 +304,7 @@ def _moment(value: Any) -> datetime:
         raise ValueError("no datetime")
     if value.tzinfo is None:
         raise ValueError("it says no time zone, so it is no moment")
+    value.astimezone(UTC)  # an OverflowError beyond the years 1 to 9999
     return value
 
 
@@ -278,9 +323,15 @@ def _uuid(value: Any) -> UUID:
 def _decimal(value: Any) -> Decimal:
     if not isinstance(value, Decimal):
         raise ValueError("no Decimal")
-    if value.is_finite():
-        return value
-    raise ValueError("it is no number")
+    if not value.is_finite():
+        raise ValueError("it is no number")
+    exponent = int(value.as_tuple().exponent)
+    if value.adjusted() >= _BEFORE_POINT or exponent < -_BEHIND_POINT:
+        raise ValueError(
+            f"it has more than {_BEFORE_POINT:,} digits before the point, or {_BEHIND_POINT:,} "
+            "behind it"
+        )
+    return value
 
 
 _CHECKS: dict[ColumnType, Callable[[Any], Any]] = {

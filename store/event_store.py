@@ -233,8 +233,9 @@ class EventStore(Protocol):
     ) -> None:
         """Change rows and letters, and move the checkpoints of the program whose they are, all or
         nothing, durably. No two of the changes are of one key. Raises StaleCheckpoint if whoever
-        moves a checkpoint was replaced. After StoreUnavailable the outcome is open, and may yet
-        come about: until somebody opens these slots anew."""
+        moves a checkpoint was replaced, and RefusedRow for a row that it cannot hold. After
+        StoreUnavailable the outcome is open, and may yet come about: until somebody opens these
+        slots anew."""
 
     async def select_projected(
         self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from actors.columns import Column, TableSchema
+from actors.columns import Column, TableSchema, UnfitValue
 from store.errors import AnotherTable
 
 #: What stands behind a projection's name where its table is built anew beside the one in service.
@@ -37,6 +37,17 @@ class RowChange(NamedTuple):
 
     key: str
     values: tuple[Any, ...] | None
+
+
+class RefusedRow(UnfitValue):
+    """The database cannot hold this row, which nobody could tell beforehand; nothing is stored."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(key, problem)
+        self.key, self.problem = key, problem
+
+    def __str__(self) -> str:
+        return f"the database does not take the row of {self.key}: {self.problem}"
 
 
 class Operator(StrEnum):

@@ -6,6 +6,7 @@ takes one row, and not its history. Where that cannot be read back, its history 
 """
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -14,24 +15,36 @@ import msgspec
 from pydantic import ValidationError
 
 from actors.actor import Actor, described
-from actors.columns import Column, ColumnField, ColumnType, TableSchema, annotated_fields
+from actors.columns import (
+    Column,
+    ColumnField,
+    ColumnType,
+    TableSchema,
+    UnfitValue,
+    annotated_fields,
+)
 from actors.event import Event, Kind
 from actors.state_form import NotGivenBack
 from streams.errors import InvalidProgram
 from streams.failures import OnFailure
 from streams.program import Change, Stretch
-from streams.projection import INDEX, NAME_BYTES
+from streams.projection import INDEX, NAME_BYTES, REBUILD
 
-#: What is kept of a state beside the fields that are asked for.
-_KEPT = (
-    Column("_version", ColumnType.INT),
-    Column("_format", ColumnType.INT),
-    Column("_state", ColumnType.TEXT, nullable=True),
-)
+logger = logging.getLogger("thornback.processing")
+
+
+def _kept(snapshot_format: int) -> tuple[Column, ...]:
+    """What is kept of a state beside the fields that are asked for. The format is in the name: a
+    table whose states another class has made is another table."""
+    return (
+        Column("_version", ColumnType.INT),
+        Column(f"_state_{snapshot_format}", ColumnType.TEXT, nullable=True),
+    )
 
 
 class Unread(Exception):
-    """The state of a row is to be folded of the log, up to this version."""
+    """The state of an actor is to be folded of the log, up to this version: what there is of it
+    cannot be read, or events are missing."""
 
     def __init__(self, version: int) -> None:
         super().__init__(version)
@@ -39,12 +52,13 @@ class Unread(Exception):
 
 
 class IndexedActor:
-    """An actor as it is after one of its versions."""
+    """An actor as it is after one of its versions. None: that is not known, because its code fails
+    at its history. One that is left out has no row."""
 
-    __slots__ = ("actor", "version")
+    __slots__ = ("actor", "left_out", "version")
 
-    def __init__(self, actor: Actor[Any], version: int) -> None:
-        self.actor, self.version = actor, version
+    def __init__(self, actor: Actor[Any] | None, version: int, *, left_out: bool = False) -> None:
+        self.actor, self.version, self.left_out = actor, version, left_out
 
 
 class ActorIndex:
@@ -65,6 +79,9 @@ class ActorIndex:
         self.name = INDEX + kind.name
         if not kind.indexes:
             problem = f"{actor.__name__} says of no field that it is indexed: indexes = ('field',)"
+            raise InvalidProgram(kind.name, problem)
+        if self.name.endswith(REBUILD):
+            problem = f"its index would be taken for one that is built anew: {self.name}"
             raise InvalidProgram(kind.name, problem)
         if len(self.name) + self.name.count(".") > NAME_BYTES:
             problem = f"its index would have a longer name than a table may: {self.name}"
@@ -102,10 +119,45 @@ class ActorIndex:
         return ((event.source, None),)
 
     def step(self, key: str, item: Any, event: Event, state: Any, watermark_us: int) -> Change:
-        """See Program: the state is an IndexedActor."""
+        """See Program: the state is an IndexedActor. Raises Unread where an event of before was
+        passed over."""
         found = state if state is not None else self._begun(key)
+        version = event.version or 0
+        if version > found.version + 1:
+            raise Unread(version - 1)
+        if found.left_out:
+            return Change(self._tried(found, event))
         self._apply(found, event)
         return Change(found)
+
+    def mended(self, source: str, events: Iterable[Event], version: int) -> IndexedActor:
+        """An actor of which an event was passed over, after these events, its first ones up to the
+        version. Where they do not come to an actor that a row can hold, it is left out: it has kept
+        the index standing once."""
+        found = self._begun(source)
+        found.left_out = True
+        for event in events:
+            found = self._tried(found, event)
+        if found.version != version:
+            found = IndexedActor(None, version, left_out=True)
+        if found.left_out:
+            logger.warning("%s is left out of its index: it has kept it standing", source)
+        return found
+
+    def _tried(self, found: IndexedActor, event: Event) -> IndexedActor:
+        """One that is left out, after an event."""
+        if found.actor is None:
+            return IndexedActor(None, event.version or 0, left_out=True)
+        found.left_out = False
+        try:
+            self._apply(found, event)
+        except Exception:  # whatever its applier raises: it was told when it stood there
+            return IndexedActor(None, event.version or 0, left_out=True)
+        try:
+            self.form.check(found)
+        except UnfitValue:
+            found.left_out = True
+        return found
 
     def due(self, key: str, state: Any, watermark_us: int) -> Change:
         """See Program: it waits for nothing."""
@@ -131,6 +183,7 @@ class ActorIndex:
             raise ValueError(
                 f"version {event.version} of {event.source} comes after {found.version}"
             )
+        assert found.actor is not None  # else it is left out
         kind = described(self.actor)
         applier = kind.appliers.get(event.event_type)
         if applier is not None:
@@ -149,23 +202,33 @@ class IndexForm:
         self._actor = actor
         self._kind = described(actor)
         hints = annotated_fields(actor.state_type)
-        self._fields = [ColumnField(name, hints[name]) for name in self._kind.indexes]
-        self.columns = (*(field.column for field in self._fields), *_KEPT)
+        self._fields = [ColumnField(name, hints[name], indexed=True) for name in self._kind.indexes]
+        kept = _kept(actor.snapshot_format)
+        self.columns = (*(field.column for field in self._fields), *kept)
 
-    def values(self, found: IndexedActor) -> tuple[Any, ...]:
-        """A row as a tuple. Raises UnfitValue."""
+    def check(self, found: IndexedActor) -> None:
+        """Could it be a row? Raises UnfitValue."""
+        if found.actor is not None and not found.left_out:
+            self._values_of(found.actor.state)
+
+    def _values_of(self, state: Any) -> list[Any]:
+        return [field.value(getattr(state, field.name)) for field in self._fields]
+
+    def values(self, found: IndexedActor) -> tuple[Any, ...] | None:
+        """A row as a tuple; None: it is left out. Raises UnfitValue."""
+        if found.actor is None or found.left_out:
+            return None
         state = found.actor.state
         try:
             text = self._kind.states.snapshot(state)
         except NotGivenBack:
             text = None  # it is folded again where it is needed
-        fields = [field.value(getattr(state, field.name)) for field in self._fields]
-        return (*fields, found.version, self._actor.snapshot_format, text)
+        return (*self._values_of(state), found.version, text)
 
     def row(self, key: str, values: tuple[Any, ...]) -> IndexedActor:
         """The actor of a tuple. Raises Unread where its state is not in it."""
-        version, kept_format, text = values[-3:]
-        if text is None or kept_format != self._actor.snapshot_format:
+        version, text = values[-2:]
+        if text is None:
             raise Unread(version)
         actor = self._actor(key.partition("/")[2])
         try:

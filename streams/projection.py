@@ -24,7 +24,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from actors.columns import RowForm, TableSchema, fits_sql
+from actors.columns import Column, ColumnType, RowForm, TableSchema, fits_sql
 from actors.errors import InvalidName
 from actors.event import Event, Kind
 from actors.naming import checked_type_name, kebab_case
@@ -93,7 +93,7 @@ class Projection(Generic[Row]):
     @cached_property
     def form(self) -> RowForm:
         """What its rows are in the table."""
-        return RowForm(self.row_class)
+        return RowForm(self.row_class, tuple(self.indexes))
 
     def __getstate__(self) -> dict[str, Any]:
         """What was made of its class is made anew where it goes."""
@@ -193,21 +193,28 @@ def _check_row(cls: type[Projection[Any]]) -> str | None:
     if cls.row_class is None:
         return f"say the class of its rows: class {cls.__name__}(Projection[RowClass])"
     try:
-        names = [column.name for column in RowForm(cls.row_class).columns]
+        columns = RowForm(cls.row_class).columns
     except ValueError as error:
         return f"the class of its rows {error}"
-    return _mistake_in_columns(cls, names)
+    return _mistake_in_columns(cls, columns)
 
 
-def _mistake_in_columns(cls: type[Projection[Any]], names: Sequence[str]) -> str | None:
+def _mistake_in_columns(cls: type[Projection[Any]], columns: Sequence[Column]) -> str | None:
+    names = [column.name for column in columns]
     if not names:
         return f"{cls.row_class.__name__} has no fields: a row has one column, or more"
     if "key" in names:
         return "key is the column of the key, which every table has: call that field something else"
     if unfit := next((name for name in names if not fits_sql(name)), None):
-        return f"{unfit} cannot be the name of a column: ASCII letters, digits and _, at most 63"
+        return (
+            f"{unfit} cannot be the name of a column: ASCII letters, digits and _, at most 63, and "
+            "none of those that every table of PostgreSQL has, as ctid"
+        )
     if unknown := [name for name in cls.indexes if name not in names]:
         return f"indexes names {unknown[0]!r}, and its rows have {', '.join(names)}"
+    for column in columns:
+        if column.name in cls.indexes and column.type is ColumnType.JSON:
+            return f"indexes names {column.name!r}, which is JSON: no index of the kind is of use"
     return None
 
 

@@ -31,6 +31,7 @@ from store.rows.json_text import encode_json, encode_payload
 from store.rows.tells import is_message_event, tell_text
 from store.selection import Selection
 from store.slots import slot_of, slot_of_key
+from streams.actor_index import Unread
 from streams.program import Change, Fact, Output, Program, Stretch
 
 logger = logging.getLogger("thornback.processing")
@@ -215,7 +216,28 @@ class Evaluation:
             self._lane = lane
             self.forget_stretches()
 
+    def _check_between(self, items: Sequence[tuple[str, Any]]) -> None:
+        """What would be refused at the end of a batch is refused in the midst of one: results do
+        not depend on where batches end. Raises StepFailed."""
+        for key, _ in items:
+            if (touched := self._touched.get(key)) is not None:
+                try:
+                    self._keys.kept.check(key, touched[0].state)
+                except FAILURES as error:
+                    raise StepFailed(touched[2], key) from error
+
+    async def _changed_by(self, lane: Lane, key: Key, item: Any, event: Event) -> Change:
+        """What a program makes of an event; where events of before are missing here, once these are
+        there."""
+        step = self._program.step
+        try:
+            return step(key.name, item, event, key.state, lane.watermark_us)
+        except Unread as unread:
+            key.state = await self._keys.kept.mended(key.name, unread.version)
+        return step(key.name, item, event, key.state, lane.watermark_us)
+
     async def _step(self, lane: Lane, event: Event, items: Sequence[tuple[str, Any]]) -> None:
+        self._check_between(items)
         key = ""
         parked = self._parked.keys
         try:
@@ -225,9 +247,7 @@ class Evaluation:
                     continue
                 if self._verdicts and self._judged(lane, event, key):
                     continue
-                change = self._program.step(
-                    key, item, event, self._keys[key].state, lane.watermark_us
-                )
+                change = await self._changed_by(lane, self._keys[key], item, event)
                 await self._take(lane, self._keys[key], change, event)
         except _NOT_ITS_OWN:
             raise
@@ -309,8 +329,11 @@ class Evaluation:
                 tries=failure.tries if failure else 0,
             )
 
-    def pass_over(self, lane: Lane, event: Event) -> None:
+    def pass_over(self, lane: Lane, event: Event, effects: Effects) -> None:
         """An event that is not evaluated is finished all the same."""
+        for change in self._keys.kept.passed_over(event):
+            if _slot_of_key(change.key) in lane.slots:
+                effects.projected[change.key] = change
         self._advance(lane, event)
         self._finish(lane, [event], event.position or 0)
 

@@ -19,10 +19,11 @@ from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.driver.selecting import checked_position
 from runtime.errors import IndexBehind, InvalidQuery
+from runtime.processing.rebuilding import running
 from runtime.processing.running import end_program, ensure_program
-from store.errors import AnotherTable
+from store.errors import AnotherTable, StoreUnavailable
 from store.event_store import EventStore
-from store.projected import Condition, Operator, ProjectedTable
+from store.projected import Condition, Operator, ProjectedTable, shown_columns
 from store.selection import Selection, after_all_of
 from streams.actor_index import ActorIndex
 from streams.errors import InvalidProgram
@@ -40,6 +41,8 @@ _GAP = 20_000
 _SURE_S = 10.0
 #: After so long it is asked again all the same.
 _DOUBT_S = 1.0
+#: So often the table may be another one while it is asked.
+_CHANGES = 5
 #: What is beyond the time that is waited for the index: starting its workers, and asking.
 _BEYOND_S = 150.0
 
@@ -219,29 +222,64 @@ def _index_of(actor: type[Actor[Any]]) -> ActorIndex:
 
 
 async def _find(connection: Connection, index: ActorIndex | None, wanted: Wanted) -> FoundRows:
-    log, name = connection.log, INDEX + wanted.actor_type
     at_least = wanted.at_least
     if at_least is None:
-        at_least = await log.ask(lambda store: store.head())
-    table = await log.ask(lambda store: _table(store, name))
-    position = await log.ask(partial(_seen, wanted.actor_type, at_least))
-    fits = table is not None and (index is None or table.columns == index.table.columns)
-    if position < max(at_least, 0) or not fits:
-        if index is None and table is None:
+        at_least = await connection.log.ask(lambda store: store.head())
+    for _ in range(_CHANGES):
+        table, position = await _ready(connection, index, wanted, at_least)
+        found = await _page(connection, wanted, table, position)
+        if found is not None:
+            return found
+    raise IndexBehind(wanted.actor_type, 0, at_least, wanted.timeout_s)
+
+
+async def _ready(
+    connection: Connection, index: ActorIndex | None, wanted: Wanted, at_least: int
+) -> tuple[ProjectedTable, int]:
+    """The table, and then how far that is, if it has not made way for another one meanwhile. Raises
+    InvalidQuery and IndexBehind."""
+    log = connection.log
+    for _ in range(_CHANGES):
+        table = await log.ask(partial(_table, wanted.actor_type))
+        if table is None and index is None:
             raise _no_index(wanted.actor_type)
-        position = await _waited(connection, index, wanted, at_least)
-        table = await log.ask(lambda store: _table(store, name))
-    if table is None:
-        raise _no_index(wanted.actor_type)
-    conditions = wanted.conditions
+        if table is not None and index is not None and table.columns != index.table.columns:
+            raise _another_index(wanted.actor_type, table, index)
+        position = await log.ask(partial(_seen, wanted.actor_type, at_least))
+        if table is not None and position >= max(at_least, 0):
+            return table, position
+        await _waited(connection, index, wanted, at_least)
+    raise IndexBehind(wanted.actor_type, 0, at_least, wanted.timeout_s)
+
+
+async def _page(
+    connection: Connection, wanted: Wanted, table: ProjectedTable, position: int
+) -> FoundRows | None:
+    """What there is in a table that was so far; None: that has made way for another one."""
+    log, conditions = connection.log, wanted.conditions
     if conditions is None:
         conditions = conditions_of(
             wanted.actor_type, table.columns, wanted.where, as_text=wanted.as_text
         )
-    found, limit, wanted_all = table, wanted.limit, [*_within(wanted.prefix), *conditions]
-    rows = await log.ask(
-        lambda store: store.select_projected(found, wanted_all, wanted.after, limit)
-    )
+    limit, wanted_all = wanted.limit, [*_within(wanted.prefix), *conditions]
+
+    async def select(store: EventStore) -> list[tuple[str, tuple[Any, ...]]] | None:
+        refused: StoreUnavailable | None = None
+        rows: list[tuple[str, tuple[Any, ...]]] = []
+        try:
+            rows = await store.select_projected(table, wanted_all, wanted.after, limit)
+        except StoreUnavailable as error:  # of a table that has gone, it says so, too
+            refused = error
+        there = await _table(wanted.actor_type, store)
+        if there is None or there.number != table.number:
+            return None
+        if refused is not None:
+            raise refused
+        return rows
+
+    rows = await log.ask(select)
+    if rows is None:
+        return None
     shown = [at for at, column in enumerate(table.columns) if not column.name.startswith("_")]
     named = [
         (key.partition("/")[2], {table.columns[at].name: values[at] for at in shown})
@@ -266,7 +304,8 @@ def _ref(connection: Connection, actor: type[Actor[Any]] | str, name: str) -> Ac
     return ActorRef(connection, actor, source_of(actor.actor_type, name))
 
 
-async def _table(store: EventStore, name: str) -> ProjectedTable | None:
+async def _table(actor_type: str, store: EventStore) -> ProjectedTable | None:
+    name = INDEX + actor_type
     return next((table for table in await store.projections() if table.name == name), None)
 
 
@@ -278,14 +317,23 @@ def _no_index(actor_type: str) -> InvalidQuery:
     )
 
 
+def _another_index(actor_type: str, there: ProjectedTable, index: ActorIndex) -> InvalidQuery:
+    return InvalidQuery(
+        actor_type,
+        f"its index is of another class, and has {shown_columns(there.columns)}; this one wants "
+        f"{shown_columns(index.table.columns)}: system.index({index.actor.__name__}) drops it, and "
+        "begins another one",
+    )
+
+
 async def _waited(
     connection: Connection, index: ActorIndex | None, wanted: Wanted, at_least: int
-) -> int:
-    """Wait until the index is as far; where it is. Raises IndexBehind."""
+) -> None:
+    """Wait until the index is as far. Raises IndexBehind."""
     name, clock = INDEX + wanted.actor_type, asyncio.get_running_loop().time
     ran_s = _ran_s.setdefault(connection, {})
     if index is not None and ran_s.get((name, index.actor), -_SURE_S) < clock() - _SURE_S:
-        await _ensured(connection, index, 0)
+        await _ensured_for_reader(connection, index)
     look = partial(_seen, wanted.actor_type, at_least)
     began_s, pause_s = clock(), _FIRST_LOOK_S
     while (position := await connection.log.ask(look)) < max(at_least, 0):
@@ -297,10 +345,9 @@ async def _waited(
             and waited_s >= _DOUBT_S
             and ran_s.get((name, index.actor), 0) < began_s
         ):
-            await _ensured(connection, index, 0)  # it has been stopped since, perhaps
+            await _ensured_for_reader(connection, index)  # it has been stopped since, perhaps
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, _LATER_LOOK_S)
-    return position
 
 
 async def _seen(actor_type: str, at_least: int, store: EventStore) -> int:
@@ -312,6 +359,21 @@ async def _seen(actor_type: str, at_least: int, store: EventStore) -> int:
     selection = Selection(sources=(f"{actor_type}/*",))
     missing = await store.recount(selection, position, at_least)
     return position if missing.count else at_least
+
+
+async def _ensured_for_reader(connection: Connection, index: ActorIndex) -> None:
+    """Have the index run; but not by this class in the place of another one. Who only asks may be a
+    program of last week's. Raises InvalidQuery where it is another table."""
+    if await running(connection, index.name) is None:
+        try:
+            await ensure_program(connection, index, 0)
+        except AnotherTable as error:  # somebody was quicker
+            table = await connection.log.ask(partial(_table, index.actor.actor_type))
+            if table is None:
+                raise
+            raise _another_index(index.actor.actor_type, table, index) from error
+    known = _ran_s.setdefault(connection, {})
+    known[index.name, index.actor] = asyncio.get_running_loop().time()
 
 
 async def _ensured(connection: Connection, index: ActorIndex, workers: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgpack
 
+from actors.event import Event
 from actors.naming import aggregate_key_of, checked_new_source
 from store.appends import StateChange
 from store.event_store import EventStore
@@ -18,6 +19,16 @@ class Kept(Protocol):
 
     async def load(self, keys: Sequence[str]) -> dict[str, Any]:
         """Those that there are. Raises StoreUnavailable."""
+
+    def check(self, key: str, state: Any) -> None:
+        """Could it be committed as it is? Raises what says that it cannot."""
+
+    async def mended(self, key: str, version: int) -> Any:
+        """The state of a key whose program says that events are missing here (Unread): of the log,
+        up to this version. Raises StoreUnavailable."""
+
+    def passed_over(self, event: Event) -> list[RowChange]:
+        """What becomes of rows when an event is passed over."""
 
     def change(
         self, key: str, state: Any, due_us: int | None
@@ -36,6 +47,17 @@ class PackedStates:
         """Those that there are."""
         found = await self._store.load_states(self._program, keys)
         return {key: unpack_state(packed) for key, packed in found.items()}
+
+    def check(self, key: str, state: Any) -> None:
+        """What cannot be packed is found out when it is."""
+
+    async def mended(self, key: str, version: int) -> Any:
+        """No program of such states asks for it."""
+        raise ValueError(f"{self._program} has no history of {key}")
+
+    def passed_over(self, event: Event) -> list[RowChange]:
+        """States are as they were."""
+        return []
 
     def change(self, key: str, state: Any, due_us: int | None) -> tuple[StateChange, int]:
         """As bytes."""

@@ -44,7 +44,7 @@ from store.appends import CheckpointMove
 from store.dead_letters import Parked, merged
 from store.errors import AnotherTable, NoProjection, StaleCheckpoint, StaleEpoch
 from store.event_store import EventStore, Page
-from store.projected import REBUILD, ProjectedTable
+from store.projected import REBUILD, ProjectedTable, RefusedRow
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows
 from store.slots import SLOTS, slot_of, slot_of_key
@@ -118,6 +118,7 @@ class ProgramRun:
         self._failing = Failing(program, settings.processing)
         self._wishes: deque[Wish] = deque()  #: that dead letters are replayed
         self._over = False  #: its table has taken the place of another: it is done
+        self._careful_until = 0  #: up to there each event goes by itself: one makes an unfit row
         self._hurry = False  #: somebody waits for what is not committed
         self._resumed = asyncio.Event()
         self._changed = asyncio.Event()  #: a page came, an append is done, or somebody waits
@@ -154,6 +155,9 @@ class ProgramRun:
                 await asyncio.Event().wait()  # whoever has built it ends this worker
             except StepFailed as failed:
                 await self._failed(failed)
+            except RefusedRow as refused:  # of which event, is found out with each by itself
+                self._careful_until = self._sent_position
+                logger.warning("%s looks for its event: %s", self.program.name, refused)
             except (ThornbackError, ConnectionError, TimeoutError) as error:
                 self._say(trouble=str(error) or type(error).__name__)
                 logger.warning("%s begins anew: %s", self.program.name, self.facts.trouble)
@@ -341,8 +345,8 @@ class ProgramRun:
             some = self._next_events(events[at : at + self._batch_size])
             whole = at + len(some) == len(events)
             through = page.through if whole else some[-1].position or 0
-            if self._failing.suspect == some[0].position:
-                await self._process_suspect(lane, some[0], through)
+            if self._is_alone(some[0]):
+                await self._process_alone(lane, some[0], through)
                 at += 1
                 continue
             with self._watched(some):
@@ -373,24 +377,35 @@ class ProgramRun:
     def _next_events(self, events: list[Event]) -> list[Event]:
         """A batch: an event at which the program has failed, or those up to it."""
         for number, event in enumerate(events):
-            if event.position in (self._failing.suspect, *self._failing.skipped):
+            if self._is_alone(event) or event.position in self._failing.skipped:
                 return events[:number] or events[:1]
         return events
 
-    async def _process_suspect(self, lane: Lane, event: Event, through: int) -> None:
-        """An event at which the program has failed: alone, and when all before it is committed,
-        with states as they are kept, because a step that fails may leave them as it likes."""
+    def _is_alone(self, event: Event) -> bool:
+        position = event.position or 0
+        return position == self._failing.suspect or position <= self._careful_until
+
+    async def _process_alone(self, lane: Lane, event: Event, through: int) -> None:
+        """An event at which the program has failed, or of those of which one makes a row that the
+        database refuses: alone, and when all before it is committed, with states as they are kept,
+        because a step that fails may leave them as it likes."""
         await self._commit(lane)
-        self._forget(self._began)
+        suspect = event.position == self._failing.suspect
+        if suspect:
+            self._forget(self._began)
         if event.position in self._failing.skipped:
-            self._evaluation.pass_over(lane, event)
+            self._evaluation.pass_over(lane, event, self._effects)
             lane.position = through
         else:
             await self._evaluation.evaluate(lane, [event], through, self._effects)
             await self._finish_due(lane)
             lane.position = through
-        await self._commit(lane)
-        self._failing.passed()
+        try:
+            await self._commit(lane)
+        except RefusedRow as refused:
+            raise StepFailed(event, refused.key) from refused
+        if suspect:
+            self._failing.passed()
 
     async def _finish_due(self, lane: Lane) -> None:
         """The keys that are due by an event, where there are many: so many for each append, and
@@ -424,7 +439,11 @@ class ProgramRun:
         replay = Replay(self._store, self._clock, lane, self._parked, self._apart)
         piece = await replay.piece(parked)
         self._effects = piece.effects
-        await self._commit(lane)
+        try:
+            await self._commit(lane)
+        except RefusedRow as refused:
+            self._wishes.popleft().refuse(NotPossible(f"{parked.name} waits on: {refused}"))
+            raise
         wish.note(parked, piece)
         self._take_over(lane, parked, piece)
 

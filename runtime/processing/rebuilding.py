@@ -34,6 +34,8 @@ _LOOK_S = 0.2
 _REBUILD_S = 86_400.0
 #: So few events behind, it is as good as there: a swap waits for the rest.
 _NEAR = 20_000
+#: How long a worker may take to say something.
+_ANSWER_S = 10.0
 
 
 class _Code(NamedTuple):
@@ -65,9 +67,6 @@ def rebuild(connection: Connection, projection: Runnable | str, workers: Any) ->
 
 class _Rebuild:
     """Of one projection; in the courier's loop."""
-
-    #: How long a worker may take to say something.
-    ANSWER_S = 10.0
 
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection, self._name, self._built = connection, name, name + REBUILD
@@ -137,25 +136,33 @@ class _Rebuild:
         return _Code(*found)
 
     async def _runs(self, name: str) -> tuple[str, int] | None:
-        """The fingerprint of what runs of a program, and among how many workers; None: nothing."""
-        found: tuple[str, int] | None = await self._of_worker(name, "runs")
-        return found
+        return await running(self._connection, name)
 
     async def _of_worker(self, program: str, method: str) -> Any:
-        """What its first worker says; None where there is none, or it says nothing."""
-        world, name = self._connection.world, worker_name(program, 0)
-        world.forget(name)  # it may have ended since, and another one have its name
-        try:
-            handle = await world.handle(name)
-            return await asyncio.wait_for(awaited(getattr(handle, method).remote()), self.ANSWER_S)
-        except (RayError, ValueError, TimeoutError):
-            return None
+        return await _of_worker(self._connection, program, method)
 
     async def _run_program(self, name: str, code: _Code, after: int, workers: int) -> None:
         await self._connection.rejoining.ask("run_program", name, code.packed, workers, after)
 
     async def _ask(self, question: Any) -> Any:
         return await self._connection.log.ask(question)
+
+
+async def running(connection: Connection, program: str) -> tuple[str, int] | None:
+    """The fingerprint of what runs of a program, and among how many workers; None: nothing."""
+    found: tuple[str, int] | None = await _of_worker(connection, program, "runs")
+    return found
+
+
+async def _of_worker(connection: Connection, program: str, method: str) -> Any:
+    """What its first worker says; None where there is none, or it says nothing."""
+    world, name = connection.world, worker_name(program, 0)
+    world.forget(name)  # it may have ended since, and another one have its name
+    try:
+        handle = await world.handle(name)
+        return await asyncio.wait_for(awaited(getattr(handle, method).remote()), _ANSWER_S)
+    except (RayError, ValueError, TimeoutError):
+        return None
 
 
 async def _began(name: str, store: EventStore) -> int:

@@ -15,7 +15,7 @@ from actors.columns import Column, ColumnType, TableSchema
 from store.appends import CheckpointMove
 from store.dead_letters import LetterChange
 from store.errors import NoProjection
-from store.postgres.connections import Connections, transaction
+from store.postgres.connections import Connections, reason_of, transaction
 from store.postgres.letters import change_letters
 from store.postgres.queries import QUERIES
 from store.postgres.subscriptions import move_checkpoints
@@ -24,6 +24,7 @@ from store.projected import (
     Condition,
     Operator,
     ProjectedTable,
+    RefusedRow,
     RowChange,
     check_columns,
 )
@@ -34,6 +35,9 @@ from store.slots import SLOTS
 _HOLD_S, _LOCK_MS = 2.0, 1_000
 #: Between two looks meanwhile: the database does not say when a row has moved.
 _LOOK_S = 0.02
+
+#: What is said of a value itself: it will be said again, however often it is tried.
+_NOT_HELD = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
 _SIGNS = {
     Operator.EQ: "=", Operator.NE: "<>", Operator.GT: ">",
@@ -80,19 +84,23 @@ class Projections:
         changes: Sequence[RowChange],
         letters: Sequence[LetterChange] = (),
     ) -> None:
-        """Checkpoints, rows and letters, in one transaction. Raises StaleCheckpoint."""
+        """Checkpoints, rows and letters, in one transaction. Raises StaleCheckpoint, RefusedRow."""
         gone = [key for key, values in changes if values is None]
-        kept = sorted(change for change in changes if change.values is not None)
-        async with self._connections.use() as connection, transaction(connection):
-            await move_checkpoints(connection, checkpoints)
-            if gone:
-                query = QUERIES["delete_projected"].format(table=_table_name(table))
-                await connection.fetch(query, gone)
-            if kept:
-                rows = [(key, *(values or ())) for key, values in kept]
-                await connection.fetch(_upsert(table), *map(list, zip(*rows, strict=True)))
-            if letters:
-                await change_letters(connection, letters)
+        kept = sorted((key, *values) for key, values in changes if values is not None)
+        async with self._connections.use() as connection:
+            try:
+                async with transaction(connection):
+                    await move_checkpoints(connection, checkpoints)
+                    if gone:
+                        query = QUERIES["delete_projected"].format(table=_table_name(table))
+                        await connection.fetch(query, gone)
+                    if kept:
+                        await _put(connection, table, kept)
+                    if letters:
+                        await change_letters(connection, letters)
+            except _NOT_HELD:
+                await _check_each(connection, table, kept)
+                raise
 
     async def select(
         self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
@@ -122,6 +130,9 @@ class Projections:
     async def drop(self, connection: Any, program: str) -> bool:
         """Within a transaction: the table and the view of a program; was there any?"""
         await connection.fetch(QUERIES["lock_projections"])
+        for each in (program, program + REBUILD):
+            # In the order in which its workers take them: slots, and then the table.
+            await connection.fetch(QUERIES["hold_slots"], each)
         dropped = False
         for each in (program, program + REBUILD):
             for row in await connection.fetch(QUERIES["forget_projection"], each):
@@ -183,6 +194,33 @@ class Projections:
                 return True
             await asyncio.sleep(_LOOK_S)
         return False
+
+
+async def _put(connection: Any, table: ProjectedTable, rows: Sequence[tuple[Any, ...]]) -> None:
+    await connection.fetch(_upsert(table), *map(list, zip(*rows, strict=True)))
+
+
+async def _check_each(
+    connection: Any, table: ProjectedTable, rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Whose row is it that the database has refused? In halves, of which none stays. Raises
+    RefusedRow."""
+    while rows:
+        half = rows[: (len(rows) + 1) // 2]
+        await connection.execute("BEGIN")
+        refused: Exception | None = None
+        try:
+            await _put(connection, table, half)
+        except _NOT_HELD as error:
+            refused = error
+        finally:
+            await connection.execute("ROLLBACK")
+        if refused is None:
+            rows = rows[len(half) :]
+        elif len(half) == 1:
+            raise RefusedRow(half[0][0], reason_of(refused)) from refused
+        else:
+            rows = half
 
 
 def _table(row: Any) -> ProjectedTable:

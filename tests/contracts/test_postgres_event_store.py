@@ -2,18 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from secrets import randbelow
 
 import asyncpg
 import pytest
 
+from actors.columns import Column, ColumnType, TableSchema
 from store.errors import RowsRefused, SchemaMismatch, StoreUnavailable
 from store.postgres.event_store import PostgresEventStore
 from store.postgres.migrations import migrate
+from store.projected import RefusedRow, RowChange
 from store.rows.encoding import encode_event
 from store.rows.layout import EncodedRows, stamp
 from tests.contracts.append_contract import AppendContract
 from tests.contracts.appending import RECORDED_US, Log, made_event
 from tests.contracts.event_store_contract import EventStoreContract
+from tests.contracts.projections_contract import opened
 from tests.contracts.values_contract import ValuesContract
 
 pytestmark = pytest.mark.integration
@@ -29,6 +33,22 @@ async def store(database: str) -> AsyncIterator[PostgresEventStore]:
 
 class TestPostgresEventStore(EventStoreContract):
     """As it is: small appends go in one statement, larger ones by COPY."""
+
+
+async def test_a_row_that_the_database_refuses_is_named_and_nothing_of_its_batch_is_stored(
+    store: PostgresEventStore,
+) -> None:
+    notes = TableSchema(name="notes", columns=(Column("note", ColumnType.TEXT),), indexes=("note",))
+    slots = await opened(store, notes)
+    long = "".join(chr(0x4E00 + randbelow(20_000)) for _ in range(4_000))  # not to be compressed
+    rows = [RowChange(f"k{number}", (f"{number}",)) for number in range(9)]
+    with pytest.raises(RefusedRow, match=r"row of k5: .*index") as refused:
+        await slots.project(3, *rows[:5], RowChange("k5", (long,)), *rows[6:])
+    assert refused.value.key == "k5"
+    assert await store.load_projected(slots.table, ["k0", "k5"]) == {}
+    assert await slots.positions() == {0}
+    await slots.project(4, *rows)
+    assert await store.load_projected(slots.table, ["k5"]) == {"k5": ("5",)}
 
 
 class TestPostgresAppendsByCopy(AppendContract, ValuesContract):

@@ -193,7 +193,7 @@ def _judge_index(finished: Finished, _: Any) -> Iterable[str]:
         doors = [each for each in types if each in ("noted", "opened")]
         is_open = bool(doors) and doors[-1] == "opened"
         taken = types.count("taken") + types.count("taken-back")
-        *found, _, state = finished.rows[source]
+        *found, state = finished.rows[source]
         if found != [is_open, taken, len(records)]:
             yield f"{source} is {found} in it, not {[is_open, taken, len(records)]}"
         tokens = [record.payload["token"] for record in records if record.event_type == "noted"]

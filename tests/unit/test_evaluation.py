@@ -308,7 +308,7 @@ async def test_what_is_due_while_an_event_is_passed_over_is_looked_at_with_the_n
     store._states.change(list(work.effects.states.values()))
     again = Evaluated(Hours("hours", ()), store)
     again.lane = work.lane
-    again.evaluation.pass_over(again.lane, events[1])
+    again.evaluation.pass_over(again.lane, events[1], Effects())
     await again.take(events[2:])
     assert [(each.source, each.data["count"]) for each in again.outputs] == [
         ("hours/device/c", 1),

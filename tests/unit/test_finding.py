@@ -149,6 +149,8 @@ def test_what_cannot_be_asked_is_said(memory_system: ActorSystem) -> None:
         system.find(Dog, changes__like="x")
     with pytest.raises(InvalidQuery, match="changes is a bigint, not 'many': no int"):
         system.find(Dog, changes="many")
+    with pytest.raises(InvalidQuery, match="weight is a double precision, not 10"):
+        system.find(Whale, weight__gt=10**400)
     with pytest.raises(InvalidQuery, match="site__isnull=True"):
         system.find(Dog, site=None)
     with pytest.raises(InvalidQuery, match="in takes several values"):
@@ -165,6 +167,19 @@ def test_what_cannot_be_asked_is_said(memory_system: ActorSystem) -> None:
         system.find("cat", at_least=0).result(LIMIT_S)
     with pytest.raises(IndexBehind, match=r"and 1,000,000 was asked for, 0\.1 s ago"):
         system.find(Dog, at_least=1_000_000, timeout_s=0.1).result(LIMIT_S)
+
+
+@dataclass
+class WhaleState:
+    """Of a whale."""
+
+    weight: float = 0.0
+
+
+class Whale(Actor[WhaleState]):
+    """Is heavy."""
+
+    indexes = ("weight",)
 
 
 class Cat(Actor[DogState]):
@@ -210,7 +225,7 @@ class Hound(Dog):
     snapshot_format = 2
 
 
-def test_other_indexes_are_built_anew_and_states_of_another_format_are_folded(
+def test_an_index_of_other_fields_is_built_anew(
     memory_system: ActorSystem,
 ) -> None:
     system = memory_system
@@ -220,11 +235,30 @@ def test_other_indexes_are_built_anew_and_states_of_another_format_are_folded(
     assert names(system.find(Hound, site="north").result(LIMIT_S)) == ["rex"]
 
 
-class Retriever(Dog):
-    """Snapshots of before mean nothing to it."""
+@dataclass
+class RetrieverState(DogState):
+    """Has kept something else of what it has seen."""
+
+    seen: list[str] = field(default_factory=list)  # type: ignore[assignment]
+
+
+class Retriever(Actor[RetrieverState]):
+    """Cannot read the states of before."""
 
     actor_type = "dog"
-    snapshot_format = 3
+    indexes = ("mood", "site", "changes")
+
+    @handles
+    def feel(self, command: Feel) -> Iterator[Felt]:
+        """As it is told."""
+        yield Felt(mood=command.mood, site=command.site)
+
+    @applies
+    def felt(self, event: Felt) -> None:
+        """It is in this mood."""
+        self.state.mood, self.state.site = event.mood, event.site
+        self.state.changes += 1
+        self.state.seen.append(event.mood)
 
 
 def test_a_state_that_is_not_to_be_read_back_is_folded_of_the_log(

@@ -1,6 +1,7 @@
 """Projections that run in a system of one process, whose log is in memory."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,9 +9,13 @@ from typing import Any
 import pytest
 
 from actors.event import DeviceEvent, Event
+from runtime.process.store_access import WriterMemoryStore
 from runtime.system import ActorSystem
 from runtime.topology.status import ProcessStatus, WorkerFacts
+from store.appends import CheckpointMove
+from store.dead_letters import LetterChange
 from store.errors import AnotherTable, NoProjection
+from store.projected import ProjectedTable, RefusedRow, RowChange
 from streams.errors import InvalidProgram
 from streams.projection import Projection
 from streams.scenario import happened
@@ -146,6 +151,86 @@ def test_a_row_that_no_table_holds_is_told_with_its_event(memory_system: ActorSy
     assert rows_of(system, "spoilt") == {"counter/1": (1,)}
     assert system.resume("spoilt", skip=True).result(LIMIT_S) == 1
     eventually(lambda: rows_of(system, "spoilt") == {"counter/1": (1,), "counter/5": (1,)})
+
+
+class Sums2(Sums):
+    """Stands at what it cannot do."""
+
+    name = "sums-2"
+    on_failure = "pause"
+
+
+def test_a_row_that_the_database_refuses_is_told_with_its_event(
+    memory_system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, project = memory_system, WriterMemoryStore.project
+
+    async def refusing(
+        self: WriterMemoryStore,
+        table: ProjectedTable,
+        moves: Sequence[CheckpointMove],
+        changes: Sequence[RowChange],
+        letters: Sequence[LetterChange] = (),
+    ) -> None:
+        for key, values in changes:
+            if values is not None and values[0] >= 7:
+                raise RefusedRow(key, "no number is as high as that")
+        await project(self, table, moves, changes, letters)
+
+    monkeypatch.setattr(WriterMemoryStore, "project", refusing)
+    for number, source in ((1, "a"), (2, "b"), (6, "a"), (3, "b"), (0, "a"), (1, "b")):
+        publish(system, number, f"counter/{source}")
+    system.run(Sums2, workers=1).result(LIMIT_S)
+    [stands] = eventually(lambda: [one for one in facts(system) if one.paused])
+    assert "does not take the row of counter/a: no number is as high as that" in (
+        stands.trouble or ""
+    )
+    assert "position 3)" in (stands.trouble or "")
+    kept = {key: values[0] for key, values in rows_of(system, "sums-2").items()}
+    assert kept == {"counter/a": 1, "counter/b": 2}
+    system.resume("sums-2", skip=True).result(LIMIT_S)
+    eventually(
+        lambda: (
+            {key: values[0] for key, values in rows_of(system, "sums-2").items()}
+            == {"counter/a": 1, "counter/b": 6}
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Even:
+    """Of what was seen."""
+
+    number: int
+
+    def __post_init__(self) -> None:
+        if self.number % 2:
+            raise ValueError("it is odd")
+
+
+class Evens(Projection[Even]):
+    """Makes rows that nobody could make again."""
+
+    event_types = ("seen",)
+    on_failure = "pause"
+
+    def project(self, event: Event, row: Even | None) -> Even | None:
+        made = Even(0)
+        object.__setattr__(made, "number", event.data["n"])
+        return made
+
+
+def test_a_row_that_could_not_be_read_back_is_told_with_its_event(
+    memory_system: ActorSystem,
+) -> None:
+    system = memory_system
+    for number in (2, 3, 4):  # of one key, and in one batch
+        publish(system, number)
+    system.run(Evens, workers=1).result(LIMIT_S)
+    [stands] = eventually(lambda: [one for one in facts(system) if one.paused])
+    assert "its row could not be read back: ValueError: it is odd" in (stands.trouble or "")
+    assert "position 2)" in (stands.trouble or "")
+    assert rows_of(system, "evens") == {"counter/1": (2,)}
 
 
 class Doubled(Projection[Sum]):

@@ -1,19 +1,19 @@
 """Projections by hand: what they make of events, and what is refused."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from actors.columns import Column, ColumnType, RowForm, UnfitValue, value_of_text
 from actors.event import BusinessEvent, Event, Kind
 from streams.errors import InvalidProgram
 from streams.programs import program_of
-from streams.projection import Projection
+from streams.projection import Projection, described_projection
 from streams.projection_scenario import ProjectionScenario
 from streams.scenario import happened
 from tests.projections import Everything, Mood, Presence, Present, Tallies, Tally
@@ -119,16 +119,72 @@ def test_a_row_comes_back_as_it_was() -> None:
         ("moment", datetime(2026, 1, 1), "no time zone"),  # noqa: DTZ001 - that it has none
         ("day", NOON, "no date"),
         ("money", Decimal("NaN"), "no number"),
+        ("moment", datetime(9999, 12, 31, 23, 59, tzinfo=timezone(-timedelta(hours=5))), "range"),
+        ("money", Decimal("1E+200000"), "more than 131,072 digits before the point"),
+        ("money", Decimal("1E-20000"), "or 16,383 behind it"),
         ("mood", "sad", "is not a valid Mood"),
         ("number", None, "does not say that it may be"),
     ],
-    ids=["big", "bool", "flag", "text-ratio", "nul", "surrogate", "naive", "day", "nan", "mood",
-         "none"],
+    ids=["big", "bool", "flag", "text-ratio", "nul", "surrogate", "naive", "day", "nan",
+         "late", "high", "low", "mood", "none"],
 )  # fmt: skip
 def test_what_a_column_cannot_hold_is_refused(name: str, value: Any, problem: str) -> None:
     row = Everything(**{**vars(EVERYTHING), name: value})
     with pytest.raises(UnfitValue, match=f"{name} is .*{problem}"):
         RowForm(Everything).values(row)
+
+
+def test_what_no_index_holds_is_refused_where_there_is_one() -> None:
+    row = Everything(**{**vars(EVERYTHING), "text": "ü" * 1_301})
+    RowForm(Everything).values(row)
+    RowForm(Everything, ["money"]).values(row)
+    with pytest.raises(UnfitValue, match=r"text is 'ü.*it has 2,602 bytes, and an index takes"):
+        RowForm(Everything, ["text"]).values(row)
+    row = Everything(**{**vars(EVERYTHING), "money": Decimal("1E+9000")})
+    RowForm(Everything).values(row)
+    with pytest.raises(UnfitValue, match="more digits than an index takes"):
+        RowForm(Everything, ["money"]).values(row)
+
+
+@dataclass
+class Derived:
+    """Not made of all its fields."""
+
+    number: int
+    twice: int = field(init=False, default=0)
+
+
+class Renamed(BaseModel):
+    """Made of another name."""
+
+    number: int = Field(alias="n")
+
+
+class ByName(BaseModel):
+    """Made of either name."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    number: int = Field(alias="n")
+
+
+def test_a_row_class_is_made_of_its_fields_by_their_names() -> None:
+    with pytest.raises(ValueError, match=r"made of its fields .*argument 'twice'"):
+        RowForm(Derived)
+    with pytest.raises(ValueError, match="takes number by another name only: n"):
+        RowForm(Renamed)
+    assert RowForm(ByName).row((1,)) == ByName(number=1)
+
+
+@pytest.mark.parametrize("name", ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"])
+def test_columns_that_every_table_has_are_no_names_for_fields(name: str) -> None:
+    row = make_dataclass("Odd", [(name, int)])
+
+    class Odds(Articles):
+        """Its rows have such a field."""
+
+    Odds.row_class = row
+    with pytest.raises(InvalidProgram, match=f"{name} cannot be the name of a column"):
+        described_projection(Odds)
 
 
 @pytest.mark.parametrize(
