@@ -16,7 +16,7 @@ from actors.command import Command as Command
 from actors.errors import InvalidActor
 from actors.event import Payload
 from actors.moments import moment_of
-from actors.naming import checked_type_name, kebab_case
+from actors.naming import check_not_ours, checked_type_name, kebab_case
 
 S = TypeVar("S")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -93,7 +93,7 @@ class Actor(Generic[S]):
         super().__init_subclass__(**kwargs)
         if "actor_type" not in cls.__dict__:
             cls.actor_type = kebab_case(cls.__name__)
-        checked_type_name(cls.actor_type)
+        check_not_ours(checked_type_name(cls.actor_type))
         for base in getattr(cls, "__orig_bases__", ()):
             if get_origin(base) is Actor and not isinstance(get_args(base)[0], TypeVar):
                 cls.state_type = get_args(base)[0]

@@ -10,6 +10,7 @@ from typing import Any
 
 from actors.command import Command
 from actors.event import SystemEvent
+from actors.naming import OURS
 
 
 class Yielded:
@@ -34,7 +35,7 @@ class MessageReturned(SystemEvent):
     sender: str
     to: str
     message_type: str
-    message: dict[str, Any]
+    message: dict[str, Any]  #: empty where an event would be too large with it: `sent` has it
     sent: str  #: the id of its MessageSent
     error: str  #: the name of what was raised at the receiver: Rejected, HandlerFailed, ...
     reason: str
@@ -47,7 +48,7 @@ class MessageRefused(Command):
 
     to: str  #: the source of the receiver
     refused: str  #: the message's type
-    message: dict[str, Any]  #: its data, as it was sent
+    message: dict[str, Any]  #: its data, as it was sent; empty for one of almost a mebibyte
     error: str  #: the name of what was raised at the receiver: Rejected, HandlerFailed, ...
     reason: str
 
@@ -56,4 +57,4 @@ class MessageRefused(Command):
 SENT, RETURNED = MessageSent.event_type, MessageReturned.event_type
 
 #: What the returned messages of a system are events of.
-RETURNS_SOURCE = "messages/returned"
+RETURNS_SOURCE = f"{OURS}/returned"

@@ -23,6 +23,10 @@ _CONTROL = re.compile("[\x01-\x1f\x7f-\x9f\u2028\u2029]").search
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9]*(?:[-.][a-z0-9]+)*")
 
 
+#: What returned messages are events of, and what their delivery's place in the log is called.
+OURS = "messages"
+
+
 def kebab_case(class_name: str) -> str:
     """`TemperatureReported` -> `temperature-reported`."""
     return _WORD_START.sub("-", class_name.lstrip("_")).replace("_", "-").lower()
@@ -33,6 +37,13 @@ def checked_type_name(name: str) -> str:
     if not _TYPE_NAME.fullmatch(name):
         raise InvalidName(name, "a type name is kebab-case, like temperature-reported")
     return name
+
+
+def check_not_ours(name: str) -> None:
+    """Raises InvalidName for the name under which messages between actors are delivered."""
+    if name == OURS:
+        problem = "messages between actors are delivered under this name: take another one"
+        raise InvalidName(name, problem)
 
 
 def checked_source(source: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from actors.actor import Actor
 from actors.errors import InvalidName
 from actors.event import Payload
-from actors.naming import checked_source
+from actors.naming import check_not_ours, checked_source
 from actors.patterns import as_kinds
 from runtime.driver.ref import ActorRef
 from runtime.wire.polls import MAX_GLOBS, MAX_GLOBS_LENGTH
@@ -56,6 +56,7 @@ def checked_subscription_name(name: Any) -> str:
             "the name of a durable subscription has 1 to 100 letters (a to z), digits, - _ and ., "
             "and begins with a letter or digit",
         )
+    check_not_ours(name)
     return name
 
 

@@ -38,6 +38,7 @@ from runtime.topology.status import DelivererFacts
 from runtime.wire.error_codec import EncodedError, decode_error, text_of_error
 from store.appends import Acknowledged
 from store.dead_letters import LetterChange, Parked
+from store.errors import InvalidData
 from store.event_store import EventStore
 from store.rows.encoding import CLOCK, cause_fields, encode_row, text_field, type_fields
 from store.rows.json_text import encode_payload
@@ -160,6 +161,10 @@ class Delivery(Posting):
         self._clock.ticks += 1
         correlation = sent.correlation_id
         payload = returned(sent, letter, error)
+        try:
+            data = encode_payload(RETURNED, payload)
+        except InvalidData:  # with the reason it is larger than an event may be
+            data = encode_payload(RETURNED, payload.model_copy(update={"message": {}}))
         return encode_row(
             return_id(sent),
             self._aggregate_id,
@@ -167,7 +172,7 @@ class Delivery(Posting):
             self._world.now_us(),
             type_fields(RETURNED, payload.kind.value),
             self._source_field,
-            encode_payload(RETURNED, payload),
+            data,
             CLOCK % (self._clock.prefix, self._clock.ticks),
             cause_fields(None if correlation is None else correlation.bytes, sent.id_bytes),
         )

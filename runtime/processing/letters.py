@@ -10,9 +10,13 @@ from typing import Any
 import msgspec
 
 from actors.event import Event, Kind
+from actors.ids import event_id
 from actors.messages import RETURNED, SENT, MessageRefused, MessageReturned
 from runtime.wire.commands import CommandPacker
 from runtime.wire.error_codec import EncodedError, decode_error, message_of_error
+
+#: Letters of a reason that are kept.
+MAX_REASON = 2_000
 
 #: What has one form on the wire.
 _PLAIN = frozenset((str, int, float, bool, type(None)))
@@ -86,8 +90,9 @@ def packed_letter(event: Event, letter: Letter | ReturnedLetter, packer: Command
 
 
 def return_id(sent: Event) -> bytes:
-    """The id of the event that says that a message was refused."""
-    return derived(sent.id_bytes, b"returned")
+    """The id of the event that says that a message was refused: that which the first event of its
+    command would have. The log takes one of them, whoever is late: an effect or a refusal."""
+    return event_id(derived(sent.id_bytes, b"message"), 0)
 
 
 def returned(sent: Event, letter: Letter, encoded: EncodedError) -> MessageReturned:
@@ -100,9 +105,15 @@ def returned(sent: Event, letter: Letter, encoded: EncodedError) -> MessageRetur
         message=letter.message,
         sent=str(sent.id),
         error=type(error).__name__,
-        reason=message_of_error(error),
+        reason=_kept(message_of_error(error)),
         returns=letter.returns,
     )
+
+
+def _kept(reason: str) -> str:
+    """As much of it as the log can hold."""
+    text = reason.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]} ..."
 
 
 def derived(event_id: bytes, what: bytes) -> bytes:

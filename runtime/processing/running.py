@@ -7,7 +7,7 @@ from typing import Any
 
 from actors.actor import Actor, described
 from actors.errors import InvalidName
-from actors.naming import checked_type_name
+from actors.naming import check_not_ours, checked_type_name
 from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
 from runtime.driver.reply import Reply
@@ -142,6 +142,7 @@ def _checked(program: Program) -> str:
     """Its name, where that and what it selects can be had. Raises InvalidProgram."""
     try:
         selection_of(program.event_types, program.sources, program.kinds)
+        check_not_ours(program.name)
         return checked_type_name(program.name)
     except (InvalidName, TypeError, ValueError) as error:
         raise InvalidProgram(str(program.name), str(error)) from error
