@@ -23,6 +23,7 @@ from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
 from runtime.driver.outgoing import Outgoing
+from runtime.errors import UnknownActorType
 from runtime.partition.feed import Feed
 from runtime.process.world import World
 from runtime.processing.mailing import Mailing, Message
@@ -38,6 +39,11 @@ from store.rows.decoding import Decoder
 from store.selection import Selection
 
 logger = logging.getLogger("thornback.processing")
+
+_NOBODY_KNOWS = (
+    "no host knows the class of its type yet; have a driver send such an actor a command, or name "
+    "its module in actor_system.actor_modules"
+)
 
 #: Errors of a command whose actor type its host does not know, or not by a class that fits its log:
 #: somebody may bring it.
@@ -317,7 +323,8 @@ class Posting:
         self._mailing.put_back(messages)
         self._resting |= receivers.keys()
         shown = ", ".join(list(receivers)[:3])
-        trouble = f"{len(messages)} messages wait, for {shown}: {error}"
+        why = _NOBODY_KNOWS if isinstance(error, UnknownActorType) else error
+        trouble = f"{len(messages)} messages wait, for {shown}: {why}"
         if trouble != self.facts.trouble:
             logger.warning("%s: %s", self.name, trouble)
         self._say(trouble=trouble)
