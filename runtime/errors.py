@@ -259,7 +259,7 @@ class Lagged(ThornbackError):
 
     def __str__(self) -> str:
         return (
-            f"{self.missed} events were missed, of the positions {self.after + 1} to "
+            f"{self.missed} events were missed, after position {self.after} and up to "
             f"{self.through}: this subscription does not catch up"
         )
 

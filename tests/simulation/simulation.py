@@ -4,7 +4,7 @@ import asyncio
 import gc
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +24,7 @@ from tests.simulation.checker import check, check_idle
 from tests.simulation.database import Database
 from tests.simulation.drivers import Driver
 from tests.simulation.faults import cease, strike
-from tests.simulation.history import History
+from tests.simulation.history import Call, History
 from tests.simulation.knobs import turned
 from tests.simulation.operating import drain_and_launch, launch, take_over
 from tests.simulation.plain_rows import Record, record_of
@@ -312,17 +312,27 @@ class Simulation:
         if not all(task.done() for task in tasks):
             self.history.complain(otherwise)
 
+    async def _with_room(self, ask: Callable[[Any], Awaitable[Call]], what: Any) -> Call:
+        """An answer; for a while again where the mailbox is full: it may be, of what actors tell
+        one another because of what is asked here."""
+        for _ in range(int(ANSWERED_S * 5)):
+            call = await ask(what)
+            if call.error != "MailboxFull":
+                break
+            await asyncio.sleep(0.1)
+        return call
+
     async def _ask_states(self, driver: Driver, sources: list[str]) -> None:
         for source in sources:
-            call = await driver.state(source)
+            call = await self._with_room(driver.state, source)
             if call.error == "HostUnavailable" and "has other hosts" in str(call.arguments):
                 # It had not spoken to anybody since, and is told so once: decision 0034.
-                call = await driver.state(source)
+                call = await self._with_room(driver.state, source)
             replaced = driver.world.cluster is not self.cluster
             ended = replaced or bool(self.history.away_s)
             if ended and call.error in ("AskTimeout", "HostUnavailable"):
                 # Its deadline came while it found out that the host has ended.
-                call = await driver.state(source)
+                call = await self._with_room(driver.state, source)
             if call.error not in (("SystemReplaced",) if replaced else ("", "ActorStopped")):
                 self.history.complain(
                     f"after quiet {source} answers {driver.name} {call.error}{call.arguments}"
@@ -331,12 +341,12 @@ class Simulation:
     async def _ask_all(self, prober: Driver, sources: list[str]) -> None:
         for number, source in enumerate(sources):
             note = Step(-1 - number, 0.0, "ask", source, "Note", {"token": -number, "times": 1})
-            call = await prober.ask(note)
+            call = await self._with_room(prober.ask, note)
             if call.error == "AskTimeout":
                 # A second may pass in messages that are slow, where its host has to find another
                 # writer first. Who is stuck does not answer a second time either.
-                call = await prober.ask(replace(note, repeats=note.number))
-            for each in (call, await prober.state(source)):
+                call = await self._with_room(prober.ask, replace(note, repeats=note.number))
+            for each in (call, await self._with_room(prober.state, source)):
                 if each.error not in ("", "ActorStopped"):
                     self.history.complain(f"after quiet {source}: {each.error}{each.arguments}")
 
