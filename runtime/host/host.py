@@ -130,14 +130,14 @@ class Host(Process):
             writer_back=writer.wait_back,
             name=self.name,
         )
+        deliverer = DelivererCall(self.world, self.must_live)
+        self._decider.met.on_message = deliverer.say
         try:
             await self._classes.begin(self._store, self._residents, self._decider, self._source)
+            await deliverer.say_if_any(self._store)
         except BaseException:
             await self._store.close()
             raise
-        deliverer = DelivererCall(self.world, self.must_live)
-        self._decider.met.on_message = deliverer.say
-        await deliverer.say_if_any(self._store)
         self._thread = threading.get_ident()
         self._watch = HandlerWatch(self._decider, self._thread)
         self.world.beside(self._watch.watching())

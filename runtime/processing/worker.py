@@ -57,7 +57,11 @@ class Worker(Process):
             program = Rebuilt(program)
         self._store = await self.world.open_store(self.settings)
         deliverer = DelivererCall(self.world, self.must_live)
-        await deliverer.say_if_any(self._store)
+        try:
+            await deliverer.say_if_any(self._store)
+        except BaseException:
+            await self._store.close()
+            raise
         if isinstance(program, type):  # actors that listen
             self._run = Hearing(
                 loaded_class(self._code),
