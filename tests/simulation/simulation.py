@@ -315,11 +315,12 @@ class Simulation:
     async def _with_room(self, ask: Callable[[Any], Awaitable[Call]], what: Any) -> Call:
         """An answer; for a while again where the mailbox is full: it may be, of what actors tell
         one another because of what is asked here."""
+        call = await ask(what)
         for _ in range(int(ANSWERED_S * 5)):
-            call = await ask(what)
             if call.error != "MailboxFull":
                 break
             await asyncio.sleep(0.1)
+            call = await ask(what)
         return call
 
     async def _ask_states(self, driver: Driver, sources: list[str]) -> None:
