@@ -154,7 +154,8 @@ def test_tail_shows_the_log_and_what_is_selected_of_it(commands: Commands) -> No
     since = everything[-1]["recorded_at"]
     assert everything[-1] in commands.values("tail", "--since", since, "--no-follow")
     assert "no event fits" in commands("tail", "--since", "9998-01-01", "--no-follow", code=1)
-    commands("tail", "--since", "yesterday", code=2)
+    with pytest.raises(UsageError, match="--since: Invalid isoformat string: 'yesterday'"):
+        commands("tail", "--since", "yesterday")
     said = commands("tail", "temperature-reportd", "--no-follow", code=1)
     assert "did you mean 'temperature-reported'?" in said
     said = commands("tail", "--source", "kitchen", "--no-follow", code=1)

@@ -18,7 +18,9 @@ import pytest
 import yaml
 from prometheus_client.samples import Sample
 
+from actors.event import Event
 from runtime.system import ActorSystem
+from streams.handler import Handler
 from tests.e2e.place import free_port
 from tests.integration.devices import Add, Claim, Counter
 from tests.integration.systems import LIMIT_S, Launcher, eventually
@@ -87,6 +89,18 @@ class Traffic:
                 assert stream.readline()
 
 
+class Spoilt(Handler):
+    """Fails at everything, so that keys are parked."""
+
+    event_types = ("*",)
+    sources = ("counter/*",)
+    tries = 1
+
+    def handle(self, event: Event) -> None:
+        """There is no way."""
+        raise ValueError(event.source)
+
+
 @pytest.fixture(scope="module")
 def port(cluster: None, new_database: Any) -> Iterator[int]:
     """Where a system shows its metrics, while it is asked for something all the time."""
@@ -98,6 +112,7 @@ def port(cluster: None, new_database: Any) -> Iterator[int]:
     send_until_there(system, "/readyz")
     with system.subscribe():
         traffic = Traffic(system, facts_of(system).address)
+        system.run(Spoilt, workers=1).result(LIMIT_S)
         yield found
         traffic.close()
     launcher.drain_all()
