@@ -335,11 +335,15 @@ class ProgramRun:
         except TimeoutError:
             self._send(lane)
 
-    async def _process(self, lane: Lane, page: Page) -> None:
+    def _seen(self, page: Page) -> list[Event]:
+        """The events of a page: what comes out of them has a greater clock (G6)."""
         decoded = self._decoder.page(page.rows)
         for counts in decoded.clocks:
             self._clock.observe(counts)
-        events = decoded.events
+        return decoded.events
+
+    async def _process(self, lane: Lane, page: Page) -> None:
+        events = self._seen(page)
         at = 0
         while at < len(events):
             some = self._next_events(events[at : at + self._batch_size])
@@ -420,7 +424,7 @@ class ProgramRun:
         if not lane.first_due(1):
             return
         page = await self._store.read(lane.position - 1, 1, selection=self._selection)
-        for event in self._decoder.page(page.rows).events:
+        for event in self._seen(page):
             if event.position in self._failing.skipped:
                 return  # with the next one
             await self._evaluation.go_on(lane, event, self._effects)
