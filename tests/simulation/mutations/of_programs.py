@@ -46,8 +46,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a page is finished first",
         "the checkpoint moves to the end of a page before its last events are looked at",
         _RUN,
-        "        events = decoded.events\n        at = 0\n",
-        "        events = decoded.events\n        lane.position, at = page.through, 0\n",
+        "        events = self._seen(page)\n        at = 0\n",
+        "        events = self._seen(page)\n        lane.position, at = page.through, 0\n",
     ),
     mutation(
         "what is left due is forgotten",
