@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from actors.event import Kind
 
@@ -25,6 +26,20 @@ def as_kinds(kinds: str | Iterable[str]) -> tuple[Kind, ...]:
         known = ", ".join(f"'{kind}'" for kind in Kind)
         raise ValueError(f"a kind of event is one of {known}, not {kinds!r:.80}") from None
     return tuple(kind for kind in Kind if kind in wanted and len(wanted) < len(Kind))
+
+
+def selection_problem(cls: Any) -> str | None:
+    """What is wrong with the patterns and kinds that a class of programs names; None: nothing."""
+    for name in ("event_types", "sources"):
+        try:
+            as_patterns(getattr(cls, name))
+        except (ValueError, TypeError) as error:
+            return f"{name} of {cls.__name__} is a list of patterns: {error}"
+    try:
+        cls.kinds = as_kinds(cls.kinds)
+    except ValueError as error:
+        return f"kinds of {cls.__name__}: {error}"
+    return None
 
 
 def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:

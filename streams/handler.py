@@ -19,7 +19,7 @@ from typing import Any
 from actors.errors import InvalidName
 from actors.event import Event, Kind, Payload
 from actors.naming import checked_type_name, kebab_case
-from actors.patterns import as_kinds, as_patterns, matcher
+from actors.patterns import matcher, selection_problem
 from actors.tell import Tell
 from streams.errors import InvalidProgram
 from streams.failures import OnFailure, failures_of
@@ -129,15 +129,8 @@ def _check_name(cls: type[Handler]) -> str | None:
 
 
 def _check_selection(cls: type[Handler]) -> str | None:
-    for name in ("event_types", "sources"):
-        try:
-            as_patterns(getattr(cls, name))
-        except (ValueError, TypeError) as error:
-            return f"{name} of {cls.__name__} is a list of patterns: {error}"
-    try:
-        cls.kinds = as_kinds(cls.kinds)
-    except ValueError as error:
-        return f"kinds of {cls.__name__}: {error}"
+    if (problem := selection_problem(cls)) is not None:
+        return problem
     if not cls.event_types and not cls.kinds and cls.can_handle is Handler.can_handle:
         return (
             "says of no event that it wants it: give it event_types, "

@@ -28,7 +28,7 @@ from actors.columns import Column, ColumnType, RowForm, TableSchema, fits_sql
 from actors.errors import InvalidName
 from actors.event import Event, Kind
 from actors.naming import checked_type_name, kebab_case
-from actors.patterns import as_kinds, as_patterns
+from actors.patterns import selection_problem
 from streams.errors import InvalidProgram
 from streams.program import Change, Stretch
 
@@ -175,15 +175,8 @@ def _check_name(cls: type[Projection[Any]]) -> str | None:
 
 
 def _check_selection(cls: type[Projection[Any]]) -> str | None:
-    for name in ("event_types", "sources"):
-        try:
-            as_patterns(getattr(cls, name))
-        except (ValueError, TypeError) as error:
-            return f"{name} of {cls.__name__} is a list of patterns: {error}"
-    try:
-        cls.kinds = as_kinds(cls.kinds)
-    except ValueError as error:
-        return f"kinds of {cls.__name__}: {error}"
+    if (problem := selection_problem(cls)) is not None:
+        return problem
     if not cls.event_types and not cls.sources and not cls.kinds:
         return 'says of no event that it wants it: give it event_types, ("*",) for all, or sources'
     return None

@@ -278,11 +278,6 @@ class LogAccess:
         if self._closed:
             raise ConnectionClosed(self._settings.actor_system.namespace)
 
-    async def in_store(self, work: Callable[[EventStore], Awaitable[T]]) -> T:
-        """What some questions to the log come to. Raises what they raise, and StoreUnavailable
-        where nothing is answered in time."""
-        return await self._in_store(work)
-
     async def _in_store(self, work: Callable[[EventStore], Awaitable[T]]) -> T:
         async with self._turns:
             try:

@@ -62,7 +62,7 @@ def parked_of(program: str, key: str | None, source: str | None) -> Parked | Non
 
 def list_dead_letters(connection: Connection, program: str | None) -> Reply[list[DeadLetters]]:
     """ActorSystem.dead_letters."""
-    look = partial(connection.log.in_store, partial(found_dead_letters, program))
+    look = partial(connection.log.ask, partial(found_dead_letters, program))
     return connection.errand("dead letters", look, _ASK_S)
 
 
@@ -80,7 +80,7 @@ def drop_dead_letters(
 ) -> Reply[int]:
     """ActorSystem.drop_dead_letters."""
     parked = parked_of(program, key, source)
-    drop = partial(connection.log.in_store, partial(dropped_dead_letters, program, parked))
+    drop = partial(connection.log.ask, partial(dropped_dead_letters, program, parked))
     return connection.errand(f"dropping dead letters of {program}", drop, _ASK_S)
 
 

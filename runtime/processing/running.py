@@ -66,7 +66,7 @@ async def end_program(connection: Connection, program: str) -> None:
 async def _run(
     connection: Connection, program: Program, code: bytes, workers: int, after: Start
 ) -> None:
-    began = await connection.log.in_store(partial(_check_taken, program))
+    began = await connection.log.ask(partial(_check_taken, program))
     await check_room(connection, program)
     # Where some of its slots are there, the others begin as they did: a run that came to nothing
     # may have made a part of them, and all keys begin at one position.
@@ -90,7 +90,7 @@ def _run_listeners(
     code = pickled_class(actor)
 
     async def run() -> None:
-        for record in await connection.log.in_store(lambda store: store.subscriptions()):
+        for record in await connection.log.ask(lambda store: store.subscriptions()):
             if record.name == known.name and record.selection != selection:
                 raise AnotherSelection(known.name, str(record.selection), str(selection))
         await Hosts(connection).register(code)

@@ -110,7 +110,7 @@ def test_all_slots_begin_where_the_first_ones_did(memory_system: ActorSystem) ->
     async def make(store: EventStore) -> None:
         await store.open_subscription("totals/3", selection_of_program(quiet()), 0, 7)
 
-    memory_system.connection.errand("slots", lambda: memory_system.connection.log.in_store(make))
+    memory_system.connection.errand("slots", lambda: memory_system.connection.log.ask(make))
     publish(memory_system, 1)
     memory_system.run(quiet(), workers=2, after=None).result(LIMIT_S)
     eventually(stands_at(memory_system, 1))
@@ -119,7 +119,7 @@ def test_all_slots_begin_where_the_first_ones_did(memory_system: ActorSystem) ->
         return {record.began for record in await store.subscriptions()}
 
     asked = memory_system.connection.errand(
-        "slots", lambda: memory_system.connection.log.in_store(began)
+        "slots", lambda: memory_system.connection.log.ask(began)
     )
     assert asked.result(LIMIT_S) == {0}
 
