@@ -66,6 +66,7 @@ class BenchProjection(Projection[Readings]):
     """A row for each meter."""
 
     event_types = ("reading-taken",)
+    sources = ("meter/*",)  # not what Echoes makes of them
 
     def project(self, event: Event, row: Readings | None) -> Readings:
         """One more reading."""
