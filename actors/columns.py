@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from enum import Enum, StrEnum
+from enum import Enum, Flag, StrEnum
 from functools import partial
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -80,7 +80,7 @@ class UnfitValue(ValueError):
 class ColumnField:
     """A field of a class as a column: what becomes of its values there and back."""
 
-    __slots__ = ("_indexed", "_read", "_to", "column", "name")
+    __slots__ = ("_indexed", "_read", "_to", "choices", "column", "name")
 
     def __init__(self, name: str, annotation: Any, *, indexed: bool = False) -> None:
         """`indexed`: its values have to fit into an index. Raises ValueError for an annotation that
@@ -89,6 +89,7 @@ class ColumnField:
         kind, self._to, self._read = _form_of(inner)
         self.name = name
         self.column = Column(name, kind, nullable)
+        self.choices = _choices(inner)  #: all values that it may have; None: any of its type
         self._indexed = indexed and kind in (ColumnType.TEXT, ColumnType.DECIMAL)
 
     def value(self, value: Any) -> Any:
@@ -255,6 +256,15 @@ def _form_of(kind: Any) -> tuple[ColumnType, Callable[[Any], Any], Callable[[Any
     except Exception as error:  # whatever pydantic raises for what it has no schema of
         raise ValueError(f"{_shown(kind)} has no column and no JSON: {error}") from error
     return ColumnType.JSON, partial(adapter.dump_python, mode="json"), adapter.validate_python
+
+
+def _choices(kind: Any) -> tuple[Any, ...] | None:
+    """What an enumeration, or a Literal, holds."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    if isinstance(kind, type) and issubclass(kind, Enum) and not issubclass(kind, Flag):
+        return tuple(member.value for member in kind)
+    return None
 
 
 def _shown(kind: Any) -> str:

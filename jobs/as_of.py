@@ -22,7 +22,7 @@ from jobs.command_line import connected_by, parser
 from jobs.in_parallel import in_parallel
 from jobs.parquet import arrow, write
 from jobs.terminal import IMPOSSIBLE, UNWELL, as_json, console, problems, run, show
-from runtime.driver.as_of import AsOf, PastState, past_states
+from runtime.driver.as_of import AsOf, PastState, check_in_log, past_states
 from runtime.host.class_loading import loaded_class
 from runtime.process.world import World
 from runtime.settings.settings import Settings
@@ -60,12 +60,14 @@ def as_of(
     for_programs: bool = False,
 ) -> int:
     """Fold them and show them, or write them; the exit code, which is 1 where some could not be
-    folded. Raises NotPossible where their class is not to be found."""
+    folded. Raises NotPossible where their class is not to be found, and for a position that is
+    still to come."""
     if to is not None:
         arrow()  # before anything is read
     settings = Settings.load(config)
     actor = class_of(actor_type, module, settings.actor_system.actor_modules)
     with connected_by(config) as system:
+        asyncio.run(_check(system, moment))
         rows = folded(system, pickled_class(actor), actor_type, moment)
         try:
             return _written(rows, to) if to is not None else _shown(rows, limit, for_programs)
@@ -80,6 +82,14 @@ def folded(system: ActorSystem, code: bytes, actor_type: str, moment: AsOf) -> I
     settings = system.settings.model_dump_json()
     pieces = ((settings, code, piece, moment) for piece in _pieces(system, actor_type))
     return chain.from_iterable(in_parallel(_fold, pieces))
+
+
+async def _check(system: ActorSystem, moment: AsOf) -> None:
+    store = await system.open_store()
+    try:
+        await check_in_log(store, moment)
+    finally:
+        await store.close()
 
 
 def _pieces(system: ActorSystem, actor_type: str) -> Iterator[list[str]]:

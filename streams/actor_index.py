@@ -203,6 +203,10 @@ class IndexForm:
         self._kind = described(actor)
         hints = annotated_fields(actor.state_type)
         self._fields = [ColumnField(name, hints[name], indexed=True) for name in self._kind.indexes]
+        #: The values that a field may have, where those can be counted.
+        self.choices = {
+            field.name: field.choices for field in self._fields if field.choices is not None
+        }
         kept = _kept(actor.snapshot_format)
         self.columns = (*(field.column for field in self._fields), *kept)
 

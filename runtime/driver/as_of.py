@@ -7,6 +7,7 @@ another question, and a position asks it. Versions give the order in both.
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,10 +22,12 @@ from runtime.driver.connection import Connection
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.driver.selecting import checked_position
-from runtime.errors import InvalidState
+from runtime.errors import InvalidState, NotPossible
 from store.event_store import EventStore, Snapshot
 from store.rows.decoding import Fold, folds
 from store.rows.encoding import text_field
+
+logger = logging.getLogger("thornback.driver")
 
 S = TypeVar("S")
 
@@ -59,6 +62,7 @@ class PastState(NamedTuple):
     version: int
     state: Any
     happened_us: int | None
+    in_log: bool  #: has the log any event of it at all?
 
 
 def state_as_of(
@@ -75,13 +79,24 @@ def state_as_of(
     described, as_of, source = ref.actor.described(), AsOf.of(when, position), ref.source
 
     async def ask(store: EventStore) -> S:
+        await check_in_log(store, as_of)
         found = (await past_states(store, described, [source], as_of))[source]
         if isinstance(found, InvalidState):
             raise found
+        if not found.in_log:
+            logger.warning("the log has no event of %s: this is the state of a new one", source)
         state: S = found.state
         return state
 
     return connection.errand("state_as_of", lambda: connection.log.ask(ask), connection.log.READ_S)
+
+
+async def check_in_log(store: EventStore, as_of: AsOf) -> None:
+    """A state as of a position that is still to come may become another one. Raises NotPossible."""
+    if as_of.position is not None and as_of.position > (head := await store.head()):
+        raise NotPossible(
+            f"the log ends at position {head:,}: what it is at {as_of.position:,} nobody knows yet"
+        )
 
 
 async def past_states(
@@ -124,6 +139,7 @@ class _Past:
         self._problem: InvalidState | None = None
         self._version = 0
         self._happened_us: int | None = None
+        self._in_log = False
         self._actor = self._made()
 
     def takes(self, snapshot: Snapshot) -> bool:
@@ -137,6 +153,7 @@ class _Past:
     def apply(self, event: Fold) -> bool:
         """The next event; False where the snapshot that was begun with is too new, or cannot be
         read: then all of them are to come again."""
+        self._in_log = self._in_log or event.source == self._source_field
         if self._snapshot is not None:
             snapshot, self._snapshot = self._snapshot, None
             return self._as_of.counts(event) and self._restored(snapshot, event)
@@ -153,7 +170,9 @@ class _Past:
         """What came of it."""
         if self._problem is not None:
             return self._problem
-        return PastState(self._version, self._actor.state, self._happened_us)
+        return PastState(
+            self._version, self._actor.state, self._happened_us, self._in_log
+        )
 
     def _restored(self, snapshot: Snapshot, event: Fold) -> bool:
         _, _, text = snapshot.data.partition(b"\n")

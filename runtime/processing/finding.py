@@ -107,6 +107,7 @@ def find(
     else:
         index, name = _index_of(actor), actor.actor_type
         conditions = conditions_of(name, index.table.columns, where)
+        _check_choices(name, index, conditions)
     wanted = Wanted(
         name, where, conditions, at_least, _behind(name, after), _checked(limit), timeout_s
     )
@@ -187,6 +188,21 @@ def _condition(
         return Condition(name, operator, _compared(column, operator, value))
     except UnfitValue as error:
         raise InvalidQuery(actor_type, f"{said}: {error}") from error
+
+
+def _check_choices(actor_type: str, index: ActorIndex, conditions: list[Condition]) -> None:
+    """Nobody is found by a value that no state can have, and nothing would say why. Raises
+    InvalidQuery."""
+    for condition in conditions:
+        choices = index.form.choices.get(condition.column)
+        if choices is None or condition.operator not in (Operator.EQ, Operator.NE, Operator.IN):
+            continue
+        several = condition.operator is Operator.IN
+        for value in condition.value if several else (condition.value,):
+            if value not in choices:
+                shown = ", ".join(map(repr, choices))
+                problem = f"{condition.column} is one of {shown}, and never {value!r:.80}"
+                raise InvalidQuery(actor_type, problem)
 
 
 def _of_texts(column: Column, operator: Operator, texts: list[str]) -> Any:

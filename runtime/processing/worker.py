@@ -1,8 +1,13 @@
 """The worker: a Ray actor that runs some slots of one stream program."""
 
+import asyncio
+import logging
 from typing import Any
 
+from ray.exceptions import RayError
+
 from actors.columns import TableSchema
+from actors.errors import ThornbackError
 from runtime.errors import NotPossible
 from runtime.host.class_loading import loaded_class
 from runtime.partition.log_access import LogAccess
@@ -16,12 +21,14 @@ from runtime.processing.program_code import loaded_program
 from runtime.processing.program_run import ProgramRun
 from runtime.processing.projected_rows import tabled
 from runtime.telemetry.metrics import ProgramMetrics
-from runtime.topology.names import program_of_worker
+from runtime.topology.names import DIRECTORY_ACTOR, program_of_worker
 from runtime.topology.status import WorkerFacts
 from store.dead_letters import Parked
-from store.errors import StaleEpoch
+from store.errors import StaleCheckpoint, StaleEpoch
 from streams.program import Program
 from streams.projection import REBUILD, Rebuilt
+
+logger = logging.getLogger("thornback.processing")
 
 
 class Worker(Process):
@@ -44,6 +51,7 @@ class Worker(Process):
         self._code, self._index, self._workers, self._after = code, index, workers, after
         self._fingerprint = ""
         self._program: Program | None = None
+        self._dropped = False  #: somebody has dropped its program while it ran
         # From `start` on:
         self._run: ProgramRun | Hearing | None = None
         # It has work whether or not anybody ever calls it: the directory may end in the middle of
@@ -125,7 +133,7 @@ class Worker(Process):
         """Have all committed that is evaluated by now; up to which position."""
         await self.ensure_started()
         assert self._run is not None
-        return await self._run.flush()
+        return 0 if self._dropped else await self._run.flush()
 
     async def facts(self) -> WorkerFacts | None:
         return None if self._run is None else self._run.facts
@@ -141,6 +149,8 @@ class Worker(Process):
     @property
     def trouble(self) -> str | None:
         """Why its last try to start failed, or what its program cannot get past."""
+        if self._dropped:
+            return "its program was dropped, and is to end"
         return super().trouble or (self._run.facts.trouble if self._run is not None else None)
 
     async def _run_program(self, run: ProgramRun | Hearing) -> None:
@@ -148,3 +158,24 @@ class Worker(Process):
             await run.run()
         except StaleEpoch as stale:
             await self.outlive_fence(self._store, stale)
+        except StaleCheckpoint:
+            program = program_of_worker(self.name)
+            records = await self._store.subscriptions()
+            if any(record.name.partition("/")[0] == program for record in records):
+                raise
+            # Nobody has it now. Begun anew, it would bring back what somebody wanted gone.
+            self._dropped = True
+            logger.warning("%s was dropped while it ran: its workers end", program)
+            await self._have_ended(program)
+
+    async def _have_ended(self, program: str) -> None:
+        """Have the directory end all workers of this program, this one with them."""
+        while True:
+            try:
+                async with asyncio.timeout(self.END_S):
+                    directory = await self.world.handle(DIRECTORY_ACTOR)
+                    await directory.stop_program.remote(program)
+            except (RayError, ThornbackError, ConnectionError, ValueError, TimeoutError) as error:
+                logger.debug("the directory does not end %s: %s", program, error)
+                self.world.forget(DIRECTORY_ACTOR)
+            await asyncio.sleep(self.PAUSE_S)

@@ -243,7 +243,23 @@ async def test_one_that_cannot_be_folded_takes_nothing_from_the_others() -> None
     for source in ("shelf/b", "shelf/c"):
         assert isinstance(found[source], InvalidState)
         assert "its event 1" in str(found[source])
-    assert found["shelf/d"] == PastState(1, ShelfState(), 1_782_907_200_000_000)
+    assert found["shelf/d"] == PastState(1, ShelfState(), 1_782_907_200_000_000, in_log=True)
+
+
+async def test_what_is_not_in_the_log_is_told(
+    system: ActorSystem, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf = system.actor(Shelf, "a")
+    [event] = await put(shelf, "cup")
+    head = event.position or 0
+    with pytest.raises(NotPossible, match=f"the log ends at position {head}: what it is at 1,000"):
+        await system.state_as_of(shelf, position=1000)
+    assert (await system.state_as_of(shelf, position=head)).items == ["cup"]
+    assert await system.state_as_of(shelf, after(-1)) == ShelfState()
+    assert "has no event of" not in caplog.text
+    misspelt = system.actor(Shelf, "A")
+    assert await system.state_as_of(misspelt, position=head) == ShelfState()
+    assert "the log has no event of shelf/A: this is the state of a new one" in caplog.text
 
 
 def as_of(*arguments: str) -> None:

@@ -151,6 +151,10 @@ def test_what_cannot_be_asked_is_said(memory_system: ActorSystem) -> None:
         system.find(Dog, changes="many")
     with pytest.raises(InvalidQuery, match="weight is a double precision, not 10"):
         system.find(Whale, weight__gt=10**400)
+    with pytest.raises(InvalidQuery, match="mood is one of 'good', 'bad', and never 'sad'"):
+        system.find(Dog, mood="sad")
+    with pytest.raises(InvalidQuery, match="mood is one of .*, and never 'sad'"):
+        system.find(Dog, mood__in=["bad", "sad"])
     with pytest.raises(InvalidQuery, match="site__isnull=True"):
         system.find(Dog, site=None)
     with pytest.raises(InvalidQuery, match="in takes several values"):

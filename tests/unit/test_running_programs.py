@@ -104,6 +104,30 @@ def test_another_selection_is_told_and_what_runs_runs_on(memory_system: ActorSys
     eventually(stands_at(memory_system, 1))
 
 
+def test_one_that_is_dropped_while_it_runs_ends_and_does_not_come_back(
+    memory_system: ActorSystem,
+) -> None:
+    system = memory_system
+    system.run(quiet(), workers=2).result(LIMIT_S)
+    for number in range(20):
+        publish(system, number)
+    eventually(stands_at(system, 20))
+
+    async def drop(store: EventStore) -> bool:
+        dropped = await store.drop_subscription("totals")
+        return await store.drop_program("totals") or dropped
+
+    async def names(store: EventStore) -> list[str]:
+        return [record.name for record in await store.subscriptions()]
+
+    log = system.connection.log
+    assert system.connection.errand("drop", lambda: log.ask(drop)).result(LIMIT_S)
+    for number in range(20):
+        publish(system, number)  # they hear of it with what they want to commit next
+    eventually(lambda: facts(system) == [])
+    assert system.connection.errand("names", lambda: log.ask(names)).result(LIMIT_S) == []
+
+
 def test_all_slots_begin_where_the_first_ones_did(memory_system: ActorSystem) -> None:
     """A run that came to nothing may have made some of them, at the head of then."""
 
