@@ -18,6 +18,9 @@ from actors.naming import checked_type_name, source_of
 
 _known_source = lru_cache(20_000)(source_of)
 
+#: The class that a Tell of this process has named last, by actor type.
+_named: dict[str, type[Actor[Any]]] = {}
+
 _WHOM = 'say whom: (Type, "name"), ("actor-type", "name"), "actor-type/name" or a reference'
 
 
@@ -68,8 +71,15 @@ def _source(to: Any, message: Command) -> str:
     raise TypeError(f"{_WHOM}, not {to!r:.120}")
 
 
+def class_named(actor_type: str) -> type[Actor[Any]] | None:
+    """The receiver's class, where a Tell of this process has named it. Whoever delivers may need
+    it: nobody else may have told any host of it."""
+    return _named.get(actor_type)
+
+
 def _check_handles(actor: type[Actor[Any]], message: Command) -> None:
     known = described(actor).handlers
+    _named[actor.actor_type] = actor
     if message.message_type not in known:
         raise TypeError(
             f"{actor.__name__} does not handle {type(message).__name__}: it handles "

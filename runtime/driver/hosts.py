@@ -4,6 +4,7 @@ Commands take other ways (channel.py). What is asked here may be asked as often 
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,9 +14,11 @@ from actors.errors import InvalidActor, ThornbackError
 from actors.naming import actor_type_of
 from runtime.driver.connection import Connection
 from runtime.errors import HostUnavailable
-from runtime.topology.names import DIRECTORY_ACTOR, host_name
-from runtime.topology.status import FailureRecord
+from runtime.topology.names import DIRECTORY_ACTOR, ProcessKind, host_name, program_of_worker
+from runtime.topology.status import FailureRecord, Status
 from runtime.wire.type_descriptions import TypeDescription
+
+logger = logging.getLogger("thornback.driver")
 
 T = TypeVar("T")
 
@@ -55,6 +58,20 @@ class Hosts:
         HostUnavailable, and InvalidActor for a class that the host refuses."""
         host = self._connection.channels.of(source, None).host
         await self._ask(host, "offer", actor_type_of(source), code)
+
+    async def class_named(self, actor_type: str) -> bytes | None:
+        """The class of a receiver, as code, where a process has it because messages of its own name
+        it; None if none has, of those that answer."""
+        names = [*self._pooled(), *await self._dedicated(), *await self._workers()]
+        for name in names:
+            try:
+                code: bytes | None = await self._ask(name, "class_named", actor_type)
+            except HostUnavailable as error:  # also one whose class cannot travel
+                logger.info("%s tells no class of %s: %s", name, actor_type, error)
+                continue
+            if code is not None:
+                return code
+        return None
 
     async def register(self, code: bytes) -> None:
         """Have all pooled hosts know a class from now on. Raises HostUnavailable, and InvalidActor
@@ -108,6 +125,12 @@ class Hosts:
             return []
         hosts = await self._connection.rejoining.ask("dedicated_hosts")
         return list({actor_type_of(name): name for name in hosts}.values())
+
+    async def _workers(self) -> list[str]:
+        """One of each stream program: the messages of all of them name the same classes."""
+        statuses: tuple[Status, ...] = await self._connection.rejoining.ask("statuses")
+        workers = [one.name for one in statuses if one.kind is ProcessKind.WORKER]
+        return list({program_of_worker(name): name for name in workers}.values())
 
     def _has_dedicated(self) -> bool:
         return "dedicated" in self._connection.settings.actor_system.placement.values()

@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from actors.errors import ThornbackError
+from actors.tell import class_named
 from runtime.errors import StartFailed
 from runtime.process import log_lines
 from runtime.process.time_limit import within
@@ -29,6 +30,7 @@ from runtime.telemetry.metrics import Metrics
 from runtime.topology.names import kind_of
 from runtime.topology.status import Facts, ProcessStatus
 from runtime.transport.loopback import Address, Server
+from runtime.wire.class_shipping import pickled_class
 from store.errors import StaleEpoch, StoreUnavailable
 from store.event_store import EventStore
 
@@ -152,6 +154,12 @@ class Process(ABC):
         if machine == self.world.machine():
             logger.info("%s leaves this machine, which is about to go", self.name)
             self.world.end()
+
+    async def class_named(self, actor_type: str) -> bytes | None:
+        """The class of a receiver that a message from here has named, as code; None where none
+        has. Raises ImportsLate, and whatever pickling the class comes to."""
+        actor = class_named(actor_type)
+        return None if actor is None else await asyncio.to_thread(pickled_class, actor)
 
     async def drain(self) -> int:
         """Settle what it has accepted; of what, says each kind that accepts anything."""

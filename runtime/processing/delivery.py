@@ -188,11 +188,19 @@ class Delivery(Posting):
             self._say(returned=self.facts.returned + returned, dead=self.facts.dead + dead)
 
     async def _bring(self, hosts: Hosts, receiver: str) -> None:
-        """Another host may know it."""
+        """Another host may know it, or whoever has sent the message."""
+        actor_type = actor_type_of(receiver)
+        code = await self._class_known(hosts, actor_type)
+        if code is None:
+            code = await hosts.class_named(actor_type)
+        if code is not None:
+            await hosts.offer(receiver, code)
+
+    async def _class_known(self, hosts: Hosts, actor_type: str) -> bytes | None:
         for known in await hosts.descriptions({}):
-            if known.actor_type == actor_type_of(receiver) and known.code is not None:
-                await hosts.offer(receiver, known.code)
-                return
+            if known.actor_type == actor_type and known.code is not None:
+                return known.code
+        return None
 
     def _count(self, answered: int) -> None:
         waiting = self._mailing.unfinished

@@ -41,8 +41,9 @@ from store.selection import Selection
 logger = logging.getLogger("thornback.processing")
 
 _NOBODY_KNOWS = (
-    "no host knows the class of its type yet; have a driver send such an actor a command, or name "
-    "its module in actor_system.actor_modules"
+    "no host knows the class of its type yet; name the class where the message is sent, "
+    "Tell((Class, name), ...), have a driver send such an actor a command, or name its module in "
+    "actor_system.actor_modules"
 )
 
 #: Errors of a command whose actor type its host does not know, or not by a class that fits its log:

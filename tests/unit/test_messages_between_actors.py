@@ -88,6 +88,18 @@ class Sender(Actor[dict[str, int]]):
         yield Lost(number=message.message["number"], reason=message.reason)
 
 
+class NamesClass(Actor[dict[str, int]]):
+    """Names the class of whom it tells, which no driver ever sees."""
+
+    state_type = dict
+    ignores = (Counted,)
+
+    @handles
+    def ping(self, message: Ping) -> Iterator[Payload | Tell]:
+        yield Counted(number=message.number)
+        yield Tell((Unseen, message.to), Pong(number=message.number))
+
+
 class Odd(Command):
     value: float
 
@@ -133,6 +145,10 @@ class Receiver(Actor[dict[str, int]]):
     @applies
     def counted(self, event: Counted) -> None:
         self.state["last"] = event.number
+
+
+class Unseen(Receiver):
+    """Known by messages to it alone."""
 
 
 @pytest.fixture
@@ -309,6 +325,15 @@ def test_a_class_that_one_host_knows_is_brought_to_the_other(system: ActorSystem
         sender.ask(Ping(number=number, to=f"receiver/r-{number}")).result()
     received = take(system, "counted", 6, sources="receiver/*")
     assert sorted(event.data["number"] for event in received) == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_class_that_a_message_names_is_brought_to_the_host_of_its_receiver(
+    system: ActorSystem,
+) -> None:
+    for number in range(1, 5):
+        system.actor(NamesClass, "n").ask(Ping(number=number, to=f"u-{number}")).result()
+    received = take(system, "counted", 4, sources="unseen/*")
+    assert sorted(event.data["number"] for event in received) == [1, 2, 3, 4]
 
 
 def test_chargers_share_the_power_of_their_site(system: ActorSystem) -> None:
