@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from actors.actor import Actor, applies
+from actors.actor import Actor, applies, handles
 from actors.command import Command
 from actors.event import BusinessEvent, Event
 from actors.examples.load_management import Charger, LoadManager, PlugIn, SetLimit, Unplug
 from actors.listening import listens
+from actors.tell import Tell
 from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
 from tests.integration.systems import (
@@ -204,6 +205,56 @@ def test_what_a_drain_leaves_undelivered_is_delivered_after_the_next_launch(
     assert_never_exceeded(system)
     assert_each_request_once(system)
     assert_receipt_agrees(system)
+
+
+class Hello(Command):
+    """To whom."""
+
+    to: str
+
+
+class Greeted(BusinessEvent):
+    """It was."""
+
+
+class Greeter(Actor[dict[str, int]]):
+    """Greets whoever it is told to, by class."""
+
+    state_type = dict
+    ignores = (Greeted,)
+
+    @handles
+    def hello(self, message: Hello) -> Iterator[Greeted | Tell]:
+        yield Greeted()
+        yield Tell((Neighbour, message.to), Hello(to="nobody"))
+
+
+class Neighbour(Actor[dict[str, int]]):
+    """No driver ever speaks to it."""
+
+    state_type = dict
+    ignores = (Greeted,)
+
+    @handles
+    def hello(self, message: Hello) -> Iterator[Greeted]:
+        yield Greeted()
+
+
+def test_the_class_of_a_receiver_comes_with_the_first_message_that_names_it(
+    launch: Launcher,
+) -> None:
+    system = launch(actor_system={"hosts": 2})
+    greeter = system.actor(Greeter, "g")
+    for number in range(6):  # of two hosts, some live at the one that is not the sender's
+        greeter.ask(Hello(to=f"n-{number}")).result(timeout_s=LIMIT_S)
+    count = "SELECT count(*) FROM events WHERE source LIKE 'neighbour/%'"
+    eventually(lambda: log_of(system, count)[0][0] == 6)
+    # Whoever brings that class himself finds the same actors.
+    refs = [system.actor(Neighbour, f"n-{number}") for number in range(6)]
+    for ref in refs:
+        ref.ask(Hello(to="nobody")).result(timeout_s=LIMIT_S)
+    assert log_of(system, count)[0][0] == 12
+    assert_log_is_whole(system)
 
 
 class Tallied(BusinessEvent):
