@@ -21,9 +21,12 @@ class Sizes:
     residents: int = 100_000  #: actors whose memory is weighed
     million: int = 1_000_000  #: actors resident at once
     stored: int = 100_000  #: events in the log that are folded
-    live_commands: int = 100_000  #: to be routed to one, some and many subscriptions
-    some_live: int = 50  #: subscriptions
-    many_live: int = 500  #: subscriptions
+    live_commands: int = 100_000  #: to be routed to live subscriptions: one, and these:
+    some_live: int = 50  #: beside as many as these that hear nothing:
+    quiet_live: int = 1_000
+    many_live: int = 100
+    most_live: int = 1_000
+    behind: int = 1_000_000  #: events that pass a subscriber that never asks for them
     published: int = 50_000  #: events from outside, in bulk
     single_published: int = 1_000  #: events from outside, one at a time
     fanned_out: int = 100_000  #: events, to each of four subscribers
@@ -47,7 +50,8 @@ FULL = Sizes()
 #: For trying the bench out: every path, no figure worth keeping.
 QUICK = Sizes(
     commands=20_000, days=7, asks=2_000, bursts=2, single_asks=100, new_actors=5_000,
-    residents=5_000, million=20_000, stored=10_000, live_commands=10_000, some_live=5, many_live=20,
+    residents=5_000, million=20_000, stored=10_000, live_commands=10_000, some_live=5,
+    quiet_live=20, many_live=10, most_live=20, behind=20_000,
     published=2_000, single_published=100, fanned_out=10_000, processed=20_000, pairs=100,
     rally=20, http_commands=2_000, http_lines=10_000, http_listeners=10,
     http_heard=1_000, idle_clients=50,

@@ -1,6 +1,7 @@
 """The one subscriber of a durable run: a process of its own that has every event decoded, and
 reads its data. Of its ids, moment and clock it asks for none, so none is made (actors/event.py)."""
 
+import os
 import time
 from typing import Any, NamedTuple
 
@@ -29,6 +30,10 @@ class Watcher:
 
     def ready(self) -> None:
         """Returns when the subscription stands."""
+
+    def pid(self) -> int:
+        """Of its process."""
+        return os.getpid()
 
     def until(self, events: int) -> Seen:
         """Decode until so many events were seen in all."""

@@ -482,8 +482,8 @@ class ActorSystem:
         such an event is as it begins. The reply raises InvalidState where the class cannot apply an
         event, which may be for one that is left out by its time; NotPossible for a position that
         is still to come; StoreUnavailable, AskTimeout and ConnectionClosed. A warning is logged
-        where the log has no event of the actor. Raises ValueError for no moment and no position, and for a ref without
-        a class.
+        where the log has no event of the actor. Raises ValueError for no moment and no position,
+        and for a ref without a class.
         """
         return state_as_of(self.connection, ref, when, position)
 

@@ -27,7 +27,7 @@ ALL: tuple[Measure, ...] = (
     replay.MEASURE,
     asks.MEASURE,
     published.MEASURE,
-    live.MEASURE,
+    *live.MEASURES,
     *fanout.MEASURES,
     programs.MEASURE,
     messages.MEASURE,

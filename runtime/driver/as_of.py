@@ -170,9 +170,7 @@ class _Past:
         """What came of it."""
         if self._problem is not None:
             return self._problem
-        return PastState(
-            self._version, self._actor.state, self._happened_us, self._in_log
-        )
+        return PastState(self._version, self._actor.state, self._happened_us, self._in_log)
 
     def _restored(self, snapshot: Snapshot, event: Fold) -> bool:
         _, _, text = snapshot.data.partition(b"\n")

@@ -35,6 +35,9 @@ class Worker(Process):
     """Named `worker-INDEX-of-PROGRAM`. The program comes with its constructor, which Ray keeps: one
     that is started anew has it by itself."""
 
+    #: How long the directory may take to end it, and between two tries.
+    END_S, PAUSE_S = 30.0, 1.0
+
     def __init__(
         self,
         name: str,
