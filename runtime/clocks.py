@@ -85,17 +85,30 @@ class NodeClock:
 
     def observe(self, counts: Mapping[str, int]) -> None:
         """Merge what came with a message or out of the log."""
+        if self._merged(counts):
+            self.prefix = self._prefix()
+
+    def observe_all(self, clocks: Iterable[Mapping[str, int]]) -> None:
+        """Merge several: making the prefix takes longer than all of that."""
         changed = False
+        for counts in clocks:
+            changed |= self._merged(counts)
+        if changed:
+            self.prefix = self._prefix()
+
+    def _merged(self, counts: Mapping[str, int]) -> bool:
+        """Is there something new of another node?"""
+        changed = False
+        others = self._others
         for node, count in counts.items():
             if node == self.node:
                 if count <= self.MAX_OBSERVED:
                     # Whoever has seen that many saw them in the log.
                     self.ticks, self.stored = max(self.ticks, count), max(self.stored, count)
-            elif count > self._others.get(node, 0) and node in self.nodes:
-                self._others[node] = count
+            elif count > others.get(node, 0) and node in self.nodes:
+                others[node] = count
                 changed = True
-        if changed:
-            self.prefix = self._prefix()
+        return changed
 
     def keep(self, ticks: int) -> None:
         """Events of this process are durable, the last of them with so many ticks."""

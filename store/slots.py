@@ -4,6 +4,7 @@ A worker has some of them, and how many workers there are may change: each slot 
 its own, and keys stay in their slots for ever.
 """
 
+from actors.event import Event
 from actors.naming import aggregate_key_of
 
 #: A worker has at least one of them, so a program has at most as many workers.
@@ -14,6 +15,11 @@ def slot_of(aggregate_id: bytes) -> int:
     """The slot of an aggregate, by the last of the 16 bytes of its id, which is as good as
     random."""
     return aggregate_id[15] % SLOTS
+
+
+def slot_of_event(event: Event) -> int:
+    """That of its aggregate."""
+    return event.aggregate_id.int % SLOTS
 
 
 def slot_of_key(key: str) -> int:

@@ -13,7 +13,7 @@ The state of a key is `[open, revised, asked, done]`:
   may have several items.
 """
 
-from bisect import insort
+from bisect import bisect_left
 from typing import Any
 
 from actors.event import Event
@@ -162,10 +162,13 @@ def _find(windows: list[Any], start_us: int) -> tuple[int, Any]:
 
 
 def _revision(revised: list[Any], start_us: int) -> int:
-    return next((revision for start, revision in revised if start == start_us), 1)
+    place = bisect_left(revised, [start_us])
+    if place < len(revised) and revised[place][0] == start_us:
+        return int(revised[place][1])
+    return 1
 
 
 def _noted(revised: list[Any], start_us: int, revision: int) -> list[Any]:
-    others = [each for each in revised if each[0] != start_us]
-    insort(others, [start_us, revision])
-    return others
+    place = bisect_left(revised, [start_us])
+    known = place < len(revised) and revised[place][0] == start_us
+    return [*revised[:place], [start_us, revision], *revised[place + known :]]

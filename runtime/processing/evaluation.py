@@ -30,7 +30,7 @@ from store.rows.encoding import CLOCK, cause_fields, encode_row, type_fields
 from store.rows.json_text import encode_json, encode_payload
 from store.rows.tells import is_message_event, tell_text
 from store.selection import Selection
-from store.slots import slot_of, slot_of_key
+from store.slots import SLOTS, slot_of_event, slot_of_key
 from streams.actor_index import Unread
 from streams.program import Change, Fact, Output, Program, Stretch
 
@@ -135,11 +135,14 @@ class Evaluation:
             events, through = events[:1], events[0].position or 0
         routed = [self._routed(event) for event in events]
         await self._load(events, routed, () if many else due)
+        stretches = self._stretches
         for event, items in zip(events, routed, strict=True):
-            self._stretches.arrived(event, items)
-            await self._step(lane, event, items)
+            stretches.arrived(event, items)
+            if items:
+                await self._step(lane, event, items)
             self._advance(lane, event)
-            await self._look_at_due(lane, event, many=many)
+            if lane.is_due:
+                await self._look_at_due(lane, event, many=many)
         await self._end(effects)
         self._finish(lane, events, through)
         effects.batch = self._batch
@@ -226,20 +229,10 @@ class Evaluation:
                 except FAILURES as error:
                     raise StepFailed(touched[2], key) from error
 
-    async def _changed_by(self, lane: Lane, key: Key, item: Any, event: Event) -> Change:
-        """What a program makes of an event; where events of before are missing here, once these are
-        there."""
-        step = self._program.step
-        try:
-            return step(key.name, item, event, key.state, lane.watermark_us)
-        except Unread as unread:
-            key.state = await self._keys.kept.mended(key.name, unread.version)
-        return step(key.name, item, event, key.state, lane.watermark_us)
-
     async def _step(self, lane: Lane, event: Event, items: Sequence[tuple[str, Any]]) -> None:
         self._check_between(items)
         key = ""
-        parked = self._parked.keys
+        parked, step = self._parked.keys, self._program.step
         try:
             for key, item in items:
                 if parked and key in parked:
@@ -247,8 +240,15 @@ class Evaluation:
                     continue
                 if self._verdicts and self._judged(lane, event, key):
                     continue
-                change = await self._changed_by(lane, self._keys[key], item, event)
-                await self._take(lane, self._keys[key], change, event)
+                there = self._keys[key]
+                try:
+                    change = step(key, item, event, there.state, lane.watermark_us)
+                except Unread as unread:  # events of before are missing here: once they are there
+                    there.state = await self._keys.kept.mended(key, unread.version)
+                    change = step(key, item, event, there.state, lane.watermark_us)
+                self._take(lane, there, change, event)
+                if change.again:
+                    await self._answer(lane, there, change.again, event)
         except _NOT_ITS_OWN:
             raise
         except FAILURES as error:
@@ -269,13 +269,16 @@ class Evaluation:
                     await self._keys.load([key, *lane.first_due(left)])
                 if self._verdicts and self._judged(lane, event, key, due_us):
                     continue
-                change = self._program.due(key, self._keys[key].state, lane.watermark_us)
+                there = self._keys[key]
+                change = self._program.due(key, there.state, lane.watermark_us)
                 if change.due_us is not None and change.due_us <= due_us:
                     raise ValueError(
                         f"it was looked at because {due_us} has come, and asks for "
                         f"{change.due_us} again"
                     )
-                await self._take(lane, self._keys[key], change, event)
+                self._take(lane, there, change, event)
+                if change.again:
+                    await self._answer(lane, there, change.again, event)
         except _NOT_ITS_OWN:
             raise
         except FAILURES as error:
@@ -375,11 +378,10 @@ class Evaluation:
         if event.source.startswith(self._own):
             return []  # or who selects everything would never come to an end
         try:
-            return [
-                (key, item)
-                for key, item in self._program.route(event)
-                if _slot_of_key(key) in slots
-            ]
+            routed = self._program.route(event)
+            if len(slots) == SLOTS:
+                return list(routed)
+            return [(key, item) for key, item in routed if _slot_of_key(key) in slots]
         except FAILURES as error:
             raise StepFailed(event, "") from error
 
@@ -424,11 +426,11 @@ class Evaluation:
 
     def _advance(self, lane: Lane, event: Event) -> None:
         seen_us = event.timestamp_us - self._program.disorder_us
-        lane.watermark_us = max(lane.watermark_us, seen_us)
+        if seen_us > lane.watermark_us:
+            lane.watermark_us = seen_us
 
-    async def _take(
-        self, lane: Lane, key: Key, change: Change, event: Event, depth: int = 0
-    ) -> None:
+    def _take(self, lane: Lane, key: Key, change: Change, event: Event) -> None:
+        """What a key has come to, but for what it asks for again (`_answer`)."""
         key.touched = self._batch
         if change.state is None and change.due_us is not None:
             raise ValueError("a key of which nothing is kept is due at no moment")
@@ -438,13 +440,21 @@ class Evaluation:
             self._touched[key.name] = key, change.due_us, event
         elif change.state is not None or change.again:
             raise ValueError("it keeps no state, and comes to one")
-        self._made += [(key, output, event) for output in change.outputs]
-        if change.again and depth == self.DEEPEST:
-            raise ValueError(f"it asks for stretches again, {depth} times for one event")
-        for stretch in change.again:
+        if change.outputs:
+            self._made += [(key, output, event) for output in change.outputs]
+
+    async def _answer(
+        self, lane: Lane, key: Key, wanted: Sequence[Stretch], event: Event, depth: int = 1
+    ) -> None:
+        """Stretches that a key has asked for again."""
+        if depth > self.DEEPEST:
+            raise ValueError(f"it asks for stretches again, {self.DEEPEST} times for one event")
+        for stretch in wanted:
             items = await self._stretches.items(key.name, stretch, event)
             more = self._program.again(key.name, stretch, items, key.state, lane.watermark_us)
-            await self._take(lane, key, more, event, depth + 1)
+            self._take(lane, key, more, event)
+            if more.again:
+                await self._answer(lane, key, more.again, event, depth + 1)
 
     async def _read_again(self, stretch: Stretch, through: int) -> list[Event]:
         """All that the log has in a stretch of event time, up to a position."""
@@ -533,11 +543,9 @@ class Evaluation:
 
     def _finish(self, lane: Lane, events: Sequence[Event], through: int) -> None:
         """They are finished, each in the slot of its own source."""
-        ids: dict[int, list[bytes]] = {}
+        slots = lane.slots
         for event in events:
-            slot = slot_of(event.aggregate_id.bytes)
-            if slot in lane.slots:
-                ids.setdefault(slot, []).append(event.id_bytes)
-        for slot, theirs in ids.items():
-            lane.receipts[slot] = lane.receipts[slot].plus(theirs)
+            slot = slot_of_event(event)
+            if slot in slots:
+                lane.finish(slot, event.id_bytes)
         lane.position = max(lane.position, through)

@@ -42,6 +42,7 @@ class PackedStates:
 
     def __init__(self, program: str, store: EventStore) -> None:
         self._program, self._store = program, store
+        self._pack = msgpack.Packer(strict_types=True).pack  # making one takes longer than packing
 
     async def load(self, keys: Sequence[str]) -> dict[str, Any]:
         """Those that there are."""
@@ -61,7 +62,7 @@ class PackedStates:
 
     def change(self, key: str, state: Any, due_us: int | None) -> tuple[StateChange, int]:
         """As bytes."""
-        packed = None if state is None else pack_state(state)
+        packed: bytes | None = None if state is None else self._pack(state)
         change = StateChange(program=self._program, key=key, data=packed, due_us=due_us)
         return change, len(packed or b"") + len(key)
 
@@ -135,12 +136,6 @@ class KeyTable:
             settled = [name for name, key in self._keys.items() if key.touched <= committed]
             for name in settled[: excess + self.MAX_KEYS // 10]:
                 del self._keys[name]
-
-
-def pack_state(state: Any) -> bytes:
-    """A state as it is kept. Raises what msgpack raises for one that is not of plain values."""
-    packed: bytes = msgpack.packb(state, strict_types=True)
-    return packed
 
 
 def unpack_state(packed: bytes) -> Any:

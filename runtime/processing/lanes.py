@@ -13,7 +13,7 @@ from streams.program import NEVER
 class Lane:
     """Some slots, and how far all of them are: in the log, and in event time."""
 
-    __slots__ = ("_due", "_heap", "position", "receipts", "slots", "watermark_us")
+    __slots__ = ("_due", "_finished", "_heap", "_receipts", "position", "slots", "watermark_us")
 
     #: Entries that may be out of date, beyond as many as are not.
     SPARE = 500
@@ -22,7 +22,8 @@ class Lane:
         self.position = position
         self.watermark_us = NEVER if watermark_us is None else watermark_us
         self.slots: set[int] = set()
-        self.receipts: dict[int, Receipt] = {}  #: by slot, up to `position`
+        self._receipts: dict[int, Receipt] = {}  # by slot
+        self._finished: dict[int, list[bytes]] = {}  # ids that are not in those yet
         #: When each key is to be looked at again, and the same in an order, with entries in it that
         #: are no longer so.
         self._due: dict[str, int] = {}
@@ -31,7 +32,26 @@ class Lane:
     def add_slot(self, slot: int, receipt: Receipt = NOTHING_FINISHED) -> None:
         """One that stands where all stand."""
         self.slots.add(slot)
-        self.receipts[slot] = receipt
+        self._receipts[slot] = receipt
+        self._finished[slot] = []
+
+    def finish(self, slot: int, event_id: bytes) -> None:
+        """An event of this slot is finished."""
+        self._finished[slot].append(event_id)
+
+    @property
+    def receipts(self) -> dict[int, Receipt]:
+        """By slot, up to `position`."""
+        for slot, ids in self._finished.items():
+            if ids:
+                self._receipts[slot] = self._receipts[slot].plus(ids)
+                ids.clear()
+        return self._receipts
+
+    @property
+    def is_due(self) -> bool:
+        """May some key be due with the watermark as it is?"""
+        return bool(self._heap) and self._heap[0][0] <= self.watermark_us
 
     def plan(self, key: str, due_us: int | None) -> None:
         """This key is to be looked at again then, or not at all."""
@@ -79,7 +99,8 @@ class Lane:
         """The other one has come as far as this one: it is a part of this one from now on."""
         assert other.position == self.position
         self.slots |= other.slots
-        self.receipts |= other.receipts
+        self._receipts = self.receipts | other.receipts
+        self._finished |= {slot: [] for slot in other.slots}
         self.watermark_us = max(self.watermark_us, other.watermark_us)
         self._due |= other._due
         self._order()

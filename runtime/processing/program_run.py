@@ -47,7 +47,7 @@ from store.event_store import EventStore, Page
 from store.projected import REBUILD, ProjectedTable, RefusedRow
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows
-from store.slots import SLOTS, slot_of, slot_of_key
+from store.slots import SLOTS, slot_of_event, slot_of_key
 from streams.program import Program
 
 logger = logging.getLogger("thornback.processing")
@@ -338,8 +338,7 @@ class ProgramRun:
     def _seen(self, page: Page) -> list[Event]:
         """The events of a page: what comes out of them has a greater clock (G6)."""
         decoded = self._decoder.page(page.rows)
-        for counts in decoded.clocks:
-            self._clock.observe(counts)
+        self._clock.observe_all(decoded.clocks)
         return decoded.events
 
     async def _process(self, lane: Lane, page: Page) -> None:
@@ -357,7 +356,7 @@ class ProgramRun:
                 taken = await self._evaluation.evaluate(lane, some, through, self._effects)
             at, some = at + taken, some[:taken]
             await self._finish_due(lane)
-            theirs = sum(slot_of(event.aggregate_id.bytes) in lane.slots for event in some)
+            theirs = sum(slot_of_event(event) in lane.slots for event in some)
             self._say(events=self.facts.events + theirs)
             self._settle()
             self._send_if_worthwhile(lane)
@@ -380,8 +379,11 @@ class ProgramRun:
 
     def _next_events(self, events: list[Event]) -> list[Event]:
         """A batch: an event at which the program has failed, or those up to it."""
+        failing = self._failing
+        if not failing.suspect and not failing.skipped and not self._careful_until:
+            return events
         for number, event in enumerate(events):
-            if self._is_alone(event) or event.position in self._failing.skipped:
+            if self._is_alone(event) or event.position in failing.skipped:
                 return events[:number] or events[:1]
         return events
 

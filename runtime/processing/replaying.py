@@ -143,8 +143,7 @@ class Replay:
         while wanted:
             found = await self._store.find_rows(wanted)
             page = self._decoder.page(found.rows)
-            for counts in page.clocks:
-                self._clock.observe(counts)
+            self._clock.observe_all(page.clocks)
             events |= {event.id_bytes: event for event in page.events}
             wanted = [each for each in wanted if each not in events] if found.more else []
         return [(letter, events[letter.event_id]) for letter in letters]

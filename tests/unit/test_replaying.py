@@ -129,7 +129,8 @@ class Running:
     async def begin_anew(self) -> None:
         """As after a kill: from what is in the store."""
         lane = Lane(self.lane.position, self.lane.watermark_us)
-        lane.slots, lane.receipts = self.lane.slots, self.lane.receipts
+        for slot, receipt in self.lane.receipts.items():
+            lane.add_slot(slot, receipt)
         self.lane = lane
         self.here = ParkedHere(self.program.name)
         await self.here.load(self.store, frozenset(lane.slots))
