@@ -124,6 +124,10 @@ class RowForm:
         ]
         _check_made_of_fields(row, [field.name for field in self.fields])
         self.columns = tuple(field.column for field in self.fields)
+        #: Is every row whose values are good made again of them, without trying?
+        self.is_plain = _is_plain(row) and all(
+            column.type is not ColumnType.JSON for column in self.columns
+        )
 
     def values(self, row: Any) -> tuple[Any, ...]:
         """A row as a tuple. Raises UnfitValue, for what is no such row, too."""
@@ -217,6 +221,15 @@ def _check_made_of_fields(row: Any, names: Sequence[str]) -> None:
             f"is made of its fields by their names, and {row.__name__}() does not allow that: "
             f"{error}"
         ) from error
+
+
+def _is_plain(row: Any) -> bool:
+    """Does making one run no code but what `dataclass` has written? That of a class derived from
+    one may be anything."""
+    made = row.__dict__.get("__dataclass_params__")
+    if made is None or not made.init or hasattr(row, "__post_init__"):
+        return False
+    return row.__new__ is object.__new__ and (made.frozen or row.__setattr__ is object.__setattr__)
 
 
 def _check_indexed(value: str | Decimal) -> None:

@@ -198,6 +198,9 @@ class ActorIndex:
 class IndexForm:
     """The rows of an index."""
 
+    #: What cannot be read back is folded again (Unread).
+    is_plain = True
+
     def __init__(self, actor: type[Actor[Any]]) -> None:
         self._actor = actor
         self._kind = described(actor)

@@ -39,13 +39,14 @@ class AlignedWindows:
         open_, revised, asked, done = state or _EMPTY
         if not items:
             return self._turn(open_, revised, asked, done, [], [])
-        if len(open_) == 1 and not done and self._every_us == self._size_us:
-            # Nearly every event is of the one window that is open.
-            ((start_us, revision, so_far),) = open_
+        if open_ and not done and self._every_us == self._size_us:
+            # Nearly every event is of the last window that is open, and that is not out yet.
+            start_us, revision, so_far = open_[-1]
             end_us = start_us + self._size_us
-            if revision == 0 and start_us <= event.timestamp_us < end_us:
-                added = [[start_us, 0, self._added(so_far, items, event)]]
-                return Turn([added, revised, asked, done], (), end_us)
+            if not revision and start_us <= event.timestamp_us < end_us and end_us > watermark_us:
+                fresh = open_[:-1]
+                fresh.append([start_us, 0, self._added(so_far, items, event)])
+                return Turn([fresh, revised, asked, done], (), self._due_us(fresh))
         size_us, gone_us = self._size_us, watermark_us - self._lateness_us
         out: list[tuple[Any, int]] = []
         gone: list[int] = []
@@ -145,9 +146,20 @@ class AlignedWindows:
         again: list[Stretch],
     ) -> Turn:
         kept = [open_, revised, asked, done] if open_ or revised or asked or done else None
-        ends = [start_us if revision == 0 else start_us + self._lateness_us
-                for start_us, revision, _ in open_]  # fmt: skip
-        return Turn(kept, out, min(ends) + self._size_us if ends else None, again)
+        return Turn(kept, out, self._due_us(open_), again)
+
+    def _due_us(self, open_: list[Any]) -> int | None:
+        """When the first of these windows comes out, or goes. Those that are out come first."""
+        if not open_:
+            return None
+        first_us, revision, _ = open_[0]
+        due_us: int = first_us + self._lateness_us if revision else first_us
+        if revision:
+            for start_us, revision, _ in open_:
+                if not revision:
+                    due_us = min(due_us, start_us)
+                    break
+        return due_us + self._size_us
 
 
 def _find(windows: list[Any], start_us: int) -> tuple[int, Any]:

@@ -20,6 +20,8 @@ from streams.program import Program
 class Form(Protocol):
     """What the rows of a class are in a table."""
 
+    is_plain: bool  #: need nobody try whether a row can be read back?
+
     def values(self, row: Any) -> tuple[Any, ...] | None:
         """What columns hold of a row; None: it is to be none. Raises UnfitValue."""
 
@@ -90,7 +92,7 @@ class ProjectedRows:
         values = None if row is None else self._program.form.values(row)
         if values is None:
             return RowChange(key, None), len(key)
-        if self._index is None:
+        if not self._program.form.is_plain:
             self._check_read_back(key, values)
         if self._json:
             values = self._with_json_text(values)
