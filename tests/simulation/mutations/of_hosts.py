@@ -148,8 +148,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "nodes from outside",
         "a host's clock takes over nodes that somebody made up",
         "runtime.clocks",
-        "count > self._others.get(node, 0) and node in self.nodes:\n",
-        "count > self._others.get(node, 0):\n",
+        "count > others.get(node, 0) and node in self.nodes:\n",
+        "count > others.get(node, 0):\n",
     ),
     mutation(
         "positions of repeats",
