@@ -80,16 +80,16 @@ class AlignedWindows:
         open_, revised, asked, _ = state or _EMPTY
         out: list[tuple[Any, int]] = []
         fresh = []
-        for start_us, revision, so_far in open_:
-            end_us, now = start_us + self._size_us, revision
-            if revision == 0 and end_us <= watermark_us:
-                now = 1
-                out.append(self._result(key, start_us, now, so_far))
-            if end_us + self._lateness_us > watermark_us:
-                fresh.append([start_us, now, so_far])
-            elif now > 1:
-                revised = _noted(revised, start_us, now)
-        return self._turn(fresh, revised, asked, [], out, [])
+        passed = bisect_left(open_, [watermark_us - self._size_us + 1])
+        for record in open_[:passed]:
+            start_us, revision, so_far = record
+            if revision == 0:
+                out.append(self._result(key, start_us, 1, so_far))
+            if start_us + self._size_us + self._lateness_us > watermark_us:
+                fresh.append(record if revision else [start_us, 1, so_far])
+            elif revision > 1:
+                revised = _noted(revised, start_us, revision)
+        return self._turn(fresh + open_[passed:], revised, asked, [], out, [])
 
     def again(self, key: str, stretch: Stretch, read: Read, state: Any, watermark_us: int) -> Turn:
         """Each window of the stretch that was asked for is computed from all its events."""
@@ -164,13 +164,10 @@ class AlignedWindows:
 
 def _find(windows: list[Any], start_us: int) -> tuple[int, Any]:
     """Where the window is, or belongs, and its record if it has one."""
-    for place in range(len(windows) - 1, -1, -1):
-        record = windows[place]
-        if record[0] == start_us:
-            return place, record
-        if record[0] < start_us:
-            return place + 1, None
-    return 0, None
+    place = bisect_left(windows, [start_us])
+    if place < len(windows) and windows[place][0] == start_us:
+        return place, windows[place]
+    return place, None
 
 
 def _revision(revised: list[Any], start_us: int) -> int:
