@@ -49,6 +49,8 @@ def _settled(drained: Drained) -> str:
         return f"all is committed, up to position {drained.settled:,}"
     if drained.kind is ProcessKind.GATEWAY:
         return f"all is answered; {drained.settled:,} requests in all"
+    if drained.kind in (ProcessKind.WORKER, ProcessKind.DELIVERER):
+        return f"what it had begun is finished, up to position {drained.settled:,}"
     return f"all is answered; {drained.settled:,} actors were resident"
 
 

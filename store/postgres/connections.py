@@ -73,7 +73,8 @@ class Connections:
         connect: Any = where.connect  # asyncpg's protocol has names for what only it passes
         try:
             pool = await asyncpg.create_pool(
-                min_size=1,
+                init_size=1,  # or nobody would hear now that there is no server
+                min_size=0,  # or each pool would knock at a server that has ended, and log it
                 max_size=pool_size,
                 timeout=timeout_s,
                 command_timeout=operation_s,
