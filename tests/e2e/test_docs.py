@@ -19,7 +19,10 @@ EXAMPLES = sorted(ROOT.glob("examples/**/*.py"))
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INSIDE = re.compile(
-    r"^[ >]*(?:from|import) +(?:actors|gateways|jobs|runtime|store|streams)\b.*", re.MULTILINE
+    r"^[ >]*(?:from|import) +"
+    # An example may take the actors of another one.
+    r"(?!actors\.examples\.)(?:actors|gateways|jobs|runtime|store|streams)\b.*",
+    re.MULTILINE,
 )
 _CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

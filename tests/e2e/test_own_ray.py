@@ -104,6 +104,23 @@ def test_status_shows_every_process_and_the_position_of_the_log(
     assert re.search(r"^bus .* position 6,4\d\d", said, re.MULTILINE)
 
 
+def test_cars_share_the_power_of_their_site_and_no_more_than_there_is(
+    ray_of_my_own: OwnRay,
+) -> None:
+    code, said = ray_of_my_own.run("python -m examples.power_sharing")
+
+    assert code == 0, said
+    sites = re.findall(
+        r"^(\w+): (\d+) charged and (\d+) were refused; "
+        r"granted at once: at most ([\d.]+) of 50 kW$",
+        said, re.MULTILINE,
+    )  # fmt: skip
+    assert [(site, charged, refused) for site, charged, refused, _ in sites] == [
+        ("harbour", "9", "1"), ("market", "9", "1"), ("station", "9", "1"),
+    ]  # fmt: skip
+    assert all(25 < float(most_kw) <= 50 for *_, most_kw in sites)
+
+
 def test_one_scrape_has_the_counts_of_every_process(ray_of_my_own: OwnRay) -> None:
     port = ray_of_my_own.here.environment["THORNBACK_METRICS__PORT"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
