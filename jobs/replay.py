@@ -25,6 +25,7 @@ from actors.devices import Aircraft
 from jobs.command_line import connected, console, parser, run
 from jobs.flights import report
 from jobs.flights.air_traffic import AirTraffic
+from jobs.flights.late_reports import reported_late
 from jobs.flights.local_time import DAYS
 from jobs.flights.streams import run_examples
 from jobs.status import show_statuses
@@ -40,7 +41,11 @@ def add_options(options: argparse.ArgumentParser, *, streams: bool = False) -> N
     options.add_argument("--days", type=_days, metavar="N", help="only the first N days of 2013")
     options.add_argument(
         "--streams", action=argparse.BooleanOptionalAction, default=streams,
-        help="have pipelines compute over the events, and prove their results",
+        help="have programs and airports take the events, and prove what they come to",
+    )  # fmt: skip
+    options.add_argument(
+        "--late", type=_late, default=0, metavar="DAYS",
+        help="have a tenth of what flights and stations report come up to so many days late",
     )  # fmt: skip
     options.add_argument(
         "--patience", type=float, default=120.0, metavar="S",
@@ -54,11 +59,22 @@ def _days(given: str) -> int:
     return int(given)
 
 
+def _late(given: str) -> int:
+    if not given.isdecimal() or int(given) > DAYS:
+        raise argparse.ArgumentTypeError(f"0 to {DAYS} days, not {given}")
+    return int(given)
+
+
 def replay(
-    system: ActorSystem, days: int | None, patience_s: float, *, streams: bool = False
+    system: ActorSystem,
+    days: int | None,
+    patience_s: float,
+    *,
+    streams: bool = False,
+    late_days: int = 0,
 ) -> bool:
-    """Replay, have the pipelines of the examples run over it where `streams` says so,
-    and report; does everything hold?"""
+    """Replay, with a tenth of it reported up to `late_days` late, have the programs of the examples
+    run over it where `streams` says so, and report; does everything hold?"""
     began_s = time.monotonic()
     with console.status("reading flights and weather"):
         traffic = AirTraffic(days)
@@ -69,7 +85,7 @@ def replay(
         soft_wrap=True,
     )
     refs: Refs = {}
-    result = _send(system, traffic, refs, patience_s)
+    result = _send(system, traffic, refs, patience_s, late_days)
     seconds = time.monotonic() - began_s
     statuses = system.status().result()
     evidence = report.gather(
@@ -83,16 +99,23 @@ def replay(
     return holds
 
 
-def sends(system: ActorSystem, traffic: AirTraffic, refs: Refs) -> Iterator[Send]:
+def sends(
+    system: ActorSystem, traffic: AirTraffic, refs: Refs, late_days: int = 0
+) -> Iterator[Send]:
     """Every occurrence, addressed; leaves a ref to each actor in `refs`."""
-    for at_us, actor, name, command_id, message in traffic.occurrences():
+    occurrences = traffic.occurrences()
+    if late_days:
+        occurrences = reported_late(occurrences, late_days)
+    for at_us, actor, name, command_id, message in occurrences:
         ref = refs.get((actor, name))
         if ref is None:
             ref = refs[actor, name] = system.actor(actor, name)
         yield Send(ref, message, command_id, at_us)
 
 
-def _send(system: ActorSystem, traffic: AirTraffic, refs: Refs, patience_s: float) -> BulkResult:
+def _send(
+    system: ActorSystem, traffic: AirTraffic, refs: Refs, patience_s: float, late_days: int
+) -> BulkResult:
     bar = Progress(
         TextColumn("replaying"), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
@@ -116,7 +139,7 @@ def _send(system: ActorSystem, traffic: AirTraffic, refs: Refs, patience_s: floa
                 )
 
         return system.tell_many(
-            sends(system, traffic, refs), patience_s=patience_s, progress=progress
+            sends(system, traffic, refs, late_days), patience_s=patience_s, progress=progress
         )
 
 
@@ -125,7 +148,10 @@ def main() -> int:
     add_options(options)
     arguments = options.parse_args()
     with connected(arguments) as system:
-        done = replay(system, arguments.days, arguments.patience, streams=arguments.streams)
+        done = replay(
+            system, arguments.days, arguments.patience,
+            streams=arguments.streams, late_days=arguments.late,
+        )  # fmt: skip
         return 0 if done else 1
 
 

@@ -49,7 +49,10 @@ def main() -> int:
         with uninterrupted():
             start_ray()
             system = launch(settings, launching_of(arguments))
-        done = replay(system, arguments.days, arguments.patience, streams=arguments.streams)
+        done = replay(
+            system, arguments.days, arguments.patience,
+            streams=arguments.streams, late_days=arguments.late,
+        )  # fmt: skip
         code = 0 if done else 1
         if not arguments.exit:
             console.print("up; a second terminal, in this folder, joins with these lines:")

@@ -1,4 +1,4 @@
-"""Pipelines over New York's air traffic, which `make run` replays."""
+"""Pipelines and a projection over New York's air traffic, which `make run` replays."""
 
 from streams.examples.air_traffic import (
     AIRCRAFT_DAYS,
@@ -10,6 +10,7 @@ from streams.examples.air_traffic import (
     CarrierDelay,
     DepartureInWeather,
 )
+from streams.examples.routes import Route, Routes
 
 __all__ = [
     "AIRCRAFT_DAYS",
@@ -20,4 +21,6 @@ __all__ = [
     "AirportDelay",
     "CarrierDelay",
     "DepartureInWeather",
+    "Route",
+    "Routes",
 ]

@@ -1,8 +1,8 @@
 """Four pipelines over flights and weather, and the events that they put out.
 
-Event time is that of departures, arrivals and observations. A replay sends months in a minute, and
-hosts commit side by side: so what is under way is some hours of event time, which results wait for.
-Whatever comes later than that corrects what is out.
+Event time is that of departures, arrivals and observations. Results wait for some hours of it. A
+replay sends months in a minute, and hosts commit side by side, so there events come days out of
+order: whatever comes later than results wait for corrects what is out.
 """
 
 from datetime import datetime, timedelta

@@ -18,6 +18,11 @@ pytestmark = pytest.mark.e2e
 RUN = ("python", "-m", "jobs.run", "--days", "2")
 FEWER_DAYS = ("python", "-m", "jobs.run", "--days", "1")
 
+_CONGESTION = (
+    r"holds  airports that are congested, or cleared, and why: (\d+) results, which are those of "
+    "plain SQL"
+)
+
 
 @pytest.fixture(scope="module")
 def here() -> Iterator[Place]:
@@ -37,6 +42,11 @@ def test_a_first_run_stores_two_days_proves_it_and_leaves_nothing_running(here: 
     assert "FAILS" not in done.stdout
     printed = [line.rstrip() for line in done.stdout.splitlines()]
     assert [line for line in _excerpt() if line not in printed] == []
+    # What an airport says depends on the order in which hosts commit: it is proven, not counted.
+    (results,) = re.findall(_CONGESTION, done.stdout)
+    (congested,) = re.findall(r"^EWR +(\d+) +\d+ +[\d.]+ h *$", done.stdout, re.MULTILINE)
+    assert 0 < int(congested) < int(results)
+    _explained(done.stdout)
     assert_all_is_over(here)
 
 
@@ -45,6 +55,7 @@ def test_a_second_run_judges_what_it_replayed_changes_nothing_and_ends_tidily_at
 ) -> None:
     said, code, printed = "", -1, "it never came up"
     refused, why, listening = -1, "", {"nobody": {""}}
+    explained: subprocess.CompletedProcess[str] | None = None
     fresh: subprocess.CompletedProcess[str] | None = None
     with here.start(*FEWER_DAYS) as running:
         assert running.stdout is not None
@@ -54,6 +65,7 @@ def test_a_second_run_judges_what_it_replayed_changes_nothing_and_ends_tidily_at
                 listening = _listening(here)
                 code, printed = _driver_in_another_terminal(here, said)
                 refused, why = _driver_without_the_lines(here, said)
+                explained = here.run("thornback", "explain", _explained(said))
                 fresh = here.run(*RUN, "--fresh", "--exit")
                 running.send_signal(signal.SIGINT)
 
@@ -69,10 +81,29 @@ def test_a_second_run_judges_what_it_replayed_changes_nothing_and_ends_tidily_at
     assert (fresh.returncode, "empties no database in use" in fresh.stdout) == (2, True), (
         fresh.stdout
     )
+    assert explained is not None
+    assert explained.returncode == 0, explained.stdout
+    tree = explained.stdout
+    assert re.search(r"^└── .* flight-departed ", tree, re.MULTILINE), tree
+    congested = r"^    .── .* airport/EWR .*airport-congested .* <- this one"
+    assert re.search(congested, tree, re.MULTILINE), tree
     assert (refused, "RAY_AUTH_TOKEN_PATH" in why) == (1, True), why
     assert {"gcs_server", "raylet", "python", "postgres"} <= listening.keys()
     assert set[str]().union(*listening.values()) <= {"127.0.0.1", "::ffff:127.0.0.1"}, listening
     assert_all_is_over(here)
+
+
+def _explained(said: str) -> str:
+    """The id of the congestion that is explained; it follows from a departure, and that from a
+    command."""
+    (event_id,) = re.findall(
+        r"^why was EWR congested at .*\? thornback explain (\S+)\n"
+        r"  \d+ departures of an hour were \d+ min late on average.*\n"
+        r"  because of flight-departed of aircraft/\w+ at .* min late\n"
+        r"  because of the command \S+$",
+        said, re.MULTILINE,
+    )  # fmt: skip
+    return str(event_id)
 
 
 def _driver_in_another_terminal(here: Place, said: str) -> tuple[int, str]:

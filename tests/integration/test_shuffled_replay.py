@@ -1,0 +1,73 @@
+"""Real traffic of which a tenth is reported up to five days late: what programs and airports have
+made of it in the end is what plain SQL makes of the same events, which knows no order of arrival.
+
+The pipelines keep windows for two days, so what comes later is computed again from the log.
+"""
+
+import pytest
+from rich.console import Console
+
+from jobs import replay as replaying
+from jobs.flights import findings
+from jobs.flights.proofs import Verdict
+from jobs.flights.streams import run_examples
+from runtime.system import ActorSystem
+from tests.integration.systems import log_of
+
+pytestmark = pytest.mark.integration
+
+PATIENCE_S = 120.0
+
+CORRECTED = """
+    SELECT count(*) FROM events WHERE jsonb_array_length(event_data->'replaces') > 0
+"""
+#: Departures of whose aircraft the log had something that happened more than two days later.
+LATE = """
+    WITH moves AS (SELECT timestamp, event_type, max(timestamp) OVER (
+        PARTITION BY source ORDER BY version) AS newest
+        FROM events WHERE source LIKE 'aircraft/%' AND event_type <> 'flight-scheduled')
+    SELECT count(*) FROM moves
+    WHERE event_type = 'flight-departed' AND timestamp < newest - interval '2 days 6 hours'
+"""
+TURNED = "SELECT DISTINCT source FROM events WHERE event_type = 'airport-cleared'"
+
+#: The departure that made an airport congested first, an arrival, and a diversion after which
+#: nothing more was heard of an aircraft.
+FORGOTTEN = """
+    DELETE FROM events WHERE id IN (
+        (SELECT causation_id FROM events WHERE event_type = 'airport-congested'
+            ORDER BY position LIMIT 1),
+        (SELECT id FROM events WHERE event_type = 'flight-arrived' ORDER BY position LIMIT 1),
+        (SELECT id FROM (SELECT DISTINCT ON (source) id, event_type, position FROM events
+            WHERE source LIKE 'aircraft/%' ORDER BY source, version DESC) AS last
+            WHERE event_type = 'flight-diverted' LIMIT 1)
+    ) RETURNING id
+"""
+
+
+@pytest.mark.parametrize("days", [7, pytest.param(365, marks=pytest.mark.long)])
+def test_the_last_results_are_those_of_the_events_in_order(
+    postgres_system: ActorSystem, days: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    holds = replaying.replay(postgres_system, days, PATIENCE_S, streams=True, late_days=5)
+
+    assert holds, capsys.readouterr().out
+    assert log_of(postgres_system, LATE)[0][0] > 5 * days
+    assert log_of(postgres_system, CORRECTED)[0][0] > 5 * days
+    turned = {row["source"] for row in log_of(postgres_system, TURNED)}
+    assert turned == {"airport/EWR", "airport/JFK", "airport/LGA"}
+
+
+def test_each_proof_fails_where_the_log_says_something_else(
+    postgres_system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts: list[Verdict] = []
+    monkeypatch.setattr(findings, "show_verdict", lambda verdict, _: verdicts.append(verdict))
+    assert replaying.replay(postgres_system, 3, PATIENCE_S, streams=True)
+    assert [each.says for each in verdicts if not each.holds or not each.found] == []
+    assert len(verdicts) == 6
+
+    verdicts.clear()
+    assert len(log_of(postgres_system, FORGOTTEN)) == 3
+    assert not run_examples(postgres_system, Console(quiet=True))
+    assert [each.says for each in verdicts if each.holds] == []
