@@ -18,8 +18,8 @@ Runnable = Program | type[Handler] | Projection[Any] | type[Projection[Any]]
 
 
 def program_of(program: Runnable) -> Program:
-    """A handler's class, a handler, a pipeline or any other program, looked through. Raises
-    InvalidProgram, which says what is wrong."""
+    """A handler's class, a handler, several of them, a pipeline or any other program, looked
+    through. Raises InvalidProgram, which says what is wrong."""
     if isinstance(program, Handler):
         return described(program)
     if isinstance(program, Projection):

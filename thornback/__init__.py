@@ -136,6 +136,7 @@ if TYPE_CHECKING:
     from streams.algebra import process_stream as process_stream
     from streams.errors import InvalidProgram as InvalidProgram
     from streams.handler import Handler as Handler
+    from streams.handlers import Handlers as Handlers
     from streams.join import Joined as Joined
     from streams.keyed import Batch as Batch
     from streams.keyed import Folded as Folded
@@ -212,6 +213,7 @@ _HOMES = {
     "streams.algebra": ("process_stream",),
     "streams.errors": ("InvalidProgram",),
     "streams.handler": ("Handler",),
+    "streams.handlers": ("Handlers",),
     "streams.join": ("Joined",),
     "streams.keyed": ("Batch", "Folded"),
     "streams.pipeline": ("EventPipeline",),

@@ -229,13 +229,15 @@ class Directory(Process):
 
     # Stream programs ---------------------------------------------------------------------
 
-    async def run_program(self, program: str, code: bytes, workers: int, after: int) -> None:
+    async def run_program(
+        self, program: str, code: bytes, workers: int, after: int, handlers: tuple[str, ...] = ()
+    ) -> None:
         """Have a stream program run in so many workers (Workers.ensure_running). Raises
         InvalidProgram, SystemDraining during a drain, SystemReplaced."""
         self._life.check_not_replaced()
         self._life.check_not_draining()
         await self.ensure_started()
-        await self._workers.ensure_running(program, code, workers, after)
+        await self._workers.ensure_running(program, code, workers, after, handlers)
 
     async def stop_program(self, program: str) -> None:
         """End its workers. Raises UnknownProgram."""

@@ -14,7 +14,7 @@ from ray.exceptions import ActorDiedError, RayError
 from actors.errors import ThornbackError
 from runtime.cluster.spawning import reason_of
 from runtime.cluster.system_processes import ready
-from runtime.errors import StartFailed, UnknownProgram
+from runtime.errors import NotPossible, StartFailed, UnknownProgram
 from runtime.process.world import World
 from runtime.processing.dead_letters import Replayed, added_up
 from runtime.topology.names import ProcessKind, program_of_worker, worker_name
@@ -62,15 +62,23 @@ class Workers:
         self._starting: set[asyncio.Task[None]] = set()
         self._over = False  #: the system ends
 
-    async def ensure_running(self, program: str, code: bytes, workers: int, after: int) -> None:
+    async def ensure_running(
+        self, program: str, code: bytes, workers: int, after: int, handlers: tuple[str, ...] = ()
+    ) -> None:
         """Have a program run in so many workers. Those that run other code of that name, or among
         another number, finish what they have begun, and make way; `workers` 0 is as many as there
-        are, and one where there are none. Raises InvalidProgram where it
-        does not start; nothing of it runs then. Raises StartFailed where the system ends."""
+        are, and one where there are none. `handlers` are those that run together in it, where it
+        has several. Raises InvalidProgram where it does not start; nothing of it runs then; and
+        where one of these handlers runs already, by itself or with others. Raises StartFailed where
+        the system ends."""
         async with self._turn:
             self._check_not_over(program)
+            await self._check_free(program, handlers)
             there = await self._of(program)
-            running = await asyncio.gather(*(self._runs(name) for name in there))
+            running = [
+                runs and runs[:2]
+                for runs in await asyncio.gather(*(self._runs(name) for name in there))
+            ]
             workers = workers or max((runs[1] for runs in running if runs is not None), default=1)
             wanted = (ActorCode.unpack(code).fingerprint, workers)
             names = [worker_name(program, index) for index in range(workers)]
@@ -104,17 +112,23 @@ class Workers:
 
     async def stop(self, program: str) -> None:
         """End its workers, when they have finished what they have begun. Its checkpoints stay.
-        Raises UnknownProgram."""
+        Raises UnknownProgram, and NotPossible for a handler that runs together with others."""
         async with self._turn:
-            await self._end(await self._known(program))
+            names, company = await self._known(program)
+            if company != program:
+                raise NotPossible(
+                    f"{program} runs together with others, in {company!r}: stop that, or run "
+                    f"{company!r} without it"
+                )
+            await self._end(names)
 
     async def resume(self, program: str, *, skip: bool) -> int:
         """Have those of its workers go on that stand at an event at which it fails; how many did.
         Raises UnknownProgram, and what Ray raises where none answers within ASK_S: one that is
         away stands nowhere, and begins with its event again."""
         async with self._turn:
-            names = await self._known(program)
-            asked = [self._resumed(name, skip) for name in names]
+            names, _ = await self._known(program)
+            asked = [self._resumed(name, program, skip) for name in names]
             answers = await asyncio.gather(*asked, return_exceptions=True)
         resumed = [answer for answer in answers if not isinstance(answer, BaseException)]
         for answer in answers:
@@ -126,8 +140,8 @@ class Workers:
         """Have its workers replay their dead letters; what has become of all of them. Raises
         UnknownProgram, NotPossible for one that stands at an event, and what Ray raises for one
         that ends meanwhile: what it had replayed by then has happened."""
-        names = await self._known(program)
-        asked = [self._processes.find(name).replay.remote(parked) for name in names]
+        names, _ = await self._known(program)
+        asked = [self._processes.find(name).replay.remote(program, parked) for name in names]
         return added_up(await asyncio.gather(*map(awaited, asked)))
 
     async def running(self) -> list[str]:
@@ -145,22 +159,51 @@ class Workers:
     async def _of(self, program: str) -> list[str]:
         return [name for name in await self._all() if program_of_worker(name) == program]
 
-    async def _known(self, program: str) -> list[str]:
+    async def _known(self, program: str) -> tuple[list[str], str]:
+        """Its workers, and what they run: this program, or the handlers that it is one of."""
         if found := await self._of(program):
-            return found
+            return found, program
+        for company, handlers in (await self._handlers_running()).items():
+            if program in handlers:
+                return await self._of(company), company
         raise UnknownProgram(program, ", ".join(await self.running()) or "none")
 
-    async def _runs(self, name: str) -> tuple[str, int] | None:
-        """Which code, and among how many; None where it does not say."""
+    async def _handlers_running(self) -> dict[str, tuple[str, ...]]:
+        """Of each program that runs, the handlers that run together in it; one of which no worker
+        answers is left out."""
+        names = await self._all()
+        running = await asyncio.gather(*(self._runs(name) for name in names))
+        return {
+            program_of_worker(name): runs[2]
+            for name, runs in zip(names, running, strict=True)
+            if runs is not None
+        }
+
+    async def _check_free(self, program: str, handlers: tuple[str, ...]) -> None:
+        """Does nobody else run any of it? Of a worker that does not answer nothing is known; if it
+        does, the log lets only one of the two have effects, and they end one another."""
+        for other, theirs in (await self._handlers_running()).items():
+            if other == program and bool(theirs) != bool(handlers):
+                what = "several handlers run together" if theirs else "a program runs"
+                raise InvalidProgram(program, f"{what} under this name: take another one")
+            taken = sorted({program, *handlers} & {other, *theirs})
+            if other != program and taken:
+                where = f"together with others, in {other!r}" if taken[0] != other else "by itself"
+                raise InvalidProgram(program, f"{taken[0]} runs already, {where}: stop that first")
+
+    async def _runs(self, name: str) -> tuple[str, int, tuple[str, ...]] | None:
+        """Which code, among how many, and which handlers together; None where it does not say."""
         try:
             asked = self._processes.find(name).runs.remote()
-            runs: tuple[str, int] = await asyncio.wait_for(awaited(asked), self.ASK_S)
+            runs: tuple[str, int, tuple[str, ...]] = await asyncio.wait_for(
+                awaited(asked), self.ASK_S
+            )
         except (RayError, ThornbackError, ValueError, TimeoutError):
             return None
         return runs
 
-    async def _resumed(self, name: str, skip: bool) -> int:
-        asked = self._processes.find(name).resume.remote(skip=skip)
+    async def _resumed(self, name: str, program: str, skip: bool) -> int:
+        asked = self._processes.find(name).resume.remote(program, skip=skip)
         return int(await asyncio.wait_for(awaited(asked), self.ASK_S))
 
     async def _start(self, name: str, code: bytes, index: int, workers: int, after: int) -> None:

@@ -75,6 +75,14 @@ class Effects:
         """Is there anything, beside the progress?"""
         return bool(self.rows or self.states or self.projected or self.letters)
 
+    def add(self, other: "Effects") -> None:
+        """With what another program comes to, which has no states."""
+        self.rows += other.rows
+        self.types += other.types
+        self.letters += other.letters
+        self.put_away += other.put_away
+        self.bytes += other.bytes
+
 
 class Evaluation:
     """One program, and the keys of the slots that are worked on here. Has one user at a time.
@@ -478,7 +486,7 @@ class Evaluation:
             self._noted |= names
 
     def _encode(self, effects: Effects) -> None:
-        clock = self._clock
+        clock, before = self._clock, len(effects.rows)
         for key, output, event in self._made:
             try:
                 name, types, data = self._encoded(output)
@@ -498,6 +506,7 @@ class Evaluation:
                     cause_fields(correlation.bytes if correlation else None, cause),
                 )
             except FAILURES as error:
+                self._take_back(len(effects.rows) - before)
                 raise StepFailed(event, key.name) from error
             key.version = (key.version or 0) + 1
             clock.ticks += 1
@@ -514,6 +523,13 @@ class Evaluation:
             else:
                 effects.states[key.name] = change
             effects.bytes += size
+
+    def _take_back(self, count: int) -> None:
+        """So many outputs of this batch have their versions and ticks, and come to nothing: of a
+        program without states, the batch may be evaluated again up to where it fails."""
+        self._clock.ticks -= count
+        for key, _, _ in self._made[:count]:
+            key.version = (key.version or 0) - 1
 
     def _encoded(self, output: Output) -> tuple[str, bytes, bytes]:
         """Its type's name and columns, and its data."""

@@ -1,4 +1,4 @@
-"""How many handlers may listen to one event type: looked at when another one is to run."""
+"""How many handlers may listen to one event type: looked at when others are to run."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -8,6 +8,7 @@ from runtime.driver.connection import Connection
 from runtime.topology.status import ProcessStatus, Status, WorkerFacts
 from streams.errors import InvalidProgram
 from streams.handler import Handler
+from streams.handlers import Handlers
 from streams.program import Program
 
 
@@ -19,32 +20,43 @@ def handled_by(program: Program) -> tuple[str, ...]:
 async def check_room(connection: Connection, program: Program) -> None:
     """May it run beside the handlers that do? In the courier's loop. Raises InvalidProgram, which
     names the event type that has no room. Two that are run at the same moment may both find it."""
-    wanted = handled_by(program)
+    parts = program.handlers if isinstance(program, Handlers) else (program,)
+    wanted = {part.name: patterns for part in parts if (patterns := handled_by(part))}
     if not wanted:
         return
     statuses: tuple[Status, ...] = await connection.rejoining.ask("statuses")
     others = _others(statuses, program.name)
-    if not others:
-        return
-    exact = {pattern for pattern in wanted if "*" not in pattern}
-    types = exact | set(await connection.log.event_types())
     most = connection.settings.event_bus.max_handlers_per_type
-    wants = matcher(wanted)
-    for event_type in sorted(filter(wants, types)):
-        there = [name for name, patterns in others.items() if matcher(patterns)(event_type)]
-        if len(there) >= most:
+    if len(others) + len(wanted) <= most:
+        return
+    exact = {pattern for patterns in wanted.values() for pattern in patterns if "*" not in pattern}
+    for event_type in sorted(exact | set(await connection.log.event_types())):
+        come = _listening(wanted, event_type)
+        there = _listening(others, event_type)
+        if come and len(come) + len(there) > most:
+            beside = f"{len(there)} handlers of {event_type!r} run, and no more may"
+            if len(come) > 1:
+                beside = (
+                    f"{len(come)} of its handlers listen to {event_type!r}, as do {len(there)} "
+                    f"that run, and {most} may"
+                )
+            told = ", ".join(there or come)
             raise InvalidProgram(
-                program.name,
-                f"{len(there)} handlers of {event_type!r} run, and no more may "
-                f"(event_bus.max_handlers_per_type): {', '.join(sorted(there))}",
+                program.name, f"{beside} (event_bus.max_handlers_per_type): {told}"
             )
 
 
+def _listening(handlers: dict[str, tuple[str, ...]], event_type: str) -> list[str]:
+    return sorted(name for name, patterns in handlers.items() if matcher(patterns)(event_type))
+
+
 def _others(statuses: Iterable[Status], program: str) -> dict[str, tuple[str, ...]]:
-    """The handlers that run, but for the one of that name: what each listens to."""
+    """The handlers that run, but for what is run under that name: what each listens to."""
     found: dict[str, tuple[str, ...]] = defaultdict(tuple)
     for status in statuses:
         facts = status.facts if isinstance(status, ProcessStatus) else None
-        if isinstance(facts, WorkerFacts) and facts.handles and facts.program != program:
-            found[facts.program] = facts.handles
+        if isinstance(facts, WorkerFacts) and facts.program != program:
+            for each in (facts, *facts.handlers):
+                if each.handles:
+                    found[each.program] = each.handles
     return dict(found)

@@ -80,6 +80,11 @@ class Hearing(Posting):
             program=known.name, slots=SLOTS, workers=1, fingerprint=fingerprint
         )
 
+    def all_facts(self) -> WorkerFacts:
+        """What there is to say of it."""
+        facts: WorkerFacts = self.facts
+        return facts
+
     def resume(self, *, skip: bool) -> None:
         """After a pause: ask again whose the event is at which it stands, or pass it over."""
         self._skips = skip

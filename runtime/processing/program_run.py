@@ -136,13 +136,14 @@ class ProgramRun:
         self._metrics.parked(self.facts.parked)
 
     async def run(self) -> None:
-        """For ever. Raises StaleEpoch or StaleCheckpoint, when somebody else has its slots: whoever
-        runs it ends then, and Ray knows which of them is to be."""
+        """For ever, where nobody else goes on with it. Raises StaleEpoch or StaleCheckpoint, when
+        somebody else has its slots: whoever runs it ends then, and Ray knows which of them is to
+        be."""
         pause_s = self.PAUSE_S
         while True:
             position = self.facts.position
             try:
-                await self._work()
+                return await self._work()
             except StaleEpoch:
                 raise
             except StaleCheckpoint:
@@ -194,9 +195,17 @@ class ProgramRun:
         what has come of that. Raises NotPossible where it stands at an event."""
         wish = Wish(asyncio.get_running_loop().create_future(), parked)
         self._wishes.append(wish)
+        self._wake()
+        return await wish.done
+
+    def _wake(self) -> None:
+        """Somebody wishes something."""
         self._changed.set()
         self._resumed.set()  # one that stands does this first, and then tries its event again
-        return await wish.done
+
+    def all_facts(self) -> WorkerFacts:
+        """What there is to say of it."""
+        return self.facts
 
     async def _work(self) -> None:
         lanes = await self._begin()
@@ -212,10 +221,16 @@ class ProgramRun:
 
     async def _begin(self) -> list[Lane]:
         """A new incarnation; its slots by how far they are."""
-        store = self._store
         if self._tabled is not None:
             make = not self.program.name.endswith(REBUILD)
-            self._table = await store.open_projection(self._tabled.table, make=make)
+            self._table = await self._store.open_projection(self._tabled.table, make=make)
+        await self._open_node()
+        lanes = await self._open_slots(self._after)
+        return [lanes[position] for position in sorted(lanes)]
+
+    async def _open_node(self) -> None:
+        """A new incarnation of who appends: nothing that is under way can pass it."""
+        store = self._store
         epoch = await store.open_epoch(self._node, self._world.holder(self._settings))
         self._number = epoch.number
         self._journal = Journal(epoch, self._writer.append)
@@ -224,25 +239,29 @@ class ProgramRun:
             self._settings.event_bus.node_id, system.hosts, system.placement
         )
         self._clock = NodeClock(self._label, epoch.counter, nodes)
+        self._effects = Effects()
+        if self._sending is not None:
+            self._sending.add_done_callback(_heard)  # it is nobody's any more
+            self._sending = None
+
+    async def _open_slots(self, after: int) -> dict[int, Lane]:
+        """A new incarnation of its slots, by how far they are, and what is parked of them."""
+        store = self._store
         self._epoch = int.from_bytes(self._world.random(8)) % 2**62
         lanes: dict[int, Lane] = {}
         began: list[int] = []
         for slot in self._slots:
             name = slot_name(self.program.name, slot)
-            record = await store.open_subscription(name, self._selection, self._after, self._epoch)
+            record = await store.open_subscription(name, self._selection, after, self._epoch)
             began.append(record.began)
             lane = lanes.setdefault(record.position, Lane(record.position, record.watermark_us))
             lane.add_slot(slot, record.receipt)
         self._parked = ParkedHere(self.program.name)
         await self._parked.load(store, frozenset(self._slots))
         await self._load_due(list(lanes.values()))
-        self._effects = Effects()
-        if self._sending is not None:
-            self._sending.add_done_callback(_heard)  # it is nobody's any more
-            self._sending = None
-        self._began = min(began, default=self._after)  # some may have been made by another run
+        self._began = min(began, default=after)  # some may have been made by another run
         self._forget(self._began)
-        return [lanes[position] for position in sorted(lanes)]
+        return lanes
 
     def _forget(self, began: int) -> None:
         """Have nothing in memory of any key."""
@@ -310,17 +329,22 @@ class ProgramRun:
             while True:
                 self._changed.clear()
                 self._settle()
-                if self._wishes:
-                    await self._replay(lane)
+                more = await self._attend(lane)
                 self._send_if_worthwhile(lane)
                 page = feed.take()
                 if page is not None:
                     await self._process(lane, page)
-                elif not self._wishes:
+                elif not more:
                     await self._wait_changed(lane)
         except (Exception, asyncio.CancelledError):  # not where its loop has ended before it
             feed.close()
             raise
+
+    async def _attend(self, lane: Lane) -> bool:
+        """Do a piece of what somebody wishes; is there more of that?"""
+        if self._wishes:
+            await self._replay(lane)
+        return bool(self._wishes)
 
     async def _wait_changed(self, lane: Lane) -> None:
         """Until a page is there, or an append is done, or progress has been untold for long."""
@@ -353,7 +377,7 @@ class ProgramRun:
                 at += 1
                 continue
             with self._watched(some):
-                taken = await self._evaluation.evaluate(lane, some, through, self._effects)
+                taken = await self._evaluate(lane, some, through)
             at, some = at + taken, some[:taken]
             await self._finish_due(lane)
             theirs = sum(slot_of_event(event) in lane.slots for event in some)
@@ -364,6 +388,10 @@ class ProgramRun:
                 await self._commit(lane)
             await asyncio.sleep(0)  # appends are acknowledged, and others have their turn
         lane.position = max(lane.position, page.through)
+
+    async def _evaluate(self, lane: Lane, events: Sequence[Event], through: int) -> int:
+        """What some events come to; how many of them that were (Evaluation.evaluate)."""
+        return await self._evaluation.evaluate(lane, events, through, self._effects)
 
     @contextmanager
     def _watched(self, events: Sequence[Event]) -> Iterator[None]:
@@ -496,12 +524,9 @@ class ProgramRun:
         if self._sending is None and self._effects.any:
             self._send(lane)
 
-    def _send(self, lane: Lane) -> None:
-        if self._sending is not None:
-            return
-        effects, self._effects = self._effects, Effects()
-        rows = EncodedRows(b"".join(effects.rows), array("I", map(len, effects.rows)))
-        moves = [
+    def _moves(self, lane: Lane) -> list[CheckpointMove]:
+        """How far an append takes its slots."""
+        return [
             CheckpointMove(
                 name=slot_name(self.program.name, slot),
                 epoch=self._epoch,
@@ -511,6 +536,13 @@ class ProgramRun:
             )
             for slot, receipt in lane.receipts.items()
         ]
+
+    def _send(self, lane: Lane) -> None:
+        if self._sending is not None:
+            return
+        effects, self._effects = self._effects, Effects()
+        rows = EncodedRows(b"".join(effects.rows), array("I", map(len, effects.rows)))
+        moves = self._moves(lane)
         self._sent_batch, self._sent_position = effects.batch, lane.position
         self._told_position, self._told_s = lane.position, asyncio.get_running_loop().time()
         letters = merged(effects.letters)

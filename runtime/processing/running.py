@@ -24,6 +24,7 @@ from store.errors import AnotherSelection, NoProjection
 from store.event_store import EventStore
 from store.slots import SLOTS
 from streams.errors import InvalidProgram
+from streams.handlers import Handlers
 from streams.program import Program
 from streams.programs import Runnable, program_of
 
@@ -71,7 +72,11 @@ async def _run(
     # Where some of its slots are there, the others begin as they did: a run that came to nothing
     # may have made a part of them, and all keys begin at one position.
     at = await position_of(connection.log, after) if began is None else began
-    await connection.rejoining.ask("run_program", program.name, code, workers, at)
+    if not isinstance(program, Handlers):
+        await connection.rejoining.ask("run_program", program.name, code, workers, at)
+        return
+    handlers = tuple(handler.name for handler in program.handlers)
+    await connection.rejoining.ask("run_program", program.name, code, workers, at, handlers)
 
 
 def _run_listeners(
@@ -113,8 +118,20 @@ def resume_program(connection: Connection, program: str, *, skip: bool) -> Reply
 
 
 async def _check_taken(program: Program, store: EventStore) -> int | None:
-    """Is its name free for it? After which position the slots that it has begin. Raises
-    AnotherSelection and InvalidProgram."""
+    """Is its name free for it? After which position the slots that it has begin: of handlers that
+    run together, each sees to that by itself. Raises AnotherSelection and InvalidProgram."""
+    if not isinstance(program, Handlers):
+        return await _check_name_taken(program, store)
+    for handler in program.handlers:
+        await _check_name_taken(handler, store)
+    for record in await store.subscriptions():
+        if record.name.partition("/")[0] == program.name:
+            problem = "a program or a durable subscription has this name: take another one"
+            raise InvalidProgram(program.name, problem)
+    return None
+
+
+async def _check_name_taken(program: Program, store: EventStore) -> int | None:
     wanted = selection_of_program(program)
     began: list[int] = []
     for record in await store.subscriptions():
@@ -140,6 +157,9 @@ async def _check_taken(program: Program, store: EventStore) -> int | None:
 
 def _checked(program: Program) -> str:
     """Its name, where that and what it selects can be had. Raises InvalidProgram."""
+    if isinstance(program, Handlers):
+        for handler in program.handlers:
+            _checked(handler)
     try:
         selection_of(program.event_types, program.sources, program.kinds)
         check_not_ours(program.name)

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ray.exceptions import RayError
@@ -14,8 +16,10 @@ from runtime.partition.log_access import LogAccess
 from runtime.process.deliverer_call import DelivererCall
 from runtime.process.process import Process
 from runtime.process.world import World
+from runtime.processing.company import Company
 from runtime.processing.dead_letters import Replayed
 from runtime.processing.hearing import Hearing
+from runtime.processing.member import Member
 from runtime.processing.own_connection import connecting
 from runtime.processing.program_code import loaded_program
 from runtime.processing.program_run import ProgramRun
@@ -25,6 +29,8 @@ from runtime.topology.names import DIRECTORY_ACTOR, program_of_worker
 from runtime.topology.status import WorkerFacts
 from store.dead_letters import Parked
 from store.errors import StaleCheckpoint, StaleEpoch
+from streams.handler import Handler
+from streams.handlers import Handlers
 from streams.program import Program
 from streams.projection import REBUILD, Rebuilt
 
@@ -87,25 +93,40 @@ class Worker(Process):
             self.must_live(self._run_program(self._run))
             return
         self._program = program
-        self._run = ProgramRun(
-            program,
-            self._index,
-            self._workers,
-            self._after,
-            fingerprint=self._fingerprint,
-            world=self.world,
-            settings=self.settings,
-            store=self._store,
-            log=LogAccess(self.world, self.settings),
-            metrics=ProgramMetrics(self.metrics, program.name),
-            on_message=deliverer.say,
-        )
+        place = (self._index, self._workers, self._after)
+        means: dict[str, Any] = {
+            "fingerprint": self._fingerprint,
+            "world": self.world,
+            "settings": self.settings,
+            "store": self._store,
+            "log": LogAccess(self.world, self.settings),
+            "on_message": deliverer.say,
+        }
+        if isinstance(program, Handlers):
+            self._run = Company(
+                program,
+                *place,
+                metrics_of=partial(ProgramMetrics, self.metrics),
+                spawn=lambda member: self.must_live(self._run_program(member)),
+                **means,
+            )
+        else:
+            metrics = ProgramMetrics(self.metrics, program.name)
+            self._run = ProgramRun(program, *place, metrics=metrics, **means)
+        self._count_handlers(program)
         self.must_live(self._run_program(self._run))
 
-    async def runs(self) -> tuple[str, int]:
-        """The fingerprint of its program's code, and among how many workers it is."""
+    def _count_handlers(self, program: Program) -> None:
+        """The first worker of a handler counts it for all of them."""
+        parts = program.handlers if isinstance(program, Handlers) else (program,)
+        handlers = sum(isinstance(part, Handler) for part in parts)
+        self.metrics.handlers.set(handlers if self._index == 0 else 0)
+
+    async def runs(self) -> tuple[str, int, tuple[str, ...]]:
+        """The fingerprint of its program's code, among how many workers it is, and the handlers
+        that run together in it, where it has several."""
         await self.ensure_started()
-        return self._fingerprint, self._workers
+        return self._fingerprint, self._workers, tuple(each.program.name for each in self._members)
 
     async def code(self) -> tuple[bytes, TableSchema] | None:
         """Its program's code, as it was sent, and the table of that; None for one without any."""
@@ -113,23 +134,31 @@ class Worker(Process):
         found = None if self._program is None else tabled(self._program)
         return None if found is None else (self._code, found.table)
 
-    async def resume(self, *, skip: bool) -> bool:
-        """Go on where the program has failed: with that event again, or with the next one. Was it
-        paused?"""
+    async def resume(self, program: str, *, skip: bool) -> bool:
+        """Go on where the program has failed, or a handler of that name among those that run
+        together here: with that event again, or with the next one. Was it paused?"""
         await self.ensure_started()
         assert self._run is not None
-        paused = self._run.facts.paused
-        if paused:
-            self._run.resume(skip=skip)
-        return paused
+        named = [member for member in self._members if member.program.name == program]
+        runs: Sequence[ProgramRun | Hearing] = named or self._members or (self._run,)
+        paused = [run for run in runs if run.facts.paused]
+        for run in paused:
+            run.resume(skip=skip)
+        return bool(paused)
 
-    async def replay(self, parked: Parked | None) -> Replayed:
+    async def replay(self, program: str, parked: Parked | None) -> Replayed:
         """Replay the dead letters of something that is parked, or all of its slots
-        (ProgramRun.replay)."""
+        (ProgramRun.replay); of the handler of that name where several run together here."""
         await self.ensure_started()
         assert self._run is not None
         if isinstance(self._run, Hearing):
             raise NotPossible(f"{self._run.name} listens, and parks nothing: send it a command")
+        for member in self._members:
+            if member.program.name == program:
+                return await member.replay(parked)
+        if self._members:
+            names = ", ".join(sorted(member.program.name for member in self._members))
+            raise NotPossible(f"{program} is several handlers: name one of {names}")
         return await self._run.replay(parked)
 
     async def drain(self) -> int:
@@ -139,7 +168,7 @@ class Worker(Process):
         return 0 if self._dropped else await self._run.flush()
 
     async def facts(self) -> WorkerFacts | None:
-        return None if self._run is None else self._run.facts
+        return None if self._run is None else self._run.all_facts()
 
     def close(self) -> None:
         """Listen no more, and run nothing any more: where Ray does not end the process."""
@@ -154,21 +183,26 @@ class Worker(Process):
         """Why its last try to start failed, or what its program cannot get past."""
         if self._dropped:
             return "its program was dropped, and is to end"
-        return super().trouble or (self._run.facts.trouble if self._run is not None else None)
+        return super().trouble or (self._run.all_facts().trouble if self._run is not None else None)
+
+    @property
+    def _members(self) -> tuple[Member, ...]:
+        return self._run.members if isinstance(self._run, Company) else ()
 
     async def _run_program(self, run: ProgramRun | Hearing) -> None:
         try:
             await run.run()
         except StaleEpoch as stale:
             await self.outlive_fence(self._store, stale)
-        except StaleCheckpoint:
-            program = program_of_worker(self.name)
+        except StaleCheckpoint as stale:
+            dropped = stale.name.partition("/")[0]  # of handlers that run together it may be one
             records = await self._store.subscriptions()
-            if any(record.name.partition("/")[0] == program for record in records):
+            if any(record.name.partition("/")[0] == dropped for record in records):
                 raise
             # Nobody has it now. Begun anew, it would bring back what somebody wanted gone.
             self._dropped = True
-            logger.warning("%s was dropped while it ran: its workers end", program)
+            program = program_of_worker(self.name)
+            logger.warning("%s was dropped while it ran: the workers of %s end", dropped, program)
             await self._have_ended(program)
 
     async def _have_ended(self, program: str) -> None:

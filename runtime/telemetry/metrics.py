@@ -40,7 +40,14 @@ class Metrics:
             registry=self._registry,
             buckets=_BUCKETS,
         )
-        self.handlers = self._gauge("active_event_handlers", "Live subscriptions of the bus")
+        self.subscriptions = self._gauge("live_subscriptions", "Live subscriptions of the bus")
+        # Each handler is counted by one of its workers: all of them add up, on all machines.
+        self.handlers = Gauge(
+            "active_event_handlers",
+            "Handlers of events that run",
+            registry=self._registry,
+            multiprocess_mode="sum",
+        )
         self.operations = self._counter(
             "event_store_operations", "Operations on the event store", ["operation", "outcome"]
         )
@@ -143,7 +150,7 @@ class BusMetrics:
 
     def subscriptions(self, count: int) -> None:
         """How many subscriptions are live."""
-        self._metrics.handlers.set(count)
+        self._metrics.subscriptions.set(count)
 
 
 #: Those of this process; open as long as it lives.

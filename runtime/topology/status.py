@@ -122,6 +122,7 @@ class WorkerFacts:
     trouble: str | None = field(default=None, repr=False)  #: what it fails at, or waits for
     fingerprint: str = field(repr=False)  #: of the program's code
     handles: tuple[str, ...] = ()  #: patterns of event types, where the program is a handler
+    handlers: "tuple[WorkerFacts, ...]" = ()  #: that run together here, highest priority first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

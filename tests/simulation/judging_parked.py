@@ -140,7 +140,7 @@ def judge_passing(finished: "Finished", simulation: "Simulation") -> Iterable[st
         skipped = any(
             one.kind == "skip" and one.program == finished.name for one in simulation.history.wishes
         )
-        stands = finished.name == "stands" and _rest(record) == 3 and not skipped
+        stands = finished.name in ("stands", "stuck") and _rest(record) == 3 and not skipped
         if stands and slot in finished.kept and finished.kept[slot].position >= record.position:
             yield f"slot {slot} has passed event {record.position}, and nobody said that it may"
     if echoes:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid5
 
 from actors.naming import AGGREGATES
+from tests.simulation.companies import MEMBERS
+from tests.simulation.judging_companies import judge_order
 from tests.simulation.judging_parked import judge_parked, judge_passing
 from tests.simulation.log_index import LogIndex
 from tests.simulation.plain_rows import Record
@@ -33,7 +35,7 @@ class Finished:
             for record in simulation.database.subscriptions.all()
             if record.name.startswith(f"{name}/")
         }
-        sources = PROGRAMS[name].sources
+        sources = (MEMBERS[name][1] if name in MEMBERS else PROGRAMS[name]).sources
         self.selected = [
             record
             for record in log.records
@@ -63,12 +65,13 @@ def judge_programs(log: LogIndex, simulation: "Simulation") -> list[str]:
         wrong += [f"program {name}: {problem}" for problem in judge(finished, simulation)]
         wrong += [f"program {name}: {problem}" for problem in _judge_receipts(finished)]
         wrong += [f"program {name}: {problem}" for problem in _judge_causes(log, finished)]
-    return wrong
+    return wrong + list(judge_order(log, simulation))
 
 
 def is_wished(simulation: "Simulation", name: str) -> bool:
     """Is it sure that this program runs in the end?"""
-    wishes = [one for one in simulation.history.runnings if one.program == name]
+    names = (name, MEMBERS[name][0]) if name in MEMBERS else (name,)
+    wishes = [one for one in simulation.history.runnings if one.program in names]
     if not wishes or simulation.history.away_s or simulation.history.replaced:
         return False
     last = wishes[-1]
@@ -80,9 +83,9 @@ def is_wished(simulation: "Simulation", name: str) -> bool:
 def judge_progress(log: LogIndex, simulation: "Simulation", due: set[int]) -> list[str]:
     """Who runs is up to date."""
     wrong = []
-    for name in PROGRAMS:
-        if not is_wished(simulation, name) or name == "stands":
-            continue  # that one at what it fails at, for as long as nobody says anything
+    for name in PROGRAMS | MEMBERS:
+        if not is_wished(simulation, name) or name in ("stands", "stuck"):
+            continue  # those at what they fail at, for as long as nobody says anything
         finished = Finished(log, name, simulation)
         owed = max((one.position for one in finished.wanted if one.position in due), default=0)
         for slot in range(_SLOTS):
@@ -102,7 +105,7 @@ def _judge_echo(finished: Finished, _: Any) -> Iterable[str]:
         if len(theirs) != due:
             yield f"event {record.position} has {len(theirs)} echoes, not {int(due)}"
         for echo in theirs:
-            if echo.source != f"echo/{record.source}":
+            if echo.source != f"{finished.name}/{record.source}":
                 yield f"the echo of event {record.position} is in {echo.source}"
             if echo.payload != {"of": _text(record.id), "position": record.position}:
                 yield f"the echo of event {record.position} says {echo.payload}"
@@ -252,4 +255,9 @@ _JUDGES = {
     "fussy": judge_parked,
     "skips": judge_passing,
     "stands": judge_passing,
+    "sulky": judge_passing,
+    "stuck": judge_passing,
+    "ahead": _judge_echo,
+    "behind": _judge_echo,
+    "brisk": _judge_echo,
 }

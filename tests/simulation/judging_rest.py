@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.host.effects import Effects
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
+from runtime.processing.company import Company
 from runtime.processing.hearing import Hearing
 from runtime.processing.worker import Worker
 
@@ -135,6 +136,8 @@ def _judge_worker(worker: Any, simulation: "Simulation") -> list[str]:
         return _judge_posting(run)
     if not hasattr(run, "_keys"):
         return [f"it has not begun: {run.facts.trouble}"]
+    for member in run.members if isinstance(run, Company) else ():
+        wrong += _judge_member(member, run)
     if run.program.name == "stands" and run.facts.paused:
         return []  # with whatever it has evaluated before, which is worth nothing
     if run._sending is not None or run._effects.any:
@@ -146,6 +149,20 @@ def _judge_worker(worker: Any, simulation: "Simulation") -> list[str]:
         wrong.append(f"{len(run._keys._keys)} keys are kept, {room} is plenty")
     if not worker._living:
         wrong.append("it works no more")
+    return wrong
+
+
+def _judge_member(member: Any, company: Company) -> list[str]:
+    name = member.program.name
+    if name == "stuck" and member.facts.paused:
+        return []
+    wrong = []
+    if member in company._away:
+        wrong.append(f"{name} is apart: {member.facts.trouble}")
+    if member._effects.any or member._made_outputs or member._made_letters:
+        wrong.append(f"something of {name} is not committed")
+    if len(member._keys._keys) > member._keys.MAX_KEYS * 2 + 50:
+        wrong.append(f"{len(member._keys._keys)} keys of {name} are kept")
     return wrong
 
 

@@ -24,6 +24,8 @@ KNOBS = {
     "replayed": ("runtime.processing.replaying", "", "TOGETHER"),
     "due": ("runtime.processing.evaluation", "Evaluation", "DUE_TOGETHER"),
     "aligned": ("runtime.processing.program_run", "ProgramRun", "ALIGNED"),
+    "near": ("runtime.processing.member", "Member", "NEAR"),
+    "abreast": ("runtime.processing.company", "Company", "ABREAST"),
     "messages": ("runtime.processing.mailing", "Mailing", "MESSAGES"),
     "poll_bytes": ("runtime.partition.buffer", "", "POLL_BYTES"),
 }

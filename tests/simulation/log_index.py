@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+from tests.simulation.companies import MEMBERS
 from tests.simulation.history import Call, Seen
 from tests.simulation.plain_rows import Record
 from tests.simulation.programs import PROGRAMS
@@ -48,7 +49,7 @@ class LogIndex:
 
     def is_output(self, record: Record) -> bool:
         """Has a stream program put it out, or whoever delivers messages?"""
-        return record.source == RETURNS or record.source.partition("/")[0] in PROGRAMS
+        return record.source == RETURNS or record.source.partition("/")[0] in PROGRAMS | MEMBERS
 
     def is_of_message(self, record: Record) -> bool:
         """Has an actor made it of a message of another one, or of what it has heard?"""

@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any
 
+from tests.simulation.companies import plan_companies
 from tests.simulation.draws import stream
 from tests.simulation.failing_programs import plan_failing
 from tests.simulation.followers import followers_of
@@ -31,6 +32,7 @@ def plan_of(seed: int) -> Plan:
     plan_programs(seed, setup, strands, faults)
     plan_messages(seed, setup, strands, faults)
     plan_failing(seed, setup, strands, faults)
+    plan_companies(seed, setup, strands, faults)
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)
     return Plan(seed, setup, strands, faults)

@@ -15,6 +15,7 @@ from runtime.wire.actor_code import ActorCode
 from streams.actor_index import ActorIndex
 from tests.programs import Echo, Hours, Totals
 from tests.projections import Presence
+from tests.simulation.companies import COMPANIES, Ahead
 from tests.simulation.devices import Ledger
 from tests.simulation.draws import stream
 from tests.simulation.failing_programs import FAILING, Fussy, Passing
@@ -41,9 +42,9 @@ PROGRAMS: dict[str, Any] = {
 #: As they are sent to their workers, which can import them.
 _CODE = {
     name: ActorCode(f"{number:064}", cloudpickle.dumps(program)).pack()
-    for number, (name, program) in enumerate(PROGRAMS.items())
+    for number, (name, program) in enumerate((PROGRAMS | COMPANIES | {"ahead": Ahead()}).items())
 }
-_MENDED = ActorCode(f"{len(PROGRAMS):064}", cloudpickle.dumps(Fussy(mended=True))).pack()
+_MENDED = ActorCode(f"{len(_CODE):064}", cloudpickle.dumps(Fussy(mended=True))).pack()
 
 
 def plan_programs(
@@ -107,6 +108,9 @@ async def run_or_stop(driver: "Driver", step: Step) -> None:
             asked = ask("resume_program", program, True)
         case "drop":
             asked = driver.connection.log.ask(partial(dropped_dead_letters, program, None))
+        case _ if workers and program in COMPANIES:
+            handlers = tuple(handler.name for handler in COMPANIES[program].handlers)
+            asked = ask("run_program", program, code, workers, 0, handlers)
         case _ if workers:
             asked = ask("run_program", program, code, workers, 0)
         case _:

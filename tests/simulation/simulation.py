@@ -13,8 +13,10 @@ from runtime.cluster.directory import Directory
 from runtime.driver.connection import Connection
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
+from runtime.processing.company import Company
 from runtime.processing.deliverer import Deliverer
 from runtime.processing.hearing import Hearing
+from runtime.processing.member import Member
 from runtime.processing.worker import Worker
 from runtime.settings.settings import Settings
 from runtime.topology.status import Topology
@@ -236,10 +238,16 @@ class Simulation:
             run = process._run
             assert run is not None
             assert not isinstance(run, Hearing)
-            slots = [f"{run.program.name}/{slot}" for slot in run._slots]
-            of = self.database.subscriptions.epoch_of
-            return self.database.epochs[run._node].number != run._number or any(
-                of(slot) != run._epoch for slot in slots
+            runs, away = [run], set[Member]()
+            if isinstance(run, Company):
+                runs, away = list(run.members), run._away
+            of, epochs = self.database.subscriptions.epoch_of, self.database.epochs
+            return any(
+                epochs[one._node].number != one._number for one in {run, *away} if one._number
+            ) or any(
+                of(f"{one.program.name}/{slot}") != one._epoch
+                for one in runs
+                for slot in one._slots
             )
         if isinstance(process, Deliverer):
             delivery, of = process._delivery, self.database.subscriptions.epoch_of

@@ -51,7 +51,8 @@ from runtime.telemetry.totals import PROCESSED
 metrics = Metrics(sys.argv[2], Path(sys.argv[1]))
 metrics.residents.labels(sys.argv[2]).set(7)
 metrics.evicted.labels(sys.argv[2]).inc(5)
-metrics.handlers.set(3)
+metrics.subscriptions.set(3)
+metrics.handlers.set(2)
 metrics.position.set(9)
 metrics.totals.show(PROCESSED, sys.argv[2], int(sys.argv[3]))
 print("counted", flush=True)
@@ -99,6 +100,18 @@ def test_what_a_process_has_counted_stays_and_how_it_is_goes_with_it(tmp_path: P
         assert total(folder, "evicted_actors_total") == 10
     assert total(folder, "evicted_actors_total") == 10
     assert total(folder, "resident_actors") == 0
+
+
+def test_handlers_of_all_workers_add_up_and_those_of_one_that_ends_are_gone(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "counted"
+    with counting(folder, "n.worker-0-of-a"), counting(folder, "n.worker-0-of-b") as second:
+        assert total(folder, "active_event_handlers") == 4
+        assert total(folder, "live_subscriptions") == 3  # which one process alone counts
+        second.kill()
+        second.wait()
+        assert total(folder, "active_event_handlers") == 2
 
 
 def test_what_the_log_has_is_shown_where_it_is_known_and_not_where_it_was(tmp_path: Path) -> None:
@@ -175,10 +188,10 @@ def test_who_begins_anew_has_nothing_of_its_predecessors_in_memory(tmp_path: Pat
     folder = tmp_path / "counted"
     with counting(folder, "n.host-0"):
         assert total(folder, "resident_actors") == 7
-        assert total(folder, "active_event_handlers") == 3
+        assert total(folder, "live_subscriptions") == 3
     with counting(folder, "n.host-0", program=BEGINS):
         assert total(folder, "resident_actors") == 0
-        assert total(folder, "active_event_handlers") == 0
+        assert total(folder, "live_subscriptions") == 0
         assert total(folder, "evicted_actors_total") == 5
 
 
@@ -192,7 +205,7 @@ def test_who_comes_back_to_a_machine_shows_nothing_of_the_log_until_he_knows_it(
     # Meanwhile another machine has the bus, and shows more.
     with counting(folder, "n.bus", program=BEGINS):
         shown = {sample.name for metric in OfFolder(folder).collect() for sample in metric.samples}
-        assert "active_event_handlers" in shown
+        assert {"active_event_handlers", "live_subscriptions"} <= shown
         assert not {"events_processed_total", "log_position"} & shown
 
 

@@ -210,9 +210,11 @@ class Processes:
         kinds = self.others().items()
         return [name for name, kind in kinds if kind is ProcessKind.DEDICATED_HOST]
 
-    async def run_program(self, program: str, code: bytes, workers: int, after: int) -> None:
+    async def run_program(
+        self, program: str, code: bytes, workers: int, after: int, handlers: tuple[str, ...] = ()
+    ) -> None:
         """Have a stream program run in so many workers."""
-        await self._workers.ensure_running(program, code, workers, after)
+        await self._workers.ensure_running(program, code, workers, after, handlers)
 
     async def stop_program(self, program: str) -> None:
         """End its workers. Raises UnknownProgram."""

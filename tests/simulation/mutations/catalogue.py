@@ -1,6 +1,7 @@
 """The mutations, by name: small faults of the path, some of which it once had."""
 
 from tests.simulation.mutations import (
+    of_companies,
     of_drivers,
     of_hosts,
     of_messages,
@@ -21,6 +22,7 @@ MUTATIONS: dict[str, Mutation] = {
         *of_systems.MUTATIONS,
         *of_subscriptions.MUTATIONS,
         *of_programs.MUTATIONS,
+        *of_companies.MUTATIONS,
         *of_messages.MUTATIONS,
         *of_values.MUTATIONS,
     )

@@ -1,0 +1,250 @@
+"""Running handlers together: each event comes to all of them in an order (streams/handlers.py).
+
+The company reads and decodes the log once. Of a batch of events, first the handler with the highest
+priority makes what it makes, then the next; all of that, and the checkpoints of all of them, is one
+append. A handler that fails leaves (member.py) when what it and the others have made so far is
+committed, and is let in again when it has come as far as they are by then.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from actors.event import Event
+from runtime.processing.evaluation import StepFailed
+from runtime.processing.lanes import Lane
+from runtime.processing.member import Member
+from runtime.processing.program_run import ProgramRun
+from runtime.processing.program_selection import slot_name
+from runtime.telemetry.metrics import ProgramMetrics
+from runtime.topology.status import WorkerFacts
+from store.appends import CheckpointMove
+from streams.handlers import Handlers
+
+
+class CompanyLane(Lane):
+    """Slots of those who are together, and how far they are; each of them has a lane of its own,
+    with its receipts."""
+
+    __slots__ = ("leaving", "members")
+
+    def __init__(self, position: int) -> None:
+        super().__init__(position, None)
+        self.members: dict[Member, Lane] = {}
+        #: Who has failed, where it is, which is not as far, and at what.
+        self.leaving: dict[Member, tuple[Lane, StepFailed]] = {}
+
+    def add(self, member: Member, lane: Lane) -> None:
+        """One that is where all are."""
+        if (there := self.members.get(member)) is None:
+            self.members[member] = lane
+        else:
+            there.position = self.position
+            there.join(lane)
+        self.slots |= lane.slots
+
+    def join(self, other: Lane) -> None:
+        """The other one has come as far as this one."""
+        assert isinstance(other, CompanyLane)
+        for member, lane in other.members.items():
+            lane.position = other.position
+            self.add(member, lane)
+
+
+class Company(ProgramRun):
+    """Those handlers, in the worker `index` of `workers`. It has no checkpoint: it is where they
+    are."""
+
+    #: Slots of a handler that are no further behind the furthest one when a worker begins are
+    #: brought up together with those of the others, in the order of priority; the handler is apart
+    #: otherwise, and for as long as it is further behind.
+    ABREAST = 10_000
+
+    def __init__(
+        self,
+        program: Handlers,
+        *args: Any,
+        metrics_of: Callable[[str], ProgramMetrics],
+        spawn: Callable[[Member], Any],
+        **kwargs: Any,
+    ) -> None:
+        """`spawn` has one that is apart run in the background."""
+        super().__init__(program, *args, metrics=metrics_of(program.name), **kwargs)
+        self.members = tuple(
+            Member(handler, *args, meeting=self, metrics=metrics_of(handler.name), **kwargs)
+            for handler in program.handlers
+        )
+        self._spawn = spawn
+        self._away: set[Member] = set()  #: who is apart
+        self._knocking: deque[tuple[Member, asyncio.Future[bool]]] = deque()
+        # Of one incarnation:
+        self._lanes: list[CompanyLane] = []  #: in the order in which they are brought together
+        self._carried: list[Member] = []  #: whose work is in the append that is being sent
+
+    def all_facts(self) -> WorkerFacts:
+        """What there is to say of it, and of each handler."""
+        theirs = tuple(member.facts for member in self.members)
+        troubles = [f"{each.program} {each.trouble}" for each in theirs if each.trouble]
+        return replace(
+            self.facts,
+            events=sum(each.events for each in theirs),
+            outputs=sum(each.outputs for each in theirs),
+            failures=sum(each.failures for each in theirs),
+            letters=sum(each.letters for each in theirs),
+            parked=sum(each.parked for each in theirs),
+            paused=any(each.paused for each in theirs),
+            trouble="; ".join([*([self.facts.trouble] if self.facts.trouble else []), *troubles])
+            or None,
+            handlers=theirs,
+        )
+
+    # What those who are apart see (Meeting) --------------------------------------------------
+
+    @property
+    def front(self) -> int:
+        """The position up to which those who are together have evaluated."""
+        return self._lane.position
+
+    async def let_in(self, member: Member) -> bool:
+        """Wait until it is one of those who are together; False where it is too far behind."""
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._knocking.append((member, answer))
+        self._changed.set()
+        return await answer
+
+    def wake(self) -> None:
+        """Somebody wishes something of a member."""
+        self._changed.set()
+
+    # One incarnation ----------------------------------------------------------------------
+
+    async def _begin(self) -> list[Lane]:
+        """Those who are not apart, by how far their slots are."""
+        await self._open_node()
+        self._keys = self._key_table()  # there are none: each handler has its own
+        began = await self._began_of_each()
+        opened: dict[Member, list[Lane]] = {}
+        for member in self.members:
+            if member not in self._away:
+                after = began.get(member.program.name, self._after)
+                opened[member] = await member.open(self._clock, after)
+        furthest = max((own[-1].position for own in opened.values()), default=self.front)
+        lanes: dict[int, CompanyLane] = {furthest: CompanyLane(furthest)}
+        behind: list[Member] = []
+        for member, own in opened.items():
+            if own[0].position < furthest - self.ABREAST:
+                behind.append(member)
+                continue
+            for lane in own:
+                lanes.setdefault(lane.position, CompanyLane(lane.position)).add(member, lane)
+        self._lanes = [lanes[position] for position in sorted(lanes)]
+        self._lane = self._lanes[-1]
+        for member in behind:
+            self._part(member)
+        return list(self._lanes)
+
+    async def _began_of_each(self) -> dict[str, int]:
+        """After which position the slots begin of each handler that has any: the others of it begin
+        there, too, because a run that came to nothing may have made a part of them."""
+        began: dict[str, int] = {}
+        for record in await self._store.subscriptions():
+            name = record.name.partition("/")[0]
+            began[name] = min(record.began, began.get(name, record.began))
+        return began
+
+    async def _was_interrupted(self) -> bool:
+        mine = {
+            slot_name(member.program.name, slot)
+            for member in self.members
+            if member not in self._away
+            for slot in self._slots
+        }
+        records = await self._store.subscriptions()
+        return any(record.epoch < 0 for record in records if record.name in mine)
+
+    async def _evaluate(self, lane: Lane, events: Sequence[Event], through: int) -> int:
+        assert isinstance(lane, CompanyLane)
+        for member in self.members:
+            if (own := lane.members.get(member)) is None:
+                continue
+            effects, failed = await member.hand(own, events, through)
+            self._effects.add(effects)
+            if failed is not None:
+                del lane.members[member]
+                lane.leaving[member] = own, failed
+        lane.position = max(lane.position, through)
+        return len(events)
+
+    async def _finish_due(self, lane: Lane) -> None:
+        """Of a batch nothing is due; who has failed at one of its events leaves."""
+        assert isinstance(lane, CompanyLane)
+        if lane.leaving:
+            await self._commit(lane)
+            leaving, lane.leaving = lane.leaving, {}
+            for member, (_, failed) in leaving.items():
+                self._part(member, failed)
+        if lane is self._lane:  # there slots are not brought to one place any more
+            await self._let_them_in(lane)
+
+    async def _attend(self, lane: Lane) -> bool:
+        """Who has something to replay leaves; who has come up is let in."""
+        assert isinstance(lane, CompanyLane)
+        wishing = [member for member in lane.members if member.wishes_something()]
+        if wishing:
+            await self._commit(lane)
+            for member in wishing:
+                self._part(member)
+        await self._let_them_in(lane)
+        return False
+
+    async def _let_them_in(self, lane: CompanyLane) -> None:
+        for _ in range(len(self._knocking)):
+            member, answer = self._knocking.popleft()
+            if member.position > lane.position:  # this company has begun anew
+                self._knocking.append((member, answer))
+            elif lane.position - member.position > self.ABREAST:
+                answer.set_result(False)
+            else:
+                await self._let_in(lane, member, answer)
+
+    async def _let_in(
+        self, lane: CompanyLane, member: Member, answer: "asyncio.Future[bool]"
+    ) -> None:
+        try:
+            own = await member.come_up(lane.position, self._clock)
+        except asyncio.CancelledError:
+            answer.cancel()
+            raise
+        except Exception as error:  # it is for the one whose work that was to see to it
+            answer.set_exception(error)
+            return
+        lane.add(member, own)
+        self._away.discard(member)
+        answer.set_result(True)
+
+    def _part(self, member: Member, failed: StepFailed | None = None) -> None:
+        """From now on it goes on by itself. All that it has made is committed."""
+        for lane in self._lanes:
+            lane.members.pop(member, None)
+        self._away.add(member)
+        member.leave(failed)
+        self._spawn(member)
+
+    # What is committed --------------------------------------------------------------------
+
+    def _moves(self, lane: Lane) -> list[CheckpointMove]:
+        assert isinstance(lane, CompanyLane)
+        for own in lane.members.values():
+            own.position = lane.position
+        theirs = lane.members | {member: own for member, (own, _) in lane.leaving.items()}
+        self._carried = list(theirs)
+        return [move for member, own in theirs.items() for move in member.sent(own)]
+
+    def _settle(self) -> None:
+        done = self._sending is not None and self._sending.done()
+        super()._settle()
+        if done:
+            for member in self._carried:
+                member.committed()

@@ -1,0 +1,59 @@
+"""Mutations of handlers that run together: who is first, and who is kept from what."""
+
+from tests.simulation.mutations.patching import Mutation, mutation
+
+_COMPANY = "runtime.processing.company"
+_MEMBER = "runtime.processing.member"
+
+MUTATIONS: tuple[Mutation, ...] = (
+    mutation(
+        "the lower one first",
+        "an event comes to the handler with the lower priority first",
+        "streams.handlers",
+        "    return -handler.priority, handler.name\n",
+        "    return handler.priority, handler.name\n",
+    ),
+    mutation(
+        "one that fails holds up all",
+        "the company stands where one of its handlers fails",
+        _COMPANY,
+        "            if failed is not None:\n                del lane.members[member]\n",
+        "            if failed is not None:\n                raise failed\n",
+    ),
+    mutation(
+        "who fails is taken along",
+        "a handler that leaves has the checkpoint of those that have got past its event",
+        _COMPANY,
+        "                lane.leaving[member] = own, failed\n",
+        "                own.position = max(own.position, through)\n"
+        "                lane.leaving[member] = own, failed\n",
+    ),
+    mutation(
+        "who comes up late has seen it all",
+        "a handler that is let in has not had the events that the others have had meanwhile",
+        _MEMBER,
+        "        await self._align(self._lane, position)\n",
+        "        self._lane.position = position\n",
+    ),
+    mutation(
+        "who leaves does so too soon",
+        "a handler leaves before what it has made together with the others is committed",
+        _COMPANY,
+        "            await self._commit(lane)\n            leaving, lane.leaving",
+        "            leaving, lane.leaving",
+    ),
+    mutation(
+        "one checkpoint for all",
+        "with what all handlers have made, one of them moves its checkpoint",
+        _COMPANY,
+        "for member, own in theirs.items() for move in member.sent(own)]",
+        "for member, own in list(theirs.items())[:1] for move in member.sent(own)]",
+    ),
+    mutation(
+        "slots by themselves",
+        "slots of a handler that lag are brought up by themselves, not with those of the others",
+        _COMPANY,
+        "            if own[0].position < furthest - self.ABREAST:\n",
+        "            if own[0].position < furthest:\n",
+    ),
+)
