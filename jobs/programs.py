@@ -28,8 +28,10 @@ def list_all(system: ActorSystem, *, for_programs: bool = False) -> int:
         else:
             why = status.trouble if isinstance(status, ProcessStatus) else status.reason
             silent[program].append(f"{status.name}: {why or 'not started yet'}")
-    names = sorted(programs.keys() | silent.keys())
-    rows = [_in_json(name, programs[name], silent[name], head) for name in names]
+    rows = []
+    for name in sorted(programs.keys() | silent.keys()):
+        rows.append(_in_json(name, programs[name], silent[name], head))
+        rows += _of_handlers(name, programs[name], head)
     amiss = any(row["trouble"] or row["workers"] != row["answering"] for row in rows)
     if for_programs:
         for row in rows:
@@ -45,8 +47,9 @@ def list_all(system: ActorSystem, *, for_programs: bool = False) -> int:
         workers = f"{row['answering']} of {row['workers']}"
         trouble = "; ".join(row["trouble"])
         stands = "stands: " if row["paused"] else ""
+        name = f"  {row['program']}" if row["runs_in"] else row["program"]
         table.add_row(
-            row["program"], workers, f"{row['events']:,}", f"{row['outputs']:,}",
+            name, workers, f"{row['events']:,}", f"{row['outputs']:,}",
             f"{row['parked']:,}",
             f"{row['position']:,}", f"{row['behind']:,}",
             f"[red]{escape(stands + trouble)}[/]" if trouble else "",
@@ -74,10 +77,23 @@ def resume(system: ActorSystem, program: str, *, skip: bool) -> int:
     return 0
 
 
-def _in_json(name: str, workers: list[WorkerFacts], silent: list[str], head: int) -> dict[str, Any]:
+def _of_handlers(company: str, workers: list[WorkerFacts], head: int) -> list[dict[str, Any]]:
+    """Of each handler that runs together with others what there is to say of it, the highest
+    priority first."""
+    handlers: dict[str, list[WorkerFacts]] = {}
+    for worker in workers:
+        for facts in worker.handlers:
+            handlers.setdefault(facts.program, []).append(facts)
+    return [_in_json(name, theirs, [], head, company) for name, theirs in handlers.items()]
+
+
+def _in_json(
+    name: str, workers: list[WorkerFacts], silent: list[str], head: int, runs_in: str | None = None
+) -> dict[str, Any]:
     position = min((one.position for one in workers), default=0)
     return {
         "program": name,
+        "runs_in": runs_in,
         "workers": max((one.workers for one in workers), default=len(silent)),
         "answering": len(workers),
         "events": sum(one.events for one in workers),

@@ -310,10 +310,10 @@ class ActorSystem:
         workers: int | None = None,
         after: Start = 0,
     ) -> Reply[None]:
-        """Have a stream program (a Handler, an EventPipeline or a Projection) run in Ray actors of
-        its own, on the log from its beginning, or from after a position, or from a moment (a
-        datetime), or from now on (None), until it is stopped; where it has run before it goes on
-        where it stood, and `after` says nothing.
+        """Have a stream program (a Handler, several Handlers that run together, an EventPipeline or
+        a Projection) run in Ray actors of its own, on the log from its beginning, or from after a
+        position, or from a moment (a datetime), or from now on (None), until it is stopped; where
+        it has run before it goes on where it stood, and `after` says nothing.
 
         Its keys are dealt out over so many `workers`, at most 16 (`processing.pipeline_parallelism`
         of them); each is started anew where it ends, and each event takes effect once. One that
@@ -323,14 +323,19 @@ class ActorSystem:
         So may a class of actors some of whose methods are marked `@listens`: their events come to
         the actors that they name, from then on; they have one worker.
 
+        Of Handlers each goes on where it stood by itself; which of them has an event first, says
+        its `priority` (streams/handlers.py).
+
         The reply is there when all workers are ready. It raises InvalidProgram for a program that
-        is not well formed or does not start, and ValueError for what is no number of workers.
+        is not well formed or does not start, or a handler that runs already where it is not to run
+        from now on, and ValueError for what is no number of workers.
         """
         return run_program(self.connection, program, workers, after)
 
     def stop(self, program: str) -> Reply[None]:
         """End the workers of a stream program, when all that they have begun is committed. Its
-        checkpoints and states stay, for when it is run again. The reply raises UnknownProgram."""
+        checkpoints and states stay, for when it is run again. The reply raises UnknownProgram, and
+        NotPossible for a handler that runs together with others."""
         return stop_program(self.connection, program)
 
     def resume(self, program: str, *, skip: bool = False) -> Reply[int]:

@@ -44,8 +44,9 @@ class Handler:
     event_types: Sequence[str] = ()
     sources: Sequence[str] = ()
     kinds: Sequence[Kind] = ()
-    #: 0 to 255, and no order of effects: handlers have workers of their own, and none waits for
-    #: another, or one that stands would keep the others waiting.
+    #: 0 to 255: among handlers that run together (streams/handlers.py, which says what that
+    #: promises), an event comes to the one with the higher priority first. Handlers that run by
+    #: themselves do not wait for one another.
     priority: int = 100
     #: What becomes of an event at which it fails (streams/failures.py); None: what the system says.
     on_failure: OnFailure | None = None

@@ -30,6 +30,7 @@ FIXED_NAMES = {
     "events_processed_total",
     "event_processing_duration_seconds_count",
     "active_event_handlers",
+    "live_subscriptions",
     "event_store_operations_total",
     "vector_clock_comparisons_total",
 }
@@ -82,7 +83,8 @@ def test_one_scrape_counts_all_processes_also_after_each_of_them_was_killed(
         system.actor(Counter, "device-0").tell(Claim(owner="you"))
         system.flush().result()
         take(subscription, 501)
-        assert total(port, "active_event_handlers") == 1
+        assert total(port, "live_subscriptions") == 1
+        assert total(port, "active_event_handlers") == 0
     assert {sample.name for sample in scrape(port)} >= FIXED_NAMES
     _assert_counters_are_right(system, port, 501)
     assert total(port, "commands_total", outcome="in_vain") == 1
