@@ -64,7 +64,6 @@ class Handlers:
         )
         self.sources: Sequence[str] = _together([handler.sources for handler in self.handlers])
         self.kinds: Sequence[Kind] = _together([handler.kinds for handler in self.handlers])
-        self._selects = {handler.name: selects(handler) for handler in self.handlers}
 
     def _checked(self, handler: object) -> Handler:
         if isinstance(handler, Handler) or (
@@ -76,7 +75,7 @@ class Handlers:
     def route(self, event: Event) -> Iterable[tuple[str, Handler]]:
         """See Program: to each handler that takes it, in their order."""
         for handler in self.handlers:
-            if self._selects[handler.name](event):
+            if selects(handler)(event):
                 for key, _ in handler.route(event):
                     yield f"{handler.name}/{key}", handler
 

@@ -202,6 +202,8 @@ class Company(ProgramRun):
     async def _let_them_in(self, lane: CompanyLane) -> None:
         for _ in range(len(self._knocking)):
             member, answer = self._knocking.popleft()
+            if answer.done():
+                continue  # its worker ends
             if member.position > lane.position:  # this company has begun anew
                 self._knocking.append((member, answer))
             elif lane.position - member.position > self.ABREAST:
@@ -218,11 +220,13 @@ class Company(ProgramRun):
             answer.cancel()
             raise
         except Exception as error:  # it is for the one whose work that was to see to it
-            answer.set_exception(error)
+            if not answer.done():  # else its worker ends
+                answer.set_exception(error)
             return
-        lane.add(member, own)
-        self._away.discard(member)
-        answer.set_result(True)
+        if not answer.done():
+            lane.add(member, own)
+            self._away.discard(member)
+            answer.set_result(True)
 
     def _part(self, member: Member, failed: StepFailed | None = None) -> None:
         """From now on it goes on by itself. All that it has made is committed."""
