@@ -15,6 +15,7 @@ from runtime.processing.evaluation import Effects, StepFailed
 from runtime.processing.lanes import Lane
 from runtime.processing.program_run import ProgramRun
 from store.appends import CheckpointMove
+from store.slots import slot_of_event
 from streams.handler import Handler
 from streams.handlers import selects
 
@@ -67,7 +68,6 @@ class Member(ProgramRun):
         which it fails, with which it has to leave. Raises StoreUnavailable."""
         failed: StepFailed | None = None
         theirs = [event for event in events if self._selects(event)]
-        finished = _finished(lane)
         while True:
             effects = Effects()
             try:
@@ -79,7 +79,8 @@ class Member(ProgramRun):
         self._made_outputs += len(effects.rows)
         self._made_letters += effects.put_away
         self._made_batch = effects.batch
-        self._say(events=self.facts.events + _finished(lane) - finished)
+        finished = sum(slot_of_event(event) in lane.slots for event in theirs)
+        self._say(events=self.facts.events + finished)
         return effects, failed
 
     def sent(self, lane: Lane) -> list[CheckpointMove]:
@@ -150,7 +151,3 @@ class Member(ProgramRun):
                 await self._align(lane, min(front, lane.position + self.ALIGNED))
             elif await self._meeting.let_in(self):
                 return
-
-
-def _finished(lane: Lane) -> int:
-    return sum(receipt.count for receipt in lane.receipts.values())

@@ -339,6 +339,28 @@ def test_slots_that_are_behind_are_brought_up_together_in_the_order(
     assert order_of_each(memory_system) == {n: ["zeal", "alarm"] for n in wanted}
 
 
+def test_a_handler_that_is_dropped_while_it_runs_ends_what_it_runs_in(
+    memory_system: ActorSystem,
+) -> None:
+    """Begun anew, it would do everything a second time."""
+    memory_system.run(Handlers("porter", First, Second), workers=2).result(LIMIT_S)
+    publish(memory_system, range(10), sources=10)
+    wait_told(memory_system, {"alarm": 10, "zeal": 10})
+    log = memory_system.connection.log
+
+    async def drop(store: EventStore) -> bool:
+        return await store.drop_program("alarm")
+
+    async def names(store: EventStore) -> set[str]:
+        return {record.name.partition("/")[0] for record in await store.subscriptions()}
+
+    assert memory_system.connection.errand("drop", lambda: log.ask(drop)).result(LIMIT_S)
+    publish(memory_system, range(10, 30), sources=20)
+    eventually(lambda: facts(memory_system) == [])
+    asked = memory_system.connection.errand("names", lambda: log.ask(names))
+    assert asked.result(LIMIT_S) == {"zeal"}
+
+
 def test_dropped_letters_of_one_are_forgotten_while_all_are_together(
     memory_system: ActorSystem, tmp_path: Path
 ) -> None:
