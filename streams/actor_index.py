@@ -108,10 +108,14 @@ class ActorIndex:
         return self.form.row(key, values)
 
     def folded(self, source: str, events: Iterable[Event]) -> IndexedActor:
-        """An actor after these events, its first ones."""
+        """An actor after these events, the first ones of its aggregate: what somebody published
+        under the id of that is none of its own, and has a version."""
         found = self._begun(source)
         for event in events:
-            self._apply(found, event)
+            if event.source == source:
+                self._apply(found, event)
+            else:
+                found.version = event.version or 0
         return found
 
     def route(self, event: Event) -> Iterable[tuple[str, Any]]:
@@ -131,13 +135,16 @@ class ActorIndex:
         return Change(found)
 
     def mended(self, source: str, events: Iterable[Event], version: int) -> IndexedActor:
-        """An actor of which an event was passed over, after these events, its first ones up to the
-        version. Where they do not come to an actor that a row can hold, it is left out: it has kept
-        the index standing once."""
+        """An actor of which events are missing here (one was passed over, or is of another source),
+        after these, the first ones of its aggregate up to the version. Where those of its own do
+        not come to an actor that a row can hold, it is left out: it has kept the index standing
+        once."""
         found = self._begun(source)
-        found.left_out = True
         for event in events:
-            found = self._tried(found, event)
+            if event.source == source:
+                found = self._tried(found, event)
+            else:
+                found.version = event.version or 0
         if found.version != version:
             found = IndexedActor(None, version, left_out=True)
         if found.left_out:

@@ -3,18 +3,21 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from actors.actor import Actor, Command, applies, handles
 from actors.event import DeviceEvent
+from actors.naming import aggregate_id_of
 from runtime.errors import IndexBehind, InvalidQuery
 from runtime.processing import finding
 from runtime.system import ActorSystem
 from runtime.topology.status import ProcessStatus, WorkerFacts
 from store.event_store import EventStore
 from streams.actor_index import ActorIndex
+from streams.scenario import happened
 from tests.integration.systems import eventually
 
 LIMIT_S = 30.0
@@ -31,6 +34,10 @@ class Shown(DeviceEvent):
     """It does."""
 
     number: int
+
+
+class Elsewhere(DeviceEvent):
+    """Something that no meter knows."""
 
 
 @dataclass
@@ -152,6 +159,20 @@ def test_an_actor_at_whose_history_the_code_fails_is_left_out_and_keeps_nobody_w
     system.index(METER).result(LIMIT_S)  # mended
     show(system, "odd", 4)
     assert named(system.find(METER, number=4).result(LIMIT_S)) == ["odd"]
+
+
+def test_what_somebody_published_under_an_aggregates_id_keeps_its_actor_from_nothing(
+    memory_system: ActorSystem,
+) -> None:
+    system = memory_system
+    foreign = str(aggregate_id_of("meter/a"))
+    event = happened(Elsewhere(), source=foreign, at=datetime.now(UTC))
+    system.publish(event).result(LIMIT_S)
+    show(system, "a", 1)
+    assert named(system.find(METER, number=1).result(LIMIT_S)) == ["a"]
+    system.stop(INDEX).result(LIMIT_S)
+    show(system, "a", 2)
+    assert named(system.find(METER, number=2).result(LIMIT_S)) == ["a"]
 
 
 def test_states_of_another_snapshot_format_are_not_found(memory_system: ActorSystem) -> None:
