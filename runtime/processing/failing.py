@@ -53,14 +53,16 @@ class Failing:
         )
         if self._failures < self._tries:
             return float(min(self._backoff_s * 2 ** (self._failures - 1), self.LONGEST_S))
+        # Where it was among others they are finished first: it stands with all before it finished.
+        stands = None if self._failures > 1 else 0.0
         if self._on_failure == "pause":
-            return None
+            return stands
         if self._on_failure == "park" and parked >= self._most_parked:
             self.trouble = (
                 f"{parked:,} keys are parked, and more are not allowed (max_parked_keys): replay "
                 f"or drop some (thornback dead-letters), and resume it. It {self.trouble}"
             )
-            return None
+            return stands
         skip = self._on_failure == "skip"
         self.verdicts[place] = Failure.of(error, self._failures, skip=skip)
         return 0.0

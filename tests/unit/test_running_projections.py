@@ -197,6 +197,32 @@ def test_a_row_that_the_database_refuses_is_told_with_its_event(
     )
 
 
+class Hasty(Sums):
+    """Stands at 13 when it comes to it first."""
+
+    name = "hasty"
+    on_failure = "pause"
+    tries = 1
+
+    def project(self, event: Event, row: Sum | None) -> Sum | None:
+        if event.data["n"] == 13:
+            raise ValueError("unlucky")
+        return super().project(event, row)
+
+
+def test_one_that_stands_has_finished_all_before_though_it_tries_but_once(
+    memory_system: ActorSystem,
+) -> None:
+    system = memory_system
+    for number, source in ((1, "a"), (2, "b"), (13, "a"), (4, "b")):
+        publish(system, number, f"counter/{source}")
+    system.run(Hasty, workers=1).result(LIMIT_S)
+    [stands] = eventually(lambda: [one for one in facts(system) if one.paused])
+    assert "position 3)" in (stands.trouble or "")
+    kept = {key: values[0] for key, values in rows_of(system, "hasty").items()}
+    assert kept == {"counter/a": 1, "counter/b": 2}
+
+
 @dataclass(frozen=True)
 class Even:
     """Of what was seen."""
