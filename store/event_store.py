@@ -244,11 +244,11 @@ class EventStore(Protocol):
         columns or of `key`: at most `limit`, in
         the order of the UTF-8 of their keys, those behind a key, or the first (after "")."""
 
-    async def swap_projection(self, name: str) -> bool:
-        """Have NAME.rebuild take the place of NAME, its rows and its checkpoints, at one instant
-        for every reader; whoever works for either is refused from then on. False, and nothing has
-        happened, where it does not reach as far within seconds, or a reader holds it up. Raises
-        NoProjection."""
+    async def swap_projection(self, built: ProjectedTable) -> bool:
+        """Have this table, NAME.rebuild, take the place of NAME, its rows and its checkpoints, at
+        one instant for every reader; whoever works for either is refused from then on. False, and
+        nothing has happened, where it does not reach as far within seconds, or a reader holds it
+        up. Raises NoProjection, also where another table has that name by now."""
 
     async def parked_heads(self, program: str) -> list[ParkedHead]:
         """The letters of the program that have a reason, in order of what is parked, and then of

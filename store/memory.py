@@ -171,8 +171,9 @@ class MemoryEventStore:
     ) -> list[tuple[str, tuple[Any, ...]]]:
         return self._projections.select(table, conditions, after, limit)
 
-    async def swap_projection(self, name: str) -> bool:
-        self._projections.check_built(name)
+    async def swap_projection(self, built: ProjectedTable) -> bool:
+        name = built.projection
+        self._projections.check_built(built)
         if not self._subscriptions.reaches(name + REBUILD, name):
             return False
         self._projections.swap(name)

@@ -67,11 +67,13 @@ class ProjectionsInMemory:
             else:
                 rows[key] = values
 
-    def check_built(self, name: str) -> None:
-        """Raises NoProjection where there is none that could take its place, or no such place."""
-        for each in (name + REBUILD, name):
-            if each not in self._tables:
-                raise NoProjection(each)
+    def check_built(self, built: ProjectedTable) -> None:
+        """Raises NoProjection where it is not there to take its place, or no such place is."""
+        there = self._tables.get(built.name)
+        if there is None or there.number != built.number:
+            raise NoProjection(built.name)
+        if built.projection not in self._tables:
+            raise NoProjection(built.projection)
 
     def swap(self, name: str) -> None:
         """The one that was built takes the place of the other."""

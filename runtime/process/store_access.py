@@ -159,8 +159,8 @@ class WriterMemoryStore:
     ) -> list[tuple[str, tuple[Any, ...]]]:
         return await self._call("select_projected", table, list(conditions), after, limit)  # type: ignore[no-any-return]
 
-    async def swap_projection(self, name: str) -> bool:
-        return await self._call("swap_projection", name)  # type: ignore[no-any-return]
+    async def swap_projection(self, built: ProjectedTable) -> bool:
+        return await self._call("swap_projection", built)  # type: ignore[no-any-return]
 
     async def parked_heads(self, program: str) -> list[ParkedHead]:
         return await self._call("parked_heads", program)  # type: ignore[no-any-return]

@@ -221,11 +221,15 @@ class ProgramRun:
 
     async def _begin(self) -> list[Lane]:
         """A new incarnation; its slots by how far they are."""
-        if self._tabled is not None:
-            make = not self.program.name.endswith(REBUILD)
-            self._table = await self._store.open_projection(self._tabled.table, make=make)
+        await self._open_table()
         await self._open_node()
         lanes = await self._open_slots(self._after)
+        table = self._table
+        await self._open_table()
+        if self._table != table:
+            # It has made way meanwhile, with the checkpoints that there were. Of slots that were
+            # opened before that, and of others since, none would say how far this table is.
+            return await self._begin()
         return [lanes[position] for position in sorted(lanes)]
 
     async def _open_node(self) -> None:
@@ -240,9 +244,7 @@ class ProgramRun:
         )
         self._clock = NodeClock(self._label, epoch.counter, nodes)
         self._effects = Effects()
-        if self._sending is not None:
-            self._sending.add_done_callback(_heard)  # it is nobody's any more
-            self._sending = None
+        self._sending = None  # what was under way is nobody's any more
 
     async def _open_slots(self, after: int) -> dict[int, Lane]:
         """A new incarnation of its slots, by how far they are, and what is parked of them."""
@@ -262,6 +264,13 @@ class ProgramRun:
         self._began = min(began, default=after)  # some may have been made by another run
         self._forget(self._began)
         return lanes
+
+    async def _open_table(self) -> None:
+        """That of a projection. Raises AnotherTable, and NoProjection where it is to be built
+        beside another one, which whoever has that done makes."""
+        if self._tabled is not None:
+            make = not self.program.name.endswith(REBUILD)
+            self._table = await self._store.open_projection(self._tabled.table, make=make)
 
     def _forget(self, began: int) -> None:
         """Have nothing in memory of any key."""
@@ -557,8 +566,13 @@ class ProgramRun:
                 rows, Counter(effects.types), self._clock.ticks, moves, states, letters
             )
             self._sent_outputs = len(rows)
-        self._sending.add_done_callback(lambda _: self._changed.set())
+        self._sending.add_done_callback(self._sent)
         self._sent_letters = effects.put_away
+
+    def _sent(self, sending: "asyncio.Future[Any]") -> None:
+        self._changed.set()
+        if not sending.cancelled():
+            sending.exception()  # is heard, also of one that nobody waits for: the log knows
 
     async def _commit(self, lane: Lane) -> None:
         """Have all committed that was evaluated. Raises what keeps it from being."""
@@ -601,9 +615,3 @@ class ProgramRun:
             self._wishes.popleft().refuse(NotPossible(problem))
         await self._resumed.wait()
         self._say(paused=False)
-
-
-def _heard(sending: "asyncio.Future[Any]") -> None:
-    """What becomes of an append of before, the log knows."""
-    if not sending.cancelled():
-        sending.exception()

@@ -2,10 +2,12 @@
 
 What is built is a program of its own, NAME.rebuild, which the same code runs on a table that nobody
 reads. Who asked for it looks how far it is, and has the database swap the two when it has caught
-up. Nothing is remembered: who asks again goes on with what is being built.
+up. Nothing is remembered: who asks again goes on with what is being built. Each table has a number,
+by which whoever has it built knows it: also where somebody else has put it in its place.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,6 +26,7 @@ from runtime.transport.peers import awaited
 from runtime.wire.actor_code import ActorCode
 from store.errors import AnotherTable, NoProjection
 from store.event_store import EventStore
+from store.projected import ProjectedTable
 from streams.errors import InvalidProgram
 from streams.programs import Runnable, program_of
 from streams.projection import REBUILD
@@ -36,6 +39,9 @@ _REBUILD_S = 86_400.0
 _NEAR = 20_000
 #: How long a worker may take to say something.
 _ANSWER_S = 10.0
+
+_GONE = "somebody else has begun to build it anew meanwhile, or has dropped it: ask again"
+_ENDED = "its workers were ended before it was built: ask again"
 
 
 class _Code(NamedTuple):
@@ -78,48 +84,80 @@ class _Rebuild:
             code = await self._code(self._name)
         began = await self._ask(partial(_began, self._name))
         workers = workers or (in_service[1] if in_service is not None else 1)
-        await self._begin(code, began, workers)
-        await self._wait_near()
+        built = await self._begin(code, began, workers)
+        await self._wait_near(built)
         if in_service is None or in_service[0] != code.fingerprint:
             # Other code: not one event more is to be projected by it when the tables are swapped.
             await end_program(self._connection, self._name)
-        await self._swap()
+        await self._swap(built)
         await self._run_program(self._name, code, began, in_service[1] if in_service else workers)
         await end_program(self._connection, self._built)
+        await self._forget()
 
-    async def _begin(self, code: _Code, began: int, workers: int) -> None:
+    async def _begin(self, code: _Code, began: int, workers: int) -> ProjectedTable:
         """Have it built: go on with what the same code builds already, or begin anew."""
         building = await self._runs(self._built)
-        if building is None or building[0] != code.fingerprint:
+        built: ProjectedTable | None = None
+        if building is not None and building[0] == code.fingerprint:
+            with suppress(NoProjection):  # else it is in its place, and its workers are done
+                built = await self._opened(code, make=False)
+        if built is None:
             await end_program(self._connection, self._built)
-            await self._ask(lambda store: store.drop_program(self._built))
+            await self._forget()
+            built = await self._opened(code, make=True)
+        await self._run_program(self._built, code, began, workers)
+        return built
+
+    async def _forget(self) -> None:
+        """Drop what there is of it: its workers open checkpoints where they begin anew, whether or
+        not its table is there still."""
+        await self._ask(lambda store: store.drop_program(self._built))
+
+    async def _opened(self, code: _Code, *, make: bool) -> ProjectedTable:
         schema = replace(code.table, name=self._built)
         try:
-            await self._ask(lambda store: store.open_projection(schema))
+            found: ProjectedTable = await self._ask(
+                lambda store: store.open_projection(schema, make=make)
+            )
         except AnotherTable as error:  # the code is the same, so somebody has meddled
             raise InvalidProgram(self._built, str(error)) from error
-        await self._run_program(self._built, code, began, workers)
+        return found
 
-    async def _wait_near(self) -> None:
+    async def _wait_near(self, built: ProjectedTable) -> None:
         """Until it has nearly caught up."""
         while True:
             position, head = await self._ask(partial(_places, self._built))
-            if position >= 0 and head - position <= _NEAR:
+            if await self._is_in_its_place(built) or 0 <= position >= head - _NEAR:
                 return
             await self._check_building()
             await asyncio.sleep(_LOOK_S)
 
-    async def _swap(self) -> None:
+    async def _swap(self, built: ProjectedTable) -> None:
         """Until it is in the place of the other one."""
-        while True:
-            if await self._ask(lambda store: store.swap_projection(self._name)):
-                return
+        while not await self._is_in_its_place(built):
+            with suppress(NoProjection):  # somebody was quicker
+                if await self._ask(lambda store: store.swap_projection(built)):
+                    return
             await self._check_building()
             await asyncio.sleep(_LOOK_S)
+
+    async def _is_in_its_place(self, built: ProjectedTable) -> bool:
+        """Has somebody else put it there who had it built, too? Raises InvalidProgram where it is
+        nowhere."""
+        for table in await self._ask(lambda store: store.projections()):
+            if table.number == built.number:
+                return bool(table.name == self._name)
+        raise InvalidProgram(self._built, _GONE)
 
     async def _check_building(self) -> None:
-        """Raises InvalidProgram where it stands at an event, which somebody has to say about."""
+        """Raises InvalidProgram where it stands at an event, which somebody has to say about, and
+        where its workers were ended."""
         facts: WorkerFacts | None = await self._of_worker(self._built, "facts")
+        if facts is None:
+            try:
+                await self._connection.world.handle(worker_name(self._built, 0))
+            except ValueError as error:
+                raise InvalidProgram(self._built, _ENDED) from error
         if facts is not None and facts.paused:
             raise InvalidProgram(
                 self._built,

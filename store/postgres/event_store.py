@@ -227,8 +227,8 @@ class PostgresEventStore:
     ) -> list[tuple[str, tuple[Any, ...]]]:
         return await self._projections.select(table, conditions, after, limit)
 
-    async def swap_projection(self, name: str) -> bool:
-        return await self._projections.swap(name)
+    async def swap_projection(self, built: ProjectedTable) -> bool:
+        return await self._projections.swap(built)
 
     async def parked_heads(self, program: str) -> list[ParkedHead]:
         return await self._letters.heads(program)

@@ -117,13 +117,14 @@ class Projections:
         )
         return [(row[0], tuple(row)[1:]) for row in await self._connections.fetch(query, *values)]
 
-    async def swap(self, name: str) -> bool:
+    async def swap(self, built: ProjectedTable) -> bool:
         """Have the table that was built take the place of the other, with its checkpoints, if it
-        reaches as far; does it? Whoever works for either is told at his next checkpoint move."""
+        reaches as far; does it? Whoever works for either is told at his next checkpoint move.
+        Raises NoProjection."""
         async with self._connections.use() as connection:
             try:
                 async with transaction(connection):
-                    return await self._swap(connection, name)
+                    return await self._swap(connection, built)
             except asyncpg.LockNotAvailableError:
                 return False  # somebody reads for long: they are not made to wait behind this
 
@@ -157,21 +158,22 @@ class Projections:
                 await connection.execute(_view(table))
             return table
 
-    async def _swap(self, connection: Any, name: str) -> bool:
-        rebuild = name + REBUILD
+    async def _swap(self, connection: Any, new: ProjectedTable) -> bool:
+        name, rebuild = new.projection, new.name
         await connection.fetch(QUERIES["lock_projections"])
-        built, old = [
+        there, old = [
             await connection.fetch(QUERIES["projection"], each) for each in (rebuild, name)
         ]
-        if not built or not old:
-            raise NoProjection(rebuild if old else name)
+        if [row["number"] for row in there] != [new.number]:
+            raise NoProjection(rebuild)
+        if not old:
+            raise NoProjection(name)
         held = await connection.fetch(QUERIES["hold_slots"], name)
         wanted = {rebuild + row["name"].removeprefix(name): row["position"] for row in held}
         if not await self._reached(connection, rebuild, wanted):
             raise asyncpg.LockNotAvailableError
         await connection.fetch(QUERIES["hold_slots"], rebuild)
         await connection.execute(f"SET LOCAL lock_timeout = {_LOCK_MS}")
-        new = _table(built[0])
         await connection.execute(_replaced(_table(old[0]), new))
         await connection.execute(f"DROP TABLE {_table_name(_table(old[0]))}")
         await connection.fetch(QUERIES["forget_projection"], name)

@@ -188,10 +188,12 @@ class ProjectionsContract:
         )
         new = await opened(store, wider)
         await new.project(6, RowChange("a", ("x", 3)))
-        assert not await store.swap_projection("counts")
+        assert not await store.swap_projection(new.table)
         assert await rows_of(store, old.table) == {"a": (1,), "gone": (2,)}
         await new.project(8)
-        assert await store.swap_projection("counts")
+        with pytest.raises(NoProjection, match=r"counts\.rebuild"):
+            await store.swap_projection(replace(new.table, number=new.table.number + 1))
+        assert await store.swap_projection(new.table)
         [there] = await store.projections()
         assert (there.name, there.columns) == ("counts", wider.columns)
         assert await rows_of(store, there) == {"a": ("x", 3)}
@@ -202,7 +204,7 @@ class ProjectionsContract:
             with pytest.raises(StaleCheckpoint):
                 await replaced.project(9, RowChange("a", (9,)))
         with pytest.raises(NoProjection, match=r"counts\.rebuild"):
-            await store.swap_projection("counts")
+            await store.swap_projection(new.table)
         again = await opened(store, replace(wider, name="counts"))
         await again.project(9, RowChange("b", ("y", 1)))
         assert await rows_of(store, there) == {"a": ("x", 3), "b": ("y", 1)}
