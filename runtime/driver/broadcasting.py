@@ -43,12 +43,37 @@ def broadcast(
         problem = f"{actor_type} does not handle it: it handles {handled}"
         raise InvalidMessage(whom, message.message_type, problem)
     own = connection.new_id() if id is None else id_bytes(id, whom, message.message_type)
-    items = (
-        Send(ActorRef(connection, None if known is None else known.actor, source), message, each)
-        for source in _sources(connection, actor_type, patience_s)
-        for each in (command_id(own, source),)
-    )
+    audience = Audience(connection, message, actor, own)
+    items = _items(connection, audience, patience_s)
     return blocking.tell_many(items, patience_s=patience_s, progress=None)
+
+
+class Audience:
+    """Whom one broadcast is for, a page after the other: those that the log has when it is asked
+    for their page. Has one user, who asks `question`, and takes what `sends` makes of the answer,
+    until it is all."""
+
+    def __init__(
+        self, connection: Connection, message: Command, actor: type[Actor[Any]] | str, own: bytes
+    ) -> None:
+        """`own` is the broadcast's id. Raises InvalidActor."""
+        self._connection, self._message, self._own = connection, message, own
+        self._actor = None if isinstance(actor, str) else described(actor).actor
+        self.prefix = f"{actor if isinstance(actor, str) else actor.actor_type}/"
+        self.is_all = False  #: there is no page more
+        self._after = ""
+
+    async def question(self, store: EventStore) -> list[SourceRecord]:
+        """Who is on the next page. Raises StoreUnavailable."""
+        return await store.sources(self.prefix, self._after, PAGE)
+
+    def sends(self, found: list[SourceRecord]) -> Iterator[Send]:
+        """What is to be sent to them."""
+        self.is_all = len(found) < PAGE
+        for record in found:
+            self._after = record.source
+            ref = ActorRef(self._connection, self._actor, record.source)
+            yield Send(ref, self._message, command_id(self._own, record.source))
 
 
 def command_id(broadcast: bytes, source: str) -> bytes:
@@ -56,24 +81,9 @@ def command_id(broadcast: bytes, source: str) -> bytes:
     return derived_id(int.from_bytes(broadcast[:6]), broadcast + aggregate_key_of(source))
 
 
-def _sources(connection: Connection, actor_type: str, patience_s: float) -> Iterator[str]:
-    """Of all actors of a type, in an order: those that the log has when it is asked for their page.
-    Raises StoreUnavailable."""
-    after = ""
-    while True:
-        found = _page(connection, f"{actor_type}/", after, patience_s)
-        yield from (record.source for record in found)
-        if len(found) < PAGE:
-            return
-        after = found[-1].source
-
-
-def _page(connection: Connection, prefix: str, after: str, patience_s: float) -> list[SourceRecord]:
-    def asked(store: EventStore) -> Any:
-        return store.sources(prefix, after, PAGE)
-
-    ask = partial(connection.log.ask, asked)
-    found: list[SourceRecord] = connection.errand(
-        f"the actors {prefix}*", ask, max(patience_s, 1.0)
-    ).result()
-    return found
+def _items(connection: Connection, audience: Audience, patience_s: float) -> Iterator[Send]:
+    """All of them. Raises StoreUnavailable."""
+    ask = partial(connection.log.ask, audience.question)
+    name, limit_s = f"the actors {audience.prefix}*", max(patience_s, 1.0)
+    while not audience.is_all:
+        yield from audience.sends(connection.errand(name, ask, limit_s).result())

@@ -1,6 +1,5 @@
 """A driver's side of stream programs: sent to the directory, which has workers run them."""
 
-import asyncio
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -54,7 +53,7 @@ def run_program(
 async def ensure_program(connection: Connection, program: Program, workers: int) -> None:
     """Have a program run from the beginning of the log, in so many workers; 0: in as many as it
     has. In the courier's loop. Raises what the reply of ActorSystem.run does."""
-    code = await asyncio.to_thread(pickled_program, program)
+    code = await connection.world.aside(partial(pickled_program, program))
     await _run(connection, program, code, workers, 0)
 
 
