@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from actors.naming import aggregate_key_of
 from tests.simulation.history import Call, History
+from tests.simulation.judging_broadcasts import judge_broadcasts
 from tests.simulation.judging_clocks import judge_clocks
+from tests.simulation.judging_finds import judge_finds
 from tests.simulation.judging_followings import judge_followings
 from tests.simulation.judging_hearing import judge_heard, judge_hearing
 from tests.simulation.judging_messages import judge_delivered, judge_messages
@@ -18,6 +20,7 @@ from tests.simulation.judging_order import judge_order
 from tests.simulation.judging_programs import judge_programs, judge_progress
 from tests.simulation.judging_readings import judge_promptness, judge_readings
 from tests.simulation.judging_rest import judge_idle, judge_replaced, judge_rest
+from tests.simulation.judging_tables import judge_rebuilt, judge_tables
 from tests.simulation.log_index import LogIndex, effect_of, expected_error, must_fail, same
 
 if TYPE_CHECKING:
@@ -51,8 +54,11 @@ def check(simulation: "Simulation") -> list[str]:
         *judge_readings(log, history, simulation),
         *judge_followings(log, history, simulation),
         *judge_programs(log, simulation),
+        *judge_tables(log, simulation),
         *judge_messages(log, simulation),
         *judge_hearing(log, simulation),
+        *judge_broadcasts(log, simulation),
+        *judge_finds(log, simulation),
         *_judge_deadlines(history),
         *judge_rest(simulation),
     ]
@@ -71,6 +77,7 @@ def check_idle(simulation: "Simulation", before_s: float) -> list[str]:
         *judge_progress(log, simulation, due),
         *judge_delivered(log, simulation, due),
         *judge_heard(log, simulation, due),
+        *judge_rebuilt(simulation),
         *judge_replaced(simulation),
     ]
 

@@ -6,13 +6,13 @@ transaction, and whoever waits for a lock checks again what it then finds. What 
 for may happen after the client has given up; the answer to a commit may be lost.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from store.dead_letters import DeadLetter, LetterChange, Parked
+from store.dead_letters import DeadLetter, Parked
 from store.errors import (
     DatabaseClaimed,
     DuplicateEvent,
@@ -24,11 +24,8 @@ from store.errors import (
 )
 from store.event_store import (
     WRITER,
-    CheckpointMove,
-    CounterMove,
     Epoch,
     Snapshot,
-    StateChange,
     Tallied,
 )
 from store.memory_letters import LettersInMemory
@@ -36,59 +33,15 @@ from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory
 from store.memory_subscriptions import SubscriptionsInMemory
 from store.postgres.claims import Claim, MayTake
+from store.projected import ProjectedTable
+from tests.simulation.database_requests import ClientRequest, Swap, Transaction, Trouble
 from tests.simulation.draws import stream
 from tests.simulation.scheduler import Owner, SimulatedLoop
 
 #: A row whose data has this text in it is one that the database cannot hold.
 POISON = b"poisonous"
-
-
-@dataclass
-class ClientRequest:
-    """What one client asks for."""
-
-    client: Owner
-    names: frozenset[str]  #: the rows of `epochs` that it updates
-    work: Callable[[], Any]
-    answered: Callable[[Any, Exception | None], None]
-    commits: bool = False  #: an append
-    opens: bool = False  #: an epoch
-    gives_up: bool = False  #: the claim
-    open: bool = True  #: the client still listens
-
-
-@dataclass(frozen=True)
-class Transaction:
-    """What one append commits."""
-
-    rows: Sequence[bytes]
-    writer: CounterMove
-    nodes: Sequence[CounterMove]
-    checkpoints: Sequence[CheckpointMove]
-    states: Sequence[StateChange]
-    letters: Sequence[LetterChange]
-    attempt: int
-
-    @property
-    def names(self) -> list[str]:
-        """The rows of `epochs` that it locks."""
-        nodes = [move.name for move in self.nodes]
-        return [self.writer.name, *nodes, *(move.name for move in self.checkpoints)]
-
-
-@dataclass
-class Trouble:
-    """What is wrong with the database at present; counts are of the next transactions."""
-
-    away_until_s: float = 0.0
-    silent: bool = False  #: while it is away it does not even refuse connections
-    slow: float = 1.0
-    commits_take_s: float = 0.0  #: longer than they would
-    late: list[float] = field(default_factory=list)  #: seconds that a commit takes longer
-    locked_late: list[float] = field(default_factory=list)  #: the same, holding its locks
-    unheard: int = 0  #: commits whose answer is lost
-    late_epochs: list[float] = field(default_factory=list)  #: seconds that opening one takes longer
-    late_give_ups: list[float] = field(default_factory=list)  #: and giving up the claim
+#: Between two looks whether what a transaction waits for, with its locks held, is so.
+LOOK_S = 0.02
 
 
 class Database:
@@ -115,6 +68,7 @@ class Database:
         self.projections = ProjectionsInMemory()
         self.letters = LettersInMemory()
         self.dropped: list[DeadLetter] = []
+        self.swaps: list[Swap] = []
         self.tallied: Tallied | None = None
         self.classes: dict[str, str] = {}  #: that decide, by actor type
         self.event_types: set[tuple[str, str]] = set()  #: noted, with the actor type of each
@@ -170,6 +124,12 @@ class Database:
         if any(self._locked.get(name, request) is not request for name in request.names):
             self._waiting.append(request)
             return
+        if request.ready is not None and not request.ready() and self._may_hold(request):
+            for name in request.names:
+                self._locked[name] = request
+            self._under_way[id(request)] = request
+            self.server.later(LOOK_S, self._run, request)
+            return
         if request.commits and self.trouble.locked_late and request.open:
             # The rows are updated and locked; COMMIT takes its time, unheard by the client.
             for name in request.names:
@@ -179,6 +139,11 @@ class Database:
             self.server.later(self.trouble.locked_late.pop(), self._run, request)
             return
         self._execute(request)
+
+    def _may_hold(self, request: ClientRequest) -> bool:
+        if request.held_since_s is None:
+            request.held_since_s = self.loop.time()
+        return self.loop.time() < request.held_since_s + request.holds_s
 
     def _execute(self, request: ClientRequest) -> None:
         result, error = None, None
@@ -272,6 +237,24 @@ class Database:
             self.subscriptions.move(checkpoint)
         self.states.change(transaction.states)
         self.letters.change(transaction.letters)
+
+    def swap(self, built: ProjectedTable) -> bool:
+        """The table that was built takes the place of the other, if it is as far."""
+        program, subscriptions = built.projection, self.subscriptions
+        self.projections.check_built(built)
+        if not subscriptions.reaches(built.name, program):
+            return False
+        before, rows = self._places(program), self.projections.rows(built.name)
+        self.projections.swap(program)
+        self.letters.rename(built.name, program)
+        subscriptions.replace(built.name, program)
+        self.swaps.append(Swap(program, before, self._places(program), rows))
+        return True
+
+    def _places(self, program: str) -> dict[str, int]:
+        """How far its slots are."""
+        records = self.subscriptions.all()
+        return {one.name: one.position for one in records if one.name.startswith(f"{program}/")}
 
     def drop_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
         """Dead letters are dropped; which, is kept for whoever judges."""

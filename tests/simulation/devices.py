@@ -6,7 +6,7 @@ rejection, a failure, a state that was spoilt, a row that the database does not 
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
@@ -195,7 +195,7 @@ class Ledger(Actor[LedgerState]):
     """Keeps tokens."""
 
     ignores = (Poisoned,)  # the database does not hold it, so no state depends on it
-    indexes = ("open", "taken")
+    indexes: ClassVar[tuple[str, ...]] = ("open", "taken")
     revision = 1
 
     @handles

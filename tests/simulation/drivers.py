@@ -22,13 +22,16 @@ from runtime.errors import ConnectionClosed
 from runtime.wire.answers import read_events
 from runtime.wire.commands import DATA
 from tests.simulation import devices, shipped
+from tests.simulation.broadcasts import broadcast
 from tests.simulation.bulk_calls import bulk
+from tests.simulation.finds import find_own
 from tests.simulation.followers import follow
 from tests.simulation.history import Call, History, seen
 from tests.simulation.messages import listen_or_stop
 from tests.simulation.plan import ACTIVE_S, Step
 from tests.simulation.programs import run_or_stop
 from tests.simulation.readers import read
+from tests.simulation.rebuilds import begin_sightings, build_anew, look
 from tests.simulation.scheduler import Owner
 from tests.simulation.simulated_world import SimulatedCourier, SimulatedWorld
 
@@ -64,6 +67,7 @@ class Driver:
         timeout_s: float,
         log_head: Callable[[], int],
         stored: Callable[[bytes], bool],
+        begun: Callable[[Step], None],
     ) -> None:
         # What it has from the simulation:
         self.name = name
@@ -74,6 +78,7 @@ class Driver:
         self._timeout_s = timeout_s  #: in which a single call has to end
         self.log_head = log_head  #: where the log really stands
         self._stored = stored  #: is the first event of a command in the log?
+        self._begun = begun  #: is told of each step that begins
         # What becomes of it:
         self._number = 0  #: of its connection
         self._revision = 1  #: of the class that it brings along
@@ -126,6 +131,7 @@ class Driver:
         return self._history
 
     async def _step(self, step: Step) -> None:
+        self._begun(step)
         match step.kind:
             case "ask" | "repeat":
                 await self.ask(step)
@@ -147,10 +153,10 @@ class Driver:
                 await self._feed(step)
             case "claim":
                 await self._claim(step)
-            case "subscribe" | "follow" | "program" | "listen":
-                await _ELSEWHERE[step.kind](self, step)
             case "flush":
                 await self.flush()
+            case kind:
+                await _ELSEWHERE[kind](self, step)
 
     async def ask(self, step: Step, actor: type[Actor[Any]] | None = None) -> Call:
         """One command, and its answer."""
@@ -295,18 +301,28 @@ class Driver:
         model: type[Command] = getattr(devices, step.message)
         return model.model_construct(**step.fields)
 
+    def id_of(self, number: int) -> bytes:
+        """The id that a step of this number has, whoever takes it first."""
+        if number not in self._ids:
+            self._ids[number] = self.connection.new_id()
+        return self._ids[number]
+
     def called(self, step: Step, kind: str) -> Call:
         """A call is made."""
-        now = self.holder.loop.time()
         wanted = step.number if step.repeats is None else step.repeats
         if wanted not in self._ids or not wanted:
             # A published event's id is its sender's own: drawn in one row with the ids of
             # commands it could be that of another command's first event.
             publishes = kind == "publish"
             self._ids[wanted] = self.world.random(16) if publishes else self.connection.new_id()
+        return self.called_as(step, kind, step.source, self._ids[wanted])
+
+    def called_as(self, step: Step, kind: str, source: str, id: bytes) -> Call:
+        """A call is made of somebody, under this id."""
+        now = self.holder.loop.time()
         call = Call(
-            number=len(self._history.calls), driver=self.label, kind=kind, source=step.source,
-            message=step.message, fields=step.fields, id=self._ids[wanted], sent_s=now,
+            number=len(self._history.calls), driver=self.label, kind=kind, source=source,
+            message=step.message, fields=step.fields, id=id, sent_s=now,
             deadline_s=now + self._timeout_s + SLACK_S, moment=self._history.moment(),
         )  # fmt: skip
         self._history.calls.append(call)
@@ -344,4 +360,6 @@ def _latest(state: Any) -> Any:
 #: Steps that are taken in modules of their own.
 _ELSEWHERE = {
     "subscribe": read, "follow": follow, "program": run_or_stop, "listen": listen_or_stop,
+    "begin sightings": begin_sightings, "rebuild": build_anew, "look": look, "find": find_own,
+    "broadcast": broadcast,
 }  # fmt: skip

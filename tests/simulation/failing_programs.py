@@ -1,6 +1,7 @@
 """Stream programs that fail at some events: which park, skip or stand, and are replayed."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from random import Random
@@ -18,6 +19,15 @@ SOURCES = ("ledger/*", "feed/*")
 FAILING = ("fussy", "skips", "stands")
 #: What the programs fail at: of the first byte of an id's SHA-256, the rest when divided by ten.
 BAD_STEP, BAD_ROUTE = 3, 7
+
+#: What is done with each of them, beside that it is run.
+_PARKING = ("run", "replay", "replay", "replay", "drop")
+_OTHERS = {
+    "fussy": _PARKING, "choosy": _PARKING, "stands": ("skip",) * 3,
+    "choosy-stands": ("skip",) * 3, "odd-index": ("skip", "skip", "skip", "skip", "run"),
+}  # fmt: skip
+#: Those that stand, where nobody tells them to go on.
+STANDING = {"stands", "stuck", "choosy-stands", "odd-index"}
 
 
 def fails_at(event_id: bytes) -> int:
@@ -74,28 +84,48 @@ def plan_failing(
         return
     setup.knobs["replayed"] = draw.choice((1, 2, 500))
     name = draw.choice(("fussy", "fussy", "fussy", "skips", "stands"))
-    strands[0].append(_steps(draw, name))
+    strands[0].append(steps := plan_steps_of(draw, name, 300_000))
+    plan_worker_faults(draw, name, faults, steps)
+
+
+def plan_worker_faults(draw: Random, name: str, faults: list[Fault], done: list[Step]) -> None:
+    """Add what befalls the workers of a program: half of it where something is done about what
+    it fails at."""
+    steps = [step.number for step in done if step.more["what"] != "run"]
     workers = [worker_name(name, index) for index in (0, 0, 1)]
     for number in range(draw.choice((0, 1, 2, 4))):
-        faults.append(_fault(draw, len(faults) + number, workers))
+        fault = _fault(draw, len(faults) + number, workers)
+        if steps and draw.random() < 0.5:
+            at_s = round(draw.choice((draw.uniform(0.0, 0.05), draw.uniform(0.0, 0.4))), 4)
+            fault = replace(fault, at_s=at_s, with_step=draw.choice(steps))
+        faults.append(fault)
     faults.sort(key=lambda fault: fault.at_s)
 
 
-def _steps(draw: Random, name: str) -> list[Step]:
-    steps = [_step(draw, 0, name, "run", draw.choice((1, 1, 2, 3)), 0.4)]
-    others = {"fussy": ("run", "replay", "replay", "replay", "drop"), "stands": ("skip",) * 3}
-    for number in range(1, draw.choice((2, 4, 7))):
-        what = draw.choice(others.get(name, ("run",)))
+def plan_steps_of(draw: Random, name: str, first: int) -> list[Step]:
+    """What is done with a program, in steps whose numbers begin with `first`."""
+    steps = [_step(draw, first, name, "run", draw.choice((1, 1, 2, 3)), 0.4, begins=True)]
+    for number in range(first + 1, first + draw.choice((2, 4, 7))):
+        what = draw.choice(_OTHERS.get(name, ("run",)))
         steps.append(_step(draw, number, name, what, draw.choice((0, 1, 2, 3, 3)), 3.0))
     return steps
 
 
-def _step(draw: Random, number: int, name: str, what: str, workers: int, latest_s: float) -> Step:
+def _step(
+    draw: Random,
+    number: int,
+    name: str,
+    what: str,
+    workers: int,
+    latest_s: float,
+    *,
+    begins: bool = False,
+) -> Step:
     more = {"program": name, "workers": workers, "what": what, "mended": draw.random() < 0.4}
-    if number == 0 or name != "fussy":
+    if begins or name not in ("fussy", "choosy"):
         more["mended"] = False
     pause_s = round(draw.uniform(0.0, latest_s), 4)
-    return Step(300_000 + number, pause_s, "program", more=more)
+    return Step(number, pause_s, "program", more=more)
 
 
 def _fault(draw: Random, number: int, workers: list[str]) -> Fault:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING
 
-from tests.simulation.database import Trouble
+from tests.simulation.database_requests import Trouble
 from tests.simulation.draws import stream
 from tests.simulation.plan import Fault
 from tests.simulation.planned_work import door_steps

@@ -118,6 +118,66 @@ class Running:
     kind: str = "run"  #: or what else is to be done with it
 
 
+@dataclass(slots=True)
+class Rebuilding:
+    """One wish of a driver: that the table of a projection is built anew."""
+
+    number: int
+    driver: str
+    revision: int  #: of the code; 0: that which runs
+    began_s: float
+    ended_s: float | None = None
+    error: str = ""
+    abandoned: bool = False  #: its driver died
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A table, as one reader saw it."""
+
+    at_s: float
+    rows: Mapping[str, tuple[Any, ...]]
+
+
+@dataclass(slots=True)
+class FindPage:
+    """What one page of actors was asked for, and what it had."""
+
+    number: int
+    driver: str
+    where: Mapping[str, Any]
+    at_least: int  #: that its caller names, or the head of the log when it was asked
+    after: str
+    limit: int
+    names: list[str] | None = None  #: None: it had an error, or nobody heard of it
+    position: int = -1
+    next: str | None = None
+    head: int = -1  #: of the log, when it was there
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Cast:
+    """One broadcast, as often as it was called under its id."""
+
+    number: int
+    token: int
+    actor_type: str
+    calls: list["CastCall"] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class CastCall:
+    """One call of a broadcast."""
+
+    driver: str
+    head: int  #: of the log, when it was made
+    commands: int = -1  #: that it says there were; -1: it has not ended, or with an error
+    failed: list[str] = field(default_factory=list)  #: for whom
+    head_then: int = -1  #: when it ended
+    error: str = ""
+
+
 class History:
     """All calls, readings and followings, in the order in which they began."""
 
@@ -127,6 +187,10 @@ class History:
         self.followings: list[Following] = []
         self.runnings: list[Running] = []
         self.wishes: list[Running] = []  #: what else was to be done with programs
+        self.rebuildings: list[Rebuilding] = []
+        self.looks: list[Look] = []  #: at one projection, in the order of the database
+        self.finds: list[FindPage] = []
+        self.casts: dict[int, Cast] = {}  #: by the number of the step that is the first
         self.closed: set[str] = set()  #: drivers that closed their connections
         self.claimed: set[bytes] = set()  #: ids of commands whose second event's id is taken
         self.unsent: set[bytes] = set()  #: ids of commands that a bulk call took and did not send

@@ -13,11 +13,16 @@ from uuid import uuid5
 
 from actors.naming import AGGREGATES
 from tests.simulation.companies import MEMBERS
+from tests.simulation.failing_programs import STANDING
 from tests.simulation.judging_companies import judge_order
 from tests.simulation.judging_parked import judge_parked, judge_passing
+from tests.simulation.judging_refused import judge_choosy, judge_odd_index
+from tests.simulation.judging_tables import judge_sightings
 from tests.simulation.log_index import LogIndex
 from tests.simulation.plain_rows import Record
 from tests.simulation.programs import PROGRAMS, SPAN_US
+from tests.simulation.rebuilds import PROJECTION
+from tests.simulation.refusing import ODD_INDEX
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -29,7 +34,7 @@ class Finished:
     """How far the slots of a program are, and which events it wants."""
 
     def __init__(self, log: LogIndex, name: str, simulation: "Simulation") -> None:
-        self.name = name
+        self.log, self.name = log, name
         self.kept = {
             int(record.name.partition("/")[2]): record
             for record in simulation.database.subscriptions.all()
@@ -70,6 +75,8 @@ def judge_programs(log: LogIndex, simulation: "Simulation") -> list[str]:
 
 def is_wished(simulation: "Simulation", name: str) -> bool:
     """Is it sure that this program runs in the end?"""
+    if name == PROJECTION and (rebuildings := simulation.history.rebuildings):
+        return rebuildings[-1].ended_s is not None and not rebuildings[-1].error
     names = (name, MEMBERS[name][0]) if name in MEMBERS else (name,)
     wishes = [one for one in simulation.history.runnings if one.program in names]
     if not wishes or simulation.history.away_s or simulation.history.replaced:
@@ -84,8 +91,8 @@ def judge_progress(log: LogIndex, simulation: "Simulation", due: set[int]) -> li
     """Who runs is up to date."""
     wrong = []
     for name in PROGRAMS | MEMBERS:
-        if not is_wished(simulation, name) or name in ("stands", "stuck"):
-            continue  # those at what they fail at, for as long as nobody says anything
+        if not is_wished(simulation, name) or name in STANDING:
+            continue  # these at what they fail at, for as long as nobody says anything
         finished = Finished(log, name, simulation)
         owed = max((one.position for one in finished.wanted if one.position in due), default=0)
         for slot in range(_SLOTS):
@@ -153,10 +160,13 @@ def _judge_hours(finished: Finished, _: Any) -> Iterable[str]:
             seen = [at for position, at in watermark.items() if position <= through]
             if (hour + 1) * SPAN_US <= max(seen):
                 over.add((record.source, hour))
+    causes = _causes_of_hours(finished)
     revisions: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
     for output in finished.outputs:
         data = output.payload
         key = (output.source.removeprefix("hours/"), data["hour"])
+        if data["revision"] == 1 and output.causation_id != causes.get(key):
+            yield f"{key} was not closed by the event that has ended it"
         revisions[key].append((data["revision"], data["count"]))
     if revisions.keys() != over:
         yield f"the hours {revisions.keys() ^ over} are closed and not over, or over and not closed"
@@ -165,6 +175,23 @@ def _judge_hours(finished: Finished, _: Any) -> Iterable[str]:
             yield f"{key} has the revisions {theirs}"
         if theirs[-1][1] != counted[key]:
             yield f"{key} was closed with {theirs[-1][1]} events last, and has {counted[key]}"
+
+
+def _causes_of_hours(finished: Finished) -> dict[tuple[str, int], bytes]:
+    """By which event each is closed first: that with which event time comes to its end, or its own
+    first one, where that comes later."""
+    causes: dict[tuple[str, int], bytes] = {}
+    open_hours: set[tuple[str, int]] = set()
+    newest = 0
+    for record in finished.wanted:
+        key = record.source, _moment_us(record) // SPAN_US
+        newest = max(newest, _moment_us(record))
+        if key not in causes:
+            open_hours.add(key)
+        for over in [each for each in open_hours if (each[1] + 1) * SPAN_US <= newest]:
+            open_hours.discard(over)
+            causes[over] = record.id
+    return causes
 
 
 def _judge_presence(finished: Finished, _: Any) -> Iterable[str]:
@@ -197,8 +224,10 @@ def _judge_index(finished: Finished, _: Any) -> Iterable[str]:
         is_open = bool(doors) and doors[-1] == "opened"
         taken = types.count("taken") + types.count("taken-back")
         *found, state = finished.rows[source]
-        if found != [is_open, taken, len(records)]:
-            yield f"{source} is {found} in it, not {[is_open, taken, len(records)]}"
+        # Whoever publishes under its aggregate's id before it says anything takes versions.
+        expected = [is_open, taken, records[-1].version]
+        if found != expected:
+            yield f"{source} is {found} in it, not {expected}"
         tokens = [record.payload["token"] for record in records if record.event_type == "noted"]
         if state is not None and json.loads(state)["tokens"] != tokens:
             yield f"{source} has the state {state} in it, whose tokens are {tokens}"
@@ -260,4 +289,9 @@ _JUDGES = {
     "ahead": _judge_echo,
     "behind": _judge_echo,
     "brisk": _judge_echo,
+    PROJECTION: judge_sightings,
+    "choosy": judge_choosy,
+    "choosy-skips": judge_choosy,
+    "choosy-stands": judge_choosy,
+    ODD_INDEX: judge_odd_index,
 }

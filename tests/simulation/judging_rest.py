@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Collection
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from runtime.host.effects import Effects
@@ -10,6 +11,8 @@ from runtime.partition.writer import WriterActor
 from runtime.processing.company import Company
 from runtime.processing.hearing import Hearing
 from runtime.processing.worker import Worker
+from tests.simulation.failing_programs import STANDING
+from tests.simulation.fencing import fenced_off
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Incarnation
@@ -39,7 +42,7 @@ def _judge_idle_writer(
 ) -> list[str]:
     """A writer knows what is committed although nobody appends, and has told the bus: whoever
     drains it waits for that. One that was fenced off learns of it with its next append."""
-    if simulation.fenced_off(life):
+    if fenced_off(simulation, life):
         return []
     position, told = life.instance._commits.position, life.instance._bus_knows
     if position < max(due, default=0):
@@ -138,8 +141,8 @@ def _judge_worker(worker: Any, simulation: "Simulation") -> list[str]:
         return [f"it has not begun: {run.facts.trouble}"]
     for member in run.members if isinstance(run, Company) else ():
         wrong += _judge_member(member, run)
-    if run.program.name == "stands" and run.facts.paused:
-        return []  # with whatever it has evaluated before, which is worth nothing
+    if run.program.name in STANDING and run.facts.paused:
+        return _judge_standing(run, simulation)  # with whatever it has evaluated before, in vain
     if run._sending is not None or run._effects.any:
         wrong.append("something is not committed")
     if run.facts.trouble is not None:
@@ -164,6 +167,25 @@ def _judge_member(member: Any, company: Company) -> list[str]:
     if len(member._keys._keys) > member._keys.MAX_KEYS * 2 + 50:
         wrong.append(f"{len(member._keys._keys)} keys of {name} are kept")
     return wrong
+
+
+def _judge_standing(run: Any, simulation: "Simulation") -> list[str]:
+    """All before the event at which it stands is finished."""
+    suspect = run._failing.suspect
+    sources, own = run.program.sources, f"{run.program.name}/"
+    before = [
+        record.position
+        for record in simulation.records()
+        if record.position < suspect
+        and any(fnmatchcase(record.source, pattern) for pattern in sources)
+        and not record.source.startswith(own)
+    ]
+    kept = {one.name: one.position for one in simulation.database.subscriptions.all()}
+    return [
+        f"it stands at event {suspect}, and slot {slot} at {kept[own + str(slot)]}"
+        for slot in run._slots
+        if before and kept[own + str(slot)] < before[-1]
+    ]
 
 
 def _judge_writer(writer: Any, simulation: "Simulation") -> list[str]:

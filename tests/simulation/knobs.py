@@ -26,6 +26,8 @@ KNOBS = {
     "aligned": ("runtime.processing.program_run", "ProgramRun", "ALIGNED"),
     "near": ("runtime.processing.member", "Member", "NEAR"),
     "abreast": ("runtime.processing.company", "Company", "ABREAST"),
+    "broadcast": ("runtime.driver.broadcasting", "", "PAGE"),
+    "nearly": ("runtime.processing.rebuilding", "", "_NEAR"),
     "messages": ("runtime.processing.mailing", "Mailing", "MESSAGES"),
     "poll_bytes": ("runtime.partition.buffer", "", "POLL_BYTES"),
 }

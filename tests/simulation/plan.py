@@ -38,6 +38,12 @@ class Fault:
     other: str = ""
     seconds: float = 0.0
     amount: float = 0.0
+    with_step: int | None = None  #: then `at_s` counts from when the step of this number begins
+
+
+def lasts_s(fault: Fault) -> float:
+    """Until when it may last."""
+    return fault.at_s + fault.seconds + (0.0 if fault.with_step is None else ACTIVE_S)
 
 
 @dataclass(frozen=True, slots=True)

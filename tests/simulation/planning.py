@@ -3,15 +3,19 @@
 from random import Random
 from typing import Any
 
+from tests.simulation.broadcasts import plan_broadcasts
 from tests.simulation.companies import plan_companies
 from tests.simulation.draws import stream
 from tests.simulation.failing_programs import plan_failing
+from tests.simulation.finds import plan_finds
 from tests.simulation.followers import followers_of
 from tests.simulation.messages import plan_messages
 from tests.simulation.plan import ACTIVE_S, Plan, Setup, Step
 from tests.simulation.planned_faults import FIRST_FAULT_S, faults_of
 from tests.simulation.planned_work import Work
 from tests.simulation.programs import plan_programs
+from tests.simulation.rebuilds import plan_rebuilds
+from tests.simulation.refusing import plan_refused
 
 #: Seconds after the last step in which it is answered, where nothing goes wrong.
 ANSWERED_S = 0.3
@@ -33,6 +37,10 @@ def plan_of(seed: int) -> Plan:
     plan_messages(seed, setup, strands, faults)
     plan_failing(seed, setup, strands, faults)
     plan_companies(seed, setup, strands, faults)
+    plan_refused(seed, setup, strands, faults)
+    plan_rebuilds(seed, setup, strands, faults)
+    plan_broadcasts(seed, setup, strands, faults)
+    plan_finds(seed, setup, strands, faults)
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)
     return Plan(seed, setup, strands, faults)

@@ -21,6 +21,8 @@ from tests.simulation.draws import stream
 from tests.simulation.failing_programs import FAILING, Fussy, Passing
 from tests.simulation.history import Running
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
+from tests.simulation.rebuilds import PROJECTION, Sightings
+from tests.simulation.refusing import MENDED, REFUSED
 
 if TYPE_CHECKING:
     from tests.simulation.drivers import Driver
@@ -37,6 +39,8 @@ PROGRAMS: dict[str, Any] = {
     "fussy": Fussy(),
     "skips": Passing("skips", "skip"),
     "stands": Passing("stands", "pause"),
+    PROJECTION: Sightings(),
+    **REFUSED,
 }
 
 #: As they are sent to their workers, which can import them.
@@ -44,7 +48,12 @@ _CODE = {
     name: ActorCode(f"{number:064}", cloudpickle.dumps(program)).pack()
     for number, (name, program) in enumerate((PROGRAMS | COMPANIES | {"ahead": Ahead()}).items())
 }
-_MENDED = ActorCode(f"{len(_CODE):064}", cloudpickle.dumps(Fussy(mended=True))).pack()
+_MENDED = {
+    name: ActorCode(f"{number:064}", cloudpickle.dumps(program)).pack()
+    for number, (name, program) in enumerate(
+        {"fussy": Fussy(mended=True), **MENDED}.items(), len(_CODE)
+    )
+}
 
 
 def plan_programs(
@@ -62,7 +71,9 @@ def plan_programs(
         aligned=draw.choice((1, 4, 10_000)),
     )
     setup.knobs["due"] = stream(seed, "due together").choice((1, 2, 5_000))
-    names = draw.sample(sorted(PROGRAMS.keys() - set(FAILING)), draw.choice((1, 1, 2)))
+    names = draw.sample(
+        sorted(PROGRAMS.keys() - {*FAILING, *REFUSED, PROJECTION}), draw.choice((1, 1, 2))
+    )
     strands[0].append(_steps(draw, names))
     workers = [worker_name(name, index) for name in names for index in (0, 0, 1)]
     for _ in range(draw.choice((0, 0, 1, 2, 4))):
@@ -99,7 +110,7 @@ async def run_or_stop(driver: "Driver", step: Step) -> None:
     what, mended = step.more.get("what", "run"), step.more.get("mended", False)
     running = Running(step.number, program, workers, loop.time(), mended=mended, kind=what)
     (driver.history.runnings if what == "run" else driver.history.wishes).append(running)
-    ask, code = driver.connection.rejoining.ask, _MENDED if mended else _CODE[program]
+    ask, code = driver.connection.rejoining.ask, (_MENDED if mended else _CODE)[program]
     asked: Any
     match what:
         case "replay":

@@ -34,9 +34,14 @@ def _module() -> ModuleType:
         )
         made.state_type = Ledger.state_type  # type: ignore[attr-defined]
         setattr(module, name, made)
+    # By which ledgers are found: one that travels by its name as well.
+    found = type("Found", (Ledger,), {"__module__": MODULE, "actor_type": "ledger"})
+    found.state_type = Ledger.state_type  # type: ignore[attr-defined]
+    setattr(module, "Found", found)  # noqa: B010 - no module has it otherwise
     return module
 
 
 _made = _module()
 Shipped1: type[Ledger] = _made.Shipped1
 Shipped2: type[Ledger] = _made.Shipped2
+Found: type[Ledger] = _made.Found

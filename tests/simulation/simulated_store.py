@@ -1,14 +1,10 @@
-"""The event store over the simulated database: a pool of connections, and the way there."""
+"""The event store over the simulated database."""
 
-from asyncio import Future, Semaphore, get_running_loop
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from actors.columns import TableSchema
 from actors.event import Event
-from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
+from store.dead_letters import LetterChange
 from store.event_store import (
     CheckpointMove,
     CounterMove,
@@ -25,45 +21,22 @@ from store.event_store import (
     TypeRecord,
 )
 from store.memory import begun_tally, counted, first_found, later_tally, source_record
-from store.memory_states import recounted
-from store.postgres.claims import Claim, MayTake
-from store.postgres.migrations import Telling
-from store.projected import REBUILD, Condition, ProjectedTable, RowChange
-from store.receipts import Receipt
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows, causes_at, source_at
 from store.selection import EVERYTHING, Selection, row_filter
-from store.subscriptions import SubscriptionRecord
-from tests.simulation.database import ClientRequest, Database, Transaction, gone
-from tests.simulation.draws import latency_s, stream
-from tests.simulation.scheduler import Owner
+from tests.simulation.database import gone
+from tests.simulation.database_requests import Transaction
+from tests.simulation.store_of_programs import StoreOfPrograms
 
 #: What PostgreSQL's index takes of the names of one row.
 INDEX_BYTES = 2_704
 
 
-class SimulatedStore:
+class SimulatedStore(StoreOfPrograms):
     """EventStore, for one process."""
 
     #: Bytes that a read or a load brings at a time, a row more or less.
     PAGE_BYTES = 1_000_000
-
-    def __init__(
-        self,
-        database: Database,
-        client: Owner,
-        *,
-        pool_size: int,
-        timeout_s: float,
-        system: str | None = None,
-    ) -> None:
-        self._database = database
-        self._client = client
-        self._pool = Semaphore(pool_size)
-        self._timeout_s = timeout_s
-        self._system = system  # whose claim epochs are opened under
-        self._draw = stream(database.loop.seed, "store", self._client)
-        self._closed = False
 
     async def open_epoch(self, name: str, holder: str = "") -> Epoch:
         work, system = self._database.open_epoch, self._system
@@ -91,137 +64,6 @@ class SimulatedStore:
         )
         work = self._database.append
         await self.ask(lambda: work(transaction), names=transaction.names, commits=True)
-
-    async def open_subscription(
-        self, name: str, selection: Selection, after: int, epoch: int
-    ) -> SubscriptionRecord:
-        subscriptions = self._database.subscriptions
-
-        def open_if(seen: int | None) -> SubscriptionRecord | None:
-            if subscriptions.epoch_of(name) not in (seen, epoch):
-                return None
-            return subscriptions.open(name, selection, after, epoch)
-
-        while True:
-            seen = await self.ask(lambda: subscriptions.epoch_of(name))
-            opened = await self.ask(partial(open_if, seen), names=(name,), commits=True)
-            if opened is not None:
-                return opened  # type: ignore[no-any-return]
-
-    async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
-        subscriptions = self._database.subscriptions
-
-        def move() -> None:
-            subscriptions.check(checkpoint)
-            subscriptions.move(checkpoint)
-
-        await self.ask(move, names=(checkpoint.name,), commits=True)
-
-    async def subscriptions(self) -> list[SubscriptionRecord]:
-        return await self.ask(self._database.subscriptions.all)  # type: ignore[no-any-return]
-
-    async def drop_subscription(self, name: str) -> bool:
-        work = self._database.subscriptions.drop
-        return bool(await self.ask(lambda: work(name), commits=True))
-
-    async def recount(
-        self, selection: Selection, after: int, through: int, slot: int | None = None
-    ) -> Receipt:
-        rows = self._database.rows
-        return await self.ask(lambda: recounted(rows[after:through], selection, slot))  # type: ignore[no-any-return]
-
-    async def load_states(self, program: str, keys: Sequence[str]) -> dict[str, bytes]:
-        states, wanted = self._database.states, list(keys)
-        return await self.ask(lambda: states.load(program, wanted))  # type: ignore[no-any-return]
-
-    async def due_states(self, program: str, after: str, limit: int) -> list[tuple[str, int]]:
-        states = self._database.states
-        return await self.ask(lambda: states.due(program, after, limit))  # type: ignore[no-any-return]
-
-    async def drop_program(self, program: str) -> bool:
-        database = self._database
-
-        def drop() -> bool:
-            slots = database.subscriptions.drop_slots(program)
-            kept = database.states.drop(program)
-            tables = [database.projections.drop(name) for name in (program, program + REBUILD)]
-            letters = database.letters.drop(program)
-            return slots or kept or any(tables) or bool(letters)
-
-        return bool(await self.ask(drop, commits=True))
-
-    async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
-        work = self._database.projections.open
-        return await self.ask(lambda: work(schema, make=make))  # type: ignore[no-any-return]
-
-    async def projections(self) -> list[ProjectedTable]:
-        return await self.ask(self._database.projections.all)  # type: ignore[no-any-return]
-
-    async def reached(self, program: str) -> int:
-        work = self._database.subscriptions.reached
-        return await self.ask(lambda: work(program))  # type: ignore[no-any-return]
-
-    async def load_projected(
-        self, table: ProjectedTable, keys: Sequence[str]
-    ) -> dict[str, tuple[Any, ...]]:
-        work, wanted = self._database.projections.load, list(keys)
-        return await self.ask(lambda: work(table, wanted))  # type: ignore[no-any-return]
-
-    async def project(
-        self,
-        table: ProjectedTable,
-        checkpoints: Sequence[CheckpointMove],
-        changes: Sequence[RowChange],
-        letters: Sequence[LetterChange] = (),
-    ) -> None:
-        moves, rows, database = list(checkpoints), list(changes), self._database
-        put_away = list(letters)
-
-        def project() -> None:
-            for move in moves:
-                database.subscriptions.check(move)
-            database.projections.change(table, rows)
-            database.letters.change(put_away)
-            for move in moves:
-                database.subscriptions.move(move)
-
-        await self.ask(project, names=[move.name for move in moves], commits=True)
-
-    async def select_projected(
-        self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
-    ) -> list[tuple[str, tuple[Any, ...]]]:
-        work, wanted = self._database.projections.select, list(conditions)
-        return await self.ask(lambda: work(table, wanted, after, limit))  # type: ignore[no-any-return]
-
-    async def swap_projection(self, name: str) -> bool:
-        database = self._database
-
-        def swap() -> bool:
-            database.projections.check_built(name)
-            if not database.subscriptions.reaches(name + REBUILD, name):
-                return False
-            database.projections.swap(name)
-            database.letters.rename(name + REBUILD, name)
-            database.subscriptions.replace(name + REBUILD, name)
-            return True
-
-        return await self.ask(swap, commits=True)  # type: ignore[no-any-return]
-
-    async def parked_heads(self, program: str) -> list[ParkedHead]:
-        letters = self._database.letters
-        return await self.ask(lambda: letters.heads(program))  # type: ignore[no-any-return]
-
-    async def dead_letters(self, parked: Parked, after: int, limit: int) -> list[DeadLetter]:
-        letters = self._database.letters
-        return await self.ask(lambda: letters.of(parked, after, limit))  # type: ignore[no-any-return]
-
-    async def parked_queues(self, program: str | None = None) -> list[ParkedQueue]:
-        letters = self._database.letters
-        return await self.ask(lambda: letters.queues(program))  # type: ignore[no-any-return]
-
-    async def drop_dead_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
-        work = self._database.drop_letters
-        return int(await self.ask(lambda: work(program, parked, epoch), commits=True))
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         wanted, versions = list(aggregate_ids), self._database.versions
@@ -438,89 +280,3 @@ class SimulatedStore:
             database.tallied = later_tally(database.tallied, tallied)
 
         await self.ask(save)
-
-    async def close(self) -> None:
-        self._closed = True
-
-    async def ask(
-        self,
-        work: Callable[[], Any],
-        names: Iterable[str] = (),
-        *,
-        commits: bool = False,
-        opens: bool = False,
-        gives_up: bool = False,
-    ) -> Any:
-        """Have the database do something, in its time."""
-        if self._closed:
-            raise gone("the pool is closed")
-        async with self._pool:
-            future: Future[Any] = get_running_loop().create_future()
-            request = ClientRequest(
-                self._client,
-                frozenset(names),
-                work,
-                self._heard(future),
-                commits=commits,
-                opens=opens,
-                gives_up=gives_up,
-            )
-            self._database.server.later(latency_s(self._draw), self._database.ask, request)
-            given_up = get_running_loop().call_later(
-                self._timeout_s, _settle, future, None, gone("no answer in time")
-            )
-            try:
-                return await future
-            finally:
-                request.open = False
-                given_up.cancel()
-
-    def _heard(self, future: "Future[Any]") -> Callable[[Any, Exception | None], None]:
-        def heard(result: Any, error: Exception | None) -> None:
-            self._client.later(latency_s(self._draw), _settle, future, result, error)
-
-        return heard
-
-
-class SimulatedClaimTable:
-    """The claim on the simulated database, for one directory."""
-
-    where = "database"
-
-    def __init__(self, database: Database, client: Owner) -> None:
-        self._database = database
-        self._ask = SimulatedStore(database, client, pool_size=1, timeout_s=5.0).ask
-
-    async def take(self, holder: str, may_take: MayTake, tell: Telling) -> None:
-        work = self._database.take_claim
-        await self._ask(lambda: work(holder, may_take))
-
-    async def log(self) -> str:
-        return "the only one"
-
-    async def renew(self, holder: str) -> bool:
-        work = self._database.renew_claim
-        return bool(await self._ask(lambda: work(holder)))
-
-    async def find(self) -> Claim | None:
-        return await self._ask(self._database.found_claim)  # type: ignore[no-any-return]
-
-    async def give_up(self, holder: str) -> None:
-        work = self._database.give_up_claim
-        await self._ask(lambda: work(holder), gives_up=True)
-
-    def has_ended(self, found: Claim) -> bool:
-        """Whether it has, nobody sees who is on another Ray and another machine."""
-        return False
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def _settle(future: "Future[Any]", result: Any, error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)

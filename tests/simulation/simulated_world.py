@@ -14,7 +14,8 @@ from tests.simulation.database import Database
 from tests.simulation.draws import latency_s, stream
 from tests.simulation.processes import Cluster, Handle, Incarnation, SimulatedActors
 from tests.simulation.scheduler import Owner
-from tests.simulation.simulated_store import SimulatedClaimTable, SimulatedStore
+from tests.simulation.simulated_claims import SimulatedClaimTable
+from tests.simulation.simulated_store import SimulatedStore
 
 T = TypeVar("T")
 

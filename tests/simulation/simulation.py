@@ -4,34 +4,27 @@ import asyncio
 import gc
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from runtime.cluster.directory import Directory
 from runtime.driver.connection import Connection
-from runtime.partition.bus import Bus
-from runtime.partition.writer import WriterActor
-from runtime.processing.company import Company
-from runtime.processing.deliverer import Deliverer
-from runtime.processing.hearing import Hearing
-from runtime.processing.member import Member
-from runtime.processing.worker import Worker
 from runtime.settings.settings import Settings
 from runtime.topology.status import Topology
-from store.event_store import WRITER
-from tests.simulation import shipped
 from tests.simulation.checker import check, check_idle
 from tests.simulation.database import Database
 from tests.simulation.drivers import Driver
 from tests.simulation.faults import cease, strike
-from tests.simulation.history import Call, History
+from tests.simulation.fencing import fenced_off
+from tests.simulation.history import History
 from tests.simulation.knobs import turned
 from tests.simulation.operating import drain_and_launch, launch, take_over
 from tests.simulation.plain_rows import Record, record_of
-from tests.simulation.plan import ACTIVE_S, Fault, Plan, Step
+from tests.simulation.plan import ACTIVE_S, Fault, Plan, Step, lasts_s
+from tests.simulation.probing import knock, probe
 from tests.simulation.processes import Cluster, Incarnation
+from tests.simulation.rebuilds import finish_rebuilds
 from tests.simulation.scheduler import Owner, SimulatedLoop, TurnsInCircles
 from tests.simulation.simulated_world import SimulatedCourier, SimulatedWorld
 from tests.simulation.sockets import Network
@@ -44,14 +37,10 @@ QUIET_S = 80.0
 #: and nobody says anything: more than writer (GroupCommit.LOOK_AT_LEAST_S) and bus (LOOK_S)
 #: may take to look for it.
 PROMPT_S = 20.0
-#: Seconds in which a process that finds itself fenced off is back.
-BACK_S = 15.0
 #: By when the first launch is done, before anything goes wrong.
 LAUNCHED_S = 10.0
 #: By when a drain and the launch after it are done, once nothing goes wrong any more.
 OPERATED_S = 90.0
-#: How long every actor may take to answer in the end.
-ANSWERED_S = 20.0
 #: Seconds after the last answer in which what it led to comes to rest: the bus gets its commit.
 SETTLED_S = 5.0
 
@@ -123,19 +112,20 @@ class Simulation:
         self._begin()
         watch(self)
         for fault in self.plan.faults:  # whose times count from the beginning of all
-            self.loop.world.later(fault.at_s - self.loop.time(), strike, self, fault)
+            if fault.with_step is None:
+                self.loop.world.later(fault.at_s - self.loop.time(), strike, self, fault)
         self.loop.run_until(ACTIVE_S)
-        last_s = max((fault.at_s + fault.seconds for fault in self.plan.faults), default=0.0)
-        self.loop.run_until(max(ACTIVE_S, last_s))
+        self.loop.run_until(max([ACTIVE_S, *map(lasts_s, self.plan.faults)]))
         cease(self)
-        self._wait(self._operating, OPERATED_S, "a drain and the launch after it do not end")
+        self.wait(self._operating, OPERATED_S, "a drain and the launch after it do not end")
         for operation in self._operating:
             if operation.done() and (error := operation.exception()) is not None:
                 self.history.complain(f"an operator gives up: {error!r}")
+        finish_rebuilds(self)
         self.loop.run_until(self.loop.time() + QUIET_S)
         idle = check_idle(self, self.loop.time() - PROMPT_S)
-        self._knock()
-        self._probe()
+        knock(self)
+        probe(self)
         self.loop.run_until(self.loop.time() + SETTLED_S)
         return idle + check(self)
 
@@ -149,7 +139,7 @@ class Simulation:
         """Have the directory start everything: by its own code."""
         operator = Owner(self.loop, "operator")
         launching = operator.create_task(launch(self.world_of(operator), self.settings))
-        self._wait([launching], LAUNCHED_S, "a launch does not end")
+        self.wait([launching], LAUNCHED_S, "a launch does not end")
         self.topology = launching.result()
 
     def operate(self, fault: Fault) -> None:
@@ -168,6 +158,12 @@ class Simulation:
         self._coming = Cluster("b", self.loop, self.network, self._made)
         self.clusters.append(self._coming)
         return self._coming
+
+    def begun(self, step: Step) -> None:
+        """A driver begins a step: what is to go wrong with it does so in a moment."""
+        for fault in self.plan.faults:
+            if fault.with_step == step.number:
+                self.loop.world.later(fault.at_s, strike, self, fault)
 
     def replaced(self, cluster: Cluster, topology: Topology) -> None:
         """Another system has the database now. Half of the drivers go there."""
@@ -191,7 +187,7 @@ class Simulation:
     def _begin(self) -> None:
         for number, strands in enumerate(self.plan.strands):
             name = f"driver-{number}"
-            driver = self._driver(name)
+            driver = self.driver(name)
             self.drivers[name] = driver
             driver.holder.context.copy().run(driver.work, strands)
 
@@ -222,41 +218,9 @@ class Simulation:
         it is a directory which has a successor."""
         assert isinstance(holder, Incarnation)
         succeeded = holder is not holder.process.incarnation
-        if not self.fenced_off(holder) and not (holder.process.name == "directory" and succeeded):
+        if not fenced_off(self, holder) and not (holder.process.name == "directory" and succeeded):
             self.history.complain(f"{holder.name} ended itself")
         holder.process.end(holder)
-
-    def fenced_off(self, life: Incarnation) -> bool:
-        """Has an epoch been opened after its own?"""
-        process = life.instance
-        if process is None or not process._started or isinstance(process, Bus | Directory):
-            return False
-        if isinstance(process, Worker) and isinstance(process._run, Hearing):
-            hearing = process._run
-            return self.database.subscriptions.epoch_of(hearing.name) != hearing._epoch
-        if isinstance(process, Worker):
-            run = process._run
-            assert run is not None
-            assert not isinstance(run, Hearing)
-            runs, away = [run], set[Member]()
-            if isinstance(run, Company):
-                runs, away = list(run.members), run._away
-            of, epochs = self.database.subscriptions.epoch_of, self.database.epochs
-            return any(
-                epochs[one._node].number != one._number for one in {run, *away} if one._number
-            ) or any(
-                of(f"{one.program.name}/{slot}") != one._epoch
-                for one in runs
-                for slot in one._slots
-            )
-        if isinstance(process, Deliverer):
-            delivery, of = process._delivery, self.database.subscriptions.epoch_of
-            assert delivery is not None
-            number = self.database.epochs[delivery._node].number
-            return number != delivery._number or of("messages") != delivery._epoch
-        if isinstance(process, WriterActor):
-            return self.database.epochs[WRITER].number != process._commits._attempts._epoch
-        return bool(self.database.epochs[process.node].number != process._incarnation)
 
     def _forget(self) -> None:
         self.clusters.clear()
@@ -272,92 +236,22 @@ class Simulation:
     def _head(self) -> int:
         return len(self.database.rows)
 
-    def _driver(self, name: str) -> Driver:
+    def driver(self, name: str) -> Driver:
+        """A driver of this name."""
         holder = Owner(self.loop, name)
         return holder.context.copy().run(
             Driver, name, holder, self._connecting(name, holder), self.history, self.ids,
             self.settings.actor_system.actor_timeout_ms / 1000, self._head, self._stored,
+            self.begun,
         )  # fmt: skip
 
-    def _knock(self) -> None:
-        """A process that was fenced off, and has had nothing to store since, finds out with
-        the next that it has, and a host not before the writer has. Each may cost a call."""
-        processes = self.cluster.processes.values()
-        for turn in range(len(processes)):
-            lives = [process.incarnation for process in processes]
-            if not any(life is not None and self.fenced_off(life) for life in lives):
-                return
-            knocking = self._driver(f"knocker-{turn}")
-            hosted = [name for name in self.cluster.processes if name.startswith("shipped/")]
-            for number, source in enumerate([*self._ledgers(), *hosted], 1000 * (turn + 1)):
-                note = {"token": -number, "times": 1}
-                step = Step(-number, 0.0, "ask", source, "Note", note)
-                actor = shipped.Shipped2 if source in hosted else None
-                knocking.holder.create_task(knocking.ask(step, actor))
-            self.loop.run_until(self.loop.time() + BACK_S)
-
-    def _ledgers(self) -> list[str]:
-        found = {record.source for record in self.records()} | {"ledger/0"}
-        found |= set(self.cluster.processes)  # dedicated hosts have their actors' names
-        return sorted(source for source in found if source.startswith(("ledger/", "vault/")))
-
-    def _probe(self) -> None:
-        """After quiet every actor answers a driver that comes new, and those that were there."""
-        ledgers, unanswered = self._ledgers(), "after quiet not every actor answers"
-        self.prober = prober = self._driver("prober")
-        probing = [prober.start(self._ask_all(prober, ledgers))]
-        self._wait(probing, ANSWERED_S, unanswered)
-        for driver in self.drivers.values():
-            if not driver.dead:
-                probing.append(driver.start(self._ask_states(driver, ledgers)))
-                self._wait(probing, ANSWERED_S, unanswered)
-
-    def _wait(self, tasks: "Sequence[asyncio.Task[Any]]", limit_s: float, otherwise: str) -> None:
+    def wait(self, tasks: "Sequence[asyncio.Task[Any]]", limit_s: float, otherwise: str) -> None:
         """Let time pass until they are done, if that ever happens."""
         until_s = self.loop.time() + limit_s
         while not all(task.done() for task in tasks) and self.loop.time() < until_s:
             self.loop.run_until(self.loop.time() + 0.1)
         if not all(task.done() for task in tasks):
             self.history.complain(otherwise)
-
-    async def _with_room(self, ask: Callable[[Any], Awaitable[Call]], what: Any) -> Call:
-        """An answer; for a while again where the mailbox is full: it may be, of what actors tell
-        one another because of what is asked here."""
-        call = await ask(what)
-        for _ in range(int(ANSWERED_S * 5)):
-            if call.error != "MailboxFull":
-                break
-            await asyncio.sleep(0.1)
-            call = await ask(what)
-        return call
-
-    async def _ask_states(self, driver: Driver, sources: list[str]) -> None:
-        for source in sources:
-            call = await self._with_room(driver.state, source)
-            if call.error == "HostUnavailable" and "has other hosts" in str(call.arguments):
-                # It had not spoken to anybody since, and is told so once: decision 0034.
-                call = await self._with_room(driver.state, source)
-            replaced = driver.world.cluster is not self.cluster
-            ended = replaced or bool(self.history.away_s)
-            if ended and call.error in ("AskTimeout", "HostUnavailable"):
-                # Its deadline came while it found out that the host has ended.
-                call = await self._with_room(driver.state, source)
-            if call.error not in (("SystemReplaced",) if replaced else ("", "ActorStopped")):
-                self.history.complain(
-                    f"after quiet {source} answers {driver.name} {call.error}{call.arguments}"
-                )
-
-    async def _ask_all(self, prober: Driver, sources: list[str]) -> None:
-        for number, source in enumerate(sources):
-            note = Step(-1 - number, 0.0, "ask", source, "Note", {"token": -number, "times": 1})
-            call = await self._with_room(prober.ask, note)
-            if call.error == "AskTimeout":
-                # A second may pass in messages that are slow, where its host has to find another
-                # writer first. Who is stuck does not answer a second time either.
-                call = await self._with_room(prober.ask, replace(note, repeats=note.number))
-            for each in (call, await self._with_room(prober.state, source)):
-                if each.error not in ("", "ActorStopped"):
-                    self.history.complain(f"after quiet {source}: {each.error}{each.arguments}")
 
     def _outcome(self, problems: list[str]) -> Outcome:
         told = hashlib.sha256()

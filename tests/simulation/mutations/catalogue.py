@@ -9,6 +9,7 @@ from tests.simulation.mutations import (
     of_programs,
     of_subscriptions,
     of_systems,
+    of_tables,
     of_values,
 )
 from tests.simulation.mutations.patching import Mutation
@@ -24,6 +25,7 @@ MUTATIONS: dict[str, Mutation] = {
         *of_programs.MUTATIONS,
         *of_companies.MUTATIONS,
         *of_messages.MUTATIONS,
+        *of_tables.MUTATIONS,
         *of_values.MUTATIONS,
     )
 }

@@ -1,0 +1,70 @@
+"""What the simulated database is asked for, what a transaction has, and what goes wrong with it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from store.dead_letters import LetterChange
+from store.event_store import CheckpointMove, CounterMove, StateChange
+from tests.simulation.scheduler import Owner
+
+
+@dataclass
+class ClientRequest:
+    """What one client asks for."""
+
+    client: Owner
+    names: frozenset[str]  #: the rows of `epochs` that it updates
+    work: Callable[[], Any]
+    answered: Callable[[Any, Exception | None], None]
+    commits: bool = False  #: an append
+    opens: bool = False  #: an epoch
+    gives_up: bool = False  #: the claim
+    ready: Callable[[], bool] | None = None  #: it holds its locks until this is so
+    holds_s: float = 0.0  #: so long at the most
+    held_since_s: float | None = None
+    open: bool = True  #: the client still listens
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """What one append commits."""
+
+    rows: Sequence[bytes]
+    writer: CounterMove
+    nodes: Sequence[CounterMove]
+    checkpoints: Sequence[CheckpointMove]
+    states: Sequence[StateChange]
+    letters: Sequence[LetterChange]
+    attempt: int
+
+    @property
+    def names(self) -> list[str]:
+        """The rows of `epochs` that it locks."""
+        nodes = [move.name for move in self.nodes]
+        return [self.writer.name, *nodes, *(move.name for move in self.checkpoints)]
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A table that has taken the place of another, as it was in that moment."""
+
+    program: str
+    before: dict[str, int]  #: how far the slots of the other one were
+    after: dict[str, int]
+    rows: dict[str, tuple[Any, ...]]
+
+
+@dataclass
+class Trouble:
+    """What is wrong with the database at present; counts are of the next transactions."""
+
+    away_until_s: float = 0.0
+    silent: bool = False  #: while it is away it does not even refuse connections
+    slow: float = 1.0
+    commits_take_s: float = 0.0  #: longer than they would
+    late: list[float] = field(default_factory=list)  #: seconds that a commit takes longer
+    locked_late: list[float] = field(default_factory=list)  #: the same, holding its locks
+    unheard: int = 0  #: commits whose answer is lost
+    late_epochs: list[float] = field(default_factory=list)  #: seconds that opening one takes longer
+    late_give_ups: list[float] = field(default_factory=list)  #: and giving up the claim

@@ -1,0 +1,48 @@
+"""Who was fenced off: somebody else has opened his epoch, or his checkpoints, since."""
+
+from typing import TYPE_CHECKING
+
+from runtime.cluster.directory import Directory
+from runtime.partition.bus import Bus
+from runtime.partition.writer import WriterActor
+from runtime.processing.company import Company
+from runtime.processing.deliverer import Deliverer
+from runtime.processing.hearing import Hearing
+from runtime.processing.member import Member
+from runtime.processing.worker import Worker
+from store.event_store import WRITER
+from tests.simulation.processes import Incarnation
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+
+def fenced_off(simulation: "Simulation", life: Incarnation) -> bool:
+    """Has an epoch been opened after its own?"""
+    process = life.instance
+    if process is None or not process._started or isinstance(process, Bus | Directory):
+        return False
+    if isinstance(process, Worker) and isinstance(process._run, Hearing):
+        hearing = process._run
+        return simulation.database.subscriptions.epoch_of(hearing.name) != hearing._epoch
+    if isinstance(process, Worker):
+        run = process._run
+        assert run is not None
+        assert not isinstance(run, Hearing)
+        runs, away = [run], set[Member]()
+        if isinstance(run, Company):
+            runs, away = list(run.members), run._away
+        of, epochs = simulation.database.subscriptions.epoch_of, simulation.database.epochs
+        return any(
+            epochs[one._node].number != one._number for one in {run, *away} if one._number
+        ) or any(
+            of(f"{one.program.name}/{slot}") != one._epoch for one in runs for slot in one._slots
+        )
+    if isinstance(process, Deliverer):
+        delivery, of = process._delivery, simulation.database.subscriptions.epoch_of
+        assert delivery is not None
+        number = simulation.database.epochs[delivery._node].number
+        return number != delivery._number or of("messages") != delivery._epoch
+    if isinstance(process, WriterActor):
+        return simulation.database.epochs[WRITER].number != process._commits._attempts._epoch
+    return bool(simulation.database.epochs[process.node].number != process._incarnation)

@@ -1,0 +1,167 @@
+"""What the simulated event store keeps of programs: checkpoints, states, tables, dead letters."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from actors.columns import TableSchema
+from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
+from store.event_store import CheckpointMove
+from store.memory_states import recounted
+from store.projected import REBUILD, Condition, ProjectedTable, RefusedRow, RowChange
+from store.receipts import Receipt
+from store.selection import Selection
+from store.slots import SLOTS
+from store.subscriptions import SubscriptionRecord
+from tests.simulation.database import POISON
+from tests.simulation.database_link import DatabaseLink
+
+#: How long a swap holds up whoever works for what is in service (store/postgres/projections.py).
+HOLD_S = 2.0
+
+
+class StoreOfPrograms(DatabaseLink):
+    """That part of an EventStore, for one process."""
+
+    async def open_subscription(
+        self, name: str, selection: Selection, after: int, epoch: int
+    ) -> SubscriptionRecord:
+        subscriptions = self._database.subscriptions
+
+        def open_if(seen: int | None) -> SubscriptionRecord | None:
+            if subscriptions.epoch_of(name) not in (seen, epoch):
+                return None
+            return subscriptions.open(name, selection, after, epoch)
+
+        while True:
+            seen = await self.ask(lambda: subscriptions.epoch_of(name))
+            opened = await self.ask(partial(open_if, seen), names=(name,), commits=True)
+            if opened is not None:
+                return opened  # type: ignore[no-any-return]
+
+    async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
+        subscriptions = self._database.subscriptions
+
+        def move() -> None:
+            subscriptions.check(checkpoint)
+            subscriptions.move(checkpoint)
+
+        await self.ask(move, names=(checkpoint.name,), commits=True)
+
+    async def subscriptions(self) -> list[SubscriptionRecord]:
+        return await self.ask(self._database.subscriptions.all)  # type: ignore[no-any-return]
+
+    async def drop_subscription(self, name: str) -> bool:
+        work = self._database.subscriptions.drop
+        return bool(await self.ask(lambda: work(name), commits=True))
+
+    async def recount(
+        self, selection: Selection, after: int, through: int, slot: int | None = None
+    ) -> Receipt:
+        rows = self._database.rows
+        return await self.ask(lambda: recounted(rows[after:through], selection, slot))  # type: ignore[no-any-return]
+
+    async def load_states(self, program: str, keys: Sequence[str]) -> dict[str, bytes]:
+        states, wanted = self._database.states, list(keys)
+        return await self.ask(lambda: states.load(program, wanted))  # type: ignore[no-any-return]
+
+    async def due_states(self, program: str, after: str, limit: int) -> list[tuple[str, int]]:
+        states = self._database.states
+        return await self.ask(lambda: states.due(program, after, limit))  # type: ignore[no-any-return]
+
+    async def drop_program(self, program: str) -> bool:
+        database = self._database
+
+        def drop() -> bool:
+            slots = database.subscriptions.drop_slots(program)
+            kept = database.states.drop(program)
+            tables = [database.projections.drop(name) for name in (program, program + REBUILD)]
+            letters = database.letters.drop(program)
+            return slots or kept or any(tables) or bool(letters)
+
+        return bool(await self.ask(drop, commits=True))
+
+    async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
+        work = self._database.projections.open
+        return await self.ask(lambda: work(schema, make=make))  # type: ignore[no-any-return]
+
+    async def projections(self) -> list[ProjectedTable]:
+        return await self.ask(self._database.projections.all)  # type: ignore[no-any-return]
+
+    async def reached(self, program: str) -> int:
+        work = self._database.subscriptions.reached
+        return await self.ask(lambda: work(program))  # type: ignore[no-any-return]
+
+    async def load_projected(
+        self, table: ProjectedTable, keys: Sequence[str]
+    ) -> dict[str, tuple[Any, ...]]:
+        work, wanted = self._database.projections.load, list(keys)
+        return await self.ask(lambda: work(table, wanted))  # type: ignore[no-any-return]
+
+    async def project(
+        self,
+        table: ProjectedTable,
+        checkpoints: Sequence[CheckpointMove],
+        changes: Sequence[RowChange],
+        letters: Sequence[LetterChange] = (),
+    ) -> None:
+        moves, rows, database = list(checkpoints), list(changes), self._database
+        put_away = list(letters)
+
+        def project() -> None:
+            for move in moves:
+                database.subscriptions.check(move)
+            check_taken(rows)
+            database.projections.change(table, rows)
+            database.letters.change(put_away)
+            for move in moves:
+                database.subscriptions.move(move)
+
+        await self.ask(project, names=[move.name for move in moves], commits=True)
+
+    async def select_projected(
+        self, table: ProjectedTable, conditions: Sequence[Condition], after: str, limit: int
+    ) -> list[tuple[str, tuple[Any, ...]]]:
+        work, wanted = self._database.projections.select, list(conditions)
+        return await self.ask(lambda: work(table, wanted, after, limit))  # type: ignore[no-any-return]
+
+    async def swap_projection(self, built: ProjectedTable) -> bool:
+        database, name = self._database, built.projection
+
+        def reaches() -> bool:
+            return database.subscriptions.reaches(built.name, name)
+
+        return await self.ask(  # type: ignore[no-any-return]
+            lambda: database.swap(built),
+            names=[f"{name}/{slot}" for slot in range(SLOTS)],
+            commits=True,
+            ready=reaches,
+            holds_s=HOLD_S,
+        )
+
+    async def look(self, name: str, seen: Callable[[dict[str, tuple[Any, ...]]], None]) -> None:
+        """Have somebody see what the view of a projection has, in one statement."""
+        await self.ask(lambda: seen(self._database.projections.rows(name)))
+
+    async def parked_heads(self, program: str) -> list[ParkedHead]:
+        letters = self._database.letters
+        return await self.ask(lambda: letters.heads(program))  # type: ignore[no-any-return]
+
+    async def dead_letters(self, parked: Parked, after: int, limit: int) -> list[DeadLetter]:
+        letters = self._database.letters
+        return await self.ask(lambda: letters.of(parked, after, limit))  # type: ignore[no-any-return]
+
+    async def parked_queues(self, program: str | None = None) -> list[ParkedQueue]:
+        letters = self._database.letters
+        return await self.ask(lambda: letters.queues(program))  # type: ignore[no-any-return]
+
+    async def drop_dead_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
+        work = self._database.drop_letters
+        return int(await self.ask(lambda: work(program, parked, epoch), commits=True))
+
+
+def check_taken(changes: Sequence[RowChange]) -> None:
+    """Raises RefusedRow for a row with a text that the database cannot hold."""
+    for key, values in changes:
+        if values is not None and POISON.decode() in values:
+            raise RefusedRow(key, "invalid input: poison")
