@@ -1,123 +1,71 @@
-"""What may come between a table that is built anew and its place."""
+"""An actor that is rebuilt brings its causal past along, also where that is a snapshot's."""
 
-from typing import Any
+from actors.actor import Actor
+from actors.devices import DeviceTwin
+from actors.event import Event, Kind
+from actors.ids import time_ordered_id, uuid_of
+from actors.moments import EPOCH
+from actors.naming import aggregate_id_of
+from runtime.clocks import NodeClock
+from runtime.host.actor_types import ActorTypes
+from runtime.host.resident import take_snapshot
+from runtime.host.residents import Residents
+from store.event_store import WRITER, CounterMove
+from store.memory import MemoryEventStore
+from store.rows.encoding import encode_event
+from store.rows.layout import EncodedRows
 
-import pytest
-
-from runtime.driver.reply import Reply
-from runtime.errors import HostUnavailable
-from runtime.process.store_access import WriterMemoryStore
-from runtime.processing import rebuilding
-from runtime.processing.running import end_program
-from runtime.system import ActorSystem
-from store.errors import StoreUnavailable
-from store.selection import Selection
-from store.subscriptions import SubscriptionRecord
-from streams.errors import InvalidProgram
-from tests.integration.systems import eventually
-from tests.unit.test_running_projections import LIMIT_S, Sums, facts, publish, rows_of
-
-BUILT = "sums.rebuild"
+SOURCE = "device-twin/meter"
 
 
-@pytest.fixture
-def system(memory_system: ActorSystem) -> ActorSystem:
-    """One with a projection, whose table has something."""
-    memory_system.run(Sums, workers=1).result(LIMIT_S)
-    publish(memory_system, 2)
-    eventually(lambda: sums(memory_system) == {"counter/1": 2})
-    return memory_system
+async def test_a_snapshot_at_the_last_event_does_not_hide_that_events_clock() -> None:
+    store = MemoryEventStore()
+    await _append_event(store, clock={"elsewhere": 5, "here": 1})
+    first_life, second_life = (NodeClock("here", 1, {"elsewhere"}) for _ in range(2))
+    before = _residents(store, first_life)
+    await before.load([SOURCE])
+    snapshot = take_snapshot(before.get(SOURCE))  # type: ignore[arg-type]
+    assert snapshot is not None
+    assert snapshot.version == 1
+    await store.save_snapshots([snapshot])
+
+    after = _residents(store, second_life)
+    await after.load([SOURCE])
+
+    assert first_life.counts() == {"elsewhere": 5, "here": 1}
+    assert second_life.counts() == first_life.counts()
+    assert after.get(SOURCE).version == 1  # type: ignore[union-attr]
 
 
-def sums(system: ActorSystem, name: str = "sums") -> dict[str, Any]:
-    return {key: values[0] for key, values in rows_of(system, name).items()}
+def _residents(store: MemoryEventStore, clock: NodeClock) -> Residents:
+    types = ActorTypes()
+    twin: type[Actor[object]] = DeviceTwin  # type: ignore[assignment]
+    types.register(twin)
+    return Residents(store, types, capacity=10, observe=clock.observe)
 
 
-def programs(system: ActorSystem) -> set[str]:
-    return {one.program for one in facts(system)}
-
-
-def problem_of(asked: Reply[None]) -> str:
-    """What it has come to, if not to a table in its place."""
-    try:
-        asked.result(LIMIT_S)
-    except InvalidProgram as error:
-        return str(error)
-    return "there is nothing to ask again"
-
-
-def test_who_asks_again_when_it_is_in_its_place_and_nobody_has_ended_what_built_it(
-    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ended = list[str]()
-
-    async def dying(connection: Any, program: str) -> None:
-        ended.append(program)
-        if len(ended) == 2:  # what built it before, if anything did, and what has built it now
-            raise HostUnavailable("directory", "it has just died")
-        await end_program(connection, program)
-
-    monkeypatch.setattr(rebuilding, "end_program", dying)
-    with pytest.raises(HostUnavailable, match="just died"):
-        system.rebuild("sums").result(LIMIT_S)
-    assert (ended, programs(system)) == ([BUILT, BUILT], {"sums", BUILT})
-    system.rebuild("sums").result(LIMIT_S)
-    assert (sums(system), programs(system)) == ({"counter/1": 2}, {"sums"})
-
-
-def test_two_who_have_it_built_at_once_both_hear_what_has_become_of_it(
-    system: ActorSystem,
-) -> None:
-    for asked in [system.rebuild("sums"), system.rebuild("sums")]:
-        assert "ask again" in problem_of(asked)
-    system.rebuild("sums").result(LIMIT_S)
-    assert (sums(system), programs(system)) == ({"counter/1": 2}, {"sums"})
-
-
-def test_who_waits_for_a_table_hears_that_its_workers_were_ended(
-    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rebuilding, "_NEAR", -1)  # it never is
-    asked = system.rebuild("sums")
-    eventually(lambda: sums(system, BUILT) == {"counter/1": 2})
-    system.stop(BUILT).result(LIMIT_S)
-    with pytest.raises(InvalidProgram, match="its workers were ended before it was built"):
-        asked.result(LIMIT_S)
-
-
-def test_who_begins_anew_while_its_table_takes_its_place_projects_nothing_into_it(
-    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rebuilding, "_NEAR", -1)
-    asked = system.rebuild("sums")
-    eventually(lambda: sums(system, BUILT) == {"counter/1": 2})
-    swapped, lost = list[bool](), list[bool]()
-
-    class Swapping(WriterMemoryStore):
-        """Has them swapped when the worker has its table, and not its checkpoints."""
-
-        async def open_subscription(
-            self, name: str, selection: Selection, after: int, epoch: int
-        ) -> SubscriptionRecord:
-            if not swapped and name.startswith(BUILT):
-                swapped.append(True)
-                tables = {table.name: table for table in await self.projections()}
-                assert await self.swap_projection(tables[BUILT])
-            return await WRITER_OPEN(self, name, selection, after, epoch)
-
-        async def project(self, table: Any, *changes: Any) -> None:
-            await WRITER_PROJECT(self, table, *changes)
-            if not lost and table.name == BUILT:
-                lost.append(True)
-                raise StoreUnavailable("memory", "its answer is lost for once")
-
-    for method in ("open_subscription", "project"):
-        monkeypatch.setattr(WriterMemoryStore, method, Swapping.__dict__[method])
-    publish(system, 4)
-    asked.result(LIMIT_S)
-    publish(system, 8)
-    eventually(lambda: sums(system) == {"counter/1": 14})
-    assert programs(system) == {"sums"}
-
-
-WRITER_OPEN, WRITER_PROJECT = WriterMemoryStore.open_subscription, WriterMemoryStore.project
+async def _append_event(store: MemoryEventStore, clock: dict[str, int]) -> None:
+    await store.open_epoch(WRITER)
+    await store.open_epoch("here")
+    event = Event(
+        id=uuid_of(time_ordered_id(0, 1)),
+        event_type="properties-reported",
+        kind=Kind.DEVICE,
+        source=SOURCE,
+        aggregate_id=aggregate_id_of(SOURCE),
+        timestamp=EPOCH,
+        version=1,
+        data={
+            "event_id": "1",
+            "reported_type": "reading",
+            "reported_at": EPOCH.isoformat(),
+            "properties": {"kwh": 1.5},
+            "late": False,
+        },
+        vector_clock=clock,  # type: ignore[arg-type]
+    )
+    await store.append(
+        EncodedRows.of([encode_event(event)]),
+        writer=CounterMove(name=WRITER, epoch=1, counter=1),
+        nodes=[CounterMove(name="here", epoch=1, counter=1)],
+    )
