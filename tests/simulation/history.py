@@ -179,7 +179,10 @@ class CastCall:
 
 
 class History:
-    """All calls, readings and followings, in the order in which they began."""
+    """All calls, readings and followings, in the order in which they began.
+
+    More than fifteen fields: one for each kind of thing that is seen, and checks read them.
+    """
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
