@@ -1,8 +1,8 @@
 """Durable subscriptions, and those of stream programs: list them, or drop one. Needs the database,
 and no Ray.
 
-A program has a subscription for each of its slots, NAME/0 and so on; people are shown one.
-"""
+A program, or a group, has a subscription for each of its slots, NAME/0 and so on; people are shown
+one, and of a group how many of its members have a part of it."""
 
 import argparse
 import asyncio
@@ -19,6 +19,7 @@ from jobs.terminal import UNWELL, as_json, problems, run, show
 from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
 from store.event_store import EventStore
+from store.groups import NOBODY
 from store.postgres.event_store import PostgresEventStore
 from store.subscriptions import SubscriptionRecord
 
@@ -58,12 +59,14 @@ def list_all(settings: Settings, *, for_programs: bool = False) -> int:
         problems.print("there is none: subscribe(name='...') makes one")
         return 0
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "selects", "finished", "checkpoint", "behind", "moved"):
+    for column in ("name", "selects", "members", "finished", "checkpoint", "behind", "moved"):
         table.add_column(column, overflow="fold")
+    members = _members(records)
     for record in folded(records):
         moved = record.moved_at
         table.add_row(
-            record.name, escape(str(record.selection)), f"{record.receipt.count:,}",
+            record.name, escape(str(record.selection)), members.get(record.name, ""),
+            f"{record.receipt.count:,}",
             f"{record.position:,}", f"{max(head - record.position, 0):,}",
             "never" if moved is None else moved.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
         )  # fmt: skip
@@ -72,12 +75,12 @@ def list_all(settings: Settings, *, for_programs: bool = False) -> int:
 
 
 def drop(settings: Settings, name: str) -> int:
-    """Forget one, with its checkpoint, and all that a program keeps; the exit code, which says
-    whether there was one. Raises NotPossible for one slot of a program."""
+    """Forget one, with its checkpoint, and all that a program keeps, or a group; the exit code,
+    which says whether there was one. Raises NotPossible for one slot of it."""
 
     if "/" in name:
         raise NotPossible(
-            f"{name!r} is a slot of a stream program, and all of them go together: "
+            f"{name!r} is a slot of a stream program or of a group, and all of them go together: "
             f"--drop {name.partition('/')[0]}"
         )
 
@@ -96,13 +99,13 @@ def drop(settings: Settings, name: str) -> int:
 
 
 def folded(records: Iterable[SubscriptionRecord]) -> list[SubscriptionRecord]:
-    """The slots of each program as one, which is as far as the last of them."""
+    """The slots of each program, or group, as one, which is as far as the last of them."""
     found: dict[str, SubscriptionRecord] = {}
     for record in records:
         name = record.name.partition("/")[0]
         there = found.get(name)
         if there is None:
-            found[name] = replace(record, name=name)
+            found[name] = replace(record, name=name, member=None)
             continue
         moved = [one.moved_at for one in (there, record) if one.moved_at is not None]
         found[name] = replace(
@@ -114,11 +117,21 @@ def folded(records: Iterable[SubscriptionRecord]) -> list[SubscriptionRecord]:
     return list(found.values())
 
 
+def _members(records: Iterable[SubscriptionRecord]) -> dict[str, str]:
+    """By group, how many of its members have slots of it."""
+    found: dict[str, set[int]] = {}
+    for record in records:
+        if record.member is not None:
+            found.setdefault(record.name.partition("/")[0], set()).add(record.member)
+    return {name: str(len(members - {NOBODY})) for name, members in found.items()}
+
+
 def in_json(record: SubscriptionRecord) -> dict[str, object]:
     """A record as programs read it."""
     plain = asdict(record)
     del plain["epoch"], plain["selection"], plain["receipt"]
     return plain | {
+        "member": None if record.member is None else str(record.member),  # beyond 2**53
         "event_types": record.selection.event_types,
         "sources": record.selection.sources,
         "kinds": [kind.value for kind in record.selection.kinds],

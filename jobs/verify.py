@@ -1,5 +1,5 @@
-"""Check a durable subscription, or a stream program, against the log: that nothing was skipped, and
-nothing came twice.
+"""Check a durable subscription, a group or a stream program against the log: that nothing was
+skipped, and nothing came twice.
 
 The receipt that is kept beside the checkpoint has the count and a digest of the events that were
 finished. Here both are computed again, by the database and from the log alone. Reads every event up
@@ -28,8 +28,8 @@ STRETCH = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A subscription as it is kept, or all slots of a program as one, and the receipt that it has
-    to have by the log."""
+    """A subscription as it is kept, or all slots of a program or a group as one, and the receipt
+    that it has to have by the log."""
 
     record: SubscriptionRecord
     by_the_log: Receipt

@@ -333,6 +333,22 @@ class SubscriptionTaken(ThornbackError):
         )
 
 
+class ShareTaken(ThornbackError):
+    """Another member of the group has taken slots of this one over, which was silent for too long:
+    what this one has finished of them, and had not kept yet, comes again there. Reading goes on."""
+
+    def __init__(self, name: str, *slots: int) -> None:
+        super().__init__(name, *slots)
+        self.name, self.slots = name, slots
+
+    def __str__(self) -> str:
+        slots = ", ".join(map(str, self.slots))
+        return (
+            f"another member of the group {self.name!r} has taken over what this one had (slots "
+            f"{slots}): some of what was finished here comes again there, and reading goes on"
+        )
+
+
 class NotPossible(ThornbackError):
     """It cannot be done here; the reason says why, and what to do."""
 

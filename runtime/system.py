@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 from uuid import UUID
 
 from actors.actor import Actor, Command, described
@@ -25,7 +25,7 @@ from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.driver.selecting import checked_seconds, selection_of
-from runtime.driver.starting import Start, check_live, checked_start, position_of
+from runtime.driver.starting import Start, check_live, check_named, checked_start, position_of
 from runtime.driver.subscription import Subscription
 from runtime.driver.unknown_types import LOOK_S, say_unknown
 from runtime.errors import LaunchFailed, SystemNotFound
@@ -40,6 +40,7 @@ from runtime.processing.dead_letters import (
 )
 from runtime.processing.durable_subscription import DurableSubscription
 from runtime.processing.finding import USUAL, Found, find, index
+from runtime.processing.group_subscription import GroupSubscription
 from runtime.processing.rebuilding import rebuild
 from runtime.processing.running import resume_program, run_program, stop_program
 from runtime.settings.settings import Settings
@@ -243,8 +244,21 @@ class ActorSystem:
         kinds: str | Iterable[str] = (),
         after: Start = None,
         name: str,
+        group: Literal[False] = False,
         timeout_s: float | None = None,
     ) -> DurableSubscription: ...
+    @overload
+    def subscribe(
+        self,
+        event_types: str | Iterable[str] = "*",
+        *,
+        sources: str | Iterable[str] = "*",
+        kinds: str | Iterable[str] = (),
+        after: Start = None,
+        name: str,
+        group: Literal[True],
+        timeout_s: float | None = None,
+    ) -> GroupSubscription: ...
     @advised(
         "several event types are a list, subscribe(['a', 'b']); whose events, says "
         "sources='type/name', and from where on, after=position"
@@ -257,6 +271,7 @@ class ActorSystem:
         kinds: str | Iterable[str] = (),
         after: Start = None,
         name: str | None = None,
+        group: bool = False,
         catch_up: bool = True,
         timeout_s: float | None = None,
     ) -> Subscription:
@@ -265,7 +280,9 @@ class ActorSystem:
         committed from now on.
 
         With a `name` it is durable (DurableSubscription): it goes on after its checkpoint, which is
-        kept with the log, and `after` says only where one begins that is new.
+        kept with the log, and `after` says only where one begins that is new. With `group=True` it
+        is one member of a group of that name (GroupSubscription), which shares the aggregates among
+        the programs that open it.
 
         With `catch_up=False` it is live only: where its reader falls behind what the bus keeps
         (`event_bus.buffer_size`), it raises Lagged, which says how many events were missed, and
@@ -277,21 +294,23 @@ class ActorSystem:
         or `actor_timeout_ms`, or one second where an event loop runs in this thread; with a moment
         or a name, until the log has said where that stands. It then raises SubscribeTimeout. A
         coroutine that must not block at all says `after=await system.head()`. Raises InvalidName,
-        SystemNotFound and ConnectionClosed, too, AnotherSelection for a name that selects something
-        else, and ValueError for what is no position, no moment or no kind. A name of an event type,
-        or of a type of device, that nobody knows is logged, mostly before this returns: for that,
-        it asks the log about a name that no class of this program has, and waits for a second at
-        most. So is an `after` beyond the end of the log, for which the bus is asked, and waited
-        for, likewise.
-        """
+        also for the name of a group, of one reader or of a stream program where another of these is
+        asked for, SystemNotFound and ConnectionClosed, AnotherSelection for a name that selects
+        something else, and ValueError for what is no position, no moment or no kind. A name of an
+        event type, or of a type of device, that nobody knows is logged, mostly before this returns:
+        for that, it asks the log about a name that no class of this program has, and waits for a
+        second at most. So is an `after` beyond the end of the log, for which the bus is asked, and
+        waited for, likewise."""
         selection = selection_of(event_types, sources, kinds)
         after, patience_s = checked_start(after), checked_seconds(timeout_s)
         check_live(catch_up, after, name)
-        subscription = (
-            Subscription(self.connection, selection, after, catch_up=catch_up)
-            if name is None
-            else DurableSubscription(self.connection, name, selection, after)
-        )
+        check_named(group, name)
+        subscription: Subscription
+        if name is None:
+            subscription = Subscription(self.connection, selection, after, catch_up=catch_up)
+        else:
+            durable = GroupSubscription if group else DurableSubscription
+            subscription = durable(self.connection, name, selection, after)
         looked = [say_unknown(self.connection, selection)]
         if isinstance(after, int) and name is None:
             looked.append(say_beyond(self.connection, after))

@@ -14,6 +14,7 @@ from actors.event import Event
 from store.appends import CheckpointMove as CheckpointMove
 from store.appends import StateChange as StateChange
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
+from store.groups import GroupView
 from store.projected import Condition, ProjectedTable, RowChange
 from store.receipts import Receipt
 from store.rows.layout import EncodedRows
@@ -183,6 +184,37 @@ class EventStore(Protocol):
         somebody else has opened the subscription since, where it was dropped, and where it stands
         further."""
 
+    async def move_checkpoints(self, checkpoints: Sequence[CheckpointMove]) -> set[str]:
+        """Move several of that kind, each by itself: the names of those that are refused, as by
+        StaleCheckpoint, while the others have moved."""
+
+    async def open_group(self, name: str, selection: Selection, after: int) -> None:
+        """Make the slots of a group (store/groups.py), NAME/0 and so on, where there are none: they
+        begin after a position, and nobody has them. Raises AnotherSelection where those that there
+        are select something else."""
+
+    async def meet_group(self, name: str, member: int, sign: int) -> GroupView:
+        """A sign of life of a member, a number that he has given none of before, and by which he
+        joins if he is no member; and what he finds. Of a group that was dropped he is none, and
+        there are no slots. After StoreUnavailable he may have joined yet, or do so later."""
+
+    async def take_slots(
+        self, name: str, member: int, epoch: int, seen: Mapping[int, int]
+    ) -> list[SubscriptionRecord]:
+        """Begin a new incarnation of slots of a group, for a member, under a number that nobody has
+        drawn before: of those whose epoch is still the one that was seen. Those that he has got, or
+        has under this number already. Nobody gets any who is no member."""
+
+    async def free_slots(self, name: str, epochs: Mapping[int, int]) -> None:
+        """Nobody has these slots of a group any more, of which each was had under this epoch."""
+
+    async def leave_group(self, name: str, member: int) -> None:
+        """He is no member of it any more, and nobody has what he had."""
+
+    async def expel_member(self, name: str, member: int, sign: int) -> bool:
+        """He is no member of it any more, if this is his last sign still: his slots stay with him
+        until somebody takes them. Was he one?"""
+
     async def subscriptions(self) -> list[SubscriptionRecord]:
         """All durable subscriptions, by name."""
 
@@ -206,7 +238,7 @@ class EventStore(Protocol):
 
     async def drop_program(self, program: str) -> bool:
         """Forget the subscriptions of all slots of a program, and all that it keeps, its table
-        and its dead letters too; was there anything?"""
+        and its dead letters too; or those of a group, with its members. Was there anything?"""
 
     async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
         """The table of a projection; where there is none, it is made, if it may be. Its name is

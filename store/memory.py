@@ -29,6 +29,8 @@ from store.event_store import (
     TypeCount,
     TypeRecord,
 )
+from store.groups import GroupView
+from store.memory_groups import GroupsInMemory
 from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory, recounted
@@ -63,6 +65,7 @@ class MemoryEventStore:
         self._epochs: dict[str, Epoch] = {}
         self._snapshots: dict[bytes, Snapshot] = {}
         self._subscriptions = SubscriptionsInMemory()
+        self._groups = GroupsInMemory(self._subscriptions)
         self._states = StatesInMemory()
         self._projections = ProjectionsInMemory()
         self._letters = LettersInMemory()
@@ -115,6 +118,30 @@ class MemoryEventStore:
         self._subscriptions.check(checkpoint)
         self._subscriptions.move(checkpoint)
 
+    async def move_checkpoints(self, checkpoints: Sequence[CheckpointMove]) -> set[str]:
+        return self._subscriptions.move_each(checkpoints)
+
+    async def open_group(self, name: str, selection: Selection, after: int) -> None:
+        self._groups.open(name, selection, after)
+
+    async def meet_group(self, name: str, member: int, sign: int) -> GroupView:
+        self._groups.hear(name, member, sign)
+        return self._groups.view(name)
+
+    async def take_slots(
+        self, name: str, member: int, epoch: int, seen: Mapping[int, int]
+    ) -> list[SubscriptionRecord]:
+        return self._groups.take(name, member, epoch, seen)
+
+    async def free_slots(self, name: str, epochs: Mapping[int, int]) -> None:
+        self._groups.free(name, epochs)
+
+    async def leave_group(self, name: str, member: int) -> None:
+        self._groups.leave(name, member)
+
+    async def expel_member(self, name: str, member: int, sign: int) -> bool:
+        return self._groups.expel(name, member, sign)
+
     async def subscriptions(self) -> list[SubscriptionRecord]:
         return self._subscriptions.all()
 
@@ -136,6 +163,7 @@ class MemoryEventStore:
         slots, states = self._subscriptions.drop_slots(program), self._states.drop(program)
         tables = [self._projections.drop(name) for name in (program, program + REBUILD)]
         letters = self._letters.drop(program)
+        self._groups.drop(program)
         return slots or states or any(tables) or bool(letters)
 
     async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:

@@ -1,10 +1,12 @@
 """Durable subscriptions of a store in memory: nothing of them survives it."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from store.appends import CheckpointMove
 from store.errors import AnotherSelection, StaleCheckpoint
+from store.groups import NOBODY, freed
 from store.receipts import NOTHING_FINISHED
 from store.selection import Selection
 from store.slots import SLOTS
@@ -28,6 +30,37 @@ class SubscriptionsInMemory:
             raise AnotherSelection(name, str(record.selection), str(selection))
         new = self._records[name] = replace(record, epoch=epoch, opened_at=now)
         return new
+
+    def make_slot(self, name: str, selection: Selection, after: int) -> None:
+        """A slot of a group, which nobody has, where there is none. Raises AnotherSelection."""
+        there = self._records.setdefault(name, SubscriptionRecord(
+            name=name, epoch=freed(0), selection=selection, began=after, position=after,
+            receipt=NOTHING_FINISHED, member=NOBODY, opened_at=datetime.now(UTC),
+        ))  # fmt: skip
+        if there.selection != selection:
+            group = name.rpartition("/")[0]
+            raise AnotherSelection(group, str(there.selection), str(selection))
+
+    def group_slots(self, name: str) -> dict[int, SubscriptionRecord]:
+        """Of a group, by number."""
+        return {
+            int(slot): record
+            for slot, record in self._slots(name).items()
+            if record.member is not None
+        }
+
+    def change_hands(self, name: str, member: int, epoch: int) -> SubscriptionRecord:
+        """A slot of a group is somebody's now."""
+        record = replace(
+            self._records[name], member=member, epoch=epoch, opened_at=datetime.now(UTC)
+        )
+        self._records[name] = record
+        return record
+
+    def free_slot(self, name: str) -> None:
+        """A slot of a group is nobody's now."""
+        record = self._records[name]
+        self._records[name] = replace(record, member=NOBODY, epoch=freed(record.epoch))
 
     def epoch_of(self, name: str) -> int | None:
         """Of whoever opened it last; None where there is no such subscription."""
@@ -56,6 +89,18 @@ class SubscriptionsInMemory:
             ),
             moved_at=datetime.now(UTC),
         )
+
+    def move_each(self, checkpoints: Iterable[CheckpointMove]) -> set[str]:
+        """Each by itself; the names of those that did not move."""
+        refused = set()
+        for checkpoint in checkpoints:
+            try:
+                self.check(checkpoint)
+            except StaleCheckpoint:
+                refused.add(checkpoint.name)
+            else:
+                self.move(checkpoint)
+        return refused
 
     def all(self) -> list[SubscriptionRecord]:
         """By name."""

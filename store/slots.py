@@ -1,7 +1,7 @@
-"""Slots: the fixed shares into which the work of a stream program is dealt.
+"""Slots: the fixed shares into which the work of a stream program is dealt, or that of a group.
 
-A worker has some of them, and how many workers there are may change: each slot has a checkpoint of
-its own, and keys stay in their slots for ever.
+A worker has some of them, or a member, and how many there are may change: each slot has a
+checkpoint of its own, and keys stay in their slots for ever.
 """
 
 from actors.event import Event
@@ -20,6 +20,11 @@ def slot_of(aggregate_id: bytes) -> int:
 def slot_of_event(event: Event) -> int:
     """That of its aggregate."""
     return event.aggregate_id.int % SLOTS
+
+
+def slot_name(name: str, slot: int) -> str:
+    """What a slot of a program, or of a group, is called among durable subscriptions."""
+    return f"{name}/{slot}"
 
 
 def slot_of_key(key: str) -> int:

@@ -22,6 +22,9 @@ class SubscriptionRecord:
     began: int
     position: int
     receipt: Receipt
+    #: Of a slot of a group: the member that has it, 0 for nobody (store/groups.py); None: it is of
+    #: no group.
+    member: int | None = None
     #: How far event time has come for it, Unix microseconds; None: nobody has said so.
     watermark_us: int | None = None
     #: By the clock of the store, and for people alone.

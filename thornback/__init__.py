@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from runtime.errors import MailboxFull as MailboxFull
     from runtime.errors import PublishRefused as PublishRefused
     from runtime.errors import RetriesExhausted as RetriesExhausted
+    from runtime.errors import ShareTaken as ShareTaken
     from runtime.errors import StartFailed as StartFailed
     from runtime.errors import SubscribeTimeout as SubscribeTimeout
     from runtime.errors import SubscriptionTaken as SubscriptionTaken
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
     from runtime.processing.dead_letters import Replayed as Replayed
     from runtime.processing.durable_subscription import DurableSubscription as DurableSubscription
     from runtime.processing.finding import Found as Found
+    from runtime.processing.group_subscription import GroupSubscription as GroupSubscription
     from runtime.settings.configuration import ConfigurationError as ConfigurationError
     from runtime.settings.settings import Settings as Settings
     from runtime.system import ActorSystem as ActorSystem
@@ -188,11 +190,12 @@ _HOMES = {
         "ConnectionClosed", "DatabaseInUse", "HandlerFailed", "HostFailed", "HostUnavailable",
         "IndexBehind", "InvalidMessage", "InvalidQuery", "InvalidState", "Lagged", "LaunchFailed",
         "MailboxFull", "PublishRefused", "RetriesExhausted", "StartFailed", "SubscribeTimeout",
-        "SubscriptionTaken", "SystemDraining", "SystemNotFound", "UnknownActorType",
+        "ShareTaken", "SubscriptionTaken", "SystemDraining", "SystemNotFound", "UnknownActorType",
         "UnknownMessage", "UnknownProgram", "WaitInHandler",
     ),
     "runtime.processing.dead_letters": ("DeadLetters", "Replayed"),
     "runtime.processing.durable_subscription": ("DurableSubscription",),
+    "runtime.processing.group_subscription": ("GroupSubscription",),
     "runtime.processing.finding": ("Found",),
     "runtime.settings.configuration": ("ConfigurationError",),
     "runtime.settings.settings": ("Settings",),

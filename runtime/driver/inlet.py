@@ -7,7 +7,6 @@ hold its subscription, and is held here until it goes on, as the loops of its ki
 
 import logging
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from datetime import datetime
@@ -28,8 +27,8 @@ logger = logging.getLogger("thornback.driver")
 class Beginning(Protocol):
     """Where a feed begins, for whom that stands somewhere; and who is to know that it has ended."""
 
-    async def begin(self, fail: Callable[[Exception], None]) -> int:
-        """The position after which it begins; `fail` ends it, in the courier's loop."""
+    async def begin(self, inlet: "Inlet") -> int:
+        """The position after which it begins. In the courier's loop, and perhaps more than once."""
 
     def ended(self) -> None:
         """Nobody reads any more. In whatever thread, and perhaps more than once."""
@@ -44,7 +43,7 @@ class FromMoment:
     def __init__(self, connection: Connection, moment: datetime) -> None:
         self._log, self._moment = connection.log, moment
 
-    async def begin(self, fail: Callable[[Exception], None]) -> int:
+    async def begin(self, inlet: "Inlet") -> int:
         """Where that is."""
         return await position_of(self._log, self._moment)
 
@@ -95,7 +94,8 @@ class Inlet:
 
     def taken(self) -> Page | None:
         """The next page, if one is there. Raises what ended the feed."""
-        return None if self._feed is None else self._feed.take()
+        feed = self._feed  # which may be another one a moment later
+        return None if feed is None else feed.take()
 
     def waiter(self) -> "Future[None]":
         """What is resolved as soon as something has changed. Whoever looks after he has it misses
@@ -133,6 +133,20 @@ class Inlet:
             self._beginning.ended()
         self._wake()
 
+    def restart(self, after: int | None) -> None:
+        """Go on after another position, and forget what was fetched; None: fetch nothing, until it
+        is restarted again. In the courier's loop. Raises ConnectionClosed."""
+        self._connection.check_open()
+        if self._closed or self._error is not None:
+            return
+        old = self._feed
+        if old is not None and old.error is not None:
+            return  # readers are to be told
+        self._feed = None if after is None else self._feed_after(after, met=True)
+        if old is not None:
+            old.close()
+        self._feed_changed()
+
     def abandon(self) -> None:
         """Nobody reads any more, and nobody has closed it. Comes from the collector of garbage, in
         whatever thread and whatever that holds: all is done in the loop."""
@@ -151,18 +165,20 @@ class Inlet:
 
     def _open(self, after: int | None) -> None:
         if not self._closed and self._error is None:
-            log = self._connection.log
-            beginning = self._beginning
-            begin = None if beginning is None else partial(beginning.begin, self.fail)
-            self._feed = Feed(
-                log,
-                self._selection,
-                after,
-                catch_up=self._catch_up,
-                begin=begin,
-                on_change=self._feed_changed,
-            )
+            self._feed = self._feed_after(after)
             self._feed_changed()
+
+    def _feed_after(self, after: int | None, *, met: bool = False) -> Feed:
+        beginning = self._beginning
+        return Feed(
+            self._connection.log,
+            self._selection,
+            after,
+            catch_up=self._catch_up,
+            begin=None if beginning is None else partial(beginning.begin, self),
+            on_change=self._feed_changed,
+            met=met,
+        )
 
     def _close_feed(self) -> None:
         if self._feed is not None:
@@ -172,6 +188,7 @@ class Inlet:
         """In the courier's loop: it has begun, a page is there, or it ended."""
         feed = self._feed
         if feed is None:
+            self._wake()
             return
         with suppress(InvalidStateError):
             if feed.start is not None:

@@ -32,6 +32,14 @@ def check_live(catch_up: bool, after: Start, name: str | None) -> None:
         )
 
 
+def check_named(group: Any, name: str | None) -> None:
+    """A group has a name. Raises ValueError."""
+    if not isinstance(group, bool):
+        raise ValueError(f"group= is True or False, not {group!r:.80}: the name is said by name=")
+    if group and name is None:
+        raise ValueError("group=True is for a durable subscription, which has a name: say name=")
+
+
 async def position_of(log: LogAccess, start: Start) -> int:
     """The position after which what is wanted comes. Raises BusUnavailable and SystemNotFound, and
     for a moment StoreUnavailable.

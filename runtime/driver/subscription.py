@@ -28,15 +28,16 @@ from store.rows.decoding import Decoded, Decoder
 from store.selection import Selection
 
 
-class _InHand:
+class InHand:
     """The page that is being handed out, and how far it reaches."""
 
-    __slots__ = ("clocks", "events", "through")
+    __slots__ = ("clocks", "deal", "events", "through")
 
-    def __init__(self, page: Decoded, through: int) -> None:
+    def __init__(self, page: Decoded, through: int, deal: int = 0) -> None:
         self.events = iter(page.events)
         self.clocks = page.clocks
         self.through = through
+        self.deal = deal  #: of a member of a group (runtime/processing/share.py)
 
 
 class Subscription:
@@ -76,7 +77,7 @@ class Subscription:
         self._inlet = Inlet(connection, selection, position, beginning, catch_up=catch_up)
         # Of whoever reads:
         self._position = FROM_NOW if position is None else position
-        self._in_hand = _InHand(Decoded([], []), self._position)
+        self._in_hand = InHand(Decoded([], []), self._position)
         # Guards what follows, and the turn from page to page:
         self._lock = threading.Lock()
         self._page: Page | None = None  # taken, and not decoded yet
@@ -159,7 +160,7 @@ class Subscription:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _turn(self, done: _InHand) -> None:
+    def _turn(self, done: InHand) -> None:
         """Block until another page is in hand than the one that is done, or it is over."""
         while not self._inlet.over() and (waiter := self._turned_or(done)) is not None:
             try:
@@ -168,32 +169,39 @@ class Subscription:
             finally:
                 self._inlet.give_back(waiter)
 
-    def _passed(self, through: int) -> None:
-        """Whoever reads asks for what comes after this position: for whom that matters."""
+    def _passed(self, done: InHand) -> None:
+        """Whoever reads asks for what comes after this page: for whom that matters."""
 
-    def _turned_or(self, done: _InHand) -> "Future[None] | None":
+    def _taken(self) -> Page | None:
+        """The next page, if one is there."""
+        return self._inlet.taken()
+
+    def _unpacked(self, page: Page) -> InHand:
+        return InHand(self._decoder.page(page.rows), page.through)
+
+    def _turned_or(self, done: InHand) -> "Future[None] | None":
         """Turn to the next page, if it is there or another reader has done so. If not, what
         is resolved as soon as something has changed. Raises what ended the feed."""
         with self._lock:
             if self._in_hand is not done:
                 return None
             self._position = max(self._position, done.through)
-            self._passed(self._position)
+            self._passed(done)
             # First be told of changes, then look: nothing changes unseen in between.
             waiter = self._inlet.waiter()
             if self._page is None:
-                self._page = self._inlet.taken()
+                self._page = self._taken()
             if (page := self._page) is None:
                 return waiter
             if isinstance(page, Gap):
                 after, self._position = self.position, page.through
-                self._in_hand, self._page = _InHand(Decoded([], []), page.through), None
+                self._in_hand, self._page = InHand(Decoded([], []), page.through), None
                 self._inlet.give_back(waiter)
                 if page.missed:
                     raise Lagged(page.missed, after, page.through)
                 return None
             # Should it not decode, it stays: nobody gets past it unawares.
-            self._in_hand = _InHand(self._decoder.page(page.rows), page.through)
+            self._in_hand = self._unpacked(page)
             self._page = None
             self._inlet.give_back(waiter)
             return None

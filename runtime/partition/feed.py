@@ -65,11 +65,12 @@ class Feed:
         catch_up: bool = True,
         begin: Callable[[], Awaitable[int]] | None = None,
         on_change: Callable[[], None] | None = None,
+        met: bool = False,
     ) -> None:
         """Begin after a position (0: with the first event), or after the one that `begin` finds,
         or from now on. One that does not catch up has a Gap in its pages where it fell behind what
         the bus has kept. `on_change` is called, in the loop, when it has begun, when a page is
-        there, and when it ended."""
+        there, and when it ended. `met`: there was a system before, which is waited for."""
         # What it reads, and for whom:
         self.name = log.world.random(8).hex()  #: the bus knows it by that
         self.start = after  #: after which position it begins; None until that is known
@@ -82,7 +83,7 @@ class Feed:
         self.position = FROM_NOW if after is None else after  #: how far it has fetched
         self._limit = self.FIRST_PAGE  # positions to read from the log next time
         self._ahead = PagesAhead()  # pages that nobody took yet
-        self._met = False  # has the bus ever answered? Else there was no system to begin with
+        self._met = met  # has the bus ever answered? Else there was no system to begin with
         # How it ends:
         self._error: Exception | None = None
         self._closed = False

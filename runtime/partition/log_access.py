@@ -60,7 +60,7 @@ class LogAccess:
     READS = 4
     #: How long opening the store and reading one page may take, once it is their turn.
     READ_S = 30.0
-    #: How long moving a checkpoint may take.
+    #: How long moving a checkpoint may take, or another question that waits for no turn.
     MOVE_S = 10.0
     #: How long the bus may take to answer, beyond what the poll lets it wait.
     ANSWER_S = 5.0
@@ -149,9 +149,14 @@ class LogAccess:
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
         """Move its checkpoint. Raises StoreUnavailable, likewise, and StaleCheckpoint."""
-        try:  # it waits for no turn: reading may take long
+        await self.ask_at_once(lambda store: store.move_checkpoint(checkpoint))
+
+    async def ask_at_once(self, question: Callable[[EventStore], Awaitable[T]]) -> T:
+        """What the log answers to a short question, which waits for no turn: reading may take long.
+        Raises StoreUnavailable, likewise, and what the question does."""
+        try:
             store = await _within(self.READ_S, self._opened())
-            await _within(self.MOVE_S, store.move_checkpoint(checkpoint))
+            return await _within(self.MOVE_S, question(store))
         except TimeoutError as error:
             raise StoreUnavailable("the log", "no answer in time") from error
 

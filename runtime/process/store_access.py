@@ -29,6 +29,7 @@ from store.event_store import (
     Tallied,
     TypeRecord,
 )
+from store.groups import GroupView
 from store.postgres.event_store import PostgresEventStore
 from store.postgres.migrations import migrate
 from store.projected import Condition, ProjectedTable, RowChange
@@ -110,6 +111,29 @@ class WriterMemoryStore:
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
         await self._call("move_checkpoint", checkpoint)
+
+    async def move_checkpoints(self, checkpoints: Sequence[CheckpointMove]) -> set[str]:
+        return await self._call("move_checkpoints", list(checkpoints))  # type: ignore[no-any-return]
+
+    async def open_group(self, name: str, selection: Selection, after: int) -> None:
+        await self._call("open_group", name, selection, after)
+
+    async def meet_group(self, name: str, member: int, sign: int) -> GroupView:
+        return await self._call("meet_group", name, member, sign)  # type: ignore[no-any-return]
+
+    async def take_slots(
+        self, name: str, member: int, epoch: int, seen: Mapping[int, int]
+    ) -> list[SubscriptionRecord]:
+        return await self._call("take_slots", name, member, epoch, dict(seen))  # type: ignore[no-any-return]
+
+    async def free_slots(self, name: str, epochs: Mapping[int, int]) -> None:
+        await self._call("free_slots", name, dict(epochs))
+
+    async def leave_group(self, name: str, member: int) -> None:
+        await self._call("leave_group", name, member)
+
+    async def expel_member(self, name: str, member: int, sign: int) -> bool:
+        return await self._call("expel_member", name, member, sign)  # type: ignore[no-any-return]
 
     async def subscriptions(self) -> list[SubscriptionRecord]:
         return await self._call("subscriptions")  # type: ignore[no-any-return]

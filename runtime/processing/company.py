@@ -17,10 +17,10 @@ from runtime.processing.evaluation import StepFailed
 from runtime.processing.lanes import Lane
 from runtime.processing.member import Member
 from runtime.processing.program_run import ProgramRun
-from runtime.processing.program_selection import slot_name
 from runtime.telemetry.metrics import ProgramMetrics
 from runtime.topology.status import WorkerFacts
 from store.appends import CheckpointMove
+from store.slots import slot_name
 from streams.handlers import Handlers
 
 

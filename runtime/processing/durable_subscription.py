@@ -10,10 +10,12 @@ from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
 from runtime.driver.selecting import checked_position, checked_subscription_name
 from runtime.driver.starting import Start
-from runtime.driver.subscription import Subscription
+from runtime.driver.subscription import InHand, Subscription
 from runtime.errors import NotPossible, SubscribeTimeout
 from runtime.process.no_waiting import in_a_loop
 from runtime.processing.checkpoint import Checkpoint
+from runtime.processing.keeping import Progress
+from runtime.processing.membership import Membership
 from store.receipts import Receipt
 from store.selection import Selection
 
@@ -57,10 +59,20 @@ class DurableSubscription(Subscription):
         )
         connection.check_open()
         self._connection = connection
-        self._checkpoint = Checkpoint(connection, checked_subscription_name(name), selection, after)
+        self._checkpoint, self._progress = self._kept_by(
+            connection, checked_subscription_name(name), selection, after
+        )
         self._reader = threading.Lock()  # held while an event is asked for
         self._again: list[Event] = []  # in hand when this iteration began
+        self._again_deal = 0  # and the deal that they were of
         super().__init__(connection, selection, None, self._checkpoint)
+
+    def _kept_by(
+        self, connection: Connection, name: str, selection: Selection, after: Start
+    ) -> "tuple[Checkpoint | Membership, Progress]":
+        """What the store is told by, and what the reader says to it."""
+        checkpoint = Checkpoint(connection, name, selection, after)
+        return checkpoint, checkpoint
 
     @property
     def name(self) -> str:
@@ -70,7 +82,7 @@ class DurableSubscription(Subscription):
     @property
     def receipt(self) -> Receipt:
         """Which events were finished, in this life and those before, but perhaps the last few."""
-        return self._checkpoint.finished[1]
+        return self._progress.receipt
 
     def __repr__(self) -> str:
         """What it is called, and where it stands."""
@@ -88,9 +100,9 @@ class DurableSubscription(Subscription):
         """All that was handed out is finished. The reply is the checkpoint, once it is durable. It
         raises StoreUnavailable, SubscriptionTaken, ConnectionClosed, or AskTimeout after a minute.
         """
-        self._checkpoint.finish()
+        self._progress.finish()
         name = f"the checkpoint of {self.name}"
-        return self._connection.errand(name, self._checkpoint.move, self.FINISH_S)
+        return self._connection.errand(name, self._checkpoint.told, self.FINISH_S)
 
     def __iter__(self) -> Iterator[Event]:
         self._hand_again()
@@ -104,8 +116,7 @@ class DurableSubscription(Subscription):
         self._hand_again()
         if again := self._again:
             self._again = []
-            self._checkpoint.hand_out(again, again[-1].position or 0)
-            yield again
+            yield list(self._progress.hand_out(again, again[-1].position or 0, self._again_deal))
         stream = super().pages()
         while (page := self._ask_page(stream)) is not None:
             yield page
@@ -117,12 +128,15 @@ class DurableSubscription(Subscription):
     async def __anext__(self) -> Event:
         self._claim()
         try:
-            self._checkpoint.finish()
-            event = self._again.pop(0) if self._again else await super().__anext__()
-            self._checkpoint.hand_out((event,), event.position or 0)
+            self._progress.finish()
+            if (again := self._next_again()) is not None:
+                return again
+            while True:
+                event = await super().__anext__()
+                if self._hands_out(event, self._in_hand.deal):
+                    return event
         finally:
             self._reader.release()
-        return event
 
     def close(self) -> None:
         """End the stream, and keep the checkpoint: that is waited for, for five seconds at most,
@@ -145,28 +159,42 @@ class DurableSubscription(Subscription):
     def _ask_next(self, stream: Iterator[Event]) -> Event | None:
         self._claim()
         try:
-            self._checkpoint.finish()
-            event = self._again.pop(0) if self._again else next(stream, None)
-            if event is not None:
-                self._checkpoint.hand_out((event,), event.position or 0)
+            self._progress.finish()
+            if (event := self._next_again()) is not None:
+                return event
+            for event in stream:
+                if self._hands_out(event, self._in_hand.deal):
+                    return event
         finally:
             self._reader.release()
-        return event
+        return None
 
     def _ask_page(self, stream: Iterator[list[Event]]) -> list[Event] | None:
         self._claim()
         try:
-            self._checkpoint.finish()
+            self._progress.finish()
             page = next(stream, None)
-            if page is not None:
-                self._checkpoint.hand_out(page, self._position)
+            if page is None:
+                return None
+            in_hand = self._in_hand
+            return list(self._progress.hand_out(page, in_hand.through, in_hand.deal))
         finally:
             self._reader.release()
-        return page
 
     def _hand_again(self) -> None:
         """An iteration begins: with what is in hand, and what was to be handed out again."""
-        self._again = [*self._checkpoint.take_back(), *self._again]
+        events, deal = self._progress.take_back()
+        if events:
+            self._again, self._again_deal = [*events, *self._again], deal
+
+    def _next_again(self) -> Event | None:
+        while self._again:
+            if self._hands_out(event := self._again.pop(0), self._again_deal):
+                return event
+        return None
+
+    def _hands_out(self, event: Event, deal: int) -> bool:
+        return bool(self._progress.hand_out((event,), event.position or 0, deal))
 
     def _claim(self) -> None:
         if not self._reader.acquire(blocking=False):
@@ -175,6 +203,6 @@ class DurableSubscription(Subscription):
                 "has one reader, who finishes an event by asking for the next one"
             )
 
-    def _passed(self, through: int) -> None:
-        """All up to there was handed out, and the next one is asked for."""
-        self._checkpoint.passed(through)
+    def _passed(self, done: InHand) -> None:
+        """All of it was handed out, and the next one is asked for."""
+        self._progress.passed(done.through, done.deal)

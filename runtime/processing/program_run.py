@@ -33,7 +33,7 @@ from runtime.processing.handler_limit import handled_by
 from runtime.processing.key_table import KeyTable
 from runtime.processing.lanes import Lane
 from runtime.processing.parked_here import ParkedHere
-from runtime.processing.program_selection import selection_of_program, slot_name
+from runtime.processing.program_selection import selection_of_program
 from runtime.processing.projected_rows import ProjectedRows, tabled
 from runtime.processing.replaying import Piece, Replay, Wish
 from runtime.settings.settings import Settings
@@ -47,7 +47,7 @@ from store.event_store import EventStore, Page
 from store.projected import REBUILD, ProjectedTable, RefusedRow
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows
-from store.slots import SLOTS, slot_of_event, slot_of_key
+from store.slots import SLOTS, slot_name, slot_of_event, slot_of_key
 from streams.program import Program
 
 logger = logging.getLogger("thornback.processing")

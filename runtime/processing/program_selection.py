@@ -1,4 +1,4 @@
-"""What a stream program selects, and what its slots are called in the log."""
+"""What a stream program selects."""
 
 from actors.patterns import as_kinds
 from store.selection import Selection
@@ -12,8 +12,3 @@ def selection_of_program(program: Program) -> Selection:
         for patterns in (program.event_types, program.sources)
     )
     return Selection(event_types=types, sources=sources, kinds=as_kinds(program.kinds))
-
-
-def slot_name(program: str, slot: int) -> str:
-    """What a slot of a program is called among durable subscriptions."""
-    return f"{program}/{slot}"

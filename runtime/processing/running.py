@@ -95,6 +95,8 @@ def _run_listeners(
 
     async def run() -> None:
         for record in await connection.log.ask(lambda store: store.subscriptions()):
+            if record.name.partition("/")[0] == known.name and record.member is not None:
+                raise _is_a_group(known.name)
             if record.name == known.name and record.selection != selection:
                 raise AnotherSelection(known.name, str(record.selection), str(selection))
         await Hosts(connection).register(code)
@@ -138,6 +140,8 @@ async def _check_name_taken(program: Program, store: EventStore) -> int | None:
         if name == program.name and not slot:
             problem = f"a durable subscription has the name {name!r}: take another one"
             raise InvalidProgram(name, problem)
+        if name == program.name and record.member is not None:
+            raise _is_a_group(name)
         if name == program.name and record.selection != wanted:
             raise AnotherSelection(name, str(record.selection), str(wanted))
         if name == program.name:
@@ -152,6 +156,10 @@ async def _check_name_taken(program: Program, store: EventStore) -> int | None:
     elif any(table.name == program.name for table in await store.projections()):
         raise InvalidProgram(program.name, "a projection has this name: take another one")
     return min(began, default=None)
+
+
+def _is_a_group(name: str) -> InvalidProgram:
+    return InvalidProgram(name, f"a group of readers has the name {name!r}: take another one")
 
 
 def _checked(program: Program) -> str:

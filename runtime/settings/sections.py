@@ -183,6 +183,9 @@ class ProcessingSettings(_Section):
     max_parked_keys: Count = Field(
         1_000, description="keys that a worker may have parked; where there are more, it pauses"
     )
+    member_timeout_ms: Count = Field(
+        10_000, description="milliseconds after which a silent member of a group is out"
+    )
 
 
 class MetricsSettings(_Section):

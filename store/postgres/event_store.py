@@ -33,10 +33,12 @@ from store.event_store import (
     TypeCount,
     TypeRecord,
 )
+from store.groups import GroupView
 from store.postgres.appending import append_copy, append_small, refusal
 from store.postgres.claims import find
 from store.postgres.connections import OPERATION_S, Connections, transaction
 from store.postgres.fence import Fence
+from store.postgres.groups import Groups
 from store.postgres.letters import Letters
 from store.postgres.migrations import check_schema
 from store.postgres.moving_address import MovingAddress, Whereabouts
@@ -79,6 +81,7 @@ class PostgresEventStore:
         self._snapshots = Snapshots(connections)
         self._types = Types(connections)
         self._subscriptions = Subscriptions(connections)
+        self._groups = Groups(connections)
         self._states = States(connections)
         self._projections = Projections(connections)
         self._letters = Letters(connections)
@@ -175,6 +178,29 @@ class PostgresEventStore:
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
         await self._subscriptions.move(checkpoint)
+
+    async def move_checkpoints(self, checkpoints: Sequence[CheckpointMove]) -> set[str]:
+        return await self._subscriptions.move_each(checkpoints)
+
+    async def open_group(self, name: str, selection: Selection, after: int) -> None:
+        await self._groups.open(name, selection, after)
+
+    async def meet_group(self, name: str, member: int, sign: int) -> GroupView:
+        return await self._groups.meet(name, member, sign)
+
+    async def take_slots(
+        self, name: str, member: int, epoch: int, seen: Mapping[int, int]
+    ) -> list[SubscriptionRecord]:
+        return await self._groups.take(name, member, epoch, seen)
+
+    async def free_slots(self, name: str, epochs: Mapping[int, int]) -> None:
+        await self._groups.free(name, epochs)
+
+    async def leave_group(self, name: str, member: int) -> None:
+        await self._groups.leave(name, member)
+
+    async def expel_member(self, name: str, member: int, sign: int) -> bool:
+        return await self._groups.expel(name, member, sign)
 
     async def subscriptions(self) -> list[SubscriptionRecord]:
         return await self._subscriptions.all()

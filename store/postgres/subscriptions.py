@@ -35,16 +35,16 @@ class Subscriptions:
                 made = QUERIES["make_subscription"]
                 await self._connections.fetch(made, name, epoch, types, sources, kinds, after)
                 continue
-            record = _record(seen[0])
+            record = record_of(seen[0])
             if record.selection != selection:
                 raise AnotherSelection(name, str(record.selection), str(selection))
             opening = QUERIES["open_subscription"]
             if opened := await self._connections.fetch(opening, name, record.epoch, epoch):
-                return _record(opened[0])
+                return record_of(opened[0])
 
     async def all(self) -> list[SubscriptionRecord]:
         """Every one, by name."""
-        return [_record(row) for row in await self._connections.fetch(QUERIES["subscriptions"])]
+        return [record_of(row) for row in await self._connections.fetch(QUERIES["subscriptions"])]
 
     async def drop(self, name: str) -> bool:
         """Forget one; was there one?"""
@@ -53,6 +53,11 @@ class Subscriptions:
     async def move(self, checkpoint: CheckpointMove) -> None:
         """Move one alone, in one statement. Raises StaleCheckpoint."""
         await move_checkpoints(self._connections, [checkpoint])
+
+    async def move_each(self, checkpoints: Sequence[CheckpointMove]) -> set[str]:
+        """Move several, in one statement, each by itself; the names of those that did not."""
+        moved = await _move(self._connections, checkpoints)
+        return {each.name for each in checkpoints if (each.name, each.epoch) not in moved}
 
     async def recount(
         self, selection: Selection, after: int, through: int, slot: int | None
@@ -66,6 +71,14 @@ class Subscriptions:
 async def move_checkpoints(within: Any, checkpoints: Sequence[CheckpointMove]) -> None:
     """Within the transaction of their effects, or in one of their own. Raises StaleCheckpoint for
     one that somebody else has opened since, or that there is none of."""
+    moved = await _move(within, checkpoints)
+    for each in sorted(checkpoints, key=lambda checkpoint: checkpoint.name):
+        if (each.name, each.epoch) not in moved:
+            raise StaleCheckpoint(each.name, each.position)
+
+
+async def _move(within: Any, checkpoints: Sequence[CheckpointMove]) -> set[tuple[str, int]]:
+    """Which of them have moved."""
     in_order = sorted(checkpoints, key=lambda checkpoint: checkpoint.name)
     moved = await within.fetch(
         QUERIES["move_checkpoints"],
@@ -76,13 +89,11 @@ async def move_checkpoints(within: Any, checkpoints: Sequence[CheckpointMove]) -
         [each.receipt.digest for each in in_order],
         [each.watermark_us for each in in_order],
     )
-    done = {(row["name"], row["epoch"]) for row in moved}
-    for each in in_order:
-        if (each.name, each.epoch) not in done:
-            raise StaleCheckpoint(each.name, each.position)
+    return {(row["name"], row["epoch"]) for row in moved}
 
 
-def _record(row: Any) -> SubscriptionRecord:
+def record_of(row: Any) -> SubscriptionRecord:
+    """A row of the table."""
     return SubscriptionRecord(
         name=row["name"],
         epoch=row["epoch"],
@@ -94,6 +105,7 @@ def _record(row: Any) -> SubscriptionRecord:
         began=row["began"],
         position=row["position"],
         receipt=Receipt(row["finished"], bytes(row["digest"])),
+        member=row["member"],
         watermark_us=row["watermark"],
         opened_at=row["opened_at"],
         moved_at=row["moved_at"],

@@ -1,12 +1,13 @@
 """Where the columns of a row stand: everything that knows offsets into encoded rows."""
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from struct import Struct
 from typing import NamedTuple
 
 from actors.moments import FIRST_US, LAST_US
+from store.slots import slot_of
 
 #: The columns of a row, in the order in which COPY reads and writes them.
 COLUMNS = (
@@ -205,6 +206,21 @@ def _end_of_row(data: bytes, at: int) -> int:
     for _ in COLUMNS[6:]:
         end += 4 + max(LENGTH.unpack_from(data, end)[0], 0)
     return end
+
+
+def rows_of_slots(data: bytes, passed: Mapping[int, int]) -> bytes:
+    """Of rows back to back, or of a whole COPY stream, those of these slots (store/slots.py), each
+    above a position."""
+    found: list[bytes] = []
+    fields = FIELDS.unpack_from
+    at, stop = span(data)
+    while at < stop:
+        _, aggregate, _, _, _, position = fields(data, at)
+        end = _end_of_row(data, at)
+        if passed.get(slot_of(aggregate), position) < position:
+            found.append(data[at:end])
+        at = end
+    return b"".join(found)
 
 
 def split_rows(data: bytes) -> Iterator[tuple[bytes, bytes]]:

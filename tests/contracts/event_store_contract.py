@@ -6,6 +6,7 @@ store for each test.
 
 from tests.contracts.append_contract import AppendContract
 from tests.contracts.causes_contract import CausesContract
+from tests.contracts.groups_contract import GroupsContract
 from tests.contracts.letters_contract import LettersContract
 from tests.contracts.programs_contract import ProgramsContract
 from tests.contracts.projections_contract import ProjectionsContract
@@ -20,6 +21,7 @@ class EventStoreContract(
     AppendContract,
     CausesContract,
     ReadingContract,
+    GroupsContract,
     LettersContract,
     ProgramsContract,
     ProjectionsContract,
@@ -28,5 +30,5 @@ class EventStoreContract(
     TypesContract,
     ValuesContract,
 ):
-    """Appending, reading, causes, durable subscriptions, what is counted, what is known of types,
-    and what values are kept."""
+    """Appending, reading, causes, durable subscriptions, groups, what is counted, what is known of
+    types, and what values are kept."""

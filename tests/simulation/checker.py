@@ -14,6 +14,7 @@ from tests.simulation.judging_broadcasts import judge_broadcasts
 from tests.simulation.judging_clocks import judge_clocks
 from tests.simulation.judging_finds import judge_finds
 from tests.simulation.judging_followings import judge_followings
+from tests.simulation.judging_groups import judge_groups
 from tests.simulation.judging_hearing import judge_heard, judge_hearing
 from tests.simulation.judging_messages import judge_delivered, judge_messages
 from tests.simulation.judging_order import judge_order
@@ -53,6 +54,7 @@ def check(simulation: "Simulation") -> list[str]:
         *judge_clocks(log, history, simulation.plan.setup.dedicated),
         *judge_readings(log, history, simulation),
         *judge_followings(log, history, simulation),
+        *judge_groups(log, history, simulation),
         *judge_programs(log, simulation),
         *judge_tables(log, simulation),
         *judge_messages(log, simulation),

@@ -6,7 +6,7 @@ transaction, and whoever waits for a lock checks again what it then finds. What 
 for may happen after the client has given up; the answer to a commit may be lost.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,19 +24,21 @@ from store.errors import (
 )
 from store.event_store import (
     WRITER,
+    CheckpointMove,
     Epoch,
     Snapshot,
     Tallied,
 )
 from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
-from store.memory_states import StatesInMemory
+from store.memory_states import StatesInMemory, recounted
 from store.memory_subscriptions import SubscriptionsInMemory
 from store.postgres.claims import Claim, MayTake
 from store.projected import ProjectedTable
 from tests.simulation.database_requests import ClientRequest, Swap, Transaction, Trouble
 from tests.simulation.draws import stream
 from tests.simulation.scheduler import Owner, SimulatedLoop
+from tests.simulation.watched_groups import WatchedGroups
 
 #: A row whose data has this text in it is one that the database cannot hold.
 POISON = b"poisonous"
@@ -64,6 +66,7 @@ class Database:
         self.epochs: dict[str, Epoch] = {}
         self.snapshots: dict[bytes, Snapshot] = {}
         self.subscriptions = SubscriptionsInMemory()
+        self.groups = WatchedGroups(self.subscriptions, loop)
         self.states = StatesInMemory()
         self.projections = ProjectionsInMemory()
         self.letters = LettersInMemory()
@@ -72,6 +75,8 @@ class Database:
         self.tallied: Tallied | None = None
         self.classes: dict[str, str] = {}  #: that decide, by actor type
         self.event_types: set[tuple[str, str]] = set()  #: noted, with the actor type of each
+        self.aways_s: list[tuple[float, float]] = []  #: when the server was down
+        self.wrong_receipts: list[str] = []  #: of slots of groups, as they were moved
         self.commits = 0
         self.claim: Claim | None = None  #: whose it is
         self._locked: dict[str, ClientRequest] = {}
@@ -87,6 +92,7 @@ class Database:
         """The server ends at once, and is back after a while. What was under way is lost,
         what was committed stays."""
         self.trouble.away_until_s = self.loop.time() + seconds
+        self.aways_s.append((self.loop.time(), self.trouble.away_until_s))
         self.trouble.silent = silent
         lost = [*self._waiting, *self._under_way.values()]
         self._waiting.clear()
@@ -255,6 +261,19 @@ class Database:
         """How far its slots are."""
         records = self.subscriptions.all()
         return {one.name: one.position for one in records if one.name.startswith(f"{program}/")}
+
+    def move_slots(self, moves: Sequence[CheckpointMove]) -> set[str]:
+        """Those of a group; each receipt has to be that of the log at any time."""
+        refused = self.subscriptions.move_each(moves)
+        records = {record.name: record for record in self.subscriptions.all()}
+        for move in moves:
+            if move.name in refused:
+                continue
+            record, slot = records[move.name], int(move.name.rpartition("/")[2])
+            stretch = self.rows[record.began : record.position]
+            if recounted(stretch, record.selection, slot) != record.receipt:
+                self.wrong_receipts.append(f"{move.name} at {record.position}")
+        return refused
 
     def drop_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
         """Dead letters are dropped; which, is kept for whoever judges."""

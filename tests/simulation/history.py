@@ -105,6 +105,39 @@ class Following:
 
 
 @dataclass(slots=True)
+class Belonging:
+    """What one member of a group was given, and has finished."""
+
+    number: int
+    name: str  #: of the group
+    member: int = 0  #: as the store knows it
+    given: list[tuple[int, Seen]] = field(default_factory=list)  #: with moments of the history
+    in_hand: Seen | None = None
+    returned: list[tuple[int, bytes]] = field(default_factory=list)  #: to be handed out again
+    finished: list[Seen] = field(default_factory=list)
+    told: int = 0  #: of so many it was told that some are another member's to finish
+    #: Moments when it was said that those of these are kept: from one on, and up to another.
+    kept: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def take(self, moment: int, event: Seen) -> None:
+        """It was given this."""
+        self.given.append((moment, event))
+        self.in_hand = event
+
+    def finish(self) -> None:
+        """What is in hand is finished."""
+        if self.in_hand is not None:
+            self.finished.append(self.in_hand)
+        self.in_hand = None
+
+    def give_back(self, moment: int) -> None:
+        """What is in hand comes again."""
+        if self.in_hand is not None:
+            self.returned.append((moment, self.in_hand.id))
+        self.in_hand = None
+
+
+@dataclass(slots=True)
 class Running:
     """One wish of a driver: that a program runs in so many workers; 0: that it is stopped."""
 
@@ -179,7 +212,7 @@ class CastCall:
 
 
 class History:
-    """All calls, readings and followings, in the order in which they began.
+    """All calls, readings, followings and belongings, in the order in which they began.
 
     More than fifteen fields: one for each kind of thing that is seen, and checks read them.
     """
@@ -188,6 +221,7 @@ class History:
         self.calls: list[Call] = []
         self.readings: list[Reading] = []
         self.followings: list[Following] = []
+        self.belongings: list[Belonging] = []
         self.runnings: list[Running] = []
         self.wishes: list[Running] = []  #: what else was to be done with programs
         self.rebuildings: list[Rebuilding] = []

@@ -72,3 +72,4 @@ class Plan:
     setup: Setup
     strands: list[list[list[Step]]]  #: by driver; each strand does one step after another
     faults: list[Fault]
+    members: list[Step] = field(default_factory=list)  #: of groups, each a program of its own

@@ -9,6 +9,7 @@ from tests.simulation.draws import stream
 from tests.simulation.failing_programs import plan_failing
 from tests.simulation.finds import plan_finds
 from tests.simulation.followers import followers_of
+from tests.simulation.group_members import members_of
 from tests.simulation.messages import plan_messages
 from tests.simulation.plan import ACTIVE_S, Plan, Setup, Step
 from tests.simulation.planned_faults import FIRST_FAULT_S, faults_of
@@ -41,9 +42,10 @@ def plan_of(seed: int) -> Plan:
     plan_rebuilds(seed, setup, strands, faults)
     plan_broadcasts(seed, setup, strands, faults)
     plan_finds(seed, setup, strands, faults)
+    members = members_of(seed, setup)
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)
-    return Plan(seed, setup, strands, faults)
+    return Plan(seed, setup, strands, faults, members)
 
 
 def _busy_s(strands: list[list[list[Step]]]) -> float:

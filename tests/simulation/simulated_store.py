@@ -26,13 +26,14 @@ from store.rows.layout import EncodedRows, causes_at, source_at
 from store.selection import EVERYTHING, Selection, row_filter
 from tests.simulation.database import gone
 from tests.simulation.database_requests import Transaction
+from tests.simulation.store_of_groups import StoreOfGroups
 from tests.simulation.store_of_programs import StoreOfPrograms
 
 #: What PostgreSQL's index takes of the names of one row.
 INDEX_BYTES = 2_704
 
 
-class SimulatedStore(StoreOfPrograms):
+class SimulatedStore(StoreOfPrograms, StoreOfGroups):
     """EventStore, for one process."""
 
     #: Bytes that a read or a load brings at a time, a row more or less.

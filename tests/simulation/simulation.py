@@ -17,6 +17,7 @@ from tests.simulation.database import Database
 from tests.simulation.drivers import Driver
 from tests.simulation.faults import cease, strike
 from tests.simulation.fencing import fenced_off
+from tests.simulation.group_members import belong, probe_groups
 from tests.simulation.history import History
 from tests.simulation.knobs import turned
 from tests.simulation.operating import drain_and_launch, launch, take_over
@@ -76,6 +77,7 @@ class Simulation:
             self.clusters[0].head_slow = False
         self.database = Database(self.loop)
         self.history = History()
+        self.database.groups.moment = self.history.moment
         # A gateway has sockets of the real world, and nothing of the system needs it.
         self.settings = Settings(**plan.setup.settings).replaced(
             "gateway", "enabled", False, "the simulation"
@@ -86,6 +88,7 @@ class Simulation:
         self.jumped_us: dict[str, int] = {}  #: by name: of its clock, for worlds still to come
         self.topology: Topology  #: of the system, as it was launched
         self.drivers: dict[str, Driver] = {}  #: by name
+        self.heads: dict[str, int] = {}  #: by group, where the log stood when all was quiet
         self.ids: dict[int, bytes] = {}  #: of commands, by the number of their step
         self.prober: Driver | None = None  #: the driver that comes after quiet
         self._coming: Cluster | None = None  #: of a system that is still being launched
@@ -126,6 +129,7 @@ class Simulation:
         idle = check_idle(self, self.loop.time() - PROMPT_S)
         knock(self)
         probe(self)
+        probe_groups(self)
         self.loop.run_until(self.loop.time() + SETTLED_S)
         return idle + check(self)
 
@@ -190,6 +194,10 @@ class Simulation:
             driver = self.driver(name)
             self.drivers[name] = driver
             driver.holder.context.copy().run(driver.work, strands)
+
+        for step in self.plan.members:
+            member = self.driver(f"member-{step.number}")
+            member.holder.create_task(belong(member, step))
 
     def _made(self, life: Incarnation, kind: type[Any], arguments: tuple[Any, ...]) -> Any:
         return kind(*arguments, world=self._world(life.process.name, life, life.process.cluster))
@@ -261,6 +269,8 @@ class Simulation:
             told.update(repr(reading).encode())
         for following in self.history.followings:
             told.update(repr(following).encode())
+        for belonging in self.history.belongings:
+            told.update(repr(belonging).encode())
         for record in self.records():
             told.update(repr((record, sorted(record.counts.items()))).encode())
         told.update(repr((self.history.faults, problems, self.loop.steps)).encode())

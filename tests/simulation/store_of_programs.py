@@ -77,6 +77,7 @@ class StoreOfPrograms(DatabaseLink):
             kept = database.states.drop(program)
             tables = [database.projections.drop(name) for name in (program, program + REBUILD)]
             letters = database.letters.drop(program)
+            database.groups.drop(program)
             return slots or kept or any(tables) or bool(letters)
 
         return bool(await self.ask(drop, commits=True))

@@ -104,6 +104,7 @@ KEYS = [
     Key("processing", "failure_tries", "5", 5, "1.5", COUNT),
     Key("processing", "failure_backoff_ms", "5", 5, '"400"', COUNT),
     Key("processing", "max_parked_keys", "5", 5, "true", COUNT),
+    Key("processing", "member_timeout_ms", "5", 5, "[]", COUNT),
     Key("metrics", "port", "0", 0, '"9090"', PORT),
     Key("metrics", "host", "0.0.0.0", "0.0.0.0", "[]", WORD),
     Key("metrics", "labels", '{"zone": "c"}', {"zone": "c"}, "{ zone = 3 }", LABELS),

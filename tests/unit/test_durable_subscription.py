@@ -11,8 +11,9 @@ import pytest
 
 from actors.errors import InvalidName
 from runtime.errors import ConnectionClosed, NotPossible, SubscriptionTaken, SystemNotFound
-from runtime.processing.checkpoint import Checkpoint, move_at_exit
+from runtime.processing.checkpoint import Checkpoint
 from runtime.processing.durable_subscription import DurableSubscription
+from runtime.processing.keeping import move_at_exit
 from runtime.system import ActorSystem
 from store.appends import CheckpointMove
 from store.errors import AnotherSelection, StoreUnavailable

@@ -83,6 +83,60 @@ FROM held, unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::byte
 WHERE s.name = held.name AND s.name = t.name AND s.epoch = t.epoch AND s.position <= t.position
 RETURNING s.name, s.epoch;
 
+-- name: make_group
+-- Its slots, which nobody has yet.
+INSERT INTO subscriptions (name, epoch, event_types, sources, kinds, began, position, member)
+SELECT slot, -1, $2, $3, $4, $5, $5, 0 FROM unnest($1::text[]) AS slot
+ON CONFLICT DO NOTHING;
+
+-- name: group_slots
+SELECT * FROM subscriptions WHERE starts_with(name, $1 || '/') AND member IS NOT NULL
+ORDER BY length(name), name;
+
+-- name: hear_member
+-- A sign of life: of one who joins, or of one who is there. Of a group that was dropped nobody is.
+INSERT INTO group_members (name, member, sign)
+SELECT $1, $2, $3
+WHERE EXISTS (SELECT FROM subscriptions WHERE name = $1 || '/0' AND member IS NOT NULL)
+ON CONFLICT (name, member) DO UPDATE SET sign = excluded.sign, seen_at = clock_timestamp();
+
+-- name: group_members
+SELECT member, sign FROM group_members WHERE name = $1 ORDER BY joined_at, member;
+
+-- name: take_slots
+-- Those that are still as they were seen, by whoever is a member; or once more those that he has.
+WITH held AS MATERIALIZED (
+    SELECT name FROM subscriptions WHERE name = ANY ($1) ORDER BY name FOR UPDATE  -- in one order
+)
+UPDATE subscriptions AS s SET epoch = $5, member = $4, opened_at = clock_timestamp()
+FROM held, unnest($1::text[], $2::bigint[]) AS seen (name, epoch)
+WHERE s.name = held.name AND s.name = seen.name AND s.epoch IN (seen.epoch, $5)
+    AND s.member IS NOT NULL
+    AND EXISTS (SELECT FROM group_members AS m WHERE m.name = $3 AND m.member = $4)
+RETURNING s.*;
+
+-- name: free_slots
+WITH held AS MATERIALIZED (
+    SELECT name FROM subscriptions WHERE name = ANY ($1) ORDER BY name FOR UPDATE  -- in one order
+)
+UPDATE subscriptions AS s SET epoch = -1 - s.epoch, member = 0
+FROM held, unnest($1::text[], $2::bigint[]) AS t (name, epoch)
+WHERE s.name = held.name AND s.name = t.name AND s.epoch = t.epoch AND s.member <> 0;
+
+-- name: leave_group
+WITH gone AS (
+    DELETE FROM group_members WHERE name = $1 AND member = $2
+), held AS MATERIALIZED (
+    SELECT name FROM subscriptions WHERE starts_with(name, $1 || '/') AND member = $2
+    ORDER BY name FOR UPDATE  -- in one order
+)
+UPDATE subscriptions AS s SET epoch = -1 - s.epoch, member = 0
+FROM held WHERE s.name = held.name AND s.member = $2;
+
+-- name: expel_member
+-- Whoever was not heard of since.
+DELETE FROM group_members WHERE name = $1 AND member = $2 AND sign = $3 RETURNING member;
+
 -- name: load_states
 SELECT key, data FROM program_states WHERE program = $1 AND key = ANY ($2);
 
@@ -103,6 +157,8 @@ WHERE s.program = t.program AND s.key = t.key;
 -- name: drop_program
 WITH slots AS (
     DELETE FROM subscriptions WHERE starts_with(name, $1 || '/') RETURNING 1
+), members AS (
+    DELETE FROM group_members WHERE name = $1
 ), states AS (
     DELETE FROM program_states WHERE program = $1 RETURNING 1
 ), letters AS (

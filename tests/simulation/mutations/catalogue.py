@@ -3,6 +3,7 @@
 from tests.simulation.mutations import (
     of_companies,
     of_drivers,
+    of_groups,
     of_hosts,
     of_messages,
     of_partitions,
@@ -22,6 +23,7 @@ MUTATIONS: dict[str, Mutation] = {
         *of_drivers.MUTATIONS,
         *of_systems.MUTATIONS,
         *of_subscriptions.MUTATIONS,
+        *of_groups.MUTATIONS,
         *of_programs.MUTATIONS,
         *of_companies.MUTATIONS,
         *of_messages.MUTATIONS,

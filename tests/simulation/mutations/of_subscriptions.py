@@ -7,18 +7,18 @@ MUTATIONS: tuple[Mutation, ...] = (
         "finished as it is handed out",
         "an event is finished before whoever reads it has asked for the next one",
         "runtime.processing.durable_subscription",
-        "super().__anext__()\n"
-        "            self._checkpoint.hand_out((event,), event.position or 0)\n",
-        "super().__anext__()\n"
-        "            self._checkpoint.hand_out((event,), event.position or 0)\n"
-        "            self._checkpoint.finish()\n",
+        "        return bool(self._progress.hand_out((event,), event.position or 0, deal))",
+        "        handed = bool(self._progress.hand_out((event,), event.position or 0, deal))\n"
+        "        self._progress.finish()\n"
+        "        return handed",
     ),
     mutation(
         "what was fetched is finished",
         "the checkpoint moves to where the feed is, not to where its reader is",
         "runtime.driver.subscription",
-        "            self._passed(self._position)\n",
-        "            self._passed(self._inlet._feed.position if self._inlet._feed else -1)\n",
+        "            self._passed(done)\n",
+        "            done.through = getattr(self._inlet._feed, 'position', done.through)\n"
+        "            self._passed(done)\n",
     ),
     mutation(
         "a checkpoint is taken for moved",

@@ -1,0 +1,58 @@
+"""Mutations of groups: who has which slot, from when on, and from where."""
+
+from tests.simulation.mutations.patching import Mutation, mutation
+
+MUTATIONS: tuple[Mutation, ...] = (
+    mutation(
+        "a slot is given up with an event in hand",
+        "a member that leaves a slot does not wait until what is in hand of it is finished",
+        "runtime.processing.share",
+        "                if slot.deal > deal or number not in in_hand\n",
+        "                if slot.deal > deal or number is not None or number not in in_hand\n",
+    ),
+    mutation(
+        "a slot begins where the others are",
+        "reading does not begin anew for slots that lag",
+        "runtime.processing.membership",
+        "self._go_on(self._inlet, self.share.start(0))",
+        "self._go_on(self._inlet, max((each.handed for each in self.share._all()), default=0))",
+    ),
+    mutation(
+        "an older deal is taken for the new one",
+        "what was read before a slot came says that all of it was handed out",
+        "runtime.processing.share",
+        "                if slot.deal <= deal:\n                    slot.position = max(",
+        "                if slot.deal:\n                    slot.position = max(",
+    ),
+    mutation(
+        "who could not look judges",
+        "a member that saw nothing itself takes the others for silent",
+        "runtime.processing.membership",
+        "            self._heard.clear()  # it saw",
+        "            pass  # it saw",
+    ),
+    mutation(
+        "nobody is ever out",
+        "a member that died keeps its share",
+        "runtime.processing.membership",
+        "            silent = sign == last and now_s - since_s >= self._silent_s\n",
+        "            silent = sign == last and now_s - since_s >= 1_000_000 * self._silent_s\n",
+    ),
+    mutation(
+        "a slot is taken from whoever has it",
+        "a member takes the slots that it is to have, before they are given up",
+        "runtime.processing.membership",
+        "            free = {slot for slot in mine if owners[slot] not in members}\n",
+        "            free = set(mine)\n",
+    ),
+    mutation(
+        "a refusal is not heard",
+        "a member whose slot another one has goes on with it, and says that all is kept",
+        "runtime.processing.membership",
+        "            self._lose({number for number, move in moves.items() if "
+        "move.name in refused})\n",
+        "",
+        "                if move.name not in refused:\n                    self.share.keep(",
+        "                if move.name:\n                    self.share.keep(",
+    ),
+)
