@@ -28,7 +28,7 @@ from runtime.telemetry.metrics import ProgramMetrics
 from runtime.topology.names import DIRECTORY_ACTOR, program_of_worker
 from runtime.topology.status import WorkerFacts
 from store.dead_letters import Parked
-from store.errors import StaleCheckpoint, StaleEpoch
+from store.errors import StaleCheckpoint, StaleEpoch, StoreUnavailable
 from streams.handler import Handler
 from streams.handlers import Handlers
 from streams.program import Program
@@ -124,9 +124,23 @@ class Worker(Process):
 
     async def runs(self) -> tuple[str, int, tuple[str, ...]]:
         """The fingerprint of its program's code, among how many workers it is, and the handlers
-        that run together in it, where it has several."""
+        that run together in it, where it has several. No fingerprint: what it runs was dropped, and
+        whoever wants that program has to have it begun anew."""
         await self.ensure_started()
-        return self._fingerprint, self._workers, tuple(each.program.name for each in self._members)
+        handlers = tuple(each.program.name for each in self._members)
+        dropped = self._dropped or await self._is_dropped()
+        return "" if dropped else self._fingerprint, self._workers, handlers
+
+    async def _is_dropped(self) -> bool:
+        """Has it worked, and is nothing known of that any more?"""
+        if self._run is None or not self._run.all_facts().position:
+            return False
+        names = {each.program.name for each in self._members} or {program_of_worker(self.name)}
+        try:
+            records = await self._store.subscriptions()
+        except StoreUnavailable:
+            return False  # it hears of it when it wants to commit
+        return not names <= {record.name.partition("/")[0] for record in records}
 
     async def code(self) -> tuple[bytes, TableSchema] | None:
         """Its program's code, as it was sent, and the table of that; None for one without any."""

@@ -128,6 +128,25 @@ def test_one_that_is_dropped_while_it_runs_ends_and_does_not_come_back(
     assert system.connection.errand("names", lambda: log.ask(names)).result(LIMIT_S) == []
 
 
+def test_one_that_is_run_again_before_it_has_noticed_that_it_was_dropped_begins_anew(
+    memory_system: ActorSystem,
+) -> None:
+    system = memory_system
+    system.run(quiet(), workers=1).result(LIMIT_S)
+    publish(system, 1)
+    eventually(stands_at(system, 1))
+
+    async def drop(store: EventStore) -> bool:
+        return await store.drop_subscription("totals") | await store.drop_program("totals")
+
+    system.connection.errand("drop", lambda: system.connection.log.ask(drop)).result(LIMIT_S)
+    system.run(quiet(), workers=1).result(LIMIT_S)
+    publish(system, 2)
+    eventually(stands_at(system, 2))
+    [worker] = facts(system)
+    assert (worker.events, worker.trouble) == (2, None)
+
+
 def test_all_slots_begin_where_the_first_ones_did(memory_system: ActorSystem) -> None:
     """A run that came to nothing may have made some of them, at the head of then."""
 
