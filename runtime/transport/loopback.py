@@ -98,22 +98,29 @@ class Server:
         self.token, self.proof = map(secrets.token_bytes, (TOKEN_BYTES, TOKEN_BYTES))
         self._opening = asyncio.Lock()
         self._server: asyncio.Server | None = None
+        self._closed = False
         self._answering: set[asyncio.Future[None]] = set()
         self.connections: set[_Answering] = set()
 
     async def address(self) -> Address:
-        """Where it listens; it begins to at the first question."""
+        """Where it listens; it begins to at the first question. Raises ConnectionError once it is
+        closed: whoever began to listen then, nobody would end."""
         async with self._opening:
-            if self._server is None:
+            if self._server is None and not self._closed:
                 loop = asyncio.get_running_loop()
                 self._server = await loop.create_server(lambda: _Answering(self), LOOPBACK, 0)
                 keep_from_children(self._server, _listening)
+            if self._closed or self._server is None:
+                if self._server is not None:
+                    self._server.close()
+                raise ConnectionError("this process answers no calls any more")
         port = self._server.sockets[0].getsockname()[1]
         machine = (self._machine or this_machine)()
         return Address(machine, port, self.token, self.proof, tuple(self._methods))
 
     def close(self) -> None:
         """Listen no more, and end all connections."""
+        self._closed = True
         if self._server is not None:
             self._server.close()
         for connection in list(self.connections):

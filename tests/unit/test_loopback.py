@@ -6,6 +6,7 @@ Real sockets, no Ray: what Ray is asked here is a process's address, and who thi
 import asyncio
 import struct
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from ray.exceptions import ActorUnavailableError
 
 from runtime.transport import caller, loopback
-from runtime.transport.loopback import _Answering
+from runtime.transport.loopback import Server, _Answering
 from tests.unit.calling import Held, Machine
 
 
@@ -320,3 +321,26 @@ async def test_looking_again_keeps_a_connection_that_is_still_right(machine: Mac
     held.called[b"?"].set_result(b"kept")
     assert await asked == b"kept"
     assert (process.looked_up, len(process.server.connections)) == (2, 1)
+
+
+async def test_a_process_that_is_closed_begins_to_listen_for_nobody() -> None:
+    asked_later = Server({}, lambda: "here")
+    asked_later.close()
+    with pytest.raises(ConnectionError, match="answers no calls any more"):
+        await asked_later.address()
+
+
+async def test_what_begins_to_listen_while_the_process_is_closed_ends_with_it() -> None:
+    server = Server({}, lambda: "here")
+    loop = asyncio.get_running_loop()
+    create, made = loop.create_server, list[asyncio.Server]()
+
+    async def closed_meanwhile(*arguments: Any, **named: Any) -> asyncio.Server:
+        made.append(await create(*arguments, **named))
+        server.close()
+        return made[0]
+
+    loop.create_server = closed_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(ConnectionError, match="answers no calls any more"):
+        await server.address()
+    assert not made[0].is_serving()
