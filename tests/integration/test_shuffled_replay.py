@@ -4,14 +4,23 @@ made of it in the end is what plain SQL makes of the same events, which knows no
 The pipelines keep windows for two days, so what comes later is computed again from the log.
 """
 
+from collections.abc import Iterator
+from io import StringIO
+
 import pytest
 from rich.console import Console
 
+from actors.event import Event, Payload
 from jobs import replay as replaying
 from jobs.flights import findings
+from jobs.flights.catching_up import wait_caught_up
 from jobs.flights.proofs import Verdict
 from jobs.flights.streams import run_examples
+from runtime.errors import NotPossible
 from runtime.system import ActorSystem
+from store.postgres.event_store import PostgresEventStore
+from store.slots import SLOTS
+from streams.handler import Handler
 from tests.integration.systems import log_of
 
 pytestmark = pytest.mark.integration
@@ -71,3 +80,28 @@ def test_each_proof_fails_where_the_log_says_something_else(
     assert len(log_of(postgres_system, FORGOTTEN)) == 3
     assert not run_examples(postgres_system, Console(quiet=True))
     assert [each.says for each in verdicts if each.holds] == []
+
+
+class Stumbles(Handler):
+    """It stands at the first event."""
+
+    event_types = ("weather-observed",)
+    on_failure = "pause"
+    tries = 1
+
+    def handle(self, event: Event) -> Iterator[Payload]:
+        raise ValueError(f"no weather at {event.position}")
+
+
+def test_a_program_that_stands_is_not_waited_for(postgres_system: ActorSystem) -> None:
+    assert replaying.replay(postgres_system, 1, PATIENCE_S)
+    postgres_system.run(Stumbles, workers=1).result()
+    run = postgres_system.connection.courier.run
+    store = run(postgres_system.open_store()).result()
+    assert isinstance(store, PostgresEventStore)
+    said = StringIO()
+    try:
+        with pytest.raises(NotPossible, match=r"stumbles fails at event .*: no weather at"):
+            wait_caught_up(postgres_system, store, {"stumbles": SLOTS}, 10**6, Console(file=said))
+    finally:
+        run(store.close()).result()
