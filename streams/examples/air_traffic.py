@@ -141,12 +141,12 @@ CARRIER_DELAYS = (
     .emit(_carrier_delay)
 )
 
-#: The delay at each airport in the last hour, every ten minutes, with what could be seen then.
+#: The delay at each airport in the last hour, every half hour, with what could be seen then.
 AIRPORT_DELAYS = (
     EventPipeline("airport-delays", ["flight-departed", "weather-observed"], disorder=_DISORDER)
     .key_by(_airport_of)
     .window(
-        Sliding(_HOUR, every=timedelta(minutes=10)),
+        Sliding(_HOUR, every=timedelta(minutes=30)),
         {
             "departures": Count("delay_min"),
             "mean_delay_min": Mean("delay_min"),

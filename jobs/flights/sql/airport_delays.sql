@@ -1,4 +1,4 @@
--- Departures of each airport in the hours that begin every ten minutes. Only hours that are over
+-- Departures of each airport in the hours that begin every half hour. Only hours that are over
 -- count: the weather moves event time, too.
 departures AS (
     SELECT event_data->>'origin' AS key, (event_data->>'delay_min')::int AS delay,
@@ -8,10 +8,10 @@ departures AS (
     SELECT max(timestamp) AS watermark FROM events
     WHERE event_type IN ('flight-departed', 'weather-observed')
 ), rolling AS (
-    SELECT key, date_bin('10 minutes', at, timestamptz '1970-01-01 00:00Z')
-        - each * interval '10 minutes' AS start, count(*) AS departures,
+    SELECT key, date_bin('30 minutes', at, timestamptz '1970-01-01 00:00Z')
+        - each * interval '30 minutes' AS start, count(*) AS departures,
         sum(delay)::float8 / count(delay) AS mean
-    FROM departures, generate_series(0, 5) AS each GROUP BY 1, 2
+    FROM departures, generate_series(0, 1) AS each GROUP BY 1, 2
 ), expected AS (
     SELECT * FROM rolling
     WHERE start + interval '1 hour' <= (SELECT watermark FROM selected) - {disorder}
