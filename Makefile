@@ -19,7 +19,7 @@ EXTRAS_docs  := [docs]
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test check long-test machines-test simulate bench docs screenshots image-test network-test cluster-test clean
+.PHONY: help run test check long-test machines-test simulate chaos bench docs screenshots image-test network-test cluster-test clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ machines-test: $(VENV)/.installed-dev ## Have a Prometheus sum the metrics of se
 
 simulate: $(VENV)/.installed-dev ## Search for faults in simulated time (ARGS: --seconds, --seed, --mutations)
 	@exec $(BIN)/python -m tests.simulation $(ARGS)
+
+chaos: $(VENV)/.installed-dev ## Kill, stop and cut what can be, and prove that nothing is lost; ten minutes (ARGS: --seeds, --seed, --minutes)
+	@exec $(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(VENV)/.installed-bench ## Measure; the figures of the README come from here
 	@exec $(BIN)/python -m benchmarks.run $(ARGS)

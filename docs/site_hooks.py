@@ -61,6 +61,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         "security.md",
         "architecture.md",
         "semantics.md",
+        "reliability.md",
         "performance.md",
         "glossary.md",
     ]

@@ -122,6 +122,13 @@ class History:
             found[sending.id].append(sending)
         return found
 
+    def effects(self, cause: bytes, source: str) -> Sequence[EventRow]:
+        """What a command, or a message, has led to at who it was for. Ids that are made in one
+        millisecond count up, and the first event of a command has the id of another command then
+        (docs/semantics.md, G3): so what others have made of that event is no effect of the command.
+        """
+        return [row for row in self.by_cause.get(cause, ()) if row.source == source]
+
     def of_sources(self, prefix: str) -> Iterable[EventRow]:
         """Those whose source begins so, by position."""
         return (row for row in self.events if row.source.startswith(prefix))

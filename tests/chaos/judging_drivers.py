@@ -18,9 +18,9 @@ def driver_problems(history: History) -> Iterator[Problem]:
 def first_positions(history: History) -> Mapping[bytes, int]:
     """Where the first event of each command is that has one."""
     return {
-        command: history.by_cause[command][0].position
-        for command in history.by_command
-        if command in history.by_cause
+        command: effects[0].position
+        for command, sent in history.by_command.items()
+        if (effects := history.effects(command, sent[0].source))
     }
 
 
@@ -28,12 +28,10 @@ def _effect(history: History, sendings: Sequence[Sending]) -> Iterator[Problem]:
     """Of one command: in the log once or not at all, as it was acknowledged and as it was sent."""
     first = sendings[0]
     name = _name(first)
-    rows = history.by_cause.get(first.id, ())
+    rows = history.effects(first.id, first.source)
     ids = [row.id for row in rows]
     if ids != event_ids(first.id, len(ids)):
         yield Problem("duplicate", f"{name} has events that are not those of one effect")
-    if any(row.source != first.source for row in rows):
-        yield Problem("stranger", f"{name} has events of another source")
     versions = [row.version for row in rows]
     if rows and versions != list(range(versions[0], versions[0] + len(rows))):
         yield Problem("reordering", f"the events of {name} do not follow one another")

@@ -222,6 +222,11 @@ WRONG: dict[str, tuple[Callable[[History], History], str, str]] = {
         "stranger",
         "nobody sent",
     ),
+    "a command had an effect on somebody else": (
+        lambda h: with_event(h, 3, causation_id=h.sendings[1].id),
+        "stranger",
+        "nobody sent",
+    ),
     "the subscription skipped an event": (
         lambda h: seen_otherwise(h, lambda seen: [*seen[:2], *seen[3:]]),
         "loss",
@@ -350,6 +355,14 @@ def test_what_was_sent_again_is_held_against_its_first_effect() -> None:
     again: Sending = replace(history.sendings[1], driver="driver-0-1", sent_ns=10**6)
 
     assert problems(_of(history, sendings=[*history.sendings, again])) == []
+
+
+def test_what_follows_from_an_event_with_a_command_s_id_is_no_effect_of_the_command() -> None:
+    history = made_history()
+    last = history.sendings[-1]
+    twin: Sending = replace(last, id=history.events[1].id, number=99, outcome="rejected", events=())
+
+    assert problems(_of(history, sendings=[*history.sendings, twin])) == []
 
 
 def test_what_was_never_answered_may_be_in_the_log_or_not() -> None:

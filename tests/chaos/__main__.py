@@ -1,0 +1,132 @@
+"""`make chaos`: kill, stop and cut what can be, under load, and have every promise proved.
+
+A seed says what is done and when; the same seed does the same again, at other moments of the code.
+"""
+
+import argparse
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from runtime.cluster.ray_session import end_ray, start_ray, way_in
+from store.embedded.server import EmbeddedPostgres
+from tests.chaos.leftovers import MARK, Watch
+from tests.chaos.plan import Plan, plan_of
+from tests.chaos.run import Outcome, run_seed
+
+#: How long faults go on in one seed.
+SEED_S = 45.0
+
+
+def main() -> int:
+    """Zero if nothing was found."""
+    options = argparse.ArgumentParser(prog="make chaos ARGS=...", description=__doc__)
+    options.add_argument("--minutes", type=float, default=10.0, help="how long to run")
+    options.add_argument("--seeds", type=int, help="how many seeds to run, instead of minutes")
+    options.add_argument("--seed", type=int, help="run this one alone")
+    options.add_argument("--first", type=int, help="the first seed; a fresh one unless given")
+    options.add_argument(
+        "--seconds", type=float, default=SEED_S, help="how long faults go on in each seed"
+    )
+    options.add_argument("--keep", type=Path, help="where records of failing seeds are kept")
+    arguments = options.parse_args()
+    outcomes: list[Outcome] = []
+    with _bed() as bed:
+        for plan in _plans(arguments):
+            print(f"seed {plan.seed}: {len(plan.faults)} faults in {plan.lasts_s:g} s", flush=True)
+            outcomes.append(_run(plan, bed, arguments.keep))
+    print(table(outcomes), *(f"left over: {each}" for each in bed.left), sep="\n", flush=True)
+    return 1 if bed.left or any(each.problems for each in outcomes) else 0
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """A line a seed."""
+    lines = [f"{'seed':>10} {'faults':>6} {'acknowledged':>12} {'events':>8} {'s':>5}  verdict"]
+    kinds: Counter[str] = Counter()
+    for each in outcomes:
+        kinds.update({kind.value: number for kind, number in each.faults.items()})
+        lines.append(
+            f"{each.seed:>10} {sum(each.faults.values()):>6} {each.acknowledged:>12,}"
+            f" {each.events:>8,} {each.took_s:>5.0f}  {each.verdict}"
+        )
+    lines.append(", ".join(f"{kind}: {number}" for kind, number in sorted(kinds.items())))
+    return "\n".join(lines)
+
+
+def _plans(arguments: argparse.Namespace) -> Iterator[Plan]:
+    if arguments.seed is not None:
+        yield plan_of(arguments.seed, arguments.seconds)
+        return
+    first = secrets.randbelow(10**6) if arguments.first is None else arguments.first
+    ends_s = time.monotonic() + 60 * arguments.minutes
+    for seed in count(first):
+        done = seed - first
+        if done >= arguments.seeds if arguments.seeds else done and time.monotonic() >= ends_s:
+            return
+        yield plan_of(seed, arguments.seconds)
+
+
+def _run(plan: Plan, bed: "_Bed", keep: Path | None) -> Outcome:
+    folder = bed.records / str(plan.seed)
+    folder.mkdir()
+    environment = {**os.environ, **way_in()}
+    outcome = run_seed(plan, bed.server, folder, environment, _say, bed.watch.look)
+    _say(f"{outcome.acknowledged:,} commands acknowledged, {outcome.verdict}")
+    if outcome.problems:
+        print(f"seed {plan.seed} has failed; `--seed {plan.seed}` repeats this schedule:")
+        print(*plan.faults, "what is wrong:", *outcome.problems[:50], sep="\n  ", flush=True)
+        if keep is not None:
+            shutil.copytree(folder, keep / str(plan.seed), dirs_exist_ok=True)
+    shutil.rmtree(folder)
+    return outcome
+
+
+def _say(what: str) -> None:
+    print(f"  {what}", flush=True)
+
+
+@dataclass
+class _Bed:
+    """Where seeds run, one after the other."""
+
+    server: EmbeddedPostgres
+    watch: Watch
+    records: Path
+    left: list[str] = field(default_factory=list)  #: when all has ended: what should not be there
+
+
+@contextmanager
+def _bed() -> Iterator[_Bed]:
+    """A Ray and a PostgreSQL of the run's own, which end with it, in a folder of its own."""
+    mark = secrets.token_hex(8)
+    folder = Path(tempfile.mkdtemp(prefix="tb-", dir="/tmp"))  # short: Ray has sockets in it
+    folder.chmod(0o711)  # root's server runs as another user, who has to get through
+    records = folder / "records"
+    records.mkdir(mode=0o700)
+    os.environ |= {MARK: mark, "TMPDIR": str(folder)}
+    tempfile.tempdir = None  # what was found before TMPDIR said so
+    bed = _Bed(EmbeddedPostgres(folder / "postgres"), Watch(mark, folder), records)
+    try:
+        bed.server.start()
+        start_ray()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Ray has put a handler of its own
+        yield bed
+    finally:
+        end_ray()
+        bed.server.destroy()
+        bed.left += bed.watch.left()
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""What is done to a system, and when: a schedule that a seed says."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+#: Processes of the system, and how often each is chosen beside the others.
+_PROCESSES = {
+    "host-0": 3,
+    "host-1": 3,
+    "writer": 4,
+    "bus": 2,
+    "directory": 1,
+    "deliverer": 2,
+    "worker-0-of-totals": 1,
+    "worker-1-of-totals": 1,
+    "worker-0-of-tallies": 1,
+}
+_FROZEN = ["host-0", "host-1", "writer"]
+
+#: Drivers that send, and how many commands travel between two faults is theirs to say.
+DRIVERS = 2
+
+#: Seconds between two faults, about, and of quiet before the first one.
+_PAUSE_S, _QUIET_S = 2.5, 2.0
+
+
+class FaultKind(StrEnum):
+    """What may be done."""
+
+    KILL = "kill"  #: kill -9 of a process of the system
+    FREEZE = "freeze"  #: SIGSTOP of one, and SIGCONT
+    KILL_DRIVER = "kill-driver"
+    KILL_READER = "kill-reader"
+    TERMINATE_BACKEND = "terminate-backend"  #: pg_terminate_backend
+    KILL_BACKEND = "kill-backend"  #: kill -9 of one: the postmaster starts all of them anew
+    FREEZE_POSTMASTER = "freeze-postmaster"
+    CRASH_POSTGRES = "crash-postgres"  #: an immediate shutdown, and a start
+    CUT = "cut"  #: all connections to PostgreSQL, in the middle of whatever they carry
+    DELAY = "delay"  #: everything on them comes late
+    BLACK_HOLE = "black-hole"  #: nothing on them comes, and nobody is told
+
+
+#: How often each is chosen, and how long at the least and at the most it lasts.
+_KINDS: dict[FaultKind, tuple[int, float, float]] = {
+    FaultKind.KILL: (10, 0.0, 0.0),
+    FaultKind.FREEZE: (4, 0.5, 4.0),
+    FaultKind.KILL_DRIVER: (2, 0.0, 0.0),
+    FaultKind.KILL_READER: (2, 0.0, 0.0),
+    FaultKind.TERMINATE_BACKEND: (3, 0.0, 0.0),
+    FaultKind.KILL_BACKEND: (1, 0.0, 0.0),
+    FaultKind.FREEZE_POSTMASTER: (1, 1.0, 4.0),
+    FaultKind.CRASH_POSTGRES: (1, 0.5, 3.0),
+    FaultKind.CUT: (3, 0.0, 0.0),
+    FaultKind.DELAY: (2, 1.0, 5.0),
+    FaultKind.BLACK_HOLE: (2, 0.5, 5.0),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that is done."""
+
+    at_s: float  #: since the load began
+    kind: FaultKind
+    target: str  #: whom it befalls; empty: Postgres, or the way to it
+    lasts_s: float  #: 0: it is done at once
+    choice: float  #: 0 to 1: which of several, where that shows only then
+
+    def __str__(self) -> str:
+        lasting = f" for {self.lasts_s:.1f} s" if self.lasts_s else ""
+        return f"{self.at_s:5.1f} s: {self.kind} {self.target}".rstrip() + lasting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The schedule of a seed."""
+
+    seed: int
+    lasts_s: float
+    faults: Sequence[Fault]
+
+
+def plan_of(seed: int, lasts_s: float) -> Plan:
+    """The same for the same seed and time, wherever it runs."""
+    return Plan(seed=seed, lasts_s=lasts_s, faults=list(_faults(Random(f"chaos {seed}"), lasts_s)))
+
+
+def _faults(draw: Random, lasts_s: float) -> Iterator[Fault]:
+    kinds = list(_KINDS)
+    weights = [_KINDS[kind][0] for kind in kinds]
+    at_s = _QUIET_S
+    while at_s < lasts_s:
+        [kind] = draw.choices(kinds, weights)
+        _, least_s, most_s = _KINDS[kind]
+        yield Fault(
+            at_s=at_s,
+            kind=kind,
+            target=_target(draw, kind),
+            lasts_s=draw.uniform(least_s, most_s),
+            choice=draw.random(),
+        )
+        at_s += draw.uniform(0.2, 2 * _PAUSE_S)
+
+
+def _target(draw: Random, kind: FaultKind) -> str:
+    match kind:
+        case FaultKind.KILL:
+            return draw.choices(list(_PROCESSES), list(_PROCESSES.values()))[0]
+        case FaultKind.FREEZE:
+            return draw.choice(_FROZEN)
+        case FaultKind.KILL_DRIVER:
+            return f"driver-{draw.randrange(DRIVERS)}"
+        case FaultKind.KILL_READER:
+            return "ledger"
+    return ""

@@ -1,0 +1,31 @@
+"""One short seed of the chaos suite, as `make chaos` runs it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.integration, pytest.mark.chaos]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_make_chaos_is_the_command_that_this_test_runs() -> None:
+    assert "\t@exec $(BIN)/python -m tests.chaos $(ARGS)\n" in (ROOT / "Makefile").read_text()
+
+
+def test_a_short_seed_keeps_all_promises_and_leaves_nothing_over() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.chaos", "--seed", "1", "--seconds", "12"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "all kept" in done.stdout
+    assert "left over" not in done.stdout
