@@ -386,9 +386,12 @@ class Evaluation:
         if event.source.startswith(self._own):
             return []  # or who selects everything would never come to an end
         try:
-            routed = self._program.route(event)
+            routed = list(self._program.route(event))
+            for key, _ in routed:
+                if not isinstance(key, str):
+                    raise TypeError(f"a key is a text, not {key!r:.80}")
             if len(slots) == SLOTS:
-                return list(routed)
+                return routed
             return [(key, item) for key, item in routed if _slot_of_key(key) in slots]
         except FAILURES as error:
             raise StepFailed(event, "") from error

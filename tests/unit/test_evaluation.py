@@ -30,10 +30,12 @@ DAY = datetime(2024, 1, 1, tzinfo=UTC)
 class Evaluated:
     """One worker's work on a log in memory, by hand."""
 
-    def __init__(self, program: Program, store: MemoryEventStore) -> None:
+    def __init__(
+        self, program: Program, store: MemoryEventStore, slots: range = range(SLOTS)
+    ) -> None:
         self.program, self.store = program, store
         self.lane = Lane(0, None)
-        for slot in range(SLOTS):
+        for slot in slots:
             self.lane.add_slot(slot)
         self.clock = NodeClock("n.workers", 0, ["n.workers", "host-a"])
         self.effects = Effects()
@@ -266,6 +268,21 @@ async def test_a_key_that_is_none_fails_with_its_event() -> None:
     with pytest.raises(StepFailed) as failed:
         await Evaluated(Broken("keys", ()), store).take(events)
     assert failed.value.event == events[1]
+
+
+@pytest.mark.parametrize("slots", [range(16), range(8)], ids=["all slots", "some"])
+@pytest.mark.parametrize("key", [3, None, [2], b"a"])
+async def test_a_key_that_is_no_text_fails_with_its_event(key: Any, slots: range) -> None:
+    class Odd(Echo):
+        def route(self, event: Event) -> list[tuple[str, Any]]:
+            return [(key if event.version == 2 else event.source, None)]
+
+    store, events = await logged(*history("device/one", 3))
+    work = Evaluated(Odd("odd", ()), store, slots)
+    with pytest.raises(StepFailed) as failed:
+        await work.take(events)
+    assert failed.value.event == events[1]
+    assert f"a key is a text, not {key!r}" in str(failed.value.__cause__)
 
 
 async def test_whoever_asks_for_the_same_moment_again_is_stopped() -> None:
