@@ -32,7 +32,10 @@ logger = logging.getLogger("thornback.processing")
 
 
 class Membership(Keeping):
-    """That of one subscription of this process."""
+    """That of one subscription of this process.
+
+    More than fifteen fields: what it was made of, and what the loop alone has, stand apart below.
+    """
 
     #: So many looks in the time after which whoever is silent is out.
     LOOKS = 10
