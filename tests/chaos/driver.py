@@ -9,6 +9,7 @@ every command has an answer.
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -145,15 +146,15 @@ def unheard(folder: Path, name: str) -> list[Order]:
     ]
 
 
-def connected(namespace: str, over: threading.Event) -> ActorSystem | None:
-    """As soon as the system lets it in; None when it is to end before that."""
-    while not over.is_set():
+def connected(namespace: str) -> ActorSystem:
+    """As soon as the system lets it in, however long that takes: who has started this program says
+    when it was too long."""
+    while True:
         try:
             return ActorSystem.connect(namespace)
         except ThornbackError as error:  # the directory may be away just now
             print(error, file=sys.stderr, flush=True)
-            over.wait(0.5)
-    return None
+            time.sleep(PAUSE_S)  # some refuse at once, and nobody says when it is over
 
 
 def main() -> int:
@@ -163,9 +164,7 @@ def main() -> int:
     listen_for_end(over.set)
     name = f"driver-{number}"
     again = unheard(Path(folder), name)
-    system = connected(namespace, over)
-    if system is None:
-        return 1
+    system = connected(namespace)
     record = Record(Path(folder) / f"{name}-{incarnation}.jsonl")
     driver = Driver(system, record, name, Random(f"{seed} {name} {incarnation}"))
     driver.open = again

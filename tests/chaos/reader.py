@@ -5,27 +5,27 @@ python -m tests.chaos.reader NAMESPACE INCARNATION FOLDER
 
 import sys
 import threading
+import time
 from pathlib import Path
 
 from actors.errors import ThornbackError
 from runtime.driver.subscription import Subscription
 from runtime.system import ActorSystem
-from tests.chaos.driver import connected
+from tests.chaos.driver import PAUSE_S, connected
 from tests.chaos.ending import listen_for_end
 from tests.chaos.records import Record
 
 NAME = "ledger"
 
 
-def opened(system: ActorSystem, over: threading.Event) -> Subscription | None:
-    """As soon as the log can be asked; None when it is to end before that."""
-    while not over.is_set():
+def opened(system: ActorSystem) -> Subscription:
+    """As soon as the log can be asked, which is tried for five seconds each time."""
+    while True:
         try:
             return system.subscribe(sources="counter/*", name=NAME, after=0)
         except ThornbackError as error:
             print(error, file=sys.stderr, flush=True)
-            over.wait(0.5)
-    return None
+            time.sleep(PAUSE_S)  # some refuse at once, and nobody says when it is over
 
 
 def main() -> int:
@@ -40,10 +40,8 @@ def main() -> int:
             each.close()
 
     listen_for_end(end)
-    system = connected(namespace, over)
-    subscription = opened(system, over) if system is not None else None
-    if system is None or subscription is None:
-        return 1
+    system = connected(namespace)
+    subscription = opened(system)
     closing.append(subscription)
     if over.is_set():  # it was told so just before
         subscription.close()

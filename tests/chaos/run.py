@@ -20,7 +20,7 @@ from tests.chaos.checker import problems
 from tests.chaos.database import Database, database
 from tests.chaos.plan import DRIVERS, Fault, FaultKind, Plan
 from tests.chaos.programs import Program
-from tests.chaos.reading import read_history
+from tests.chaos.reading import read_history, sendings_in
 from tests.chaos.striking import Striker
 from tests.chaos.way import Way
 from tests.programs import Totals
@@ -126,6 +126,18 @@ class _Run:
         )
         for program in self._programs.values():
             program.start()
+        self._wait_for_load()
+
+    def _wait_for_load(self) -> None:
+        """Until every driver has been acknowledged something: otherwise little is struck."""
+        deadline_s = time.monotonic() + LAUNCH_S
+        while (
+            len({each.driver for each in sendings_in(self._folder) if each.acknowledged}) < DRIVERS
+        ):
+            if time.monotonic() > deadline_s:
+                self._found(f"not every driver was acknowledged something within {LAUNCH_S:g} s")
+                return
+            time.sleep(_LOOK_S)  # a file says nothing of its own accord
 
     def strike(self) -> None:
         """Everything of the schedule, each at its time; what lasts is undone at its own."""
