@@ -76,10 +76,10 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
     """What a proof has come to, on a line."""
     holds = "[green]holds[/]" if verdict.holds else "[red]FAILS[/]"
     but = "" if verdict.holds else f" ({verdict.expected:,} of them) but for {verdict.differ:,}"
-    console.print(
-        f"{holds}  {verdict.says}: {verdict.found:,} results, which are those of plain SQL{but}",
-        soft_wrap=True,
-    )
+    found = f"{verdict.found:,} results, which are those of plain SQL{but}"
+    if not verdict.found and not verdict.expected:
+        found = "there is none, and plain SQL has none either"
+    console.print(f"{holds}  {verdict.says}: {found}", soft_wrap=True)
 
 
 def _said(event: Event) -> str:

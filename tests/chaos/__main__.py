@@ -1,4 +1,4 @@
-"""`make chaos`: kill, stop and cut what can be, under load, and have every promise proved.
+"""`make chaos`: kill, stop and cut what can be, under load, and have what is promised proved.
 
 A seed says what is done and when; the same seed does the same again, at other moments of the code.
 """

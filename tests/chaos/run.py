@@ -67,7 +67,7 @@ def run_seed(
     look: Callable[[], None],
 ) -> Outcome:
     """Carry the schedule out on a system of its own; nothing of it is left.
-    `look` is called while all of it is there."""
+    `look` is called before anything is struck, and while all of it is there."""
     outcome, began_s = Outcome(plan.seed), time.monotonic()
     with ExitStack() as stack:
         own = stack.enter_context(database(server))
@@ -77,6 +77,7 @@ def run_seed(
         run = _Run(plan, own, way, folder, outcome, say)
         stack.callback(run.end_programs)
         run.launch(url, environment)
+        look()  # what is killed later is to leave nothing of it either
         run.strike()
         look()
         run.settle()
