@@ -14,6 +14,7 @@ from typing import TypeVar
 from rich.markup import escape
 from rich.table import Table
 
+from actors.naming import check_not_ours
 from jobs.databases import address_of
 from jobs.terminal import UNWELL, as_json, problems, run, show
 from runtime.errors import NotPossible
@@ -76,25 +77,29 @@ def list_all(settings: Settings, *, for_programs: bool = False) -> int:
 
 def drop(settings: Settings, name: str) -> int:
     """Forget one, with its checkpoint, and all that a program keeps, or a group; the exit code,
-    which says whether there was one. Raises NotPossible for one slot of it."""
-
+    which says whether there was one. Raises NotPossible for one slot of it, and InvalidName for
+    what the system itself keeps."""
+    check_not_ours(name)
     if "/" in name:
         raise NotPossible(
             f"{name!r} is a slot of a stream program or of a group, and all of them go together: "
             f"--drop {name.partition('/')[0]}"
         )
 
-    async def forget(store: EventStore) -> bool:
-        dropped = await store.drop_subscription(name)
-        return await store.drop_program(name) or dropped
+    async def forget(store: EventStore) -> tuple[bool, bool]:
+        return await store.drop_subscription(name), await store.drop_program(name)
 
-    if not asked(settings, forget):
+    read, kept = asked(settings, forget)
+    if not read and not kept:
         problems.print(f"there is no durable subscription {name!r}", markup=False)
         return UNWELL
-    problems.print(
-        f"{name!r} is dropped: whoever reads it is told, and who opens that name begins anew",
-        markup=False,
-    )
+    said = "whoever reads it is told, and who opens that name begins anew"
+    if kept:
+        said = (
+            "and with it all that the program keeps: its states, its table and its dead letters. "
+            "Where it runs it ends with what it wants to commit next; run again, it begins anew"
+        )
+    problems.print(f"{name!r} is dropped: {said}", markup=False)
     return 0
 
 

@@ -45,6 +45,9 @@ class Handlers:
     keeps_state: bool = False
 
     def __init__(self, name: str, *handlers: type[Handler] | Handler) -> None:
+        if not isinstance(name, str):
+            problem = "a name comes first: Handlers('name', First, Second)"
+            raise InvalidProgram(f"{name!r:.80}", problem)
         try:
             self.name = checked_type_name(name)
         except (InvalidName, TypeError) as error:
@@ -65,11 +68,19 @@ class Handlers:
         self.sources: Sequence[str] = _together([handler.sources for handler in self.handlers])
         self.kinds: Sequence[Kind] = _together([handler.kinds for handler in self.handlers])
 
+    def __repr__(self) -> str:
+        """Who they are."""
+        names = ", ".join(handler.name for handler in self.handlers)
+        return f"<{type(self).__name__} {self.name!r}: {names}>"
+
     def _checked(self, handler: object) -> Handler:
         if isinstance(handler, Handler) or (
             isinstance(handler, type) and issubclass(handler, Handler)
         ):
             return described(handler)
+        if isinstance(handler, list | tuple):
+            problem = "its handlers are named one by one: Handlers('name', First, Second)"
+            raise InvalidProgram(self.name, problem)
         raise InvalidProgram(self.name, f"{handler!r:.80} is no handler: derive it from Handler")
 
     def route(self, event: Event) -> Iterable[tuple[str, Handler]]:

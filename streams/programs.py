@@ -32,6 +32,9 @@ def program_of(program: Runnable) -> Program:
         raise InvalidProgram(program.__name__, "is a class, and no handler: derive it from Handler")
     if isinstance(program, EventPipeline):
         return program.checked()
+    if isinstance(program, list | tuple):
+        several = "is several: handlers run together as Handlers('name', First, Second)"
+        raise InvalidProgram(f"{program!r:.80}", several)
     missing = [name for name in _NEEDED if not hasattr(program, name)]
     if missing:
         raise InvalidProgram(

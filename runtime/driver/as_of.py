@@ -29,6 +29,9 @@ from store.rows.encoding import text_field
 
 logger = logging.getLogger("thornback.driver")
 
+#: Nobody asks for a moment before, in microseconds since 1970: it is a position, in its place.
+_FIRST_DAYS_US = 10**12
+
 S = TypeVar("S")
 
 
@@ -45,6 +48,11 @@ class AsOf:
         if (when is None) == (position is None):
             raise ValueError("say either when= or position=")
         if when is not None:
+            if isinstance(when, int) and 0 <= when < _FIRST_DAYS_US:
+                raise ValueError(
+                    f"when={when} is a moment of January 1970, in microseconds; a position of the "
+                    f"log is position={when}"
+                )
             return cls(when_us=checked_us(when))
         return cls(position=checked_position(position))
 

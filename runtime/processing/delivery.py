@@ -187,7 +187,7 @@ class Delivery(Posting):
             returned, dead = self._going
             self._say(returned=self.facts.returned + returned, dead=self.facts.dead + dead)
 
-    async def _bring(self, hosts: Hosts, receiver: str) -> None:
+    async def _bring(self, hosts: Hosts, receiver: str) -> bool:
         """Another host may know it, or whoever has sent the message."""
         actor_type = actor_type_of(receiver)
         code = await self._class_known(hosts, actor_type)
@@ -195,6 +195,7 @@ class Delivery(Posting):
             code = await hosts.class_named(actor_type)
         if code is not None:
             await hosts.offer(receiver, code)
+        return code is not None
 
     async def _class_known(self, hosts: Hosts, actor_type: str) -> bytes | None:
         for known in await hosts.descriptions({}):

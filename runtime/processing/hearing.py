@@ -159,8 +159,9 @@ class Hearing(Posting):
             event.event_type, event.source, error,
         )  # fmt: skip
 
-    async def _bring(self, hosts: Hosts, receiver: str) -> None:
+    async def _bring(self, hosts: Hosts, receiver: str) -> bool:
         await hosts.offer(receiver, self._code)
+        return True
 
     def _count(self, answered: int) -> None:
         self._say(events=self.facts.events + answered)

@@ -110,7 +110,9 @@ class Posting:
         self._answered: deque[Outgoing] = deque()
         self._ways: dict[str, Channel] = {}  # to the hosts of receivers
         self._resting: set[str] = set()  # receivers whose messages are to be sent again
+        self._woken: set[str] = set()  # those of them that were sent again early, once
         self._bringing: dict[str, asyncio.Task[None]] = {}  # classes, by actor type
+        self._unknown: set[str] = set()  # actor types whose class nobody had who was asked
         # How it fares:
         self._changed = asyncio.Event()  #: a page came, or something is answered
         self._turned = asyncio.Event()  #: that was looked at
@@ -126,8 +128,9 @@ class Posting:
         """Its receiver has refused it for good. It is to be finished, now or later."""
         raise NotImplementedError
 
-    async def _bring(self, hosts: Hosts, receiver: str) -> None:
-        """Have the host of a receiver know its class. Raises ThornbackError."""
+    async def _bring(self, hosts: Hosts, receiver: str) -> bool:
+        """Have the host of a receiver know its class; is there anybody who has it? Raises
+        ThornbackError."""
         raise NotImplementedError
 
     def _count(self, answered: int) -> None:
@@ -229,6 +232,7 @@ class Posting:
         self._answered.clear()
         self._bringing.clear()
         self._resting.clear()
+        self._woken.clear()
         self._ways.clear()
         return record.position
 
@@ -311,30 +315,38 @@ class Posting:
         self._count(len(messages) - waiting)
         for receiver, theirs in again.items():
             del receivers[receiver]
-            index = messages.index(theirs[0])
-            self._rest(theirs, decode_error(errors[index]))
+            error = decode_error(errors[messages.index(theirs[0])])
+            # Of the first one of a type nothing is said: mostly its class is there in a moment.
+            said = not isinstance(error, UnknownActorType) or (
+                actor_type_of(receiver) in self._unknown
+            )
+            self._rest(theirs, error, said=said)
             self._have_brought(receiver)
         if not again and not self._resting and self.facts.trouble is not None:
             self._say(trouble=None)
+        self._woken.difference_update(receivers)
         self._mailing.answered(receivers)
 
-    def _rest(self, messages: list[Message], error: Exception) -> None:
+    def _rest(self, messages: list[Message], error: Exception, *, said: bool = True) -> None:
         """They are sent again, in their order, after a while."""
         receivers = {message.receiver: None for message in messages}
         self._mailing.put_back(messages)
         self._resting |= receivers.keys()
-        shown = ", ".join(list(receivers)[:3])
-        why = _NOBODY_KNOWS if isinstance(error, UnknownActorType) else error
-        trouble = f"{len(messages)} messages wait, for {shown}: {why}"
-        if trouble != self.facts.trouble:
-            logger.warning("%s: %s", self.name, trouble)
-        self._say(trouble=trouble)
+        if said:
+            shown = ", ".join(list(receivers)[:3])
+            why = _NOBODY_KNOWS if isinstance(error, UnknownActorType) else error
+            trouble = f"{len(messages)} messages wait, for {shown}: {why}"
+            if trouble != self.facts.trouble:
+                logger.warning("%s: %s", self.name, trouble)
+            self._say(trouble=trouble)
         asyncio.get_running_loop().call_later(self.REST_S, self._rested, self._mailing, receivers)
 
     def _rested(self, mailing: Mailing[Channel], receivers: dict[str, None]) -> None:
         if mailing is self._mailing:
-            mailing.answered(receivers)
-            self._resting -= receivers.keys()
+            # One that was brought its class is on its way by now.
+            resting = [receiver for receiver in receivers if receiver in self._resting]
+            mailing.answered(resting)
+            self._resting.difference_update(resting)
             self._changed.set()
 
     def _have_brought(self, receiver: str) -> None:
@@ -346,10 +358,19 @@ class Posting:
 
     async def _brought(self, receiver: str) -> None:
         assert self._connection is not None
+        actor_type, mailing = actor_type_of(receiver), self._mailing
         try:
-            await self._bring(Hosts(self._connection), receiver)
+            found = await self._bring(Hosts(self._connection), receiver)
         except (ThornbackError, ConnectionError) as error:
             logger.info("%s: no class of %s was brought: %s", self.name, receiver, error)
+            found = False
+        if not found:
+            self._unknown.add(actor_type)
+            return
+        self._unknown.discard(actor_type)
+        if receiver in self._resting and receiver not in self._woken:
+            self._woken.add(receiver)  # if that was of no use, it rests the next time
+            self._rested(mailing, {receiver: None})
 
     # How far it is -----------------------------------------------------------------------------
 

@@ -106,14 +106,21 @@ def _run_listeners(
     return connection.errand(f"running {known.name}", run, _RUN_S)
 
 
+def _check_name(program: Any) -> None:
+    if not isinstance(program, str):
+        raise TypeError(f"a program is stopped, and resumed, by its name, not by {program!r:.120}")
+
+
 def stop_program(connection: Connection, program: str) -> Reply[None]:
     """ActorSystem.stop."""
+    _check_name(program)
     stop = partial(connection.rejoining.ask, "stop_program", program)
     return connection.errand(f"stopping {program}", stop, _STOP_S)
 
 
 def resume_program(connection: Connection, program: str, *, skip: bool) -> Reply[int]:
     """ActorSystem.resume."""
+    _check_name(program)
     resume = partial(connection.rejoining.ask, "resume_program", program, skip)
     return connection.errand(f"resuming {program}", resume, _RESUME_S)
 

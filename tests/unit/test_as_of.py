@@ -141,10 +141,11 @@ async def test_an_event_that_cannot_be_applied_without_one_that_is_left_out_is_t
         ({"when": NOON, "position": 1}, "either when= or position="),
         ({"when": NOON.replace(tzinfo=None)}, "no time zone"),
         ({"when": "2026-07-01"}, "a moment is"),
+        ({"when": 17}, "January 1970, in microseconds; a position of the log is position=17"),
         ({"position": -1}, "a position is"),
         ({"position": True}, "a position is"),
     ],
-    ids=["nothing", "both", "no-zone", "text", "negative", "bool"],
+    ids=["nothing", "both", "no-zone", "text", "small", "negative", "bool"],
 )
 async def test_what_is_neither_a_moment_nor_a_position_is_refused(
     system: ActorSystem, given: dict[str, Any], expected: str

@@ -328,12 +328,13 @@ def test_a_class_that_one_host_knows_is_brought_to_the_other(system: ActorSystem
 
 
 def test_the_class_that_a_message_names_is_brought_to_the_host_of_its_receiver(
-    system: ActorSystem,
+    system: ActorSystem, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(1, 5):
         system.actor(NamesClass, "n").ask(Ping(number=number, to=f"u-{number}")).result()
     received = take(system, "counted", 4, sources="unseen/*")
     assert sorted(event.data["number"] for event in received) == [1, 2, 3, 4]
+    assert "messages wait" not in caplog.text  # nobody had to be told anything
 
 
 def test_chargers_share_the_power_of_their_site(system: ActorSystem) -> None:

@@ -104,7 +104,8 @@ class Clone(Telling):
         ("porter", (Alarm, object), "porter: <class 'object'> is no handler"),
         ("porter", (Alarm, Handlers("two", Bell)), "is no handler: derive it from Handler"),
         ("Porter!", (Alarm,), "its name cannot be one"),
-        (None, (Alarm,), "its name cannot be one"),
+        (Alarm, (Bell,), "a name comes first: Handlers('name', First, Second)"),
+        ("porter", ([Alarm, Bell],), "porter: its handlers are named one by one"),
         ("porter", (Handler,), "Handler: its name cannot be one"),
     ],
 )
