@@ -104,8 +104,9 @@ class Company(ProgramRun):
 
     @property
     def front(self) -> int:
-        """The position up to which those who are together have evaluated."""
-        return self._lane.position
+        """The position up to which what those who are together have made is committed: what they
+        have evaluated beyond it is not in the log yet, and nobody is to get before it there."""
+        return self._committed
 
     async def let_in(self, member: Member) -> bool:
         """Wait until it is one of those who are together; False where it is too far behind."""
@@ -141,6 +142,7 @@ class Company(ProgramRun):
                 lanes.setdefault(lane.position, CompanyLane(lane.position)).add(member, lane)
         self._lanes = [lanes[position] for position in sorted(lanes)]
         self._lane = self._lanes[-1]
+        self._committed = self._lanes[0].position
         for member in behind:
             self._part(member)
         return list(self._lanes)
@@ -201,7 +203,10 @@ class Company(ProgramRun):
 
     async def _let_them_in(self, lane: CompanyLane) -> None:
         for _ in range(len(self._knocking)):
-            member, answer = self._knocking.popleft()
+            member, answer = self._knocking[0]
+            if not answer.done() and 0 <= lane.position - member.position <= self.ABREAST:
+                await self._commit(lane)  # before what this one makes of it
+            self._knocking.popleft()
             if answer.done():
                 continue  # its worker ends
             if member.position > lane.position:  # this company has begun anew

@@ -25,7 +25,7 @@ class Meeting(Protocol):
 
     @property
     def front(self) -> int:
-        """The position up to which the others have evaluated."""
+        """The position up to which what the others have made is committed."""
 
     async def let_in(self, member: "Member") -> bool:
         """Wait until the company has brought this one up to where it is, and taken it in. False

@@ -1,5 +1,5 @@
-"""Handlers that run together in the simulation: some never fail, one passes over what it fails at,
-and one stands there."""
+"""Handlers that run together in the simulation: some never fail, some pass over what they fail at,
+be it as the first of all or as the last one, and one stands there."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -65,7 +65,18 @@ class Brisk(Echoing):
     """Is not kept from anything by that."""
 
 
+class Calm(Echoing):
+    """Has every event before the one that fails."""
+
+
+class Clumsy(Sulky):
+    """Fails as that one does, and has each event after all others."""
+
+    priority = 1
+
+
 COMPANIES = {
+    "duo": Handlers("duo", Clumsy, Calm),
     "trio": Handlers("trio", Behind, Sulky, Ahead),
     "pair": Handlers("pair", Brisk, Stuck),
 }
@@ -93,7 +104,7 @@ def plan_companies(
         setup.knobs.setdefault(knob, value)
     near = draw.choice((0, 1_000, 1_000, 1_000))
     setup.knobs.update(near=near, abreast=10 * near)
-    name = draw.choice(("trio", "trio", "pair"))
+    name = draw.choice(("trio", "trio", "duo", "duo", "pair"))
     strands[0].append(_steps(draw, name))
     workers = [worker_name(name, index) for index in (0, 0, 1)]
     for number in range(draw.choice((0, 1, 2, 4))):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 #: Of each company its handlers, the highest first: said again here, and whether they ever fail.
 _ORDERS = {
+    "duo": (("calm", False), ("clumsy", True)),
     "trio": (("sulky", True), ("ahead", False), ("behind", False)),
     "pair": (("stuck", True), ("brisk", False)),
 }
@@ -40,8 +41,9 @@ def judge_order(log: LogIndex, simulation: "Simulation") -> Iterable[str]:
             event = log.by_id.get(cause or b"")
             if event is None:
                 continue  # judged with its output
-            waited = [name for name, fails in handlers if not fails or event.position < first_bad]
-            found = [theirs.get(name) for name in waited]
-            there = [position for position in found if position is not None]
-            if there != sorted(there) or None in found[: len(there)]:
-                yield f"of event {event.position}, {waited} have made what stands at {found}"
+            for index, (name, fails) in enumerate(handlers):
+                if fails and event.position >= first_bad:
+                    continue  # nobody waits for it: it may have been apart
+                lower = [theirs[other] for other in names[index + 1 :] if other in theirs]
+                if lower and theirs.get(name, min(lower)) >= min(lower):
+                    yield f"of event {event.position}, {name} is not before others: {theirs}"

@@ -289,6 +289,8 @@ _JUDGES = {
     "ahead": _judge_echo,
     "behind": _judge_echo,
     "brisk": _judge_echo,
+    "calm": _judge_echo,
+    "clumsy": judge_passing,
     PROJECTION: judge_sightings,
     "choosy": judge_choosy,
     "choosy-skips": judge_choosy,

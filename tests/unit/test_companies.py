@@ -1,5 +1,6 @@
 """Handlers that run together in a system of one process: their order, and what each is left to."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ import pytest
 from actors.event import DeviceEvent, Event, Kind
 from runtime.errors import NotPossible, UnknownProgram
 from runtime.processing.company import Company
+from runtime.processing.evaluation import StepFailed
+from runtime.processing.lanes import Lane
 from runtime.processing.member import Member
 from runtime.processing.program_selection import selection_of_program
 from runtime.system import ActorSystem
@@ -222,6 +225,52 @@ def test_one_that_stands_is_resumed_by_its_name_and_comes_up_with_the_others(
     assert [order[n] for n in (0, 1, 2, 3, 6)] == [
         ["fussy", "alarm"], ["fussy", "alarm"], ["alarm"], ["alarm", "fussy"], ["fussy", "alarm"],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("near", [0, 1_000])
+def test_a_lower_one_that_comes_up_does_not_get_before_a_higher_one(
+    memory_system: ActorSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, near: int
+) -> None:
+    """What the higher one has made is on its way for as long as nobody waits for it."""
+    opened, parted, committed = Company._open_node, Company._part, Company._commit
+    going = asyncio.Event()
+    going.set()
+
+    def part(company: Company, member: Member, failed: StepFailed | None = None) -> None:
+        parted(company, member, failed)
+        going.clear()
+
+    async def commit(company: Company, lane: Lane) -> None:
+        going.set()
+        await committed(company, lane)
+
+    async def open_node(company: Company) -> None:
+        await opened(company)
+        append = company._journal.append
+
+        async def later(*what: Any) -> Any:
+            await going.wait()
+            return await append(*what)
+
+        monkeypatch.setattr(
+            company._journal, "append", lambda *what: asyncio.ensure_future(later(*what))
+        )
+
+    monkeypatch.setattr(Member, "NEAR", near)
+    monkeypatch.setattr(Company, "_part", part)
+    monkeypatch.setattr(Company, "_commit", commit)
+    monkeypatch.setattr(Company, "_open_node", open_node)
+    (tmp_path / "4").touch()
+    together = Handlers("porter", First, Fussy(tmp_path, "pause", priority=0, tries=1))
+    memory_system.run(together, workers=1).result(LIMIT_S)
+    publish(memory_system, range(6))
+    eventually(lambda: [one.paused for one in of_handler(memory_system, "fussy")] == [True])
+    publish(memory_system, range(6, 10))
+    eventually(lambda: [one.events for one in of_handler(memory_system, "zeal")] == [10])
+    assert memory_system.resume("fussy", skip=True).result(LIMIT_S) == 1
+    wait_told(memory_system, {"zeal": 10, "fussy": 9})
+    order = order_of_each(memory_system)
+    assert [order[n] for n in (3, *range(5, 10))] == [["zeal", "fussy"]] * 6
 
 
 def test_what_cannot_be_stored_is_a_failure_at_its_event_and_spoils_no_version(

@@ -50,6 +50,15 @@ MUTATIONS: tuple[Mutation, ...] = (
         "for member, own in list(theirs.items())[:1] for move in member.sent(own)]",
     ),
     mutation(
+        "evaluated is as good as committed",
+        "a handler that comes up commits what the others have evaluated, and nobody has committed",
+        _COMPANY,
+        "        return self._committed\n",
+        "        return self._lane.position\n",
+        "                await self._commit(lane)  # before what this one makes of it\n",
+        "                pass\n",
+    ),
+    mutation(
         "slots by themselves",
         "slots of a handler that lag are brought up by themselves, not with those of the others",
         _COMPANY,
