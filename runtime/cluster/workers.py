@@ -53,6 +53,9 @@ class Workers:
     FLUSH_S = 10.0
     #: How long one may take to say what it runs, and to start.
     ASK_S, START_S = 5.0, 60.0
+    #: How long those of other programs are asked again that do not say what they run: Ray may be
+    #: starting them anew.
+    SAY_S = 20.0
     #: Between two tries: Ray does not say when a name is free again.
     PAUSE_S = 0.1
 
@@ -69,8 +72,9 @@ class Workers:
         another number, finish what they have begun, and make way; `workers` 0 is as many as there
         are, and one where there are none. `handlers` are those that run together in it, where it
         has several. Raises InvalidProgram where it does not start; nothing of it runs then; and
-        where one of these handlers runs already, by itself or with others. Raises StartFailed where
-        the system ends."""
+        where one of these handlers runs already, by itself or with others. Raises NotPossible where
+        that cannot be said, because no worker of another program answers, and StartFailed where the
+        system ends."""
         async with self._turn:
             self._check_not_over(program)
             await self._check_free(program, handlers)
@@ -164,25 +168,51 @@ class Workers:
         if found := await self._of(program):
             return found, program
         for company, handlers in (await self._handlers_running()).items():
-            if program in handlers:
+            if handlers is not None and program in handlers:
                 return await self._of(company), company
         raise UnknownProgram(program, ", ".join(await self.running()) or "none")
 
-    async def _handlers_running(self) -> dict[str, tuple[str, ...]]:
-        """Of each program that runs, the handlers that run together in it; one of which no worker
-        answers is left out."""
+    async def _handlers_running(self) -> dict[str, tuple[str, ...] | None]:
+        """Of each program that has workers, the handlers that run together in it; None: no worker
+        of it answers."""
         names = await self._all()
         running = await asyncio.gather(*(self._runs(name) for name in names))
-        return {
-            program_of_worker(name): runs[2]
-            for name, runs in zip(names, running, strict=True)
-            if runs is not None
-        }
+        found: dict[str, tuple[str, ...] | None] = dict.fromkeys(map(program_of_worker, names))
+        for name, runs in zip(names, running, strict=True):
+            if runs is not None:
+                found[program_of_worker(name)] = runs[2]
+        return found
 
     async def _check_free(self, program: str, handlers: tuple[str, ...]) -> None:
-        """Does nobody else run any of it? Of a worker that does not answer nothing is known; if it
-        does, the log lets only one of the two have effects, and they end one another."""
-        for other, theirs in (await self._handlers_running()).items():
+        """Does nobody else run any of it? Who does not answer is asked again: if he ran it, too,
+        the log would let only one of the two have effects, and they would end one another for ever.
+        """
+        silent: list[str] = []
+        try:
+            async with asyncio.timeout(self.SAY_S):
+                while True:
+                    running = await self._handlers_running()
+                    self._check_taken(program, handlers, running)
+                    theirs = {other for other, parts in running.items() if parts is None}
+                    if not (silent := sorted(theirs - {program})):
+                        return  # of its own workers those make way that do not answer
+                    await asyncio.sleep(self.PAUSE_S)
+        except TimeoutError as error:
+            raise NotPossible(
+                f"cannot say whether {program} runs already: no worker of "
+                f"{', '.join(silent) or 'another program'} says what it runs. Run it again when "
+                "they answer, or stop those"
+            ) from error
+
+    def _check_taken(
+        self,
+        program: str,
+        handlers: tuple[str, ...],
+        running: Mapping[str, tuple[str, ...] | None],
+    ) -> None:
+        for other, theirs in running.items():
+            if theirs is None:
+                continue
             if other == program and bool(theirs) != bool(handlers):
                 what = "several handlers run together" if theirs else "a program runs"
                 raise InvalidProgram(program, f"{what} under this name: take another one")

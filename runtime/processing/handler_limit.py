@@ -19,13 +19,16 @@ def handled_by(program: Program) -> tuple[str, ...]:
 
 async def check_room(connection: Connection, program: Program) -> None:
     """May it run beside the handlers that do? In the courier's loop. Raises InvalidProgram, which
-    names the event type that has no room. Two that are run at the same moment may both find it."""
+    names the event type that has no room. Two that are run at the same moment may both find it. Of
+    a handler that runs already, elsewhere, the directory says so."""
     parts = program.handlers if isinstance(program, Handlers) else (program,)
     wanted = {part.name: patterns for part in parts if (patterns := handled_by(part))}
     if not wanted:
         return
     statuses: tuple[Status, ...] = await connection.rejoining.ask("statuses")
     others = _others(statuses, program.name)
+    if wanted.keys() & others.keys():
+        return
     most = connection.settings.event_bus.max_handlers_per_type
     if len(others) + len(wanted) <= most:
         return

@@ -343,6 +343,8 @@ def test_each_of_them_counts_among_the_handlers_of_a_type(memory_system: ActorSy
     eventually(lambda: len(facts(memory_system)) == 1)
     with pytest.raises(InvalidProgram, match=r"bell: 2 handlers of 'seen' run.*alarm, zeal"):
         memory_system.run(Third).result(LIMIT_S)
+    with pytest.raises(InvalidProgram, match=r"alarm runs already, together with others"):
+        memory_system.run(Second).result(LIMIT_S)  # it is no other one that has no room
     memory_system.run(Handlers("porter", First, Third), workers=1).result(LIMIT_S)
 
 

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorDiedError
+from ray.exceptions import ActorDiedError, ActorUnavailableError
 
 from actors.event import DeviceEvent, Event
 from runtime.cluster.workers import Workers
-from runtime.errors import StartFailed
+from runtime.errors import NotPossible, StartFailed
 from runtime.partition.writer_link import WriterAway, WriterLink
 from runtime.processing.program_code import pickled_program
 from runtime.processing.program_selection import selection_of_program
@@ -267,6 +267,45 @@ async def test_nothing_is_started_where_the_system_ends_while_others_make_way() 
     flushed.set()
     with pytest.raises(StartFailed, match="the system is being stopped"):
         await asked
+    assert processes.started == 0
+
+
+def restarting(processes: Processes, silent: int, runs: tuple[str, int, tuple[str, ...]]) -> None:
+    """A worker of `porter` that does not answer so many times, because Ray is starting it anew."""
+    processes.there["worker-0-of-porter"] = asyncio.Event()
+    left = [silent]
+
+    async def says() -> tuple[str, int, tuple[str, ...]]:
+        if left[0]:
+            left[0] -= 1
+            raise ActorUnavailableError("it is being started", None)
+        return runs
+
+    def find(name: str) -> Any:
+        if name != "worker-0-of-porter":
+            raise ValueError(name)
+        return SimpleNamespace(runs=SimpleNamespace(remote=says))
+
+    processes.find = find  # type: ignore[method-assign]
+
+
+async def test_who_does_not_say_what_it_runs_is_asked_again() -> None:
+    processes = Processes()
+    restarting(processes, 3, ("code", 1, ("first", "totals")))
+    workers = workers_of(processes)
+    workers.PAUSE_S = 0.0
+    with pytest.raises(InvalidProgram, match="totals runs already, together with .*'porter'"):
+        await workers.ensure_running("totals", pickled_program(quiet()), 1, 0)
+    assert processes.started == 0
+
+
+async def test_nothing_is_started_that_may_run_in_what_does_not_answer() -> None:
+    processes = Processes()
+    restarting(processes, 10**9, ("code", 1, ("first", "totals")))
+    workers = workers_of(processes)
+    workers.SAY_S = 0.05
+    with pytest.raises(NotPossible, match=r"cannot say whether totals runs already.* of porter"):
+        await workers.ensure_running("totals", pickled_program(quiet()), 1, 0)
     assert processes.started == 0
 
 
