@@ -170,14 +170,15 @@ class EventStore(Protocol):
         """
 
     async def open_subscription(
-        self, name: str, selection: Selection, after: int, epoch: int
+        self, name: str, selection: Selection, after: int, epoch: int, *, make: bool = True
     ) -> SubscriptionRecord:
         """Begin a new incarnation of a durable subscription, under a number that nobody has drawn
         before: checkpoint moves under any other number are refused from now on. After
         StoreUnavailable that may yet come about, and may be asked for again. Where there is no
         subscription of that name, one is made that begins after the position `after`, which
-        otherwise says nothing. Raises AnotherSelection where the one that there is selects
-        something else; its incarnation goes on then."""
+        otherwise says nothing; StaleCheckpoint is raised where none is to be made. Raises
+        AnotherSelection where the one that there is selects something else; its incarnation goes
+        on then."""
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
         """Move a checkpoint whose effects are not in the log. Raises StaleCheckpoint where

@@ -110,9 +110,9 @@ class MemoryEventStore:
         self._letters.change(letters)
 
     async def open_subscription(
-        self, name: str, selection: Selection, after: int, epoch: int
+        self, name: str, selection: Selection, after: int, epoch: int, *, make: bool = True
     ) -> SubscriptionRecord:
-        return self._subscriptions.open(name, selection, after, epoch)
+        return self._subscriptions.open(name, selection, after, epoch, make=make)
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
         self._subscriptions.check(checkpoint)

@@ -19,8 +19,13 @@ class SubscriptionsInMemory:
     def __init__(self) -> None:
         self._records: dict[str, SubscriptionRecord] = {}
 
-    def open(self, name: str, selection: Selection, after: int, epoch: int) -> SubscriptionRecord:
-        """A new incarnation. Raises AnotherSelection."""
+    def open(
+        self, name: str, selection: Selection, after: int, epoch: int, *, make: bool = True
+    ) -> SubscriptionRecord:
+        """A new incarnation. Raises AnotherSelection, and StaleCheckpoint where there is none and
+        none is to be made."""
+        if not make and name not in self._records:
+            raise StaleCheckpoint(name, after)
         now = datetime.now(UTC)
         record = self._records.get(name) or SubscriptionRecord(
             name=name, epoch=epoch, selection=selection, began=after, position=after,

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from ray.exceptions import ActorDiedError, RayError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from actors.errors import ThornbackError
 from runtime.cluster.spawning import reason_of
@@ -21,6 +21,7 @@ from runtime.topology.names import ProcessKind, program_of_worker, worker_name
 from runtime.transport.peers import awaited
 from runtime.wire.actor_code import ActorCode
 from store.dead_letters import Parked
+from store.errors import StoreUnavailable
 from streams.errors import InvalidProgram
 
 logger = logging.getLogger("thornback.directory")
@@ -73,8 +74,8 @@ class Workers:
         are, and one where there are none. `handlers` are those that run together in it, where it
         has several. Raises InvalidProgram where it does not start; nothing of it runs then; and
         where one of these handlers runs already, by itself or with others. Raises NotPossible where
-        that cannot be said, because no worker of another program answers, and StartFailed where the
-        system ends."""
+        that cannot be said, because no worker of another program answers, StoreUnavailable, and
+        StartFailed where the system ends."""
         async with self._turn:
             self._check_not_over(program)
             await self._check_free(program, handlers)
@@ -102,6 +103,9 @@ class Workers:
             self._check_not_over(program)
             if failed is not None:
                 await self._end(await self._of(program), flush=False)
+                cause = failed.cause if isinstance(failed, RayTaskError) else failed
+                if isinstance(cause, StoreUnavailable):  # which says nothing of the program
+                    raise cause from failed
                 reason = reason_of(failed) or f"not ready within {self.START_S:g} s"
                 raise InvalidProgram(program, reason) from failed
 
@@ -114,9 +118,11 @@ class Workers:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
 
-    async def stop(self, program: str) -> None:
+    async def stop(self, program: str, *, dropped: bool = False) -> None:
         """End its workers, when they have finished what they have begun. Its checkpoints stay.
-        Raises UnknownProgram, and NotPossible for a handler that runs together with others."""
+        `dropped` says that one of them has found them gone: where none of those that there are by
+        now says so, it was run again since, and they stay. Raises UnknownProgram, and NotPossible
+        for a handler that runs together with others."""
         async with self._turn:
             names, company = await self._known(program)
             if company != program:
@@ -124,6 +130,10 @@ class Workers:
                     f"{program} runs together with others, in {company!r}: stop that, or run "
                     f"{company!r} without it"
                 )
+            if dropped:
+                say = await asyncio.gather(*map(self._runs, names))
+                if not any(runs is not None and not runs[0] for runs in say):
+                    return
             await self._end(names)
 
     async def resume(self, program: str, *, skip: bool) -> int:

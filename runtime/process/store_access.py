@@ -105,9 +105,11 @@ class WriterMemoryStore:
         raise StoreUnavailable("the writer", "only the writer itself appends")
 
     async def open_subscription(
-        self, name: str, selection: Selection, after: int, epoch: int
+        self, name: str, selection: Selection, after: int, epoch: int, *, make: bool = True
     ) -> SubscriptionRecord:
-        return await self._call("open_subscription", name, selection, after, epoch)  # type: ignore[no-any-return]
+        return await self._call(  # type: ignore[no-any-return]
+            "open_subscription", name, selection, after, epoch, make=make
+        )
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
         await self._call("move_checkpoint", checkpoint)

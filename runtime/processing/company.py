@@ -20,7 +20,6 @@ from runtime.processing.program_run import ProgramRun
 from runtime.telemetry.metrics import ProgramMetrics
 from runtime.topology.status import WorkerFacts
 from store.appends import CheckpointMove
-from store.slots import slot_name
 from streams.handlers import Handlers
 
 
@@ -125,12 +124,10 @@ class Company(ProgramRun):
         """Those who are not apart, by how far their slots are."""
         await self._open_node()
         self._keys = self._key_table()  # there are none: each handler has its own
-        began = await self._began_of_each()
         opened: dict[Member, list[Lane]] = {}
         for member in self.members:
             if member not in self._away:
-                after = began.get(member.program.name, self._after)
-                opened[member] = await member.open(self._clock, after)
+                opened[member] = await member.open(self._clock, self._after)
         furthest = max((own[-1].position for own in opened.values()), default=self.front)
         lanes: dict[int, CompanyLane] = {furthest: CompanyLane(furthest)}
         behind: list[Member] = []
@@ -147,24 +144,15 @@ class Company(ProgramRun):
             self._part(member)
         return list(self._lanes)
 
-    async def _began_of_each(self) -> dict[str, int]:
-        """After which position the slots begin of each handler that has any: the others of it begin
-        there, too, because a run that came to nothing may have made a part of them."""
-        began: dict[str, int] = {}
-        for record in await self._store.subscriptions():
-            name = record.name.partition("/")[0]
-            began[name] = min(record.began, began.get(name, record.began))
-        return began
+    @property
+    def slot_names(self) -> frozenset[str]:
+        return frozenset(name for member in self.members for name in member.slot_names)
 
     async def _was_interrupted(self) -> bool:
-        mine = {
-            slot_name(member.program.name, slot)
-            for member in self.members
-            if member not in self._away
-            for slot in self._slots
-        }
-        records = await self._store.subscriptions()
-        return any(record.epoch < 0 for record in records if record.name in mine)
+        together = [member for member in self.members if member not in self._away]
+        return await self._are_nobodys(
+            frozenset(name for member in together for name in member.slot_names)
+        )
 
     async def _evaluate(self, lane: Lane, events: Sequence[Event], through: int) -> int:
         assert isinstance(lane, CompanyLane)
@@ -204,17 +192,18 @@ class Company(ProgramRun):
     async def _let_them_in(self, lane: CompanyLane) -> None:
         for _ in range(len(self._knocking)):
             member, answer = self._knocking[0]
-            if not answer.done() and 0 <= lane.position - member.position <= self.ABREAST:
+            near = self.front - member.position <= self.ABREAST
+            if near and not answer.done() and member.position <= lane.position:
                 await self._commit(lane)  # before what this one makes of it
             self._knocking.popleft()
             if answer.done():
                 continue  # its worker ends
             if member.position > lane.position:  # this company has begun anew
                 self._knocking.append((member, answer))
-            elif lane.position - member.position > self.ABREAST:
-                answer.set_result(False)
-            else:
+            elif near:
                 await self._let_in(lane, member, answer)
+            else:
+                answer.set_result(False)
 
     async def _let_in(
         self, lane: CompanyLane, member: Member, answer: "asyncio.Future[bool]"

@@ -50,6 +50,8 @@ def selection_of_listeners(actor: ActorType) -> Selection:
 class Hearing(Posting):
     """One actor type, all of whose actors are listening."""
 
+    #: Whoever has them listen has made it (making_slots.py).
+    MAKES = False
     #: Also where its host has an older class, without the method.
     AWAY = (*CLASS_AWAY, "UnknownMessage")
 
@@ -79,6 +81,11 @@ class Hearing(Posting):
         self.facts = WorkerFacts(
             program=known.name, slots=SLOTS, workers=1, fingerprint=fingerprint
         )
+
+    @property
+    def slot_names(self) -> frozenset[str]:
+        """What its checkpoint is called."""
+        return frozenset((self.name,))
 
     def all_facts(self) -> WorkerFacts:
         """What there is to say of it."""

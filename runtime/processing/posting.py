@@ -74,6 +74,8 @@ class Posting:
     #: Pauses before it begins anew: bus, writer and database do not say when they are back.
     PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 
+    #: Is its checkpoint made where there is none? Or was what it does dropped then?
+    MAKES = True
     #: Errors of a command that pass: it waits.
     AWAY: tuple[str, ...] = CLASS_AWAY
 
@@ -222,7 +224,7 @@ class Posting:
         self._connection = self._connect()
         self._epoch = int.from_bytes(self._world.random(8)) % 2**62
         record = await self._store.open_subscription(
-            self.name, self._selection, self._after, self._epoch
+            self.name, self._selection, self._after, self._epoch, make=self.MAKES
         )
         await self._begin_more()
         self._kept, self._receipt = record.position, record.receipt

@@ -150,6 +150,8 @@ class ProgramRun:
                 if not (await self._has_another_table() or await self._was_interrupted()):
                     raise
             except NoProjection as error:
+                if not self.program.name.endswith(REBUILD):  # it was dropped, with its slots
+                    raise StaleCheckpoint(min(self.slot_names), position) from error
                 self._say(trouble=str(error))
                 self._over = True
                 self._settled.set()
@@ -167,11 +169,20 @@ class ProgramRun:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, self.LONGEST_PAUSE_S)
 
+    @property
+    def slot_names(self) -> frozenset[str]:
+        """What its slots are called."""
+        return frozenset(slot_name(self.program.name, slot) for slot in self._slots)
+
     async def _was_interrupted(self) -> bool:
-        """Is it nobody who has its slots? Then dead letters of it were dropped."""
-        mine = {slot_name(self.program.name, slot) for slot in self._slots}
-        records = await self._store.subscriptions()
-        return any(record.epoch < 0 for record in records if record.name in mine)
+        """Is it nobody who has its slots? Then dead letters of it were dropped; or all that there
+        was of it, and somebody has it run again."""
+        return await self._are_nobodys(self.slot_names)
+
+    async def _are_nobodys(self, slots: frozenset[str]) -> bool:
+        """Is one of these in nobody's hands, and none of them gone?"""
+        epochs = {record.name: record.epoch for record in await self._store.subscriptions()}
+        return slots <= epochs.keys() and any(epochs[name] < 0 for name in slots)
 
     async def flush(self) -> int:
         """Wait until all that is evaluated by now is committed; up to which position. It goes on
@@ -247,14 +258,17 @@ class ProgramRun:
         self._sending = None  # what was under way is nobody's any more
 
     async def _open_slots(self, after: int) -> dict[int, Lane]:
-        """A new incarnation of its slots, by how far they are, and what is parked of them."""
+        """A new incarnation of its slots, by how far they are, and what is parked of them. Raises
+        StaleCheckpoint where one is gone: no worker makes any (making_slots.py)."""
         store = self._store
         self._epoch = int.from_bytes(self._world.random(8)) % 2**62
         lanes: dict[int, Lane] = {}
         began: list[int] = []
         for slot in self._slots:
             name = slot_name(self.program.name, slot)
-            record = await store.open_subscription(name, self._selection, after, self._epoch)
+            record = await store.open_subscription(
+                name, self._selection, after, self._epoch, make=False
+            )
             began.append(record.began)
             lane = lanes.setdefault(record.position, Lane(record.position, record.watermark_us))
             lane.add_slot(slot, record.receipt)
@@ -266,11 +280,10 @@ class ProgramRun:
         return lanes
 
     async def _open_table(self) -> None:
-        """That of a projection. Raises AnotherTable, and NoProjection where it is to be built
-        beside another one, which whoever has that done makes."""
+        """That of a projection. Raises AnotherTable, and NoProjection: whoever has it run, or
+        built, makes it."""
         if self._tabled is not None:
-            make = not self.program.name.endswith(REBUILD)
-            self._table = await self._store.open_projection(self._tabled.table, make=make)
+            self._table = await self._store.open_projection(self._tabled.table, make=False)
 
     def _forget(self, began: int) -> None:
         """Have nothing in memory of any key."""

@@ -17,7 +17,9 @@ from ray.exceptions import RayError
 from actors.columns import TableSchema
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
+from runtime.processing.making_slots import make_checkpoints, slots_of
 from runtime.processing.program_code import pickled_program
+from runtime.processing.program_selection import selection_of_program
 from runtime.processing.projected_rows import tabled
 from runtime.processing.running import end_program
 from runtime.topology.names import worker_name
@@ -27,6 +29,7 @@ from runtime.wire.actor_code import ActorCode
 from store.errors import AnotherTable, NoProjection
 from store.event_store import EventStore
 from store.projected import ProjectedTable
+from store.selection import Selection
 from streams.errors import InvalidProgram
 from streams.programs import Runnable, program_of
 from streams.projection import REBUILD
@@ -49,6 +52,7 @@ class _Code(NamedTuple):
 
     packed: bytes
     table: TableSchema  #: of the one in service, as the code wants it
+    selection: Selection | None = None  #: None: that of the one in service
 
     @property
     def fingerprint(self) -> str:
@@ -66,7 +70,10 @@ def rebuild(connection: Connection, projection: Runnable | str, workers: Any) ->
         program = program_of(projection)
         if (found := tabled(program)) is None:
             raise InvalidProgram(program.name, "is no projection: it has no table to be built anew")
-        name, code = program.name, _Code(pickled_program(program), found.table)
+        name, code = (
+            program.name,
+            _Code(pickled_program(program), found.table, selection_of_program(program)),
+        )
     work = partial(_Rebuild(connection, name).run, code, workers or 0)
     return connection.errand(f"rebuilding {name}", work, _REBUILD_S)
 
@@ -105,12 +112,12 @@ class _Rebuild:
             await end_program(self._connection, self._built)
             await self._forget()
             built = await self._opened(code, make=True)
+            await self._ask(partial(_make_slots, self._name, code.selection, began))
         await self._run_program(self._built, code, began, workers)
         return built
 
     async def _forget(self) -> None:
-        """Drop what there is of it: its workers open checkpoints where they begin anew, whether or
-        not its table is there still."""
+        """Drop what there is of it."""
         await self._ask(lambda store: store.drop_program(self._built))
 
     async def _opened(self, code: _Code, *, make: bool) -> ProjectedTable:
@@ -210,6 +217,20 @@ async def _began(name: str, store: EventStore) -> int:
     of = f"{name}/"
     records = [record for record in await store.subscriptions() if record.name.startswith(of)]
     return min((record.began for record in records), default=0)
+
+
+async def _make_slots(
+    name: str, selection: Selection | None, after: int, store: EventStore
+) -> None:
+    """Those of what is built in the place of a projection. Raises NoProjection where nothing is
+    known of that any more."""
+    if selection is None:
+        of = f"{name}/"
+        theirs = [each for each in await store.subscriptions() if each.name.startswith(of)]
+        if not theirs:
+            raise NoProjection(name)
+        selection = theirs[0].selection
+    await make_checkpoints(slots_of(name + REBUILD), selection, after, store)
 
 
 async def _places(name: str, store: EventStore) -> tuple[int, int]:

@@ -1,11 +1,12 @@
 """A driver's side of stream programs: sent to the directory, which has workers run them."""
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
 from actors.actor import Actor, described
-from actors.errors import InvalidName
+from actors.errors import InvalidName, ThornbackError
 from actors.naming import check_not_ours, checked_type_name
 from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
@@ -15,11 +16,12 @@ from runtime.driver.starting import Start, checked_start, position_of
 from runtime.errors import UnknownProgram
 from runtime.processing.handler_limit import check_room
 from runtime.processing.hearing import selection_of_listeners
+from runtime.processing.making_slots import Made, forget_slots, make_checkpoints, make_slots
 from runtime.processing.program_code import pickled_program
 from runtime.processing.program_selection import selection_of_program
 from runtime.processing.projected_rows import tabled
 from runtime.wire.class_shipping import pickled_class
-from store.errors import AnotherSelection, NoProjection
+from store.errors import AnotherSelection, NoProjection, StoreUnavailable
 from store.event_store import EventStore
 from store.slots import SLOTS
 from streams.errors import InvalidProgram
@@ -71,11 +73,23 @@ async def _run(
     # Where some of its slots are there, the others begin as they did: a run that came to nothing
     # may have made a part of them, and all keys begin at one position.
     at = await position_of(connection.log, after) if began is None else began
-    if not isinstance(program, Handlers):
-        await connection.rejoining.ask("run_program", program.name, code, workers, at)
-        return
-    handlers = tuple(handler.name for handler in program.handlers)
-    await connection.rejoining.ask("run_program", program.name, code, workers, at, handlers)
+    made = await connection.log.ask(partial(make_slots, program, at))
+    parts = program.handlers if isinstance(program, Handlers) else ()
+    handlers = (tuple(handler.name for handler in parts),) if parts else ()
+    async with _forgotten_where_refused(connection, made):
+        await connection.rejoining.ask("run_program", program.name, code, workers, at, *handlers)
+
+
+@asynccontextmanager
+async def _forgotten_where_refused(connection: Connection, made: Made) -> AsyncIterator[None]:
+    """What was made for a program that the directory does not start."""
+    try:
+        yield
+    except ThornbackError:
+        if made:
+            with suppress(StoreUnavailable):  # then it is there, and nobody works for it
+                await connection.log.ask(partial(forget_slots, made))
+        raise
 
 
 def _run_listeners(
@@ -94,14 +108,19 @@ def _run_listeners(
     code = pickled_class(actor)
 
     async def run() -> None:
+        names = [known.name]
         for record in await connection.log.ask(lambda store: store.subscriptions()):
+            if record.name == known.name:
+                names = []
             if record.name.partition("/")[0] == known.name and record.member is not None:
                 raise _is_a_group(known.name)
             if record.name == known.name and record.selection != selection:
                 raise AnotherSelection(known.name, str(record.selection), str(selection))
         await Hosts(connection).register(code)
         at = await position_of(connection.log, begins)
-        await connection.rejoining.ask("run_program", known.name, code, 1, at)
+        made = await connection.log.ask(partial(make_checkpoints, names, selection, at))
+        async with _forgotten_where_refused(connection, made):
+            await connection.rejoining.ask("run_program", known.name, code, 1, at)
 
     return connection.errand(f"running {known.name}", run, _RUN_S)
 
@@ -158,7 +177,7 @@ async def _check_name_taken(program: Program, store: EventStore) -> int | None:
         problem = "its outputs would be events of an actor type, which has this name: take another"
         raise InvalidProgram(program.name, problem)
     if (projection := tabled(program)) is not None:
-        with suppress(NoProjection):  # else its workers make it
+        with suppress(NoProjection):  # else it is made with its slots
             await store.open_projection(projection.table, make=False)
     elif any(table.name == program.name for table in await store.projections()):
         raise InvalidProgram(program.name, "a projection has this name: take another one")

@@ -132,15 +132,19 @@ class Worker(Process):
         return "" if dropped else self._fingerprint, self._workers, handlers
 
     async def _is_dropped(self) -> bool:
-        """Has it worked, and is nothing known of that any more?"""
-        if self._run is None or not self._run.all_facts().position:
+        """Is one of its slots gone? Or in nobody's hands though it has worked: then somebody wants
+        it to run again, from the beginning."""
+        if self._run is None:
             return False
-        names = {each.program.name for each in self._members} or {program_of_worker(self.name)}
         try:
             records = await self._store.subscriptions()
         except StoreUnavailable:
             return False  # it hears of it when it wants to commit
-        return not names <= {record.name.partition("/")[0] for record in records}
+        epochs = {record.name: record.epoch for record in records}
+        worked = self._run.all_facts().position > 0
+        return any(
+            name not in epochs or (worked and epochs[name] < 0) for name in self._run.slot_names
+        )
 
     async def code(self) -> tuple[bytes, TableSchema] | None:
         """Its program's code, as it was sent, and the table of that; None for one without any."""
@@ -209,10 +213,9 @@ class Worker(Process):
         except StaleEpoch as stale:
             await self.outlive_fence(self._store, stale)
         except StaleCheckpoint as stale:
-            dropped = stale.name.partition("/")[0]  # of handlers that run together it may be one
-            records = await self._store.subscriptions()
-            if any(record.name.partition("/")[0] == dropped for record in records):
+            if any(record.name == stale.name for record in await self._store.subscriptions()):
                 raise
+            dropped = stale.name.partition("/")[0]  # of handlers that run together it may be one
             # Nobody has it now. Begun anew, it would bring back what somebody wanted gone.
             self._dropped = True
             program = program_of_worker(self.name)
@@ -220,12 +223,13 @@ class Worker(Process):
             await self._have_ended(program)
 
     async def _have_ended(self, program: str) -> None:
-        """Have the directory end all workers of this program, this one with them."""
+        """Have the directory end all workers of this program, this one with them; but not those
+        that somebody has had start since."""
         while True:
             try:
                 async with asyncio.timeout(self.END_S):
                     directory = await self.world.handle(DIRECTORY_ACTOR)
-                    await directory.stop_program.remote(program)
+                    await directory.stop_program.remote(program, dropped=True)
             except (RayError, ThornbackError, ConnectionError, ValueError, TimeoutError) as error:
                 logger.debug("the directory does not end %s: %s", program, error)
                 self.world.forget(DIRECTORY_ACTOR)

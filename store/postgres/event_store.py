@@ -172,9 +172,9 @@ class PostgresEventStore:
         }
 
     async def open_subscription(
-        self, name: str, selection: Selection, after: int, epoch: int
+        self, name: str, selection: Selection, after: int, epoch: int, *, make: bool = True
     ) -> SubscriptionRecord:
-        return await self._subscriptions.open(name, selection, after, epoch)
+        return await self._subscriptions.open(name, selection, after, epoch, make=make)
 
     async def move_checkpoint(self, checkpoint: CheckpointMove) -> None:
         await self._subscriptions.move(checkpoint)

@@ -20,9 +20,10 @@ class Subscriptions:
         self._connections = connections
 
     async def open(
-        self, name: str, selection: Selection, after: int, epoch: int
+        self, name: str, selection: Selection, after: int, epoch: int, *, make: bool
     ) -> SubscriptionRecord:
-        """A new incarnation of this subscription, which is made where there was none.
+        """A new incarnation of this subscription, which is made where there was none and one is to
+        be. Raises StaleCheckpoint where none is.
 
         It takes the place of the one that was seen, and of no later one: a statement that was given
         up for lost, and comes about late, would otherwise take it from whoever came since.
@@ -32,6 +33,8 @@ class Subscriptions:
         while True:
             seen = await self._connections.fetch(QUERIES["see_subscription"], name)
             if not seen:
+                if not make:
+                    raise StaleCheckpoint(name, after)
                 made = QUERIES["make_subscription"]
                 await self._connections.fetch(made, name, epoch, types, sources, kinds, after)
                 continue

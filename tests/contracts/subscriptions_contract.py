@@ -47,6 +47,19 @@ class SubscriptionsContract:
         assert (record.began, record.position, record.receipt) == (7, 7, Receipt())
         assert record.moved_at is None
 
+    async def test_none_is_made_where_none_is_to_be(self, store: EventStore) -> None:
+        for _ in range(2):
+            with pytest.raises(StaleCheckpoint, match="'billing' does not move to 7"):
+                await store.open_subscription(
+                    "billing", EVERYTHING, 7, randbelow(2**62), make=False
+                )
+            assert await store.subscriptions() == []
+            await opened(store, "billing", after=3)
+            epoch = randbelow(2**62)
+            record = await store.open_subscription("billing", EVERYTHING, 7, epoch, make=False)
+            assert (record.epoch, record.began) == (epoch, 3)
+            assert await store.drop_subscription("billing")
+
     async def test_one_that_is_there_goes_on_where_it_stands(self, store: EventStore) -> None:
         record = await opened(store, "billing", FLIGHTS, 0)
         move = moved(record, 9, b"a" * 16, b"b" * 16)

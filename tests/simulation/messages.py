@@ -2,6 +2,7 @@
 one another, and what befalls whoever delivers it."""
 
 from asyncio import shield
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from ray import cloudpickle
 from ray.exceptions import RayError
 
 from actors.errors import ThornbackError
+from runtime.processing.hearing import selection_of_listeners
+from runtime.processing.making_slots import make_checkpoints
 from runtime.topology.names import DELIVERER_ACTOR, host_name, worker_name
 from runtime.wire.actor_code import ActorCode
 from tests.simulation.devices import Ear
@@ -76,13 +79,21 @@ def _listening(draw: Random) -> list[Step]:
     return steps
 
 
+async def _listen(driver: "Driver") -> None:
+    """As a driver does (runtime/processing/running.py), with code that its worker can import."""
+    log, selection = driver.connection.log, selection_of_listeners(Ear.described())
+    there = {record.name for record in await log.ask(lambda store: store.subscriptions())}
+    await log.ask(partial(make_checkpoints, {"ear"} - there, selection, 0))
+    await driver.connection.rejoining.ask("run_program", "ear", _EAR, 1, 0)
+
+
 async def listen_or_stop(driver: "Driver", step: Step) -> None:
     """Have ears listen, or no more, as the step says."""
     loop, workers = driver.holder.loop, step.more["workers"]
     running = Running(step.number, "ear", workers, loop.time())
     driver.history.runnings.append(running)
     ask = driver.connection.rejoining.ask
-    asked: Any = ask("run_program", "ear", _EAR, 1, 0) if workers else ask("stop_program", "ear")
+    asked: Any = _listen(driver) if workers else ask("stop_program", "ear")
     try:
         await shield(asked)
     except (ThornbackError, RayError) as error:

@@ -10,6 +10,7 @@ from ray.exceptions import RayError
 
 from actors.errors import ThornbackError
 from runtime.processing.dead_letters import dropped_dead_letters
+from runtime.processing.making_slots import make_slots
 from runtime.topology.names import worker_name
 from runtime.wire.actor_code import ActorCode
 from streams.actor_index import ActorIndex
@@ -43,10 +44,11 @@ PROGRAMS: dict[str, Any] = {
     **REFUSED,
 }
 
+_RUN = PROGRAMS | COMPANIES | {"ahead": Ahead()}
 #: As they are sent to their workers, which can import them.
 _CODE = {
     name: ActorCode(f"{number:064}", cloudpickle.dumps(program)).pack()
-    for number, (name, program) in enumerate((PROGRAMS | COMPANIES | {"ahead": Ahead()}).items())
+    for number, (name, program) in enumerate(_RUN.items())
 }
 _MENDED = {
     name: ActorCode(f"{number:064}", cloudpickle.dumps(program)).pack()
@@ -103,6 +105,14 @@ def _fault(draw: Random, number: int, workers: list[str]) -> Fault:
     )
 
 
+async def _run(driver: "Driver", program: str, code: bytes, workers: int) -> None:
+    """As a driver does (runtime/processing/running.py), with code that its workers can import."""
+    await driver.connection.log.ask(partial(make_slots, _RUN[program], 0))
+    together = COMPANIES.get(program)
+    handlers = () if together is None else (tuple(each.name for each in together.handlers),)
+    await driver.connection.rejoining.ask("run_program", program, code, workers, 0, *handlers)
+
+
 async def run_or_stop(driver: "Driver", step: Step) -> None:
     """Have a program run, or stopped, as the step says; or something done about what it fails
     at."""
@@ -119,11 +129,8 @@ async def run_or_stop(driver: "Driver", step: Step) -> None:
             asked = ask("resume_program", program, True)
         case "drop":
             asked = driver.connection.log.ask(partial(dropped_dead_letters, program, None))
-        case _ if workers and program in COMPANIES:
-            handlers = tuple(handler.name for handler in COMPANIES[program].handlers)
-            asked = ask("run_program", program, code, workers, 0, handlers)
         case _ if workers:
-            asked = ask("run_program", program, code, workers, 0)
+            asked = _run(driver, program, code, workers)
         case _:
             asked = ask("stop_program", program)
     try:

@@ -14,6 +14,7 @@ from ray.exceptions import RayError
 from actors.errors import ThornbackError
 from actors.event import Event
 from runtime.driver.connection import Connection
+from runtime.processing.making_slots import make_slots
 from runtime.processing.rebuilding import _Code, _Rebuild, rebuild
 from runtime.topology.names import worker_name
 from runtime.wire.actor_code import ActorCode
@@ -154,6 +155,7 @@ async def begin_sightings(driver: "Driver", step: Step) -> None:
     driver.history.runnings.append(running)
     packed, ask = _CODE[step.more["revision"]].packed, driver.connection.rejoining.ask
     try:
+        await driver.connection.log.ask(partial(make_slots, Sightings(), 0))
         await ask("run_program", PROJECTION, packed, workers, 0)
     except (ThornbackError, RayError) as error:
         running.error = type(getattr(error, "cause", error)).__name__

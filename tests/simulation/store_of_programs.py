@@ -24,14 +24,14 @@ class StoreOfPrograms(DatabaseLink):
     """That part of an EventStore, for one process."""
 
     async def open_subscription(
-        self, name: str, selection: Selection, after: int, epoch: int
+        self, name: str, selection: Selection, after: int, epoch: int, *, make: bool = True
     ) -> SubscriptionRecord:
         subscriptions = self._database.subscriptions
 
         def open_if(seen: int | None) -> SubscriptionRecord | None:
             if subscriptions.epoch_of(name) not in (seen, epoch):
                 return None
-            return subscriptions.open(name, selection, after, epoch)
+            return subscriptions.open(name, selection, after, epoch, make=make)
 
         while True:
             seen = await self.ask(lambda: subscriptions.epoch_of(name))

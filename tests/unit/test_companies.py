@@ -421,6 +421,70 @@ def test_a_handler_that_is_dropped_while_it_runs_ends_what_it_runs_in(
     assert asked.result(LIMIT_S) == {"zeal"}
 
 
+def dropped(system: ActorSystem, name: str) -> bool:
+    """As `thornback subscriptions --drop` does it."""
+
+    async def drop(store: EventStore) -> bool:
+        return await store.drop_subscription(name) | await store.drop_program(name)
+
+    return system.connection.errand("drop", lambda: system.connection.log.ask(drop)).result(LIMIT_S)
+
+
+def checkpoints_of(system: ActorSystem) -> set[str]:
+    """What has any."""
+
+    async def names(store: EventStore) -> set[str]:
+        return {record.name.partition("/")[0] for record in await store.subscriptions()}
+
+    asked = system.connection.errand("names", lambda: system.connection.log.ask(names))
+    return asked.result(LIMIT_S)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("together", [False, True])
+def test_one_that_is_dropped_while_it_stands_begins_nothing_anew(
+    memory_system: ActorSystem, tmp_path: Path, workers: int, together: bool
+) -> None:
+    (bad := tmp_path / "4").touch()
+    fussy = Fussy(tmp_path, "pause")
+    program = Handlers("porter", Second, fussy) if together else fussy
+    memory_system.run(program, workers=workers).result(LIMIT_S)
+    publish(memory_system, range(5), sources=1)
+    wait_told(memory_system, {"fussy": 4} | ({"alarm": 5} if together else {}))
+    eventually(lambda: any(one.paused for one in facts(memory_system)))
+    assert dropped(memory_system, "fussy")
+    bad.unlink()
+    memory_system.resume("fussy").result(LIMIT_S)
+    eventually(lambda: facts(memory_system) == [])
+    assert numbers_told(memory_system)["fussy"] == [0, 1, 2, 3]
+    assert checkpoints_of(memory_system) == ({"alarm"} if together else set())
+
+
+@pytest.mark.parametrize("before", [0, 4])
+def test_one_that_is_run_right_after_it_was_dropped_begins_anew_and_runs_on(
+    memory_system: ActorSystem, before: int
+) -> None:
+    memory_system.run(Second, workers=2).result(LIMIT_S)
+    publish(memory_system, range(before))
+    if before:
+        wait_told(memory_system, {"alarm": before})
+    assert dropped(memory_system, "alarm")
+    memory_system.run(Second, workers=2).result(LIMIT_S)
+    publish(memory_system, range(before, 9))
+    wait_told(memory_system, {"alarm": before + 9})
+    publish(memory_system, [9])
+    wait_told(memory_system, {"alarm": before + 10})
+
+
+def test_of_one_that_is_refused_nothing_is_left(memory_system: ActorSystem) -> None:
+    memory_system.run(Second, workers=1).result(LIMIT_S)
+    with pytest.raises(InvalidProgram, match="alarm runs already"):
+        memory_system.run(Handlers("porter", First, Second)).result(LIMIT_S)
+    assert checkpoints_of(memory_system) == {"alarm"}
+    publish(memory_system, [0])
+    wait_told(memory_system, {"alarm": 1})
+
+
 def test_dropped_letters_of_one_are_forgotten_while_all_are_together(
     memory_system: ActorSystem, tmp_path: Path
 ) -> None:

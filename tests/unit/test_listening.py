@@ -14,9 +14,11 @@ from actors.errors import InvalidActor, Rejected
 from actors.event import BusinessEvent, DeviceEvent, Event, Payload
 from actors.listening import heard_event, listens, told_event
 from actors.tell import Tell
+from runtime.processing.hearing import Hearing
 from runtime.system import ActorSystem
 from runtime.topology.status import ProcessStatus, WorkerFacts
-from store.errors import AnotherSelection
+from store.errors import AnotherSelection, StoreUnavailable
+from store.event_store import EventStore
 from store.scenario import Scenario
 from streams.errors import InvalidProgram
 from streams.scenario import happened
@@ -237,3 +239,33 @@ def test_it_does_not_hear_itself(system: ActorSystem) -> None:
 async def _head(system: ActorSystem) -> int:
     """Where the log stood when nothing was left to hear but one event."""
     return (await system.head()) - 1
+
+
+def test_what_is_dropped_while_it_runs_listens_no_more_when_it_begins_anew(
+    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system.run(Field).result(SOON_S)
+    land(system, "p1", "EWR")
+    take(system, "landed", 1)
+    log = system.connection.log
+
+    async def drop(store: EventStore) -> bool:
+        return await store.drop_subscription("field")
+
+    async def names(store: EventStore) -> list[str]:
+        return [record.name for record in await store.subscriptions()]
+
+    async def away(hearing: Hearing, events: list[Event]) -> Any:
+        raise StoreUnavailable("memory", "it was away for a moment")
+
+    monkeypatch.setattr(Hearing, "_letters", away)
+    assert system.connection.errand("drop", lambda: log.ask(drop)).result(SOON_S)
+    land(system, "p2", "EWR")
+
+    def ended() -> bool:
+        found = [one.facts for one in system.status().result() if isinstance(one, ProcessStatus)]
+        return not any(isinstance(one, WorkerFacts) for one in found)
+
+    until(ended)
+    asked = system.connection.errand("names", lambda: log.ask(names))
+    assert "field" not in asked.result(SOON_S)

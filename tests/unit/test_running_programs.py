@@ -294,9 +294,19 @@ async def test_who_does_not_say_what_it_runs_is_asked_again() -> None:
     restarting(processes, 3, ("code", 1, ("first", "totals")))
     workers = workers_of(processes)
     workers.PAUSE_S = 0.0
-    with pytest.raises(InvalidProgram, match="totals runs already, together with .*'porter'"):
+    with pytest.raises(InvalidProgram, match=r"totals runs already, together with .*'porter'"):
         await workers.ensure_running("totals", pickled_program(quiet()), 1, 0)
     assert processes.started == 0
+
+
+@pytest.mark.parametrize("fingerprint", ["", "code"])
+async def test_who_was_dropped_has_its_workers_ended_unless_it_was_run_again_since(
+    fingerprint: str,
+) -> None:
+    processes = Processes()
+    restarting(processes, 0, (fingerprint, 1, ()))
+    await workers_of(processes).stop("porter", dropped=True)
+    assert list(processes.there) == (["worker-0-of-porter"] if fingerprint else [])
 
 
 async def test_nothing_is_started_that_may_run_in_what_does_not_answer() -> None:

@@ -98,13 +98,13 @@ def test_who_begins_anew_while_its_table_takes_its_place_projects_nothing_into_i
         """Has them swapped when the worker has its table, and not its checkpoints."""
 
         async def open_subscription(
-            self, name: str, selection: Selection, after: int, epoch: int
+            self, name: str, selection: Selection, after: int, epoch: int, *, make: bool = True
         ) -> SubscriptionRecord:
             if not swapped and name.startswith(BUILT):
                 swapped.append(True)
                 tables = {table.name: table for table in await self.projections()}
                 assert await self.swap_projection(tables[BUILT])
-            return await WRITER_OPEN(self, name, selection, after, epoch)
+            return await WRITER_OPEN(self, name, selection, after, epoch, make=make)
 
         async def project(self, table: Any, *changes: Any) -> None:
             await WRITER_PROJECT(self, table, *changes)

@@ -216,9 +216,9 @@ class Processes:
         """Have a stream program run in so many workers."""
         await self._workers.ensure_running(program, code, workers, after, handlers)
 
-    async def stop_program(self, program: str) -> None:
-        """End its workers. Raises UnknownProgram."""
-        await self._workers.stop(program)
+    async def stop_program(self, program: str, *, dropped: bool = False) -> None:
+        """End its workers (Workers.stop). Raises UnknownProgram."""
+        await self._workers.stop(program, dropped=dropped)
 
     async def resume_program(self, program: str, skip: bool) -> int:
         """Have it go on where it fails. Raises UnknownProgram."""
