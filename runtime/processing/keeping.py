@@ -206,8 +206,10 @@ class Keeping(ABC):
     async def _move_and_leave(self) -> None:
         try:
             await self.move()
-        finally:
+        except Exception:  # but not where the time is over, which leaving would begin anew
             await self._leave()
+            raise
+        await self._leave()
 
     def _say_lost(self, error: Exception) -> None:
         if (untold := self.untold()) is not None:
