@@ -53,6 +53,9 @@ Switch = Annotated[bool, Expected("true or false")]
 
 Count = Annotated[int, Field(ge=1), Expected("a whole number of at least 1")]
 
+#: Whoever has to say something ten times in it does so ten times a second at most.
+Lapse = Annotated[int, Field(ge=1_000), Expected("a whole number of at least 1000")]
+
 CountOrNone = Annotated[int, Field(ge=0), Expected("a whole number of at least 0")]
 
 Port = Annotated[int, Field(ge=0, le=65535), Expected("a whole number from 0 to 65535")]
@@ -183,7 +186,7 @@ class ProcessingSettings(_Section):
     max_parked_keys: Count = Field(
         1_000, description="keys that a worker may have parked; where there are more, it pauses"
     )
-    member_timeout_ms: Count = Field(
+    member_timeout_ms: Lapse = Field(
         10_000, description="milliseconds after which a silent member of a group is out"
     )
 

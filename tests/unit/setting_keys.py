@@ -14,6 +14,9 @@ from runtime.settings.settings import (
 COUNT = "a whole number of at least 1"
 
 
+SILENCE = "a whole number of at least 1000"
+
+
 PORT = "a whole number from 0 to 65535"
 
 
@@ -104,7 +107,7 @@ KEYS = [
     Key("processing", "failure_tries", "5", 5, "1.5", COUNT),
     Key("processing", "failure_backoff_ms", "5", 5, '"400"', COUNT),
     Key("processing", "max_parked_keys", "5", 5, "true", COUNT),
-    Key("processing", "member_timeout_ms", "5", 5, "[]", COUNT),
+    Key("processing", "member_timeout_ms", "1000", 1_000, "999", SILENCE),
     Key("metrics", "port", "0", 0, '"9090"', PORT),
     Key("metrics", "host", "0.0.0.0", "0.0.0.0", "[]", WORD),
     Key("metrics", "labels", '{"zone": "c"}', {"zone": "c"}, "{ zone = 3 }", LABELS),
