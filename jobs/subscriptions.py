@@ -2,7 +2,7 @@
 and no Ray.
 
 A program, or a group, has a subscription for each of its slots, NAME/0 and so on; people are shown
-one, and of a group how many of its members have a part of it."""
+one, and of a group how many of its members that were heard of lately have a part of it."""
 
 import argparse
 import asyncio
@@ -20,7 +20,6 @@ from jobs.terminal import UNWELL, as_json, problems, run, show
 from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
 from store.event_store import EventStore
-from store.groups import NOBODY
 from store.postgres.event_store import PostgresEventStore
 from store.subscriptions import SubscriptionRecord
 
@@ -62,7 +61,7 @@ def list_all(settings: Settings, *, for_programs: bool = False) -> int:
     table = Table(box=None, pad_edge=False)
     for column in ("name", "selects", "members", "finished", "checkpoint", "behind", "moved"):
         table.add_column(column, overflow="fold")
-    members = _members(records)
+    members = members_heard(records, settings.processing.member_timeout_ms / 1000)
     for record in folded(records):
         moved = record.moved_at
         table.add_row(
@@ -110,7 +109,7 @@ def folded(records: Iterable[SubscriptionRecord]) -> list[SubscriptionRecord]:
         name = record.name.partition("/")[0]
         there = found.get(name)
         if there is None:
-            found[name] = replace(record, name=name, member=None)
+            found[name] = replace(record, name=name, member=None, silent_s=None)
             continue
         moved = [one.moved_at for one in (there, record) if one.moved_at is not None]
         found[name] = replace(
@@ -122,13 +121,16 @@ def folded(records: Iterable[SubscriptionRecord]) -> list[SubscriptionRecord]:
     return list(found.values())
 
 
-def _members(records: Iterable[SubscriptionRecord]) -> dict[str, str]:
-    """By group, how many of its members have slots of it."""
+def members_heard(records: Iterable[SubscriptionRecord], within_s: float) -> dict[str, str]:
+    """By group, how many of its members have slots of it, and were heard of in this time: nobody
+    puts out the last one, where that was killed."""
     found: dict[str, set[int]] = {}
     for record in records:
         if record.member is not None:
-            found.setdefault(record.name.partition("/")[0], set()).add(record.member)
-    return {name: str(len(members - {NOBODY})) for name, members in found.items()}
+            members = found.setdefault(record.name.partition("/")[0], set())
+            if record.silent_s is not None and record.silent_s < within_s:
+                members.add(record.member)
+    return {name: str(len(members)) for name, members in found.items()}
 
 
 def in_json(record: SubscriptionRecord) -> dict[str, object]:

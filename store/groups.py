@@ -27,3 +27,18 @@ class GroupView:
 def freed(epoch: int) -> int:
     """The epoch of a slot that was given up under this one: a number below zero, nobody's."""
     return -1 - epoch
+
+
+#: The epoch of a slot that nobody has had yet.
+UNHAD = freed(0)
+
+
+def opened_anew(slot: SubscriptionRecord, before: SubscriptionRecord) -> bool:
+    """Is a slot, as it is now, one of a group that was dropped since, and opened anew? It begins
+    somewhere else, or goes back, or nobody has had it any more. One that has come further by then
+    than it was before cannot be told from it."""
+    return (
+        slot.began != before.began
+        or slot.position < before.position
+        or (slot.epoch == UNHAD and before.epoch != UNHAD)
+    )

@@ -143,7 +143,7 @@ class MemoryEventStore:
         return self._groups.expel(name, member, sign)
 
     async def subscriptions(self) -> list[SubscriptionRecord]:
-        return self._subscriptions.all()
+        return self._groups.heard(self._subscriptions.all())
 
     async def drop_subscription(self, name: str) -> bool:
         return self._subscriptions.drop(name)

@@ -1,6 +1,8 @@
 """Groups of a store in memory: nothing of them survives it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from time import monotonic
 
 from store.groups import NOBODY, GroupView
 from store.memory_subscriptions import SubscriptionsInMemory
@@ -14,8 +16,8 @@ class GroupsInMemory:
 
     def __init__(self, subscriptions: SubscriptionsInMemory) -> None:
         self._subscriptions = subscriptions
-        #: By group, in the order in which they joined: the last sign of each.
-        self._members: dict[str, dict[int, int]] = {}
+        #: By group, in the order in which they joined: the last sign of each, and when it came.
+        self._members: dict[str, dict[int, tuple[int, float]]] = {}
 
     def open(self, name: str, selection: Selection, after: int) -> None:
         """Those slots that there are not yet. Raises AnotherSelection."""
@@ -25,7 +27,7 @@ class GroupsInMemory:
     def hear(self, name: str, member: int, sign: int) -> None:
         """A sign of life; where the group was dropped it is nobody's."""
         if self.slots(name):
-            self._members.setdefault(name, {})[member] = sign
+            self._members.setdefault(name, {})[member] = (sign, monotonic())
 
     def slots(self, name: str) -> dict[int, SubscriptionRecord]:
         """By number; none where there is no such group."""
@@ -33,7 +35,17 @@ class GroupsInMemory:
 
     def members(self, name: str) -> dict[int, int]:
         """The last sign of each."""
-        return dict(self._members.get(name, {}))
+        return {member: sign for member, (sign, _) in self._members.get(name, {}).items()}
+
+    def heard(self, records: list[SubscriptionRecord]) -> list[SubscriptionRecord]:
+        """These; slots with how long ago their members were heard of."""
+        now_s = monotonic()
+        found: list[SubscriptionRecord] = []
+        for record in records:
+            members = self._members.get(record.name.partition("/")[0], {})
+            heard = None if record.member is None else members.get(record.member)
+            found.append(record if heard is None else replace(record, silent_s=now_s - heard[1]))
+        return found
 
     def view(self, name: str) -> GroupView:
         """All of it, at one instant."""
@@ -67,7 +79,7 @@ class GroupsInMemory:
     def expel(self, name: str, member: int, sign: int) -> bool:
         """He is no member any more, if he was not heard of since."""
         members = self._members.get(name, {})
-        if members.get(member) != sign:
+        if member not in members or members[member][0] != sign:
             return False
         del members[member]
         return True

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from store.appends import CheckpointMove
 from store.errors import AnotherSelection, StaleCheckpoint
-from store.groups import NOBODY, freed
+from store.groups import NOBODY, UNHAD, freed
 from store.receipts import NOTHING_FINISHED
 from store.selection import Selection
 from store.slots import SLOTS
@@ -39,7 +39,7 @@ class SubscriptionsInMemory:
     def make_slot(self, name: str, selection: Selection, after: int) -> None:
         """A slot of a group, which nobody has, where there is none. Raises AnotherSelection."""
         there = self._records.setdefault(name, SubscriptionRecord(
-            name=name, epoch=freed(0), selection=selection, began=after, position=after,
+            name=name, epoch=UNHAD, selection=selection, began=after, position=after,
             receipt=NOTHING_FINISHED, member=NOBODY, opened_at=datetime.now(UTC),
         ))  # fmt: skip
         if there.selection != selection:

@@ -25,6 +25,9 @@ class SubscriptionRecord:
     #: Of a slot of a group: the member that has it, 0 for nobody (store/groups.py); None: it is of
     #: no group.
     member: int | None = None
+    #: How long ago that member was heard of; None: it is none any more, or this is nobody's. By the
+    #: clock of the store, for people alone, and in `EventStore.subscriptions` alone.
+    silent_s: float | None = field(default=None, compare=False)
     #: How far event time has come for it, Unix microseconds; None: nobody has said so.
     watermark_us: int | None = None
     #: By the clock of the store, and for people alone.

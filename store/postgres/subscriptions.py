@@ -1,6 +1,7 @@
 """What PostgreSQL keeps of durable subscriptions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from actors.event import Kind
@@ -47,7 +48,8 @@ class Subscriptions:
 
     async def all(self) -> list[SubscriptionRecord]:
         """Every one, by name."""
-        return [record_of(row) for row in await self._connections.fetch(QUERIES["subscriptions"])]
+        rows = await self._connections.fetch(QUERIES["subscriptions"])
+        return [replace(record_of(row), silent_s=row["silent_s"]) for row in rows]
 
     async def drop(self, name: str) -> bool:
         """Forget one; was there one?"""

@@ -160,6 +160,18 @@ class GroupsContract:
         assert list(await taken(store, BOB, 0)) == [0]
         assert await store.move_checkpoints([moved(mine[0], 6), moved(mine[1], 6)]) == {"mail/0"}
 
+    async def test_of_a_slot_it_is_said_how_long_ago_its_member_was_heard_of(
+        self, store: EventStore
+    ) -> None:
+        await store.open_group("mail", METERS, 0)
+        await store.open_subscription("mailer", EVERYTHING, 0, drawn())
+        await taken(store, ANN, 3)
+        await taken(store, BOB, 5)
+        assert await store.expel_member("mail", BOB, 0)
+        silent = {record.name: record.silent_s for record in await store.subscriptions()}
+        assert [name for name, silent_s in silent.items() if silent_s is not None] == ["mail/3"]
+        assert 0 <= (silent["mail/3"] or 0) < 60
+
     async def test_a_group_is_dropped_with_its_members(self, store: EventStore) -> None:
         await store.open_group("mail", METERS, 0)
         await store.open_subscription("mailer", EVERYTHING, 0, drawn())

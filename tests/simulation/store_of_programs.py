@@ -49,7 +49,8 @@ class StoreOfPrograms(DatabaseLink):
         await self.ask(move, names=(checkpoint.name,), commits=True)
 
     async def subscriptions(self) -> list[SubscriptionRecord]:
-        return await self.ask(self._database.subscriptions.all)  # type: ignore[no-any-return]
+        heard, every = self._database.groups.heard, self._database.subscriptions.all
+        return await self.ask(lambda: heard(every()))  # type: ignore[no-any-return]
 
     async def drop_subscription(self, name: str) -> bool:
         work = self._database.subscriptions.drop

@@ -64,7 +64,11 @@ RETURNING *;
 SELECT * FROM subscriptions WHERE name = $1;
 
 -- name: subscriptions
-SELECT * FROM subscriptions ORDER BY name COLLATE "C";
+-- And how long ago the member was heard of that has it, of a slot of a group.
+SELECT s.*, extract(epoch FROM clock_timestamp() - m.seen_at)::float8 AS silent_s
+FROM subscriptions AS s
+LEFT JOIN group_members AS m ON m.name = split_part(s.name, '/', 1) AND m.member = s.member
+ORDER BY s.name COLLATE "C";
 
 -- name: drop_subscription
 DELETE FROM subscriptions WHERE name = $1 RETURNING name;
