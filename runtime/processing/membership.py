@@ -7,12 +7,11 @@ that is out. Whoever has a slot is known by its epoch, and nobody else moves its
 mistake about who lives costs events that come twice, and never one that is skipped.
 
 Whether another one is silent is judged by the clock of this process, and only while it sees the
-group itself: after it could not, it begins to count anew. So nobody is out because the database was
-away."""
+group itself (silence.py)."""
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from actors.errors import ThornbackError
@@ -23,10 +22,13 @@ from runtime.errors import ConnectionClosed, ShareTaken, SubscriptionTaken, fres
 from runtime.processing.dealing import dealt
 from runtime.processing.keeping import Keeping
 from runtime.processing.share import Share
+from runtime.processing.silence import Silence
 from runtime.processing.taken_names import check_group
-from store.groups import NOBODY, GroupView
+from store.appends import CheckpointMove
+from store.groups import NOBODY, UNHAD, GroupView, opened_anew
 from store.selection import Selection
 from store.slots import SLOTS
+from store.subscriptions import SubscriptionRecord
 
 logger = logging.getLogger("thornback.processing")
 
@@ -58,10 +60,11 @@ class Membership(Keeping):
         self._reads = True  # there is a feed
         self._looking: asyncio.Task[None] | None = None
         self._look_now = asyncio.Event()
-        self._looked_s: float | None = None  # the last time that it saw the group
+        self._one_look = asyncio.Lock()  # at a time
         self._signs = 0  # of life, that it has given
-        #: Of each other member: the last sign that was seen, and since when it was.
-        self._heard: dict[int, tuple[int, float]] = {}
+        self._silence = Silence(self._silent_s, self._look_s)  # of the others
+        self._seen: Mapping[int, SubscriptionRecord] = {}  # the slots, by the last look
+        self._given_up: Mapping[int, int] = {}  # the last slots that it did, and their epochs
         self._waits = False  # it was said that it has no share
         super().__init__(connection, name)
 
@@ -82,7 +85,7 @@ class Membership(Keeping):
     async def move(self) -> int:
         """Have the store know of all that is finished by now; the least position of its slots. What
         another member has meanwhile is lost, and that is logged. Raises StoreUnavailable,
-        SchemaMismatch, and what ended it."""
+        SchemaMismatch, SubscriptionTaken where the group was dropped, and what ended it."""
         async with self._turn:
             moves = self.share.moves(self.name)
             if not moves:
@@ -96,7 +99,7 @@ class Membership(Keeping):
             for number, move in moves.items():
                 if move.name not in refused:
                     self.share.keep(number, move)
-            self._lose({number for number, move in moves.items() if move.name in refused})
+            await self._hear({slot: move for slot, move in moves.items() if move.name in refused})
             return self.share.kept_through()
 
     async def told(self) -> int:
@@ -104,6 +107,8 @@ class Membership(Keeping):
         since the last answer is another member's to finish."""
         position = await self.move()
         if taken := self.share.taken():
+            if self._lost is not None:  # nobody else finishes it
+                raise fresh(self._lost)
             raise ShareTaken(self.name, *sorted(taken))
         return position
 
@@ -125,47 +130,78 @@ class Membership(Keeping):
 
     async def _leave(self) -> None:
         """The others need not find out by themselves."""
-        if self._looking is not None:
-            await asyncio.wait({self._looking})  # or what it has asked for would come behind this
-        if self._lost is None or isinstance(self._lost, SubscriptionTaken):  # and no other log
-            log = self._connection.log
-            await log.ask_at_once(lambda store: store.leave_group(self.name, self._member))
+        async with self._one_look:  # or what one has asked for might come about behind this
+            if self._lost is None or isinstance(self._lost, SubscriptionTaken):  # and no other log
+                log = self._connection.log
+                await log.ask_at_once(lambda store: store.leave_group(self.name, self._member))
 
     async def _keep_looking(self, inlet: Inlet) -> None:
         self._go_on(inlet, None)
+        failed = False
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._look_s):
-                    await self._look_now.wait()
-            self._look_now.clear()
+            await self._pause(failed)
+            failed = True
             try:
                 await self._look()
                 self._go_on(inlet, None)
+                failed = False
             except SubscriptionTaken as error:
                 inlet.fail(error)
                 return
             except ThornbackError as error:
-                self._looked_s = None
+                self._silence.failed()
                 logger.info("a member of the group %r does not see it: %s", self.name, error)
             except Exception:
-                self._looked_s = None
+                self._silence.failed()
                 logger.exception("a member of the group %r has failed", self.name)
 
+    async def _pause(self, failed: bool) -> None:
+        """Until the next look is due, or something has happened that it is to see to; after one
+        that failed, until it is due: whoever reads on would ask a database that is away at each
+        event."""
+        if failed:
+            await asyncio.sleep(self._look_s)
+        else:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._look_s):
+                    await self._look_now.wait()
+        self._look_now.clear()
+
     async def _look(self) -> GroupView:
-        """Say that it is there, and do what follows from what it sees."""
-        if self._over:
-            raise ConnectionClosed(self._connection.namespace)
+        """Say that it is there, and do what follows from what it sees. What one has asked of the
+        store may come about though nobody waits for it any more: so it goes on then, and leaving
+        waits for it."""
+
+        async def look() -> GroupView:
+            async with self._one_look:
+                return await self._looked()
+
+        looking = asyncio.ensure_future(look())
+        looking.add_done_callback(self._has_looked)
+        return await asyncio.shield(looking)
+
+    def _has_looked(self, look: "asyncio.Task[GroupView]") -> None:
+        """Where nobody waits for it any more, only a fault is worth a word."""
+        error = None if look.cancelled() else look.exception()
+        if self._over and error is not None and not isinstance(error, ThornbackError):
+            logger.error(
+                "a member of the group %r that leaves has failed", self.name, exc_info=error
+            )
+
+    async def _looked(self) -> GroupView:
+        self._check_there()
         log = self._connection.log
         self._signs += 1
         sign = self._signs
+        kept = self.share.kept()  # by now, and further when the answer comes
         view = await log.ask_at_once(lambda store: store.meet_group(self.name, self._member, sign))
-        if len(view.slots) < SLOTS or view.slots[0].selection != self._selection:
-            self._lost = SubscriptionTaken(self.name)
-            raise self._lost
+        self._check_there()
+        self._check_same(view.slots, kept)
         out = await self._put_out(view)
+        self._check_there()
         members = [member for member in view.members if member not in out]
         had = self.share.epochs()
-        self._lose({slot for slot, epoch in had.items() if view.slots[slot].epoch != epoch})
+        self._lose({slot: epoch for slot, epoch in had.items() if view.slots[slot].epoch != epoch})
         if self._member in members:
             owners = {slot: record.member or NOBODY for slot, record in view.slots.items()}
             deal = dealt(owners, members)
@@ -178,23 +214,27 @@ class Membership(Keeping):
             await self._take(view, (free | found) - self.share.numbers)
         return view
 
+    def _check_there(self) -> None:
+        if self._over:
+            raise ConnectionClosed(self._connection.namespace)
+
+    def _check_same(self, slots: Mapping[int, SubscriptionRecord], kept: Mapping[int, int]) -> None:
+        """Is it the group that it was? Raises SubscriptionTaken where it was dropped."""
+        before, self._seen = self._seen, slots
+        if (
+            len(slots) < SLOTS
+            or slots[0].selection != self._selection
+            or any(opened_anew(slots[slot], record) for slot, record in before.items())
+            or any(slots[slot].position < position for slot, position in kept.items())
+        ):
+            self._lost = SubscriptionTaken(self.name)
+            raise self._lost
+
     async def _put_out(self, view: GroupView) -> set[int]:
         """Whoever was silent for too long is no member any more."""
-        now_s = asyncio.get_running_loop().time()
-        if self._looked_s is None or now_s - self._looked_s > 2 * self._look_s:
-            self._heard.clear()  # it saw nothing itself, or hung: nobody's silence says anything
-        self._looked_s = now_s
-        out: set[int] = set()
-        heard, self._heard = self._heard, {}
-        for member, sign in view.members.items():
-            last, since_s = heard.get(member, (sign, now_s))
-            if member == self._member:
-                continue
-            self._heard[member] = (sign, since_s if sign == last else now_s)
-            silent = sign == last and now_s - since_s >= self._silent_s
-            if silent and await self._expelled(member, sign):
-                out.add(member)
-        return out
+        signs = {member: sign for member, sign in view.members.items() if member != self._member}
+        silent = self._silence.see(signs, asyncio.get_running_loop().time())
+        return {member for member in silent if await self._expelled(member, signs[member])}
 
     async def _expelled(self, member: int, sign: int) -> bool:
         log, name = self._connection.log, self.name
@@ -216,6 +256,7 @@ class Membership(Keeping):
         if settled := self.share.settled():
             await self.move()
             epochs = {slot: epoch for slot, epoch in self.share.epochs().items() if slot in settled}
+            self._given_up = epochs
             await self._free(epochs)
             self.share.remove(settled)
 
@@ -234,19 +275,36 @@ class Membership(Keeping):
             lambda store: store.take_slots(self.name, self._member, epoch, seen)
         )
         taken = {int(record.name.rpartition("/")[2]): record for record in records}
-        if taken:
+        if taken and not self._over:
             logger.info("a member of the group %r takes %s", self.name, _said(taken))
             with self.share.lock:  # so that whoever takes a page knows which deal it is of
                 self.share.add(taken)
                 if self._inlet is not None:
                     self._go_on(self._inlet, self.share.start(0))
 
-    def _lose(self, slots: set[int]) -> None:
-        if slots:
-            self.share.lose(slots)
+    async def _hear(self, refused: dict[int, CheckpointMove]) -> None:
+        """Why these moves were. Raises SubscriptionTaken where the group was dropped, and whoever
+        reads is told."""
+        if not refused:
+            return
+        names = {move.name for move in refused.values()}
+        records = await self._connection.log.ask_at_once(lambda store: store.subscriptions())
+        there = {record.name for record in records if record.epoch != UNHAD}  # as it was had here
+        if not names <= there:
+            self._lost = SubscriptionTaken(self.name)
+            if self._inlet is not None:
+                self._inlet.fail(self._lost)
+            raise self._lost
+        self._lose({slot: move.epoch for slot, move in refused.items()})
+
+    def _lose(self, epochs: Mapping[int, int]) -> None:
+        """Slots that it had under these epochs, and has no more. One that it has given up itself,
+        where the answer was lost, nobody has taken from it."""
+        lost = self.share.lose(epochs)
+        if taken := [slot for slot in lost if self._given_up.get(slot) != epochs[slot]]:
             logger.warning(
-                "another member of the group %r has taken %s over, or the group was dropped: what "
-                "this one has not kept of them comes again there", self.name, _said(slots),
+                "another member of the group %r has taken %s over: what this one has not kept of "
+                "them comes again there", self.name, _said(taken),
             )  # fmt: skip
 
     def _go_on(self, inlet: Inlet, after: int | None) -> None:

@@ -193,14 +193,19 @@ class Share:
             for number in numbers:
                 self._leaving.pop(number, None)
 
-    def lose(self, numbers: Collection[int]) -> None:
-        """Another member has these; what was finished, and not told, comes again there."""
+    def lose(self, epochs: Mapping[int, int]) -> frozenset[int]:
+        """These are its own no more, as far as each is still had under this epoch: what was taken
+        anew since is. What was finished, and not told, comes again to whoever has them next.
+        Which ones were lost."""
         with self.lock:
             self._last = self.start(self._last)
-            for number in numbers:
-                slot = self._slots.pop(number, None) or self._leaving.pop(number, None)
-                if slot is not None and slot.add_up()[1] != slot.kept[1]:
-                    self._taken.add(number)
+            lost = [slot for slot in self._all() if epochs.get(slot.number) == slot.epoch]
+            for slot in lost:
+                self._slots.pop(slot.number, None)
+                self._leaving.pop(slot.number, None)
+                if slot.add_up()[1] != slot.kept[1]:
+                    self._taken.add(slot.number)
+            return frozenset(slot.number for slot in lost)
 
     def taken(self) -> frozenset[int]:
         """The slots of which something that was finished was lost, since this was asked last."""
@@ -227,6 +232,11 @@ class Share:
             for slot in (self._slots.get(number), self._leaving.get(number)):
                 if slot is not None and slot.epoch == move.epoch:
                     slot.kept = move.position, move.receipt
+
+    def kept(self) -> dict[int, int]:
+        """Of each of its slots, up to where the store knows of it."""
+        with self.lock:
+            return {slot.number: slot.kept[0] for slot in self._all()}
 
     def kept_through(self) -> int:
         """Up to where the store knows of all of it."""

@@ -1,4 +1,5 @@
-"""A name in the log is that of one reader, of a group, or of a stream program."""
+"""A name in the log is that of one reader, of a group, of a stream program, or of actors that
+listen."""
 
 from collections.abc import Awaitable, Callable
 
@@ -24,11 +25,17 @@ def check_single(name: str) -> Callable[[EventStore], Awaitable[None]]:
 
 def check_group(name: str) -> Callable[[EventStore], Awaitable[None]]:
     """What raises InvalidName where a durable subscription with one reader, or a program, has this
-    name."""
+    name, or an actor type whose actors listen."""
 
     async def check(store: EventStore) -> None:
         for record in await store.subscriptions():
             if record.name == name:
+                of_actors = (await store.type_records([name])).get(name)
+                if of_actors is not None and of_actors.class_name is not None:
+                    # Not: without group=True. Who opened it so would cut off actors that listen.
+                    problem = "it is the checkpoint of actors of this type, which listen, or of a "
+                    problem += "durable subscription with one reader: take another name"
+                    raise InvalidName(name, problem)
                 problem = "a durable subscription with one reader has this name: open it without "
                 raise InvalidName(name, f"{problem}group=True, or {_INSTEAD}")
             if record.name.startswith(f"{name}/") and record.member is None:

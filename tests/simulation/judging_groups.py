@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 #: Of the time after which a silent member is out, so much has to have passed.
 ALMOST = 0.8
-#: So much of it has the database to be away, for a member to notice that.
-NOTICED = 0.3
+#: So much of it may count of a time in which the database was away, and no look has failed.
+COUNTED = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,20 +215,19 @@ def _judge_receipts(
 
 
 def _judge_expulsions(simulation: "Simulation") -> Iterator[str]:
-    """Nobody is put out who was heard of, or because the database was away: for longer than lies
-    between two looks, or nobody knows of it."""
+    """Nobody is put out who was heard of, or because the database was away: of such a time little
+    counts."""
     timeout_s = simulation.settings.processing.member_timeout_ms / 1000
-    silent_s = ALMOST * timeout_s
-    aways_s = [
-        (begun, over)
-        for begun, over in simulation.database.aways_s
-        if over - begun > NOTICED * timeout_s
-    ]
     for one in simulation.database.groups.expulsions:
-        since_s = one.at_s - silent_s
-        if one.heard_s > since_s:
-            yield f"member {one.member} was put out {one.at_s - one.heard_s:.2f} s after a sign"
-        if any(begun < one.at_s and over > since_s for begun, over in aways_s):
+        silent_s, until_s = one.at_s - one.heard_s, one.heard_s
+        if silent_s < ALMOST * timeout_s:
+            yield f"member {one.member} was put out {silent_s:.2f} s after a sign"
+            continue
+        for begun, over in sorted(simulation.database.aways_s):
+            away_s = min(over, one.at_s) - max(begun, until_s)
+            silent_s -= max(away_s - COUNTED * timeout_s, 0.0)
+            until_s = max(over, until_s)
+        if silent_s < ALMOST * timeout_s:
             yield f"member {one.member} was put out, and the database had been away"
 
 

@@ -18,7 +18,7 @@ from runtime.processing.durable_subscription import DurableSubscription
 from runtime.processing.group_subscription import GroupSubscription
 from runtime.system import ActorSystem
 from store.errors import AnotherSelection, StoreUnavailable
-from store.event_store import EventStore
+from store.event_store import DecidingClass, EventStore
 from store.selection import EVERYTHING, Selection
 from store.slots import SLOTS
 from streams.errors import InvalidProgram
@@ -358,6 +358,11 @@ async def _single(store: EventStore) -> None:
     await store.open_subscription("mail", EVERYTHING, 0, 1)
 
 
+async def _listeners(store: EventStore) -> None:
+    await store.record_deciding_classes({"mail": DecidingClass(class_name="mine.Mail")})
+    await store.open_subscription("mail", EVERYTHING, 0, 1)
+
+
 async def _group(store: EventStore) -> None:
     await store.open_group("mail", EVERYTHING, 0)
 
@@ -372,6 +377,11 @@ async def _group(store: EventStore) -> None:
             "with one reader has this name: open it without group=True, or",
         ),
         (
+            _listeners,
+            GroupSubscription,
+            "'mail': it is the checkpoint of actors of this type, which .* another name$",
+        ),
+        (
             _program,
             DurableSubscription,
             "'mail': a stream program has this name: take another name",
@@ -382,7 +392,7 @@ async def _group(store: EventStore) -> None:
             "a group of readers has this name: open it with group=True, or",
         ),
     ],
-    ids=["group-program", "group-single", "single-program", "single-group"],
+    ids=["group-program", "group-single", "group-listeners", "single-program", "single-group"],
 )
 def test_a_name_is_that_of_one_reader_of_a_group_or_of_a_program(
     there: Callable[[EventStore], Awaitable[None]],

@@ -27,16 +27,18 @@ MUTATIONS: tuple[Mutation, ...] = (
     mutation(
         "who could not look judges",
         "a member that saw nothing itself takes the others for silent",
-        "runtime.processing.membership",
-        "            self._heard.clear()  # it saw",
-        "            pass  # it saw",
+        "runtime.processing.silence",
+        "        self._looked_s = None\n        self._heard.clear()\n",
+        "",
+        "min(now_s - since_s, self.COUNTED * self._look_s)",
+        "now_s - since_s",
     ),
     mutation(
         "nobody is ever out",
         "a member that died keeps its share",
-        "runtime.processing.membership",
-        "            silent = sign == last and now_s - since_s >= self._silent_s\n",
-        "            silent = sign == last and now_s - since_s >= 1_000_000 * self._silent_s\n",
+        "runtime.processing.silence",
+        "if silent_s >= self._out_s}",
+        "if silent_s >= 1_000_000 * self._out_s}",
     ),
     mutation(
         "a slot is taken from whoever has it",
@@ -49,7 +51,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a refusal is not heard",
         "a member whose slot another one has goes on with it, and says that all is kept",
         "runtime.processing.membership",
-        "            self._lose({number for number, move in moves.items() if "
+        "            await self._hear({slot: move for slot, move in moves.items() if "
         "move.name in refused})\n",
         "",
         "                if move.name not in refused:\n                    self.share.keep(",
