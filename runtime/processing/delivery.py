@@ -105,7 +105,10 @@ class Delivery(Posting):
 
     async def _letters(self, events: list[Event]) -> list[Sequence[Posted]]:
         done = await self._returned_before(events)
-        return [list(self._posted(event, done)) for event in events]
+        dead = await self._dead_before(events)
+        return [
+            () if event.id_bytes in dead else list(self._posted(event, done)) for event in events
+        ]
 
     def _posted(self, event: Event, done: set[bytes]) -> Sequence[Posted]:
         letter = letter_of(event)
@@ -124,6 +127,21 @@ class Delivery(Posting):
             if event.event_type == SENT and (event.position or 0) <= self._in_doubt
         ]
         return set(await self._store.find_ids(doubtful)) if doubtful else set()
+
+    async def _dead_before(self, events: list[Event]) -> set[bytes]:
+        """The ids of those of these events that nobody has taken back: each is a dead letter, and
+        whose checkpoint was not moved behind it comes again. It would be taken back now, perhaps,
+        and be a dead letter all the same."""
+        dead = set()
+        for event in events:
+            position = event.position or 0
+            if event.event_type != RETURNED or position > self._in_doubt:
+                continue
+            if (letter := letter_of(event)) is not None:
+                parked = Parked(MESSAGES, by_source=False, name=receiver_of(letter))
+                found = await self._store.dead_letters(parked, position - 1, 1)
+                dead.update(each.event_id for each in found)
+        return dead
 
     def _refused(self, message: Message, encoded: EncodedError) -> None:
         letter = letter_of(message.event)
