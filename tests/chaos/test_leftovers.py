@@ -6,6 +6,7 @@ from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import pytest
 
 from tests.chaos.leftovers import MARK, Watch
@@ -43,7 +44,9 @@ def test_a_process_with_the_mark_and_what_it_shares_are_left_until_they_have_gon
             watch.look()
             left = watch.left()
             assert [each for each in left if each.startswith(f"process {process.pid}:")]
+            tracker = psutil.Process(process.pid).children()  # Python's, of shared memory
             process.kill()
+        assert not psutil.wait_procs(tracker, timeout=60)[1]
         assert watch.left() == [f"shared memory /dev/shm/{segment.name}"]
     finally:
         segment.close()
