@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from actors.event import Event, Kind
 from runtime.clocks import NodeClock
+from runtime.processing.making_slots import make_slots
 from runtime.processing.member import Member
 from runtime.settings.settings import Settings
 from runtime.telemetry.metrics import Metrics, ProgramMetrics
@@ -93,9 +94,11 @@ async def opened(handler: Handler) -> tuple[Member, Any]:
         random=lambda size: next(numbers).to_bytes(16, "big")[-size:], now_us=lambda: 10**15
     )
     nobody: Any = None
+    store = MemoryEventStore()
+    await make_slots(handler, 0, store)
     member = Member(
         handler, 0, 1, 0, meeting=nobody, fingerprint="", world=world, settings=Settings(),
-        store=MemoryEventStore(), log=nobody, metrics=ProgramMetrics(Metrics("n", None), "noting"),
+        store=store, log=nobody, metrics=ProgramMetrics(Metrics("n", None), "noting"),
     )  # fmt: skip
     [lane] = await member.open(NodeClock("n.workers", 0, ["n.workers"]), 0)
     assert lane.slots == set(range(SLOTS))
