@@ -132,7 +132,7 @@ class Delivery(Posting):
         """The ids of those of these events that nobody has taken back: each is a dead letter, and
         whose checkpoint was not moved behind it comes again. It would be taken back now, perhaps,
         and be a dead letter all the same."""
-        dead = set()
+        dead: set[bytes] = set()
         for event in events:
             position = event.position or 0
             if event.event_type != RETURNED or position > self._in_doubt:
