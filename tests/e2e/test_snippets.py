@@ -35,6 +35,7 @@ NOT_RUN = {
     "docs/howto/several-environments.md": 2,  # a second database; the end of another system
     "docs/howto/start-a-project.md": 1,  # the story of test_project.py
     "docs/http.md": 1,  # a token, which everybody is asked for from then on
+    "docs/reliability.md": 1,  # ten minutes of faults
     "docs/tutorial.md": 1,  # an environment is made
 }
 
