@@ -177,7 +177,12 @@ class Hosting:
         )
         table = hosting.recent = Recent(recent)
         decider = hosting.decider = Decider(
-            clock, hosting.residents, table, strategy=strategy, snapshot_frequency=frequency
+            clock,
+            hosting.residents,
+            table,
+            strategy=strategy,
+            snapshot_frequency=frequency,
+            now_us=lambda: AT_US,
         )
         hosting.mailbox = Mailbox(NODE, mailbox)
         hosting.metrics = HostMetrics(Metrics(NODE, None), NODE, lambda: AT_US)
