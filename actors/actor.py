@@ -97,7 +97,7 @@ class Actor(Generic[S]):
         if "actor_type" not in cls.__dict__:
             cls.actor_type = kebab_case(cls.__name__)
         check_not_ours(checked_type_name(cls.actor_type))
-        for base in getattr(cls, "__orig_bases__", ()):
+        for base in cls.__dict__.get("__orig_bases__", ()):  # a base class has its own already
             if get_origin(base) is Actor and not isinstance(get_args(base)[0], TypeVar):
                 cls.state_type = get_args(base)[0]
 

@@ -58,8 +58,9 @@ class Timekeeping(Posting):
     AWAY = (*CLASS_AWAY, "UnknownMessage")
     #: Timers that are read at a time.
     PAGE = 5_000
-    #: What could not be fired for so long leaves memory, and is read again later.
-    PATIENT_US = 5_000_000
+    #: What could not be fired for so long leaves memory, and is read again later: the later, the
+    #: longer it is overdue.
+    PATIENT_US, LONGEST_US = 5_000_000, 60_000_000
     #: Between two looks at the clock, which may jump, and the shortest wait for it.
     LOOK_S, SHORTEST_S = 1.0, 0.001
 
@@ -79,7 +80,7 @@ class Timekeeping(Posting):
         self._metrics = metrics
         # One incarnation, made anew by `_begin`:
         self._window = Window()
-        self._late: list[Timer] = []  #: that could not be fired
+        self._late: list[tuple[Timer, int]] = []  #: that could not be fired, and when they are to
         self._said: set[str] = set()  #: why, as far as that was said
         self._pending = 0  #: in the table
         # How it fares:
@@ -119,7 +120,7 @@ class Timekeeping(Posting):
         if self._late:
             late, self._late = self._late, []
             filing = Filing()
-            filing.add_late(filter(self._window.holds, late), now_us)
+            filing.add_late(each for each in late if self._window.holds(each[0]))
             await self._file(filing, self._kept)
         if self._window.wants_more(now_us):
             until_us = self._window.until_us(now_us)
@@ -153,8 +154,11 @@ class Timekeeping(Posting):
             return
         now_us = self._world.now_us()
         for index, packed in outgoing.answer.values.items():  # it is not time yet, over there
-            early_us = unpack_value(packed)["early_us"]
-            self._window.put_back(_timer_of(messages[index]), now_us + early_us)
+            timer, early_us = _timer_of(messages[index]), unpack_value(packed)["early_us"]
+            if early_us <= self.PATIENT_US:
+                self._window.put_back(timer, now_us + early_us)
+            else:  # clocks far apart may be set right at any time
+                self._late.append((timer, now_us + min(early_us, self.LONGEST_US)))
 
     def _rest(self, messages: list[Message], error: Exception, *, said: bool = True) -> None:
         """What waits for long does so in the table."""
@@ -173,9 +177,10 @@ class Timekeeping(Posting):
         self._put_off(message, decode_error(encoded))
 
     def _put_off(self, message: Message, error: Exception) -> None:
-        timer = _timer_of(message)
+        timer, now_us = _timer_of(message), self._world.now_us()
         message.finished = True
-        self._late.append(timer)
+        rest_us = min(max(now_us - timer.due_us, 1_000_000), self.LONGEST_US)
+        self._late.append((timer, now_us + rest_us))
         self._say(put_off=self.facts.put_off + 1)
         why = text_of_error(error)
         if why not in self._said:

@@ -64,13 +64,12 @@ class Filing:
         else:
             self._turned(event, told)
 
-    def add_late(self, timers: Iterable[Timer], now_us: int) -> None:
-        """These could not be fired, and are to be looked at later: the longer they are overdue, the
-        later, but for those of which the events here have said what has become of them."""
-        for timer in timers:
-            late_us = min(max(now_us - timer.due_us, 1_000_000), 60_000_000)
-            move = _moved(timer, timer.occurrence, timer.due_us, now_us + late_us)
-            self._changes.setdefault((timer.source, timer.key), move)
+    def add_late(self, timers: Iterable[tuple[Timer, int]]) -> None:
+        """These could not be fired, and are to be looked at later, at a moment each."""
+        for timer, look_us in timers:
+            self._changes[timer.source, timer.key] = TimerMove(
+                timer.source, timer.key, timer.timer, timer.occurrence, timer.due_us, look_us
+            )
 
     def changes(self) -> TimerChanges | None:
         """What they come to; None for nothing."""
@@ -119,10 +118,6 @@ def _timer(event: Event, told: _Set) -> Timer:
         message_type=told.message_type,
         message=_text(told.message),
     )
-
-
-def _moved(timer: Timer, occurrence: int, due_us: int, look_us: int) -> TimerMove:
-    return TimerMove(timer.source, timer.key, timer.timer, occurrence, due_us, look_us)
 
 
 def _text(message: dict[str, Any]) -> bytes:

@@ -9,6 +9,7 @@ from runtime.processing.company import Company
 from runtime.processing.deliverer import Deliverer
 from runtime.processing.hearing import Hearing
 from runtime.processing.member import Member
+from runtime.processing.timekeeper import Timekeeper
 from runtime.processing.worker import Worker
 from store.event_store import WRITER
 from tests.simulation.processes import Incarnation
@@ -43,6 +44,11 @@ def fenced_off(simulation: "Simulation", life: Incarnation) -> bool:
         assert delivery is not None
         number = simulation.database.epochs[delivery._node].number
         return number != delivery._number or of("messages") != delivery._epoch
+    if isinstance(process, Timekeeper):
+        timekeeping = process._timekeeping
+        assert timekeeping is not None
+        opened = simulation.database.subscriptions.epoch_of(timekeeping.name)
+        return bool(timekeeping._epoch) and opened != timekeeping._epoch
     if isinstance(process, WriterActor):
         return simulation.database.epochs[WRITER].number != process._commits._attempts._epoch
     return bool(simulation.database.epochs[process.node].number != process._incarnation)

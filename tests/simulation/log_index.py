@@ -30,9 +30,10 @@ class LogIndex:
             if record.source == RETURNS:
                 messages.add(record.id)
                 self.returns_of[record.causation_id or b""].append(record)
+        self._timers = {record.id for record in records if record.event_type == "timer-set"}
         for record in records:
             self.by_source[record.source].append(record)
-            if self.is_output(record):
+            if self.is_output(record) or self.is_of_timer(record):
                 continue
             if self.is_of_message(record):
                 self.of_cause[record.causation_id or b""].append(record)
@@ -55,6 +56,10 @@ class LogIndex:
         """Has an actor made it of a message of another one, or of what it has heard?"""
         return record.causation_id in self._messages or record.source.startswith("ear/")
 
+    def is_of_timer(self, record: Record) -> bool:
+        """Is it what a timer has come to? judge_timers looks at it."""
+        return record.causation_id in self._timers
+
     def command_of(self, record: Record) -> bytes:
         """The id of what caused it: a published event is its own command."""
         return record.id if record.event_type == "published" else record.causation_id or b""
@@ -66,6 +71,8 @@ def effect_of(call: Call, records: list[Record]) -> str:
         return _passes(call, records) if call.message else _published(records)
     if len({record.source for record in records}) > 1:
         return "took effect in several actors"
+    if call.message in ("Wind", "Unwind"):
+        return _winds(call, records)
     versions = [record.version for record in records]
     if versions != list(range(versions[0], versions[0] + len(versions))):
         return f"has the versions {versions}, with others between them"
@@ -93,6 +100,19 @@ def _passes(call: Call, records: list[Record]) -> str:
         return f"has sent {sent}"
     types = [record.event_type for record in records]
     return "" if types == ["passed", *["message-sent"] * len(sent)] else f"has the events {types}"
+
+
+def _winds(call: Call, records: list[Record]) -> str:
+    """What is wrong with the events of a command that sets a timer, or cancels one."""
+    set_ = call.message == "Wind"
+    wanted = ["wound", "timer-set"] if set_ else ["unwound", "timer-cancelled"]
+    if (types := [record.event_type for record in records]) != wanted:
+        return f"has the events {types}"
+    first, second = (record.payload for record in records)
+    if (first["token"], second["key"]) != (call.fields["token"], call.fields["key"]):
+        return f"has the events {first} and {second}"
+    every_us = call.fields.get("every_ms") and call.fields["every_ms"] * 1000
+    return "" if not set_ or second["every_us"] == every_us else f"has set {second}"
 
 
 def _parts_of(call: Call, records: list[Record]) -> str:
