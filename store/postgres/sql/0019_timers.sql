@@ -41,3 +41,20 @@ COMMENT ON COLUMN pending_timers.message_type IS 'The type of the message that i
 COMMENT ON COLUMN pending_timers.message IS 'The data of that.';
 COMMENT ON COLUMN pending_timers.event_id IS 'The event that says that it was set.';
 COMMENT ON COLUMN pending_timers.tried_again_at IS 'When it will be tried again, where firing it failed; otherwise null.';
+
+-- A snapshot begins with a line that has its format, and behind a blank the actor's pending timers, if any.
+CREATE OR REPLACE VIEW actor_snapshots AS
+SELECT
+    aggregate_id,
+    (SELECT e.source FROM events e WHERE e.aggregate_id = s.aggregate_id AND e.version = 1) AS source,
+    version,
+    timestamp AS taken_at,
+    CASE WHEN position('\x0a'::bytea IN data) > 0
+        THEN convert_from(substring(data FROM position('\x0a'::bytea IN data) + 1), 'UTF8')
+    END AS state,
+    CASE WHEN position('\x0a'::bytea IN data) > 0
+        THEN split_part(
+            convert_from(substring(data FOR position('\x0a'::bytea IN data) - 1), 'UTF8'), ' ', 1
+        )::bigint
+    END AS snapshot_format
+FROM snapshots s;
