@@ -119,8 +119,8 @@ def test_a_snapshot_with_timers_is_shown_and_begun_with(launch: Launcher) -> Non
         device.ask(sent).result(timeout_s=LIMIT_S)
     shown = "SELECT snapshot_format, state::jsonb->>'online' FROM actor_snapshots"
     eventually(lambda: [tuple(row) for row in log_of(system, shown)] == [(1, "true")])
-    past = system.as_of(system.head().result(timeout_s=LIMIT_S))
-    assert past.state(WatchedTwin, "d-0").result(timeout_s=LIMIT_S).state.reports == 4
+    position = system.head().result(timeout_s=LIMIT_S)
+    assert system.state_as_of(device, position=position).result(timeout_s=LIMIT_S).reports == 4
     kill(system, "host-0")
     kill(system, "host-1")
     limit(system, 0.5)
