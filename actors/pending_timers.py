@@ -1,7 +1,7 @@
-"""The timers of one actor that are still to fire: what its events say of them, and whose turn it is.
+"""The timers of one actor that are still to fire: what events say of them, and whose turn it is.
 
 Beside its state, an actor has its pending timers by key. They follow from the log alone: hosts,
-snapshots and the test kit fold them with what stands here, and nothing of it waits or reads a clock.
+snapshots and the test kit fold them with what stands here, and nothing of it reads a clock.
 """
 
 from collections.abc import Mapping
@@ -62,7 +62,8 @@ _encode = msgspec.json.Encoder().encode
 
 def turn_of(pending: Pending, now_us: int) -> Turn:
     """What becomes of the next occurrence of a timer, which is due by now. An occurrence is missed
-    when its successor is due, too; all are due at the first one's time plus a multiple of `every`."""
+    when its successor is due, too; all are due at the first one's time plus a multiple of
+    `every`."""
     every_us = pending.every_us
     if every_us is None:
         return Turn(True, 0, None)

@@ -302,8 +302,8 @@ class EventStore(Protocol):
         below zero, which is nobody's: whoever works for them finds out, and begins anew."""
 
     async def file_timers(self, checkpoint: CheckpointMove, changes: TimerChanges) -> int:
-        """Change the timers that are to fire, and move the checkpoint of whoever fires them, both or
-        neither, durably; by how many there are more of them now. Raises StaleCheckpoint as
+        """Change the timers that are to fire, and move the checkpoint of whoever fires them, both
+        or neither, durably; by how many there are more of them now. Raises StaleCheckpoint as
         `move_checkpoint` does. After StoreUnavailable the outcome is open, and may yet come about:
         until somebody opens that subscription anew."""
 

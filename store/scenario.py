@@ -17,8 +17,8 @@ from actors.actor import Actor, Command, described
 from actors.actor_type import Handler, nothing_applies
 from actors.errors import InvalidActor, Rejected
 from actors.event import Event, Payload
-from actors.messages import Yielded
 from actors.ids import derived_id
+from actors.messages import Yielded
 from actors.moments import microseconds, moment_of
 from actors.pending_timers import Pending, fold_timer, turn_of
 from actors.sameness import changed_fields
@@ -89,9 +89,9 @@ class Scenario(Generic[S]):
         return self._decide(handler, command, self._at_us if at is None else microseconds(at))
 
     def advance(self, by: timedelta | float, *, down: bool = False) -> Self:
-        """Let time pass, a timedelta or seconds: timers fire at their times, and `then` has what all
-        of them have yielded. Where the system is `down` meanwhile, they fire when that is over, and
-        those with `every` have missed some.
+        """Let time pass, a timedelta or seconds: timers fire at their times, and `then` has what
+        all of them have yielded. Where the system is `down` meanwhile, they fire when that is over,
+        and those with `every` have missed some.
 
         Raises AssertionError as `when` does, also where one of several was rejected.
         """

@@ -1,4 +1,4 @@
-"""The timers that are still to fire, as whoever fires them keeps them: a table that follows the log.
+"""The timers that are still to fire, as whoever fires them keeps them: a table behind the log.
 
 What a timer is says the log alone. The table has what it takes to fire one, in the order in which
 that is to be, so that only what is due soon is ever read.

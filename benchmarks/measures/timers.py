@@ -1,8 +1,8 @@
-"""Durable timers: how many are set and fire in a second, how late they are, what pending ones cost.
+"""Durable timers: how many are set and fire in a second, how late they are, what they cost.
 
-A timer is an event of its actor when it is set, a row of a table until it fires, and two events when
-it has: that of the timer, and what its handler yields. What is timed ends when the last of these is
-in the log, or the last row in the table.
+A timer is an event of its actor when it is set, a row of a table until it fires, and two events
+when it has: that of the timer, and what its handler yields. What is timed ends when the last of
+these is in the log, or the last row in the table.
 """
 
 import time
@@ -140,7 +140,7 @@ MEASURES = (
         (
             Figure(
                 key=SCHEDULE,
-                input="{timers:,} timers set by tell_many, ten an actor, until all are in the table",
+                input="{timers:,} timers set by tell_many, ten an actor, until the table has all",
                 target=at_least(20_000),
             ),
             Figure(
@@ -150,7 +150,7 @@ MEASURES = (
             ),
             Figure(
                 key=LATE,
-                input="how late 99 of 100 timers fire at the most, of {timers:,}, 5,000 due a second",
+                input="how late 99 of 100 fire at the most, of {timers:,}, 5,000 due a second",
                 at_most=True,
             ),
         ),

@@ -1,10 +1,10 @@
 """Timers in a host: what a Schedule of a handler becomes, and what is done when its time has come.
 
 Whoever fires timers (runtime/processing/timekeeping.py) sends a command of the type FIRE. It is
-held against the pending timers of its actor, which follow from the log: a timer that was cancelled,
-whose key was set anew, or that has fired, has no effect any more. Otherwise a TimerFired is written,
-and behind it the events of the message's handler, as those of one command. Nothing fires before its
-time by the clock of this host, from whose `now` the span of a Schedule counted.
+held against the pending timers of its actor, which follow from the log: one that was cancelled,
+whose key was set anew, or that has fired, has no effect any more. Otherwise a TimerFired is
+written, and behind it the events of the message's handler, as those of one command. Nothing fires
+before its time by the clock of this host, from whose `now` the span of a Schedule counted.
 """
 
 from collections.abc import Callable, Sequence

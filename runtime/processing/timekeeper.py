@@ -1,5 +1,5 @@
-"""The timekeeper: a Ray actor that sends timers to their hosts when they are due. There is one where
-there are timers, or have been, and none otherwise."""
+"""The timekeeper: a Ray actor that sends timers to their hosts when they are due. There is one
+where there are timers, or have been, and none otherwise."""
 
 from runtime.process.process import Process
 from runtime.process.world import World

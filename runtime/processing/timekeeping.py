@@ -1,10 +1,11 @@
 """Keeping time: timers of actors are sent to their hosts when they are due.
 
-The events of timers are followed by a durable subscription into the table of those that are to fire,
-in the transaction of its checkpoint (timer_filing.py). What is due within seconds is read from there
-(timer_window.py), and posted as a command, whose id derives from the timer and the occurrence: sent
-twice it takes effect once, and its host holds it against the log's pending timers (host/firing.py).
-Nothing here decides what a timer does: whatever is lost of this, the log and the table have it.
+The events of timers are followed by a durable subscription into the table of those that are to
+fire, in the transaction of its checkpoint (timer_filing.py). What is due within seconds is read
+from there (timer_window.py), and posted as a command, whose id derives from the timer and the
+occurrence: sent twice it takes effect once, and its host holds it against the log's pending timers
+(host/firing.py). Nothing here decides what a timer does: whatever is lost of this, the log and the
+table have it.
 """
 
 import logging

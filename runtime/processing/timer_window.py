@@ -65,9 +65,7 @@ class Window:
                 self.reach = min(self.reach, Place(move.look_us, "", ""))  # it is read again
                 continue
             self._put(
-                known._replace(
-                    occurrence=move.occurrence, due_us=move.due_us, look_us=move.look_us
-                )
+                known._replace(occurrence=move.occurrence, due_us=move.due_us, look_us=move.look_us)
             )
         for timer in changes.kept:
             self._forget((timer.source, timer.key))

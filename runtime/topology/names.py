@@ -36,6 +36,14 @@ class ProcessKind(StrEnum):
     TIMEKEEPER = "timekeeper"
 
 
+#: Those of which there is one.
+_SINGLE = {
+    DIRECTORY_ACTOR: ProcessKind.DIRECTORY,
+    WRITER_ACTOR: ProcessKind.WRITER,
+    BUS_ACTOR: ProcessKind.BUS,
+    DELIVERER_ACTOR: ProcessKind.DELIVERER,
+    TIMEKEEPER_ACTOR: ProcessKind.TIMEKEEPER,
+}
 #: Those of which there are several.
 _NUMBERED = {
     re.compile(r"host-\d+"): ProcessKind.POOLED_HOST,
@@ -107,17 +115,8 @@ def kind_of(name: str, placement: Mapping[str, str]) -> ProcessKind | None:
     `placement` says which actor types have hosts of their own: a dedicated host has its
     actor's source for a name, and an actor of somebody else may have a slash in its name.
     """
-    match name:
-        case "directory":
-            return ProcessKind.DIRECTORY
-        case "writer":
-            return ProcessKind.WRITER
-        case "bus":
-            return ProcessKind.BUS
-        case "deliverer":
-            return ProcessKind.DELIVERER
-        case "timekeeper":
-            return ProcessKind.TIMEKEEPER
+    if name in _SINGLE:
+        return _SINGLE[name]
     for pattern, kind in _NUMBERED.items():
         if pattern.fullmatch(name):
             return kind

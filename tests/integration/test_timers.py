@@ -1,7 +1,6 @@
 """Timers on real Ray and PostgreSQL: whatever dies, and however long all of it is down, each fires
 once."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -82,8 +81,8 @@ def assert_each_fired_once(system: ActorSystem) -> None:
 
 
 @pytest.fixture
-def system(launch: Launcher) -> Iterator[ActorSystem]:
-    yield launch(**MODULES)
+def system(launch: Launcher) -> ActorSystem:
+    return launch(**MODULES)
 
 
 def test_a_timer_fires_once_though_its_host_is_killed(system: ActorSystem) -> None:

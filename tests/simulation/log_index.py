@@ -67,12 +67,10 @@ class LogIndex:
 
 def effect_of(call: Call, records: list[Record]) -> str:
     """What is wrong with a command's events, if it is in the log; "" if nothing is."""
-    if call.kind == "publish" or call.message == "Pass":
-        return _passes(call, records) if call.message else _published(records)
+    if call.kind == "publish" or call.message in _IN_FULL:
+        return _IN_FULL[call.message](call, records) if call.message else _published(records)
     if len({record.source for record in records}) > 1:
         return "took effect in several actors"
-    if call.message in ("Wind", "Unwind"):
-        return _winds(call, records)
     versions = [record.version for record in records]
     if versions != list(range(versions[0], versions[0] + len(versions))):
         return f"has the versions {versions}, with others between them"
@@ -113,6 +111,10 @@ def _winds(call: Call, records: list[Record]) -> str:
         return f"has the events {first} and {second}"
     every_us = call.fields.get("every_ms") and call.fields["every_ms"] * 1000
     return "" if not set_ or second["every_us"] == every_us else f"has set {second}"
+
+
+#: Messages all of whose events are looked at by themselves.
+_IN_FULL = {"Pass": _passes, "Wind": _winds, "Unwind": _winds}
 
 
 def _parts_of(call: Call, records: list[Record]) -> str:

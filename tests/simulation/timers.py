@@ -58,7 +58,9 @@ def _steps(draw: Random, bells: list[str], hows: tuple[str, ...], first: int) ->
 
 
 def _fault(draw: Random, number: int, target: str) -> Fault:
-    kind = draw.choice(("crash", "crash", "crash", "replace", "stop", "epoch late", "break", "jump"))
+    kind = draw.choice(
+        ("crash", "crash", "crash", "replace", "stop", "epoch late", "break", "jump")
+    )
     other = draw.choice(("writer", "bus", "host-0")) if kind == "break" else ""
     seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 6.0))), 3)
     amount = round(draw.uniform(0.01, 2.0), 3)

@@ -139,7 +139,8 @@ def test_timers_are_values() -> None:
     assert schedule() == schedule() != schedule(after=2)
     assert len({schedule(), schedule(), schedule(key="other")}) == 2
     assert Cancel("k") == Cancel("k") != Cancel("j")
-    assert "'k'" in repr(schedule()) and "'k'" in repr(Cancel("k"))
+    assert "'k'" in repr(schedule())
+    assert "'k'" in repr(Cancel("k"))
 
 
 def test_a_timer_fires_at_its_time_with_the_moment_of_that() -> None:
@@ -149,7 +150,8 @@ def test_a_timer_fires_at_its_time_with_the_moment_of_that() -> None:
     clock.advance(9.999999).then()
     clock.advance(0.000001).then(Rang(number=3))
     clock.advance(1000).then()
-    assert clock.state == {"rang": 1} and clock.timers == {}
+    assert clock.state == {"rang": 1}
+    assert clock.timers == {}
 
 
 def test_a_key_that_is_set_anew_is_another_timer() -> None:
@@ -253,9 +255,7 @@ class WithFloat(Command):
         (3, ValueError, "no calendar"),
     ],
 )
-def test_what_no_actor_may_yield_is_refused(
-    number: int, error: type[Exception], why: str
-) -> None:
+def test_what_no_actor_may_yield_is_refused(number: int, error: type[Exception], why: str) -> None:
     with pytest.raises(error, match=why):
         Scenario(Wrong).when(Odd(number=number))
 
@@ -263,7 +263,8 @@ def test_what_no_actor_may_yield_is_refused(
 def test_pending_timers_are_told_as_they_were_and_old_ones_without_every() -> None:
     pending = {"k": Pending("t", 5, 2, 7, "skip"), "ö": Pending("u", 6)}
     text = encode_pending(pending)
-    assert b"\n" not in text and decode_pending(text) == pending
+    assert b"\n" not in text
+    assert decode_pending(text) == pending
 
 
 def test_events_of_a_user_under_these_names_are_none_of_ours() -> None:
@@ -284,5 +285,3 @@ def test_events_of_a_user_under_these_names_are_none_of_ours() -> None:
 def test_the_name_of_whoever_fires_timers_is_nobody_else_s() -> None:
     with pytest.raises(InvalidName, match="timers fire under this name"):
         type("Ours", (Actor,), {"actor_type": "thornback.timers"})
-
-

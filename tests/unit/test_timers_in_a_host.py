@@ -162,7 +162,8 @@ async def test_a_timer_fires_with_its_events_in_one_append_and_a_repeat_has_the_
     host.now_us += SECOND + 7
     before = len(host.appends)
     events = read_events(await fire(host, set_), 0)
-    assert types(events) == ["timer-fired", "rang"] and len(host.appends) == before + 1
+    assert types(events) == ["timer-fired", "rang"]
+    assert len(host.appends) == before + 1
     assert [event.version for event in events] == [3, 4]
     assert [event.timestamp_us for event in events] == [host.now_us] * 2
     assert events[1].data == {"at_us": host.now_us}
@@ -173,9 +174,8 @@ async def test_a_timer_fires_with_its_events_in_one_append_and_a_repeat_has_the_
         "missed": 0, "next_us": None, "error": None, "reason": None,
     }  # fmt: skip
     again = await fire(host, set_)
-    assert again.repeats == {0} and [one.id for one in read_events(again, 0)] == [
-        one.id for one in events
-    ]
+    assert again.repeats == {0}
+    assert [one.id for one in read_events(again, 0)] == [one.id for one in events]
     assert types(await host.log("bell/b")) == ["wound", "timer-set", "timer-fired", "rang"]
 
 
@@ -187,7 +187,8 @@ async def test_a_firing_that_its_host_has_forgotten_is_found_in_the_log() -> Non
     for number in range(3):
         await host.ask(f"counter/{number}", Add())
     answer = await fire(host, set_)
-    assert answer.repeats == {0} and not answer.errors
+    assert answer.repeats == {0}
+    assert not answer.errors
     assert len(await host.log("bell/b")) == 4
 
 
@@ -197,10 +198,12 @@ async def test_what_was_cancelled_or_set_anew_has_no_effect() -> None:
     second = await wound(host, after_s=2)
     host.now_us += 9 * SECOND
     answer = await fire(host, first)
-    assert not answer.errors and not answer.total
+    assert not answer.errors
+    assert not answer.total
     await host.ask("bell/b", Unwind())
     answer = await fire(host, second)
-    assert not answer.errors and not answer.total
+    assert not answer.errors
+    assert not answer.total
     assert not (await fire(host, second, 1)).total
     assert not (await fire(host, second, timer=bytes(16))).total
     assert "rang" not in types(await host.log("bell/b"))
@@ -220,7 +223,8 @@ async def test_nothing_fires_before_its_time_by_the_clock_of_its_host() -> None:
     set_ = await wound(host)
     host.now_us += SECOND - 1
     answer = await fire(host, set_)
-    assert unpack_value(answer.values[0]) == {"early_us": 1} and not answer.total
+    assert unpack_value(answer.values[0]) == {"early_us": 1}
+    assert not answer.total
     host.now_us += 1
     assert (await fire(host, set_)).total == 2
 
@@ -275,7 +279,8 @@ async def test_where_the_actor_fails_at_what_timers_do_nothing_has_happened() ->
     set_ = await wound(host, "strict/b")
     host.now_us += SECOND
     answer = await fire(host, set_)
-    assert answer.errors[0][0] == "HandlerFailed" and not answer.total
+    assert answer.errors[0][0] == "HandlerFailed"
+    assert not answer.total
     assert types(await host.log("strict/b")) == ["wound", "timer-set"]
 
 
@@ -311,7 +316,8 @@ async def test_what_is_missed_is_passed_over_as_the_timer_says() -> None:
         [fired, rang] = read_events(await fire(host, all_, occurrence), 0)
         assert (fired.data["missed"], fired.data["occurrence"]) == (0, occurrence)
     [skipped] = read_events(await fire(host, skip), 0)
-    assert skipped.event_type == "timer-skipped" and skipped.data["missed"] == 3
+    assert skipped.event_type == "timer-skipped"
+    assert skipped.data["missed"] == 3
     assert skipped.data["next_us"] == AT_US + 4 * SECOND
     host.now_us += SECOND
     for set_ in (once, all_, skip):
@@ -347,9 +353,11 @@ def test_a_snapshot_of_before_is_read_and_one_without_timers_is_as_it_was() -> N
     taken = take_snapshot(one)
     other = resident()
     restore(other, taken)
-    assert other.actor._pending_timers == {"k": Pending("t", 5)} and other.version == 3
+    assert other.actor._pending_timers == {"k": Pending("t", 5)}
+    assert other.version == 3
     restore(other, Snapshot(aggregate_id=taken.aggregate_id, version=4, data=b'1\n{"rang": 2}'))
-    assert other.actor._pending_timers is None and other.actor.state == {"rang": 2}
+    assert other.actor._pending_timers is None
+    assert other.actor.state == {"rang": 2}
 
 
 def test_a_snapshot_whose_timers_cannot_be_read_is_ignored() -> None:

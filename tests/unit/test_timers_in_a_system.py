@@ -144,7 +144,9 @@ def test_a_timer_fires_with_its_cause_and_a_system_without_has_no_timekeeper(
     assert fired.timestamp >= set_.timestamp + timedelta(seconds=0.01)
     wait_until(lambda: facts(system).pending == 0)  # type: ignore[union-attr]
     found = facts(system)
-    assert found is not None and found.fired == 1 and found.trouble is None
+    assert found is not None
+    assert found.fired == 1
+    assert found.trouble is None
 
 
 def test_a_timer_may_set_the_next_one_and_all_come_in_order(system: ActorSystem) -> None:
@@ -215,7 +217,8 @@ def test_the_timer_of_an_actor_that_is_stopped_waits_and_holds_up_nobody() -> No
         system.actor(Bell, "third").ask(Wind()).result()
         take(system, "rang", 1, sources="bell/third")
         found = facts(system)
-        assert found is not None and found.pending == 1
+        assert found is not None
+        assert found.pending == 1
 
 
 def test_nobody_publishes_events_of_timers(system: ActorSystem) -> None:

@@ -1,4 +1,4 @@
-"""Mutations of timers: who fires what and when, and what makes a firing that comes twice harmless."""
+"""Mutations of timers: who fires what and when, and what makes a second firing harmless."""
 
 from tests.simulation.mutations.patching import Mutation, mutation
 
@@ -22,7 +22,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a timer fires twice after a lost answer",
         "the command of a firing has another id each time it is sent, and its host does not look",
         _KEEPING,
-        "timer.timer + timer.occurrence.to_bytes(8, \"big\")",
+        'timer.timer + timer.occurrence.to_bytes(8, "big")',
         "timer.timer + repr(object()).encode()",
         module=_FIRING,
         old="        if pending is None or (pending.timer, pending.occurrence) != (\n"
