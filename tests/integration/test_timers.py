@@ -18,6 +18,7 @@ from tests.integration.systems import (
     log_of,
     statuses_of,
 )
+from tests.integration.test_messages import assert_receipt_agrees
 
 pytestmark = pytest.mark.integration
 
@@ -107,6 +108,7 @@ def test_timers_fire_once_whatever_is_killed(system: ActorSystem) -> None:
     eventually(lambda: pending(system) == 0)
     assert offline(system) == 5 * DEVICES
     assert_each_fired_once(system)
+    assert_receipt_agrees(system, "thornback.timers")
     assert_log_is_whole(system)
 
 

@@ -2,6 +2,7 @@
 nor set anew, and none is forgotten. By code of its own, out of the log alone."""
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 #: Microseconds in which what is due fires, when nothing goes wrong any more.
 PROMPT_US = 20_000_000
 
+#: What the place in the log of whoever fires them is called.
+_CHECKPOINT = "thornback.timers"
 #: The year 2000, from which rows count.
 _ROWS_BEGIN_US = 946_684_800_000_000
 
@@ -31,7 +34,7 @@ class _Running:
 
 def judge_timers(log: LogIndex, simulation: "Simulation") -> list[str]:
     """What holds at any time."""
-    wrong: list[str] = []
+    wrong: list[str] = _judge_receipt(log, simulation)
     for source, records in log.by_source.items():
         if source.startswith("bell/"):
             wrong += _follow(records)[0]
@@ -168,4 +171,22 @@ def _judge_effect(
             wrong.append("is of another correlation")
         if record.timestamp_us != fired.timestamp_us:
             wrong.append("comes to something of another moment")
+    return wrong
+
+
+def _judge_receipt(log: LogIndex, simulation: "Simulation") -> list[str]:
+    """What was filed is what the log has, each once."""
+    kept = [one for one in simulation.database.subscriptions.all() if one.name == _CHECKPOINT]
+    wrong = []
+    for found in kept:
+        filed = [
+            record.id
+            for record in log.records
+            if record.event_type.startswith("timer-") and record.position <= found.position
+        ]
+        digests = [sha256(each).digest() for each in filed]
+        sums = (sum(int.from_bytes(each[at : at + 8]) for each in digests) for at in (0, 8))
+        digest = b"".join((each % 2**64).to_bytes(8) for each in sums)
+        if (found.receipt.count, found.receipt.digest) != (len(filed), digest):
+            wrong.append(f"the receipt of timers has {found.receipt.count}, the log {len(filed)}")
     return wrong

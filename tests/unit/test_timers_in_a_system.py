@@ -20,6 +20,7 @@ from runtime.errors import PublishRefused
 from runtime.processing.timekeeping import Timekeeping
 from runtime.system import ActorSystem
 from runtime.topology.status import ProcessStatus, TimekeeperFacts
+from streams.handler import Handler
 from thornback.testing.in_process import InProcessSystem
 from thornback.testing.settings import small_settings
 
@@ -219,6 +220,31 @@ def test_the_timer_of_an_actor_that_is_stopped_waits_and_holds_up_nobody() -> No
         found = facts(system)
         assert found is not None
         assert found.pending == 1
+
+
+class Forger(Handler):
+    """Puts out what actors alone may."""
+
+    name = "forger"
+    event_types = ("wound",)
+    tries = 1
+
+    def handle(self, event: Event) -> Iterator[Payload]:
+        yield TimerCancelled(key="k")
+
+
+def test_no_program_puts_out_events_of_timers(system: ActorSystem) -> None:
+    system.run(Forger()).result()
+    system.actor(Bell, "b").ask(Unwind(key="k")).result()
+    wait_until(lambda: "made by actors alone" in str(letters_of(system, "forger")))
+    assert len(take(system, "timer-cancelled", 1)) == 1
+
+
+def letters_of(system: ActorSystem, program: str) -> list[Any]:
+    """What it could not process, or what it stands at."""
+    statuses = system.status().result()
+    troubles = [one.trouble for one in statuses if isinstance(one, ProcessStatus)]
+    return [*troubles, *system.dead_letters(program).result()]
 
 
 def test_nobody_publishes_events_of_timers(system: ActorSystem) -> None:
