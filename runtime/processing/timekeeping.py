@@ -57,8 +57,8 @@ class Timekeeping(Posting):
 
     #: Also where its host has an older class, which does not handle the message.
     AWAY = (*CLASS_AWAY, "UnknownMessage")
-    #: Timers that are read at a time.
-    PAGE = 5_000
+    #: Timers that are read at a time, and that are sent before answers have their turn.
+    PAGE, TOGETHER = 5_000, 1_000
     #: What could not be fired for so long leaves memory, and is read again later: the later, the
     #: longer it is overdue.
     PATIENT_US, LONGEST_US = 5_000_000, 60_000_000
@@ -127,7 +127,7 @@ class Timekeeping(Posting):
             until_us = self._window.until_us(now_us)
             found = await self._store.due_timers(self._window.reach, until_us, self.PAGE)
             self._window.read(found, until_us, self.PAGE)
-        for timer in self._window.take(now_us):
+        for timer in self._window.take(now_us, self.TOGETHER):
             packed = packed_firing(timer, now_us, self._packer)
             self._mailing.queue(Firing(timer, packed), self._way_to(timer.source))
 

@@ -74,11 +74,16 @@ class Window:
         if len(self._pending) > 2 * self.MOST:
             self._shrink()
 
-    def take(self, now_us: int) -> list[Timer]:
-        """Those that are to be fired now, first things first; they are at work."""
-        taken = []
+    def take(self, now_us: int, most: int) -> list[Timer]:
+        """Those that are to be fired now, so many, first things first; they are at work."""
+        taken: list[Timer] = []
         order = self._order
-        while order and order[0].look_us <= now_us and len(self._at_work) < self.AT_WORK:
+        while (
+            order
+            and order[0].look_us <= now_us
+            and len(taken) < most
+            and len(self._at_work) < self.AT_WORK
+        ):
             place = heappop(order)
             name = (place.source, place.key)
             timer = self._pending.get(name)

@@ -65,7 +65,7 @@ class WindowOverATable(RuleBasedStateMachine):
             until_us = self.window.until_us(self.now_us)
             found = self.table.due(self.window.reach, until_us, PAGE)
             self.window.read(found, until_us, PAGE)
-        taken = self.window.take(self.now_us)
+        taken = self.window.take(self.now_us, 2)
         for timer in taken:
             name = timer.source, timer.key
             assert timer.look_us <= self.now_us
