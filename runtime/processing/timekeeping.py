@@ -82,7 +82,7 @@ class Timekeeping(Posting):
         # One incarnation, made anew by `_begin`:
         self._window = Window()
         self._late: list[tuple[Timer, int]] = []  #: that could not be fired, and when they are to
-        self._said: set[str] = set()  #: why, as far as that was said
+        self._said: set[tuple[str, str]] = set()  #: why, and of which types
         self._pending = 0  #: in the table
         # How it fares:
         self.facts = TimekeeperFacts()
@@ -183,9 +183,10 @@ class Timekeeping(Posting):
         rest_us = min(max(now_us - timer.due_us, 1_000_000), self.LONGEST_US)
         self._late.append((timer, now_us + rest_us))
         self._say(put_off=self.facts.put_off + 1)
-        why = text_of_error(error)
-        if why not in self._said:
-            self._said.add(why)
+        kind = type(error).__name__, actor_type_of(timer.source)
+        if kind not in self._said:
+            self._said.add(kind)
+            why = text_of_error(error)
             logger.warning("timer %r of %s is put off: %s", timer.key, timer.source, why)
 
     async def _bring(self, hosts: Hosts, receiver: str) -> bool:
