@@ -129,7 +129,7 @@ def checked_key(key: str) -> str:
 def _span_us(what: str, span: timedelta | float, least_us: int) -> int:
     if isinstance(span, timedelta):
         us = span // timedelta(microseconds=1)
-    elif isinstance(span, int | float) and not isinstance(span, bool):
+    elif type(span) in (int, float):
         try:
             us = round(span * 1_000_000)
         except (OverflowError, ValueError) as error:

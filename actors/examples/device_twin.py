@@ -14,6 +14,7 @@ from actors.actor import applies, handles
 from actors.command import Command
 from actors.devices.device_twin import DeviceTwin, DeviceTwinState, Report
 from actors.event import BusinessEvent, DeviceEvent, Payload, SystemEvent
+from actors.messages import Yielded
 from actors.timers import Schedule
 
 #: Seconds for which a device may be silent until it is offline, if nobody says otherwise.
@@ -59,7 +60,7 @@ class WatchedTwin(DeviceTwin):
     state: WatchedTwinState
 
     @handles
-    def report(self, message: Report) -> Iterator[Payload | Schedule]:
+    def report(self, message: Report) -> Iterator[Payload | Yielded]:
         """A sign of life, whenever the report is of."""
         yield from super().report(message)
         if not self.state.online:

@@ -123,7 +123,7 @@ def _fired(url: str, after: int, count: int) -> float:
 
 def _wait(url: str, query: str, wanted: int) -> None:
     until_s = time.monotonic() + LIMIT_S
-    while (found := one_value(url, query)) != wanted:  # type: ignore[arg-type]
+    while (found := one_value(url, query)) != wanted:
         require(time.monotonic() < until_s, f"{found:,} timers are pending, not {wanted:,}")
         time.sleep(0.05)
 

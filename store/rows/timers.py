@@ -1,5 +1,6 @@
 """A Schedule and a Cancel as the log has them: the texts of TimerSet and TimerCancelled."""
 
+from typing import Any
 from uuid import UUID
 
 from actors.actor_type import ActorType
@@ -23,7 +24,7 @@ def stored_schedule(
             f"a timer is for its own actor, and {actor.name} does not handle "
             f"{type(message).__name__}: it handles {', '.join(actor.commands) or 'nothing'}"
         )
-    data = {
+    data: dict[str, Any] = {
         "key": schedule.key,
         "timer": str(UUID(bytes=timer)),
         "due_us": schedule.due_us(now_us),

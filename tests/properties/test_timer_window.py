@@ -30,9 +30,10 @@ class WindowOverATable(RuleBasedStateMachine):
     def change(self, changes: TimerChanges) -> None:
         self.table.change(changes)
         self.window.filed(changes)
-        names = {*changes.gone, *(each[:2] for each in (*changes.moved, *changes.kept))}
-        for name in names:
-            self.taken.pop(name, None)  # type: ignore[call-overload]
+        changed = [(each.source, each.key) for each in changes.moved]
+        changed += [(each.source, each.key) for each in changes.kept]
+        for name in (*changes.gone, *changed):
+            self.taken.pop(name, None)
 
     @rule(name=strategies.sampled_from(NAMES), at=MOMENTS)
     def set_one(self, name: tuple[str, str], at: int) -> None:

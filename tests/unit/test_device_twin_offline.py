@@ -1,6 +1,7 @@
 """The example of timers: a device that is silent is offline, and online when it reports again."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from actors.devices.device_twin import PropertiesReported, Report
 from actors.examples.device_twin import (
@@ -11,6 +12,7 @@ from actors.examples.device_twin import (
     SetSilenceLimit,
     SilenceLimitSet,
     WatchedTwin,
+    WatchedTwinState,
 )
 from actors.timers import Schedule
 from store.scenario import Scenario
@@ -32,6 +34,11 @@ def reported(number: int, at: datetime, *, late: bool = False) -> PropertiesRepo
     )
 
 
+def state_of(twin: Scenario[Any]) -> WatchedTwinState:
+    assert isinstance(twin.state, WatchedTwinState)
+    return twin.state
+
+
 def in_time(seconds: float = LIMIT_S) -> Schedule:
     return Schedule(after=seconds, message=FallSilent(), key="silence")
 
@@ -41,7 +48,7 @@ def test_a_device_is_online_until_it_has_been_silent_for_its_limit() -> None:
     twin.when(report(), at=NOON).then(reported(1, NOON), DeviceOnline(), in_time())
     twin.advance(LIMIT_S - 0.001).then()
     twin.advance(0.001).then(DeviceOffline(last_seen=NOON))
-    assert not twin.state.online
+    assert not state_of(twin).online
     twin.advance(timedelta(days=1)).then()
     at = NOON + timedelta(seconds=LIMIT_S, days=1)
     twin.when(report(2)).then(reported(2, at), DeviceOnline(), in_time())
@@ -63,13 +70,13 @@ def test_another_limit_counts_from_now_on() -> None:
     twin.when(report(1)).advance(3)
     twin.when(SetSilenceLimit(seconds=10)).then(SilenceLimitSet(seconds=10), in_time(10))
     twin.advance(9.999).then()
-    assert twin.state.online
+    assert state_of(twin).online
     twin.advance(0.001)
-    assert not twin.state.online
+    assert not state_of(twin).online
 
 
 def test_after_downtime_a_silent_device_is_offline_at_once() -> None:
     twin = Scenario(WatchedTwin, "meter-1").when(report(1))
     twin.advance(3600, down=True)
-    assert not twin.state.online
+    assert not state_of(twin).online
     assert twin.timers == {}

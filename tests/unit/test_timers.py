@@ -100,7 +100,8 @@ class Counts(Clock):
 
 
 def schedule(**said: Any) -> Schedule:
-    return Schedule(**{"message": Ring(), "key": "k", "after": 1} | said)
+    usual: dict[str, Any] = {"message": Ring(), "key": "k", "after": 1}
+    return Schedule(**usual | said)
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,6 @@ def test_the_timer_of_an_actor_that_is_stopped_waits_and_holds_up_nobody() -> No
 class Forger(Handler):
     """Puts out what actors alone may."""
 
-    name = "forger"
     event_types = ("wound",)
     tries = 1
 
@@ -234,7 +233,7 @@ class Forger(Handler):
 
 
 def test_no_program_puts_out_events_of_timers(system: ActorSystem) -> None:
-    system.run(Forger()).result()
+    system.run(Forger).result()
     system.actor(Bell, "b").ask(Unwind(key="k")).result()
     wait_until(lambda: "made by actors alone" in str(letters_of(system, "forger")))
     assert len(take(system, "timer-cancelled", 1)) == 1
