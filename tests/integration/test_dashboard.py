@@ -110,9 +110,10 @@ class Spoilt(Handler):
 def port(cluster: None, new_database: Any) -> Iterator[int]:
     """Where a system shows its metrics, while it is asked for something all the time."""
     launcher, found = Launcher(new_database), free_port()
+    modules = ["tests.integration.devices", "actors.examples.device_twin"]
     system = launcher(
         gateway={"enabled": True, "port": 0, "heartbeat_ms": 1_000}, metrics={"port": found},
-        actor_system={"actor_modules": ["tests.integration.devices", "actors.examples.device_twin"]},
+        actor_system={"actor_modules": modules},
     )  # fmt: skip
     send_until_there(system, "/readyz")
     with system.subscribe():
