@@ -17,6 +17,7 @@ from actors.errors import InvalidActor
 from actors.event import Payload
 from actors.moments import moment_of
 from actors.naming import check_not_ours, checked_type_name, kebab_case
+from actors.pending_timers import PendingTimers
 
 S = TypeVar("S")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -67,7 +68,7 @@ class Actor(Generic[S]):
     be found (`system.find`).
     """
 
-    __slots__ = ("at_us", "name", "state")
+    __slots__ = ("_pending_timers", "at_us", "name", "state")
 
     actor_type: ClassVar[str]
     state_type: ClassVar[type]
@@ -79,6 +80,7 @@ class Actor(Generic[S]):
     name: str  #: the device's name: the source without its actor type
     at_us: int  #: when the message in hand happened, Unix microseconds (moments.py)
     state: S
+    _pending_timers: PendingTimers | None  # of whoever hosts it
 
     def __init__(self, name: str = "") -> None:
         if not name:
@@ -87,6 +89,7 @@ class Actor(Generic[S]):
             raise InvalidActor(made, problem)
         self.name = name
         self.at_us = 0
+        self._pending_timers = None
         self.state = self.state_type()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -94,7 +97,7 @@ class Actor(Generic[S]):
         if "actor_type" not in cls.__dict__:
             cls.actor_type = kebab_case(cls.__name__)
         check_not_ours(checked_type_name(cls.actor_type))
-        for base in getattr(cls, "__orig_bases__", ()):
+        for base in cls.__dict__.get("__orig_bases__", ()):  # a base class has its own already
             if get_origin(base) is Actor and not isinstance(get_args(base)[0], TypeVar):
                 cls.state_type = get_args(base)[0]
 

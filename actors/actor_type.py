@@ -31,6 +31,7 @@ from actors.messages import SENT
 from actors.openness import event_reader, message_reader
 from actors.state_form import StateForm, check_comes_back
 from actors.state_type import check_state, state_adapter
+from actors.timer_events import TIMER_TYPES
 
 Method = Callable[..., Any]
 
@@ -96,7 +97,8 @@ class ActorType:
             self._add(method)
         _check_made(actor)
         self._check_ignored()
-        self.ignores |= {SENT} - self.appliers.keys()  # no state has to depend on messages
+        # No state has to depend on messages, or on timers.
+        self.ignores |= {SENT, *TIMER_TYPES} - self.appliers.keys()
         self._check_replaces()
         self._check_yielded()
         check_state(actor.state_type, self.states.text, self.name)
@@ -253,7 +255,7 @@ def _several(method: Method) -> Method:
 
 def no_event(yielded: Any) -> str:
     """What is said of something that a handler yields and that is no event."""
-    said = f"a handler yields events and Tells, not {yielded!r:.200}"
+    said = f"a handler yields events, Tells and timers, not {yielded!r:.200}"
     if isinstance(yielded, Command):
         return f"{said}: send it to an actor, Tell((Type, name), {type(yielded).__name__}(...))"
     if isinstance(yielded, type) and issubclass(yielded, Payload):

@@ -67,6 +67,12 @@ if TYPE_CHECKING:
     from actors.messages import MessageSent as MessageSent
     from actors.naming import aggregate_id_of as aggregate_id_of
     from actors.tell import Tell as Tell
+    from actors.timer_events import TimerCancelled as TimerCancelled
+    from actors.timer_events import TimerFired as TimerFired
+    from actors.timer_events import TimerSet as TimerSet
+    from actors.timer_events import TimerSkipped as TimerSkipped
+    from actors.timers import Cancel as Cancel
+    from actors.timers import Schedule as Schedule
     from runtime.driver.bulk import BulkResult as BulkResult
     from runtime.driver.bulk import Send as Send
     from runtime.driver.ref import ActorRef as ActorRef
@@ -181,6 +187,8 @@ _HOMES = {
     "actors.messages": ("MessageRefused", "MessageReturned", "MessageSent"),
     "actors.naming": ("aggregate_id_of",),
     "actors.tell": ("Tell",),
+    "actors.timer_events": ("TimerCancelled", "TimerFired", "TimerSet", "TimerSkipped"),
+    "actors.timers": ("Cancel", "Schedule"),
     "runtime.driver.bulk": ("BulkResult", "Send"),
     "runtime.driver.ref": ("ActorRef",),
     "runtime.driver.reply": ("Reply",),

@@ -210,6 +210,13 @@ class Attempt:
         self.errors.pop(index, None)
         self.repeats[index] = None
 
+    def took_effect(self, index: int) -> None:
+        """After all: the command has events, though code of its actor has failed."""
+        self.errors.pop(index, None)
+        for noted in (self.in_vain, self.vain):
+            if index in noted:
+                noted.remove(index)
+
     def seal(self, clock: dict[str, int], ticks: int) -> None:
         """All is decided: what is deferred goes back to the batch, the rows become one piece."""
         self.clock, self.ticks = clock, ticks

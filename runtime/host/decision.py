@@ -5,7 +5,7 @@ State runs ahead of the log here; nothing of it leaves the host before it is dur
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,6 +28,7 @@ from runtime.errors import (
 )
 from runtime.host.batch import Attempt
 from runtime.host.failing_code import own_frames
+from runtime.host.firing import YIELDED, Timers, applying
 from runtime.host.misfits import misfit_message
 from runtime.host.publishing import publish_row
 from runtime.host.recent import Recent
@@ -35,7 +36,7 @@ from runtime.host.resident import FAILURES, Resident, plain_state, take_snapshot
 from runtime.host.residents import Residents
 from runtime.host.type_checks import EventTypesMet
 from runtime.process.no_waiting import allow_waiting, forbid_waiting
-from runtime.wire.commands import DATA, ID, INVALID, PUBLISH, STATE
+from runtime.wire.commands import DATA, FIRE, ID, INVALID, MESSAGE_TYPE, PUBLISH, STATE
 from runtime.wire.error_codec import text_of_error
 from runtime.wire.values import pack_value
 from store.errors import InvalidData
@@ -79,6 +80,13 @@ class _EventType:
         made.open = stored_tell if made.apply is not None else written_tell
         return made
 
+    @classmethod
+    def of_timers(cls, actor: ActorType, event: type[Payload], opening: Any) -> "_EventType":
+        """Of events of timers: what an actor yields becomes one by `opening`, if any does."""
+        made = cls(actor, event)
+        made.open, made.apply = opening, applying(made.apply)
+        return made
+
 
 class Decider:
     """Runs batches of commands against resident actors, one batch at a time."""
@@ -95,6 +103,7 @@ class Decider:
         *,
         strategy: str,
         snapshot_frequency: int,
+        now_us: Callable[[], int],
     ) -> None:
         self.clock = clock
         self._residents = residents
@@ -102,6 +111,7 @@ class Decider:
         self._strategy = strategy
         self._snapshot_frequency = snapshot_frequency
         self.met = EventTypesMet()
+        self._timers = Timers(self, self._failed, now_us, most_bytes=COMMAND_BYTES)
         #: The command that is being decided; any thread may look who it is for.
         self.at: Sequence[Any] | None = None
         self._event_types: dict[type, _EventType] = {}  # of whichever actor type was last
@@ -167,7 +177,7 @@ class Decider:
                     payload = yielded
                     event_type = event_types.get(payload.__class__)
                     if event_type is None or event_type.actor is not resident.type:
-                        event_type = self._event_type(resident, payload)
+                        event_type = self.event_type(resident, payload)
                     if event_type.open is None:
                         text = encode_payload(event_type.name, payload)
                     else:
@@ -245,17 +255,41 @@ class Decider:
         for key in [key for key in self._by_actor if key[0] is actor_type]:
             del self._by_actor[key]
 
-    def _event_type(self, resident: Resident, payload: Any) -> _EventType:
+    def event_type(self, resident: Resident, payload: Any) -> _EventType:
+        """What there is to know of the events of a class, for one actor type. Raises TypeError for
+        what no handler may yield."""
         assert resident.type is not None
         key = (resident.type, type(payload))
         if isinstance(payload, Tell):
             found = self._by_actor.get(key) or _EventType.of_tells(resident.type)
+        elif (event := YIELDED.get(type(payload))) is not None:
+            opening = self._timers.opening(resident.type, type(payload))
+            found = self._by_actor.get(key) or _EventType.of_timers(resident.type, event, opening)
         else:
             check_yielded(resident.type, payload)
             found = self._by_actor.get(key) or _EventType(*key)
         self.met.meet(resident.type.name, found.name)
         self._by_actor[key] = self._event_types[type(payload)] = found
         return found
+
+    def timer_type(self, resident: Resident, event: type[Payload]) -> _EventType:
+        """The same for events of timers that no handler yields."""
+        assert resident.type is not None
+        key = (resident.type, event)
+        found = self._by_actor.get(key) or _EventType.of_timers(resident.type, event, None)
+        self.met.meet(resident.type.name, found.name)
+        self._by_actor[key] = found
+        return found
+
+    def stored(self, attempt: Attempt, index: int, resident: Resident, count: int) -> None:
+        """The last rows of an attempt, so many, are the events of a command: remember that, and
+        have a snapshot where one is due."""
+        command = attempt.batch.commands[index]
+        attempt.effects.counts[command[ID]] = count
+        attempt.effects.message_types.append(command[MESSAGE_TYPE])
+        self._recent[command[ID]] = attempt.effects
+        if resident.version % self._snapshot_frequency < count and resident.ready:
+            self._snapshot(attempt, resident)
 
     def _unusual(self, attempt: Attempt, index: int, resident: Resident) -> None:
         source, message_type, *_ = attempt.batch.commands[index]
@@ -279,6 +313,8 @@ class Decider:
             attempt.without_effect(index, self._residents.why_unknown(source.partition("/")[0]))
         elif message_type == STATE:
             self._state(attempt, index, resident)
+        elif message_type == FIRE:
+            self._timers.fire(attempt, index, resident)
         else:
             known = ", ".join(resident.type.commands) or "no messages: mark a method @handles"
             attempt.without_effect(index, UnknownMessage(source, message_type, known))

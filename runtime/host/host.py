@@ -33,7 +33,7 @@ from runtime.host.registration import Registration
 from runtime.host.residents import Residents
 from runtime.partition.journal import Journal
 from runtime.partition.writer_link import WriterLink
-from runtime.process.deliverer_call import DelivererCall
+from runtime.process.deliverer_call import DelivererCall, TimekeeperCall
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.topology.names import clock_nodes
@@ -118,6 +118,7 @@ class Host(Process):
             recent,
             strategy=settings.supervisor_strategy,
             snapshot_frequency=self.settings.event_store.snapshot_frequency,
+            now_us=self.world.now_us,
         )
         self._executor = Executor(
             self._store,
@@ -131,10 +132,12 @@ class Host(Process):
             name=self.name,
         )
         deliverer = DelivererCall(self.world, self.must_live)
-        self._decider.met.on_message = deliverer.say
+        timekeeper = TimekeeperCall(self.world, self.must_live)
+        self._decider.met.on_first = {each.EVENT_TYPE: each.say for each in (deliverer, timekeeper)}
         try:
             await self._classes.begin(self._store, self._residents, self._decider, self._source)
             await deliverer.say_if_any(self._store)
+            await timekeeper.say_if_any(self._store)
         except BaseException:
             await self._store.close()
             raise

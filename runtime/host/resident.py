@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from actors.actor_type import ActorType, nothing_applies
 from actors.naming import aggregate_key_of
+from actors.pending_timers import decode_pending, encode_pending, fold_stored_timer
+from actors.timer_events import TIMER_TYPES
 from runtime.host.past_events import misfit
 from runtime.wire.error_codec import message_of_error, text_of_error
 from store.event_store import Snapshot
@@ -94,6 +96,8 @@ def fold_into(resident: Resident, event: Fold) -> None:
     if resident.type is None or resident.broken or event.source != resident.source_field:
         return
     event_type = event.event_type.decode()
+    if event_type in TIMER_TYPES:
+        fold_stored_timer(resident.actor, event_type, event.data)
     applier = resident.type.appliers.get(event_type)
     if applier is None:
         if event_type not in resident.type.ignores:
@@ -118,8 +122,10 @@ def take_snapshot(resident: Resident) -> Snapshot:
     does."""
     data = b""
     if resident.type is not None:
-        header = b"%d\n" % resident.type.actor.snapshot_format
-        data = header + resident.type.states.snapshot(resident.actor.state).encode()
+        header = b"%d" % resident.type.actor.snapshot_format
+        if resident.actor._pending_timers:  # a release that knows none of them ignores it
+            header += b" " + encode_pending(resident.actor._pending_timers)
+        data = header + b"\n" + resident.type.states.snapshot(resident.actor.state).encode()
     return Snapshot(aggregate_id=resident.aggregate_id, version=resident.version, data=data)
 
 
@@ -138,11 +144,14 @@ def restore(resident: Resident, snapshot: Snapshot) -> None:
     if resident.broken:
         return
     header, _, state = snapshot.data.partition(b"\n")
-    if header != b"%d" % resident.type.actor.snapshot_format:
+    number, _, timers = header.partition(b" ")
+    if number != b"%d" % resident.type.actor.snapshot_format:
         return
     try:
+        pending = decode_pending(timers) if timers else None
         resident.actor.state = resident.type.states.read(state)
     except FAILURES as error:
         logger.warning("%s: snapshot ignored: %s", resident.source, text_of_error(error))
         return
+    resident.actor._pending_timers = pending
     resident.version = snapshot.version

@@ -142,6 +142,9 @@ class Posting:
     async def _begin_more(self) -> None:
         """A new incarnation begins; whoever posted before is fenced off."""
 
+    async def _prepare(self) -> None:
+        """Find what else is to be sent. Raises StoreUnavailable."""
+
     def _settle(self) -> None:
         """Hear of what was under way. Raises what it was refused with."""
 
@@ -204,6 +207,7 @@ class Posting:
                 self._collect()
                 self._settle()
                 self._work()
+                await self._prepare()
                 self._finish()
                 self._send()
                 self._turned.set()
@@ -242,11 +246,16 @@ class Posting:
         """Until a page is there, or something is answered, or the store is to be told."""
         untold = self._mailing.position > self._kept
         left_s = self._kept_s + self.EVERY_S - self._now_s()
+        if not await self._changed_within(max(left_s, 0.0) if untold else None):
+            await self._move()
+
+    async def _changed_within(self, limit_s: float | None) -> bool:
         try:
-            async with asyncio.timeout(max(left_s, 0.0) if untold else None):
+            async with asyncio.timeout(limit_s):
                 await self._changed.wait()
         except TimeoutError:
-            await self._move()
+            return False
+        return True
 
     async def _take(self, page: Page) -> None:
         """What was read joins the messages that are to be delivered."""

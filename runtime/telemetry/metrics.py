@@ -8,7 +8,7 @@ device id.
 
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from zlib import crc32
@@ -63,6 +63,14 @@ class Metrics:
         )
         self.letters = self._counter(
             "dead_letters", "Events that failed in a program, or queue behind one", ["program"]
+        )
+        self.timers = self._gauge("timers_pending", "Timers that are still to fire")
+        self.fired = self._counter("timers_fired", "Timers that have fired")
+        self.lateness = Histogram(
+            "timer_lateness_seconds",
+            "From when a timer is due to when its host has it fire",
+            registry=self._registry,
+            buckets=_BUCKETS,
         )
         self.position = self._gauge("log_position", "How far the bus has counted the log")
         self._compared = 0
@@ -129,6 +137,23 @@ class ProgramMetrics:
     def put_away(self, count: int) -> None:
         """So many events wait that did not before."""
         self._letters.inc(count)
+
+
+class TimerMetrics:
+    """What whoever fires timers counts."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def pending(self, count: int) -> None:
+        """So many are still to fire."""
+        self._metrics.timers.set(count)
+
+    def fired(self, late_us: Sequence[int]) -> None:
+        """Some have fired, each so late."""
+        self._metrics.fired.inc(len(late_us))
+        for each in late_us:
+            self._metrics.lateness.observe(each / 1_000_000)
 
 
 class BusMetrics:

@@ -138,6 +138,18 @@ class DelivererFacts:
     trouble: str | None = field(default=None, repr=False)  #: what it waits for
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimekeeperFacts:
+    """What there is to say of whoever fires timers; counts are since it has begun."""
+
+    position: int = 0  #: the events of timers up to there are filed
+    pending: int = 0  #: timers that are to fire, by then
+    fired: int = 0  #: that the log has as fired
+    waiting: int = 0  #: batches of them that are not answered yet
+    put_off: int = 0  #: that could not be fired, and are tried again later
+    trouble: str | None = field(default=None, repr=False)  #: what it waits for
+
+
 Facts = (
     HostFacts
     | WriterFacts
@@ -147,6 +159,7 @@ Facts = (
     | ExporterFacts
     | WorkerFacts
     | DelivererFacts
+    | TimekeeperFacts
 )
 
 

@@ -26,6 +26,8 @@ from runtime.wire.values import encode, plain_form
 #: Message types that are not an actor's own: kebab-case names cannot collide with them.
 STATE = "$state"
 PUBLISH = "$publish"
+#: A timer whose time has come; its data is a Wanted (runtime/host/firing.py).
+FIRE = "$fire"
 #: What stands in for a command that could not be read; its data says whose it was and why.
 INVALID = "$invalid"
 

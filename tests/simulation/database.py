@@ -33,6 +33,7 @@ from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory, recounted
 from store.memory_subscriptions import SubscriptionsInMemory
+from store.memory_timers import TimersInMemory
 from store.postgres.claims import Claim, MayTake
 from store.projected import ProjectedTable
 from tests.simulation.database_requests import ClientRequest, Swap, Transaction, Trouble
@@ -70,6 +71,7 @@ class Database:
         self.states = StatesInMemory()
         self.projections = ProjectionsInMemory()
         self.letters = LettersInMemory()
+        self.timers = TimersInMemory()
         self.dropped: list[DeadLetter] = []
         self.swaps: list[Swap] = []
         self.tallied: Tallied | None = None

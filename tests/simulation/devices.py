@@ -16,6 +16,9 @@ from actors.event import BusinessEvent, DeviceEvent, Event, Payload
 from actors.listening import listens
 from actors.messages import MessageRefused
 from actors.tell import Tell
+from tests.simulation.bells import Bell as Bell
+from tests.simulation.bells import Unwind as Unwind
+from tests.simulation.bells import Wind as Wind
 
 
 class Note(Command):

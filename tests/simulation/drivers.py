@@ -42,7 +42,9 @@ _HAPPENED = datetime(2024, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
 
 
 #: Of actors that hosts know by their modules; the rest is published, or has classes brought along.
-_CLASSES: dict[str, type[Actor[Any]]] = {"ledger": devices.Ledger, "vault": devices.Vault}
+_CLASSES: dict[str, type[Actor[Any]]] = {
+    "ledger": devices.Ledger, "vault": devices.Vault, "bell": devices.Bell,
+}  # fmt: skip
 
 
 class Published(DeviceEvent):

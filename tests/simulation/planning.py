@@ -17,6 +17,7 @@ from tests.simulation.planned_work import Work
 from tests.simulation.programs import plan_programs
 from tests.simulation.rebuilds import plan_rebuilds
 from tests.simulation.refusing import plan_refused
+from tests.simulation.timers import plan_timers
 
 #: Seconds after the last step in which it is answered, where nothing goes wrong.
 ANSWERED_S = 0.3
@@ -42,6 +43,7 @@ def plan_of(seed: int) -> Plan:
     plan_rebuilds(seed, setup, strands, faults)
     plan_broadcasts(seed, setup, strands, faults)
     plan_finds(seed, setup, strands, faults)
+    plan_timers(seed, setup, strands, faults)
     members = members_of(seed, setup)
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)

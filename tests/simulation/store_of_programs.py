@@ -13,6 +13,7 @@ from store.receipts import Receipt
 from store.selection import Selection
 from store.slots import SLOTS
 from store.subscriptions import SubscriptionRecord
+from store.timers import Place, Timer, TimerChanges
 from tests.simulation.database import POISON
 from tests.simulation.database_link import DatabaseLink
 
@@ -47,6 +48,23 @@ class StoreOfPrograms(DatabaseLink):
             subscriptions.move(checkpoint)
 
         await self.ask(move, names=(checkpoint.name,), commits=True)
+
+    async def file_timers(self, checkpoint: CheckpointMove, changes: TimerChanges) -> int:
+        database = self._database
+
+        def file() -> int:
+            database.subscriptions.check(checkpoint)
+            database.subscriptions.move(checkpoint)
+            return database.timers.change(changes)
+
+        return int(await self.ask(file, names=(checkpoint.name,), commits=True))
+
+    async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
+        timers = self._database.timers
+        return await self.ask(lambda: timers.due(after, until_us, limit))  # type: ignore[no-any-return]
+
+    async def count_timers(self) -> int:
+        return int(await self.ask(lambda: len(self._database.timers)))
 
     async def subscriptions(self) -> list[SubscriptionRecord]:
         heard, every = self._database.groups.heard, self._database.subscriptions.all

@@ -105,4 +105,17 @@ def _posting(posting: Any) -> list[str]:
     return wrong
 
 
-_LOOKS = {"writer": _writer, "bus": _bus, "directory": _directory, "deliverer": _deliverer}
+def _timekeeper(timekeeper: Any, simulation: "Simulation") -> list[str]:
+    window = timekeeper._timekeeping._window
+    wrong = _posting(timekeeper._timekeeping)
+    if len(window) > 2 * window.MOST + LARGEST_PAGE:
+        wrong.append(f"{len(window)} timers are in memory, {2 * window.MOST} may be")
+    if len(window._at_work) > window.AT_WORK:
+        wrong.append(f"{len(window._at_work)} timers are at work, {window.AT_WORK} may be")
+    return wrong
+
+
+_LOOKS = {
+    "writer": _writer, "bus": _bus, "directory": _directory, "deliverer": _deliverer,
+    "timekeeper": _timekeeper,
+}  # fmt: skip

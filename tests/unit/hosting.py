@@ -154,6 +154,7 @@ class Hosting:
         self.writer_back.set()
         self._sequence = 0
         self.generation = 0
+        self.now_us = AT_US  #: what its clock says
 
     @classmethod
     async def begin(
@@ -177,7 +178,12 @@ class Hosting:
         )
         table = hosting.recent = Recent(recent)
         decider = hosting.decider = Decider(
-            clock, hosting.residents, table, strategy=strategy, snapshot_frequency=frequency
+            clock,
+            hosting.residents,
+            table,
+            strategy=strategy,
+            snapshot_frequency=frequency,
+            now_us=lambda: hosting.now_us,
         )
         hosting.mailbox = Mailbox(NODE, mailbox)
         hosting.metrics = HostMetrics(Metrics(NODE, None), NODE, lambda: AT_US)

@@ -164,7 +164,7 @@ async def test_a_restart_in_a_batch_that_meets_a_conflict_still_answers_all_of_i
 async def test_a_handler_that_yields_no_payload_is_a_failure() -> None:
     host = await Hosting.begin()
     with pytest.raises(
-        HandlerFailed, match="a handler yields events and Tells, not 'not a payload'"
+        HandlerFailed, match="a handler yields events, Tells and timers, not 'not a payload'"
     ):
         await host.ask("counter/a", YieldNoPayload())
 

@@ -11,6 +11,7 @@ from tests.simulation.mutations import (
     of_subscriptions,
     of_systems,
     of_tables,
+    of_timers,
     of_values,
 )
 from tests.simulation.mutations.patching import Mutation
@@ -28,6 +29,7 @@ MUTATIONS: dict[str, Mutation] = {
         *of_companies.MUTATIONS,
         *of_messages.MUTATIONS,
         *of_tables.MUTATIONS,
+        *of_timers.MUTATIONS,
         *of_values.MUTATIONS,
     )
 }
