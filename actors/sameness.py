@@ -87,7 +87,10 @@ def _of_sequences(there: Any, back: Any, way: str, exactly: bool) -> str | None:
 
 
 def _parts(value: Any) -> Mapping[Any, Any] | None:
-    """The fields of a model or a dataclass, and of a plain object that has no equality."""
+    """The fields of a model or a dataclass, and of a plain object that has no equality. A member of
+    an enumeration is a value: what a Flag keeps of itself leads back to it."""
+    if isinstance(value, Enum):
+        return None
     if isinstance(value, BaseModel):
         own = {name: value.__dict__.get(name) for name in type(value).model_fields}
         return {**own, **(value.__pydantic_extra__ or {}), **(value.__pydantic_private__ or {})}
