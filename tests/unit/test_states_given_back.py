@@ -141,11 +141,12 @@ class Fitted(Flag):
 @dataclass
 class Equipped:
     fitted: Fitted = Fitted.RADIO | Fitted.RADAR
+    total_count: int = 0
 
 
 def test_a_flag_is_a_value_that_comes_back() -> None:
     """What Python keeps in its members leads back to them."""
-    states = counting(Equipped).described().states  # of a class that is refused otherwise
+    states = counting(Equipped).described().states
     assert states.read(states.snapshot(Equipped(Fitted.RADAR)).encode()) == Equipped(Fitted.RADAR)
 
 
