@@ -70,7 +70,7 @@ def test_a_second_run_judges_what_it_replayed_changes_nothing_and_ends_tidily_at
                 running.send_signal(signal.SIGINT)
 
     assert running.returncode == 0, said
-    replayed = AirTraffic(1).total
+    replayed = AirTraffic(7).total
     assert f"0 events are new, {replayed:,} were there, 0 failed" in said
     assert re.search(rf"in all +{replayed:,} +{replayed:,}\n", said)
     assert "FAILS" not in said
