@@ -44,7 +44,12 @@ def _difference(there: Any, back: Any, way: str, *, exactly: bool) -> str | None
         return _of_mappings(there, back, way, exactly)
     if isinstance(there, _SEQUENCES):
         return _of_sequences(there, back, way, exactly)
-    if (fields := getattr(kind, "__dataclass_fields__", None)) is not None:
+    return _of_objects(there, back, way, exactly)
+
+
+def _of_objects(there: Any, back: Any, way: str, exactly: bool) -> str | None:
+    fields = getattr(type(there), "__dataclass_fields__", None)
+    if fields is not None:
         one, other = getattr(there, "__dict__", {}), getattr(back, "__dict__", {})
         if fields.keys() <= one.keys() and one == other:
             return _of_equal_parts(one, other, way)
