@@ -443,7 +443,8 @@ class ActorSystem:
 
     def dead_letters(self, program: str | None = None) -> Reply[list[DeadLetters]]:
         """What is parked of a stream program, or of all: each key at which its code has failed,
-        with the event, the reason, and how many events wait behind it."""
+        with the event, the reason, and how many events wait behind it. The reply raises NotPossible
+        where nothing of that name could have any."""
         return list_dead_letters(self.connection, program)
 
     def replay_dead_letters(

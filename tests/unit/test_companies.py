@@ -195,6 +195,9 @@ def test_what_one_fails_at_is_parked_for_it_alone_and_replayed(
     told = "porter is several handlers: name one of alarm, fussy"
     with pytest.raises(NotPossible, match=told):
         memory_system.replay_dead_letters("porter").result(LIMIT_S)
+    with pytest.raises(NotPossible, match="have theirs under their own names"):
+        memory_system.dead_letters("porter").result(LIMIT_S)
+    assert memory_system.dead_letters("alarm").result(LIMIT_S) == []
     bad.unlink()
     replayed = memory_system.replay_dead_letters("fussy").result(LIMIT_S)
     assert (replayed.events, replayed.parked) == (3, {})
