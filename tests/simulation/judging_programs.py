@@ -13,8 +13,10 @@ from uuid import uuid5
 
 from actors.naming import AGGREGATES
 from tests.simulation.companies import MEMBERS
+from tests.simulation.dropping import DROPPED
 from tests.simulation.failing_programs import STANDING
 from tests.simulation.judging_companies import judge_order
+from tests.simulation.judging_drops import judge_echoes, judge_glimpses, judge_gone
 from tests.simulation.judging_parked import judge_parked, judge_passing
 from tests.simulation.judging_refused import judge_choosy, judge_odd_index
 from tests.simulation.judging_tables import judge_sightings
@@ -70,7 +72,7 @@ def judge_programs(log: LogIndex, simulation: "Simulation") -> list[str]:
         wrong += [f"program {name}: {problem}" for problem in judge(finished, simulation)]
         wrong += [f"program {name}: {problem}" for problem in _judge_receipts(finished)]
         wrong += [f"program {name}: {problem}" for problem in _judge_causes(log, finished)]
-    return wrong + list(judge_order(log, simulation))
+    return [*wrong, *judge_order(log, simulation), *judge_gone(log, simulation)]
 
 
 def is_wished(simulation: "Simulation", name: str) -> bool:
@@ -82,6 +84,9 @@ def is_wished(simulation: "Simulation", name: str) -> bool:
     if not wishes or simulation.history.away_s or simulation.history.replaced:
         return False
     last = wishes[-1]
+    dropped = DROPPED.get(last.program)
+    if any(one.program == dropped and one.at_s > last.began_s for one in simulation.database.drops):
+        return False  # somebody had given up waiting for that
     if not last.workers or last.error or last.ended_s is None:
         return False
     return not any(one.ended_s is None or one.ended_s > last.began_s for one in wishes[:-1])
@@ -296,4 +301,8 @@ _JUDGES = {
     "choosy-skips": judge_choosy,
     "choosy-stands": judge_choosy,
     ODD_INDEX: judge_odd_index,
+    "brief": judge_echoes,
+    "upper": judge_echoes,
+    "lower": judge_echoes,
+    "fleeting": judge_glimpses,
 }

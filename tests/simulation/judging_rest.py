@@ -159,6 +159,8 @@ def _judge_member(member: Any, company: Company) -> list[str]:
     name = member.program.name
     if name == "stuck" and member.facts.paused:
         return []
+    if not hasattr(member, "_keys"):
+        return [f"{name} has not begun"]
     wrong = []
     if member in company._away:
         wrong.append(f"{name} is apart: {member.facts.trouble}")

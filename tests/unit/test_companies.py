@@ -500,3 +500,23 @@ def test_dropped_letters_of_one_are_forgotten_while_all_are_together(
     publish(memory_system, [3], sources=1)
     found = wait_told(memory_system, {"fussy": 1, "alarm": 4})
     assert found["fussy"] == [3]
+
+
+async def test_slots_of_one_that_is_apart_are_brought_up_behind_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fronts, brought = iter((5, 7, 20)), list[int]()
+
+    class Elsewhere:
+        async def passed(self, position: int) -> int:
+            return next(fronts)
+
+    async def align(_: Member, lane: Lane, position: int) -> None:
+        brought.append(position)
+        lane.position = position
+
+    monkeypatch.setattr(Member, "_align", align)
+    member = Member.__new__(Member)
+    monkeypatch.setattr(member, "_meeting", Elsewhere(), raising=False)
+    await member._bring_up(Lane(3, None), 10)
+    assert brought == [5, 7, 10]

@@ -3,6 +3,7 @@
 from tests.simulation.mutations import (
     of_companies,
     of_drivers,
+    of_drops,
     of_groups,
     of_hosts,
     of_messages,
@@ -27,6 +28,7 @@ MUTATIONS: dict[str, Mutation] = {
         *of_groups.MUTATIONS,
         *of_programs.MUTATIONS,
         *of_companies.MUTATIONS,
+        *of_drops.MUTATIONS,
         *of_messages.MUTATIONS,
         *of_tables.MUTATIONS,
         *of_timers.MUTATIONS,

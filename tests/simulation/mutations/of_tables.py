@@ -48,8 +48,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     mutation(
         "a table is not looked at twice",
-        "who begins while its table takes its place projects all events into it again",
+        "who begins while its table takes its place goes on with the slots of the next one",
         _RUN,
+        "        table = self._table\n"
+        "        await self._open_table()\n"
         "        if self._table != table:\n",
         "        if False:\n",
     ),
