@@ -11,6 +11,7 @@ from tests.simulation.finds import plan_finds
 from tests.simulation.followers import followers_of
 from tests.simulation.group_members import members_of
 from tests.simulation.messages import plan_messages
+from tests.simulation.moves import plan_moves
 from tests.simulation.plan import ACTIVE_S, Plan, Setup, Step
 from tests.simulation.planned_faults import FIRST_FAULT_S, faults_of
 from tests.simulation.planned_work import Work
@@ -42,6 +43,7 @@ def plan_of(seed: int) -> Plan:
     plan_rebuilds(seed, setup, strands, faults)
     plan_broadcasts(seed, setup, strands, faults)
     plan_finds(seed, setup, strands, faults)
+    plan_moves(seed, setup, strands, faults)
     members = members_of(seed, setup)
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)
