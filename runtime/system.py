@@ -527,8 +527,8 @@ class ActorSystem:
     def move_shards(
         self, shards: Iterable[int], to: str, *, timeout_s: float = 30.0
     ) -> Reply[dict[str, int]]:
-        """Have a pooled host have these shards, while traffic runs: `to` is its name, like "host-1",
-        and runtime/topology/placement.py says the shard of a source. The reply is how many shards
+        """Have a pooled host have these shards, while traffic runs: `to` is its name, like
+        "host-1", and an actor's shard is that of its ref. The reply is how many shards
         each host has then. No command fails because of it; all that a host is to give away waits
         while it ends what it has under way. Asked for again, in part or whole, it is the same.
 
@@ -537,7 +537,9 @@ class ActorSystem:
         shard, and TypeError."""
         checked_seconds(timeout_s)
         wanted = checked_shards(shards)
-        return self.connection.errand("move shards", partial(self._move_shards, wanted, to, timeout_s))
+        return self.connection.errand(
+            "move shards", partial(self._move_shards, wanted, to, timeout_s)
+        )
 
     async def _move_shards(self, shards: list[int], to: str, timeout_s: float) -> dict[str, int]:
         table: ShardTable = await self.connection.rejoining.ask(

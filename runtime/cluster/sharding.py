@@ -55,8 +55,8 @@ class Sharding:
 
     async def move(self, shards: Collection[int], to: str, timeout_s: float) -> ShardTable:
         """Have a host have these shards; the table as it is then. No command fails because of it.
-        Raises HostUnavailable where there is no such host, or whoever has some of them does not give
-        them within that time: then they may have moved, or may do so yet."""
+        Raises HostUnavailable where there is no such host, or whoever has some of them does not
+        give them within that time: then they may have moved, or may do so yet."""
         if to not in self._processes.pooled():
             raise HostUnavailable(to, "the system has no pooled host of this name")
         loop = asyncio.get_running_loop()

@@ -195,8 +195,8 @@ class BulkCall:
         return unsent
 
     def _send_found_before(self, routed: int) -> None:
-        """Some actors live elsewhere by now: what was taken for them goes before what comes next, and
-        so does the rest, though there may be no room for it."""
+        """Some actors live elsewhere by now: what was taken for them goes before what comes next,
+        and so does the rest, though there may be no room for it."""
         self._routed = routed
         for channel in (*self._stalled, *self._filling):
             self._send(channel, in_any_case=True)

@@ -36,8 +36,8 @@ logger = logging.getLogger("thornback.driver")
 class Channels(TableOfShards):
     """Those of one connection. May be used from any thread; they work in the courier's loop.
 
-    Which host an actor lives at is said by the table of shards, of which a driver knows a version. A
-    host that has given actors away says so, and has a later one; adopting it keeps each driver's
+    Which host an actor lives at is said by the table of shards, of which a driver knows a version.
+    A host that has given actors away says so, and has a later one; adopting it keeps each driver's
     order: no host gives away the first of an actor's commands while a later one is on its way to
     another host. Channels that lose actors are held until nothing of theirs is under way; then, in
     one step, what they have not been answered goes to where it belongs, and whatever comes next
@@ -92,8 +92,8 @@ class Channels(TableOfShards):
     def add(
         self, fields: tuple[Any, ...], actor: type[Actor[Any]] | None, *, want_events: bool
     ) -> tuple[Outgoing, int]:
-        """Put one command into the batch that leaves next for its actor's host. Raises what `of` and
-        Channel.add raise."""
+        """Put one command into the batch that leaves next for its actor's host. Raises what `of`
+        and Channel.add raise."""
         while True:
             channel, routed = self.way(fields[SOURCE], actor)
             with contextlib.suppress(Rerouted):
@@ -174,19 +174,17 @@ class Channels(TableOfShards):
             return list(self._open.values())
 
     def adopt(self, table: ShardTable, settings: Settings) -> None:
-        """The system was launched anew. Where its actors have the hosts that they had, what is
-        unanswered is sent there again. Where not, it ends here, and references find their
-        actors' hosts anew; so nothing overtakes anything."""
+        """The system was launched anew. Where it has the hosts that it had, what is unanswered is
+        sent there again; that actors have moved from one to another, those say. Where not, it ends
+        here, and references find their actors' hosts anew; so nothing overtakes anything."""
         moved: list[Channel] = []
         with self._lock:
-            before = self._shards.hosts, self._settings.actor_system.placement
-            self._settings, self._shards = settings, table
-            self._launch += 1
+            before, placement = self._shards, self._settings.actor_system.placement
+            self._settings = settings
             self._classes = _classes_of(settings)
-            if before != (table.hosts, settings.actor_system.placement):
+            if placement != settings.actor_system.placement or not _follows(table, before):
+                self._shards, self._launch = table, self._launch + 1
                 moved, self._open = list(self._open.values()), {}
-            for channel in self._open.values():
-                channel.reroute(table.version)
         for channel in moved:
             channel.moved = True
             channel.reroute(-1)
@@ -250,6 +248,13 @@ class Channels(TableOfShards):
             timeout_s=self._settings.actor_system.actor_timeout_ms / 1000,
             table=self,
         )
+
+
+def _follows(table: ShardTable, before: ShardTable) -> bool:
+    """May a table have come of another one by moves alone?"""
+    if table.version <= before.version:
+        return table.hosts == before.hosts
+    return set(table.hosts) == set(before.hosts)
 
 
 def _classes_of(settings: Settings) -> ShippedClasses:

@@ -1,8 +1,8 @@
 """A batch whose actors do not all live at one host any more, in parts: one for each host.
 
 Each part travels by itself, and what became of them is put together as the answer to the whole, so
-whoever waits for that sees no difference. Where no part was answered, the whole fails as the first of
-them did.
+whoever waits for that sees no difference. Where no part was answered, the whole fails as the first
+of them did.
 """
 
 import threading

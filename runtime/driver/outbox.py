@@ -58,8 +58,8 @@ class Outbox:
         routed: int | None = None,
     ) -> tuple[Outgoing, int]:
         """Put one command into the batch that leaves next. Raises InvalidMessage for data
-        that has no form on the wire, what the outbox was ended with, and Rerouted where the host was
-        found by another version of the table than `routed`."""
+        that has no form on the wire, what the outbox was ended with, and Rerouted where the host
+        was found by another version of the table than `routed`."""
         with self._lock:
             self._ring()
             if routed is not None and routed != self.routed:

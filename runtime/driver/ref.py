@@ -19,6 +19,7 @@ from runtime.driver.outgoing import Outgoing
 from runtime.driver.reply import Reply
 from runtime.driver.validation import check_message, id_bytes, moment_us
 from runtime.errors import InvalidState
+from runtime.topology.placement import shard_of
 from runtime.wire.answers import raise_error, read_events, unpack_state
 from runtime.wire.commands import STATE, Answer
 from runtime.wire.values import members
@@ -75,6 +76,12 @@ class ActorRef(Generic[S]):
     def name(self) -> str:
         """The device's name: the source without its actor type."""
         return self.source.partition("/")[2]
+
+    @property
+    def shard(self) -> int:
+        """The shard of this actor, fixed for ever: it lives where its shard does, until that moves
+        (ActorSystem.move_shards)."""
+        return shard_of(self.source)
 
     @property
     def channel(self) -> Channel:

@@ -2,9 +2,9 @@
 
 The host decides for an actor only while it has its shard by the table in the store. It knows that
 table as of a version, and may lag behind it in one way alone: others may have given it shards that
-it has not heard of. For what leaves it, it is always ahead, because it alone gives that away: in its
-line of work, and by ending its own epoch in the same transaction. Nothing that it had sent before
-can come about behind that.
+it has not heard of. For what leaves it, it is always ahead, because it alone gives that away: in
+its line of work, and by ending its own epoch in the same transaction. Nothing that it had sent
+before can come about behind that.
 
 | state   | what holds                                          | how it ends            | next    |
 |---------|-----------------------------------------------------|------------------------|---------|

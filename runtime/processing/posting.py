@@ -113,7 +113,8 @@ class Posting:
         #: To the hosts of receivers, as they were found first: what belongs elsewhere by now, their
         #: channels see to.
         self._ways: dict[str, Channel] = {}
-        self._routed: int | None = None  #: by which version of the table of shards the first of them was found
+        #: By which version of the table of shards the first of them was found.
+        self._routed: int | None = None
         self._resting: set[str] = set()  # receivers whose messages are to be sent again
         self._woken: set[str] = set()  # those of them that were sent again early, once
         self._bringing: dict[str, asyncio.Task[None]] = {}  # classes, by actor type

@@ -1,8 +1,9 @@
 """What PostgreSQL keeps of shards: one row, which has the whole table.
 
-A move ends the epoch of whoever gives the shards away, in its transaction, and begins the next one. So
-what he had sent before is in the log by then, or never will be; and of a newer incarnation of him
-either the epoch has begun before, and nothing is moved, or it begins behind the move, and finds it.
+A move ends the epoch of whoever gives the shards away, in its transaction, and begins the next one.
+So what he had sent before is in the log by then, or never will be; and of a newer incarnation of
+him either the epoch has begun before, and nothing is moved, or it begins behind the move, and finds
+it.
 """
 
 from collections.abc import Collection, Sequence

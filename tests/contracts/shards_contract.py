@@ -1,4 +1,4 @@
-"""What every event store promises of shards: one table, moves of it, and the epoch that each ends."""
+"""What every event store promises of shards: one table, its moves, and the epochs they end."""
 
 from dataclasses import replace
 

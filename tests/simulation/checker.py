@@ -38,8 +38,8 @@ _NOTHING_STORED = {
 _DECIDED = {"Rejected", "HandlerFailed", "UnknownMessage", "ActorStopped"}
 #: Errors that any command may be answered with: what is away, too much, or too late.
 _PASSING = {
-    "AskTimeout", "HostUnavailable", "ActorsMoved", "StartFailed", "StoreUnavailable", "MailboxFull",
-    "ActorStopped",
+    "AskTimeout", "HostUnavailable", "ActorsMoved", "StartFailed", "StoreUnavailable",
+    "MailboxFull", "ActorStopped",
 }  # fmt: skip
 
 

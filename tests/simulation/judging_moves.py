@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def judge_moves(log: LogIndex, simulation: "Simulation") -> list[str]:
-    """By the table of shards that there was at each position. A launch that deals it out anew may do
-    so before the last commit of the system before it has come."""
+    """By the table of shards that there was at each position. A launch that deals it out anew may
+    do so before the last commit of the system before it has come."""
     if {"drain", "take over"} & {fault.kind for fault in simulation.plan.faults}:
         return []
     moves, dedicated = simulation.database.shard_moves, simulation.plan.setup.dedicated

@@ -95,4 +95,6 @@ def _pooled_sources(simulation: "Simulation") -> set[str]:
     dedicated = simulation.plan.setup.dedicated
     steps = [step for driver in simulation.plan.strands for strand in driver for step in strand]
     steps += [part for step in steps for part in step.parts]
-    return {one.source for one in steps if one.source and actor_type_of(one.source) not in dedicated}
+    return {
+        one.source for one in steps if one.source and actor_type_of(one.source) not in dedicated
+    }

@@ -26,7 +26,7 @@ from runtime.wire.commands import (
     turned_away,
 )
 from runtime.wire.error_codec import encode_error
-from runtime.wire.values import pack_value, unpack_value
+from runtime.wire.values import unpack_value
 from store.shards import ShardTable, dealt
 from tests.unit.connecting import OwnLoop, PlayedHandle, PlayedWorld
 from tests.unit.sending import PlayedHost
@@ -78,9 +78,7 @@ class SharingHost(PlayedHost):
         self.done += [(one[SOURCE], one[DATA]) for one in request.commands]
         if not request.commands or request.want_events:
             return super().answer(request)
-        return pack_answer(
-            Answer({}, len(request.commands), {0}, 0, 0, [], [], b"", {}, {}, {})
-        )
+        return pack_answer(Answer({}, len(request.commands), {0}, 0, 0, [], [], b"", {}, {}, {}))
 
 
 class SharingHandle(PlayedHandle):
@@ -262,8 +260,8 @@ async def test_a_bulk_call_keeps_the_order_of_actors_that_move() -> None:
         finished += call.collect()
     assert [one.error for one in finished] == [None] * len(finished)
     assert sum(one.answer.total for one in finished if one.answer) == 12
-    texts = [data["text"] for source, data in world.done(1) if source == MOVING and data != "between"]
-    assert texts == [f"{n}" for n in range(6)]
+    said = [data for source, data in world.done(1) if source == MOVING and data != "between"]
+    assert [data["text"] for data in said] == [f"{n}" for n in range(6)]
 
 
 async def test_plain_bulk_calls_keep_it_too() -> None:
@@ -300,8 +298,20 @@ async def test_a_relaunch_with_other_hosts_ends_what_is_unanswered_as_ever() -> 
     assert moving.channel.routed == 2
 
 
+async def test_a_relaunch_with_the_same_hosts_goes_on_and_learns_who_has_moved() -> None:
+    world = SharingWorld()
+    connection = connected(world)
+    moving, *_ = refs(connection)
+    world.host("host-0").answering.clear()
+    unanswered = ask(moving, "1")
+    await _turns()
+    world.sharing.move(MOVING, to="host-1")
+    connection.channels.adopt(world.sharing.table, connection.settings)
+    world.host("host-0").answering.set()
+    assert await unanswered == "1"
+    assert world.done(1) == [(MOVING, "1")]
+
+
 async def _turns() -> None:
     for _ in range(60):
         await asyncio.sleep(0)
-
-
