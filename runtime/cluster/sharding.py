@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from ray.exceptions import RayError
 
+from actors.errors import InvalidActor
 from runtime.errors import HostUnavailable
 from runtime.process.world import World
 from runtime.settings.settings import Settings
@@ -78,9 +79,20 @@ class Sharding:
         await self.learn()
         assert self.table is not None
         for host in sorted({self.table.hosts[shard] for shard in shards} - {to}):
+            await self._bring_classes(host, to)
             given = self._processes.find(host).give_shards.remote(sorted(shards), to)
             self.table = await awaited(given)
         return self.table
+
+    async def _bring_classes(self, host: str, to: str) -> None:
+        """Have a host know the classes that another one was sent: whoever speaks to its actors
+        without their classes, a gateway say, has none to send."""
+        sent = await awaited(self._processes.find(host).sent_classes.remote())
+        for actor_type, code in sorted(sent.items()):
+            try:
+                await awaited(self._processes.find(to).offer.remote(actor_type, code))
+            except InvalidActor as error:  # as it would have told whoever brings it
+                logger.warning("%s does not take %s of %s: %s", to, actor_type, host, error)
 
     async def _open(self, *, anew: bool) -> ShardTable:
         store = await self._world.open_store(self._settings())

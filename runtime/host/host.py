@@ -209,6 +209,11 @@ class Host(Process):
         await self.ensure_started()
         await self._classes.offer(actor_type, actor)
 
+    async def sent_classes(self) -> dict[str, bytes]:
+        """The classes that this host was sent, by actor type, as they came."""
+        await self.ensure_started()
+        return dict(self._classes.types.sent)
+
     async def describe(self, known: Mapping[str, str]) -> list[TypeDescription]:
         """The actor types that are decided here, for programs without their classes; less those
         whose fingerprint is the `known` one."""
