@@ -6,6 +6,7 @@ from tests.simulation.mutations import (
     of_groups,
     of_hosts,
     of_messages,
+    of_moves,
     of_partitions,
     of_programs,
     of_subscriptions,
@@ -27,6 +28,7 @@ MUTATIONS: dict[str, Mutation] = {
         *of_programs.MUTATIONS,
         *of_companies.MUTATIONS,
         *of_messages.MUTATIONS,
+        *of_moves.MUTATIONS,
         *of_tables.MUTATIONS,
         *of_values.MUTATIONS,
     )
