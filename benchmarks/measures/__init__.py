@@ -18,6 +18,7 @@ from benchmarks.measures import (
     replay,
     residents,
     rivals,
+    shard_moves,
 )
 
 ALL: tuple[Measure, ...] = (
@@ -35,6 +36,7 @@ ALL: tuple[Measure, ...] = (
     akka.MEASURE,
     *residents.MEASURES,
     rehydration.MEASURE,
+    shard_moves.MEASURE,
     clock_comparison.MEASURE,
     *rivals.MEASURES,
 )
