@@ -147,10 +147,9 @@ class Channels(TableOfShards):
         for channel in list(self._open.values()):
             if channel.host not in losing:
                 channel.reroute(table.version)
-        for host in losing:
-            if (channel := self._open.get(host)) is not None:
-                for where, part in channel.divide(self._host_of, table.version):
-                    self._channel(where).take_over(part)
+        for held in [self._open[host] for host in sorted(losing) if host in self._open]:
+            for where, part in held.divide(self._host_of, table.version):
+                self._channel(where).take_over(part)
 
     def _host_of(self, source: str) -> str:
         if self._is_dedicated(source):

@@ -202,7 +202,10 @@ class Shards:
             move.done.set_result(moved.table)
 
     def _learn(self, table: ShardTable) -> None:
-        if table.version > self._table.version:
-            if table.of(self._name) != self._table.of(self._name):
+        known = self._table
+        if table.version > known.version:
+            # Behind a version that was not seen here, it may have had shards, and given them away.
+            unseen = table.version > known.version + 1
+            if unseen or table.of(self._name) != known.of(self._name):
                 self._since = table.version
             self._table = table

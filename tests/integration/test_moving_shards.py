@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from runtime.system import ActorSystem
-from runtime.topology.status import HostFacts
+from runtime.topology.status import HostFacts, ProcessStatus
 from store.shards import SHARDS
 from tests.integration.devices import Counter
 from tests.integration.systems import LIMIT_S, Launcher, kill
@@ -21,8 +21,11 @@ def _shards(system: ActorSystem) -> list[int]:
 
 def _shown(system: ActorSystem) -> dict[str, int]:
     """How many shards each host says that it has."""
-    statuses = system.status().result(timeout_s=LIMIT_S)
-    return {one.name: one.facts.shards for one in statuses if isinstance(one.facts, HostFacts)}
+    return {
+        one.name: one.facts.shards
+        for one in system.status().result(timeout_s=LIMIT_S)
+        if isinstance(one, ProcessStatus) and isinstance(one.facts, HostFacts)
+    }
 
 
 def test_shards_that_go_to_and_fro_under_load_cost_nothing_but_time(launch: Launcher) -> None:

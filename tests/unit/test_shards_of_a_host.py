@@ -97,6 +97,16 @@ async def test_shards_that_others_have_given_it_are_found_when_somebody_knows_of
     assert await answered(host.send(command(MINE, Add()), version=1)) is None
 
 
+async def test_a_version_that_it_has_not_seen_is_no_way_to_it() -> None:
+    host = await Hosting.begin(shards=True)
+    other = await host.store.open_epoch("other")
+    await host.store.move_shards([shard_of(THEIRS)], "other", NODE, other, 1)
+    table = await leave(host, THEIRS)  # which it does not know that it has
+    assert table.version == 3
+    assert table.of(NODE) == (await Hosting.begin(shards=True)).shards.table.of(NODE)
+    assert isinstance(await answered(host.send(command(THEIRS, Add()), version=2)), ActorsMoved)
+
+
 async def test_what_came_before_a_move_is_decided_and_what_comes_behind_it_is_not() -> None:
     host = await Hosting.begin(shards=True)
     stays = [one for one in sources(0) if one != MINE][:1][0]
@@ -161,12 +171,12 @@ async def test_while_it_is_open_whether_shards_have_gone_nothing_is_decided(move
     store.losing = [moves, False, False]
     with pytest.raises(StoreUnavailable):
         await leave(host, MINE)
-    assert host.shards.state is State.UNSURE
+    assert host.shards.found_rightly(1) is False
     assert isinstance(await answered(host.send(command(stays, Add()), version=1)), StoreUnavailable)
     store.losing = []
     host.begin_generation()
     assert totals(await host.ask(stays, Add())) == [1]
-    assert host.shards.state is State.HAVING
+    assert host.shards.state == State.HAVING
     assert host.shards.table.hosts[shard_of(MINE)] == "other"
     assert host.shards.table.version == 2
 

@@ -18,6 +18,13 @@ MUTATIONS = (
         "version <= self._table.version",
     ),
     mutation(
+        "a version in between",
+        "a host that has had shards, and not seen it, trusts whoever found it by that",
+        "runtime.host.shards",
+        "if unseen or table.of",
+        "if table.of",
+    ),
+    mutation(
         "under way at a move",
         "a host gives shards away without waiting for what it has under way",
         "runtime.host.shards",
