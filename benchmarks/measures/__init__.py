@@ -18,7 +18,6 @@ from benchmarks.measures import (
     replay,
     residents,
     rivals,
-    shard_moves,
 )
 
 ALL: tuple[Measure, ...] = (
@@ -36,7 +35,6 @@ ALL: tuple[Measure, ...] = (
     akka.MEASURE,
     *residents.MEASURES,
     rehydration.MEASURE,
-    shard_moves.MEASURE,
     clock_comparison.MEASURE,
     *rivals.MEASURES,
 )
