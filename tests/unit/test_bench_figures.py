@@ -83,8 +83,6 @@ def test_the_bench_measures_these_figures_under_these_names() -> None:
         "resident_million_per_s",
         "resident_million_bytes",
         "rehydrate_events_per_s",
-        "shard_move_pause_ms",
-        "shard_move_p50_ms",
         "clock_compare_ns",
         "naive_ray_per_s",
         "eventsourcing_single_per_s",
