@@ -7,6 +7,7 @@ Its truth is in the event store. A move is made by the host that gives shards aw
 import asyncio
 import logging
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any, Protocol
 
 from ray.exceptions import RayError
@@ -82,6 +83,8 @@ class Sharding:
             await self._bring_classes(host, to)
             given = self._processes.find(host).give_shards.remote(sorted(shards), to)
             self.table = await awaited(given)
+        with suppress(RayError, ValueError):  # it will hear of it from drivers, or when it starts
+            await awaited(self._processes.find(to).learn_shards.remote())
         return self.table
 
     async def _bring_classes(self, host: str, to: str) -> None:

@@ -198,6 +198,13 @@ class Host(Process):
         except StoreError as error:
             raise HostUnavailable(self.name, f"shards may not have left: {error}") from error
 
+    async def learn_shards(self) -> None:
+        """Others have given this host shards: it finds out now, and not with the first command of a
+        driver that knows. Raises StoreUnavailable."""
+        await self.ensure_started()
+        if self._shards is not None:
+            await self._shards.learn()
+
     async def shard_table(self) -> ShardTable | None:
         """Which host has which shard, as far as this one knows; None if it is dedicated."""
         await self.ensure_started()

@@ -82,8 +82,8 @@ class _Move:
 
 
 class Shards:
-    """Those of one pooled host. `leave` may be called at any time; the line of work alone calls
-    the rest."""
+    """Those of one pooled host. `leave`, `learn` and `end` may be called at any time; the line of work
+    alone calls the rest."""
 
     def __init__(
         self,
@@ -141,6 +141,12 @@ class Shards:
         has? Then nobody looks at each of them."""
         return self._since <= version <= self._table.version and self.state is State.HAVING
 
+    async def learn(self) -> ShardTable:
+        """Read the table anew; at any time: what is left of it here, the line of work alone gives
+        away. Raises StoreUnavailable."""
+        self._learn(await self._store.open_shards(self._pooled))
+        return self._table
+
     async def why_not(self, line: LineOfWork, batch: Batch) -> Exception | None:
         """Why a batch is not to be decided here; None if it is. Looks at every command. Raises
         StaleEpoch when this host was replaced."""
@@ -150,7 +156,7 @@ class Shards:
             if self.state is State.UNSURE:
                 await self._give(line)
             if batch.request.shards > self._table.version:
-                self._learn(await self._store.open_shards(self._pooled))
+                await self.learn()
         except StoreUnavailable as error:
             return error
         hosts = self._table.hosts
