@@ -82,8 +82,8 @@ class _Move:
 
 
 class Shards:
-    """Those of one pooled host. `leave`, `learn` and `end` may be called at any time; the line of work
-    alone calls the rest."""
+    """Those of one pooled host. `leave`, `learn` and `end` may be called at any time; the line of
+    work alone calls the rest."""
 
     def __init__(
         self,
