@@ -56,9 +56,9 @@ MUTATIONS = (
     mutation(
         "moved and lost",
         "what was turned away does not go to where its actors live",
-        "runtime.driver.channel",
-        "return self._outbox.divide([*again, *about_to], host_of, routed)",
-        "return self._outbox.divide(about_to, host_of, routed)",
+        "runtime.driver.channels",
+        "                self._channel(where).take_over(part)\n",
+        "                self._channel(where)\n",
     ),
     mutation(
         "nobody is held",
