@@ -18,25 +18,10 @@ MUTATIONS = (
         "version <= self._table.version",
     ),
     mutation(
-        "a version in between",
-        "a host that has had shards, and not seen it, trusts whoever found it by that",
-        "runtime.host.shards",
-        "if unseen or table.of",
-        "if table.of",
-    ),
-    mutation(
         "under way at a move",
         "a host gives shards away without waiting for what it has under way",
         "runtime.host.shards",
         "                await line.wait_settled()\n",
-        "",
-    ),
-    mutation(
-        "what is given away stays",
-        "a host keeps the actors that it gave away, for when they come back",
-        "runtime.host.executor",
-        "        self._residents.revive([source for source in self._residents.sources() if gone"
-        "(source)])\n",
         "",
     ),
     mutation(
@@ -73,12 +58,5 @@ MUTATIONS = (
         "runtime.driver.dividing",
         "        for number, index in enumerate(indexes):\n",
         "        for number, index in enumerate(range(len(indexes))):\n",
-    ),
-    mutation(
-        "a bulk call looks away",
-        "what a bulk call has taken for actors that move leaves behind what it takes next",
-        "runtime.driver.bulk",
-        "            self._send(channel, in_any_case=True)\n",
-        "            break\n",
     ),
 )
