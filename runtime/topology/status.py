@@ -5,7 +5,7 @@ All are plain values that travel between processes, and their units stand in the
 
 from dataclasses import dataclass, field
 
-from runtime.topology.names import ProcessKind
+from runtime.topology.names import ProcessKind, host_name
 from store.shards import ShardTable, dealt
 
 
@@ -23,7 +23,7 @@ class Topology:
     @property
     def table(self) -> ShardTable:
         """Which host has which shard, as far as it is known."""
-        return self.shards or dealt(self.hosts)
+        return self.shards or dealt(self.hosts or (host_name(0),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
