@@ -192,6 +192,17 @@ class HostUnavailable(ThornbackError):
         return f"{self.host} is not available: {self.reason}"
 
 
+class ActorsMoved(HostUnavailable):
+    """Actors that a host was sent a command for live at another one by now, by the table of shards
+    of that `version`. Nothing of what came with the command was run. Drivers send it there by
+    themselves; told are those who ask a host directly, and those whose time is over."""
+
+    def __init__(self, host: str, reason: str, version: int = 0) -> None:
+        super().__init__(host, reason)
+        self.args = host, reason, version
+        self.version = version
+
+
 class ConnectionClosed(ThornbackError):
     """This connection was closed: it takes no calls any more. The system may run on. What was
     unanswered then has an open outcome: a retry with the same command id is safe. In a `forked`

@@ -44,9 +44,11 @@ from runtime.processing.group_subscription import GroupSubscription
 from runtime.processing.rebuilding import rebuild
 from runtime.processing.running import resume_program, run_program, stop_program
 from runtime.settings.settings import Settings
+from runtime.topology.placement import checked_shards
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.causality import LIMIT, Explanation
 from store.event_store import EventStore
+from store.shards import ShardTable
 from streams.programs import Runnable
 
 S = TypeVar("S")
@@ -522,6 +524,29 @@ class ActorSystem:
         another machine perhaps, it is waited for; the reply raises HostUnavailable where that
         takes long."""
         return self.connection.errand("status", self._status, self.STATUS_S)
+
+    def move_shards(
+        self, shards: Iterable[int], to: str, *, timeout_s: float = 30.0
+    ) -> Reply[dict[str, int]]:
+        """Have a pooled host have these shards, while traffic runs: `to` is its name, like
+        "host-1", and an actor's shard is that of its ref. The reply is how many shards
+        each host has then. No command fails because of it; all that a host is to give away waits
+        while it ends what it has under way. Asked for again, in part or whole, it is the same.
+
+        The reply raises HostUnavailable where there is no such host, or who has them does not give
+        them in time: then they may have moved, or may do so yet. Raises ValueError for what is no
+        shard, and TypeError."""
+        checked_seconds(timeout_s)
+        wanted = checked_shards(shards)
+        return self.connection.errand(
+            "move shards", partial(self._move_shards, wanted, to, timeout_s)
+        )
+
+    async def _move_shards(self, shards: list[int], to: str, timeout_s: float) -> dict[str, int]:
+        table: ShardTable = await self.connection.rejoining.ask(
+            "move_shards", shards, to, timeout_s, away_s=timeout_s
+        )
+        return dict(table.by_host())
 
     def progress(self) -> Reply[Progress]:
         """How far a launch, or a drain, has come. The reply raises HostUnavailable when the

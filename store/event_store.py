@@ -4,7 +4,7 @@ The log is append-only. A store keeps, beside it, one row a node and writer: its
 (which incarnation may append) and its counter (how far it has durably come).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -19,6 +19,7 @@ from store.projected import Condition, ProjectedTable, RowChange
 from store.receipts import Receipt
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
+from store.shards import ShardTable
 from store.subscriptions import SubscriptionRecord
 from store.timers import Place, Timer, TimerChanges
 
@@ -36,6 +37,14 @@ class Epoch:
     counter: int
     attempt: int = 0
     holder: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardsMoved:
+    """The table behind a move, and the epoch of the host that has given shards away."""
+
+    table: ShardTable
+    epoch: Epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -404,6 +413,25 @@ class EventStore(Protocol):
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         """The log is about to have events of these types: an actor type and an event type each.
         To be waited for before the first of them is appended."""
+
+    async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
+        """Which host has which shard. Where there is no table, one is made, in which all shards are
+        dealt out to these hosts in turn; `anew`: also where there is one that has other hosts than
+        these, under the version behind it. Whoever is about to change the table is waited for, as
+        who gave up the connection in the middle of a move may be."""
+
+    async def move_shards(
+        self, shards: Collection[int], host: str, to: str, epoch: Epoch, attempt: int
+    ) -> ShardsMoved:
+        """Have `to` have those of these shards that `host` has, durably and under the next version;
+        where it has none of them the table stays. With that the `epoch` is over under which `host`
+        appends, and the next one begins, which is returned, too: what was sent under the old one
+        and is not in the log by then never will be, and what is, is visible from then on. Raises
+        StaleEpoch, and nothing is moved, where the epoch was over before.
+
+        After StoreUnavailable that may yet come about. It may be asked for again, under the same
+        number `attempt`, which is drawn anew for each move and is not 0: it is done once, and said
+        again what came of it."""
 
     async def open_tally(self, launch: str) -> Tallied:
         """What was saved last of this launch's; where that is nothing, a tally that begins at the

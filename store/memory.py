@@ -1,7 +1,7 @@
 """A store in memory, for tests and examples: the same contract, nothing survives."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from operator import itemgetter
@@ -11,7 +11,7 @@ from uuid import UUID
 from actors.columns import TableSchema
 from actors.event import Event
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
-from store.errors import DuplicateEvent, StaleEpoch, VersionConflict
+from store.errors import DuplicateEvent, StaleEpoch, StoreUnavailable, VersionConflict
 from store.event_store import (
     WRITER,
     CheckpointMove,
@@ -22,6 +22,7 @@ from store.event_store import (
     Found,
     Load,
     Page,
+    ShardsMoved,
     Snapshot,
     SourceRecord,
     StateChange,
@@ -50,6 +51,7 @@ from store.rows.layout import (
     source_at,
 )
 from store.selection import EVERYTHING, Selection, row_filter
+from store.shards import ShardTable, opened
 from store.subscriptions import SubscriptionRecord
 from store.timers import Place, Timer, TimerChanges
 
@@ -73,6 +75,7 @@ class MemoryEventStore:
         self._letters = LettersInMemory()
         self._timers = TimersInMemory()
         self._tallied: Tallied | None = None  # of the launch that was last
+        self._shards: ShardTable | None = None
         self._classes: dict[str, str] = {}  # by actor type
         self._event_types: set[tuple[str, str]] = set()  # with the actor type of each
 
@@ -103,7 +106,9 @@ class MemoryEventStore:
             self._by_id[event_id] = len(self._rows)
             self._aggregates.setdefault(aggregate, {})[version] = len(self._rows)
         for move in nodes:
-            self._epochs[move.name] = replace(self._epochs[move.name], counter=move.counter)
+            self._epochs[move.name] = replace(
+                self._epochs[move.name], counter=move.counter, attempt=0
+            )
         self._epochs[WRITER] = replace(
             self._epochs[WRITER], counter=writer.counter, attempt=attempt
         )
@@ -377,6 +382,21 @@ class MemoryEventStore:
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         self._event_types.update(pairs)
 
+    async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
+        self._shards = opened(self._shards, hosts, anew=anew)
+        return self._shards
+
+    async def move_shards(
+        self, shards: Collection[int], host: str, to: str, epoch: Epoch, attempt: int
+    ) -> ShardsMoved:
+        present = after_move(self._epochs.get(epoch.name), epoch, attempt)
+        if self._shards is None:
+            raise StoreUnavailable("memory", "there is no table of shards")
+        if present is not self._epochs[epoch.name]:
+            self._epochs[epoch.name] = present
+            self._shards = self._shards.given(shards, host, to)
+        return ShardsMoved(table=self._shards, epoch=present)
+
     async def open_tally(self, launch: str) -> Tallied:
         if self._tallied is None or self._tallied.launch != launch:
             self._tallied = begun_tally(launch, len(self._rows))
@@ -407,6 +427,16 @@ class MemoryEventStore:
                 raise VersionConflict(f"{UUID(bytes=aggregate)} version {version}")
             ids.add(event_id)
             versions.add((aggregate, version))
+
+
+def after_move(present: Epoch | None, epoch: Epoch, attempt: int) -> Epoch:
+    """The epoch of a host that gives shards away, once it has; the present one where it had done
+    so by this very attempt. Raises StaleEpoch."""
+    if present is not None and present.number == epoch.number:
+        return replace(present, number=epoch.number + 1, attempt=attempt)
+    if present is None or (present.number, present.attempt) != (epoch.number + 1, attempt):
+        raise StaleEpoch(epoch.name, epoch.number)
+    return present
 
 
 def begun_tally(launch: str, head: int) -> Tallied:

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from runtime.driver.ref import ActorRef as ActorRef
     from runtime.driver.reply import Reply as Reply
     from runtime.driver.subscription import Subscription as Subscription
+    from runtime.errors import ActorsMoved as ActorsMoved
     from runtime.errors import ActorStopped as ActorStopped
     from runtime.errors import AnotherSystem as AnotherSystem
     from runtime.errors import AskTimeout as AskTimeout
@@ -194,7 +195,8 @@ _HOMES = {
     "runtime.driver.reply": ("Reply",),
     "runtime.driver.subscription": ("Subscription",),
     "runtime.errors": (
-        "ActorStopped", "AnotherSystem", "AskTimeout", "BusUnavailable", "ChannelFailed",
+        "ActorStopped", "ActorsMoved", "AnotherSystem", "AskTimeout", "BusUnavailable",
+        "ChannelFailed",
         "ConnectionClosed", "DatabaseInUse", "HandlerFailed", "HostFailed", "HostUnavailable",
         "IndexBehind", "InvalidMessage", "InvalidQuery", "InvalidState", "Lagged", "LaunchFailed",
         "MailboxFull", "PublishRefused", "RetriesExhausted", "StartFailed", "SubscribeTimeout",

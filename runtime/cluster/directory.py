@@ -23,6 +23,7 @@ from runtime.cluster.draining import Drain
 from runtime.cluster.lifecycle import Lifecycle
 from runtime.cluster.machine_keeper import MachineKeeper
 from runtime.cluster.metrics_keeper import MetricsKeeper
+from runtime.cluster.sharding import Sharding
 from runtime.cluster.spawning import DedicatedHosts, reason_of
 from runtime.cluster.succession import Succession
 from runtime.cluster.system_database import SystemDatabase
@@ -44,6 +45,7 @@ from runtime.topology.status import (
 )
 from store.dead_letters import Parked
 from store.errors import SystemReplaced
+from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.directory")
 
@@ -68,6 +70,7 @@ class Directory(Process):
             self._processes.find, self._processes.start_dedicated, self._processes.end
         )
         self._workers = Workers(self._processes, self.world)
+        self._sharding = Sharding(self._processes, lambda: self.settings, self.world)
         # Its parts that are no processes:
         self._metrics = MetricsKeeper(metrics_folder, self.settings.metrics)
         self._database = SystemDatabase(
@@ -137,7 +140,11 @@ class Directory(Process):
             take_over=lambda: life.takes_over,
             again=life.found_running,
         )
+        if not life.found_running:
+            await self._sharding.deal()
         await self._processes.start(self._show)
+        if self._sharding.table is None:
+            await self._sharding.learn()
         if not life.found_running:
             await self._machines.start()
         life.found_running = True
@@ -190,6 +197,7 @@ class Directory(Process):
         return Topology(
             settings_json=self.settings.model_dump_json(),
             hosts=tuple(self._processes.pooled()),
+            shards=self._sharding.table,
             # In memory it lives and dies with this system.
             log=self.world.ray_actor() if self._database.log is None else self._database.log,
             directory=self.world.ray_actor(),
@@ -226,6 +234,16 @@ class Directory(Process):
         """The names of those that there are now. None of them is asked anything."""
         others = await self.world.aside(self._processes.others)
         return [name for name, kind in others.items() if kind is ProcessKind.DEDICATED_HOST]
+
+    # Shards -------------------------------------------------------------------------------
+
+    async def move_shards(self, shards: list[int], to: str, timeout_s: float) -> ShardTable:
+        """Have a pooled host have these shards, while traffic runs (Sharding.move). Raises
+        HostUnavailable, SystemDraining during a drain, SystemReplaced."""
+        self._life.check_not_replaced()
+        self._life.check_not_draining()
+        await self.ensure_started()
+        return await self._sharding.move(shards, to, timeout_s)
 
     # Stream programs ---------------------------------------------------------------------
 

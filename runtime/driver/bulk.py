@@ -105,6 +105,7 @@ class BulkCall:
         self._under_way: dict[Channel, int] = {}
         self._answered: deque[tuple[Channel, Outgoing]] = deque()  # appended to by the loop
         self._no_room: Item | None = None  # was offered last, in vain
+        self._routed = 0  # by which version of the table of shards all these were found
         self._left = False  # the caller went before the end
 
     def offer(self, item: Item) -> tuple[Outgoing, int] | None:
@@ -115,9 +116,11 @@ class BulkCall:
         """
         try:
             ref = item[0]
-            channel = ref.channel
+            channel, routed = ref.way
         except (AttributeError, TypeError, LookupError) as error:
             raise no_item(item) from error
+        if routed != self._routed:
+            self._send_found_before(routed)
         outgoing, self._no_room = self._filling.get(channel), None
         if outgoing is None and channel in self._stalled and not self._send(channel):
             self._no_room = item
@@ -126,6 +129,7 @@ class BulkCall:
         if outgoing is None:
             outgoing = Outgoing(self._patience_s, bulk=True, want_events=self._want_events)
             outgoing.ids = ref.connection.new_ids(at)
+            outgoing.routed = routed
         if len(item) == 2:
             _, message = item
             command_id = next(outgoing.ids)
@@ -190,8 +194,15 @@ class BulkCall:
             )  # fmt: skip
         return unsent
 
-    def _send(self, channel: Channel) -> bool:
-        if self._under_way.get(channel, 0) >= self.WINDOW:
+    def _send_found_before(self, routed: int) -> None:
+        """Some actors live elsewhere by now: what was taken for them goes before what comes next,
+        and so does the rest, though there may be no room for it."""
+        self._routed = routed
+        for channel in (*self._stalled, *self._filling):
+            self._send(channel, in_any_case=True)
+
+    def _send(self, channel: Channel, *, in_any_case: bool = False) -> bool:
+        if self._under_way.get(channel, 0) >= self.WINDOW and not in_any_case:
             return False
         batches = self._stalled if channel in self._stalled else self._filling
         outgoing = batches.pop(channel)

@@ -8,17 +8,19 @@ again, in its order; the commands' ids make that harmless.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from actors.actor import Actor
-from actors.errors import InvalidActor
+from actors.errors import InvalidActor, ThornbackError
 from runtime.clocks import DriverClock
 from runtime.driver.deadlines import Deadlines
 from runtime.driver.host_link import HostLink
-from runtime.driver.outbox import Outbox
+from runtime.driver.outbox import Outbox, Rerouted
 from runtime.driver.outgoing import Outgoing
+from runtime.driver.table_of_shards import TableOfShards
 from runtime.errors import (
+    ActorsMoved,
     AskTimeout,
     ChannelFailed,
     ConnectionClosed,
@@ -51,6 +53,8 @@ class Channel:
     PAUSE_S = 0.1
     #: Before a batch is sent again that the host, though there, never answers: at most.
     LONGEST_PAUSE_S = 1.6
+    #: How long what is under way is waited for when a table is adopted.
+    HOLD_S = 1.0
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class Channel:
         clock: DriverClock,
         *,
         timeout_s: float,
+        table: TableOfShards | None = None,
     ) -> None:
         self.moved = False  #: its host is not its actors' any more: references look anew
         # Immutable, and what has locks of its own where it needs them:
@@ -71,6 +76,9 @@ class Channel:
         # In the loop only:
         self._link = link
         self._clock = clock
+        self._table = table or TableOfShards()
+        self._held = False  #: nothing is sent: what is in here may belong elsewhere
+        self._behind = 0  #: the host knows a table of this version, by which it has fewer actors
         self._wake = asyncio.Event()
         self._generation = 0
         self._sequence = 0  # of the next batch; 0: this generation's hello is still to come
@@ -87,17 +95,79 @@ class Channel:
         self._running.add_done_callback(lambda _: self.close(ConnectionClosed(self.host)))
 
     def add(
-        self, fields: tuple[Any, ...], actor: type[Actor[Any]] | None, *, want_events: bool
+        self,
+        fields: tuple[Any, ...],
+        actor: type[Actor[Any]] | None,
+        *,
+        want_events: bool,
+        routed: int | None = None,
     ) -> tuple[Outgoing, int]:
         """Put one command into the batch that leaves next. Raises InvalidMessage for data
         that has no form on the wire, ConnectionClosed or ChannelFailed for a channel that
-        has ended."""
-        return self._outbox.add(fields, actor, want_events=want_events)
+        has ended, and Rerouted where its way was found by another version of the table than
+        `routed`."""
+        return self._outbox.add(fields, actor, want_events=want_events, routed=routed)
 
     def submit(self, outgoing: Outgoing) -> None:
-        """Send a whole batch after those that are waiting. Raises ConnectionClosed or
-        ChannelFailed for a channel that has ended."""
-        self._outbox.submit(outgoing)
+        """Send a whole batch after those that are waiting; where its actors do not all live here
+        any more, to the hosts where they do. Raises ConnectionClosed or ChannelFailed for a channel
+        that has ended."""
+        try:
+            self._outbox.submit(outgoing)
+        except Rerouted:
+            self._table.submit(outgoing)
+
+    @property
+    def routed(self) -> int:
+        """By which version of the table of shards its actors live here. For any thread; it changes
+        while a new one is adopted, and whoever must be sure asks Channels.way."""
+        return self._outbox.routed
+
+    # What Channels does with it when it adopts a table, all but `take_over` in the loop:
+
+    async def hold(self) -> None:
+        """Send nothing more, and wait until nothing is under way: what gets no answer for a while
+        is taken for lost, and is to be sent again. Until `go_on`."""
+        self._held = True
+        if tasks := [task for task in self._under_way.values() if task is not None]:
+            await asyncio.wait(tasks, timeout=self.HOLD_S)
+        for task in [task for task in self._under_way.values() if task is not None]:
+            task.cancel()
+        if tasks := [task for task in self._under_way.values() if task is not None]:
+            await asyncio.wait(tasks)
+
+    def divide(self, host_of: Callable[[str], str], routed: int) -> list[tuple[str, Outgoing]]:
+        """By another version of the table from now on: what of the unanswered belongs to other
+        hosts, in order. It is held."""
+        again = [one for _, one in sorted(self._again, key=lambda each: each[0])]
+        self._silent |= bool(self._again)
+        self._again = []
+        about_to = [one for one, task in self._under_way.items() if task is None]
+        for outgoing in about_to:
+            del self._under_way[outgoing]
+        return self._outbox.divide([*again, *about_to], host_of, routed)
+
+    def take_over(self, outgoing: Outgoing) -> None:
+        """Send what belonged to another host. Ends it, where this channel has ended."""
+        try:
+            self._outbox.take_over(outgoing)
+        except ThornbackError as error:
+            outgoing.finish(None, error)
+
+    def begin(self, outgoing: Outgoing) -> None:
+        """The time of a batch begins."""
+        self._outbox.begin(outgoing)
+
+    def reroute(self, routed: int) -> None:
+        """By another version of the table from now on, in which all that is here belongs here."""
+        self._behind = 0
+        self._outbox.reroute(routed)
+
+    def go_on(self) -> None:
+        """Send again."""
+        self._held = False
+        self._wake.set()
+        self._deadlines.keep()
 
     def unanswered(self) -> list[Outgoing]:
         """What was sent, or is to be, and has no answer yet. From any thread."""
@@ -146,7 +216,7 @@ class Channel:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while True:
+            while not self._held:
                 if self._again or self._silent:
                     await self._recover()
                 elif not self._has_room() or (outgoing := self._outbox.take()) is None:
@@ -167,11 +237,14 @@ class Channel:
                 order = self._sequence = 1
             await self._link.ensure_known(outgoing.actors)
         except _PASSING as error:
-            del self._under_way[outgoing]
-            self._failed(order, outgoing, error)
+            if self._under_way.pop(outgoing, self) is None:
+                self._failed(order, outgoing, error)
             return
-        if outgoing.finished:  # it was given up meanwhile
+        if self._under_way.get(outgoing, self) is not None:
+            return  # it belongs elsewhere
+        if outgoing.finished or self._held:  # it was given up meanwhile, or is to wait
             del self._under_way[outgoing]
+            self._outbox.put_back([outgoing])
             return
         held = self._link.held_back(outgoing)
         commands = [
@@ -180,7 +253,7 @@ class Channel:
         ] if held else outgoing.commands  # fmt: skip
         request = pack_request(
             self._driver, self._generation, order, self._clock.counts(),
-            outgoing.want_events, commands, outgoing.sent,
+            outgoing.want_events, commands, outgoing.sent, self.routed,
         )  # fmt: skip
         self._sequence += 1
         outgoing.sent = True
@@ -214,6 +287,10 @@ class Channel:
         except HostUnavailable as error:
             outgoing.losses += 1
             self._failed(order, outgoing, error)
+        except asyncio.CancelledError:
+            if not self._held or outgoing.finished:
+                raise
+            self._failed(order, outgoing, HostUnavailable(self.host, "it does not answer"))
         except Exception as error:
             # Not the host's being away: an answer that cannot be read, say. It would be none
             # the second time either, so it costs those who asked.
@@ -229,6 +306,8 @@ class Channel:
         telling = isinstance(error, MailboxFull | StoreUnavailable) and not outgoing.bulk
         over = self._loop.time() >= outgoing.deadline_s
         outgoing.setback = outgoing.held_up = error
+        if isinstance(error, ActorsMoved):
+            self._behind = max(self._behind, error.version)
         if telling or over or not isinstance(error, _PASSING):
             self._outbox.finish(outgoing, None, error)
         self._again.append((order, outgoing))
@@ -236,6 +315,8 @@ class Channel:
     def _give_up(self, outgoing: Outgoing) -> None:
         """Its deadline has come. Whether the host has it is open; if it has not, what follows
         in this generation waits there for ever, so the generation ends with it."""
+        if outgoing.divided:
+            return  # it ends with its parts
         silent = AskTimeout(self.host, outgoing.may_take_s, doing=self._doing(outgoing))
         self._outbox.finish(outgoing, None, outgoing.setback or self._away or silent)
         delivery = self._under_way.get(outgoing)
@@ -282,6 +363,8 @@ class Channel:
         waiting = [one for _, one in sorted(self._again, key=lambda each: each[0])]
         self._again = []
         self._put_back(waiting)
+        if self._behind > self.routed:
+            await self._table.catch_up(self._behind, self._link)
         if pause_s := max(map(self._pause_s, waiting), default=0.0):
             await asyncio.sleep(pause_s)
 
@@ -307,8 +390,10 @@ class Channel:
     def _pause_s(self, outgoing: Outgoing) -> float:
         """How long not to send again what had a setback: what is full stays so for a moment,
         and what breaks the host's connections is not to do it all the time."""
-        if outgoing.finished:
+        if outgoing.finished or outgoing.divided:
             return 0.0
+        if isinstance(outgoing.setback, ActorsMoved) and self._behind > self.routed:
+            return self.PAUSE_S  # nobody could say where they are
         if isinstance(outgoing.setback, MailboxFull | StoreUnavailable):
             return self.PAUSE_S
         if outgoing.losses < 2:

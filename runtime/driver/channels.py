@@ -1,8 +1,10 @@
 """A driver's channels: the way to each host that there is now, opened when it is first used."""
 
+import asyncio
 import contextlib
+import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Any
 
@@ -12,23 +14,39 @@ from actors.naming import actor_type_of
 from runtime.clocks import DriverClock
 from runtime.driver.channel import Channel
 from runtime.driver.courier import Loop
+from runtime.driver.dividing import by_host, divided
 from runtime.driver.host_link import HostLink
+from runtime.driver.outbox import Rerouted
+from runtime.driver.outgoing import Outgoing
 from runtime.driver.rejoining import Rejoining
 from runtime.driver.shipped_classes import ShippedClasses
+from runtime.driver.table_of_shards import TableOfShards
 from runtime.errors import ConnectionClosed, HostUnavailable, SystemNotFound, fresh
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.placement import shard_of
 from runtime.transport.ray_stay import InNoRay
+from runtime.wire.commands import SOURCE
+from store.shards import ShardTable
+
+logger = logging.getLogger("thornback.driver")
 
 
-class Channels:
-    """Those of one connection. May be used from any thread; they work in the courier's loop."""
+class Channels(TableOfShards):
+    """Those of one connection. May be used from any thread; they work in the courier's loop.
+
+    Which host an actor lives at is said by the table of shards, of which a driver knows a version.
+    A host that has given actors away says so, and has a later one; adopting it keeps each driver's
+    order: no host gives away the first of an actor's commands while a later one is on its way to
+    another host. Channels that lose actors are held until nothing of theirs is under way; then, in
+    one step, what they have not been answered goes to where it belongs, and whatever comes next
+    goes behind that.
+    """
 
     def __init__(
         self,
-        hosts: tuple[str, ...],
+        table: ShardTable,
         settings: Settings,
         *,
         driver: bytes,
@@ -42,26 +60,111 @@ class Channels:
         self._world, self._courier, self._clock = world, courier, clock
         self._rejoining = rejoining
         self._lock = threading.Lock()  # guards what follows
-        self._settings, self._hosts = settings, hosts  # of the system as it is now
+        self._settings, self._shards = settings, table  # of the system as it is now
+        self._launch = 0  #: counts the systems that it was launched as
         self._classes = _classes_of(settings)
         self._open: dict[str, Channel] = {}
         self._ended: ConnectionClosed | None = None  # none is opened any more, because of this
+        self._catching_up = asyncio.Lock()  #: in the loop: one table after another is adopted
+
+    @property
+    def table(self) -> ShardTable:
+        """The table of shards, as far as it is known here."""
+        return self._shards
 
     def of(self, source: str, actor: type[Actor[Any]] | None) -> Channel:
         """The way to the host of a source: its own if its type is placed so, otherwise
         the host of its shard. Raises ConnectionClosed, and InvalidActor for a class that
         its host cannot import and that cannot be sent there."""
+        return self.way(source, actor)[0]
+
+    def way(self, source: str, actor: type[Actor[Any]] | None) -> tuple[Channel, int]:
+        """The same, and by which version of the table of shards: whoever keeps it looks anew when
+        the channel is `routed` by another. Raises what `of` raises."""
         if actor is not None:
             self._classes.shipped(actor)
         with self._lock:
             if self._ended is not None:
                 raise fresh(self._ended)
-            placed = self._settings.actor_system.placement.get(actor_type_of(source))
-            dedicated = placed == "dedicated"
-            host = source if dedicated else self._hosts[shard_of(source) % len(self._hosts)]
-            channel = self._open.get(host)
-            if channel is None:
-                channel = self._open[host] = self._opened(host, dedicated)
+            channel = self._channel(self._host_of(source))
+            return channel, channel.routed
+
+    def add(
+        self, fields: tuple[Any, ...], actor: type[Actor[Any]] | None, *, want_events: bool
+    ) -> tuple[Outgoing, int]:
+        """Put one command into the batch that leaves next for its actor's host. Raises what `of`
+        and Channel.add raise."""
+        while True:
+            channel, routed = self.way(fields[SOURCE], actor)
+            with contextlib.suppress(Rerouted):
+                return channel.add(fields, actor, want_events=want_events, routed=routed)
+
+    def submit(self, outgoing: Outgoing) -> None:
+        """Send a batch whose actors may live at several hosts by now. Raises what `of` raises."""
+        with self._lock:
+            if self._ended is not None:
+                raise fresh(self._ended)
+            theirs = by_host(outgoing, self._host_of)
+            channels = [self._channel(host) for host in theirs]
+            outgoing.routed = channels[0].routed
+            if len(channels) == 1:
+                channels[0].submit(outgoing)
+                return
+            channels[0].begin(outgoing)
+            for channel, part in zip(channels, divided(outgoing, theirs).values(), strict=True):
+                channel.take_over(part)
+
+    async def catch_up(self, version: int, link: HostLink) -> None:
+        async with self._catching_up:
+            launch = self._launch
+            if self._shards.version >= version:
+                return
+            try:
+                table = await link.shard_table()
+            except HostUnavailable as error:
+                logger.info("%s does not say who has its shards: %s", link.host, error)
+                return
+            if table is not None and table.version > self._shards.version:
+                await self._adopt_table(table, launch)
+
+    async def _adopt_table(self, table: ShardTable, launch: int) -> None:
+        changed = zip(self._shards.hosts, table.hosts, strict=True)
+        losing_hosts = {before for before, now in changed if before != now}
+        losing = [channel for channel in self.all() if channel.host in losing_hosts]
+        await asyncio.gather(*(channel.hold() for channel in losing))
+        try:
+            with self._lock:
+                if self._ended is None and self._launch == launch:
+                    self._switch(table, losing_hosts)
+        finally:
+            for channel in losing:
+                channel.go_on()
+
+    def _switch(self, table: ShardTable, losing: Collection[str]) -> None:
+        """In one step. What belongs elsewhere goes there, in its order, before anybody finds
+        anything by the new table."""
+        self._shards = table
+        for channel in list(self._open.values()):
+            if channel.host not in losing:
+                channel.reroute(table.version)
+        for held in [self._open[host] for host in sorted(losing) if host in self._open]:
+            for where, part in held.divide(self._host_of, table.version):
+                self._channel(where).take_over(part)
+
+    def _host_of(self, source: str) -> str:
+        if self._is_dedicated(source):
+            return source
+        return self._shards.hosts[shard_of(source)]
+
+    def _is_dedicated(self, source: str) -> bool:
+        return self._settings.actor_system.placement.get(actor_type_of(source)) == "dedicated"
+
+    def _channel(self, host: str) -> Channel:
+        """The one to a host. With the lock."""
+        channel = self._open.get(host)
+        if channel is None:
+            channel = self._open[host] = self._opened(host, self._is_dedicated(host))
+            channel.reroute(self._shards.version)
         return channel
 
     def all(self) -> list[Channel]:
@@ -69,19 +172,21 @@ class Channels:
         with self._lock:
             return list(self._open.values())
 
-    def adopt(self, hosts: tuple[str, ...], settings: Settings) -> None:
-        """The system was launched anew. Where its actors have the hosts that they had, what is
-        unanswered is sent there again. Where not, it ends here, and references find their
-        actors' hosts anew; so nothing overtakes anything."""
+    def adopt(self, table: ShardTable, settings: Settings) -> None:
+        """The system was launched anew. Where it has the hosts that it had, what is unanswered is
+        sent there again; that actors have moved from one to another, those say. Where not, it ends
+        here, and references find their actors' hosts anew; so nothing overtakes anything."""
         moved: list[Channel] = []
         with self._lock:
-            before = self._hosts, self._settings.actor_system.placement
-            self._settings, self._hosts = settings, hosts
+            before, placement = self._shards, self._settings.actor_system.placement
+            self._settings = settings
             self._classes = _classes_of(settings)
-            if before != (hosts, settings.actor_system.placement):
+            if placement != settings.actor_system.placement or not _follows(table, before):
+                self._shards, self._launch = table, self._launch + 1
                 moved, self._open = list(self._open.values()), {}
         for channel in moved:
             channel.moved = True
+            channel.reroute(-1)
             channel.close(HostUnavailable(channel.host, "the system has other hosts: send again"))
 
     def end(self) -> list[Channel]:
@@ -140,7 +245,15 @@ class Channels:
             self._courier.loop,
             self._clock,
             timeout_s=self._settings.actor_system.actor_timeout_ms / 1000,
+            table=self,
         )
+
+
+def _follows(table: ShardTable, before: ShardTable) -> bool:
+    """May a table have come of another one by moves alone?"""
+    if table.version <= before.version:
+        return table.hosts == before.hosts
+    return set(table.hosts) == set(before.hosts)
 
 
 def _classes_of(settings: Settings) -> ShippedClasses:

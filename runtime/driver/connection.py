@@ -125,7 +125,7 @@ class Connection:
             self.world, self.settings, rejoin=self.rejoining.ensure, ended=self.rejoining.ended
         )
         self.channels = Channels(
-            topology.hosts,
+            topology.table,
             self.settings,
             driver=driver,
             world=self.world,
@@ -278,6 +278,6 @@ class Connection:
         """The system was launched anew."""
         topology = self._adapted(found)
         self.settings = Settings.model_validate_json(topology.settings_json)
-        self.channels.adopt(topology.hosts, self.settings)
+        self.channels.adopt(topology.table, self.settings)
         self.log.adopt(self.settings, another_log=topology.log != self._log_id)
         self._log_id = topology.log

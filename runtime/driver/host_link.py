@@ -11,11 +11,12 @@ from actors.actor import Actor
 from actors.errors import InvalidActor, ThornbackError
 from actors.naming import actor_type_of
 from runtime.driver.outgoing import Outgoing
-from runtime.errors import HostUnavailable, UnknownActorType
+from runtime.errors import ActorsMoved, HostUnavailable, UnknownActorType
 from runtime.process.world import Calls
 from runtime.wire.commands import Answer, source_of_command, unpack_answer
 from runtime.wire.error_codec import decode_error, encode_error
 from store.errors import StoreUnavailable
+from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.driver")
 
@@ -81,6 +82,12 @@ class HostLink:
             self._known.clear()  # another process, which was told nothing
             self._refused.clear()
         return self._turned_away(answer)
+
+    async def shard_table(self) -> ShardTable | None:
+        """Which host has which shard, as far as this one knows. Raises HostUnavailable."""
+        await self.ensure_found(())
+        table: ShardTable | None = await self._asked(self._handle.shard_table.remote())
+        return table
 
     def held_back(self, outgoing: Outgoing) -> dict[int, InvalidActor]:
         """The commands of a batch whose class the host has refused, and why: it may know another
@@ -152,7 +159,8 @@ class HostLink:
         if answer.turned_away is None:
             return None
         error = decode_error(answer.turned_away)
-        if isinstance(error, HostUnavailable) and self._caller is not None:
+        away = isinstance(error, HostUnavailable) and not isinstance(error, ActorsMoved)
+        if away and self._caller is not None:
             self._caller.look_again()  # it may have been replaced
         return error
 

@@ -8,9 +8,14 @@ from typing import Any
 
 from actors.actor import Actor
 from runtime.driver.deadlines import Deadlines
+from runtime.driver.dividing import by_host, divided
 from runtime.driver.outgoing import Outgoing
 from runtime.errors import ConnectionClosed, fresh
 from runtime.wire.commands import Answer, CommandPacker
+
+
+class Rerouted(Exception):
+    """Actors of this host may live elsewhere since it was found: it is to be found anew."""
 
 
 class Outbox:
@@ -40,15 +45,25 @@ class Outbox:
         self._queue: deque[Outgoing] = deque()
         self._unfinished: dict[Outgoing, None] = {}  # in their order, which they end in
         self._rung = False  # the loop will come
+        #: The version of the table of shards by which all that is in here belongs to this host.
+        self.routed = 0
         self._ended: Exception | None = None  # nothing gets in any more, because of this
 
     def add(
-        self, fields: tuple[Any, ...], actor: type[Actor[Any]] | None, *, want_events: bool
+        self,
+        fields: tuple[Any, ...],
+        actor: type[Actor[Any]] | None,
+        *,
+        want_events: bool,
+        routed: int | None = None,
     ) -> tuple[Outgoing, int]:
         """Put one command into the batch that leaves next. Raises InvalidMessage for data
-        that has no form on the wire, and what the outbox was ended with."""
+        that has no form on the wire, what the outbox was ended with, and Rerouted where the host
+        was found by another version of the table than `routed`."""
         with self._lock:
             self._ring()
+            if routed is not None and routed != self.routed:
+                raise Rerouted
             packed = self._packer.pack(fields)
             outgoing = self._open
             if outgoing is None or self._loop.time() > outgoing.joined_until_s:
@@ -63,16 +78,59 @@ class Outbox:
 
     def submit(self, outgoing: Outgoing) -> None:
         """Send a whole batch after those that are waiting. Raises what the outbox was ended
-        with."""
-        created_s = self._loop.time()
-        outgoing.deadline_s = created_s + outgoing.patience_s
+        with, and Rerouted."""
+        self.begin(outgoing)
+        with self._lock:
+            self._ring()
+            if outgoing.routed is not None and outgoing.routed != self.routed:
+                raise Rerouted
+            self._open = None
+            self._enqueue(outgoing, outgoing.ends_s)
+
+    def begin(self, outgoing: Outgoing) -> None:
+        """The time of a batch begins."""
+        outgoing.deadline_s = self._loop.time() + outgoing.patience_s
         # An answer may take its time, even where nothing is to be sent twice.
         outgoing.may_take_s = max(outgoing.patience_s, self._timeout_s)
         outgoing.limit_s = outgoing.may_take_s + self.GRACE_S
+
+    def take_over(self, outgoing: Outgoing) -> None:
+        """Send a batch, whose time has begun elsewhere, after those that are waiting. Raises what
+        the outbox was ended with."""
         with self._lock:
             self._ring()
             self._open = None
-            self._enqueue(outgoing, created_s + outgoing.may_take_s)
+            self._enqueue(outgoing, outgoing.ends_s)
+
+    def reroute(self, routed: int) -> None:
+        """By another version of the table from now on, in which all that is here belongs here."""
+        with self._lock:
+            self.routed = routed
+
+    def divide(
+        self, first: Iterable[Outgoing], host_of: Callable[[str], str], routed: int
+    ) -> list[tuple[str, Outgoing]]:
+        """By another version of the table from now on: what is unsent, behind those that come
+        `first` and were sent in vain, belongs to these hosts. Returns what belongs to others, in
+        order; the rest stays."""
+        leaving: list[tuple[str, Outgoing]] = []
+        with self._lock:
+            self.routed, self._open = routed, None
+            unsent, self._queue = [*first, *self._queue], deque()
+            for outgoing in unsent:
+                if outgoing.finished:
+                    continue
+                theirs = by_host(outgoing, host_of)
+                if theirs.keys() == {self._host}:
+                    self._queue.append(outgoing)
+                    continue
+                self._unfinished.pop(outgoing, None)
+                for host, part in divided(outgoing, theirs).items():
+                    if host == self._host:
+                        self._enqueue(part, part.ends_s)
+                    else:
+                        leaving.append((host, part))
+        return leaving
 
     def take(self) -> Outgoing | None:
         """The next batch to leave; nothing joins it any more."""

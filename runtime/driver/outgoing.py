@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -28,12 +28,15 @@ class Outgoing(Pending[Answer]):
 
     Until it leaves, it is filled by one thread at a time: that of a bulk call, or those
     that hold the outbox's lock. Then it is the channel's, in the courier's loop.
+
+    More than fifteen fields: there is one for every batch, and each is read in the hot path as it
+    is, or where a batch is sent again.
     """
 
     __slots__ = (
-        "actors", "bulk", "commands", "deadline_s", "heard_of", "ids", "introduced_again",
-        "joined_until_s", "losses", "may_take_s", "patience_s", "sent", "setback", "size",
-        "want_events",
+        "actors", "bulk", "commands", "deadline_s", "divided", "heard_of", "ids",
+        "introduced_again", "joined_until_s", "losses", "may_take_s", "patience_s", "routed",
+        "sent", "setback", "size", "want_events", "whole",
     )  # fmt: skip
 
     def __init__(self, patience_s: float, *, bulk: bool, want_events: bool) -> None:
@@ -57,6 +60,30 @@ class Outgoing(Pending[Answer]):
         self.sent = False  #: the host may have had it before
         self.losses = 0  #: how often it was sent, and no answer came
         self.introduced_again = False  #: the host was told the classes of its actors once more
+        # Where its actors live:
+        #: By which version of the table of shards its host was found; None: whoever fills it has
+        #: made sure that it is the right one.
+        self.routed: int | None = None
+        self.divided = False  #: its commands travel in parts, which it ends with
+        self.whole: Outgoing | None = None  #: that this is a part of
+
+    def part(self, indexes: Sequence[int]) -> "Outgoing":
+        """Some of its commands as a batch that has as long as it has."""
+        part = Outgoing(self.patience_s, bulk=self.bulk, want_events=self.want_events)
+        for index in indexes:
+            part.add(self.commands[index])
+        part.actors = set(self.actors)
+        part.limit_s, part.may_take_s = self.limit_s, self.may_take_s
+        part.deadline_s = self.deadline_s
+        part.sent, part.losses = self.sent, self.losses
+        part.heard_of.update(range(len(indexes)))  # whoever asked looks at the whole
+        part.whole = self
+        return part
+
+    @property
+    def ends_s(self) -> float:
+        """When it ends in any case."""
+        return self.deadline_s - self.patience_s + self.may_take_s
 
     @property
     def full(self) -> bool:
@@ -80,6 +107,8 @@ class Outgoing(Pending[Answer]):
     def left_behind(self, error: Exception) -> None:
         super().left_behind(error)
         self.heard_of.update(range(len(self.commands)))  # it is for the parent to say otherwise
+        if self.whole is not None:
+            self.whole.left_behind(error)
 
     def __del__(self) -> None:
         """Nobody can look at it any more: what was asked and has failed unheard is logged, as

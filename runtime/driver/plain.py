@@ -40,8 +40,7 @@ class PlainCommand(NamedTuple):
 def ask_plain(connection: Connection, command: PlainCommand) -> Reply[AnsweredRows]:
     """Send a command; the reply is its events as rows, committed. Raises InvalidName,
     InvalidMessage and ConnectionClosed; the reply raises what that of ActorRef.ask does."""
-    channel = connection.channels.of(command.source, None)
-    outgoing, index = channel.add(command.fields(), None, want_events=True)
+    outgoing, index = connection.channels.add(command.fields(), None, want_events=True)
     return Reply(outgoing, index, read_rows)
 
 
@@ -49,7 +48,7 @@ def plain_state(connection: Connection, source: str) -> Reply[PlainState]:
     """An actor's state, as ActorRef.state gives it, with its version."""
     now_us = connection.world.now_us()
     fields = (source, STATE, connection.new_id(), now_us, None, None, None)
-    outgoing, index = connection.channels.of(source, None).add(fields, None, want_events=True)
+    outgoing, index = connection.channels.add(fields, None, want_events=True)
     return Reply(outgoing, index, _read_state)
 
 

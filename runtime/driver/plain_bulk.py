@@ -27,15 +27,20 @@ class PlainBulk:
         self._read = read_rows if want_events else _read_nothing
         self._pack = CommandPacker().pack
         self._filling: dict[Channel, Outgoing] = {}
+        self._routed = 0  #: by which version of the table of shards these were found
 
     def offer(self, command: PlainCommand) -> Reply[AnsweredRows | None]:
         """Put a command into its channel's batch, which leaves when it is full. Raises
         InvalidName, InvalidMessage and ConnectionClosed."""
         packed = self._pack(command.fields())
-        channel = self._connection.channels.of(command.source, None)
+        channel, routed = self._connection.channels.way(command.source, None)
+        if routed != self._routed:  # some actors live elsewhere: what is for them goes first
+            self.send_all()
+            self._routed = routed
         outgoing = self._filling.get(channel)
         if outgoing is None:
             outgoing = Outgoing(self._patience_s, bulk=True, want_events=self._want_events)
+            outgoing.routed = routed
             self._filling[channel] = outgoing
         index = outgoing.add(packed)
         if outgoing.full:

@@ -54,8 +54,7 @@ def publish_fields(event: Any) -> tuple[Any, ...]:
 def publish(connection: Connection, event: Event) -> Reply[list[Event]]:
     """See ActorSystem.publish."""
     fields = publish_fields(event)
-    channel = connection.channels.of(event.source, None)
-    outgoing, index = channel.add(fields, None, want_events=True)
+    outgoing, index = connection.channels.add(fields, None, want_events=True)
     return Reply(outgoing, index, partial(_read_published, event.event_type, fields[DATA]["data"]))
 
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from uuid import UUID
@@ -13,9 +14,12 @@ from actors.event import Event
 from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection, open_connection
 from runtime.driver.directory_link import join
+from runtime.driver.outbox import Rerouted
+from runtime.driver.outgoing import Outgoing
 from runtime.driver.reply import Reply
 from runtime.driver.validation import check_message, id_bytes, moment_us
 from runtime.errors import InvalidState
+from runtime.topology.placement import shard_of
 from runtime.wire.answers import raise_error, read_events, unpack_state
 from runtime.wire.commands import STATE, Answer
 from runtime.wire.values import members
@@ -45,13 +49,13 @@ os.register_at_fork(after_in_child=_joined.left_behind)
 class ActorRef(Generic[S]):
     """One actor, by name. Making a ref does no I/O, and costs the actor nothing."""
 
-    __slots__ = ("_channel", "actor", "connection", "source")
+    __slots__ = ("_way", "actor", "connection", "source")
 
     def __init__(self, connection: Connection, actor: type[Actor[S]] | None, source: str) -> None:
         self.connection = connection
         self.actor = actor
         self.source = source
-        self._channel: Channel | None = None
+        self._way: tuple[Channel, int] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A ref may be sent to a Ray task: it arrives with that process's own connection."""
@@ -74,12 +78,23 @@ class ActorRef(Generic[S]):
         return self.source.partition("/")[2]
 
     @property
+    def shard(self) -> int:
+        """The shard of this actor, fixed for ever: it lives where its shard does, until that moves
+        (ActorSystem.move_shards)."""
+        return shard_of(self.source)
+
+    @property
     def channel(self) -> Channel:
         """The way to the host of this actor."""
-        channel = self._channel
-        if channel is None or channel.moved:
-            channel = self._channel = self.connection.channels.of(self.source, self.actor)
-        return channel
+        return self.way[0]
+
+    @property
+    def way(self) -> tuple[Channel, int]:
+        """The same, and by which version of the table of shards."""
+        way = self._way
+        if way is None or way[0].routed != way[1]:
+            way = self._way = self.connection.channels.way(self.source, self.actor)
+        return way
 
     def ask(
         self,
@@ -103,7 +118,7 @@ class ActorRef(Generic[S]):
         StoreUnavailable.
         """
         fields = self.fields(message, id, at, correlation_id, causation_id)
-        outgoing, index = self.channel.add(fields, self.actor, want_events=True)
+        outgoing, index = self._add(fields, want_events=True)
         return Reply(outgoing, index, read_events)
 
     def tell(
@@ -118,7 +133,7 @@ class ActorRef(Generic[S]):
         """Send a message and go on. It is delivered like an `ask`; if it fails, that is
         logged and counted (`ActorSystem.flush` waits for all and returns the failures)."""
         fields = self.fields(message, id, at, correlation_id, causation_id)
-        outgoing, index = self.channel.add(fields, self.actor, want_events=False)
+        outgoing, index = self._add(fields, want_events=False)
         self.connection.watch(outgoing, index)
 
     def state(self) -> Reply[S]:
@@ -135,8 +150,14 @@ class ActorRef(Generic[S]):
             None,
             None,
         )
-        outgoing, index = self.channel.add(fields, self.actor, want_events=True)
+        outgoing, index = self._add(fields, want_events=True)
         return Reply(outgoing, index, self._read_state)
+
+    def _add(self, fields: tuple[Any, ...], *, want_events: bool) -> tuple[Outgoing, int]:
+        while True:
+            channel, routed = self.way
+            with suppress(Rerouted):
+                return channel.add(fields, self.actor, want_events=want_events, routed=routed)
 
     def fields(
         self,

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from runtime.errors import HostFailed
+from runtime.errors import HostFailed, HostUnavailable
 from runtime.host.answering import Answering
 from runtime.host.batch import Attempt, Batch
 from runtime.host.decision import Decider
@@ -21,13 +21,14 @@ from runtime.host.recent import Recent
 from runtime.host.recovery import Discarded, Recovery
 from runtime.host.repeats import Lookups
 from runtime.host.residents import Residents
+from runtime.host.shards import Shards
 from runtime.partition.journal import Journal, type_counts
 from runtime.partition.writer_link import WriterAway
 from runtime.wire.commands import ID, MESSAGE_TYPE, SOURCE
 from runtime.wire.error_codec import text_of_error
 from store.appends import Acknowledged
-from store.errors import AppendRefused, StoreUnavailable
-from store.event_store import EventStore
+from store.errors import AppendRefused, StaleEpoch, StoreUnavailable
+from store.event_store import Epoch, EventStore
 
 logger = logging.getLogger("thornback.host")
 
@@ -57,6 +58,7 @@ class Executor:
         *,
         writer_back: Callable[[], Awaitable[None]],
         name: str,
+        shards: Shards | None = None,
     ) -> None:
         # What the host has of everything; the line of work alone decides with it.
         self._store = store
@@ -66,6 +68,7 @@ class Executor:
         self._recent = recent
         self._journal = journal
         self._name = name
+        self._shards = shards  # None: dedicated, to one actor, whatever its shard
         # Parts of the line of work that are concepts of their own.
         self._lookups = Lookups(store, recent)
         self._answering = Answering(store, residents, decider.clock, metrics, name=name)
@@ -89,6 +92,8 @@ class Executor:
                 await self._recovery.run()
             elif batch is not None:
                 await self.run_batch(batch)
+            if self._shards is not None and self._shards.some_leave and not self.troubled:
+                await self._shards.give_away(self)
 
     async def wait_settled(self) -> None:
         """Wait until no append is under way."""
@@ -99,12 +104,38 @@ class Executor:
         """What is decided next follows on nothing that is under way."""
         self._last = None
 
+    @property
+    def troubled(self) -> bool:
+        """Is something to be undone, or run again, before anything else?"""
+        return self._recovery.needed
+
+    def begin_epoch(self, epoch: Epoch) -> None:
+        """What is appended from now on is of this epoch; nothing is under way."""
+        self._journal.begin_epoch(epoch)
+
+    def forget(self, gone: Callable[[str], bool]) -> None:
+        """Forget the actors of such sources, and what became of their commands: they live
+        elsewhere, and may come back changed."""
+        self._residents.revive([source for source in self._residents.sources() if gone(source)])
+        self._recent.in_vain.forget_of(gone)
+        self._recent.open.forget_of(gone)
+
     async def run_batch(self, batch: Batch) -> None:
         """Run what is left of a batch, up to where its durability alone is open.
 
         Commands that must wait for an actor's rebuilding are left at first, and run by
         further attempts. What a failure elsewhere leaves over is left to the recovery.
         """
+        shards = self._shards
+        if shards is not None and not shards.found_rightly(batch.request.shards):
+            try:
+                why_not = await shards.why_not(self, batch)
+            except StaleEpoch:
+                self._recovery.turn_away(batch, HostUnavailable(self._name, "it was replaced"))
+                raise
+            if why_not is not None:
+                self._recovery.turn_away(batch, why_not)
+                return
         going = True
         while going:
             attempt = batch.begin()

@@ -31,12 +31,13 @@ from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
 from runtime.host.registration import Registration
 from runtime.host.residents import Residents
+from runtime.host.shards import Shards
 from runtime.partition.journal import Journal
 from runtime.partition.writer_link import WriterLink
 from runtime.process.deliverer_call import DelivererCall, TimekeeperCall
 from runtime.process.process import Process
 from runtime.process.world import World
-from runtime.topology.names import clock_nodes
+from runtime.topology.names import clock_nodes, host_name
 from runtime.topology.status import FailureRecord, HostFacts
 from runtime.wire.answers import events_of, raise_error, unpack_state
 from runtime.wire.commands import (
@@ -52,7 +53,9 @@ from runtime.wire.error_codec import encode_error, text_of_error
 from runtime.wire.reading import unpack_request
 from runtime.wire.type_descriptions import TypeDescription
 from runtime.wire.values import members
-from store.errors import StaleEpoch, StoreUnavailable
+from store.errors import StaleEpoch, StoreError, StoreUnavailable
+from store.event_store import Epoch
+from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.host")
 
@@ -98,6 +101,7 @@ class Host(Process):
         self._store = await self.world.open_store(self.settings)
         try:
             epoch = await self._store.open_epoch(self.node, self.world.holder(self.settings))
+            self._shards = await self._shards_of(epoch)
             nodes = await self._store.nodes() | clock_nodes(
                 self.settings.event_bus.node_id, settings.hosts, settings.placement
             )
@@ -130,6 +134,7 @@ class Host(Process):
             self._metrics,
             writer_back=writer.wait_back,
             name=self.name,
+            shards=self._shards,
         )
         deliverer = DelivererCall(self.world, self.must_live)
         timekeeper = TimekeeperCall(self.world, self.must_live)
@@ -180,11 +185,44 @@ class Host(Process):
         await self.ensure_started()
         await self._classes.register(actor)
 
+    async def give_shards(self, shards: list[int], to: str) -> ShardTable:
+        """Give those of these shards that this host has to another one, which loads their actors
+        when they are sent something. All that came before for any actor here is answered first;
+        what comes meanwhile waits, and what is for one that has left is answered ActorsMoved.
+        Returns the table as it is then. Raises HostUnavailable where it is not known to have
+        happened; it may be asked for again, then, and done in part or twice it is the same."""
+        await self.ensure_started()
+        if self._replaced or self._shards is None:
+            raise HostUnavailable(self.name, _REPLACED if self._replaced else "it has no shards")
+        leaving = self._shards.leave(shards, to)
+        self._mailbox.wake()
+        try:
+            return await leaving
+        except StoreError as error:
+            raise HostUnavailable(self.name, f"shards may not have left: {error}") from error
+
+    async def learn_shards(self) -> None:
+        """Others have given this host shards: it finds out now, and not with the first command of a
+        driver that knows. Raises StoreUnavailable."""
+        await self.ensure_started()
+        if self._shards is not None:
+            await self._shards.learn()
+
+    async def shard_table(self) -> ShardTable | None:
+        """Which host has which shard, as far as this one knows; None if it is dedicated."""
+        await self.ensure_started()
+        return None if self._shards is None else self._shards.table
+
     async def offer(self, actor_type: str, actor: bytes) -> None:
         """Know a class that other hosts were sent, unless one of its type is known: whoever
         brings it has not made it, and there may be a later one. Raises what `register` raises."""
         await self.ensure_started()
         await self._classes.offer(actor_type, actor)
+
+    async def sent_classes(self) -> dict[str, bytes]:
+        """The classes that this host was sent, by actor type, as they came."""
+        await self.ensure_started()
+        return dict(self._classes.types.sent)
 
     async def describe(self, known: Mapping[str, str]) -> list[TypeDescription]:
         """The actor types that are decided here, for programs without their classes; less those
@@ -241,6 +279,22 @@ class Host(Process):
             actor_types=tuple(self._classes.types.names()),
             code=self._classes.code(),
             source=self._source,
+            shards=0 if self._shards is None else len(self._shards.table.of(self.name)),
+        )
+
+    async def _shards_of(self, epoch: Epoch) -> Shards | None:
+        """Those of a pooled host, as they are once its epoch has begun: from then on nobody but
+        this incarnation gives any of them away."""
+        if self._source is not None:
+            return None
+        pooled = [host_name(number) for number in range(self.settings.actor_system.hosts)]
+        return Shards(
+            await self._store.open_shards(pooled),
+            self._store,
+            epoch,
+            name=self.name,
+            pooled=pooled,
+            draw=lambda: int.from_bytes(self.world.random(7)) + 1,
         )
 
     def _count_waiting(self) -> None:
@@ -253,6 +307,8 @@ class Host(Process):
             logger.error("%s: a newer incarnation took over: this one is done", self.name)
             self._replaced = True
             self._mailbox.close(HostUnavailable(self.name, _REPLACED))
+            if self._shards is not None:
+                self._shards.end(stale)
             await self.outlive_fence(self._store, stale)
 
     async def _deliver_one(self, fields: tuple[Any, ...]) -> Any:

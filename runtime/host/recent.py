@@ -1,6 +1,7 @@
 """The table of recent commands: what each did, and which were without effect."""
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from runtime.host.effects import Effects
@@ -104,6 +105,12 @@ class InVain:
         if found is None or (found.source, found.message_type) != (source, message_type):
             return None
         return found
+
+    def forget_of(self, gone: Callable[[str], bool]) -> None:
+        """Forget those of such sources: others decide for them now."""
+        for command_id, outcome in list(self._outcomes.items()):
+            if gone(outcome.source):
+                self.forget(command_id)
 
     def forget(self, command_id: bytes) -> None:
         """It was undone: nothing was decided."""

@@ -84,7 +84,8 @@ class Residents:
                 del self._by_source[source]
 
     def revive(self, sources: Iterable[str]) -> None:
-        """Forget actors that were stopped for something that is undone."""
+        """Forget actors, also those that were stopped: for something that is undone, or here while
+        they live elsewhere now."""
         for source in sources:
             self._by_source.pop(source, None)
 

@@ -25,6 +25,7 @@ from runtime.partition.tally import Tally
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.telemetry.metrics import BusMetrics
+from runtime.topology.names import host_name
 from runtime.topology.placement import node_that_decides
 from runtime.topology.status import BusFacts
 from runtime.wire.commits import unpack_commit
@@ -103,8 +104,10 @@ class Bus(Process):
 
     async def _tallied(self, launch: str, head: int) -> Tally:
         tallied, chosen = await self._store.open_tally(launch), self.settings.actor_system
+        hosts = [host_name(number) for number in range(chosen.hosts)]
+        table = await self._store.open_shards(hosts)
         node_of = partial(
-            node_that_decides, self.settings.event_bus.node_id, chosen.hosts, chosen.placement
+            node_that_decides, self.settings.event_bus.node_id, table, chosen.placement
         )
         return Tally(tallied, head, self._counts.published, self._store.read, node_of)
 

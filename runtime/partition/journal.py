@@ -61,6 +61,11 @@ class Journal:
         self._sequence = 0
         self._first = None
 
+    def begin_epoch(self, epoch: Epoch) -> None:
+        """The node goes on in another epoch; nothing is under way in the old one."""
+        self._epoch, self._generation = epoch, -1
+        self.begin_generation()
+
     async def _travel(
         self, append: Append, first: "asyncio.Task[Acknowledged] | None"
     ) -> Acknowledged:

@@ -1,7 +1,7 @@
 """How the processes of a system reach its event store."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from store.event_store import (
     Found,
     Load,
     Page,
+    ShardsMoved,
     Snapshot,
     SourceRecord,
     StateChange,
@@ -36,6 +37,7 @@ from store.projected import Condition, ProjectedTable, RowChange
 from store.receipts import Receipt
 from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
+from store.shards import ShardTable
 from store.subscriptions import SubscriptionRecord
 from store.timers import Place, Timer, TimerChanges
 
@@ -275,6 +277,16 @@ class WriterMemoryStore:
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         await self._call("note_event_types", list(pairs))
+
+    async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
+        return await self._call("open_shards", list(hosts), anew=anew)  # type: ignore[no-any-return]
+
+    async def move_shards(
+        self, shards: Collection[int], host: str, to: str, epoch: Epoch, attempt: int
+    ) -> ShardsMoved:
+        return await self._call(  # type: ignore[no-any-return]
+            "move_shards", list(shards), host, to, epoch, attempt
+        )
 
     async def open_tally(self, launch: str) -> Tallied:
         return await self._call("open_tally", launch)  # type: ignore[no-any-return]

@@ -110,7 +110,11 @@ class Posting:
         self._kept_s = 0.0  #: when it was told last
         self._under_way: dict[Outgoing, tuple[Channel, list[Message]]] = {}
         self._answered: deque[Outgoing] = deque()
-        self._ways: dict[str, Channel] = {}  # to the hosts of receivers
+        #: To the hosts of receivers, as they were found first: what belongs elsewhere by now, their
+        #: channels see to.
+        self._ways: dict[str, Channel] = {}
+        #: By which version of the table of shards the first of them was found.
+        self._routed: int | None = None
         self._resting: set[str] = set()  # receivers whose messages are to be sent again
         self._woken: set[str] = set()  # those of them that were sent again early, once
         self._bringing: dict[str, asyncio.Task[None]] = {}  # classes, by actor type
@@ -240,6 +244,7 @@ class Posting:
         self._resting.clear()
         self._woken.clear()
         self._ways.clear()
+        self._routed = None
         return record.position
 
     async def _wait_changed(self) -> None:
@@ -275,7 +280,9 @@ class Posting:
             assert self._connection is not None
             if len(self._ways) >= self.WAYS:
                 self._ways.clear()
-            way = self._ways[receiver] = self._connection.channels.of(receiver, None)
+            way, routed = self._connection.channels.way(receiver, None)
+            self._ways[receiver] = way
+            self._routed = routed if self._routed is None else min(self._routed, routed)
         return way
 
     # Batches ---------------------------------------------------------------------------------
@@ -286,6 +293,7 @@ class Posting:
         for channel in mailing.ways():
             while under_way[channel] < self.WINDOW:
                 outgoing = Outgoing(self.PATIENCE_S, bulk=True, want_events=False)
+                outgoing.routed = self._routed
                 messages = mailing.take(channel, outgoing)
                 if not messages:
                     break

@@ -1,12 +1,10 @@
 """Which host runs an actor: its shard."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from zlib import crc32
 
 from actors.naming import actor_type_of
-from runtime.topology.names import host_name
-
-SHARDS = 4096
+from store.shards import SHARDS, ShardTable
 
 
 def shard_of(source: str) -> int:
@@ -14,9 +12,22 @@ def shard_of(source: str) -> int:
     return crc32(source.encode()) % SHARDS
 
 
-def node_that_decides(node_id: str, hosts: int, placement: Mapping[str, str], source: str) -> str:
-    """What the host of a source is called in clocks and metrics: a pooled one has a name of its
-    own, the dedicated ones of an actor type have that of the type."""
+def checked_shards(shards: Iterable[int]) -> list[int]:
+    """Shards, each once and in order. Raises ValueError for what is none, and TypeError."""
+    found = set(shards)
+    for shard in found:
+        if type(shard) is not int:
+            raise TypeError(f"a shard is a number, not {shard!r:.80}")
+        if not 0 <= shard < SHARDS:
+            raise ValueError(f"shards are numbers from 0 to {SHARDS - 1}, not {shard}")
+    return sorted(found)
+
+
+def node_that_decides(
+    node_id: str, table: ShardTable, placement: Mapping[str, str], source: str
+) -> str:
+    """What the host of a source is called in clocks and metrics, by that table: a pooled one has a
+    name of its own, the dedicated ones of an actor type have that of the type."""
     actor_type = actor_type_of(source)
     dedicated = placement.get(actor_type) == "dedicated"
-    return f"{node_id}.{actor_type if dedicated else host_name(shard_of(source) % hosts)}"
+    return f"{node_id}.{actor_type if dedicated else table.hosts[shard_of(source)]}"

@@ -5,7 +5,8 @@ All are plain values that travel between processes, and their units stand in the
 
 from dataclasses import dataclass, field
 
-from runtime.topology.names import ProcessKind
+from runtime.topology.names import ProcessKind, host_name
+from store.shards import ShardTable, dealt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,9 +15,15 @@ class Topology:
 
     settings_json: str  #: with the database's address, also of an embedded one
     hosts: tuple[str, ...]  #: the pooled hosts, in the order in which shards are dealt out
+    shards: ShardTable | None = None  #: which of them has which; None: as they are dealt out
     log: str = ""  #: what tells its log from any other
     #: What tells its directory, in all its incarnations, from that of any system launched later.
     directory: str = ""
+
+    @property
+    def table(self) -> ShardTable:
+        """Which host has which shard, as far as it is known."""
+        return self.shards or dealt(self.hosts or (host_name(0),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +63,7 @@ class HostFacts:
     residents: int  #: actors in memory
     evicted: int  #: actors that have left memory because there were too many
     unanswered: int  #: commands
+    shards: int = 0  #: that a pooled one has, of store/shards.py's SHARDS
     actor_types: tuple[str, ...] = field(repr=False)
     code: tuple[TypeCode, ...] = field(repr=False)  #: of each of them
     source: str | None = field(repr=False)  #: of the one actor of a dedicated host

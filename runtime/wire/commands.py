@@ -82,6 +82,7 @@ class Request(Head, array_like=True):
 
     commands: list[Any]  #: of Commands
     again: bool = False  #: it was sent before, and no answer came
+    shards: _Number = 0  #: the version of the table of shards by which its host was found
 
 
 class Answer(msgspec.Struct, array_like=True):
@@ -147,16 +148,18 @@ def pack_request(
     want_events: bool,
     commands: list[bytes],
     again: bool = False,
+    shards: int = 0,
 ) -> bytes:
     """A Request of commands that are packed already."""
     packer = msgpack.Packer()
     return b"".join(
         (
-            packer.pack_array_header(7 if again else 6),
+            packer.pack_array_header(8 if shards else 7 if again else 6),
             *map(packer.pack, (driver, generation, sequence, clock, want_events)),
             packer.pack_array_header(len(commands)),
             *commands,
-            *([packer.pack(True)] if again else ()),
+            *([packer.pack(again)] if again or shards else ()),
+            *([packer.pack(shards)] if shards else ()),
         )
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgpack
 import msgspec
 
+from actors.clock import MAX_COUNT
 from actors.errors import InvalidName
 from actors.naming import checked_source
 from runtime.errors import InvalidMessage
@@ -44,7 +45,7 @@ _decode_whole = msgspec.msgpack.Decoder(_Whole, ext_hook=extended_form).decode
 _decode_head = msgspec.msgpack.Decoder(Head).decode
 _decode_command = msgspec.msgpack.Decoder(Command, ext_hook=extended_form).decode
 
-_SEVEN, _SIX, _FIVE = b"\x97", b"\x96", b"\x95"  # the headers of arrays of that many
+_EIGHT, _SEVEN, _SIX, _FIVE = b"\x98", b"\x97", b"\x96", b"\x95"  # headers of arrays of so many
 
 
 def unpack_request(packed: bytes) -> Request:
@@ -72,7 +73,7 @@ def _piece_by_piece(packed: bytes) -> Request:
     try:
         unpacker = msgpack.Unpacker()
         unpacker.feed(packed)
-        if packed[:1] not in (_SIX, _SEVEN):
+        if packed[:1] not in (_SIX, _SEVEN, _EIGHT):
             raise ValueError("not a request")
         unpacker.read_array_header()
         for _ in range(5):
@@ -83,14 +84,20 @@ def _piece_by_piece(packed: bytes) -> Request:
             start = unpacker.tell()
             unpacker.skip()
             commands.append(_command(packed[start : unpacker.tell()]))
-        again = packed[:1] == _SEVEN and unpacker.unpack()
-        if not isinstance(again, bool):
+        again = packed[:1] in (_SEVEN, _EIGHT) and unpacker.unpack()
+        shards = unpacker.unpack() if packed[:1] == _EIGHT else 0
+        if not isinstance(again, bool) or not _is_version(shards):
             raise ValueError("not a request")
     except (*_UNREADABLE, msgpack.exceptions.UnpackException) as error:
         raise _unreadable(str(error) or type(error).__name__) from error
     return Request(
-        head.driver, head.generation, head.sequence, head.clock, head.want_events, commands, again
-    )
+        head.driver, head.generation, head.sequence, head.clock, head.want_events, commands, again,
+        shards,
+    )  # fmt: skip
+
+
+def _is_version(shards: Any) -> bool:
+    return type(shards) is int and 0 <= shards <= MAX_COUNT
 
 
 def _command(packed: bytes) -> Command:

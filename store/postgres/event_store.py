@@ -6,7 +6,7 @@ attempt moves with the writer's counter, whoever lost a connection in the middle
 read there which one happened.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,7 @@ from store.event_store import (
     Found,
     Load,
     Page,
+    ShardsMoved,
     Snapshot,
     SourceRecord,
     StateChange,
@@ -52,6 +53,7 @@ from store.postgres.queries import (
     rows_of_history,
     rows_of_ids,
 )
+from store.postgres.shards import Shards
 from store.postgres.snapshots import Snapshots
 from store.postgres.states import States
 from store.postgres.subscriptions import Subscriptions
@@ -64,6 +66,7 @@ from store.receipts import Receipt
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows, last_row
 from store.selection import EVERYTHING, Selection, after_all_of
+from store.shards import ShardTable
 from store.slots import SLOTS
 from store.subscriptions import SubscriptionRecord
 from store.timers import Place, Timer, TimerChanges
@@ -88,6 +91,7 @@ class PostgresEventStore:
         self._projections = Projections(connections)
         self._letters = Letters(connections)
         self._timers = Timers(connections)
+        self._shards = Shards(connections)
         self._tallies = Tallies(connections)
         self.tokens = PostgresTokens(connections)  #: of clients; no part of the log
         self.fence = Fence()
@@ -390,6 +394,14 @@ class PostgresEventStore:
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         await self._types.note(pairs)
+
+    async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
+        return await self._shards.open(hosts, anew=anew)
+
+    async def move_shards(
+        self, shards: Collection[int], host: str, to: str, epoch: Epoch, attempt: int
+    ) -> ShardsMoved:
+        return await self._shards.move(shards, host, to, epoch, attempt)
 
     async def open_tally(self, launch: str) -> Tallied:
         return await self._tallies.open(launch)

@@ -11,6 +11,7 @@ from tests.contracts.letters_contract import LettersContract
 from tests.contracts.programs_contract import ProgramsContract
 from tests.contracts.projections_contract import ProjectionsContract
 from tests.contracts.reading_contract import ReadingContract
+from tests.contracts.shards_contract import ShardsContract
 from tests.contracts.subscriptions_contract import SubscriptionsContract
 from tests.contracts.tallies_contract import TalliesContract
 from tests.contracts.timers_contract import TimersContract
@@ -26,6 +27,7 @@ class EventStoreContract(
     LettersContract,
     ProgramsContract,
     ProjectionsContract,
+    ShardsContract,
     SubscriptionsContract,
     TalliesContract,
     TimersContract,

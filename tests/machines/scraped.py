@@ -24,10 +24,11 @@ import ray
 
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
-from runtime.topology.names import MACHINE_LETTERS
+from runtime.topology.names import MACHINE_LETTERS, host_name
 from runtime.topology.placement import node_that_decides
 from runtime.topology.status import ProcessStatus
 from store.embedded.server import EmbeddedPostgres
+from store.shards import dealt
 from tests.e2e.machine_that_goes import LIMIT_S, Driver, eventually, statuses
 from tests.e2e.place import free_port
 from tests.integration.systems import log_of, stored
@@ -154,7 +155,10 @@ class Run:
         """The same by hosts."""
         chosen = self._system.settings
         node_of = partial(
-            node_that_decides, chosen.event_bus.node_id, chosen.actor_system.hosts, {}
+            node_that_decides,
+            chosen.event_bus.node_id,
+            dealt([host_name(number) for number in range(chosen.actor_system.hosts)]),
+            {},
         )
         of_log: Counted[str] = Counted()
         for source, count in log_of(self._system, "SELECT source, count(*) FROM events GROUP BY 1"):

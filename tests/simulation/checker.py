@@ -17,6 +17,7 @@ from tests.simulation.judging_followings import judge_followings
 from tests.simulation.judging_groups import judge_groups
 from tests.simulation.judging_hearing import judge_heard, judge_hearing
 from tests.simulation.judging_messages import judge_delivered, judge_messages
+from tests.simulation.judging_moves import judge_moves
 from tests.simulation.judging_order import judge_order
 from tests.simulation.judging_programs import judge_programs, judge_progress
 from tests.simulation.judging_readings import judge_promptness, judge_readings
@@ -40,8 +41,8 @@ _EFFECTIVE = ("Note", "Demand", "Pass", "Wind", "Unwind")
 _DECIDED = {"Rejected", "HandlerFailed", "UnknownMessage", "ActorStopped"}
 #: Errors that any command may be answered with: what is away, too much, or too late.
 _PASSING = {
-    "AskTimeout", "HostUnavailable", "StartFailed", "StoreUnavailable", "MailboxFull",
-    "ActorStopped",
+    "AskTimeout", "HostUnavailable", "ActorsMoved", "StartFailed", "StoreUnavailable",
+    "MailboxFull", "ActorStopped",
 }  # fmt: skip
 
 
@@ -65,6 +66,7 @@ def check(simulation: "Simulation") -> list[str]:
         *judge_broadcasts(log, simulation),
         *judge_finds(log, simulation),
         *judge_timers(log, simulation),
+        *judge_moves(log, simulation),
         *_judge_deadlines(history),
         *judge_rest(simulation),
     ]

@@ -26,9 +26,11 @@ from store.event_store import (
     WRITER,
     CheckpointMove,
     Epoch,
+    ShardsMoved,
     Snapshot,
     Tallied,
 )
+from store.memory import after_move
 from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory, recounted
@@ -36,6 +38,7 @@ from store.memory_subscriptions import SubscriptionsInMemory
 from store.memory_timers import TimersInMemory
 from store.postgres.claims import Claim, MayTake
 from store.projected import REBUILD, ProjectedTable
+from store.shards import ShardTable, opened
 from tests.simulation.database_requests import ClientRequest, Drop, Swap, Transaction, Trouble
 from tests.simulation.draws import stream
 from tests.simulation.scheduler import Owner, SimulatedLoop
@@ -45,6 +48,8 @@ from tests.simulation.watched_groups import WatchedGroups
 POISON = b"poisonous"
 #: Between two looks whether what a transaction waits for, with its locks held, is so.
 LOOK_S = 0.02
+#: The name by which the table of shards is locked; no node is called so.
+SHARD_TABLE = "the table of shards"
 
 
 class Database:
@@ -78,6 +83,9 @@ class Database:
         #: Subscriptions and groups that were, with moments of the history.
         self.forgotten: list[tuple[str, int]] = []
         self.tallied: Tallied | None = None
+        self.shards: ShardTable | None = None
+        #: Each move that was made: the position behind which, and the table from there on.
+        self.shard_moves: list[tuple[int, ShardTable]] = []
         self.classes: dict[str, str] = {}  #: that decide, by actor type
         self.event_types: set[tuple[str, str]] = set()  #: noted, with the actor type of each
         self.aways_s: list[tuple[float, float]] = []  #: when the server was down
@@ -127,6 +135,8 @@ class Database:
             return self.trouble.late_give_ups
         if request.opens:
             return self.trouble.late_epochs
+        if request.moves:
+            return self.trouble.late_moves
         return self.trouble.late if request.commits else []
 
     def _run(self, request: ClientRequest) -> None:
@@ -222,6 +232,28 @@ class Database:
             strike()
         return new
 
+    def open_shards(self, hosts: Sequence[str], *, anew: bool) -> ShardTable:
+        """The table of shards, which is made where there is none."""
+        table = opened(self.shards, hosts, anew=anew)
+        if table is not self.shards:
+            self._keep_shards(table)
+        return table
+
+    def move_shards(
+        self, shards: frozenset[int], host: str, to: str, epoch: Epoch, attempt: int
+    ) -> ShardsMoved:
+        """Shards and an epoch, or nothing."""
+        present = after_move(self.epochs.get(epoch.name), epoch, attempt)
+        assert self.shards is not None
+        if present is not self.epochs[epoch.name]:
+            self.epochs[epoch.name] = present
+            self._keep_shards(self.shards.given(shards, host, to))
+        return ShardsMoved(table=self.shards, epoch=present)
+
+    def _keep_shards(self, table: ShardTable) -> None:
+        self.shards = table
+        self.shard_moves.append((len(self.rows), table))
+
     def append(self, transaction: Transaction) -> None:
         """All of it, or nothing."""
         rows, writer = transaction.rows, transaction.writer
@@ -242,7 +274,9 @@ class Database:
             self.by_id[row[6:22]] = len(self.rows)
             self.versions.setdefault(row[26:42], {})[_version(row)] = len(self.rows)
         for move in transaction.nodes:
-            self.epochs[move.name] = replace(self.epochs[move.name], counter=move.counter)
+            self.epochs[move.name] = replace(
+                self.epochs[move.name], counter=move.counter, attempt=0
+            )
         self.epochs[WRITER] = replace(
             self.epochs[WRITER], counter=writer.counter, attempt=transaction.attempt
         )

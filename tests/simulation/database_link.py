@@ -41,6 +41,7 @@ class DatabaseLink:
         commits: bool = False,
         opens: bool = False,
         gives_up: bool = False,
+        moves: bool = False,
         ready: Callable[[], bool] | None = None,
         holds_s: float = 0.0,
     ) -> Any:
@@ -58,6 +59,7 @@ class DatabaseLink:
                 commits=commits,
                 opens=opens,
                 gives_up=gives_up,
+                moves=moves,
                 ready=ready,
                 holds_s=holds_s,
             )

@@ -20,6 +20,7 @@ class ClientRequest:
     commits: bool = False  #: an append
     opens: bool = False  #: an epoch
     gives_up: bool = False  #: the claim
+    moves: bool = False  #: shards
     ready: Callable[[], bool] | None = None  #: it holds its locks until this is so
     holds_s: float = 0.0  #: so long at the most
     held_since_s: float | None = None
@@ -100,6 +101,7 @@ class Trouble:
     locked_late: list[float] = field(default_factory=list)  #: the same, holding its locks
     unheard: int = 0  #: commits whose answer is lost
     late_epochs: list[float] = field(default_factory=list)  #: seconds that opening one takes longer
+    late_moves: list[float] = field(default_factory=list)  #: and moving shards, unheard
     late_give_ups: list[float] = field(default_factory=list)  #: and giving up the claim
     at_commits: list[AtCommit] = field(default_factory=list)
     #: By the end of an epoch's name, what strikes when one is opened.

@@ -117,6 +117,11 @@ def _epoch_late(simulation: "Simulation", fault: Fault) -> None:
         )
 
 
+def _move_late(simulation: "Simulation", fault: Fault) -> None:
+    """Whoever moves shards next hears nothing, and the database does it later."""
+    simulation.database.trouble.late_moves.append(fault.seconds)
+
+
 def _give_up_late(simulation: "Simulation", fault: Fault) -> None:
     """Whoever gives the claim up next hears nothing, and the database does it later."""
     simulation.database.trouble.late_give_ups.append(fault.seconds)
@@ -237,11 +242,13 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "driver dies": _kill_driver,
     "drain": _operate,
     "take over": _operate,
+    "move": _operate,
+    "move late": _move_late,
 }
 
 #: What befalls connections, machines, drivers, the database or all of the system: whatever else
 #: befalls a process does not where there is none of its name.
 _OF_NO_PROCESS = {kind for kind in _HOW if kind.startswith(("store", "commit"))} | {
     "break", "silence", "answers lost", "jump", "driver dies", "drain", "take over",
-    "give up late", "dies at commit", "hangs as it begins",
+    "give up late", "dies at commit", "hangs as it begins", "move", "move late",
 }  # fmt: skip

@@ -48,7 +48,8 @@ def fenced_off(simulation: "Simulation", life: Incarnation) -> bool:
         return number != delivery._number or of("messages") != delivery._epoch
     if isinstance(process, WriterActor):
         return simulation.database.epochs[WRITER].number != process._commits._attempts._epoch
-    return bool(simulation.database.epochs[process.node].number != process._incarnation)
+    number = process._incarnation if process._shards is None else process._shards._epoch.number
+    return bool(simulation.database.epochs[process.node].number != number)
 
 
 def _posting_of(process: object) -> Posting | None:

@@ -12,6 +12,7 @@ from tests.simulation.finds import plan_finds
 from tests.simulation.followers import followers_of
 from tests.simulation.group_members import members_of
 from tests.simulation.messages import plan_messages
+from tests.simulation.moves import plan_moves
 from tests.simulation.plan import ACTIVE_S, Plan, Setup, Step
 from tests.simulation.planned_deaths import plan_deaths, plan_hangs
 from tests.simulation.planned_faults import FIRST_FAULT_S, faults_of
@@ -49,6 +50,7 @@ def plan_of(seed: int) -> Plan:
     plan_drops(seed, setup, strands, faults)
     plan_deaths(seed, strands, faults)
     plan_hangs(seed, strands, faults)
+    plan_moves(seed, setup, strands, faults)
     members = members_of(seed, setup, faults)
     plan_dropped_readings(seed, setup, strands, members)
     if any(fault.other == "busy" for fault in faults):

@@ -1,6 +1,6 @@
 """The event store over the simulated database."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from actors.event import Event
@@ -14,6 +14,7 @@ from store.event_store import (
     Found,
     Load,
     Page,
+    ShardsMoved,
     Snapshot,
     SourceRecord,
     StateChange,
@@ -24,7 +25,8 @@ from store.memory import begun_tally, counted, first_found, later_tally, source_
 from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows, causes_at, source_at
 from store.selection import EVERYTHING, Selection, row_filter
-from tests.simulation.database import gone
+from store.shards import ShardTable
+from tests.simulation.database import SHARD_TABLE, gone
 from tests.simulation.database_requests import Transaction
 from tests.simulation.store_of_groups import StoreOfGroups
 from tests.simulation.store_of_programs import StoreOfPrograms
@@ -263,6 +265,20 @@ class SimulatedStore(StoreOfPrograms, StoreOfGroups):
             event_types.update(noted)
 
         await self.ask(note)
+
+    async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
+        wanted, work = list(hosts), self._database.open_shards
+        return await self.ask(lambda: work(wanted, anew=anew), names=(SHARD_TABLE,))  # type: ignore[no-any-return]
+
+    async def move_shards(
+        self, shards: Collection[int], host: str, to: str, epoch: Epoch, attempt: int
+    ) -> ShardsMoved:
+        wanted, work = frozenset(shards), self._database.move_shards
+        return await self.ask(  # type: ignore[no-any-return]
+            lambda: work(wanted, host, to, epoch, attempt),
+            names=(epoch.name, SHARD_TABLE),
+            moves=True,
+        )
 
     async def open_tally(self, launch: str) -> Tallied:
         database = self._database

@@ -20,6 +20,7 @@ from tests.simulation.fencing import fenced_off
 from tests.simulation.group_members import belong, probe_groups
 from tests.simulation.history import History
 from tests.simulation.knobs import turned
+from tests.simulation.moves import move
 from tests.simulation.operating import drain_and_launch, launch, take_over
 from tests.simulation.plain_rows import Record, record_of
 from tests.simulation.plan import ACTIVE_S, Fault, Plan, Step, lasts_s
@@ -90,6 +91,7 @@ class Simulation:
         self.drivers: dict[str, Driver] = {}  #: by name
         self.heads: dict[str, int] = {}  #: by group, where the log stood when all was quiet
         self.ids: dict[int, bytes] = {}  #: of commands, by the number of their step
+        self.moves = 0  #: of shards, that operators have had
         self.prober: Driver | None = None  #: the driver that comes after quiet
         self._coming: Cluster | None = None  #: of a system that is still being launched
         self._operating: list[asyncio.Task[None]] = []  #: what operators do
@@ -147,9 +149,10 @@ class Simulation:
         self.topology = launching.result()
 
     def operate(self, fault: Fault) -> None:
-        """An operator drains the system, and launches it anew."""
+        """An operator drains the system, and launches it anew, or moves shards."""
         operator = Owner(self.loop, f"operator-{fault.number}")
-        operation = take_over if fault.kind == "take over" else drain_and_launch
+        operations = {"take over": take_over, "drain": drain_and_launch, "move": move}
+        operation = operations[fault.kind]
         self._operating.append(operator.create_task(operation(self, operator, fault)))
 
     @property

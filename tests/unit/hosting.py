@@ -21,6 +21,7 @@ from runtime.host.host_metrics import HostMetrics
 from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
 from runtime.host.residents import Residents
+from runtime.host.shards import Shards
 from runtime.partition.journal import Journal
 from runtime.telemetry.metrics import Metrics
 from runtime.wire.answers import read_events, unpack_state
@@ -33,6 +34,8 @@ from tests.contracts.appending import made_event
 from tests.unit.writing import CuedStore, Writing
 
 NODE = "host"
+#: The hosts of a system, where this one is not alone.
+SHARING = [NODE, "other"]
 AT_US = 400_000_000_000_000
 
 _ids: Iterator[int] = count(1)
@@ -166,8 +169,10 @@ class Hosting:
         frequency: int = 1000,
         mailbox: int = 100_000,
         recent: int = 20_000,
+        shards: bool = False,
     ) -> "Hosting":
-        """A host with an epoch of its own and a writer, over an old store or a new one."""
+        """A host with an epoch of its own and a writer, over an old store or a new one; with
+        `shards`, one of two that share them."""
         hosting = cls(await Writing.begin(store))
         epoch = await hosting.store.open_epoch(NODE)
         types = hosting.types = ActorTypes()
@@ -176,27 +181,34 @@ class Hosting:
         hosting.residents = Residents(
             hosting.store, types, capacity=capacity, observe=clock.observe
         )
-        table = hosting.recent = Recent(recent)
+        remembered = hosting.recent = Recent(recent)
         decider = hosting.decider = Decider(
             clock,
             hosting.residents,
-            table,
+            remembered,
             strategy=strategy,
             snapshot_frequency=frequency,
             now_us=lambda: hosting.now_us,
         )
         hosting.mailbox = Mailbox(NODE, mailbox)
         hosting.metrics = HostMetrics(Metrics(NODE, None), NODE, lambda: AT_US)
+        theirs = None
+        if shards:
+            table = await hosting.store.open_shards(SHARING)
+            theirs = hosting.shards = Shards(
+                table, hosting.store, epoch, name=NODE, pooled=SHARING, draw=lambda: next(_ids)
+            )
         hosting.executor = Executor(
             hosting.store,
             hosting.mailbox,
             hosting.residents,
             decider,
-            table,
+            remembered,
             Journal(epoch, hosting.send_append),
             hosting.metrics,
             writer_back=hosting._wait_for_writer,
             name=NODE,
+            shards=theirs,
         )
         hosting.running = asyncio.ensure_future(hosting.executor.run())
         return hosting
@@ -208,6 +220,7 @@ class Hosting:
     residents: Residents
     mailbox: Mailbox
     executor: Executor
+    shards: Shards
     running: "asyncio.Task[None]"
 
     async def send_append(self, append: Append) -> Acknowledged:
@@ -220,12 +233,17 @@ class Hosting:
         return await self.writing.writer.append(append)
 
     def send(
-        self, *commands: list[Any], clock: dict[str, int] | None = None, again: bool = False
+        self,
+        *commands: list[Any],
+        clock: dict[str, int] | None = None,
+        again: bool = False,
+        version: int = 0,
     ) -> Batch:
         """A batch on its way; its `answer` comes later."""
         request = Request(
-            b"driver", self.generation, self._sequence, clock or {}, True, list(commands), again
-        )
+            b"driver", self.generation, self._sequence, clock or {}, True, list(commands), again,
+            version,
+        )  # fmt: skip
         self._sequence += 1
         return self.mailbox.put(request)
 

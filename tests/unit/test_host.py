@@ -56,7 +56,8 @@ class OneWriter(World):
 async def begun() -> Host:
     """A pooled host, ready to work."""
     world = OneWriter(await Writing.begin())
-    host = Host("host-0", Settings().model_dump_json(), None, world=world)
+    settings = Settings.load(environ={}, actor_system={"hosts": 1})
+    host = Host("host-0", settings.model_dump_json(), None, world=world)
     await host.ready()
     return host
 

@@ -16,6 +16,7 @@ from ray.exceptions import RayTaskError
 
 from runtime.cluster.draining import Drain
 from runtime.cluster.services import services_of
+from runtime.cluster.sharding import Sharding
 from runtime.cluster.workers import Workers
 from runtime.driver.courier import Courier
 from runtime.host.host import Host
@@ -43,6 +44,7 @@ from runtime.topology.names import (
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.dead_letters import Parked
 from store.event_store import EventStore
+from store.shards import ShardTable
 
 
 class InProcessSystem(ActorSystem):
@@ -242,6 +244,11 @@ class Processes:
         """Replay its dead letters. Raises UnknownProgram and NotPossible."""
         return await self._workers.replay(program, parked)
 
+    async def move_shards(self, shards: list[int], to: str, timeout_s: float) -> ShardTable:
+        """Have a pooled host have these shards (Sharding.move). Raises HostUnavailable."""
+        sharding = Sharding(self, lambda: self._settings, self._world)
+        return await sharding.move(shards, to, timeout_s)
+
     async def statuses(self) -> tuple[Status, ...]:
         """What every process says of itself."""
         return tuple([await process.status() for process in self._named.values()])
@@ -261,6 +268,10 @@ class Processes:
         """Those that there are."""
         kinds = {name: kind_of(name, self._placement) for name in list(self._named)}
         return {name: kind for name, kind in kinds.items() if kind is not None}
+
+    def pooled(self) -> list[str]:
+        """The names of the pooled hosts."""
+        return [host_name(number) for number in range(self._settings.actor_system.hosts)]
 
     def find(self, name: str) -> _Handle:
         """Raises ValueError when there is no process of that name."""
@@ -294,7 +305,8 @@ class Processes:
 
     async def _start(self) -> Topology:
         await migrate_store(self._settings)
-        hosts = tuple(map(host_name, range(self._settings.actor_system.hosts)))
+        hosts = tuple(self.pooled())
+        shards = await self._dealt(hosts)
         kinds: dict[str, type[Process]] = {WRITER_ACTOR: WriterActor, BUS_ACTOR: Bus}
         for name, kind in (kinds | dict.fromkeys(hosts, Host)).items():
             self._named[name] = kind(name, self._json, None, world=self._world)
@@ -302,7 +314,14 @@ class Processes:
         for name, service in services_of(self._settings, ()).items():
             self._named[name] = service.kind(name, self._json, None, world=self._world)
             await self._named[name].ready()
-        return Topology(settings_json=self._json, hosts=hosts)
+        return Topology(settings_json=self._json, hosts=hosts, shards=shards)
+
+    async def _dealt(self, hosts: tuple[str, ...]) -> ShardTable | None:
+        """The shards of these hosts; None in memory, where the first host deals them out."""
+        if self._settings.event_store.type == "memory":
+            return None
+        store = await self._world.open_store(self._settings)
+        return await store.open_shards(hosts, anew=True)
 
     async def _close(self) -> None:
         for process in self._named.values():

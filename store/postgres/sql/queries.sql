@@ -383,6 +383,29 @@ WHERE s.version < excluded.version;
 -- name: load_snapshots
 SELECT aggregate_id, version, data FROM snapshots WHERE aggregate_id = ANY ($1::uuid[]);
 
+-- name: see_shards
+-- Behind whoever is about to change it.
+SELECT version, hosts FROM shard_table FOR SHARE;
+
+-- name: hold_shards
+SELECT version, hosts FROM shard_table FOR UPDATE;
+
+-- name: make_shards
+INSERT INTO shard_table (version, hosts) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: keep_shards
+UPDATE shard_table SET version = $1, hosts = $2;
+
+-- name: end_epoch
+-- Whoever has it goes on in the next one, unless somebody else has begun that.
+UPDATE epochs SET epoch = epoch + 1, attempt = $3 WHERE name = $1 AND epoch = $2
+RETURNING epoch AS number, counter, attempt, holder;
+
+-- name: ended_epoch
+-- Was it ended by this very attempt? The next commit of that node forgets which it was.
+SELECT epoch AS number, counter, attempt, holder FROM epochs
+WHERE name = $1 AND epoch = $2 + 1 AND attempt = $3;
+
 -- name: open_tally
 -- The one of this launch; those of others go.
 WITH gone AS (

@@ -28,8 +28,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "dedicated actors are pooled",
         "a driver sends an actor with a host of its own to a pooled one",
         "runtime.driver.channels",
-        '            dedicated = placed == "dedicated"\n',
-        "            dedicated = False\n",
+        "        if self._is_dedicated(source):\n            return source\n",
+        "",
     ),
     mutation(
         "handles of before a drain",
@@ -59,8 +59,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "hosts of before a drain",
         "a driver sends to the hosts that it knew, where the next system has others",
         "runtime.driver.channels",
-        "            if before != (hosts, settings.actor_system.placement):\n",
-        "            if False:\n",
+        "            if placement != settings.actor_system.placement or not _follows(",
+        "            if False and not _follows(",
     ),
     mutation(
         "the writer first",

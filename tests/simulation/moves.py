@@ -1,0 +1,100 @@
+"""Shards that move while drivers are at work: what is planned of it, and how it is done.
+
+An operator has the directory move shards of actors that drivers speak to, one after another or many
+at once, and asks again while the directory is away. What goes wrong beside it strikes in the very
+moment of a move, too: who gives, who gets, who commits, who has it done.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+
+from actors.errors import ThornbackError
+from actors.naming import actor_type_of
+from runtime.topology.names import DIRECTORY_ACTOR, host_name
+from runtime.topology.placement import shard_of
+from tests.simulation.draws import stream
+from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
+from tests.simulation.planned_faults import FIRST_FAULT_S
+
+if TYPE_CHECKING:
+    from tests.simulation.scheduler import Owner
+    from tests.simulation.simulation import Simulation
+
+#: Of plans with several hosts, so many have moves.
+CHANCE = 0.4
+#: How long an operator lets the directory try.
+MOVE_S = 8.0
+#: Between two tries to reach a directory that is away.
+PAUSE_S = 0.1
+#: What strikes in the moment of a move does so within so many seconds.
+MOMENT_S = 0.03
+
+
+def plan_moves(
+    seed: int, setup: Setup, strands: list[list[list[Step]]], faults: list[Fault]
+) -> None:
+    """Add moves to the faults of a plan, and what goes wrong in their moment."""
+    draw = stream(seed, "moves")
+    if setup.hosts < 2 or draw.random() >= CHANCE or any(one.other == "busy" for one in faults):
+        return
+    lasts_s = max(sum(step.pause_s for step in each) for driver in strands for each in driver)
+    number = len(faults) + 100
+    for _ in range(draw.choice((1, 2, 4, 8))):
+        at_s = round(draw.uniform(FIRST_FAULT_S, min(FIRST_FAULT_S + lasts_s, ACTIVE_S)), 4)
+        to = host_name(draw.randrange(setup.hosts))
+        faults.append(Fault(number, at_s, "move", other=to, amount=draw.choice((1, 1, 2, 5, 99))))
+        number += 1
+        if draw.random() < 0.4:
+            moment_s = round(at_s + draw.uniform(0.0, MOMENT_S), 4)
+            kind = draw.choice(("crash", "crash", "replace", "stop", "move late", "calls lost"))
+            target = draw.choice((to, *map(host_name, range(setup.hosts)), "writer", "directory"))
+            if kind == "move late":
+                target, moment_s = "database", at_s
+            seconds = round(draw.choice((draw.uniform(0.0, 0.1), draw.uniform(0.1, 3.0))), 3)
+            amount = 1 if kind == "calls lost" else round(draw.uniform(0.05, 2.0), 3)
+            faults.append(Fault(number, moment_s, kind, target, seconds=seconds, amount=amount))
+            number += 1
+    faults.sort(key=lambda fault: fault.at_s)
+
+
+async def move(simulation: "Simulation", operator: "Owner", fault: Fault) -> None:
+    """Have shards moved to a host; as many as actors that drivers speak to."""
+    draw = stream(simulation.loop.seed, "fault", fault.number)
+    shards = sorted({shard_of(source) for source in _pooled_sources(simulation)})
+    chosen = draw.sample(shards, min(int(fault.amount), len(shards)))
+    world = simulation.world_of(operator)
+    until_s = simulation.loop.time() + MOVE_S
+    while simulation.loop.time() < until_s:
+        try:
+            directory = await world.handle(DIRECTORY_ACTOR)
+            table = await directory.move_shards.remote(chosen, fault.other, MOVE_S)
+        except ActorUnavailableError:
+            await asyncio.sleep(PAUSE_S)
+        except (ActorDiedError, ValueError):
+            return  # the system is drained
+        except RayTaskError as error:
+            if not isinstance(error.cause, ThornbackError):
+                raise
+            return  # it has not moved in time, or the system is drained
+        else:
+            if any(table.hosts[shard] != fault.other for shard in chosen) and _alone(simulation):
+                simulation.history.complain(f"shards were said to be at {fault.other}, and are not")
+            simulation.moves += 1
+            return
+
+
+def _alone(simulation: "Simulation") -> bool:
+    """Does nobody else move anything?"""
+    kinds = [fault.kind for fault in simulation.plan.faults]
+    return kinds.count("move") == 1 and not {"drain", "take over"} & set(kinds)
+
+
+def _pooled_sources(simulation: "Simulation") -> set[str]:
+    dedicated = simulation.plan.setup.dedicated
+    steps = [step for driver in simulation.plan.strands for strand in driver for step in strand]
+    steps += [part for step in steps for part in step.parts]
+    return {
+        one.source for one in steps if one.source and actor_type_of(one.source) not in dedicated
+    }

@@ -1,0 +1,62 @@
+"""Mutations of how shards move: who decides, what is under way, and what a driver makes of it."""
+
+from tests.simulation.mutations.patching import mutation
+
+MUTATIONS = (
+    mutation(
+        "the old host goes on",
+        "a host that has given shards away does not learn the table by which it has",
+        "runtime.host.shards",
+        "        self._learn(moved.table)\n        self.state = State.HAVING\n",
+        "        self.state = State.HAVING\n",
+    ),
+    mutation(
+        "any version is right",
+        "whoever found a host by an old table is trusted to have found it rightly",
+        "runtime.host.shards",
+        "self._since <= version <= self._table.version",
+        "version <= self._table.version",
+    ),
+    mutation(
+        "under way at a move",
+        "a host gives shards away without waiting for what it has under way",
+        "runtime.host.shards",
+        "                await line.wait_settled()\n",
+        "",
+    ),
+    mutation(
+        "nobody reads the table",
+        "a host that was given shards does not find out, though a driver knows",
+        "runtime.host.shards",
+        "batch.request.shards > self._table.version",
+        "False",
+    ),
+    mutation(
+        "the epoch outlives a move",
+        "a move leaves its host the epoch that it had",
+        "store.memory",
+        "replace(present, number=epoch.number + 1, attempt=attempt)",
+        "replace(present, attempt=attempt)",
+    ),
+    mutation(
+        "moved and lost",
+        "what was turned away does not go to where its actors live",
+        "runtime.driver.channels",
+        "                self._channel(where).take_over(part)\n",
+        "                self._channel(where)\n",
+    ),
+    mutation(
+        "nobody is held",
+        "a table is adopted while commands are under way by the old one",
+        "runtime.driver.channels",
+        "        await asyncio.gather(*(channel.hold() for channel in losing))\n",
+        "        for channel in losing:\n            channel._held = True\n",
+    ),
+    mutation(
+        "parts in their own order",
+        "the answers to the parts of a batch are put together as they come",
+        "runtime.driver.dividing",
+        "        for number, index in enumerate(indexes):\n",
+        "        for number, index in enumerate(range(len(indexes))):\n",
+    ),
+)

@@ -1,0 +1,317 @@
+"""A driver whose actors move: it sends what was turned away to where they live, in their order."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from actors.actor import Command
+from runtime.driver.bulk import BulkCall
+from runtime.driver.connection import Connection
+from runtime.driver.plain import PlainCommand
+from runtime.driver.plain_bulk import PlainBulk
+from runtime.driver.ref import ActorRef
+from runtime.errors import ActorsMoved, HostUnavailable
+from runtime.settings.settings import Settings
+from runtime.topology.placement import shard_of
+from runtime.topology.status import Topology
+from runtime.wire.answers import raise_error
+from runtime.wire.commands import (
+    DATA,
+    SOURCE,
+    Answer,
+    Request,
+    pack_answer,
+    turned_away,
+)
+from runtime.wire.error_codec import encode_error
+from runtime.wire.values import unpack_value
+from store.shards import ShardTable, dealt
+from tests.unit.connecting import OwnLoop, PlayedHandle, PlayedWorld
+from tests.unit.sending import PlayedHost
+
+HOSTS = ("host-0", "host-1")
+
+
+class Say(Command):
+    """Anything."""
+
+    text: str
+
+
+def sources(host: int) -> Iterator[str]:
+    """Counters that one of the two has at first."""
+    return (one for n in range(10_000) if shard_of(one := f"counter/{n}") % 2 == host)
+
+
+MOVING, STAYING = list(sources(0))[:2]
+OTHER = next(sources(1))
+
+
+class Sharing:
+    """The table as it is in truth."""
+
+    def __init__(self) -> None:
+        self.table = dealt(HOSTS, version=1)
+
+    def move(self, *moving: str, to: str) -> None:
+        shards = [shard_of(one) for one in moving]
+        for host in HOSTS:
+            self.table = self.table.given(shards, host, to)
+
+
+class SharingHost(PlayedHost):
+    """Turns away what is not its own, and remembers what it was asked, in order."""
+
+    def __init__(self, name: str, sharing: Sharing) -> None:
+        super().__init__()
+        self.name, self.sharing = name, sharing
+        self.done: list[tuple[str, Any]] = []
+
+    def answer(self, request: Request) -> bytes:
+        if request.commands and request.shards != self.sharing.table.version:
+            for one in request.commands:
+                if self.sharing.table.hosts[shard_of(one[SOURCE])] != self.name:
+                    error = ActorsMoved(self.name, "moved", self.sharing.table.version)
+                    return turned_away(encode_error(error))
+        self.done += [(one[SOURCE], one[DATA]) for one in request.commands]
+        if not request.commands or request.want_events:
+            return super().answer(request)
+        return pack_answer(Answer({}, len(request.commands), {0}, 0, 0, [], [], b"", {}, {}, {}))
+
+
+class SharingHandle(PlayedHandle):
+    """Says which table its host knows."""
+
+    def __init__(self, world: "SharingWorld", name: str) -> None:
+        super().__init__(world, name)
+        self.shard_table = type("Method", (), {"remote": staticmethod(world.said)})
+
+
+class SharingWorld(PlayedWorld):
+    """Two hosts that share the actors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sharing = Sharing()
+        self.asked = 0
+        self.when_asked: Callable[[], None] = lambda: None
+        self.silent = 0  #: so many of the next questions for the table are answered with nothing
+
+    async def handle(self, name: str) -> PlayedHandle:
+        return SharingHandle(self, name)
+
+    def host(self, name: str) -> PlayedHost:
+        return self.hosts.setdefault(name, SharingHost(name, self.sharing))
+
+    async def said(self) -> ShardTable:
+        self.asked += 1
+        self.when_asked()
+        if self.silent:
+            self.silent -= 1
+            raise HostUnavailable("host-0", "on cue")
+        return self.sharing.table
+
+    def done(self, host: int) -> list[tuple[str, Any]]:
+        """What one of the hosts has done."""
+        played = self.host(HOSTS[host])
+        assert isinstance(played, SharingHost)
+        return played.done
+
+
+def connected(world: SharingWorld, table: ShardTable | None = None) -> Connection:
+    settings = Settings.model_validate({"actor_system": {"actor_timeout_ms": 20_000}})
+    topology = Topology(
+        settings_json=settings.model_dump_json(), hosts=HOSTS, shards=table or world.sharing.table
+    )
+    return Connection(topology, world, OwnLoop())
+
+
+def ask(to: ActorRef[Any], text: str) -> Any:
+    """A command, as one may wait for it."""
+    fields = (to.source, "say", to.connection.new_id(), 0, text, None, None)
+    outgoing, index = to._add(fields, want_events=True)
+
+    async def answered() -> Any:
+        if (future := outgoing.future()) is not None:
+            await future
+        if outgoing.error is not None:
+            raise outgoing.error
+        assert outgoing.answer is not None
+        raise_error(outgoing.answer, index)
+        return unpack_value(outgoing.answer.values[index])
+
+    return asyncio.ensure_future(answered())
+
+
+def refs(connection: Connection) -> tuple[ActorRef[Any], ...]:
+    return tuple(ActorRef(connection, None, one) for one in (MOVING, STAYING, OTHER))
+
+
+async def test_what_was_turned_away_goes_to_where_its_actor_lives_and_nobody_notices() -> None:
+    world = SharingWorld()
+    moving, staying, other = refs(connected(world))
+    assert await ask(moving, "1") == "1"
+    world.sharing.move(MOVING, to="host-1")
+    asked = [ask(one, f"{n}") for n in range(2, 5) for one in (moving, staying, other)]
+    assert await asyncio.gather(*asked) == [f"{n}" for n in range(2, 5) for _ in range(3)]
+    assert [text for source, text in world.done(1) if source == MOVING] == ["2", "3", "4"]
+    assert [text for source, text in world.done(0) if source == STAYING] == ["2", "3", "4"]
+    assert world.asked == 1
+    assert moving.channel.host == "host-1"
+    assert await ask(moving, "5") == "5"
+    assert world.hosts["host-1"].requests[-1].shards == 2
+
+
+async def test_whoever_was_told_of_no_table_learns_it_where_it_matters() -> None:
+    world = SharingWorld()
+    world.sharing.move(MOVING, to="host-1")
+    moving, *_ = refs(connected(world, dealt(HOSTS)))
+    assert await ask(moving, "1") == "1"
+    assert world.done(1) == [(MOVING, "1")]
+
+
+async def test_what_is_under_way_is_waited_for_before_anything_goes_elsewhere() -> None:
+    world = SharingWorld()
+    moving, staying, other = refs(connected(world))
+    await asyncio.gather(ask(moving, "0"), ask(staying, "0"), ask(other, "0"))
+    first = world.host("host-0")
+    first.answering.clear()
+    under_way = [ask(moving, f"{n}") for n in range(1, 3)]
+    await _turns()
+    world.sharing.move(OTHER, to="host-0")  # found by the channel to the other host
+    world.sharing.move(MOVING, to="host-1")
+    assert not any(one.done() for one in under_way)
+    found = ask(other, "1")
+    await _turns()
+    later = ask(moving, "3")
+    await _turns()
+    assert not found.done()  # the table is not adopted while the first host has something
+    first.answering.set()
+    assert await asyncio.gather(*under_way, later, found) == ["1", "2", "3", "1"]
+    texts = [text for source, text in world.done(1) if source == MOVING]
+    assert texts == sorted(texts)
+    assert (OTHER, "1") in world.done(0)
+
+
+async def test_a_host_that_does_not_answer_holds_nobody_up_for_long() -> None:
+    world = SharingWorld()
+    moving, staying, other = refs(connected(world))
+    await asyncio.gather(ask(moving, "0"), ask(staying, "0"), ask(other, "0"))
+    first = world.host("host-0")
+    first.answering.clear()
+    hung = ask(moving, "1")
+    await _turns()
+    world.sharing.move(MOVING, to="host-1")
+    world.sharing.move(OTHER, to="host-0")
+    moving.channel.HOLD_S = 0.01
+    found = ask(other, "1")
+    assert await hung == "1"
+    assert world.done(1)[-1] == (MOVING, "1")
+    first.answering.set()
+    assert await found == "1"
+
+
+async def test_a_host_that_does_not_say_who_has_its_actors_is_asked_again() -> None:
+    world = SharingWorld()
+    moving, *_ = refs(connected(world))
+    moving.channel.PAUSE_S = 0.01
+    world.silent = 3
+    world.sharing.move(MOVING, to="host-1")
+    assert await ask(moving, "1") == "1"
+    assert world.asked == 4
+
+
+async def test_the_parts_of_a_batch_of_which_one_fails_fail_and_succeed_by_themselves() -> None:
+    world = SharingWorld()
+    moving, staying, _ = refs(connected(world))
+    await ask(staying, "0")
+    world.sharing.move(MOVING, to="host-1")
+    world.host("host-1").unknown = ["1"]
+    failing, well = ask(moving, "1"), ask(staying, "1")
+    assert await well == "1"
+    with pytest.raises(Exception, match="no actor type"):
+        await failing
+
+
+async def test_a_bulk_call_keeps_the_order_of_actors_that_move() -> None:
+    world = SharingWorld()
+    moving, staying, other = refs(connected(world))
+    changed = asyncio.Event()
+    call = BulkCall(20.0, want_events=False, changed=changed.set)
+
+    def offer(to: ActorRef[Any], text: str) -> None:
+        assert call.offer((to, Say(text=text))) is not None
+
+    for n in range(3):
+        for one in (moving, staying, other):
+            offer(one, f"{n}")
+    world.sharing.move(MOVING, to="host-1")
+    assert await ask(moving, "between") == "between"  # by which the driver learns it
+    assert moving.channel.host == "host-1"
+    for n in range(3, 6):
+        offer(moving, f"{n}")
+    call.send_all()
+    finished = []
+    while not call.idle:
+        await changed.wait()
+        changed.clear()
+        finished += call.collect()
+    assert [one.error for one in finished] == [None] * len(finished)
+    assert sum(one.answer.total for one in finished if one.answer) == 12
+    said = [data for source, data in world.done(1) if source == MOVING and data != "between"]
+    assert [data["text"] for data in said] == [f"{n}" for n in range(6)]
+
+
+async def test_plain_bulk_calls_keep_it_too() -> None:
+    world = SharingWorld()
+    connection = connected(world)
+    moving, *_ = refs(connection)
+    bulk = PlainBulk(connection, 20.0, want_events=False)
+    replies = [bulk.offer(PlainCommand(MOVING, "say", "0", bytes(15) + b"\1", 0))]
+    world.sharing.move(MOVING, to="host-1")
+    await ask(moving, "between")
+    replies += [
+        bulk.offer(PlainCommand(MOVING, "say", f"{n}", bytes(15) + bytes([n + 1]), 0))
+        for n in range(1, 4)
+    ]
+    bulk.send_all()
+    await asyncio.gather(*replies)
+    texts = [text for source, text in world.done(1) if text != "between"]
+    assert texts == ["0", "1", "2", "3"]
+
+
+async def test_a_relaunch_with_other_hosts_ends_what_is_unanswered_as_ever() -> None:
+    world = SharingWorld()
+    connection = connected(world)
+    moving, *_ = refs(connection)
+    world.host("host-0").answering.clear()
+    unanswered = ask(moving, "1")
+    await _turns()
+    channel = moving.channel
+    connection.channels.adopt(dealt(("host-0",), version=2), connection.settings)
+    with pytest.raises(HostUnavailable, match="has other hosts"):
+        await unanswered
+    assert moving.channel is not channel
+    assert moving.channel.host == "host-0"
+    assert moving.channel.routed == 2
+
+
+async def test_a_relaunch_with_the_same_hosts_goes_on_and_learns_who_has_moved() -> None:
+    world = SharingWorld()
+    connection = connected(world)
+    moving, *_ = refs(connection)
+    world.host("host-0").answering.clear()
+    unanswered = ask(moving, "1")
+    await _turns()
+    world.sharing.move(MOVING, to="host-1")
+    connection.channels.adopt(world.sharing.table, connection.settings)
+    world.host("host-0").answering.set()
+    assert await unanswered == "1"
+    assert world.done(1) == [(MOVING, "1")]
+
+
+async def _turns() -> None:
+    for _ in range(60):
+        await asyncio.sleep(0)
