@@ -10,6 +10,7 @@ from tests.simulation.failing_programs import plan_failing
 from tests.simulation.finds import plan_finds
 from tests.simulation.followers import followers_of
 from tests.simulation.group_members import members_of
+from tests.simulation.lives import plan_lives
 from tests.simulation.messages import plan_messages
 from tests.simulation.plan import ACTIVE_S, Plan, Setup, Step
 from tests.simulation.planned_faults import FIRST_FAULT_S, faults_of
@@ -44,6 +45,7 @@ def plan_of(seed: int) -> Plan:
     plan_broadcasts(seed, setup, strands, faults)
     plan_finds(seed, setup, strands, faults)
     plan_timers(seed, setup, strands, faults)
+    plan_lives(seed, setup, strands)
     members = members_of(seed, setup)
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)

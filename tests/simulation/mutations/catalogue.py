@@ -5,6 +5,7 @@ from tests.simulation.mutations import (
     of_drivers,
     of_groups,
     of_hosts,
+    of_lives,
     of_messages,
     of_partitions,
     of_programs,
@@ -20,6 +21,7 @@ MUTATIONS: dict[str, Mutation] = {
     mutation.name: mutation
     for mutation in (
         *of_hosts.MUTATIONS,
+        *of_lives.MUTATIONS,
         *of_partitions.MUTATIONS,
         *of_drivers.MUTATIONS,
         *of_systems.MUTATIONS,
