@@ -31,7 +31,7 @@ from runtime.host.batch import Attempt, Batch
 from runtime.host.resident import FAILURES, Resident
 from runtime.host.residents import Residents
 from runtime.process.no_waiting import allow_waiting, forbid_waiting
-from runtime.wire.commands import MESSAGE_TYPE
+from runtime.wire.commands import DATA, FIRE, MESSAGE_TYPE
 from runtime.wire.error_codec import text_of_error
 
 logger = logging.getLogger("thornback.host")
@@ -149,7 +149,7 @@ class Supervisor:
             case Strategy.STOP:
                 reason = _reason(failure, exhausted=verdict.exhausted)
                 event = ActorWasStopped(
-                    reason=reason, message_type=command[MESSAGE_TYPE], failure=failure
+                    reason=reason, message_type=_message_type(command), failure=failure
                 )
                 for one in concerned:
                     if one is resident or one.version:  # else the log would get to know it by this
@@ -160,7 +160,7 @@ class Supervisor:
                     attempt.rebuild.add(one.source)
                 if verdict.rest_s:
                     rests = ActorHasFailed(
-                        message_type=command[MESSAGE_TYPE],
+                        message_type=_message_type(command),
                         failure=failure,
                         became=verdict.strategy.value,
                         rest_s=round(verdict.rest_s, 3),
@@ -188,7 +188,7 @@ class Supervisor:
                 self._ends = True
                 self._escalate(attempt.batch)
                 ends = ActorHasFailed(
-                    message_type=command[MESSAGE_TYPE],
+                    message_type=_message_type(command),
                     failure=failure,
                     became=verdict.strategy.value,
                 )
@@ -259,6 +259,11 @@ def _keys(resident: Resident) -> tuple[str, str]:
     """Under what restarts are remembered that concern it: its own, and those of its group. The name
     of a type has no slash, a source of one has."""
     return resident.source, actor_type_of(resident.source)
+
+
+def _message_type(command: Any) -> str:
+    """Of the message that a command has; of one that a timer fires, the timer's."""
+    return str(command[DATA][3] if command[MESSAGE_TYPE] == FIRE else command[MESSAGE_TYPE])
 
 
 def _reason(failure: str, *, exhausted: bool) -> str:
