@@ -26,6 +26,7 @@ from actors.command import Command
 from actors.errors import InvalidActor
 from actors.event import Event, Payload
 from actors.handler_code import mistake_in
+from actors.lifecycle import LIFECYCLE, another_s, taken
 from actors.listening import HEARD, EventHeard, Listening, heard_event
 from actors.messages import SENT
 from actors.openness import event_reader, message_reader
@@ -97,8 +98,8 @@ class ActorType:
             self._add(method)
         _check_made(actor)
         self._check_ignored()
-        # No state has to depend on messages, or on timers.
-        self.ignores |= {SENT, *TIMER_TYPES} - self.appliers.keys()
+        # No state has to depend on messages, on timers, or on what becomes of its actor.
+        self.ignores |= {SENT, *TIMER_TYPES, *LIFECYCLE} - self.appliers.keys()
         self._check_replaces()
         self._check_yielded()
         check_state(actor.state_type, self.states.text, self.name)
@@ -181,6 +182,8 @@ class ActorType:
             raise InvalidActor(self.name, f"{method.__name__} {problem}")
         if mistake := mistake_in_applier(self.actor, method):
             raise InvalidActor(self.name, f"{method.__name__} {mistake}")
+        if another_s(model):
+            raise InvalidActor(self.name, f"{method.__name__} applies {taken(model.event_type)}")
         self._once(self.appliers, model.event_type, method)
         self.appliers[model.event_type] = Applier(model, method)
 

@@ -18,6 +18,7 @@ from actors.actor_type import Handler, nothing_applies
 from actors.errors import InvalidActor, Rejected
 from actors.event import Event, Payload
 from actors.ids import derived_id
+from actors.lifecycle import LIFECYCLE, ActorWasStarted, ActorWasStopped
 from actors.messages import Yielded
 from actors.moments import microseconds, moment_of
 from actors.pending_timers import Pending, fold_timer, turn_of
@@ -50,6 +51,7 @@ class Scenario(Generic[S]):
         # Time: of the system, and of commands that do not say when they happened.
         self._now_us = self._at_us = 0
         self._messages: dict[str, Any] = {}  # of timers, by their ids
+        self._stopped = False
 
     @property
     def state(self) -> S:
@@ -63,13 +65,16 @@ class Scenario(Generic[S]):
         return {key: moment_of(one.due_us) for key, one in pending.items()}
 
     def given(self, *payloads: Payload) -> Self:
-        """Fold past events into the state, as they are read from the log. Raises TypeError for
-        what is no event."""
+        """Fold past events into the state, as they are read from the log; also those that say
+        that the actor was stopped, or started. Raises TypeError for what is no event."""
         for payload in payloads:
             if isinstance(payload, Command):
                 name = type(payload).__name__
                 raise TypeError(f"given takes events; send a command with when: .when({name}(...))")
-        self._apply([self._stored(payload) for payload in payloads])
+        for payload in payloads:
+            if isinstance(payload, ActorWasStopped | ActorWasStarted):
+                self._stopped = isinstance(payload, ActorWasStopped)
+        self._apply([self._given(payload) for payload in payloads])
         return self
 
     def when(self, command: Command | Event, *, at: datetime | None = None) -> Self:
@@ -81,6 +86,8 @@ class Scenario(Generic[S]):
         said so, and if a timer is due before: it is to fire first (`advance`).
         """
         self._expect_no_rejection()
+        if self._stopped:
+            raise AssertionError(f"{self._actor.source} is stopped: it takes no commands")
         if isinstance(command, Event):
             return self._hear(command)
         handler = self._type.handlers.get(getattr(command, "message_type", ""))
@@ -215,6 +222,12 @@ class Scenario(Generic[S]):
             f"{handler.decide.__name__} changes {', '.join(fields)}, which no event would tell: "
             "yield an event, and change the state in the method that applies it",
         )
+
+    def _given(self, payload: Any) -> Payload:
+        if type(payload) not in LIFECYCLE.values():
+            return self._stored(payload)
+        event: Payload = stored(payload, type(payload))[1]
+        return event
 
     def _stored(self, payload: Any) -> Payload:
         """An event as the log gives it back."""

@@ -29,14 +29,26 @@ from runtime.errors import (
 from runtime.host.batch import Attempt
 from runtime.host.failing_code import own_frames
 from runtime.host.firing import YIELDED, Timers, applying
+from runtime.host.lifecycle import clean, start_or_stop, write_rest
 from runtime.host.misfits import misfit_message
 from runtime.host.publishing import publish_row
 from runtime.host.recent import Recent
 from runtime.host.resident import FAILURES, Resident, plain_state, take_snapshot
 from runtime.host.residents import Residents
+from runtime.host.supervision import Supervisor, tell_failure
 from runtime.host.type_checks import EventTypesMet
 from runtime.process.no_waiting import allow_waiting, forbid_waiting
-from runtime.wire.commands import DATA, FIRE, ID, INVALID, MESSAGE_TYPE, PUBLISH, STATE
+from runtime.wire.commands import (
+    DATA,
+    FIRE,
+    ID,
+    INVALID,
+    MESSAGE_TYPE,
+    PUBLISH,
+    START,
+    STATE,
+    STOP,
+)
 from runtime.wire.error_codec import text_of_error
 from runtime.wire.values import pack_value
 from store.errors import InvalidData
@@ -56,6 +68,8 @@ COMMAND_BYTES = 256 * 1024 * 1024
 ATTEMPT_BYTES = 64 * 1024 * 1024
 #: About as many bytes has a row beside its data and its clock.
 _ROW_BYTES = 300
+#: What somebody asks of an actor's own life.
+_ASKED = (START, STOP)
 _TOO_MUCH = f"the events of its command take more than {COMMAND_BYTES:,} bytes"
 
 
@@ -101,14 +115,14 @@ class Decider:
         residents: Residents,
         recent: Recent,
         *,
-        strategy: str,
+        supervisor: Supervisor,
         snapshot_frequency: int,
         now_us: Callable[[], int],
     ) -> None:
         self.clock = clock
         self._residents = residents
         self._recent = recent
-        self._strategy = strategy
+        self.supervisor = supervisor
         self._snapshot_frequency = snapshot_frequency
         self.met = EventTypesMet()
         self._timers = Timers(self, self._failed, now_us, most_bytes=COMMAND_BYTES)
@@ -126,6 +140,8 @@ class Decider:
         forbid_waiting()
         try:
             self._decide_each(attempt)
+            if attempt.lifecycle:
+                write_rest(attempt, self.clock, self.met)
         finally:
             allow_waiting()
             self.at = None
@@ -295,10 +311,17 @@ class Decider:
         source, message_type, *_ = attempt.batch.commands[index]
         if message_type == INVALID:
             attempt.failed(index, InvalidMessage(*attempt.batch.commands[index][DATA]))
-        elif resident.stopped:
-            attempt.without_effect(index, ActorStopped(source))
         elif source in attempt.rebuild and not resident.broken:
             attempt.deferred.append(index)
+        elif message_type in _ASKED and source in attempt.stopped:
+            attempt.rebuild.add(source)  # behind the row that says so, which is still to come
+            attempt.deferred.append(index)
+        elif resident.stopped and message_type not in (*_ASKED, PUBLISH):
+            attempt.refused(index, ActorStopped(source, resident.stopped))
+        elif message_type not in (*_ASKED, PUBLISH) and (
+            refusal := self.supervisor.refusal(attempt.batch, resident)
+        ):
+            attempt.refused(index, refusal)
         elif self._residents.outdated(source, resident):
             attempt.rebuild.add(source)
             attempt.deferred.append(index)
@@ -311,6 +334,12 @@ class Decider:
             self._publish(attempt, index, resident)
         elif resident.type is None:
             attempt.without_effect(index, self._residents.why_unknown(source.partition("/")[0]))
+        elif message_type in _ASKED:
+            if start_or_stop(attempt, index, resident, self.clock, self.met):
+                self._recent[attempt.batch.commands[index][ID]] = attempt.effects
+        elif not resident.ready:  # its rest is over, or its group was restarted
+            attempt.rebuild.add(source)
+            attempt.deferred.append(index)
         elif message_type == STATE:
             self._state(attempt, index, resident)
         elif message_type == FIRE:
@@ -381,16 +410,11 @@ class Decider:
             logger.error("%s failed at %s", source, message_type, exc_info=error)
         elif batch.failures == self.FAILURES_SHOWN + 1:
             logger.error("more commands of that batch fail; their callers are told why")
-        decision = self._strategy
-        if decision == "resume" and state_spoilt:
-            decision = "restart"  # a half-applied event leaves nothing to resume with
-        if decision == "stop":
-            resident.ready, resident.stopped = False, True
-            attempt.stopped.add(source)
-        elif decision == "restart":
-            resident.ready = False
-            attempt.rebuild.add(source)
+        tell_failure(resident, error)
         failure = text_of_error(error)
+        decision = self.supervisor.failed(
+            attempt, attempt.batch.commands[index], resident, clean(failure), spoilt=state_spoilt
+        )
         frames = own_frames(error)
         attempt.without_effect(
             index, HandlerFailed(source, message_type, failure, decision, frames)

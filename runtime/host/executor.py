@@ -73,8 +73,9 @@ class Executor:
         self._lookups = Lookups(store, recent)
         self._answering = Answering(store, residents, decider.clock, metrics, name=name)
         self._recovery = Recovery(
-            self, mailbox, residents, recent, journal, writer_back=writer_back, name=name
-        )
+            self, mailbox, residents, recent, journal, decider.supervisor,
+            writer_back=writer_back, name=name,
+        )  # fmt: skip
         # What is under way: changed by the line of work and by the tasks in `_finishing`.
         self._last: Attempt | None = None  #: what was decided last and may still fail
         #: What was decided and is neither durable nor failed, with its append if it has rows.
@@ -262,6 +263,8 @@ class Executor:
             for index in set(attempt.indexes).difference(attempt.deferred):
                 self._recent.open.forget(attempt.batch.commands[index][ID])
         self._answering.durable(attempt)
+        if attempt.stopped:
+            self._decider.supervisor.settled(attempt)
         if attempt.batch.complete:
             self.answer(attempt.batch)
 

@@ -23,7 +23,7 @@ from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
 from runtime.driver.outgoing import Outgoing
-from runtime.errors import UnknownActorType
+from runtime.errors import ActorRestarting, UnknownActorType
 from runtime.partition.feed import Feed
 from runtime.process.world import World
 from runtime.processing.mailing import Mailing, Message
@@ -49,6 +49,8 @@ _NOBODY_KNOWS = (
 #: Errors of a command whose actor type its host does not know, or not by a class that fits its log:
 #: somebody may bring it.
 CLASS_AWAY = ("UnknownActorType", "InvalidActor")
+#: Of a command whose actor has failed before, and takes it in a moment.
+RESTS = ActorRestarting.__name__
 
 #: A receiver's source, and the command that it is sent.
 Letter = tuple[str, bytes]
@@ -326,7 +328,7 @@ class Posting:
             encoded = errors.get(index)
             if encoded is None:
                 message.finished = True
-            elif encoded[0] in self.AWAY:
+            elif encoded[0] in self.AWAY or encoded[0] == RESTS:
                 again.setdefault(message.receiver, []).append(message)
             else:
                 self._refused(message, encoded)
@@ -335,6 +337,9 @@ class Posting:
         for receiver, theirs in again.items():
             del receivers[receiver]
             error = decode_error(errors[messages.index(theirs[0])])
+            if isinstance(error, ActorRestarting):
+                self._rest(theirs, error, said=False)
+                continue
             # Of the first one of a type nothing is said: mostly its class is there in a moment.
             said = not isinstance(error, UnknownActorType) or (
                 actor_type_of(receiver) in self._unknown

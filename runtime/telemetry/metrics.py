@@ -107,6 +107,19 @@ class HttpMetrics:
         self.streams = metrics._gauge("http_streams", "Streams of events open", ["node"])
 
 
+class ActorMetrics:
+    """What a host counts of actors that fail."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.failures = metrics._counter(
+            "actor_failures", "Failures of actors, by what became of them", ["actor_type", "became"]
+        )
+
+    def failed(self, actor_type: str, became: str) -> None:
+        """An actor of that type failed, and this has become of it."""
+        self.failures.labels(actor_type, became).inc()
+
+
 class WriterMetrics:
     """What the writer counts, once a commit."""
 

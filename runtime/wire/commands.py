@@ -28,6 +28,9 @@ STATE = "$state"
 PUBLISH = "$publish"
 #: A timer whose time has come; its data is a Wanted (runtime/host/firing.py).
 FIRE = "$fire"
+#: Whose data is a reason: the actor takes commands again, or takes none from now on.
+START = "$start"
+STOP = "$stop"
 #: What stands in for a command that could not be read; its data says whose it was and why.
 INVALID = "$invalid"
 

@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 
 from actors.actor_type import ActorType, no_event, nothing_applies
 from actors.event import Kind, Payload
+from actors.lifecycle import LIFECYCLE
 from actors.messages import RETURNED, SENT, MessageSent
 from actors.openness import message_reader
 from actors.sameness import inequality
@@ -64,6 +65,9 @@ def check_yielded(actor: ActorType, payload: Any) -> None:
     if is_timer_event(payload.event_type, payload.kind):
         name = type(payload).__name__
         raise TypeError(f"a handler yields no {name}: yield a Schedule, or Cancel(key)")
+    if payload.event_type in LIFECYCLE:
+        name = payload.event_type
+        raise TypeError(f"a handler yields no {name!r}: the runtime alone says what becomes of it")
     if not actor.folds(payload.event_type):
         raise TypeError(f"a handler yields {nothing_applies(type(payload))}")
 

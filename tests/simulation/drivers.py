@@ -29,6 +29,7 @@ from tests.simulation.dropping import forget
 from tests.simulation.finds import find_own
 from tests.simulation.followers import follow
 from tests.simulation.history import Call, History, seen
+from tests.simulation.lives import live
 from tests.simulation.messages import listen_or_stop
 from tests.simulation.plan import ACTIVE_S, Step
 from tests.simulation.programs import run_or_stop
@@ -374,5 +375,5 @@ def _latest(state: Any) -> Any:
 _ELSEWHERE = {
     "subscribe": read, "follow": follow, "program": run_or_stop, "listen": listen_or_stop,
     "begin sightings": begin_sightings, "rebuild": build_anew, "look": look, "find": find_own,
-    "broadcast": broadcast, "forget": forget,
+    "broadcast": broadcast, "forget": forget, "life": live,
 }  # fmt: skip

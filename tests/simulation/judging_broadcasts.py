@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def judge_broadcasts(log: LogIndex, simulation: "Simulation") -> list[str]:
     """Every one, however often it was called."""
     wrong: list[str] = []
-    stops = simulation.settings.actor_system.supervisor_strategy == "stop"
+    stops = any(record.event_type == "actor-stopped" for record in log.lives)
     for cast in simulation.history.casts.values():
         name = f"broadcast {cast.number}"
         had = Counter(

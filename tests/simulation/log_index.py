@@ -9,6 +9,8 @@ from tests.simulation.programs import PROGRAMS
 
 #: The source of what says that messages were refused.
 RETURNS = "messages/returned"
+#: What the log says of an actor's own life.
+LIVES = {"actor-failed", "actor-stopped", "actor-started"}
 
 
 class LogIndex:
@@ -25,6 +27,7 @@ class LogIndex:
         self.sent = [record for record in records if record.event_type == "message-sent"]
         self.returns_of: dict[bytes, list[Record]] = defaultdict(list)
         self.of_cause: dict[bytes, list[Record]] = defaultdict(list)
+        self.lives = [record for record in records if record.event_type in LIVES]
         self._messages = messages = {record.id for record in self.sent}
         for record in records:
             if record.source == RETURNS:
@@ -33,8 +36,8 @@ class LogIndex:
         self._timers = {record.id for record in records if record.event_type == "timer-set"}
         for record in records:
             self.by_source[record.source].append(record)
-            if self.is_output(record) or self.is_of_timer(record):
-                continue
+            if self.is_output(record) or record.event_type in LIVES or self.is_of_timer(record):
+                continue  # judge_programs, judge_lives and judge_timers look at them
             if self.is_of_message(record):
                 self.of_cause[record.causation_id or b""].append(record)
                 continue  # judge_messages looks at it

@@ -11,6 +11,7 @@ from tests.simulation.failing_programs import plan_failing
 from tests.simulation.finds import plan_finds
 from tests.simulation.followers import followers_of
 from tests.simulation.group_members import members_of
+from tests.simulation.lives import plan_lives
 from tests.simulation.messages import plan_messages
 from tests.simulation.moves import plan_moves
 from tests.simulation.plan import ACTIVE_S, Plan, Setup, Step
@@ -51,6 +52,7 @@ def plan_of(seed: int) -> Plan:
     plan_deaths(seed, strands, faults)
     plan_hangs(seed, strands, faults)
     plan_moves(seed, setup, strands, faults)
+    plan_lives(seed, setup, strands)
     members = members_of(seed, setup, faults)
     plan_dropped_readings(seed, setup, strands, members)
     if any(fault.other == "busy" for fault in faults):

@@ -48,8 +48,7 @@ def _host(host: Any, simulation: "Simulation") -> list[str]:
         wrong.append(f"{waiting} bytes of snapshots wait to be saved")
     if host._mailbox.unanswered == 0 and not executor._finishing:
         residents = host._residents
-        stopped = sum(one.stopped for one in residents._by_source.values())
-        most = simulation.settings.actor_system.max_actors + stopped
+        most = simulation.settings.actor_system.max_actors
         if len(residents) > most and not executor._recovery.needed:
             wrong.append(f"{len(residents)} actors are resident, {most} may be")
     return wrong

@@ -6,6 +6,7 @@ from tests.simulation.mutations import (
     of_drops,
     of_groups,
     of_hosts,
+    of_lives,
     of_messages,
     of_moves,
     of_partitions,
@@ -22,6 +23,7 @@ MUTATIONS: dict[str, Mutation] = {
     mutation.name: mutation
     for mutation in (
         *of_hosts.MUTATIONS,
+        *of_lives.MUTATIONS,
         *of_partitions.MUTATIONS,
         *of_drivers.MUTATIONS,
         *of_systems.MUTATIONS,
