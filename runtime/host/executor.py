@@ -117,7 +117,7 @@ class Executor:
     def forget(self, gone: Callable[[str], bool]) -> None:
         """Forget the actors of such sources, and what became of their commands: they live
         elsewhere, and may come back changed."""
-        self._residents.revive([source for source in self._residents.sources() if gone(source)])
+        self._residents.drop([source for source in self._residents.sources() if gone(source)])
         self._recent.in_vain.forget_of(gone)
         self._recent.open.forget_of(gone)
 
