@@ -23,7 +23,10 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Metrics:
-    """The instruments of one process. `folder` None counts in memory for nobody."""
+    """The instruments of one process. `folder` None counts in memory for nobody.
+
+    More than fifteen fields: one for each thing that is counted.
+    """
 
     def __init__(self, node: str, folder: Path | None) -> None:
         self._registry = CollectorRegistry()

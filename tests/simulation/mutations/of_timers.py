@@ -12,10 +12,21 @@ _WINDOW = "runtime.processing.timer_window"
 MUTATIONS: tuple[Mutation, ...] = (
     mutation(
         "a timer is forgotten at the timekeeper's death",
-        "what is filed moves the checkpoint, and the table a transaction later or never",
+        "one that begins reads what is due from now on, and not what is overdue",
+        _KEEPING,
+        "        self._window, self._late, self._said = Window(), [], set()\n",
+        "        self._window, self._late, self._said = Window(), [], set()\n"
+        '        self._window.reach = type(FIRST)(self._world.now_us(), "", "")\n',
+        "from store.timers import Timer\n",
+        "from store.timers import FIRST, Timer\n",
+    ),
+    mutation(
+        "the checkpoint of timers moves before their table",
+        "a timekeeper that dies in between has read a timer that it has nowhere",
         _KEEPING,
         "        self._pending += await self._store.file_timers(move, changes)\n",
         "        await self._store.move_checkpoint(move)\n"
+        "        await self._changed_within(0.3)\n"
         "        self._pending += await self._store.file_timers(move, changes)\n",
     ),
     mutation(
