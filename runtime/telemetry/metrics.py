@@ -67,6 +67,9 @@ class Metrics:
         self.letters = self._counter(
             "dead_letters", "Events that failed in a program, or queue behind one", ["program"]
         )
+        self.actor_failures = self._counter(
+            "actor_failures", "Failures of actors, by what became of them", ["actor_type", "became"]
+        )
         self.timers = self._gauge("timers_pending", "Timers that are still to fire")
         self.fired = self._counter("timers_fired", "Timers that have fired")
         self.lateness = Histogram(
@@ -114,13 +117,11 @@ class ActorMetrics:
     """What a host counts of actors that fail."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self.failures = metrics._counter(
-            "actor_failures", "Failures of actors, by what became of them", ["actor_type", "became"]
-        )
+        self._failures = metrics.actor_failures
 
     def failed(self, actor_type: str, became: str) -> None:
         """An actor of that type failed, and this has become of it."""
-        self.failures.labels(actor_type, became).inc()
+        self._failures.labels(actor_type, became).inc()
 
 
 class WriterMetrics:

@@ -19,7 +19,7 @@ from streams.windows import Session, Sliding, Tumbling, WindowResult
 _HOUR = timedelta(hours=1)
 
 #: So much later than another event one may come and be in time.
-_DISORDER = timedelta(days=5)
+_DISORDER = timedelta(hours=6)
 #: So long a correction needs no look into the log.
 _LATENESS = timedelta(days=2)
 

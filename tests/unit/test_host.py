@@ -239,7 +239,7 @@ async def test_a_host_that_escalates_answers_and_then_ends(
 ) -> None:
     monkeypatch.setattr(Supervisor, "LIFE_S", 0.0)
     world = OneWriter(await Writing.begin())
-    settings = {"actor_system": {"supervisor_strategy": "escalate"}}
+    settings = {"actor_system": {"supervisor_strategy": "escalate", "hosts": 1}}
     host = Host("host-0", Settings(**settings).model_dump_json(), None, world=world)  # type: ignore[arg-type]
     await host.ready()
     await host.register(cloudpickle.dumps(Gong))
