@@ -240,6 +240,7 @@ class ProgramRun:
         await self._open_table()
         await self._open_node()
         lanes = await self._open_slots(self._after)
+        await self._check_last()
         table = self._table
         await self._open_table()
         if self._table != table:
@@ -261,6 +262,14 @@ class ProgramRun:
         self._clock = NodeClock(self._label, epoch.counter, nodes)
         self._effects = Effects()
         self._sending = None  # what was under way is nobody's any more
+
+    async def _check_last(self) -> None:
+        """Raises StaleEpoch where another one of its name has begun since. That opens its slots
+        behind this, and has them; one that had hung meanwhile, and has opened them behind that,
+        may be of other code, and is not to go on with what the other one makes."""
+        there = (await self._store.epochs((self._node,))).get(self._node)
+        if there is None or there.number != self._number:
+            raise StaleEpoch(self._node, self._number)
 
     async def _open_slots(self, after: int) -> dict[int, Lane]:
         """A new incarnation of its slots, by how far they are, and what is parked of them. Raises

@@ -229,7 +229,7 @@ class Database:
         old = self.epochs.get(name) or Epoch(name=name, number=0, counter=0)
         new = self.epochs[name] = replace(old, number=old.number + 1, holder=holder)
         if strike := self.trouble.at_epochs.pop(name.partition("/")[2], None):
-            strike()
+            strike()  # and perhaps another one at the next
         return new
 
     def open_shards(self, hosts: Sequence[str], *, anew: bool) -> ShardTable:

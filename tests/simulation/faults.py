@@ -1,6 +1,7 @@
 """How each fault strikes."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -154,18 +155,22 @@ def _dies_at_commit(simulation: "Simulation", fault: Fault) -> None:
 
 def _hangs_as_it_begins(simulation: "Simulation", fault: Fault) -> None:
     """A worker stops when it has opened its epoch, and nothing else. Ray takes it for dead, and it
-    goes on beside its successor, or whoever has its name by then."""
+    goes on when another one of its name begins, behind its successor; or after a while."""
     there, later = simulation.cluster.processes, simulation.loop.world.later
+    worker, program = fault.target.split("-of-")
+    epoch = f"{program}/{worker.removeprefix('worker-')}"
+    draw = stream(simulation.loop.seed, "fault", fault.number)
+    at_epochs = simulation.database.trouble.at_epochs
 
     def hang() -> None:
         if (process := there.get(fault.target)) and (life := process.incarnation):
             life.stop()
             process.replace(down_s=fault.amount, lives_on_s=fault.seconds + 3.0)
             later(fault.seconds, life.go_on)
+            go_on = partial(later, draw.uniform(0.0, 0.02), life.go_on)
+            at_epochs[epoch] = lambda: at_epochs.update({epoch: go_on})
 
-    worker, program = fault.target.split("-of-")
-    epoch = f"{program}/{worker.removeprefix('worker-')}"
-    simulation.database.trouble.at_epochs[epoch] = lambda: later(0.0, hang)
+    at_epochs[epoch] = partial(later, 0.0, hang)
 
 
 def _answers_lost(simulation: "Simulation", fault: Fault) -> None:

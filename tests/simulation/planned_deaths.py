@@ -7,7 +7,7 @@ from runtime.topology.names import worker_name
 from store.projected import REBUILD
 from tests.simulation.draws import stream
 from tests.simulation.plan import Fault, Step
-from tests.simulation.rebuilds import PROJECTION
+from tests.simulation.rebuilds import FIRST_REBUILD, PROJECTION
 
 #: The numbers of these faults begin here.
 FIRST_NUMBER, FIRST_HANG = 1_000, 1_500
@@ -35,11 +35,11 @@ def plan_hangs(seed: int, strands: list[list[list[Step]]], faults: list[Fault]) 
         step.number for driver in strands for strand in driver for step in strand
         if step.kind == "rebuild"
     ]  # fmt: skip
-    if len(rebuilds) > 1 and draw.random() < 0.4:
+    if {FIRST_REBUILD, FIRST_REBUILD + 1} <= set(rebuilds) and draw.random() < 0.6:
         fault = Fault(
             FIRST_HANG, 0.0, "hangs as it begins", worker_name(PROJECTION + REBUILD, 0),
-            seconds=round(draw.uniform(0.5, 4.0), 3), amount=round(draw.uniform(0.01, 0.2), 3),
-            with_step=draw.choice(rebuilds[:-1]),
+            seconds=round(draw.uniform(2.0, 6.0), 3), amount=round(draw.uniform(0.01, 0.2), 3),
+            with_step=FIRST_REBUILD,
         )  # fmt: skip
         faults.insert(0, fault)
 

@@ -21,8 +21,9 @@ from runtime.system import ActorSystem
 from runtime.topology.names import ProcessKind
 from runtime.topology.status import ProcessStatus, WorkerFacts
 from store.appends import Acknowledged, Append
-from store.errors import AnotherSelection
+from store.errors import AnotherSelection, StaleEpoch
 from store.event_store import EventStore
+from store.memory import MemoryEventStore
 from store.selection import EVERYTHING, Selection
 from streams.errors import InvalidProgram
 from streams.handler import Handler
@@ -172,6 +173,17 @@ def test_who_waits_for_one_that_was_dropped_to_commit_what_it_has_does_so_no_lon
     assert system.connection.errand("drop", lambda: system.connection.log.ask(drop)).result(LIMIT_S)
     system.stop("silent").result(LIMIT_S)
     assert facts(system) == []
+
+
+async def test_one_that_hung_as_it_began_is_not_the_last_of_its_name() -> None:
+    store = MemoryEventStore()
+    run = ProgramRun.__new__(ProgramRun)
+    run._store, run._node = store, "node-001.workers/totals/0"
+    run._number = (await store.open_epoch(run._node)).number
+    await run._check_last()
+    await store.open_epoch(run._node)
+    with pytest.raises(StaleEpoch):
+        await run._check_last()
 
 
 def test_all_slots_begin_where_the_first_ones_did(memory_system: ActorSystem) -> None:
