@@ -257,4 +257,4 @@ async def test_failures_of_actors_are_counted_by_type_and_by_what_became_of_them
     await host.register(cloudpickle.dumps(Gong))
     for sequence in range(2):
         await deliver(host, command("gong/a", Crack()), sequence=sequence)
-    assert host._metrics.actors.failures.labels("gong", "escalate")._value.get() == 2
+    assert host._metrics.actors._failures.labels("gong", "escalate")._value.get() == 2
