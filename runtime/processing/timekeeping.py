@@ -156,9 +156,8 @@ class Timekeeping(Posting):
         now_us = self._world.now_us()
         for index, packed in outgoing.answer.values.items():  # it is not time yet, over there
             timer, early_us = _timer_of(messages[index]), unpack_value(packed)["early_us"]
-            if early_us <= self.PATIENT_US:
-                self._window.put_back(timer, now_us + early_us)
-            else:  # clocks far apart may be set right at any time
+            if early_us > self.PATIENT_US or not self._window.put_back(timer, now_us + early_us):
+                # Clocks far apart may be set right at any time.
                 self._late.append((timer, now_us + min(early_us, self.LONGEST_US)))
 
     def _rest(self, messages: list[Message], error: Exception, *, said: bool = True) -> None:

@@ -32,7 +32,34 @@ def plan_timers(
     hosts = [host_name(number) for number in range(setup.hosts)]
     for _ in range(draw.choice((0, 1, 2, 4))):
         faults.append(_fault(draw, len(faults), draw.choice((TIMEKEEPER_ACTOR,) * 3 + (hosts[0],))))
+    _plan_clocks(stream(seed, "clocks of timers"), setup, strands, faults)
     faults.sort(key=lambda fault: fault.at_s)
+
+
+def _plan_clocks(
+    draw: Random, setup: Setup, strands: list[list[list[Step]]], faults: list[Fault]
+) -> None:
+    """Clocks that are apart while many timers are due: drawn apart from what was there before."""
+    match draw.choice(("", "", "behind")):
+        case "behind":
+            # Those of hosts, by as much as is waited for in memory; and there are more timers than
+            # may be there.
+            setup.knobs.update(window=draw.choice((1, 2)), look_ahead=10_000_000)
+            behind_s = -round(draw.uniform(0.5, 4.0), 3)
+            for host in map(host_name, range(setup.hosts)):
+                faults.append(Fault(len(faults), 0.6, "jump", host, "", 0.0, behind_s))
+            strands[0].append(_burst(draw, 420_000))
+
+
+def _burst(draw: Random, first: int) -> list[Step]:
+    """A bell each, within a moment."""
+    steps = []
+    for number in range(first, first + draw.choice((6, 12))):
+        after_ms = draw.randrange(2_000)
+        fields = {"token": number, "key": "a", "after_ms": after_ms, "how": "ring"}
+        pause_s = round(draw.uniform(0.0, 0.3), 4)
+        steps.append(Step(number, pause_s, "ask", f"bell/{number}", "Wind", fields, False))
+    return steps
 
 
 def _steps(draw: Random, bells: list[str], hows: tuple[str, ...], first: int) -> list[Step]:

@@ -123,6 +123,16 @@ MUTATIONS: tuple[Mutation, ...] = (
         "                pass\n",
     ),
     mutation(
+        "a firing that is early is dropped with others",
+        "where too many are in memory it goes, too, and is read from where it was due: no more",
+        _WINDOW,
+        "        early = [self._pending[name] for name in self._early]\n",
+        "        early: list[Timer] = []\n        self._early.clear()\n",
+        "        others = (timer for name, timer in self._pending.items() if name not in "
+        "self._early)\n",
+        "        others = iter(self._pending.values())\n",
+    ),
+    mutation(
         "nobody keeps time",
         "a host that comes back does not look whether the log has timers, and has nobody called",
         "runtime.host.host",
