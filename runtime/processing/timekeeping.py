@@ -64,6 +64,8 @@ class Timekeeping(Posting):
     PATIENT_US, LONGEST_US = 5_000_000, 60_000_000
     #: Between two looks at the clock, which may jump, and the shortest wait for it.
     LOOK_S, SHORTEST_S = 1.0, 0.001
+    #: A clock that is set back by more was wrong, and so is what it has put off.
+    STEP_US = 5_000_000
 
     facts: TimekeeperFacts
 
@@ -84,6 +86,9 @@ class Timekeeping(Posting):
         self._late: list[tuple[Timer, int]] = []  #: that could not be fired, and when they are to
         self._said: set[tuple[str, str]] = set()  #: why, and of which types
         self._pending = 0  #: in the table
+        #: How far the clock is ahead of the loop's, which nobody sets, and was at most; None until
+        #: it was looked at.
+        self._ahead_us: int | None = None
         # How it fares:
         self.facts = TimekeeperFacts()
 
@@ -95,6 +100,7 @@ class Timekeeping(Posting):
 
     async def _begin_more(self) -> None:
         self._window, self._late, self._said = Window(), [], set()
+        self._ahead_us = None
         self._pending = await self._store.count_timers()
         self._say_pending()
 
@@ -117,12 +123,13 @@ class Timekeeping(Posting):
 
     async def _prepare(self) -> None:
         """What is due is to be sent, after what was read of it."""
-        now_us = self._world.now_us()
         if self._late:
             late, self._late = self._late, []
             filing = Filing()
             filing.add_late(each for each in late if self._window.holds(each[0]))
             await self._file(filing, self._kept)
+        await self._look_at_clock()
+        now_us = self._world.now_us()
         if self._window.wants_more(now_us):
             until_us = self._window.until_us(now_us)
             found = await self._store.due_timers(self._window.reach, until_us, self.PAGE)
@@ -131,11 +138,29 @@ class Timekeeping(Posting):
             packed = packed_firing(timer, now_us, self._packer)
             self._mailing.queue(Firing(timer, packed), self._way_to(timer.source))
 
-    async def _file(self, filing: Filing, position: int) -> None:
-        changes = filing.changes()
-        move = CheckpointMove(
+    async def _look_at_clock(self) -> None:
+        """What a wrong clock has put off, before it was set right or by another one's hand, would
+        wait until then. So it is looked at again."""
+        now_us = self._world.now_us()
+        ahead_us, before_us = now_us - int(self._now_s() * 1_000_000), self._ahead_us
+        if before_us is not None and ahead_us >= before_us - self.STEP_US:
+            self._ahead_us = max(before_us, ahead_us)
+            return
+        beyond_us = now_us  # all of it; of one that begins, what no right clock would have put off
+        if before_us is None:
+            beyond_us += self.LONGEST_US + self.STEP_US
+        await self._store.hasten_timers(self._move_to(self._kept), beyond_us)
+        self._window.read_again()
+        self._ahead_us = ahead_us
+
+    def _move_to(self, position: int) -> CheckpointMove:
+        return CheckpointMove(
             name=self.name, epoch=self._epoch, position=position, receipt=self._receipt
         )
+
+    async def _file(self, filing: Filing, position: int) -> None:
+        changes = filing.changes()
+        move = self._move_to(position)
         if changes is None:
             await self._store.move_checkpoint(move)
             return

@@ -57,6 +57,11 @@ class Window:
                 self._put(timer)
         self.reach = timers[-1].place if len(timers) >= limit else Place(until_us + 1, "", "")
 
+    def read_again(self) -> None:
+        """What is not at work is read again, from the first on."""
+        self._pending, self._order, self._early = {}, [], set()
+        self.reach = FIRST
+
     def filed(self, changes: TimerChanges) -> None:
         """The table has been changed."""
         for source, key in changes.gone:

@@ -40,7 +40,17 @@ def _plan_clocks(
     draw: Random, setup: Setup, strands: list[list[list[Step]]], faults: list[Fault]
 ) -> None:
     """Clocks that are apart while many timers are due: drawn apart from what was there before."""
-    match draw.choice(("", "", "behind")):
+    match draw.choice(("", "set right", "behind")):
+        case "set right":
+            # The one that fires them is ahead for a while, and puts off what is set meanwhile.
+            ahead_s, at_s = draw.choice((20.0, 3_600.0, 86_400.0)), draw.uniform(0.6, ACTIVE_S / 2)
+            for clock_s in (ahead_s, -ahead_s):
+                moment_s = round(at_s, 4)
+                faults.append(
+                    Fault(len(faults), moment_s, "jump", TIMEKEEPER_ACTOR, "", 0.0, clock_s)
+                )
+                at_s += draw.uniform(1.0, ACTIVE_S / 2)
+            strands[0].append(_burst(draw, 410_000, longest_ms=20_000))
         case "behind":
             # Those of hosts, by as much as is waited for in memory; and there are more timers than
             # may be there.
@@ -48,14 +58,14 @@ def _plan_clocks(
             behind_s = -round(draw.uniform(0.5, 4.0), 3)
             for host in map(host_name, range(setup.hosts)):
                 faults.append(Fault(len(faults), 0.6, "jump", host, "", 0.0, behind_s))
-            strands[0].append(_burst(draw, 420_000))
+            strands[0].append(_burst(draw, 420_000, longest_ms=2_000))
 
 
-def _burst(draw: Random, first: int) -> list[Step]:
+def _burst(draw: Random, first: int, *, longest_ms: int) -> list[Step]:
     """A bell each, within a moment."""
     steps = []
     for number in range(first, first + draw.choice((6, 12))):
-        after_ms = draw.randrange(2_000)
+        after_ms = draw.randrange(longest_ms)
         fields = {"token": number, "key": "a", "after_ms": after_ms, "how": "ring"}
         pause_s = round(draw.uniform(0.0, 0.3), 4)
         steps.append(Step(number, pause_s, "ask", f"bell/{number}", "Wind", fields, False))

@@ -17,9 +17,12 @@ from actors.timer_events import TimerCancelled
 from actors.timers import Cancel, Schedule
 from runtime.driver.subscription import Subscription
 from runtime.errors import PublishRefused
+from runtime.process.world import World
 from runtime.processing.timekeeping import Timekeeping
+from runtime.processing.timer_window import Window
 from runtime.system import ActorSystem
 from runtime.topology.status import ProcessStatus, TimekeeperFacts
+from store.timers import TimerChanges
 from streams.handler import Handler
 from thornback.testing.in_process import InProcessSystem
 from thornback.testing.settings import small_settings
@@ -218,6 +221,46 @@ def test_the_timer_of_an_actor_that_is_stopped_waits_and_holds_up_nobody() -> No
         system.actor(Bell, "third").ask(Wind()).result()
         take(system, "rang", 1, sources="bell/third")
         wait_until(lambda: facts(system).pending == 1)  # type: ignore[union-attr]
+
+
+class Shifted:
+    """A world whose clock is not that of the others."""
+
+    ahead_us = 0
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world, name)
+
+    def now_us(self) -> int:
+        return self._world.now_us() + Shifted.ahead_us
+
+
+def test_what_a_clock_put_off_that_was_ahead_fires_when_it_is_set_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks_us: list[int] = []
+    init, filed = Timekeeping.__init__, Window.filed
+
+    def shifted(self: Timekeeping, world: World, *others: Any) -> None:
+        init(self, Shifted(world), *others)  # type: ignore[arg-type]
+
+    def noted(self: Window, changes: TimerChanges) -> None:
+        looks_us.extend(move.look_us for move in changes.moved)
+        filed(self, changes)
+
+    monkeypatch.setattr(Window, "filed", noted)
+    monkeypatch.setattr(Timekeeping, "__init__", shifted)
+    monkeypatch.setattr(Shifted, "ahead_us", 3_600_000_000)
+    with InProcessSystem(settings_of()) as system:
+        system.actor(Bell, "b").ask(Wind(after_s=6.0)).result()
+        wait_until(lambda: looks_us)
+        assert looks_us[0] > time.time() * 1e6 + 3_000_000_000
+        monkeypatch.setattr(Shifted, "ahead_us", 0)
+        [rang] = take(system, "rang", 1)
+        assert rang.source == "bell/b"
 
 
 class Forger(Handler):

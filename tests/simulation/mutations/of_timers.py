@@ -133,6 +133,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        others = iter(self._pending.values())\n",
     ),
     mutation(
+        "what a wrong clock has put off waits for it",
+        "the clock that was ahead is set right, and nobody looks at what it has put off",
+        _KEEPING,
+        "        if before_us is not None and ahead_us >= before_us - self.STEP_US:\n",
+        "        if before_us is not None:\n",
+    ),
+    mutation(
         "nobody keeps time",
         "a host that comes back does not look whether the log has timers, and has nobody called",
         "runtime.host.host",
