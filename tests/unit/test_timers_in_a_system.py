@@ -287,9 +287,16 @@ def letters_of(system: ActorSystem, program: str) -> list[Any]:
     return [*troubles, *system.dead_letters(program).result()]
 
 
-def test_nobody_publishes_events_of_timers(system: ActorSystem) -> None:
+class TimerSet(DeviceEvent):
+    """Of an oven, say: of another kind than those of timers."""
+
+    minutes: int
+
+
+@pytest.mark.parametrize("payload", [TimerCancelled(key="k"), TimerSet(minutes=3)])
+def test_nobody_publishes_events_of_timers(system: ActorSystem, payload: Any) -> None:
     event = Event.of(
-        TimerCancelled(key="k"),
+        payload,
         source="somebody/else",
         id=uuid4(),
         timestamp=datetime.now(UTC),
