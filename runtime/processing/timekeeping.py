@@ -62,6 +62,9 @@ class Timekeeping(Posting):
     #: What could not be fired for so long leaves memory, and is read again later: the later, the
     #: longer it is overdue.
     PATIENT_US, LONGEST_US = 5_000_000, 60_000_000
+    #: How soon the log has what a host says that it is done with. Later, that host may be one that
+    #: was replaced and lives on, without the timers that were set since.
+    HEARD_S = 30.0
     #: Between two looks at the clock, which may jump, and the shortest wait for it.
     LOOK_S, SHORTEST_S = 1.0, 0.001
     #: A clock that is set back by more was wrong, and so is what it has put off.
@@ -123,6 +126,8 @@ class Timekeeping(Posting):
 
     async def _prepare(self) -> None:
         """What is due is to be sent, after what was read of it."""
+        unheard = self._window.unheard(self._now_s() - self.HEARD_S)
+        self._late += [(timer, self._world.now_us()) for timer in unheard]
         if self._late:
             late, self._late = self._late, []
             filing = Filing()
@@ -178,8 +183,11 @@ class Timekeeping(Posting):
         super()._judge(outgoing, messages)
         if outgoing.answer is None:
             return
-        now_us = self._world.now_us()
-        for index, packed in outgoing.answer.values.items():  # it is not time yet, over there
+        now_us, answer = self._world.now_us(), outgoing.answer
+        for index, message in enumerate(messages):
+            if index not in answer.errors and index not in answer.values:
+                self._window.done(_timer_of(message), self._now_s())
+        for index, packed in answer.values.items():  # it is not time yet, over there
             timer, early_us = _timer_of(messages[index]), unpack_value(packed)["early_us"]
             if early_us > self.PATIENT_US or not self._window.put_back(timer, now_us + early_us):
                 # Clocks far apart may be set right at any time.

@@ -7,6 +7,7 @@ next year costs nothing here. What was taken to be fired is `at work` until the 
 of it.
 """
 
+from collections import OrderedDict
 from heapq import heapify, heappop, heappush
 
 from store.timers import FIRST, Place, Timer, TimerChanges
@@ -29,6 +30,9 @@ class Window:
         self._pending: dict[Name, Timer] = {}
         self._order: list[Place] = []  # a heap; also of places where nothing is any more
         self._at_work: dict[Name, Timer] = {}
+        #: Those at work of which their host says that it is done with them, and since when, in
+        #: seconds: the first first.
+        self._done: OrderedDict[Name, float] = OrderedDict()
         #: Those of the pending that were put back: the table has them where they were due, behind
         #: the reach, so nobody would read them again if they were dropped.
         self._early: set[Name] = set()
@@ -109,6 +113,23 @@ class Window:
         """Is it at work still? Otherwise the log has said what has become of it."""
         return self._at_work.get((timer.source, timer.key)) is timer
 
+    def done(self, timer: Timer, now_s: float) -> None:
+        """Its host says so; the log will, too."""
+        if self.holds(timer):
+            self._done[timer.source, timer.key] = now_s
+
+    def unheard(self, before_s: float) -> list[Timer]:
+        """Those that were done before that, of which the log has not said so; they are told once,
+        and are at work still."""
+        found: list[Timer] = []
+        while self._done:
+            name = next(iter(self._done))
+            if self._done[name] >= before_s:
+                break
+            del self._done[name]
+            found.append(self._at_work[name])
+        return found
+
     def put_back(self, timer: Timer, look_us: int) -> bool:
         """It was taken, and is to be looked at in a moment. False where too many are already: it is
         at work still, and waits in the table."""
@@ -146,6 +167,7 @@ class Window:
     def _forget(self, name: Name) -> None:
         self._drop(name)
         self._at_work.pop(name, None)
+        self._done.pop(name, None)
 
     def _shrink(self) -> None:
         """Back to what may be here: those that are due last are read again. What was put back is

@@ -1,5 +1,6 @@
 """Timers in the simulation: what drivers have bells do, and what befalls whoever fires them."""
 
+from dataclasses import replace
 from random import Random
 
 from runtime.topology.names import TIMEKEEPER_ACTOR, host_name
@@ -40,7 +41,7 @@ def _plan_clocks(
     draw: Random, setup: Setup, strands: list[list[list[Step]]], faults: list[Fault]
 ) -> None:
     """Clocks that are apart while many timers are due: drawn apart from what was there before."""
-    match draw.choice(("", "set right", "behind")):
+    match draw.choice(("", "set right", "behind", "lives on", "away")):
         case "set right":
             # The one that fires them is ahead for a while, and puts off what is set meanwhile.
             ahead_s, at_s = draw.choice((20.0, 3_600.0, 86_400.0)), draw.uniform(0.6, ACTIVE_S / 2)
@@ -51,6 +52,34 @@ def _plan_clocks(
                 )
                 at_s += draw.uniform(1.0, ACTIVE_S / 2)
             strands[0].append(_burst(draw, 410_000, longest_ms=20_000))
+        case "away":
+            # One host does not answer, and few timers may be under way.
+            setup.knobs.update(at_work=draw.choice((3, 4)), window=draw.choice((5, 50_000)))
+            silent_s = round(draw.uniform(0.6, 2.0), 4)
+            faults.append(
+                Fault(len(faults), silent_s, "silence", TIMEKEEPER_ACTOR, host_name(0), 40.0)
+            )
+            strands[0].append(_burst(draw, 440_000, longest_ms=500))
+        case "lives on":
+            # Whoever fires them goes on with hosts that were replaced, and whoever sets them does
+            # not.
+            at_s = draw.uniform(2.0, 4.0)
+            for host in map(host_name, range(setup.hosts)):
+                replaced_s = round(at_s + draw.uniform(0.0, 0.2), 4)
+                broken_s = round(at_s + draw.uniform(0.3, 0.6), 4)
+                faults += [
+                    Fault(len(faults), replaced_s, "replace", host, "", 30.0, 0.05),
+                    Fault(len(faults) + 1, broken_s, "break", "driver-0", host),
+                ]
+            first = _burst(draw, 430_000, longest_ms=500)
+            again = [
+                replace(step, number=step.number + 500, pause_s=0.05, fields=dict(step.fields))
+                for step in first
+            ]
+            for step in again:
+                step.fields["token"] = step.number
+            again[0] = replace(again[0], pause_s=round(at_s + 1.0, 4))
+            strands[0] += [first, again]
         case "behind":
             # Those of hosts, by as much as is waited for in memory; and there are more timers than
             # may be there.

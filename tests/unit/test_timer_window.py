@@ -52,6 +52,18 @@ def test_a_timer_that_was_early_is_taken_again_where_many_are_set_meanwhile() ->
     assert taken[-1] == early._replace(look_us=105)
 
 
+def test_what_its_host_is_done_with_and_the_log_does_not_say_is_told_once() -> None:
+    keeper, heard, unheard = Keeper(), bell("heard", 1), bell("unheard", 1)
+    keeper.file([heard, unheard])
+    for each in keeper.take(1):
+        keeper.window.done(each, 5.0)
+    keeper.file(gone=[heard])
+    assert keeper.window.unheard(5.0) == []
+    assert keeper.window.unheard(5.1) == [unheard]
+    assert keeper.window.unheard(9.0) == []
+    assert keeper.window.holds(unheard)
+
+
 def test_what_was_early_is_bounded_and_the_rest_of_it_stays_at_work() -> None:
     keeper = Keeper()
     keeper.file([bell("a", 1), bell("b", 1), bell("c", 1)])

@@ -17,6 +17,7 @@ from actors.timer_events import TimerCancelled
 from actors.timers import Cancel, Schedule
 from runtime.driver.subscription import Subscription
 from runtime.errors import PublishRefused
+from runtime.host.firing import Timers
 from runtime.process.world import World
 from runtime.processing.timekeeping import Timekeeping
 from runtime.processing.timer_window import Window
@@ -261,6 +262,27 @@ def test_what_a_clock_put_off_that_was_ahead_fires_when_it_is_set_right(
         monkeypatch.setattr(Shifted, "ahead_us", 0)
         [rang] = take(system, "rang", 1)
         assert rang.source == "bell/b"
+
+
+def test_what_a_host_is_done_with_is_sent_again_unless_the_log_says_so(
+    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be one that was replaced and lives on, and has nothing of what was set since."""
+    fire, in_vain = Timers.fire, []
+
+    def once_in_vain(self: Timers, attempt: Any, index: int, resident: Any) -> None:
+        if in_vain:
+            fire(self, attempt, index, resident)
+            return
+        in_vain.append(index)
+        attempt.in_vain.append(index)
+
+    monkeypatch.setattr(Timers, "fire", once_in_vain)
+    monkeypatch.setattr(Timekeeping, "HEARD_S", 0.1)
+    system.actor(Bell, "b").ask(Wind()).result()
+    [rang] = take(system, "rang", 1)
+    assert rang.source == "bell/b"
+    assert in_vain
 
 
 class Forger(Handler):

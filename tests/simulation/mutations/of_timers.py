@@ -140,6 +140,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        if before_us is not None:\n",
     ),
     mutation(
+        "a host that was replaced is done with a timer",
+        "what it has nothing of it has no effect of, and is believed for good",
+        _WINDOW,
+        "            self._done[timer.source, timer.key] = now_s\n",
+        "            pass\n",
+    ),
+    mutation(
         "nobody keeps time",
         "a host that comes back does not look whether the log has timers, and has nobody called",
         "runtime.host.host",
