@@ -8,6 +8,7 @@ occurrence: sent twice it takes effect once, and its host holds it against the l
 table have it.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -32,6 +33,7 @@ from runtime.wire.error_codec import EncodedError, decode_error, text_of_error
 from runtime.wire.values import unpack_value
 from store.appends import CheckpointMove
 from store.event_store import EventStore, Page
+from store.receipts import Receipt
 from store.selection import Selection
 from store.timers import Timer
 
@@ -84,6 +86,8 @@ class Timekeeping(Posting):
             TIMERS, SELECTION, 0, world=world, settings=settings, store=store, connect=connect
         )
         self._metrics = metrics
+        #: Held by whoever moves the checkpoint, and reads what it has, until it has moved.
+        self._moving = asyncio.Lock()
         # One incarnation, made anew by `_begin`:
         self._window = Window()
         self._late: list[tuple[Timer, int]] = []  #: that could not be fired, and when they are to
@@ -99,7 +103,8 @@ class Timekeeping(Posting):
         # A system that was replaced opens no epoch: it does not take the timers from its successor.
         node = f"{self._label}/{TIMERS}"
         await self._store.open_epoch(node, self._world.holder(self._settings))
-        return await super()._begin()
+        async with self._moving:
+            return await super()._begin()
 
     async def _begin_more(self) -> None:
         self._window, self._late, self._said = Window(), [], set()
@@ -116,10 +121,10 @@ class Timekeeping(Posting):
         for event in decoded.events:
             filing.add(event)
         if decoded.events:
-            ids = (event.id_bytes for event in decoded.events)
-            self._receipt = self._receipt.plus(ids)
-            await self._file(filing, page.through)
-            self._kept, self._kept_s = page.through, self._now_s()
+            async with self._moving:
+                receipt = self._receipt.plus(event.id_bytes for event in decoded.events)
+                await self._file(filing, page.through, receipt)
+                self._kept, self._receipt, self._kept_s = page.through, receipt, self._now_s()
             self._metrics.fired(filing.late_us)
             self._say(fired=self.facts.fired + len(filing.late_us))
         self._mailing.passed(page.through)
@@ -132,7 +137,8 @@ class Timekeeping(Posting):
             late, self._late = self._late, []
             filing = Filing()
             filing.add_late(each for each in late if self._window.holds(each[0]))
-            await self._file(filing, self._kept)
+            async with self._moving:
+                await self._file(filing, self._kept, self._receipt)
         await self._look_at_clock()
         now_us = self._world.now_us()
         if self._window.wants_more(now_us):
@@ -154,18 +160,24 @@ class Timekeeping(Posting):
         beyond_us = now_us  # all of it; of one that begins, what no right clock would have put off
         if before_us is None:
             beyond_us += self.LONGEST_US + self.STEP_US
-        await self._store.hasten_timers(self._move_to(self._kept), beyond_us)
+        async with self._moving:
+            move = self._checkpoint(self._kept, self._receipt)
+            await self._store.hasten_timers(move, beyond_us)
         self._window.read_again()
         self._ahead_us = ahead_us
 
-    def _move_to(self, position: int) -> CheckpointMove:
-        return CheckpointMove(
-            name=self.name, epoch=self._epoch, position=position, receipt=self._receipt
-        )
+    async def _move(self) -> None:
+        """For a drain, too, while something is filed: the one has what the other has committed."""
+        async with self._moving:
+            await super()._move()
 
-    async def _file(self, filing: Filing, position: int) -> None:
+    def _checkpoint(self, position: int, receipt: Receipt) -> CheckpointMove:
+        return CheckpointMove(name=self.name, epoch=self._epoch, position=position, receipt=receipt)
+
+    async def _file(self, filing: Filing, position: int, receipt: Receipt) -> None:
+        """Position and receipt are those of the store from then on."""
         changes = filing.changes()
-        move = self._move_to(position)
+        move = self._checkpoint(position, receipt)
         if changes is None:
             await self._store.move_checkpoint(move)
             return
