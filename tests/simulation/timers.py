@@ -62,16 +62,17 @@ def _plan_clocks(
             strands[0].append(_burst(draw, 440_000, longest_ms=500))
         case "lives on":
             # Whoever fires them goes on with hosts that were replaced, and whoever sets them does
-            # not.
-            at_s = draw.uniform(2.0, 4.0)
+            # not: those that are set again, of actors that the hosts of before have in memory.
+            faults[:] = [fault for fault in faults if fault.target != TIMEKEEPER_ACTOR]
+            first = _burst(draw, 430_000, longest_ms=500)
+            at_s = sum(step.pause_s for step in first) + draw.uniform(0.6, 1.0)
             for host in map(host_name, range(setup.hosts)):
                 replaced_s = round(at_s + draw.uniform(0.0, 0.2), 4)
                 broken_s = round(at_s + draw.uniform(0.3, 0.6), 4)
                 faults += [
-                    Fault(len(faults), replaced_s, "replace", host, "", 30.0, 0.05),
-                    Fault(len(faults) + 1, broken_s, "break", "driver-0", host),
+                    Fault(500 + len(faults), replaced_s, "replace", host, "", 30.0, 0.05),
+                    Fault(501 + len(faults), broken_s, "break", "driver-0", host),
                 ]
-            first = _burst(draw, 430_000, longest_ms=500)
             again = [
                 replace(step, number=step.number + 500, pause_s=0.05, fields=dict(step.fields))
                 for step in first
