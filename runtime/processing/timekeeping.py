@@ -16,6 +16,7 @@ from actors.event import Kind
 from actors.ids import derived_id
 from actors.naming import TIMERS, actor_type_of
 from actors.timer_events import TIMER_TYPES
+from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
 from runtime.driver.outgoing import Outgoing
@@ -67,6 +68,9 @@ class Timekeeping(Posting):
     #: How soon the log has what a host says that it is done with. Later, that host may be one that
     #: was replaced and lives on, without the timers that were set since.
     HEARD_S = 30.0
+    #: A host that has answered nothing for so long is sent no more until it does: what is for it
+    #: would take the room of all others.
+    SILENT_S = 5.0
     #: Between two looks at the clock, which may jump, and the shortest wait for it.
     LOOK_S, SHORTEST_S = 1.0, 0.001
     #: A clock that is set back by more was wrong, and so is what it has put off.
@@ -92,6 +96,8 @@ class Timekeeping(Posting):
         self._window = Window()
         self._late: list[tuple[Timer, int]] = []  #: that could not be fired, and when they are to
         self._said: set[tuple[str, str]] = set()  #: why, and of which types
+        #: Since when channels have something under way, and no answer came.
+        self._quiet_s: dict[Channel, float] = {}
         self._pending = 0  #: in the table
         #: How far the clock is ahead of the loop's, which nobody sets, and was at most; None until
         #: it was looked at.
@@ -109,6 +115,7 @@ class Timekeeping(Posting):
     async def _begin_more(self) -> None:
         self._window, self._late, self._said = Window(), [], set()
         self._ahead_us = None
+        self._quiet_s.clear()
         self._pending = await self._store.count_timers()
         self._say_pending()
 
@@ -131,6 +138,10 @@ class Timekeeping(Posting):
 
     async def _prepare(self) -> None:
         """What is due is to be sent, after what was read of it."""
+        silent = self._silent()
+        for channel in silent:
+            for message in self._mailing.withdraw(channel):
+                self._put_off(message, self._unanswered())
         unheard = self._window.unheard(self._now_s() - self.HEARD_S)
         self._late += [(timer, self._world.now_us()) for timer in unheard]
         if self._late:
@@ -146,8 +157,33 @@ class Timekeeping(Posting):
             found = await self._store.due_timers(self._window.reach, until_us, self.PAGE)
             self._window.read(found, until_us, self.PAGE)
         for timer in self._window.take(now_us, self.TOGETHER):
-            packed = packed_firing(timer, now_us, self._packer)
-            self._mailing.queue(Firing(timer, packed), self._way_to(timer.source))
+            firing = Firing(timer, packed_firing(timer, now_us, self._packer))
+            way = self._way_to(timer.source)
+            if way in silent:
+                self._put_off(firing, self._unanswered())
+            else:
+                self._mailing.queue(firing, way)
+
+    def _silent(self) -> set[Channel]:
+        before_s = self._now_s() - self.SILENT_S
+        return {channel for channel, since_s in self._quiet_s.items() if since_s <= before_s}
+
+    def _unanswered(self) -> TimeoutError:
+        return TimeoutError(f"its host has answered nothing for {self.SILENT_S:.0f} s")
+
+    def _send(self) -> None:
+        super()._send()
+        now_s = self._now_s()
+        self._quiet_s = {
+            channel: self._quiet_s.get(channel, now_s)
+            for outgoing, (channel, _) in self._under_way.items()
+            if not outgoing.finished
+        }
+
+    def _has_answered(self, outgoing: Outgoing) -> None:
+        if (sent := self._under_way.get(outgoing)) is not None:
+            self._quiet_s.pop(sent[0], None)
+        super()._has_answered(outgoing)
 
     async def _look_at_clock(self) -> None:
         """What a wrong clock has put off, before it was set right or by another one's hand, would

@@ -296,10 +296,10 @@ def test_no_other_event_has_the_name_of_one_of_timers_whatever_its_kind() -> Non
             self.state["n"] = 0
 
     class Ignores(Clock):
-        ignores = (*Clock.ignores, TimerCancelled)
+        ignores = (*Clock.ignores, TimerCancelled)  # type: ignore[assignment]
 
     class Yields(Clock):
-        ignores = (*Clock.ignores, "timer-cancelled")
+        ignores = (*Clock.ignores, "timer-cancelled")  # type: ignore[assignment]
 
         @handles
         def odd(self, message: Odd) -> Iterator[TimerCancelled]:

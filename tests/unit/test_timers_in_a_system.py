@@ -268,7 +268,8 @@ def test_what_a_host_is_done_with_is_sent_again_unless_the_log_says_so(
     system: ActorSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be one that was replaced and lives on, and has nothing of what was set since."""
-    fire, in_vain = Timers.fire, []
+    fire = Timers.fire
+    in_vain: list[int] = []
 
     def once_in_vain(self: Timers, attempt: Any, index: int, resident: Any) -> None:
         if in_vain:

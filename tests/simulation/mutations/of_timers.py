@@ -147,6 +147,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            pass\n",
     ),
     mutation(
+        "a host that is away holds up all others",
+        "what is for it waits where all wait, and there is no room for more",
+        _KEEPING,
+        "        return {channel for channel, since_s in self._quiet_s.items() if since_s <= "
+        "before_s}\n",
+        "        return {channel for channel in self._quiet_s if before_s < 0}\n",
+    ),
+    mutation(
         "nobody keeps time",
         "a host that comes back does not look whether the log has timers, and has nobody called",
         "runtime.host.host",
