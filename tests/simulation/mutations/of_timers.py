@@ -119,8 +119,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a firing that is early is forgotten",
         "what its host does not fire yet is taken for answered",
         _KEEPING,
-        "                self._window.put_back(timer, now_us + early_us)\n",
-        "                pass\n",
+        "            if early_us > self.PATIENT_US or "
+        "not self._window.put_back(timer, now_us + early_us):\n",
+        "            if early_us > self.PATIENT_US:\n",
     ),
     mutation(
         "a firing that is early is dropped with others",
