@@ -32,7 +32,7 @@ from actors.messages import SENT
 from actors.openness import event_reader, message_reader
 from actors.state_form import StateForm, check_comes_back
 from actors.state_type import check_state, state_adapter
-from actors.timer_events import TIMER_TYPES
+from actors.timer_events import TIMER_TYPES, forged, reserved
 
 Method = Callable[..., Any]
 
@@ -184,6 +184,8 @@ class ActorType:
             raise InvalidActor(self.name, f"{method.__name__} {mistake}")
         if another_s(model):
             raise InvalidActor(self.name, f"{method.__name__} applies {taken(model.event_type)}")
+        if forged(model):
+            raise InvalidActor(self.name, f"{method.__name__} applies {reserved(model.event_type)}")
         self._once(self.appliers, model.event_type, method)
         self.appliers[model.event_type] = Applier(model, method)
 
@@ -214,6 +216,9 @@ class ActorType:
     def _check_yielded(self) -> None:
         for handler in self.handlers.values():
             for payload in handler.yields:
+                if forged(payload):
+                    said = f"{handler.decide.__name__} yields {reserved(payload.event_type)}"
+                    raise InvalidActor(self.name, said)
                 if not self.folds(payload.event_type):
                     method = handler.decide.__name__
                     raise InvalidActor(self.name, f"{method} yields {nothing_applies(payload)}")
@@ -283,6 +288,9 @@ def _ignored(actor: Any) -> frozenset[str]:
     if None in names:
         problem = f"ignores is a tuple of events, or of their types as texts, not {ignores!r:.80}"
         raise InvalidActor(actor.actor_type, problem)
+    for each in ignores:
+        if forged(each):
+            raise InvalidActor(actor.actor_type, f"it ignores {reserved(each.event_type)}")
     return frozenset(name for name in names if name is not None)
 
 

@@ -525,6 +525,9 @@ FROM timers
 WHERE (look, source, key) > ($1, $2::text, $3::text) AND look <= $4
 ORDER BY look, source, key LIMIT $5;
 
+-- name: hasten_timers
+UPDATE timers SET look = due WHERE look > due AND look > $1;
+
 -- name: count_timers
 SELECT count(*) AS timers FROM timers;
 
