@@ -336,9 +336,15 @@ class Host(Process):
         raise HostFailed(self.name, "a failure was escalated to it, and beyond it")
 
     async def _deliver_one(self, fields: tuple[Any, ...]) -> Any:
+        await self.ensure_started()
+        version, shards = 0, self._shards
+        if shards is not None:  # whoever calls has no table: this is the way by the present one
+            version = shards.table.version
+            if moved := shards.moved(fields[SOURCE], version):
+                raise moved
         request = pack_request(
             b"host" + self._own_sequence.to_bytes(8, "big"), 0, 0, {}, True,
-            [CommandPacker().pack(fields)],
+            [CommandPacker().pack(fields)], False, version,
         )  # fmt: skip
         self._own_sequence += 1
         answer = unpack_answer(await self.deliver(request))
