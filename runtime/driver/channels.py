@@ -118,6 +118,7 @@ class Channels(TableOfShards):
         async with self._catching_up:
             launch = self._launch
             if self._shards.version >= version:
+                self._divide_anew(link.host)
                 return
             try:
                 table = await link.shard_table()
@@ -127,10 +128,22 @@ class Channels(TableOfShards):
             if table is not None and table.version > self._shards.version:
                 await self._adopt_table(table, launch)
 
+    def _divide_anew(self, host: str) -> None:
+        """A host has turned away what was sent by an older table than is known here, and has
+        nothing more of it: what belongs elsewhere goes there, instead of here once more."""
+        with self._lock:
+            if self._ended is None and (channel := self._open.get(host)) is not None:
+                for where, part in channel.divide(self._host_of, self._shards.version):
+                    self._channel(where).take_over(part)
+
     async def _adopt_table(self, table: ShardTable, launch: int) -> None:
         changed = zip(self._shards.hosts, table.hosts, strict=True)
         losing_hosts = {before for before, now in changed if before != now}
-        losing = [channel for channel in self.all() if channel.host in losing_hosts]
+        with self._lock:
+            if self._ended is not None or self._launch != launch:
+                return
+            # Also those to which nothing was sent so far: what is first sent meanwhile is held.
+            losing = [self._channel(host) for host in sorted(losing_hosts)]
         await asyncio.gather(*(channel.hold() for channel in losing))
         try:
             with self._lock:

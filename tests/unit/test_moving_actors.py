@@ -26,12 +26,14 @@ from runtime.wire.commands import (
     turned_away,
 )
 from runtime.wire.error_codec import encode_error
+from runtime.wire.reading import unpack_request
 from runtime.wire.values import unpack_value
 from store.shards import ShardTable, dealt
 from tests.unit.connecting import OwnLoop, PlayedHandle, PlayedWorld
 from tests.unit.sending import PlayedHost
 
 HOSTS = ("host-0", "host-1")
+THREE = (*HOSTS, "host-2")
 
 
 class Say(Command):
@@ -52,12 +54,13 @@ OTHER = next(sources(1))
 class Sharing:
     """The table as it is in truth."""
 
-    def __init__(self) -> None:
-        self.table = dealt(HOSTS, version=1)
+    def __init__(self, hosts: tuple[str, ...]) -> None:
+        self._hosts = hosts
+        self.table = dealt(hosts, version=1)
 
     def move(self, *moving: str, to: str) -> None:
         shards = [shard_of(one) for one in moving]
-        for host in HOSTS:
+        for host in self._hosts:
             self.table = self.table.given(shards, host, to)
 
 
@@ -90,11 +93,11 @@ class SharingHandle(PlayedHandle):
 
 
 class SharingWorld(PlayedWorld):
-    """Two hosts that share the actors."""
+    """Hosts that share the actors, two unless more are named."""
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: tuple[str, ...] = HOSTS) -> None:
         super().__init__()
-        self.sharing = Sharing()
+        self.sharing = Sharing(hosts)
         self.asked = 0
         self.when_asked: Callable[[], None] = lambda: None
         self.silent = 0  #: so many of the next questions for the table are answered with nothing
@@ -115,15 +118,19 @@ class SharingWorld(PlayedWorld):
 
     def done(self, host: int) -> list[tuple[str, Any]]:
         """What one of the hosts has done."""
-        played = self.host(HOSTS[host])
+        played = self.host(f"host-{host}")
         assert isinstance(played, SharingHost)
         return played.done
 
 
-def connected(world: SharingWorld, table: ShardTable | None = None) -> Connection:
-    settings = Settings.model_validate({"actor_system": {"actor_timeout_ms": 20_000}})
+def connected(
+    world: SharingWorld, table: ShardTable | None = None, hosts: tuple[str, ...] = HOSTS
+) -> Connection:
+    settings = Settings.model_validate(
+        {"actor_system": {"actor_timeout_ms": 20_000, "hosts": len(hosts)}}
+    )
     topology = Topology(
-        settings_json=settings.model_dump_json(), hosts=HOSTS, shards=table or world.sharing.table
+        settings_json=settings.model_dump_json(), hosts=hosts, shards=table or world.sharing.table
     )
     return Connection(topology, world, OwnLoop())
 
@@ -310,6 +317,65 @@ async def test_a_relaunch_with_the_same_hosts_goes_on_and_learns_who_has_moved()
     world.host("host-0").answering.set()
     assert await unanswered == "1"
     assert world.done(1) == [(MOVING, "1")]
+
+
+async def test_what_is_first_sent_to_a_host_while_a_table_is_adopted_waits_for_that() -> None:
+    world = SharingWorld(THREE)
+    connection = connected(world, hosts=THREE)
+    away, other, third = (ActorRef(connection, None, _of_three(host)[0]) for host in range(3))
+    await asyncio.gather(ask(other, "0"), ask(third, "0"))  # and nothing to the first host
+    world.host("host-1").answering.clear()
+    under_way = ask(other, "1")
+    await _turns()
+    # All three lose some.
+    world.sharing.move(third.source, to="host-0")
+    world.sharing.move(away.source, to="host-2")
+    world.sharing.move(_of_three(1)[1], to="host-0")
+    slow, busy = world.host("host-0"), asyncio.Event()
+    call = slow.call
+
+    async def late(method: str, packed: bytes) -> bytes:
+        if unpack_request(packed).commands:
+            await busy.wait()
+        return await call(method, packed)
+
+    slow.call = late  # type: ignore[method-assign]
+    found = ask(third, "1")  # by which the table is learnt
+    await _turns()
+    assert not found.done()
+    first = ask(away, "first")
+    await _turns()
+    world.host("host-1").answering.set()
+    await under_way
+    await _turns()
+    second = ask(away, "second")
+    await _turns()
+    busy.set()
+    assert await asyncio.gather(first, second, found) == ["first", "second", "1"]
+    assert [text for source, text in world.done(2) if source == away.source] == ["first", "second"]
+
+
+async def test_what_was_turned_away_by_a_table_from_before_is_not_sent_there_once_more() -> None:
+    world = SharingWorld()
+    connection = connected(world)
+    moving, staying, _ = refs(connection)
+    await ask(staying, "0")
+    world.sharing.move(MOVING, to="host-1")
+    first = world.host("host-0")
+    first.answering.clear()
+    first.refusing = [ActorsMoved("host-0", "moved", 1)]
+    channel, asked = moving.channel, ask(moving, "1")
+    await _turns()  # it is under way by the table from before
+    connection.channels._shards = world.sharing.table
+    channel.reroute(world.sharing.table.version)
+    first.answering.set()
+    assert await asked == "1"
+    assert world.done(1) == [(MOVING, "1")]
+    assert world.done(0) == [(STAYING, "0")]
+
+
+def _of_three(host: int) -> list[str]:
+    return [one for n in range(1000) if shard_of(one := f"counter/{n}") % 3 == host][:2]
 
 
 async def _turns() -> None:
