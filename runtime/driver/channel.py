@@ -103,7 +103,7 @@ class Channel:
         actor: type[Actor[Any]] | None,
         *,
         want_events: bool,
-        routed: int | None = None,
+        routed: int,
     ) -> tuple[Outgoing, int]:
         """Put one command into the batch that leaves next. Raises InvalidMessage for data
         that has no form on the wire, ConnectionClosed or ChannelFailed for a channel that

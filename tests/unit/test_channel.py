@@ -287,7 +287,8 @@ async def test_a_loop_that_was_closed_under_the_channel_is_a_connection_that_is_
     other.close()
     for _ in range(2):
         with pytest.raises(ConnectionClosed):
-            outbox.add(("a", "b", bytes(16), 0, None, None, None), None, want_events=True)
+            fields = "a", "b", bytes(16), 0, None, None, None
+            outbox.add(fields, None, want_events=True, routed=0)
     assert not outbox.unfinished()
 
 

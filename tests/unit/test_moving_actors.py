@@ -8,7 +8,9 @@ import pytest
 
 from actors.actor import Command
 from runtime.driver.bulk import BulkCall
+from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
+from runtime.driver.life import stop_actor
 from runtime.driver.plain import PlainCommand
 from runtime.driver.plain_bulk import PlainBulk
 from runtime.driver.ref import ActorRef
@@ -138,7 +140,7 @@ def connected(
 def ask(to: ActorRef[Any], text: str) -> Any:
     """A command, as one may wait for it."""
     fields = (to.source, "say", to.connection.new_id(), 0, text, None, None)
-    outgoing, index = to._add(fields, want_events=True)
+    outgoing, index = to.add(fields, want_events=True)
 
     async def answered() -> Any:
         if (future := outgoing.future()) is not None:
@@ -372,6 +374,28 @@ async def test_what_was_turned_away_by_a_table_from_before_is_not_sent_there_onc
     assert await asked == "1"
     assert world.done(1) == [(MOVING, "1")]
     assert world.done(0) == [(STAYING, "0")]
+
+
+async def test_stop_goes_to_where_its_actor_lives_when_it_is_put_into_a_batch() -> None:
+    world = SharingWorld()
+    connection = connected(world)
+    moving, *_ = refs(connection)
+    await ask(moving, "1")
+    world.sharing.move(MOVING, to="host-1")
+
+    class Ref(ActorRef[Any]):
+        @property
+        def way(self) -> tuple[Channel, int]:
+            found, channels = super().way, connection.channels
+            if channels.table is not world.sharing.table:  # between this and what comes next
+                with channels._lock:
+                    channels._switch(world.sharing.table, {"host-0"})
+            return found
+
+    stopped = stop_actor(Ref(connection, None, MOVING), "now")
+    await stopped._pending.future()
+    assert world.done(0) == [(MOVING, "1")]
+    assert world.done(1) == [(MOVING, {"reason": "now"})]
 
 
 def _of_three(host: int) -> list[str]:
