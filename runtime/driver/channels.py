@@ -28,6 +28,7 @@ from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.placement import shard_of
 from runtime.transport.ray_stay import InNoRay
 from runtime.wire.commands import SOURCE
+from store.errors import StoreUnavailable
 from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.driver")
@@ -122,7 +123,7 @@ class Channels(TableOfShards):
                 return
             try:
                 table = await link.shard_table()
-            except HostUnavailable as error:
+            except (HostUnavailable, StoreUnavailable) as error:
                 logger.info("%s does not say who has its shards: %s", link.host, error)
                 return
             if table is not None and table.version > self._shards.version:

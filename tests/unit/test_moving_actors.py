@@ -10,11 +10,13 @@ from actors.actor import Command
 from runtime.driver.bulk import BulkCall
 from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
+from runtime.driver.dividing import divided
 from runtime.driver.life import stop_actor
+from runtime.driver.outgoing import Outgoing
 from runtime.driver.plain import PlainCommand
 from runtime.driver.plain_bulk import PlainBulk
 from runtime.driver.ref import ActorRef
-from runtime.errors import ActorsMoved, HostUnavailable
+from runtime.errors import ActorsMoved, ChannelFailed, HostUnavailable
 from runtime.settings.settings import Settings
 from runtime.topology.placement import shard_of
 from runtime.topology.status import Topology
@@ -23,6 +25,7 @@ from runtime.wire.commands import (
     DATA,
     SOURCE,
     Answer,
+    CommandPacker,
     Request,
     pack_answer,
     turned_away,
@@ -30,6 +33,7 @@ from runtime.wire.commands import (
 from runtime.wire.error_codec import encode_error
 from runtime.wire.reading import unpack_request
 from runtime.wire.values import unpack_value
+from store.errors import StoreUnavailable
 from store.shards import ShardTable, dealt
 from tests.unit.connecting import OwnLoop, PlayedHandle, PlayedWorld
 from tests.unit.sending import PlayedHost
@@ -230,6 +234,38 @@ async def test_a_host_that_does_not_say_who_has_its_actors_is_asked_again() -> N
     world.sharing.move(MOVING, to="host-1")
     assert await ask(moving, "1") == "1"
     assert world.asked == 4
+
+
+async def test_a_host_that_begins_while_its_store_is_away_is_asked_again() -> None:
+    world = SharingWorld()
+    moving, staying, _ = refs(connected(world))
+    await ask(staying, "0")
+    world.sharing.move(MOVING, to="host-1")
+    failing = [StoreUnavailable("the database", "it is away")] * 2
+
+    def away() -> None:
+        if failing:
+            raise failing.pop()
+
+    world.when_asked = away
+    assert await ask(moving, "1") == "1"
+    assert await ask(staying, "2") == "2"
+    assert not failing
+
+
+def test_a_batch_says_of_which_of_its_commands_no_part_was_answered() -> None:
+    whole = Outgoing(1.0, bulk=True, want_events=False)
+    for number in range(5):
+        whole.add(CommandPacker().pack((f"counter/{number}", "say", bytes(16), 0, "", None, None)))
+    first, second = divided(whole, {"a": [0, 2, 4], "b": [1, 3]}).values()
+    inner = divided(first, {"a": [0, 2], "c": [1]})  # and it is divided once more
+    lost, late = HostUnavailable("c", "away"), ChannelFailed("b", "a fault")
+    inner["c"].finish(None, lost)
+    inner["a"].finish(Answer({}, 2, set(), 0, 0, [], [], b"", {}, {}, {}), None)
+    assert not whole.finished
+    second.finish(None, late)
+    assert whole.answer is not None
+    assert whole.without_answer == {2: lost, 1: late, 3: late}
 
 
 async def test_the_parts_of_a_batch_of_which_one_fails_fail_and_succeed_by_themselves() -> None:
