@@ -285,9 +285,9 @@ async def test_a_loop_that_was_closed_under_the_channel_is_a_connection_that_is_
     other = asyncio.new_event_loop()
     outbox = Outbox("host", other, Deadlines(other, print), print, timeout_s=5.0)
     other.close()
+    fields = "a", "b", bytes(16), 0, None, None, None
     for _ in range(2):
         with pytest.raises(ConnectionClosed):
-            fields = "a", "b", bytes(16), 0, None, None, None
             outbox.add(fields, None, want_events=True, routed=0)
     assert not outbox.unfinished()
 
