@@ -198,6 +198,10 @@ class Channels(TableOfShards):
             if placement != settings.actor_system.placement or not _follows(table, before):
                 self._shards, self._launch = table, self._launch + 1
                 moved, self._open = list(self._open.values()), {}
+            elif table.version < before.version:  # of another log: its hosts know no later one
+                self._shards, self._launch = table, self._launch + 1
+                for channel in self._open.values():
+                    channel.reroute(table.version)
         for channel in moved:
             channel.moved = True
             channel.reroute(-1)
@@ -267,7 +271,7 @@ def _follows(table: ShardTable, before: ShardTable) -> bool:
     """May a table have come of another one by moves alone?"""
     if table.version <= before.version:
         return table.hosts == before.hosts
-    return set(table.hosts) == set(before.hosts)
+    return set(table.dealt_to) == set(before.dealt_to)
 
 
 def _classes_of(settings: Settings) -> ShippedClasses:

@@ -1,6 +1,7 @@
 """A driver whose actors move: it sends what was turned away to where they live, in their order."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,7 +35,7 @@ from runtime.wire.error_codec import encode_error
 from runtime.wire.reading import unpack_request
 from runtime.wire.values import unpack_value
 from store.errors import StoreUnavailable
-from store.shards import ShardTable, dealt
+from store.shards import SHARDS, ShardTable, dealt
 from tests.unit.connecting import OwnLoop, PlayedHandle, PlayedWorld
 from tests.unit.sending import PlayedHost
 
@@ -355,6 +356,37 @@ async def test_a_relaunch_with_the_same_hosts_goes_on_and_learns_who_has_moved()
     world.host("host-0").answering.set()
     assert await unanswered == "1"
     assert world.done(1) == [(MOVING, "1")]
+
+
+async def test_a_relaunch_with_the_same_hosts_goes_on_though_one_of_them_has_been_emptied() -> None:
+    world = SharingWorld()
+    connection = connected(world)
+    moving, *_ = refs(connection)
+    world.host("host-0").answering.clear()
+    unanswered = ask(moving, "1")
+    await _turns()
+    everything = dataclasses.replace(world.sharing.table, version=2, hosts=("host-1",) * SHARDS)
+    world.sharing.table = everything
+    connection.channels.adopt(everything, connection.settings)
+    world.host("host-0").answering.set()
+    assert await unanswered == "1"
+    assert world.done(1) == [(MOVING, "1")]
+
+
+async def test_a_relaunch_on_another_log_counts_by_the_versions_of_that() -> None:
+    world = SharingWorld()
+    first = world.sharing.table
+    world.sharing.move(MOVING, to="host-1")
+    world.sharing.move(MOVING, to="host-0")
+    connection = connected(world)
+    moving, *_ = refs(connection)
+    await ask(moving, "1")
+    world.sharing.table = first
+    connection.channels.adopt(first, connection.settings)
+    assert await ask(moving, "2") == "2"
+    world.sharing.move(MOVING, to="host-1")
+    assert await ask(moving, "3") == "3"
+    assert world.done(1) == [(MOVING, "3")]
 
 
 async def test_what_is_first_sent_to_a_host_while_a_table_is_adopted_waits_for_that() -> None:
