@@ -177,13 +177,6 @@ class Channel:
         """What was sent, or is to be, and has no answer yet. From any thread."""
         return self._outbox.unfinished()
 
-    async def wait_flushed(self) -> None:
-        """Wait until all that was sent so far is answered, or has failed for good."""
-        for outgoing in self._outbox.unfinished():
-            future = outgoing.future()
-            if future is not None:
-                await future
-
     def close(self, error: Exception) -> None:
         """Stop sending; what is unanswered fails with `error`, and later calls do at once.
         Closing twice is harmless."""

@@ -186,6 +186,12 @@ class Channels(TableOfShards):
         with self._lock:
             return list(self._open.values())
 
+    def unanswered(self) -> list[Outgoing]:
+        """What was sent, or is to be, and has no answer yet, in its order at each host; nothing
+        goes from one to another meanwhile."""
+        with self._lock:
+            return [one for channel in self._open.values() for one in channel.unanswered()]
+
     def adopt(self, table: ShardTable, settings: Settings) -> None:
         """The system was launched anew. Where it has the hosts that it had, what is unanswered is
         sent there again; that actors have moved from one to another, those say. Where not, it ends

@@ -91,17 +91,15 @@ async def test_a_hello_whose_answer_is_lost_is_followed_by_one_of_a_new_generati
 
 
 @virtual_time
-async def test_flushed_waits_also_for_what_waits_for_the_first_hello() -> None:
+async def test_what_waits_for_the_first_hello_is_unanswered_too() -> None:
     sending = Sending()
     sending.host.answering.clear()
     reply = sending.ask("first")
     await settled()
-    flushed = asyncio.ensure_future(sending.channel.wait_flushed())
-    await settled()
-    assert not flushed.done()
+    assert [len(one.commands) for one in sending.channel.unanswered()] == [1]
     sending.host.answering.set()
-    await flushed
-    assert reply.done()
+    await reply
+    assert not sending.channel.unanswered()
 
 
 @virtual_time

@@ -1,4 +1,4 @@
-"""A directory deals shards out to the hosts that there are to be, and leaves them where they are."""
+"""A directory deals shards out to the hosts that are to be, and leaves them where they are."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -389,6 +389,35 @@ async def test_a_relaunch_on_another_log_counts_by_the_versions_of_that() -> Non
     assert world.done(1) == [(MOVING, "3")]
 
 
+async def test_a_flush_waits_for_what_goes_from_one_host_to_another_meanwhile() -> None:
+    world = SharingWorld(THREE)
+    connection = connected(world, hosts=THREE)
+    away, other, third = (ActorRef(connection, None, _of_three(host)[0]) for host in range(3))
+    await asyncio.gather(ask(other, "0"), ask(third, "0"), ask(away, "0"))
+    world.sharing.move(third.source, to="host-1")
+    slow, free = world.host("host-1"), {"slow": asyncio.Event(), "moved": asyncio.Event()}
+    call = slow.call
+
+    async def late(method: str, packed: bytes) -> bytes:
+        for one in unpack_request(packed).commands:
+            await free[one[DATA]].wait()
+        return await call(method, packed)
+
+    slow.call = late  # type: ignore[method-assign]
+    first = ask(other, "slow")  # at the first channel
+    await _turns()
+    moved = ask(third, "moved")  # at another, whose host turns it away: it goes to the first one
+    flushing = asyncio.ensure_future(connection._flush())
+    await _turns()
+    free["slow"].set()
+    await first
+    await _turns()
+    assert not flushing.done()
+    free["moved"].set()
+    assert await moved == "moved"
+    await flushing
+
+
 async def test_what_is_first_sent_to_a_host_while_a_table_is_adopted_waits_for_that() -> None:
     world = SharingWorld(THREE)
     connection = connected(world, hosts=THREE)
