@@ -17,8 +17,9 @@ from runtime.driver.outgoing import Outgoing
 from runtime.driver.plain import PlainCommand
 from runtime.driver.plain_bulk import PlainBulk
 from runtime.driver.ref import ActorRef
-from runtime.errors import ActorsMoved, ChannelFailed, HostUnavailable
+from runtime.errors import ActorsMoved, AskTimeout, ChannelFailed, HostUnavailable
 from runtime.settings.settings import Settings
+from runtime.system import ActorSystem
 from runtime.topology.placement import shard_of
 from runtime.topology.status import Topology
 from runtime.wire.answers import raise_error
@@ -38,6 +39,7 @@ from store.errors import StoreUnavailable
 from store.shards import SHARDS, ShardTable, dealt
 from tests.unit.connecting import OwnLoop, PlayedHandle, PlayedWorld
 from tests.unit.sending import PlayedHost
+from tests.virtual_time import now_s, virtual_time
 
 HOSTS = ("host-0", "host-1")
 THREE = (*HOSTS, "host-2")
@@ -91,12 +93,17 @@ class SharingHost(PlayedHost):
         return pack_answer(Answer({}, len(request.commands), {0}, 0, 0, [], [], b"", {}, {}, {}))
 
 
+async def _never(*arguments: Any) -> None:
+    await asyncio.Event().wait()
+
+
 class SharingHandle(PlayedHandle):
     """Says which table its host knows."""
 
     def __init__(self, world: "SharingWorld", name: str) -> None:
         super().__init__(world, name)
         self.shard_table = type("Method", (), {"remote": staticmethod(world.said)})
+        self.move_shards = type("Method", (), {"remote": staticmethod(_never)})
 
 
 class SharingWorld(PlayedWorld):
@@ -416,6 +423,15 @@ async def test_a_flush_waits_for_what_goes_from_one_host_to_another_meanwhile() 
     free["moved"].set()
     assert await moved == "moved"
     await flushing
+
+
+@virtual_time
+async def test_a_move_of_which_nobody_says_anything_ends_with_its_time() -> None:
+    world, system = SharingWorld(), ActorSystem.__new__(ActorSystem)
+    system.connection = connected(world)
+    with pytest.raises(AskTimeout, match="move shards"):
+        await system.move_shards([1], to="host-1", timeout_s=30.0)
+    assert now_s() == 35.0
 
 
 async def test_what_is_first_sent_to_a_host_while_a_table_is_adopted_waits_for_that() -> None:
