@@ -116,18 +116,17 @@ class Channels(TableOfShards):
                 channel.take_over(part)
 
     async def catch_up(self, version: int, link: HostLink) -> None:
-        async with self._catching_up:
-            launch = self._launch
-            if self._shards.version >= version:
-                self._divide_anew(link.host)
-                return
-            try:
+        launch, table = self._launch, None
+        if self._shards.version < version:
+            try:  # not one host after another: one that hangs is to hold up nobody else
                 table = await link.shard_table()
             except (HostUnavailable, StoreUnavailable) as error:
                 logger.info("%s does not say who has its shards: %s", link.host, error)
-                return
+        async with self._catching_up:
             if table is not None and table.version > self._shards.version:
                 await self._adopt_table(table, launch)
+            if self._shards.version >= version:
+                self._divide_anew(link.host)
 
     def _divide_anew(self, host: str) -> None:
         """A host has turned away what was sent by an older table than is known here, and has

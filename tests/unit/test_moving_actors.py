@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -102,7 +103,8 @@ class SharingHandle(PlayedHandle):
 
     def __init__(self, world: "SharingWorld", name: str) -> None:
         super().__init__(world, name)
-        self.shard_table = type("Method", (), {"remote": staticmethod(world.said)})
+        said = partial(world.said, name)
+        self.shard_table = type("Method", (), {"remote": staticmethod(said)})
         self.move_shards = type("Method", (), {"remote": staticmethod(_never)})
 
 
@@ -114,6 +116,7 @@ class SharingWorld(PlayedWorld):
         self.sharing = Sharing(hosts)
         self.asked = 0
         self.when_asked: Callable[[], None] = lambda: None
+        self.hanging: dict[str, asyncio.Event] = {}  #: hosts say nothing until it is set
         self.silent = 0  #: so many of the next questions for the table are answered with nothing
 
     async def handle(self, name: str) -> PlayedHandle:
@@ -122,8 +125,10 @@ class SharingWorld(PlayedWorld):
     def host(self, name: str) -> PlayedHost:
         return self.hosts.setdefault(name, SharingHost(name, self.sharing))
 
-    async def said(self) -> ShardTable:
+    async def said(self, host: str) -> ShardTable:
         self.asked += 1
+        if hanging := self.hanging.get(host):
+            await hanging.wait()
         self.when_asked()
         if self.silent:
             self.silent -= 1
@@ -274,6 +279,21 @@ def test_a_batch_says_of_which_of_its_commands_no_part_was_answered() -> None:
     second.finish(None, late)
     assert whole.answer is not None
     assert whole.without_answer == {2: lost, 1: late, 3: late}
+
+
+async def test_a_host_that_hangs_as_it_is_asked_for_the_table_holds_up_no_other() -> None:
+    world = SharingWorld(THREE)
+    connection = connected(world, hosts=THREE)
+    hung, other, third = (ActorRef(connection, None, _of_three(host)[0]) for host in range(3))
+    await asyncio.gather(*(ask(one, "0") for one in (hung, other, third)))
+    world.hanging["host-0"] = asyncio.Event()
+    world.sharing.move(hung.source, to="host-1")
+    first = ask(hung, "1")
+    await _turns()
+    world.sharing.move(other.source, to="host-2")
+    assert await ask(other, "1") == "1"  # by what the other host says
+    assert await first == "1"
+    world.hanging["host-0"].set()
 
 
 async def test_the_parts_of_a_batch_of_which_one_fails_fail_and_succeed_by_themselves() -> None:
