@@ -140,8 +140,7 @@ class Directory(Process):
             take_over=lambda: life.takes_over,
             again=life.found_running,
         )
-        if not life.found_running:
-            await self._sharding.deal()
+        await self._sharding.deal()
         await self._processes.start(self._show)
         if self._sharding.table is None:
             await self._sharding.learn()

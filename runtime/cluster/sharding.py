@@ -46,8 +46,10 @@ class Sharding:
         self.table: ShardTable | None = None  #: as it was seen last
 
     async def deal(self) -> None:
-        """Nothing runs yet: the hosts that there are to be have all shards; as they had them, where
-        they are the same. Raises StoreUnavailable."""
+        """The hosts that there are to be have all shards; as they have them, where it was for the
+        same ones that they were dealt out last. Before any of them is started, and again by a
+        directory that Ray has started anew: the one before may have come to its end before this.
+        Raises StoreUnavailable."""
         if self._settings().event_store.type != "memory":  # which begins with the writer
             self.table = await self._open(anew=True)
 
