@@ -26,6 +26,7 @@ from actors.command import Command
 from actors.errors import InvalidActor
 from actors.event import Event, Payload
 from actors.handler_code import mistake_in
+from actors.hook_code import mistake_in_hooks
 from actors.lifecycle import LIFECYCLE, another_s, taken
 from actors.listening import HEARD, EventHeard, Listening, heard_event
 from actors.messages import SENT
@@ -92,7 +93,7 @@ class ActorType:
         self.ignores = _ignored(actor)
         #: Encodes and decodes the state for snapshots and `state()`.
         self.states = StateForm(state_adapter(actor.state_type, self.name))
-        if mistake := hidden_method(actor):
+        if mistake := hidden_method(actor) or mistake_in_hooks(actor):
             raise InvalidActor(self.name, mistake)
         for method in _marked_methods(actor):
             self._add(method)
