@@ -29,8 +29,9 @@ class ActorWasStopped(SystemEvent):
     event_type = "actor-stopped"
 
     reason: str
-    message_type: str = ""  #: at which it failed; empty where somebody has stopped it
+    message_type: str = ""  #: at which it, or `failed`, failed; empty where somebody has stopped it
     failure: str = ""
+    failed: str = ""  #: the source of another actor of its group, where that is the one that failed
 
 
 class ActorWasStarted(SystemEvent):

@@ -249,18 +249,29 @@ async def test_one_failure_restarts_all_of_a_group_that_are_resident() -> None:
     await host.ask("wheel/c", Turn())
     folded = host.residents.folded
     await fail(host, "cog/a")
-    for name in "abz":
-        with pytest.raises(ActorRestarting):
+    with pytest.raises(ActorRestarting, match="cog/a has failed, and rests before it is"):
+        await host.ask("cog/a", Turn())
+    for name in "bz":  # the others have done nothing, and are not said to have
+        rests = f"cog/{name} rests, because cog/a of its group has failed, before it is restarted"
+        with pytest.raises(ActorRestarting, match=rests) as told:
             await host.ask(f"cog/{name}", Turn())
+        assert told.value.failed == "cog/a"
     assert versions(await host.ask("wheel/c", Turn())) == [2]
     await pass_s(1.0)
     assert versions(await host.ask("cog/b", Turn())) == [2]
     assert host.residents.folded > folded  # it was rebuilt
     assert await types(host, "cog/b") == ["turned", "turned"]
     assert (await fail(host, "cog/b")).decision == "stop"  # it was the group's second one
-    for name in "ab":
-        with pytest.raises(ActorStopped):
-            await host.ask(f"cog/{name}", Turn())
+    with pytest.raises(ActorStopped, match="because it failed, more often than its policy"):
+        await host.ask("cog/b", Turn())
+    stopped = r"because cog/b of its group failed at jam, more often than .*: RuntimeError: jammed"
+    with pytest.raises(ActorStopped, match=stopped):
+        await host.ask("cog/a", Turn())
+    ends = [(await host.log(f"cog/{name}"))[-1].data for name in "ab"]
+    assert [(each["failed"], each["message_type"]) for each in ends] == [
+        ("cog/b", "jam"),
+        ("", "jam"),
+    ]
 
 
 @virtual_time
