@@ -33,6 +33,7 @@ from actors.messages import SENT
 from actors.openness import event_reader, message_reader
 from actors.state_form import StateForm, check_comes_back
 from actors.state_type import check_state, state_adapter
+from actors.supervision_code import mistake_in_supervision
 from actors.timer_events import TIMER_TYPES
 
 Method = Callable[..., Any]
@@ -94,6 +95,8 @@ class ActorType:
         #: Encodes and decodes the state for snapshots and `state()`.
         self.states = StateForm(state_adapter(actor.state_type, self.name))
         if mistake := hidden_method(actor) or mistake_in_hooks(actor):
+            raise InvalidActor(self.name, mistake)
+        if mistake := mistake_in_supervision(actor):
             raise InvalidActor(self.name, mistake)
         for method in _marked_methods(actor):
             self._add(method)
