@@ -42,7 +42,7 @@ class RestartPolicy:
     intensity: int | None = 3  #: restarts in one period; at the next one it is stopped. None: any
     period_s: float = 5.0  #: a sliding window
     backoff_s: float = 0.1  #: the first rest; each further one is twice as long
-    max_backoff_s: float = 10.0  #: the longest one
+    max_backoff_s: float = 10.0  #: the longest one, with whatever chance adds to it
     jitter: float = 0.2  #: so much of a rest is left to chance: 0.2 is 80 to 120 %
 
     def __post_init__(self) -> None:
@@ -64,8 +64,10 @@ class RestartPolicy:
         if not self.backoff_s:
             return 0.0
         # 2.0 ** 64 is more than any rest, and no overflow.
-        rest_s = min(self.backoff_s * 2.0 ** min(before, 64), self.max_backoff_s)
-        return rest_s * (1 + self.jitter * (2 * chance - 1))
+        grown_s = self.backoff_s * 2.0 ** min(before, 64)
+        # What chance adds is within the longest rest; cut off there, many would end at one moment.
+        rest_s = min(grown_s, self.max_backoff_s / (1 + self.jitter))
+        return min(rest_s * (1 + self.jitter * (2 * chance - 1)), self.max_backoff_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,11 +78,13 @@ def test_rests_double_up_to_the_longest_and_begin_anew_when_it_has_worked_for_a_
             continue
         worked = back_s is None or now_s - back_s >= policy.period_s
         in_a_row = 0 if worked else in_a_row + 1
-        wanted_s = min(policy.backoff_s * 2.0**in_a_row, policy.max_backoff_s)
+        longest_s = policy.max_backoff_s / (1 + policy.jitter)
+        wanted_s = min(policy.backoff_s * 2.0**in_a_row, longest_s)
         if not policy.backoff_s:
             wanted_s = 0.0
         assert wanted_s * (1 - policy.jitter) - 1e-9 <= verdict.rest_s
         assert verdict.rest_s <= wanted_s * (1 + policy.jitter) + 1e-9
+        assert verdict.rest_s <= policy.max_backoff_s
         back_s = now_s + verdict.rest_s
         assert remembered.back_s == back_s
 
@@ -144,3 +146,17 @@ def test_what_is_no_policy_is_refused(wrong: dict[str, Any], said: str) -> None:
 def test_what_is_no_supervision_is_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Supervision(**wrong)
+
+
+@given(policies(), st.integers(0, 100), st.floats(0, 1))
+def test_no_rest_is_longer_than_the_longest(
+    policy: RestartPolicy, before: int, chance: float
+) -> None:
+    assert policy.rest_s(before, chance) <= policy.max_backoff_s
+
+
+def test_the_longest_rests_are_left_to_chance_as_well() -> None:
+    policy = RestartPolicy(backoff_s=0.2, max_backoff_s=0.2, jitter=1.0)
+    rests = {policy.rest_s(9, chance / 10) for chance in range(11)}
+    assert len(rests) == 11
+    assert max(rests) == 0.2
