@@ -124,6 +124,7 @@ class Decider:
         self._recent = recent
         self.supervisor = supervisor
         self._snapshot_frequency = snapshot_frequency
+        self._now_us = now_us
         self.met = EventTypesMet()
         self._timers = Timers(self, self._failed, now_us, most_bytes=COMMAND_BYTES)
         #: The command that is being decided; any thread may look who it is for.
@@ -141,7 +142,7 @@ class Decider:
         try:
             self._decide_each(attempt)
             if attempt.lifecycle:
-                write_rest(attempt, self.clock, self.met)
+                write_rest(attempt, self.clock, self.met, self._now_us)
         finally:
             allow_waiting()
             self.at = None
