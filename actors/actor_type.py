@@ -187,7 +187,7 @@ class ActorType:
         if mistake := mistake_in_applier(self.actor, method):
             raise InvalidActor(self.name, f"{method.__name__} {mistake}")
         if another_s(model):
-            raise InvalidActor(self.name, f"{method.__name__} applies {taken(model.event_type)}")
+            raise InvalidActor(self.name, f"{method.__name__} applies {taken(model)}")
         self._once(self.appliers, model.event_type, method)
         self.appliers[model.event_type] = Applier(model, method)
 
@@ -199,6 +199,9 @@ class ActorType:
             raise InvalidActor(self.name, f"{said}: each takes a message of its own")
 
     def _check_ignored(self) -> None:
+        for each in self.actor.ignores:
+            if another_s(each):
+                raise InvalidActor(self.name, f"it ignores {taken(each)}")
         if both := sorted(self.ignores & self.appliers.keys()):
             raise InvalidActor(self.name, f"it applies {both[0]!r}, and ignores it: do one of both")
 
@@ -218,6 +221,9 @@ class ActorType:
     def _check_yielded(self) -> None:
         for handler in self.handlers.values():
             for payload in handler.yields:
+                if another_s(payload):
+                    method = handler.decide.__name__
+                    raise InvalidActor(self.name, f"{method} yields {taken(payload)}")
                 if not self.folds(payload.event_type):
                     method = handler.decide.__name__
                     raise InvalidActor(self.name, f"{method} yields {nothing_applies(payload)}")

@@ -60,6 +60,9 @@ def another_s(payload: Any) -> bool:
     return event_type in LIFECYCLE and payload is not LIFECYCLE[event_type]
 
 
-def taken(event_type: str) -> str:
+def taken(payload: Any) -> str:
     """What is said of one."""
-    return f"{event_type!r} is what the log says of an actor's own life: give it another event_type"
+    return (
+        f"{payload.__name__}, and {payload.event_type!r} is what the log says of an actor's own "
+        "life: give it another event_type"
+    )

@@ -53,9 +53,10 @@ class RestartPolicy:
         if not _is_number(self.backoff_s) or self.backoff_s < 0:
             raise ValueError(_wrong("backoff_s", self.backoff_s, "seconds, or 0"))
         if not _is_number(self.max_backoff_s) or self.max_backoff_s < self.backoff_s:
-            raise ValueError(
-                _wrong("max_backoff_s", self.max_backoff_s, "seconds, and no less than backoff_s")
-            )
+            wanted = f"seconds, and no less than backoff_s, which is {self.backoff_s!r:.40}"
+            unsaid = type(self).__dataclass_fields__["max_backoff_s"].default
+            by_default = ", its default: say both" if self.max_backoff_s == unsaid else ""
+            raise ValueError(_wrong("max_backoff_s", self.max_backoff_s, wanted) + by_default)
         if not _is_number(self.jitter) or not 0 <= self.jitter <= 1:
             raise ValueError(_wrong("jitter", self.jitter, "a part, from 0 to 1"))
 

@@ -27,7 +27,10 @@ class UnknownProgram(ThornbackError):
         self.program, self.running = program, running
 
     def __str__(self) -> str:
-        return f"no stream program {self.program!r} runs here; what runs: {self.running}"
+        said = f"no stream program {self.program!r} runs here; what runs: {self.running}"
+        return (
+            f"{said}; an actor is a ref, system.actor(CLASS, name)" if "/" in self.program else said
+        )
 
 
 class InvalidQuery(ThornbackError):

@@ -48,6 +48,7 @@ from runtime.wire.commands import (
     START,
     STATE,
     STOP,
+    told,
 )
 from runtime.wire.error_codec import text_of_error
 from runtime.wire.values import pack_value
@@ -328,7 +329,7 @@ class Decider:
             attempt.deferred.append(index)
         elif resident.broken:
             attempt.without_effect(
-                index, HandlerFailed(source, message_type, resident.broken, "not run")
+                index, HandlerFailed(source, told(message_type), resident.broken, "not run")
             )
             attempt.rebuild.add(source)
         elif message_type == PUBLISH:
@@ -405,6 +406,8 @@ class Decider:
         state_spoilt: bool = False,
     ) -> None:
         source, message_type, *_ = attempt.batch.commands[index]
+        if message_type == FIRE:  # a timer fires a message, and that is what it fails at
+            message_type = attempt.batch.commands[index][DATA][3]
         batch = attempt.batch
         batch.failures += 1
         if batch.failures <= self.FAILURES_SHOWN:
@@ -418,6 +421,6 @@ class Decider:
         )
         frames = own_frames(error)
         attempt.without_effect(
-            index, HandlerFailed(source, message_type, failure, decision, frames)
+            index, HandlerFailed(source, told(message_type), failure, decision, frames)
         )
         attempt.vain.append(index)

@@ -125,7 +125,12 @@ def test_each_strategy_is_what_happens_but_nobody_resumes_with_an_event_applied_
         ({"period_s": 0}, "period_s is seconds, more than 0"),
         ({"period_s": float("nan")}, "period_s"),
         ({"backoff_s": -0.1}, "backoff_s is seconds, or 0"),
-        ({"backoff_s": 20.0}, "max_backoff_s is seconds, and no less than backoff_s"),
+        (
+            {"backoff_s": 20.0},
+            "max_backoff_s is seconds, and no less than backoff_s, which is 20.0, not 10.0, its "
+            "default: say both$",
+        ),
+        ({"backoff_s": 20.0, "max_backoff_s": 3.0}, "which is 20.0, not 3.0$"),
         ({"jitter": 1.5}, "jitter is a part, from 0 to 1"),
         ({"jitter": "much"}, "jitter"),
     ],

@@ -3,8 +3,10 @@
 import pytest
 
 from actors.supervision import RestartPolicy, Supervision
+from runtime.errors import HandlerFailed
+from runtime.wire.error_codec import decode_error
 from tests.unit.hosting import Hosting
-from tests.unit.test_timers_in_a_host import SECOND, Bell, begun, fire, types, wound
+from tests.unit.test_timers_in_a_host import SECOND, Bell, Strict, begun, fire, types, wound
 
 
 class Resting(Bell):
@@ -47,3 +49,12 @@ async def test_it_is_told_of_the_others_of_its_group_as_of_then_as_well() -> Non
     stopped = (await host.log("fused/other"))[-1]
     assert (stopped.event_type, stopped.timestamp_us) == ("actor-stopped", host.now_us)
     assert stopped.data["message_type"] == "ring"
+
+
+async def test_a_failure_is_told_of_the_message_that_was_to_fire() -> None:
+    host = await begun(Strict)
+    set_ = await wound(host, "strict/b")
+    host.now_us += SECOND
+    error = decode_error((await fire(host, set_)).errors[0])
+    assert isinstance(error, HandlerFailed)
+    assert error.message_type == "ring"
