@@ -138,7 +138,8 @@ class ProgramRun:
     async def run(self) -> None:
         """For ever, where nobody else goes on with it. Raises StaleEpoch or StaleCheckpoint, when
         somebody else has its slots: whoever runs it ends then, and Ray knows which of them is to
-        be."""
+        be. Raises NoProjection where its table was dropped, whether or not it has slots by now:
+        who begins to run it anew makes these first, and may have come no further."""
         pause_s = self.PAUSE_S
         while True:
             position = self.facts.position
@@ -150,8 +151,8 @@ class ProgramRun:
                 if not (await self._has_another_table() or await self._was_interrupted()):
                     raise
             except NoProjection as error:
-                if not self.program.name.endswith(REBUILD):  # it was dropped, with its slots
-                    raise StaleCheckpoint(min(self.slot_names), position) from error
+                if not self.program.name.endswith(REBUILD):
+                    raise
                 self._say(trouble=str(error))
                 self._over = True
                 self._settled.set()

@@ -28,7 +28,7 @@ from runtime.telemetry.metrics import ProgramMetrics
 from runtime.topology.names import DIRECTORY_ACTOR, program_of_worker
 from runtime.topology.status import WorkerFacts
 from store.dead_letters import Parked
-from store.errors import StaleCheckpoint, StaleEpoch, StoreUnavailable
+from store.errors import NoProjection, StaleCheckpoint, StaleEpoch, StoreUnavailable
 from streams.handler import Handler
 from streams.handlers import Handlers
 from streams.program import Program
@@ -215,14 +215,19 @@ class Worker(Process):
         except StaleCheckpoint as stale:
             if any(record.name == stale.name for record in await self._store.subscriptions()):
                 raise
-            dropped = stale.name.partition("/")[0]  # of handlers that run together it may be one
-            # Nobody has it now. Begun anew, it would bring back what somebody wanted gone.
-            self._dropped = True
-            if isinstance(self._run, ProgramRun):
-                self._run.give_up()
-            program = program_of_worker(self.name)
-            logger.warning("%s was dropped while it ran: the workers of %s end", dropped, program)
-            await self._have_ended(program)
+            # Of handlers that run together it may be one.
+            await self._was_dropped(stale.name.partition("/")[0])
+        except NoProjection as gone:
+            await self._was_dropped(gone.name)
+
+    async def _was_dropped(self, dropped: str) -> None:
+        """Nobody has it now. Begun anew, it would bring back what somebody wanted gone."""
+        self._dropped = True
+        if isinstance(self._run, ProgramRun):
+            self._run.give_up()
+        program = program_of_worker(self.name)
+        logger.warning("%s was dropped while it ran: the workers of %s end", dropped, program)
+        await self._have_ended(program)
 
     async def _have_ended(self, program: str) -> None:
         """Have the directory end all workers of this program, this one with them; but not those

@@ -10,13 +10,17 @@ import pytest
 
 from actors.event import DeviceEvent, Event
 from runtime.process.store_access import WriterMemoryStore
+from runtime.processing.making_slots import make_checkpoints, slots_of
+from runtime.processing.program_selection import selection_of_program
 from runtime.system import ActorSystem
 from runtime.topology.status import ProcessStatus, WorkerFacts
 from store.appends import CheckpointMove
 from store.dead_letters import LetterChange
 from store.errors import AnotherTable, NoProjection
+from store.event_store import EventStore
 from store.projected import ProjectedTable, RefusedRow, RowChange
 from streams.errors import InvalidProgram
+from streams.programs import program_of
 from streams.projection import Projection
 from streams.scenario import happened
 from tests.integration.systems import eventually
@@ -99,6 +103,28 @@ def test_rows_follow_the_log_and_go_on_where_they_were(memory_system: ActorSyste
     eventually(lambda: rows_of(system, "sums") == expected)
     # The rows are there a moment before the worker has heard of it.
     eventually(lambda: [(one.program, one.outputs) for one in facts(system)] == [("sums", 2)])
+
+
+def test_one_that_was_dropped_ends_though_another_run_of_it_came_no_further_than_its_slots(
+    memory_system: ActorSystem,
+) -> None:
+    """Whoever dies between slots and table leaves slots. A worker that begins anew there would find
+    no table, and end, for ever."""
+    system = memory_system
+    system.run(Sums, workers=1).result(LIMIT_S)
+    publish(system, 1)
+    eventually(lambda: rows_of(system, "sums") == {"counter/1": (1, '{"1":1}')})
+
+    async def drop_and_begin(store: EventStore) -> None:
+        await store.drop_program("sums")
+        await make_checkpoints(slots_of("sums"), selection_of_program(program_of(Sums)), 0, store)
+
+    log = system.connection.log
+    system.connection.errand("drop", lambda: log.ask(drop_and_begin)).result(LIMIT_S)
+    publish(system, 2)
+    eventually(lambda: facts(system) == [])
+    system.run(Sums, workers=1).result(LIMIT_S)
+    eventually(lambda: rows_of(system, "sums") == {"counter/1": (3, '{"1":1,"2":2}')})
 
 
 def test_what_comes_to_nothing_is_finished_all_the_same(memory_system: ActorSystem) -> None:
