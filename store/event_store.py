@@ -316,9 +316,12 @@ class EventStore(Protocol):
         `move_checkpoint` does. After StoreUnavailable the outcome is open, and may yet come about:
         until somebody opens that subscription anew."""
 
-    async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
+    async def due_timers(
+        self, after: Place, until_us: int, limit: int, most_bytes: int
+    ) -> list[Timer]:
         """The timers that are to be looked at until a moment (included) and come behind a place:
-        at most `limit`, in their order. Quick, however many there are beyond."""
+        at most `limit`, in their order, and none behind those whose messages have `most_bytes` or
+        more together. Quick, however many there are beyond."""
 
     async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
         """Those that are to be looked at beyond a moment, and later than they are due, are to be

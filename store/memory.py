@@ -236,8 +236,10 @@ class MemoryEventStore:
         await self.move_checkpoint(checkpoint)
         return self._timers.change(changes)
 
-    async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
-        return self._timers.due(after, until_us, limit)
+    async def due_timers(
+        self, after: Place, until_us: int, limit: int, most_bytes: int
+    ) -> list[Timer]:
+        return self._timers.due(after, until_us, limit, most_bytes)
 
     async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
         await self.move_checkpoint(checkpoint)

@@ -33,14 +33,20 @@ class TimersInMemory:
             if timer.look_us > max(beyond_us, timer.due_us):
                 self._timers[name] = timer._replace(look_us=timer.due_us)
 
-    def due(self, after: Place, until_us: int, limit: int) -> list[Timer]:
-        """In their order."""
+    def due(self, after: Place, until_us: int, limit: int, most_bytes: int) -> list[Timer]:
+        """In their order, up to where their messages have so many bytes."""
         found = [
             timer
             for timer in self._timers.values()
             if timer.look_us <= until_us and _order(timer.place) > _order(after)
         ]
-        return sorted(found, key=lambda timer: _order(timer.place))[:limit]
+        taken: list[Timer] = []
+        for timer in sorted(found, key=lambda timer: _order(timer.place))[:limit]:
+            if most_bytes <= 0:
+                break
+            taken.append(timer)
+            most_bytes -= len(timer.message)
+        return taken
 
 
 def _order(place: Place) -> tuple[int, bytes, bytes]:

@@ -206,8 +206,10 @@ class WriterMemoryStore:
     async def file_timers(self, checkpoint: CheckpointMove, changes: TimerChanges) -> int:
         return await self._call("file_timers", checkpoint, changes)  # type: ignore[no-any-return]
 
-    async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
-        return await self._call("due_timers", after, until_us, limit)  # type: ignore[no-any-return]
+    async def due_timers(
+        self, after: Place, until_us: int, limit: int, most_bytes: int
+    ) -> list[Timer]:
+        return await self._call("due_timers", after, until_us, limit, most_bytes)  # type: ignore[no-any-return]
 
     async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
         await self._call("hasten_timers", checkpoint, beyond_us)

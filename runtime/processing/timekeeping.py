@@ -62,6 +62,8 @@ class Timekeeping(Posting):
     AWAY = (*CLASS_AWAY, "UnknownMessage")
     #: Timers that are read at a time, and that are sent before answers have their turn.
     PAGE, TOGETHER = 5_000, 1_000
+    #: Bytes of the messages that are read at a time, a message more or less.
+    PAGE_BYTES = 16 * 1024 * 1024
     #: What could not be fired for so long leaves memory, and is read again later: the later, the
     #: longer it is overdue.
     PATIENT_US, LONGEST_US = 5_000_000, 60_000_000
@@ -154,8 +156,12 @@ class Timekeeping(Posting):
         now_us = self._world.now_us()
         if self._window.wants_more(now_us):
             until_us = self._window.until_us(now_us)
-            found = await self._store.due_timers(self._window.reach, until_us, self.PAGE)
-            self._window.read(found, until_us, self.PAGE)
+            found = await self._store.due_timers(
+                self._window.reach, until_us, self.PAGE, self.PAGE_BYTES
+            )
+            size = sum(len(timer.message) for timer in found)
+            more = len(found) >= self.PAGE or size >= self.PAGE_BYTES
+            self._window.read(found, until_us, more=more)
         for timer in self._window.take(now_us, self.TOGETHER):
             firing = Firing(timer, packed_firing(timer, now_us, self._packer))
             way = self._way_to(timer.source)

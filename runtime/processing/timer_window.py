@@ -25,6 +25,8 @@ class Window:
     MOST = 50_000
     #: Timers at work.
     AT_WORK = 20_000
+    #: Bytes of the messages of either.
+    BYTES = 64 * 1024 * 1024
 
     def __init__(self) -> None:
         self._pending: dict[Name, Timer] = {}
@@ -36,6 +38,9 @@ class Window:
         #: Those of the pending that were put back: the table has them where they were due, behind
         #: the reach, so nobody would read them again if they were dropped.
         self._early: set[Name] = set()
+        #: Bytes of the messages of those that are pending and not early, of those that are early,
+        #: and of those at work.
+        self._bytes = self._early_bytes = self._work_bytes = 0
         self.reach = FIRST
 
     def __len__(self) -> int:
@@ -44,14 +49,23 @@ class Window:
 
     def wants_more(self, now_us: int) -> bool:
         """Is the table to be read further?"""
-        return len(self) < self.MOST and now_us >= self._read_again_us()
+        return self._has_room and now_us >= self._read_again_us()
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self) < self.MOST and self._bytes < self.BYTES
+
+    @property
+    def _may_work(self) -> bool:
+        return len(self._at_work) < self.AT_WORK and self._work_bytes < self.BYTES
 
     def until_us(self, now_us: int) -> int:
         """Up to which moment."""
         return now_us + self.AHEAD_US
 
-    def read(self, timers: list[Timer], until_us: int, limit: int) -> None:
-        """What the table has behind the reach: up to a moment, or so many."""
+    def read(self, timers: list[Timer], until_us: int, *, more: bool) -> None:
+        """What the table has behind the reach up to a moment; or the first of it, if there may be
+        more."""
         for timer in timers:
             name = timer.source, timer.key
             there = self._at_work.get(name) or (
@@ -59,11 +73,12 @@ class Window:
             )
             if there is None or (there.timer, there.occurrence) != (timer.timer, timer.occurrence):
                 self._put(timer)
-        self.reach = timers[-1].place if len(timers) >= limit else Place(until_us + 1, "", "")
+        self.reach = timers[-1].place if more else Place(until_us + 1, "", "")
 
     def read_again(self) -> None:
         """What is not at work is read again, from the first on."""
         self._pending, self._order, self._early = {}, [], set()
+        self._bytes = self._early_bytes = 0
         self.reach = FIRST
 
     def filed(self, changes: TimerChanges) -> None:
@@ -87,25 +102,21 @@ class Window:
             self._forget((timer.source, timer.key))
             if timer.place <= self.reach:
                 self._put(timer)
-        if len(self) > 2 * self.MOST:
+        if len(self) > 2 * self.MOST or self._bytes > 2 * self.BYTES:
             self._shrink()
 
     def take(self, now_us: int, most: int) -> list[Timer]:
         """Those that are to be fired now, so many, first things first; they are at work."""
         taken: list[Timer] = []
         order = self._order
-        while (
-            order
-            and order[0].look_us <= now_us
-            and len(taken) < most
-            and len(self._at_work) < self.AT_WORK
-        ):
+        while order and order[0].look_us <= now_us and len(taken) < most and self._may_work:
             place = heappop(order)
             name = (place.source, place.key)
             timer = self._pending.get(name)
             if timer is not None and timer.place == place:
                 self._drop(name)
                 self._at_work[name] = timer
+                self._work_bytes += len(timer.message)
                 taken.append(timer)
         return taken
 
@@ -135,18 +146,20 @@ class Window:
         at work still, and waits in the table."""
         if not self.holds(timer):
             return True
-        if len(self._early) >= self.AT_WORK:
+        if len(self._early) >= self.AT_WORK or self._early_bytes >= self.BYTES:
             return False
         name = timer.source, timer.key
-        del self._at_work[name]
+        self._leave(name)
         self._put(timer._replace(look_us=look_us))
         self._early.add(name)
+        self._bytes -= len(timer.message)
+        self._early_bytes += len(timer.message)
         return True
 
     def next_us(self, now_us: int) -> int:
         """When there is something to do next."""
-        next_us = self._read_again_us() if len(self) < self.MOST else None
-        if self._order and len(self._at_work) < self.AT_WORK:
+        next_us = self._read_again_us() if self._has_room else None
+        if self._order and self._may_work:
             first_us = self._order[0].look_us
             next_us = first_us if next_us is None else min(first_us, next_us)
         return now_us + self.AHEAD_US if next_us is None else next_us
@@ -158,23 +171,40 @@ class Window:
         name = timer.source, timer.key
         self._drop(name)
         self._pending[name] = timer
+        self._bytes += len(timer.message)
         heappush(self._order, timer.place)
 
     def _drop(self, name: Name) -> None:
-        self._pending.pop(name, None)
-        self._early.discard(name)
+        timer = self._pending.pop(name, None)
+        if name in self._early and timer is not None:
+            self._early.discard(name)
+            self._early_bytes -= len(timer.message)
+        elif timer is not None:
+            self._bytes -= len(timer.message)
+
+    def _leave(self, name: Name) -> None:
+        """It is at work no more."""
+        timer = self._at_work.pop(name, None)
+        if timer is not None:
+            self._work_bytes -= len(timer.message)
+            self._done.pop(name, None)
 
     def _forget(self, name: Name) -> None:
         self._drop(name)
-        self._at_work.pop(name, None)
-        self._done.pop(name, None)
+        self._leave(name)
 
     def _shrink(self) -> None:
         """Back to what may be here: those that are due last are read again. What was put back is
         not: it stays."""
         early = [self._pending[name] for name in self._early]
         others = (timer for name, timer in self._pending.items() if name not in self._early)
-        kept = sorted(others, key=lambda timer: timer.place)[: self.MOST]
+        kept: list[Timer] = []
+        self._bytes = 0
+        for timer in sorted(others, key=lambda timer: timer.place)[: self.MOST]:
+            if self._bytes >= self.BYTES:
+                break
+            kept.append(timer)
+            self._bytes += len(timer.message)
         self.reach = kept[-1].place
         kept += early
         self._pending = {(timer.source, timer.key): timer for timer in kept}

@@ -278,8 +278,10 @@ class PostgresEventStore:
     async def file_timers(self, checkpoint: CheckpointMove, changes: TimerChanges) -> int:
         return await self._timers.file(checkpoint, changes)
 
-    async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
-        return await self._timers.due(after, until_us, limit)
+    async def due_timers(
+        self, after: Place, until_us: int, limit: int, most_bytes: int
+    ) -> list[Timer]:
+        return await self._timers.due(after, until_us, limit, most_bytes)
 
     async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
         await self._timers.hasten(checkpoint, beyond_us)

@@ -30,9 +30,11 @@ class Timers:
             await move_checkpoints(connection, [checkpoint])
             await connection.fetch(QUERIES["hasten_timers"], beyond_us)
 
-    async def due(self, after: Place, until_us: int, limit: int) -> list[Timer]:
+    async def due(self, after: Place, until_us: int, limit: int, most_bytes: int) -> list[Timer]:
         """Some that are to be looked at, in order."""
-        rows = await self._connections.fetch(QUERIES["due_timers"], *after, until_us, limit)
+        rows = await self._connections.fetch(
+            QUERIES["due_timers"], *after, until_us, limit, most_bytes
+        )
         return [_timer(row) for row in rows]
 
     async def count(self) -> int:

@@ -60,7 +60,7 @@ class Keeper:
 
 
 async def all_of(store: EventStore) -> list[Timer]:
-    return await store.due_timers(FIRST, 2**62, 1_000)
+    return await store.due_timers(FIRST, 2**62, 1_000, 2**40)
 
 
 class TimersContract:
@@ -76,10 +76,13 @@ class TimersContract:
         ordered = [early, same[1], same[0], late]
         assert await all_of(store) == ordered
         assert await store.count_timers() == 4
-        assert await store.due_timers(FIRST, 29, 9) == [early]
-        assert await store.due_timers(FIRST, 30, 2) == ordered[:2]
-        assert await store.due_timers(same[1].place, 30, 9) == ordered[2:]
-        assert await store.due_timers(Place(30, "", ""), 30, 9) == ordered[1:]
+        size = len(early.message)
+        for most_bytes, count in ((0, 0), (1, 1), (size, 1), (size + 1, 2), (4 * size, 4)):
+            assert await store.due_timers(FIRST, 30, 9, most_bytes) == ordered[:count]
+        assert await store.due_timers(FIRST, 29, 9, 2**40) == [early]
+        assert await store.due_timers(FIRST, 30, 2, 2**40) == ordered[:2]
+        assert await store.due_timers(same[1].place, 30, 9, 2**40) == ordered[2:]
+        assert await store.due_timers(Place(30, "", ""), 30, 9, 2**40) == ordered[1:]
 
     async def test_a_timer_takes_the_place_of_the_one_that_had_its_key(
         self, store: EventStore

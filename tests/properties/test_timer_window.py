@@ -11,11 +11,11 @@ from store.timers import Timer, TimerChanges, TimerMove
 NAMES = [(f"bell/{number % 3}", f"k{number}") for number in range(20)]
 #: Moments, in units of a half of how far ahead is read.
 MOMENTS = strategies.integers(0, 40)
-PAGE = 2
+PAGE, PAGE_BYTES = 2, 5
 
 
 class Small(Window):
-    AHEAD_US, MOST, AT_WORK = 4, 3, 2
+    AHEAD_US, MOST, AT_WORK, BYTES = 4, 3, 2, 8
 
 
 class WindowOverATable(RuleBasedStateMachine):
@@ -38,7 +38,9 @@ class WindowOverATable(RuleBasedStateMachine):
     @rule(name=strategies.sampled_from(NAMES), at=MOMENTS)
     def set_one(self, name: tuple[str, str], at: int) -> None:
         self.number += 1
-        made = Timer(*name, self.number.to_bytes(16), b"", None, 0, at, at, "ring", b"{}")
+        made = Timer(
+            *name, self.number.to_bytes(16), b"", None, 0, at, at, "ring", b"m" * (self.number % 4)
+        )
         self.change(TimerChanges([made], [], []))
 
     @rule(name=strategies.sampled_from(NAMES))
@@ -64,8 +66,9 @@ class WindowOverATable(RuleBasedStateMachine):
     def fire_what_is_due(self) -> int:
         if self.window.wants_more(self.now_us):
             until_us = self.window.until_us(self.now_us)
-            found = self.table.due(self.window.reach, until_us, PAGE)
-            self.window.read(found, until_us, PAGE)
+            found = self.table.due(self.window.reach, until_us, PAGE, PAGE_BYTES)
+            more = len(found) >= PAGE or sum(len(each.message) for each in found) >= PAGE_BYTES
+            self.window.read(found, until_us, more=more)
         taken = self.window.take(self.now_us, 2)
         for timer in taken:
             name = timer.source, timer.key
@@ -98,6 +101,13 @@ class WindowOverATable(RuleBasedStateMachine):
         assert len(self.window) <= 2 * Small.MOST + PAGE
         assert len(self.window._at_work) <= Small.AT_WORK
         assert len(self.window._early) <= Small.AT_WORK
+        window = self.window
+        sizes = {name: len(timer.message) for name, timer in window._pending.items()}
+        early = sum(sizes[name] for name in window._early)
+        work = sum(len(timer.message) for timer in window._at_work.values())
+        assert (sum(sizes.values()) - early, early) == (window._bytes, window._early_bytes)
+        assert work == window._work_bytes <= Small.BYTES + 3
+        assert window._bytes <= 2 * Small.BYTES + PAGE_BYTES + 3
 
     def teardown(self) -> None:
         """In the end all that is due comes."""

@@ -59,9 +59,11 @@ class StoreOfPrograms(DatabaseLink):
 
         return int(await self.ask(file, names=(checkpoint.name,), commits=True))
 
-    async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
+    async def due_timers(
+        self, after: Place, until_us: int, limit: int, most_bytes: int
+    ) -> list[Timer]:
         timers = self._database.timers
-        return await self.ask(lambda: timers.due(after, until_us, limit))  # type: ignore[no-any-return]
+        return await self.ask(lambda: timers.due(after, until_us, limit, most_bytes))  # type: ignore[no-any-return]
 
     async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
         database = self._database

@@ -121,5 +121,5 @@ async def test_a_host_that_answers_nothing_takes_no_room_from_others(
         await keeping._prepare()
         keeping._send()
     assert (len(ways["away"].sent), len(ways["there"].sent)) == (3, 1)
-    looks = [each.look_us for each in await store.due_timers(FIRST, 2**62, 9)]
+    looks = [each.look_us for each in await store.due_timers(FIRST, 2**62, 9, 2**40)]
     assert sum(look > 9 for look in looks) == 4

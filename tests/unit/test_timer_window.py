@@ -11,13 +11,17 @@ class Small(Window):
     AHEAD_US, MOST, AT_WORK = 1_000, 2, 2
 
 
+class SmallInBytes(Window):
+    AHEAD_US, BYTES = 1_000, 10
+
+
 class Keeper:
     """A window, and the table that it looks at."""
 
     PAGE = 5
 
-    def __init__(self) -> None:
-        self.table, self.window = TimersInMemory(), Small()
+    def __init__(self, window: type[Window] = Small) -> None:
+        self.table, self.window = TimersInMemory(), window()
 
     def file(self, kept: Iterable[Timer] = (), gone: Iterable[Timer] = ()) -> None:
         changes = TimerChanges(list(kept), [], [(each.source, each.key) for each in gone])
@@ -27,8 +31,8 @@ class Keeper:
     def take(self, now_us: int) -> list[Timer]:
         while self.window.wants_more(now_us):
             until_us = self.window.until_us(now_us)
-            found = self.table.due(self.window.reach, until_us, self.PAGE)
-            self.window.read(found, until_us, self.PAGE)
+            found = self.table.due(self.window.reach, until_us, self.PAGE, 2**40)
+            self.window.read(found, until_us, more=len(found) >= self.PAGE)
         return self.window.take(now_us, 10)
 
 
@@ -72,3 +76,25 @@ def test_what_was_early_is_bounded_and_the_rest_of_it_stays_at_work() -> None:
     [third] = keeper.take(1)
     assert not keeper.window.put_back(third, 9)
     assert keeper.window.holds(third)
+
+
+def test_messages_take_no_more_memory_than_may_be_and_all_timers_come() -> None:
+    keeper = Keeper(SmallInBytes)
+    large = [bell(f"b-{number:02}", 100 + number)._replace(message=b"1234") for number in range(30)]
+    assert keeper.take(99) == []  # it has read the table up to behind all of them
+    for timer in large:
+        keeper.file([timer])
+        assert sum(len(each.message) for each in keeper.window._pending.values()) <= 24
+    taken: list[Timer] = []
+    for now_us in range(100, 200):
+        now = keeper.take(now_us)
+        assert sum(len(each.message) for each in now) <= 12
+        assert sum(len(each.message) for each in keeper.window._pending.values()) <= 30
+        early = [timer for timer in now[::2] if timer.look_us == timer.due_us]
+        for timer in early:
+            assert keeper.window.put_back(timer, now_us + 1)
+        fired = [timer for timer in now if timer not in early]
+        keeper.file(gone=fired)
+        taken += fired
+    assert sorted(timer.source for timer in taken) == [timer.source for timer in large]
+    assert keeper.window._bytes == keeper.window._early_bytes == keeper.window._work_bytes == 0

@@ -519,11 +519,21 @@ SELECT {columns} FROM {table} WHERE key = ANY ($1);
 SELECT {columns} FROM {table} WHERE key > $1 {conditions} ORDER BY key LIMIT $2;
 
 -- name: due_timers
--- Those that come behind a place and are to be looked at until a moment, so many.
+-- Those that come behind a place and are to be looked at until a moment, so many, and as far as their messages
+-- have so many bytes.
 SELECT source, key, timer, event_id, correlation_id, occurrence, due, look, message_type, message
-FROM timers
-WHERE (look, source, key) > ($1, $2::text, $3::text) AND look <= $4
-ORDER BY look, source, key LIMIT $5;
+FROM (
+    SELECT first.*, sum(octet_length(message)) OVER (
+        ORDER BY look, source, key ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS ahead
+    FROM (
+        SELECT * FROM timers
+        WHERE (look, source, key) > ($1, $2::text, $3::text) AND look <= $4
+        ORDER BY look, source, key LIMIT $5
+    ) AS first
+) AS counted
+WHERE coalesce(ahead, 0) < $6
+ORDER BY look, source, key;
 
 -- name: hasten_timers
 UPDATE timers SET look = due WHERE look > due AND look > $1;

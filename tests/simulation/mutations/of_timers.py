@@ -62,8 +62,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "the look-ahead skips a stretch",
         "a timer that is set behind what was read is taken for read",
         _WINDOW,
-        "        self.reach = timers[-1].place if len(timers) >= limit else "
-        'Place(until_us + 1, "", "")\n',
+        '        self.reach = timers[-1].place if more else Place(until_us + 1, "", "")\n',
         '        self.reach = Place(until_us + 1, "", "")\n',
     ),
     mutation(
