@@ -116,7 +116,8 @@ class Channels(TableOfShards):
                 channel.take_over(part)
 
     async def catch_up(self, version: int, link: HostLink) -> None:
-        launch, table = self._launch, None
+        launch = self._launch
+        table: ShardTable | None = None
         if self._shards.version < version:
             try:  # not one host after another: one that hangs is to hold up nobody else
                 table = await link.shard_table()
