@@ -69,7 +69,6 @@ class Supervisor:
         #: By source, or by actor type for a group; each with the number of the change that made it.
         self._restarts: dict[str, tuple[Restarts, int]] = {}
         self._changes = 0
-        self._refused: tuple[int, set[str]] = (0, set())  #: of the last batch: of whom it was said
         residents.on_load = self.loaded
 
     # Failing ----------------------------------------------------------------------------------
@@ -98,16 +97,12 @@ class Supervisor:
 
     def refusal(self, batch: Batch, resident: Resident) -> ActorRestarting | None:
         """What is said to a command for an actor that rests; None where it does not. Once it is
-        said it is said to the rest of a batch: commands are not to take effect behind one that was
-        sent before them, and was not run."""
+        said it is said to the rest of a batch, whatever is decided in between: commands are not to
+        take effect behind one that was sent before them, and was not run."""
         left_s = self._left_s(resident)
-        number, sources = self._refused
-        if left_s <= 0 and (number, resident.source in sources) != (batch.number, True):
+        if left_s <= 0 and resident.source not in batch.refused:
             return None
-        if number != batch.number:
-            sources = set()
-            self._refused = batch.number, sources
-        sources.add(resident.source)
+        batch.refused.add(resident.source)
         return ActorRestarting(resident.source, round(max(left_s, 0.0), 3))
 
     def loaded(self, resident: Resident) -> None:
