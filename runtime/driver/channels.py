@@ -141,18 +141,23 @@ class Channels(TableOfShards):
         changed = zip(self._shards.hosts, table.hosts, strict=True)
         losing_hosts = {before for before, now in changed if before != now}
         with self._lock:
-            if self._ended is not None or self._launch != launch:
+            if not self._goes_on(launch):
                 return
             # Also those to which nothing was sent so far: what is first sent meanwhile is held.
             losing = [self._channel(host) for host in sorted(losing_hosts)]
         await asyncio.gather(*(channel.hold() for channel in losing))
         try:
             with self._lock:
-                if self._ended is None and self._launch == launch:
+                if self._goes_on(launch):
                     self._switch(table, losing_hosts)
         finally:
             for channel in losing:
                 channel.go_on()
+
+    def _goes_on(self, launch: int) -> bool:
+        """Is it open, and the system none that was launched with other hosts since? With the
+        lock."""
+        return self._ended is None and self._launch == launch
 
     def _switch(self, table: ShardTable, losing: Collection[str]) -> None:
         """In one step. What belongs elsewhere goes there, in its order, before anybody finds
