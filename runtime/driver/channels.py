@@ -127,13 +127,13 @@ class Channels(TableOfShards):
             if table is not None and table.version > self._shards.version:
                 await self._adopt_table(table, launch)
             if self._shards.version >= version:
-                self._divide_anew(link.host)
+                self._divide_anew(link.host, launch)
 
-    def _divide_anew(self, host: str) -> None:
+    def _divide_anew(self, host: str, launch: int) -> None:
         """A host has turned away what was sent by an older table than is known here, and has
         nothing more of it: what belongs elsewhere goes there, instead of here once more."""
         with self._lock:
-            if self._ended is None and (channel := self._open.get(host)) is not None:
+            if self._goes_on(launch) and (channel := self._open.get(host)) is not None:
                 for where, part in channel.divide(self._host_of, self._shards.version):
                     self._channel(where).take_over(part)
 

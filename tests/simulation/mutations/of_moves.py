@@ -73,7 +73,7 @@ MUTATIONS = (
         "runtime.driver.channels",
         "            losing = [self._channel(host) for host in sorted(losing_hosts)]\n",
         "            losing = [one for one in self._open.values() if one.host in losing_hosts]\n",
-        "                self._divide_anew(link.host)\n",
+        "                self._divide_anew(link.host, launch)\n",
         "                pass\n",
     ),
     mutation(
