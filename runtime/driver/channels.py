@@ -116,7 +116,8 @@ class Channels(TableOfShards):
                 channel.take_over(part)
 
     async def catch_up(self, version: int, link: HostLink) -> None:
-        launch, table = self._launch, None
+        launch = self._launch
+        table: ShardTable | None = None
         if self._shards.version < version:
             try:  # not one host after another: one that hangs is to hold up nobody else
                 table = await link.shard_table()
@@ -126,13 +127,13 @@ class Channels(TableOfShards):
             if table is not None and table.version > self._shards.version:
                 await self._adopt_table(table, launch)
             if self._shards.version >= version:
-                self._divide_anew(link.host)
+                self._divide_anew(link.host, launch)
 
-    def _divide_anew(self, host: str) -> None:
+    def _divide_anew(self, host: str, launch: int) -> None:
         """A host has turned away what was sent by an older table than is known here, and has
         nothing more of it: what belongs elsewhere goes there, instead of here once more."""
         with self._lock:
-            if self._ended is None and (channel := self._open.get(host)) is not None:
+            if self._goes_on(launch) and (channel := self._open.get(host)) is not None:
                 for where, part in channel.divide(self._host_of, self._shards.version):
                     self._channel(where).take_over(part)
 
@@ -140,18 +141,23 @@ class Channels(TableOfShards):
         changed = zip(self._shards.hosts, table.hosts, strict=True)
         losing_hosts = {before for before, now in changed if before != now}
         with self._lock:
-            if self._ended is not None or self._launch != launch:
+            if not self._goes_on(launch):
                 return
             # Also those to which nothing was sent so far: what is first sent meanwhile is held.
             losing = [self._channel(host) for host in sorted(losing_hosts)]
         await asyncio.gather(*(channel.hold() for channel in losing))
         try:
             with self._lock:
-                if self._ended is None and self._launch == launch:
+                if self._goes_on(launch):
                     self._switch(table, losing_hosts)
         finally:
             for channel in losing:
                 channel.go_on()
+
+    def _goes_on(self, launch: int) -> bool:
+        """Is it open, and the system none that was launched with other hosts since? With the
+        lock."""
+        return self._ended is None and self._launch == launch
 
     def _switch(self, table: ShardTable, losing: Collection[str]) -> None:
         """In one step. What belongs elsewhere goes there, in its order, before anybody finds

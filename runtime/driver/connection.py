@@ -270,7 +270,7 @@ class Connection:
             return False
 
     async def _flush(self) -> list[tuple[str, Exception]]:
-        # Of all channels at once: what waits in one may go to another while the first is waited for.
+        # Of all channels at once: what waits in one may go to another while that is waited for.
         for outgoing in self.channels.unanswered():
             if (future := outgoing.future()) is not None:
                 await future

@@ -45,6 +45,7 @@ class Batch:
         self.tries = 0  #: how often it was begun again, by faults of its own
         self.alone = False  #: its commands are run one by one
         self.stretch = len(self.commands)  #: so many are run at a time, else
+        self.refused: set[str] = set()  #: who rested at one of its commands
         self.failures = 0  #: of handlers and appliers, in all its attempts
 
     @property

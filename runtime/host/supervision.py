@@ -70,7 +70,6 @@ class Supervisor:
         self._restarts: dict[str, tuple[Restarts, int]] = {}
         self._changes = 0
         self._failed_last: dict[str, str] = {}  #: by actor type: who of a group it was
-        self._refused: tuple[int, set[str]] = (0, set())  #: of the last batch: of whom it was said
         residents.on_load = self.loaded
 
     # Failing ----------------------------------------------------------------------------------
@@ -101,16 +100,12 @@ class Supervisor:
 
     def refusal(self, batch: Batch, resident: Resident) -> ActorRestarting | None:
         """What is said to a command for an actor that rests; None where it does not. Once it is
-        said it is said to the rest of a batch: commands are not to take effect behind one that was
-        sent before them, and was not run."""
+        said it is said to the rest of a batch, whatever is decided in between: commands are not to
+        take effect behind one that was sent before them, and was not run."""
         left_s = self._left_s(resident)
-        number, sources = self._refused
-        if left_s <= 0 and (number, resident.source in sources) != (batch.number, True):
+        if left_s <= 0 and resident.source not in batch.refused:
             return None
-        if number != batch.number:
-            sources = set()
-            self._refused = batch.number, sources
-        sources.add(resident.source)
+        batch.refused.add(resident.source)
         return ActorRestarting(
             resident.source, round(max(left_s, 0.0), 3), self._another_failed(resident)
         )

@@ -179,7 +179,12 @@ class Database:
         if request.commits and error is None and self.trouble.unheard and request.open:
             self.trouble.unheard -= 1
             error = gone("the connection broke before the answer")
-        self._answer(request, result, error)
+        if request.moves and error is None and self.trouble.unheard_moves:
+            after_s, heard = self.trouble.unheard_moves.pop()
+            error = None if heard else gone("the connection broke before the answer")
+            self.server.later(after_s, self._answer, request, result, error)
+        else:
+            self._answer(request, result, error)
         waiting, self._waiting = self._waiting, []
         for other in waiting:
             self._under_way[id(other)] = other

@@ -102,6 +102,8 @@ class Trouble:
     unheard: int = 0  #: commits whose answer is lost
     late_epochs: list[float] = field(default_factory=list)  #: seconds that opening one takes longer
     late_moves: list[float] = field(default_factory=list)  #: and moving shards, unheard
+    #: Seconds after which a move that was made is heard of; or it is not, though it was made.
+    unheard_moves: list[tuple[float, bool]] = field(default_factory=list)
     late_give_ups: list[float] = field(default_factory=list)  #: and giving up the claim
     at_commits: list[AtCommit] = field(default_factory=list)
     #: By the end of an epoch's name, what strikes when one is opened.

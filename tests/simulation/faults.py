@@ -123,6 +123,25 @@ def _move_late(simulation: "Simulation", fault: Fault) -> None:
     simulation.database.trouble.late_moves.append(fault.seconds)
 
 
+def _move_unheard(simulation: "Simulation", fault: Fault) -> None:
+    """The database moves shards next, and whoever has it done hears of that late, or never."""
+    simulation.database.trouble.unheard_moves.append((fault.seconds, fault.other != "lost"))
+
+
+def _dies_as_asked(simulation: "Simulation", fault: Fault) -> None:
+    """A host dies as a driver asks it who has its shards; its successor is asked that as it begins,
+    and finds the database away."""
+    process, down_s = _process(simulation, fault), fault.amount
+
+    def strikes() -> float:
+        process.crash(down_s=down_s)
+        later = simulation.loop.world.later
+        later(down_s / 2, lambda: simulation.database.go_away(fault.seconds, silent=False))
+        return down_s
+
+    process.trouble.asked["shard_table"] = strikes
+
+
 def _give_up_late(simulation: "Simulation", fault: Fault) -> None:
     """Whoever gives the claim up next hears nothing, and the database does it later."""
     simulation.database.trouble.late_give_ups.append(fault.seconds)
@@ -249,6 +268,8 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "take over": _operate,
     "move": _operate,
     "move late": _move_late,
+    "move unheard": _move_unheard,
+    "dies as asked": _dies_as_asked,
 }
 
 #: What befalls connections, machines, drivers, the database or all of the system: whatever else
@@ -256,4 +277,5 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
 _OF_NO_PROCESS = {kind for kind in _HOW if kind.startswith(("store", "commit"))} | {
     "break", "silence", "answers lost", "jump", "driver dies", "drain", "take over",
     "give up late", "dies at commit", "hangs as it begins", "move", "move late",
+    "move unheard",
 }  # fmt: skip

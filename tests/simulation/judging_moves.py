@@ -1,8 +1,10 @@
-"""Who decided: no event is of a host that did not have its actor's shard when it was committed."""
+"""Who decided: no event is of a host that did not have its actor's shard when it was committed. Nor
+does a host keep actors that live elsewhere, or that have lived there since."""
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from runtime.host.shards import State
 from runtime.topology.placement import shard_of
 from tests.simulation.log_index import LogIndex
 
@@ -29,4 +31,25 @@ def judge_moves(log: LogIndex, simulation: "Simulation") -> list[str]:
                 f"event {record.position} of {record.source} was decided by {node}, which had given"
                 f" it to {owner}, version {table.version}"
             )
+    return wrong
+
+
+def outdated(host: Any, simulation: "Simulation") -> list[str]:
+    """What a host has in memory that is not as the log has it, while it has nothing to do: by that
+    it would answer whoever asks next."""
+    shards, executor, table = host._shards, host._executor, simulation.database.shards
+    if len(simulation.database.shard_moves) < 2 or shards is None or table is None:
+        return []
+    busy = host._mailbox.unanswered or executor._finishing or executor._recovery.needed
+    if busy or host._replaced or shards.some_leave or shards.state is not State.HAVING:
+        return []
+    simulation.records()
+    wrong = []
+    for source in host._residents.sources():
+        resident = host._residents.get(source)
+        owner, version = table.hosts[shard_of(source)], simulation.last_versions.get(source, 0)
+        if owner != host.name:
+            wrong.append(f"it has {source} in memory, which lives at {owner}")
+        elif resident.version < version and not resident.broken:
+            wrong.append(f"it has {source} as of version {resident.version}, of {version}")
     return wrong

@@ -1,11 +1,13 @@
 """Shards that move while drivers are at work: what is planned of it, and how it is done.
 
 An operator has the directory move shards of actors that drivers speak to, one after another or many
-at once, and asks again while the directory is away. What goes wrong beside it strikes in the very
+at once, to and fro before anybody has heard of the first, or each host's to the next one; and asks
+again while the directory is away. What goes wrong beside it strikes in the very
 moment of a move, too: who gives, who gets, who commits, who has it done.
 """
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
@@ -56,6 +58,24 @@ def plan_moves(
             amount = 1 if kind == "calls lost" else round(draw.uniform(0.05, 2.0), 3)
             faults.append(Fault(number, moment_s, kind, target, seconds=seconds, amount=amount))
             number += 1
+    also = stream(seed, "moves to and fro")
+    for fault in [one for one in faults if one.kind == "move"]:
+        shape = also.random()
+        if shape < 0.6:
+            to = also.choice(("around", fault.other))
+            back_s = round(also.uniform(0.001, also.choice((0.02, 0.2, 2.5))), 4)
+            faults[faults.index(fault)] = replace(fault, other=to, seconds=back_s)
+            kind, lost = also.choice(
+                (("move late", ""), *(("move unheard", "lost"),) * 2, ("move unheard", ""))
+            )
+            seconds = round(also.uniform(0.0, also.choice((0.02, 0.2, 3.0))), 4)
+            faults.append(Fault(number, fault.at_s, kind, "database", lost, seconds))
+            number += 1
+        elif shape < 0.75:
+            away_s, down_s = round(also.uniform(0.1, 1.0), 3), round(also.uniform(0.01, 0.2), 3)
+            host = host_name(also.randrange(setup.hosts))
+            faults.append(Fault(number, fault.at_s, "dies as asked", host, "", away_s, down_s))
+            number += 1
     faults.sort(key=lambda fault: fault.at_s)
 
 
@@ -64,12 +84,37 @@ async def move(simulation: "Simulation", operator: "Owner", fault: Fault) -> Non
     draw = stream(simulation.loop.seed, "fault", fault.number)
     shards = sorted({shard_of(source) for source in _pooled_sources(simulation)})
     chosen = draw.sample(shards, min(int(fault.amount), len(shards)))
+    table = simulation.database.shards
+    assert table is not None
+    theirs: dict[str, list[int]] = {}
+    for shard in chosen:
+        theirs.setdefault(table.hosts[shard], []).append(shard)
+    hosts = sorted(set(table.hosts))
+    there = {fault.other: chosen}
+    if fault.other == "around":  # each host's go to the next one
+        there = {hosts[hosts.index(one) - 1]: some for one, some in theirs.items()}
+    await asyncio.gather(
+        *(_have(simulation, operator, one, some) for one, some in there.items()),
+        *(_back(simulation, operator, one, some, fault.seconds) for one, some in theirs.items()),
+    )
+
+
+async def _back(
+    simulation: "Simulation", operator: "Owner", host: str, shards: list[int], after_s: float
+) -> None:
+    """Have shards moved back to whoever had them, perhaps before he knows that they have left."""
+    if after_s:
+        await asyncio.sleep(after_s)
+        await _have(simulation, operator, host, shards)
+
+
+async def _have(simulation: "Simulation", operator: "Owner", to: str, chosen: list[int]) -> None:
     world = simulation.world_of(operator)
     until_s = simulation.loop.time() + MOVE_S
     while simulation.loop.time() < until_s:
         try:
             directory = await world.handle(DIRECTORY_ACTOR)
-            table = await directory.move_shards.remote(chosen, fault.other, MOVE_S)
+            table = await directory.move_shards.remote(chosen, to, MOVE_S)
         except ActorUnavailableError:
             await asyncio.sleep(PAUSE_S)
         except (ActorDiedError, ValueError):
@@ -79,8 +124,8 @@ async def move(simulation: "Simulation", operator: "Owner", fault: Fault) -> Non
                 raise
             return  # it has not moved in time, or the system is drained
         else:
-            if any(table.hosts[shard] != fault.other for shard in chosen) and _alone(simulation):
-                simulation.history.complain(f"shards were said to be at {fault.other}, and are not")
+            if any(table.hosts[shard] != to for shard in chosen) and _alone(simulation):
+                simulation.history.complain(f"shards were said to be at {to}, and are not")
             simulation.moves += 1
             return
 
@@ -88,7 +133,8 @@ async def move(simulation: "Simulation", operator: "Owner", fault: Fault) -> Non
 def _alone(simulation: "Simulation") -> bool:
     """Does nobody else move anything?"""
     kinds = [fault.kind for fault in simulation.plan.faults]
-    return kinds.count("move") == 1 and not {"drain", "take over"} & set(kinds)
+    back = any(fault.seconds for fault in simulation.plan.faults if fault.kind == "move")
+    return kinds.count("move") == 1 and not back and not {"drain", "take over"} & set(kinds)
 
 
 def _pooled_sources(simulation: "Simulation") -> set[str]:

@@ -103,6 +103,8 @@ class CallTrouble:
     muting: int = 0  #: on the way back
     doubling: int = 0
     delaying: list[float] = field(default_factory=list)  #: so many seconds each
+    #: By method, what strikes once when a call of it sets out; that is so many seconds late.
+    asked: dict[str, Callable[[], float]] = field(default_factory=dict)
 
 
 class SimulatedProcess:
@@ -167,6 +169,8 @@ class SimulatedProcess:
             copies = 2
         delaying = self.trouble.delaying
         late_s = delaying.pop() if delaying and not self.ended else 0.0
+        if strikes := self.trouble.asked.pop(call.method, None):
+            late_s += strikes()
         for _ in range(copies):
             self.cluster.loop.world.later(late_s + latency_s(call.draw), self._arrive, call)
 

@@ -96,6 +96,7 @@ class Simulation:
         self._coming: Cluster | None = None  #: of a system that is still being launched
         self._operating: list[asyncio.Task[None]] = []  #: what operators do
         self._records: list[Record] = []  #: of the log, as far as it was read
+        self.last_versions: dict[str, int] = {}  #: by source, as far
 
     def run(self) -> Outcome:
         """Everything, from beginning to end."""
@@ -138,7 +139,9 @@ class Simulation:
     def records(self) -> list[Record]:
         """The log, read by a decoder of its own."""
         known = self._records
-        known += [record_of(row) for row in self.database.rows[len(known) :]]
+        new = [record_of(row) for row in self.database.rows[len(known) :]]
+        self.last_versions.update((one.source, one.version) for one in new)
+        known += new
         return known
 
     def _launch(self) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.processing.hearing import Hearing
 from runtime.processing.worker import Worker
+from tests.simulation.judging_moves import outdated
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -51,7 +52,7 @@ def _host(host: Any, simulation: "Simulation") -> list[str]:
         most = simulation.settings.actor_system.max_actors
         if len(residents) > most and not executor._recovery.needed:
             wrong.append(f"{len(residents)} actors are resident, {most} may be")
-    return wrong
+    return wrong + outdated(host, simulation)
 
 
 def _worker(worker: Any, simulation: "Simulation") -> list[str]:

@@ -14,11 +14,12 @@ from actors.actor import Actor, Command, handles
 from actors.errors import InvalidActor, ThornbackError
 from actors.event import DeviceEvent, Payload
 from actors.supervision import Supervision
-from runtime.errors import HandlerFailed
+from runtime.errors import ActorsMoved, HandlerFailed
 from runtime.host.host import Host
 from runtime.host.supervision import Supervisor
 from runtime.process.world import World
 from runtime.settings.settings import Settings
+from runtime.topology.placement import shard_of
 from runtime.wire.answers import raise_error, read_events
 from runtime.wire.commands import Answer, CommandPacker, pack_request, unpack_answer
 from runtime.wire.commits import pack_acknowledgement, unpack_append
@@ -159,6 +160,21 @@ async def test_a_dedicated_host_may_be_of_a_class_that_replaces_one_it_has_by_na
     await host.ready()
     [event] = await host.ask(Ring())
     assert event.data == {"by": "twin"}
+
+
+@virtual_time
+async def test_a_plain_call_finds_an_actor_while_it_lives_there_and_when_it_has_come_back() -> None:
+    host, shard = await begun(), shard_of("bell/a")
+    await host.register(cloudpickle.dumps(bell("bell")))
+    await host.ask(Ring(), "bell/a")
+    await host.give_shards([shard], "host-1")
+    with pytest.raises(ActorsMoved, match="lives at host-1"):
+        await host.ask(Ring(), "bell/a")
+    other = await host._store.open_epoch("host-1")
+    await host._store.move_shards([shard], "host-1", "host-0", other, 1)
+    await host.learn_shards()
+    [event] = await host.ask(Ring(), "bell/a")
+    assert event.version == 2
 
 
 @virtual_time

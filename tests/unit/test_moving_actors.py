@@ -284,7 +284,7 @@ def test_a_batch_says_of_which_of_its_commands_no_part_was_answered() -> None:
 async def test_a_host_that_hangs_as_it_is_asked_for_the_table_holds_up_no_other() -> None:
     world = SharingWorld(THREE)
     connection = connected(world, hosts=THREE)
-    hung, other, third = (ActorRef(connection, None, _of_three(host)[0]) for host in range(3))
+    hung, other, third = refs_of_three(connection)
     await asyncio.gather(*(ask(one, "0") for one in (hung, other, third)))
     world.hanging["host-0"] = asyncio.Event()
     world.sharing.move(hung.source, to="host-1")
@@ -419,7 +419,7 @@ async def test_a_relaunch_on_another_log_counts_by_the_versions_of_that() -> Non
 async def test_a_flush_waits_for_what_goes_from_one_host_to_another_meanwhile() -> None:
     world = SharingWorld(THREE)
     connection = connected(world, hosts=THREE)
-    away, other, third = (ActorRef(connection, None, _of_three(host)[0]) for host in range(3))
+    away, other, third = refs_of_three(connection)
     await asyncio.gather(ask(other, "0"), ask(third, "0"), ask(away, "0"))
     world.sharing.move(third.source, to="host-1")
     slow, free = world.host("host-1"), {"slow": asyncio.Event(), "moved": asyncio.Event()}
@@ -457,7 +457,7 @@ async def test_a_move_of_which_nobody_says_anything_ends_with_its_time() -> None
 async def test_what_is_first_sent_to_a_host_while_a_table_is_adopted_waits_for_that() -> None:
     world = SharingWorld(THREE)
     connection = connected(world, hosts=THREE)
-    away, other, third = (ActorRef(connection, None, _of_three(host)[0]) for host in range(3))
+    away, other, third = refs_of_three(connection)
     await asyncio.gather(ask(other, "0"), ask(third, "0"))  # and nothing to the first host
     world.host("host-1").answering.clear()
     under_way = ask(other, "1")
@@ -486,7 +486,8 @@ async def test_what_is_first_sent_to_a_host_while_a_table_is_adopted_waits_for_t
     second = ask(away, "second")
     await _turns()
     busy.set()
-    assert await asyncio.gather(first, second, found) == ["first", "second", "1"]
+    said = await asyncio.gather(first, second, found)
+    assert list(said) == ["first", "second", "1"]
     assert [text for source, text in world.done(2) if source == away.source] == ["first", "second"]
 
 
@@ -526,9 +527,15 @@ async def test_stop_goes_to_where_its_actor_lives_when_it_is_put_into_a_batch() 
             return found
 
     stopped = stop_actor(Ref(connection, None, MOVING), "now")
-    await stopped._pending.future()
+    answered = stopped._pending.future()
+    assert answered is not None
+    await answered
     assert world.done(0) == [(MOVING, "1")]
     assert world.done(1) == [(MOVING, {"reason": "now"})]
+
+
+def refs_of_three(connection: Connection) -> list[ActorRef[Any]]:
+    return [ActorRef(connection, None, _of_three(host)[0]) for host in range(3)]
 
 
 def _of_three(host: int) -> list[str]:

@@ -178,6 +178,31 @@ async def test_rests_grow_and_beyond_the_intensity_an_actor_is_stopped() -> None
 
 
 @virtual_time
+async def test_who_rested_at_a_command_takes_none_of_the_rest_of_its_batch_whatever_came() -> None:
+    host = await begin()
+    first, second = (Batch(n, Request(b"driver", 0, n, {}, True, [], False, 0)) for n in (1, 2))
+    residents = {}
+    for source in ("wheel/a", "wheel/b"):
+        await fail(host, source)
+        with pytest.raises(ActorRestarting):
+            await host.ask(source, Turn())
+        residents[source] = host.residents.get(source)
+        await pass_s(0.5)
+    a, b = residents.values()
+    assert a is not None
+    assert b is not None
+    assert host.supervisor.refusal(first, b) is not None
+    assert host.supervisor.refusal(second, a) is None  # it is back
+    await pass_s(0.1)
+    await fail(host, "wheel/a")
+    a = host.residents.get("wheel/a") or a
+    assert host.supervisor.refusal(second, a) is not None
+    await pass_s(5.0)
+    assert host.supervisor.refusal(first, b) is not None
+    assert host.supervisor.refusal(first, a) is None
+
+
+@virtual_time
 async def test_a_refused_command_is_no_failure() -> None:
     host = await begin()
     for _ in range(10):

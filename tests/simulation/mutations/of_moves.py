@@ -7,8 +7,8 @@ MUTATIONS = (
         "the old host goes on",
         "a host that has given shards away does not learn the table by which it has",
         "runtime.host.shards",
-        "        self._learn(moved.table)\n        self.state = State.HAVING\n",
-        "        self.state = State.HAVING\n",
+        "        self._learn(moved.table)\n",
+        "",
     ),
     mutation(
         "any version is right",
@@ -42,8 +42,9 @@ MUTATIONS = (
         "moved and lost",
         "what was turned away does not go to where its actors live",
         "runtime.driver.channels",
+        "in held.divide(self._host_of, table.version):\n"
         "                self._channel(where).take_over(part)\n",
-        "                self._channel(where)\n",
+        "in held.divide(self._host_of, table.version):\n                self._channel(where)\n",
     ),
     mutation(
         "nobody is held",
@@ -51,6 +52,36 @@ MUTATIONS = (
         "runtime.driver.channels",
         "        await asyncio.gather(*(channel.hold() for channel in losing))\n",
         "        for channel in losing:\n            channel._held = True\n",
+    ),
+    mutation(
+        "back and as it was",
+        "a host that hears of a move when the shards are back keeps what it had of them",
+        "runtime.host.shards",
+        "shard_of(source) in left or not self._has(source)",
+        "not self._has(source)",
+    ),
+    mutation(
+        "back and never gone",
+        "a host decides what it was sent before its shard left, since that has come back",
+        "runtime.host.shards",
+        "version < self._gained.get(shard, 0)",
+        "False",
+    ),
+    mutation(
+        "a way that opens meanwhile",
+        "a way that is opened while a table is adopted is not held",
+        "runtime.driver.channels",
+        "            losing = [self._channel(host) for host in sorted(losing_hosts)]\n",
+        "            losing = [one for one in self._open.values() if one.host in losing_hosts]\n",
+        "                self._divide_anew(link.host, launch)\n",
+        "                pass\n",
+    ),
+    mutation(
+        "a host without a table",
+        "a host that cannot read its table as it begins ends the way to it",
+        "runtime.driver.channels",
+        "            except (HostUnavailable, StoreUnavailable) as error:\n                logger",
+        "            except HostUnavailable as error:\n                logger",
     ),
     mutation(
         "parts in their own order",
