@@ -32,6 +32,9 @@ class Scope(StrEnum):
     ALL_FOR_ONE = "all-for-one"  #: all actors of its type that are in the memory of its host
 
 
+_WITHOUT_RESTARTS = (Strategy.STOP, Strategy.ESCALATE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
     """How often an actor is restarted, and how long it rests before it is.
@@ -89,6 +92,9 @@ class Supervision:
         object.__setattr__(self, "scope", _one_of(Scope, "scope", self.scope))
         if not isinstance(self.policy, RestartPolicy):
             raise ValueError(_wrong("policy", self.policy, "a RestartPolicy(...)"))
+        if self.strategy in _WITHOUT_RESTARTS and self.policy != RestartPolicy():
+            problem = f"a policy limits restarts, and {str(self.strategy)!r} restarts nobody"
+            raise ValueError(f"{problem}: leave it out")
 
     @property
     def group(self) -> bool:
@@ -165,5 +171,13 @@ def _wrong(name: str, given: object, wanted: str) -> str:
 
 #: As often as it takes, and at once.
 WITHOUT_LIMIT = RestartPolicy(intensity=None, backoff_s=0.0)
+
+
+def without_limit(strategy: str) -> Supervision:
+    """A strategy that restarts as often as it takes, if it restarts. Raises ValueError for none."""
+    if strategy in _WITHOUT_RESTARTS:
+        return Supervision(strategy=strategy)
+    return Supervision(strategy=strategy, policy=WITHOUT_LIMIT)
+
 
 NEVER = Restarts()

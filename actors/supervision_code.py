@@ -53,7 +53,8 @@ def _other_names(actor: Any, base: type) -> Iterator[str]:
     for name, value in vars(base).items():
         # What the supervision is made of may have a name of its own.
         if name != NAME and _is_part(name, value) and value not in applied:
-            shown = f"{value!r:.80}"
+            made = isinstance(value, Supervision | RestartPolicy)
+            shown = f"{type(value).__name__}(...)" if made else f"{str(value)!r}"
             yield (
                 f"{name} = {shown} never applies: a class says what becomes of its actors that "
                 f"fail as `{NAME} = Supervision(...)`"

@@ -18,13 +18,13 @@ from actors.lifecycle import ActorHasFailed, ActorWasStopped
 from actors.naming import actor_type_of
 from actors.supervision import (
     NEVER,
-    WITHOUT_LIMIT,
     Restarts,
     Scope,
     Strategy,
     Supervision,
     Verdict,
     judge,
+    without_limit,
 )
 from runtime.errors import ActorRestarting
 from runtime.host.batch import Attempt, Batch
@@ -59,7 +59,7 @@ class Supervisor:
         count: Callable[[str, str], None] = lambda actor_type, became: None,
     ) -> None:
         self._residents = residents
-        self._own = Supervision(strategy=strategy, policy=WITHOUT_LIMIT)  #: the host's
+        self._own = without_limit(strategy)  #: the host's
         self._now_s = now_s
         self._random = random
         self._escalate = escalate  #: ends the process, when that batch is answered

@@ -146,6 +146,10 @@ def test_what_is_no_policy_is_refused(wrong: dict[str, Any], said: str) -> None:
         ({"strategy": "reboot"}, "strategy is one of 'restart', 'resume', 'stop', 'escalate', not"),
         ({"scope": "rest-for-one"}, "scope is one of 'one-for-one', 'all-for-one', not"),
         ({"policy": 3}, r"policy is a RestartPolicy\(...\), not 3"),
+        (
+            {"strategy": "stop", "policy": RestartPolicy(intensity=1)},
+            "a policy limits restarts, and 'stop' restarts nobody: leave it out",
+        ),
     ],
 )
 def test_what_is_no_supervision_is_refused(wrong: dict[str, Any], said: str) -> None:
