@@ -140,8 +140,7 @@ class Directory(Process):
             take_over=lambda: life.takes_over,
             again=life.found_running,
         )
-        if not life.found_running:
-            await self._sharding.deal()
+        await self._sharding.begin(anew=not life.found_running)
         await self._processes.start(self._show)
         if self._sharding.table is None:
             await self._sharding.learn()
@@ -244,6 +243,30 @@ class Directory(Process):
         self._life.check_not_draining()
         await self.ensure_started()
         return await self._sharding.move(shards, to, timeout_s)
+
+    async def add_host(self, name: str, timeout_s: float) -> None:
+        """Have a pooled host of this name (Sharding.add_host). Raises HostUnavailable, SystemDraining
+        during a drain, SystemReplaced."""
+        self._life.check_not_replaced()
+        self._life.check_not_draining()
+        await self.ensure_started()
+        await self._sharding.add_host(name, timeout_s)
+
+    async def remove_host(self, name: str, timeout_s: float) -> None:
+        """End a pooled host that has no shards (Sharding.remove_host). Raises HostUnavailable,
+        SystemDraining during a drain, SystemReplaced."""
+        self._life.check_not_replaced()
+        self._life.check_not_draining()
+        await self.ensure_started()
+        await self._sharding.remove_host(name, timeout_s)
+
+    async def sharing(self) -> tuple[ShardTable, dict[int, int]]:
+        """Which host has which shard, and about how many commands came for each lately. Raises
+        StoreUnavailable."""
+        await self.ensure_started()
+        await self._sharding.learn()
+        assert self._sharding.table is not None
+        return self._sharding.table, await self._sharding.loads()
 
     # Stream programs ---------------------------------------------------------------------
 

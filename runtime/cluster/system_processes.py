@@ -32,6 +32,7 @@ from runtime.topology.names import (
     WRITER_ACTOR,
     ProcessKind,
     host_name,
+    number_of_host,
 )
 from runtime.topology.status import ProcessAway, Progress, Status
 from runtime.transport.peers import awaited
@@ -63,6 +64,7 @@ class SystemProcesses:
     ) -> None:
         self._directory, self._settings = directory, settings
         self._world, self._metrics_folder = world, metrics_folder
+        self._hosts: tuple[str, ...] | None = None  # that have shards; None: nobody knows yet
 
     async def start(self, tell: Callable[[Progress], None]) -> None:
         """Start writer, bus and pooled hosts where they are not there, and wait until each is
@@ -109,8 +111,19 @@ class SystemProcesses:
         return self._spawn(Deliverer, DELIVERER_ACTOR)
 
     def pooled(self) -> list[str]:
-        """The names of the pooled hosts that there are to be."""
+        """The names of the pooled hosts that there are to be: those that have shards, and as long as
+        none has, those of the settings."""
+        if self._hosts is not None:
+            return list(self._hosts)
         return [host_name(number) for number in range(self._settings().actor_system.hosts)]
+
+    def have_shards(self, hosts: Iterable[str]) -> None:
+        """These hosts have them now, and no others."""
+        self._hosts = tuple(sorted(hosts, key=lambda name: (number_of_host(name) or 0, name)))
+
+    def start_host(self, name: str) -> Any:
+        """The handle of a pooled host, which is started if it is not there."""
+        return self._spawn(Host, name)
 
     def others(self) -> dict[str, ProcessKind]:
         """Those that there are now, beside the directory."""

@@ -8,8 +8,10 @@ from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Any
 
+from ray.exceptions import RayError
+
 from actors.actor import Actor
-from actors.errors import InvalidActor
+from actors.errors import InvalidActor, ThornbackError
 from actors.naming import actor_type_of
 from runtime.clocks import DriverClock
 from runtime.driver.channel import Channel
@@ -24,7 +26,7 @@ from runtime.driver.table_of_shards import TableOfShards
 from runtime.errors import ConnectionClosed, HostUnavailable, SystemNotFound, fresh
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.names import DIRECTORY_ACTOR, number_of_host
 from runtime.topology.placement import shard_of
 from runtime.transport.ray_stay import InNoRay
 from runtime.wire.commands import SOURCE
@@ -43,6 +45,9 @@ class Channels(TableOfShards):
     one step, what they have not been answered goes to where it belongs, and whatever comes next
     goes behind that.
     """
+
+    #: So many other hosts are asked who has the shards of one that is away, so long each.
+    ASKED, ASKED_S = 3, 1.0
 
     def __init__(
         self,
@@ -127,6 +132,23 @@ class Channels(TableOfShards):
             if table is not None and table.version > self._shards.version:
                 await self._adopt_table(table, launch)
 
+    async def look_elsewhere(self, host: str) -> None:
+        if number_of_host(host) is None:
+            return
+        async with self._catching_up:
+            launch, others = self._launch, sorted({*self._shards.hosts} - {host})
+            for other in others[: self.ASKED]:
+                try:
+                    async with asyncio.timeout(self.ASKED_S):
+                        handle = await self._world.handle(other)
+                        table: ShardTable | None = await handle.shard_table.remote(anew=True)
+                except (RayError, ThornbackError, ValueError, ConnectionError, TimeoutError) as error:
+                    logger.info("%s does not say who has the shards of %s: %s", other, host, error)
+                    continue
+                if table is not None and table.version > self._shards.version:
+                    await self._adopt_table(table, launch)
+                return
+
     async def _adopt_table(self, table: ShardTable, launch: int) -> None:
         changed = zip(self._shards.hosts, table.hosts, strict=True)
         losing_hosts = {before for before, now in changed if before != now}
@@ -172,16 +194,18 @@ class Channels(TableOfShards):
         with self._lock:
             return list(self._open.values())
 
-    def adopt(self, table: ShardTable, settings: Settings) -> None:
+    def adopt(self, table: ShardTable, settings: Settings, *, same_system: bool = False) -> None:
         """The system was launched anew. Where it has the hosts that it had, what is unanswered is
         sent there again; that actors have moved from one to another, those say. Where not, it ends
-        here, and references find their actors' hosts anew; so nothing overtakes anything."""
+        here, and references find their actors' hosts anew; so nothing overtakes anything. Of the
+        `same_system`, which was asked again, its hosts say who has moved, and so nothing ends."""
         moved: list[Channel] = []
         with self._lock:
             before, placement = self._shards, self._settings.actor_system.placement
             self._settings = settings
             self._classes = _classes_of(settings)
-            if placement != settings.actor_system.placement or not _follows(table, before):
+            follows = same_system or _follows(table, before)
+            if placement != settings.actor_system.placement or not follows:
                 self._shards, self._launch = table, self._launch + 1
                 moved, self._open = list(self._open.values()), {}
         for channel in moved:

@@ -133,6 +133,7 @@ class Connection:
             clock=self.clock,
             rejoining=self.rejoining,
         )
+        self._directory_id = topology.directory  # in the courier's loop
         self._errands = Errands(self.namespace, self.courier)
         self._adapted = adapted  # what a driver's own settings change of a topology
         self._log_id = topology.log
@@ -278,6 +279,8 @@ class Connection:
         """The system was launched anew."""
         topology = self._adapted(found)
         self.settings = Settings.model_validate_json(topology.settings_json)
-        self.channels.adopt(topology.table, self.settings)
+        same = bool(topology.directory) and topology.directory == self._directory_id
+        self._directory_id = topology.directory
+        self.channels.adopt(topology.table, self.settings, same_system=same)
         self.log.adopt(self.settings, another_log=topology.log != self._log_id)
         self._log_id = topology.log
