@@ -260,13 +260,15 @@ class Directory(Process):
         await self.ensure_started()
         await self._sharding.remove_host(name, timeout_s)
 
-    async def sharing(self) -> tuple[ShardTable, dict[int, int]]:
-        """Which host has which shard, and about how many commands came for each lately. Raises
-        StoreUnavailable."""
+    async def sharing(self) -> tuple[ShardTable, dict[int, int], list[str]]:
+        """Which host has which shard, about how many commands came for each lately, and which pooled
+        hosts there are. Raises StoreUnavailable."""
         await self.ensure_started()
         await self._sharding.learn()
         assert self._sharding.table is not None
-        return self._sharding.table, await self._sharding.loads()
+        others = await self.world.aside(self._processes.others)
+        there = [name for name, kind in others.items() if kind is ProcessKind.POOLED_HOST]
+        return self._sharding.table, await self._sharding.loads(), there
 
     # Stream programs ---------------------------------------------------------------------
 

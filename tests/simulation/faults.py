@@ -206,6 +206,7 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "drain": _operate,
     "take over": _operate,
     "move": _operate,
+    "scale": _operate,
     "move late": _move_late,
 }
 
@@ -213,5 +214,5 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
 #: befalls a process does not where there is none of its name.
 _OF_NO_PROCESS = {kind for kind in _HOW if kind.startswith(("store", "commit"))} | {
     "break", "silence", "answers lost", "jump", "driver dies", "drain", "take over",
-    "give up late", "move", "move late",
+    "give up late", "scale", "move", "move late",
 }  # fmt: skip
