@@ -264,11 +264,10 @@ class Directory(Process):
         """Which host has which shard, about how many commands came for each lately, and which pooled
         hosts there are. Raises StoreUnavailable."""
         await self.ensure_started()
-        await self._sharding.learn()
-        assert self._sharding.table is not None
+        table = await self._sharding.learnt()
         others = await self.world.aside(self._processes.others)
         there = [name for name, kind in others.items() if kind is ProcessKind.POOLED_HOST]
-        return self._sharding.table, await self._sharding.loads(), there
+        return table, await self._sharding.loads(), there
 
     # Stream programs ---------------------------------------------------------------------
 

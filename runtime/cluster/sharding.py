@@ -68,6 +68,12 @@ class Sharding:
         if self._settings().event_store.type != "memory":  # which begins with the writer
             self._saw(await self._open(anew=anew))
 
+    async def learnt(self) -> ShardTable:
+        """The table as it is. Raises StoreUnavailable."""
+        await self.learn()
+        assert self.table is not None
+        return self.table
+
     async def learn(self) -> None:
         """See how it is. Raises StoreUnavailable."""
         self._saw(await self._open(anew=False))

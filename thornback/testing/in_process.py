@@ -8,7 +8,7 @@ is left out is what Ray adds: processes that can be killed and come back, and ot
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -176,7 +176,9 @@ class Processes:
         self._courier = Courier()
         self._world = _ProcessWorld(self.handle)
         self._named: dict[str, Process] = {}
+        self._pooled = [host_name(number) for number in range(settings.actor_system.hosts)]
         self._workers = Workers(self, self._world)
+        self._sharding = Sharding(self, lambda: self._settings, self._world)
         self._closed = False
 
     def start(self) -> Topology:
@@ -238,8 +240,22 @@ class Processes:
 
     async def move_shards(self, shards: list[int], to: str, timeout_s: float) -> ShardTable:
         """Have a pooled host have these shards (Sharding.move). Raises HostUnavailable."""
-        sharding = Sharding(self, lambda: self._settings, self._world)
-        return await sharding.move(shards, to, timeout_s)
+        return await self._sharding.move(shards, to, timeout_s)
+
+    async def add_host(self, name: str, timeout_s: float) -> None:
+        """Have a pooled host of this name (Sharding.add_host). Raises HostUnavailable."""
+        await self._sharding.add_host(name, timeout_s)
+
+    async def remove_host(self, name: str, timeout_s: float) -> None:
+        """End a pooled host that has no shards (Sharding.remove_host). Raises HostUnavailable."""
+        await self._sharding.remove_host(name, timeout_s)
+
+    async def sharing(self) -> tuple[ShardTable, dict[int, int], list[str]]:
+        """Which host has which shard, about how many commands came for each lately, and which pooled
+        hosts there are."""
+        kinds = self.others().items()
+        there = [name for name, kind in kinds if kind is ProcessKind.POOLED_HOST]
+        return await self._sharding.learnt(), await self._sharding.loads(), there
 
     async def statuses(self) -> tuple[Status, ...]:
         """What every process says of itself."""
@@ -262,8 +278,18 @@ class Processes:
         return {name: kind for name, kind in kinds.items() if kind is not None}
 
     def pooled(self) -> list[str]:
-        """The names of the pooled hosts."""
-        return [host_name(number) for number in range(self._settings.actor_system.hosts)]
+        """The names of the pooled hosts that have shards."""
+        return self._pooled
+
+    def have_shards(self, hosts: Iterable[str]) -> None:
+        """These hosts have them now, and no others."""
+        self._pooled = sorted(hosts)
+
+    def start_host(self, name: str) -> _Handle:
+        """A pooled host, made if it is not there."""
+        if name not in self._named:
+            self._named[name] = Host(name, self._json, None, world=self._world)
+        return self.handle(name)
 
     def find(self, name: str) -> _Handle:
         """Raises ValueError when there is no process of that name."""
