@@ -1,8 +1,8 @@
 """Bring the running system to another number of pooled hosts, under traffic.
 
 Nothing fails because of it: actors move to the hosts that are added, or from those that are to end,
-with each driver's order of commands. Whoever interrupts it, or is interrupted, runs it again: it goes
-on where it was. With as many hosts as there are it evens out what they have to do.
+with each driver's order of commands. Whoever interrupts it, or is interrupted, runs it again: it
+goes on where it was. With as many hosts as there are it evens out what they have to do.
 """
 
 from dataclasses import asdict

@@ -545,10 +545,10 @@ class ActorSystem:
     def scale(
         self, hosts: int, *, tell: Callable[[ScalingStep], None] = lambda _: None
     ) -> Reply[dict[str, int]]:
-        """Have so many pooled hosts, while traffic runs: hosts are added, or ended once they have no
-        shards any more, and shards move, so that all have about as much to do. `tell` is called after
-        each step, in the connection's thread. The reply is how many shards each host has then. No
-        command fails because of it. Asked for again after an interruption it goes on.
+        """Have so many pooled hosts, while traffic runs: hosts are added, or ended once they have
+        no shards any more, and shards move, so that all have about as much to do. `tell` is called
+        after each step, in the connection's thread. The reply is how many shards each host has
+        then. No command fails because of it. Asked for again after an interruption it goes on.
 
         The reply raises HostUnavailable where a host is away for long. Raises ValueError for a
         number that cannot be, and TypeError."""

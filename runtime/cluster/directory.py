@@ -245,8 +245,8 @@ class Directory(Process):
         return await self._sharding.move(shards, to, timeout_s)
 
     async def add_host(self, name: str, timeout_s: float) -> None:
-        """Have a pooled host of this name (Sharding.add_host). Raises HostUnavailable, SystemDraining
-        during a drain, SystemReplaced."""
+        """Have a pooled host of this name (Sharding.add_host). Raises HostUnavailable,
+        SystemDraining during a drain, SystemReplaced."""
         self._life.check_not_replaced()
         self._life.check_not_draining()
         await self.ensure_started()
@@ -261,8 +261,8 @@ class Directory(Process):
         await self._sharding.remove_host(name, timeout_s)
 
     async def sharing(self) -> tuple[ShardTable, dict[int, int], list[str]]:
-        """Which host has which shard, about how many commands came for each lately, and which pooled
-        hosts there are. Raises StoreUnavailable."""
+        """Which host has which shard, about how many commands came for each lately, and which
+        pooled hosts there are. Raises StoreUnavailable."""
         await self.ensure_started()
         table = await self._sharding.learnt()
         others = await self.world.aside(self._processes.others)

@@ -111,8 +111,8 @@ class SystemProcesses:
         return self._spawn(Deliverer, DELIVERER_ACTOR)
 
     def pooled(self) -> list[str]:
-        """The names of the pooled hosts that there are to be: those that have shards, and as long as
-        none has, those of the settings."""
+        """The names of the pooled hosts that there are to be: those that have shards, and as long
+        as none has, those of the settings."""
         if self._hosts is not None:
             return list(self._hosts)
         return [host_name(number) for number in range(self._settings().actor_system.hosts)]

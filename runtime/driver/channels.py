@@ -34,6 +34,9 @@ from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.driver")
 
+#: A process that is asked for the table is away, or its store is.
+_UNTOLD = (RayError, ThornbackError, ValueError, ConnectionError, TimeoutError)
+
 
 class Channels(TableOfShards):
     """Those of one connection. May be used from any thread; they work in the courier's loop.
@@ -142,8 +145,8 @@ class Channels(TableOfShards):
                     async with asyncio.timeout(self.ASKED_S):
                         handle = await self._world.handle(other)
                         table: ShardTable | None = await handle.shard_table.remote(anew=True)
-                except (RayError, ThornbackError, ValueError, ConnectionError, TimeoutError) as error:
-                    logger.info("%s does not say who has the shards of %s: %s", other, host, error)
+                except _UNTOLD as error:
+                    logger.info("%s says nothing of the shards of %s: %s", other, host, error)
                     continue
                 if table is not None and table.version > self._shards.version:
                     await self._adopt_table(table, launch)

@@ -1,7 +1,8 @@
 """A system is brought to another number of pooled hosts, while traffic runs.
 
 Nothing is remembered between its steps, or while it does not run: who has which shard stands in the
-event store, and which hosts there are Ray knows. So whoever was interrupted begins anew, and goes on.
+event store, and which hosts there are Ray knows. So whoever was interrupted begins anew, and goes
+on.
 """
 
 from collections.abc import Awaitable, Callable
@@ -39,10 +40,10 @@ def checked_hosts(hosts: int) -> int:
 
 
 async def scale(ask: Ask, hosts: int, tell: Callable[[ScalingStep], None]) -> ShardTable:
-    """Have so many pooled hosts, which share the shards by what those have to do; the table as it is
-    then. Hosts are added first, then shards move, those that are hot alone, and then the hosts that
-    have none any more are ended. Raises HostUnavailable where a host is away for long; what was done
-    by then stays, and whoever scales again goes on."""
+    """Have so many pooled hosts, which share the shards by what those have to do; the table as it
+    is then. Hosts are added first, then shards move, those that are hot alone, and then the hosts
+    that have none any more are ended. Raises HostUnavailable where a host is away for long; what
+    was done by then stays, and whoever scales again goes on."""
     table, commands, there = await ask("sharing")
     wanted = [host_name(number) for number in range(hosts)]
     for name in wanted:

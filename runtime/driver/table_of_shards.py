@@ -13,7 +13,7 @@ class TableOfShards:
         that can be now."""
 
     async def look_elsewhere(self, host: str) -> None:
-        """A host is away, perhaps for good, and all its actors elsewhere: ask others who has them."""
+        """A host is away, perhaps for good, and its actors elsewhere: ask others who has them."""
 
     def submit(self, outgoing: Outgoing) -> None:
         """Send a batch whose actors may live at several hosts by now."""

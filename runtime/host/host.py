@@ -37,7 +37,7 @@ from runtime.partition.writer_link import WriterLink
 from runtime.process.deliverer_call import DelivererCall
 from runtime.process.process import Process
 from runtime.process.world import World
-from runtime.topology.names import possible_nodes, host_name
+from runtime.topology.names import host_name, possible_nodes
 from runtime.topology.status import FailureRecord, HostFacts
 from runtime.wire.answers import events_of, raise_error, unpack_state
 from runtime.wire.commands import (

@@ -1,8 +1,8 @@
 """Which shards are to move, so that every host has about as much to do as every other one.
 
-A shard weighs what it was sent lately, and a little for its actors' sake even where that is nothing.
-What weighs much moves alone, what weighs little in company: each move holds up its host for about the
-time of a commit.
+A shard weighs what it was sent lately, and a little for its actors' sake even where that is
+nothing. What weighs much moves alone, what weighs little in company: each move holds up its host
+for about the time of a commit.
 """
 
 import heapq
@@ -69,7 +69,7 @@ def _goals(
         theirs[host].append(shard)
     loads = {host: sum(weights[shard] for shard in theirs[host]) for host in hosts}
     going: dict[tuple[str, str], list[int]] = {}
-    homeless = [(shard, host) for host, all_ in theirs.items() if host not in loads for shard in all_]
+    homeless = [(shard, host) for shard, host in enumerate(table.hosts) if host not in loads]
     lightest = [(load, host) for host, load in loads.items()]
     heapq.heapify(lightest)
     for shard, host in sorted(homeless, key=lambda each: (-weights[each[0]], each[0])):

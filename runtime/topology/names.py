@@ -101,8 +101,8 @@ def number_of_host(name: str) -> int | None:
 
 
 def possible_nodes(node_id: str, hosts: int, placement: Mapping[str, str]) -> frozenset[str]:
-    """The names that hosts and workers may ever have in vector clocks, however many hosts are added:
-    who keeps a clock for others takes no note of any other name."""
+    """The names that hosts and workers may ever have in vector clocks, however many hosts are
+    added: who keeps a clock for others takes no note of any other name."""
     return clock_nodes(node_id, max(hosts, MOST_HOSTS), placement)
 
 

@@ -138,7 +138,9 @@ async def scale_hosts(simulation: "Simulation", operator: "Owner", fault: Fault)
 def _alone(simulation: "Simulation") -> bool:
     """Does nobody else move anything?"""
     kinds = [fault.kind for fault in simulation.plan.faults]
-    return kinds.count("move") + kinds.count("scale") == 1 and not {"drain", "take over"} & set(kinds)
+    return kinds.count("move") + kinds.count("scale") == 1 and not {"drain", "take over"} & set(
+        kinds
+    )
 
 
 def _pooled_sources(simulation: "Simulation") -> set[str]:

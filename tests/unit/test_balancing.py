@@ -1,4 +1,4 @@
-"""Shards are shared out by what they have to do: what is hot goes alone, and no more than has to."""
+"""Shards are shared out by what they have to do: what is hot goes alone."""
 
 from collections import Counter
 
@@ -102,8 +102,10 @@ async def test_whoever_was_interrupted_at_any_step_goes_on_where_it_was(
     told: list[ScalingStep] = []
     table = await scale(whole.ask, goal, told.append)
     assert set(table.hosts) == set(whole.there) == set(FOUR[:goal])
-    assert told[-1].moved == told[-1].to_move == sum(
-        before != now for before, now in zip(dealt(hosts).hosts, table.hosts, strict=True)
+    assert (
+        told[-1].moved
+        == told[-1].to_move
+        == sum(before != now for before, now in zip(dealt(hosts).hosts, table.hosts, strict=True))
     )
     for steps in range(0, sum(whole.asked.values()), 3):
         again = Played(hosts)

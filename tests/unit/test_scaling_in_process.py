@@ -37,7 +37,7 @@ def test_hosts_come_and_go_under_load_and_nobody_notices() -> None:
             done.set()
             loading.join()
         assert failed == []
-        for n, room in enumerate(rooms):
+        for n in range(ACTORS):
             versions = [events[0].version for events in (each[n] for each in rounds)]
             assert versions == list(range(1, len(rounds) + 1))
         names = [one.name for one in system.status().result() if one.name.startswith("host-")]

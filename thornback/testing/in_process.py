@@ -251,8 +251,8 @@ class Processes:
         await self._sharding.remove_host(name, timeout_s)
 
     async def sharing(self) -> tuple[ShardTable, dict[int, int], list[str]]:
-        """Which host has which shard, about how many commands came for each lately, and which pooled
-        hosts there are."""
+        """Which host has which shard, about how many commands came for each lately, and which
+        pooled hosts there are."""
         kinds = self.others().items()
         there = [name for name, kind in kinds if kind is ProcessKind.POOLED_HOST]
         return await self._sharding.learnt(), await self._sharding.loads(), there
