@@ -104,6 +104,8 @@ class Connection:
         world: World | None = None,
         courier: Loop | None = None,
         adapted: Callable[[Topology], Topology] = lambda topology: topology,
+        *,
+        of_system: bool = False,
     ) -> None:
         # Immutable, and what has locks of its own where it needs them:
         self.settings = Settings.model_validate_json(topology.settings_json)
@@ -133,6 +135,7 @@ class Connection:
             clock=self.clock,
             rejoining=self.rejoining,
         )
+        self._of_system = of_system  # it is of a process of the system, and ends with that
         self._directory_id = topology.directory  # in the courier's loop
         self._errands = Errands(self.namespace, self.courier)
         self._adapted = adapted  # what a driver's own settings change of a topology
@@ -280,6 +283,7 @@ class Connection:
         topology = self._adapted(found)
         self.settings = Settings.model_validate_json(topology.settings_json)
         same = bool(topology.directory) and topology.directory == self._directory_id
+        same |= self._of_system
         self._directory_id = topology.directory
         self.channels.adopt(topology.table, self.settings, same_system=same)
         self.log.adopt(self.settings, another_log=topology.log != self._log_id)

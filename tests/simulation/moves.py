@@ -119,16 +119,14 @@ async def scale_hosts(simulation: "Simulation", operator: "Owner", fault: Fault)
             if not isinstance(error.cause, ThornbackError):
                 raise
             return False
-        if len(table.by_host()) != hosts:
+        if len(table.by_host()) != hosts and _alone(simulation):
             simulation.history.complain(f"{len(table.by_host())} hosts have shards, not {hosts}")
         return True
 
     if not await scaled(fault.seconds) and not await scaled(SCALE_S):
         return
     simulation.moves += 1
-    if any(one.kind in ("drain", "take over") for one in simulation.plan.faults):
-        return
-    if sum(one.kind == "scale" for one in simulation.plan.faults) == 1:
+    if _alone(simulation):
         names = map(host_name, range(hosts))
         left = {one for one in simulation.cluster.processes if number_of_host(one) is not None}
         if left != set(names):
