@@ -17,6 +17,8 @@ from actors.errors import InvalidActor
 from actors.event import Payload
 from actors.moments import moment_of
 from actors.naming import check_not_ours, checked_type_name, kebab_case
+from actors.pending_timers import PendingTimers
+from actors.supervision import Supervision
 
 S = TypeVar("S")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -64,10 +66,15 @@ class Actor(Generic[S]):
     type where that class is gone): the state does not depend on it. `replaces` names classes
     that this one takes the place of under its actor type, as "package.module.Class": a class
     that was moved or renamed. `indexes` names fields of the state by which actors of the type can
-    be found (`system.find`).
+    be found (`system.find`). `supervision` says what becomes of one that fails; without it the
+    system's settings do.
+
+    The hooks `on_start`, `on_stop` and `on_failure` run in the host, between commands: they may
+    look at the state, and neither wait nor change it. What one raises is logged and harms nobody
+    but, of `on_start`, the actor itself (docs/howto/supervision.md).
     """
 
-    __slots__ = ("at_us", "name", "state")
+    __slots__ = ("_pending_timers", "at_us", "name", "state")
 
     actor_type: ClassVar[str]
     state_type: ClassVar[type]
@@ -75,10 +82,12 @@ class Actor(Generic[S]):
     ignores: ClassVar[tuple[type[Payload] | str, ...]] = ()
     indexes: ClassVar[tuple[str, ...]] = ()
     replaces: ClassVar[tuple[str, ...]] = ()
+    supervision: ClassVar[Supervision | None] = None
 
     name: str  #: the device's name: the source without its actor type
     at_us: int  #: when the message in hand happened, Unix microseconds (moments.py)
     state: S
+    _pending_timers: PendingTimers | None  # of whoever hosts it
 
     def __init__(self, name: str = "") -> None:
         if not name:
@@ -87,6 +96,7 @@ class Actor(Generic[S]):
             raise InvalidActor(made, problem)
         self.name = name
         self.at_us = 0
+        self._pending_timers = None
         self.state = self.state_type()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -94,9 +104,22 @@ class Actor(Generic[S]):
         if "actor_type" not in cls.__dict__:
             cls.actor_type = kebab_case(cls.__name__)
         check_not_ours(checked_type_name(cls.actor_type))
-        for base in getattr(cls, "__orig_bases__", ()):
+        said: Any = cls.supervision
+        if not isinstance(said, Supervision | None):
+            problem = f"supervision is a Supervision(...), not {said!r:.80}"
+            raise InvalidActor(cls.actor_type, problem)
+        for base in cls.__dict__.get("__orig_bases__", ()):  # a base class has its own already
             if get_origin(base) is Actor and not isinstance(get_args(base)[0], TypeVar):
                 cls.state_type = get_args(base)[0]
+
+    def on_start(self) -> None:
+        """It has come into memory, with the state that the log has, and decides from now on."""
+
+    def on_stop(self) -> None:
+        """It was stopped, and the log says so."""
+
+    def on_failure(self, error: BaseException) -> None:
+        """A command of it has failed with this error; the state may have an event applied half."""
 
     @classmethod
     def described(cls) -> ActorType:

@@ -26,11 +26,13 @@ from actors.command import Command
 from actors.errors import InvalidActor
 from actors.event import Event, Payload
 from actors.handler_code import mistake_in
+from actors.lifecycle import LIFECYCLE, another_s, taken
 from actors.listening import HEARD, EventHeard, Listening, heard_event
 from actors.messages import SENT
 from actors.openness import event_reader, message_reader
 from actors.state_form import StateForm, check_comes_back
 from actors.state_type import check_state, state_adapter
+from actors.timer_events import TIMER_TYPES
 
 Method = Callable[..., Any]
 
@@ -96,7 +98,8 @@ class ActorType:
             self._add(method)
         _check_made(actor)
         self._check_ignored()
-        self.ignores |= {SENT} - self.appliers.keys()  # no state has to depend on messages
+        # No state has to depend on messages, on timers, or on what becomes of its actor.
+        self.ignores |= {SENT, *TIMER_TYPES, *LIFECYCLE} - self.appliers.keys()
         self._check_replaces()
         self._check_yielded()
         check_state(actor.state_type, self.states.text, self.name)
@@ -179,6 +182,8 @@ class ActorType:
             raise InvalidActor(self.name, f"{method.__name__} {problem}")
         if mistake := mistake_in_applier(self.actor, method):
             raise InvalidActor(self.name, f"{method.__name__} {mistake}")
+        if another_s(model):
+            raise InvalidActor(self.name, f"{method.__name__} applies {taken(model.event_type)}")
         self._once(self.appliers, model.event_type, method)
         self.appliers[model.event_type] = Applier(model, method)
 
@@ -253,7 +258,7 @@ def _several(method: Method) -> Method:
 
 def no_event(yielded: Any) -> str:
     """What is said of something that a handler yields and that is no event."""
-    said = f"a handler yields events and Tells, not {yielded!r:.200}"
+    said = f"a handler yields events, Tells and timers, not {yielded!r:.200}"
     if isinstance(yielded, Command):
         return f"{said}: send it to an actor, Tell((Type, name), {type(yielded).__name__}(...))"
     if isinstance(yielded, type) and issubclass(yielded, Payload):

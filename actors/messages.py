@@ -14,7 +14,7 @@ from actors.naming import OURS
 
 
 class Yielded:
-    """What a handler yields beside payloads: a Tell."""
+    """What a handler yields beside payloads: a Tell, a Schedule or a Cancel."""
 
     __slots__ = ()
 

@@ -25,6 +25,8 @@ _TYPE_NAME = re.compile(r"[a-z][a-z0-9]*(?:[-.][a-z0-9]+)*")
 
 #: What returned messages are events of, and what their delivery's place in the log is called.
 OURS = "messages"
+#: What the place in the log of whoever fires timers is called.
+TIMERS = "thornback.timers"
 
 
 def kebab_case(class_name: str) -> str:
@@ -40,7 +42,10 @@ def checked_type_name(name: str) -> str:
 
 
 def check_not_ours(name: str) -> None:
-    """Raises InvalidName for the name under which messages between actors are delivered."""
+    """Raises InvalidName for the names under which messages between actors are delivered, and
+    timers fire."""
+    if name == TIMERS:
+        raise InvalidName(name, "timers fire under this name: take another one")
     if name == OURS:
         problem = "messages between actors are delivered under this name: take another one"
         raise InvalidName(name, problem)

@@ -38,11 +38,22 @@ def _difference(there: Any, back: Any, way: str, *, exactly: bool) -> str | None
     whole = kind is int and type(back) is float  # in a field of floats
     if kind is not type(back) and not (whole and there == back):
         return f"{way or 'it'} is a {kind.__name__} and comes back as a {type(back).__name__}"
-    if isinstance(there, Mapping):
+    if kind in _PLAIN:
+        return _of_values(there, back, way)
+    if kind is dict or isinstance(there, Mapping):
         return _of_mappings(there, back, way, exactly)
     if isinstance(there, _SEQUENCES):
         return _of_sequences(there, back, way, exactly)
-    parts = None if kind in _PLAIN else _parts(there)
+    return _of_objects(there, back, way, exactly)
+
+
+def _of_objects(there: Any, back: Any, way: str, exactly: bool) -> str | None:
+    fields = getattr(type(there), "__dataclass_fields__", None)
+    if fields is not None:
+        one, other = getattr(there, "__dict__", {}), getattr(back, "__dict__", {})
+        if fields.keys() <= one.keys() and one == other:
+            return _of_equal_parts(one, other, way)
+    parts = _parts(there)
     if parts is not None:
         return _of_mappings(parts, _parts(back) or {}, way, exactly)
     return _of_values(there, back, way)
@@ -53,6 +64,17 @@ def _of_values(there: Any, back: Any, way: str) -> str | None:
     if same or (there != there and back != back):
         return None
     return f"{way or 'it'} is {there!r:.80} and comes back as {back!r:.80}"
+
+
+def _of_equal_parts(there: Mapping[str, Any], back: Mapping[str, Any], way: str) -> str | None:
+    """What equals may still be of another type. An index looks at each state that it keeps, and
+    mostly all is plain: of that the types are all there is to look at."""
+    for name, value in there.items():
+        if type(value) is not type(back[name]) or type(value) not in _PLAIN:
+            at = f"{way}.{name}" if way else name
+            if (found := _difference(value, back[name], at, exactly=True)) is not None:
+                return found
+    return None
 
 
 def _of_mappings(
@@ -87,7 +109,10 @@ def _of_sequences(there: Any, back: Any, way: str, exactly: bool) -> str | None:
 
 
 def _parts(value: Any) -> Mapping[Any, Any] | None:
-    """The fields of a model or a dataclass, and of a plain object that has no equality."""
+    """The fields of a model or a dataclass, and of a plain object that has no equality. A member of
+    an enumeration is a value: what a Flag keeps of itself leads back to it."""
+    if isinstance(value, Enum):
+        return None
     if isinstance(value, BaseModel):
         own = {name: value.__dict__.get(name) for name in type(value).model_fields}
         return {**own, **(value.__pydantic_extra__ or {}), **(value.__pydantic_private__ or {})}

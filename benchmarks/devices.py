@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from actors.actor import Actor, Command, applies, handles
 from actors.event import DeviceEvent, Payload
+from actors.moments import moment_of
 from actors.tell import Tell
+from actors.timers import Schedule
 
 
 class TakeReading(Command):
@@ -79,3 +81,37 @@ class Player(Actor[MeterState]):
             yield Tell((Player, message.other), answer)
         else:
             yield RallyOver()
+
+
+class SetAlarm(Command):
+    """Ring at a moment."""
+
+    key: str
+    due_us: int  #: Unix microseconds
+
+
+class Sound(Command):
+    """It is time."""
+
+
+class Sounded(DeviceEvent):
+    """It rang."""
+
+
+class Alarm(Actor[MeterState]):
+    """Rings when it is time."""
+
+    @handles
+    def set_alarm(self, message: SetAlarm) -> Iterator[Schedule]:
+        """One command, one timer."""
+        yield Schedule(at=moment_of(message.due_us), message=Sound(), key=message.key)
+
+    @handles
+    def sound(self, message: Sound) -> Iterator[Sounded]:
+        """One timer, one event."""
+        yield Sounded()
+
+    @applies
+    def sounded(self, event: Sounded) -> None:
+        """Count it."""
+        self.state.readings += 1

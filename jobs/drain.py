@@ -49,7 +49,7 @@ def _settled(drained: Drained) -> str:
         return f"all is committed, up to position {drained.settled:,}"
     if drained.kind is ProcessKind.GATEWAY:
         return f"all is answered; {drained.settled:,} requests in all"
-    if drained.kind in (ProcessKind.WORKER, ProcessKind.DELIVERER):
+    if drained.kind in (ProcessKind.WORKER, ProcessKind.DELIVERER, ProcessKind.TIMEKEEPER):
         return f"what it had begun is finished, up to position {drained.settled:,}"
     return f"all is answered; {drained.settled:,} actors were resident"
 

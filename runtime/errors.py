@@ -128,14 +128,30 @@ class HostFailed(ThornbackError):
 
 
 class ActorStopped(ThornbackError):
-    """The actor was stopped by its supervisor and takes no messages."""
+    """The actor was stopped, by its supervisor or by somebody, and takes no messages until it is
+    started (`system.start(ref)`). Nothing of this was run."""
 
-    def __init__(self, source: str) -> None:
-        super().__init__(source)
-        self.source = source
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source, self.reason = source, reason
 
     def __str__(self) -> str:
-        return f"{self.source} was stopped by its supervisor"
+        return f"{self.source} was stopped, because {self.reason} (system.start(ref) starts it)"
+
+
+class ActorRestarting(ThornbackError):
+    """The actor has failed, and rests before it is restarted, for `left_s` from now on. Nothing of
+    this was run: sending it again then, under its id, is safe."""
+
+    def __init__(self, source: str, left_s: float) -> None:
+        super().__init__(source, left_s)
+        self.source, self.left_s = source, left_s
+
+    def __str__(self) -> str:
+        return (
+            f"{self.source} has failed, and rests before it is restarted: send it again in "
+            f"{self.left_s} s"
+        )
 
 
 class MailboxFull(ThornbackError):

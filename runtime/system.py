@@ -19,6 +19,7 @@ from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
 from runtime.driver.directory_link import for_driver, join
 from runtime.driver.explaining import explain_event
+from runtime.driver.life import start_actor, stop_actor
 from runtime.driver.opening import opening
 from runtime.driver.own_settings import own_settings, say_what_does_not_count
 from runtime.driver.publishing import publish
@@ -354,11 +355,36 @@ class ActorSystem:
         """
         return run_program(self.connection, program, workers, after)
 
-    def stop(self, program: str) -> Reply[None]:
-        """End the workers of a stream program, when all that they have begun is committed. Its
-        checkpoints and states stay, for when it is run again. The reply raises UnknownProgram, and
-        NotPossible for a handler that runs together with others."""
-        return stop_program(self.connection, program)
+    @overload
+    def stop(self, what: str) -> Reply[None]: ...
+    @overload
+    def stop(
+        self, what: ActorRef[Any], *, reason: str = "", id: UUID | bytes | None = None
+    ) -> Reply[list[Event]]: ...
+    def stop(
+        self, what: str | ActorRef[Any], *, reason: str = "", id: UUID | bytes | None = None
+    ) -> Reply[None] | Reply[list[Event]]:
+        """Stop a stream program, by its name, or an actor, by its ref.
+
+        Of a program, the workers end when all that they have begun is committed. Its checkpoints
+        and states stay, for when it is run again. The reply raises UnknownProgram, and NotPossible
+        for a handler that runs together with others.
+
+        An actor takes no commands from then on, whatever becomes of its host, until it is started:
+        they are answered with ActorStopped. The reply is its event `actor-stopped`, or nothing
+        where it was stopped already; it raises what `ask` raises, and `id` is what it is there.
+        """
+        if isinstance(what, str):
+            return stop_program(self.connection, what)
+        return stop_actor(what, reason, id)
+
+    def start(
+        self, ref: ActorRef[Any], *, reason: str = "", id: UUID | bytes | None = None
+    ) -> Reply[list[Event]]:
+        """Have an actor take commands again that was stopped, by its supervisor or by somebody: it
+        is rebuilt from the log. The reply is its event `actor-started`, or nothing where it was not
+        stopped; it raises what `ask` raises, and `id` is what it is there."""
+        return start_actor(ref, reason, id)
 
     def resume(self, program: str, *, skip: bool = False) -> Reply[int]:
         """Have a stream program go on that stands at an event at which its code fails: with that
@@ -446,7 +472,8 @@ class ActorSystem:
 
     def dead_letters(self, program: str | None = None) -> Reply[list[DeadLetters]]:
         """What is parked of a stream program, or of all: each key at which its code has failed,
-        with the event, the reason, and how many events wait behind it."""
+        with the event, the reason, and how many events wait behind it. The reply raises NotPossible
+        where nothing of that name could have any."""
         return list_dead_letters(self.connection, program)
 
     def replay_dead_letters(

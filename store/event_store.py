@@ -21,6 +21,7 @@ from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
 from store.shards import ShardTable
 from store.subscriptions import SubscriptionRecord
+from store.timers import Place, Timer, TimerChanges
 
 #: The writer's name in the table of epochs: one writer a database may append.
 WRITER = "writer"
@@ -308,6 +309,19 @@ class EventStore(Protocol):
         """Forget those of something that is parked, or all of a program; how many there were.
         Where there were any, its slots are as if they had been opened under `epoch`, a number
         below zero, which is nobody's: whoever works for them finds out, and begins anew."""
+
+    async def file_timers(self, checkpoint: CheckpointMove, changes: TimerChanges) -> int:
+        """Change the timers that are to fire, and move the checkpoint of whoever fires them, both
+        or neither, durably; by how many there are more of them now. Raises StaleCheckpoint as
+        `move_checkpoint` does. After StoreUnavailable the outcome is open, and may yet come about:
+        until somebody opens that subscription anew."""
+
+    async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
+        """The timers that are to be looked at until a moment (included) and come behind a place:
+        at most `limit`, in their order. Quick, however many there are beyond."""
+
+    async def count_timers(self) -> int:
+        """How many are to fire."""
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         """The version of the last event of those aggregates that have any. Quick, however long the

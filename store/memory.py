@@ -36,6 +36,7 @@ from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory, recounted
 from store.memory_subscriptions import SubscriptionsInMemory
+from store.memory_timers import TimersInMemory
 from store.projected import REBUILD, Condition, ProjectedTable, RowChange
 from store.receipts import Receipt
 from store.rows.decoding import Decoder
@@ -52,6 +53,7 @@ from store.rows.layout import (
 from store.selection import EVERYTHING, Selection, row_filter
 from store.shards import ShardTable, opened
 from store.subscriptions import SubscriptionRecord
+from store.timers import Place, Timer, TimerChanges
 
 
 class MemoryEventStore:
@@ -71,6 +73,7 @@ class MemoryEventStore:
         self._states = StatesInMemory()
         self._projections = ProjectionsInMemory()
         self._letters = LettersInMemory()
+        self._timers = TimersInMemory()
         self._tallied: Tallied | None = None  # of the launch that was last
         self._shards: ShardTable | None = None
         self._classes: dict[str, str] = {}  # by actor type
@@ -228,6 +231,16 @@ class MemoryEventStore:
         if dropped:
             self._subscriptions.reopen_slots(program, epoch)
         return dropped
+
+    async def file_timers(self, checkpoint: CheckpointMove, changes: TimerChanges) -> int:
+        await self.move_checkpoint(checkpoint)
+        return self._timers.change(changes)
+
+    async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
+        return self._timers.due(after, until_us, limit)
+
+    async def count_timers(self) -> int:
+        return len(self._timers)
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         return {each: max(self._aggregates[each]) for each in aggregate_ids

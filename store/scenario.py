@@ -4,24 +4,32 @@
         .when(ReportTemperature(celsius=90.0)) \\
         .then(TemperatureReported(celsius=90.0), Overheated(celsius=90.0, limit=80.0))
 
-Needs neither Ray nor Postgres; time is what `when(at=...)` says. It is as strict as a host and
-the log are: every event is encoded, read back and applied, and so is the state written.
+Needs neither Ray nor Postgres; time is what `when(at=...)` says, and `advance`, which has timers
+fire. It is as strict as a host and the log are: every event is encoded, read back and applied, and
+so is the state written.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, Self, TypeVar
 
 from actors.actor import Actor, Command, described
 from actors.actor_type import Handler, nothing_applies
 from actors.errors import InvalidActor, Rejected
 from actors.event import Event, Payload
-from actors.moments import EPOCH, microseconds
+from actors.ids import derived_id
+from actors.lifecycle import LIFECYCLE, ActorWasStarted, ActorWasStopped
+from actors.messages import Yielded
+from actors.moments import microseconds, moment_of
+from actors.pending_timers import Pending, fold_timer, turn_of
 from actors.sameness import changed_fields
 from actors.state_form import NotGivenBack
 from actors.tell import Tell
+from actors.timer_events import TimerFired, TimerSet, TimerSkipped, is_timer_event
+from actors.timers import Cancel, Schedule
 from store.rows.read_back import stored
 from store.rows.tells import check_yielded, stored_tell
+from store.rows.timers import stored_cancel, stored_schedule
 
 S = TypeVar("S")
 
@@ -38,38 +46,102 @@ class Scenario(Generic[S]):
     def __init__(self, actor: type[Actor[S]], name: str = "scenario") -> None:
         self._type = described(actor)
         self._actor = actor(name)
-        self._yielded: list[Payload | Tell] = []
+        self._yielded: list[Payload | Yielded] = []
         self._rejection: Rejected | None = None
+        # Time: of the system, and of commands that do not say when they happened.
+        self._now_us = self._at_us = 0
+        self._messages: dict[str, Any] = {}  # of timers, by their ids
+        self._stopped = False
 
     @property
     def state(self) -> S:
         """The state after all steps so far."""
         return self._actor.state
 
+    @property
+    def timers(self) -> dict[str, datetime]:
+        """When each timer that is to fire is due, by key."""
+        pending = self._actor._pending_timers or {}
+        return {key: moment_of(one.due_us) for key, one in pending.items()}
+
     def given(self, *payloads: Payload) -> Self:
-        """Fold past events into the state, as they are read from the log. Raises TypeError for
-        what is no event."""
+        """Fold past events into the state, as they are read from the log; also those that say
+        that the actor was stopped, or started. Raises TypeError for what is no event."""
         for payload in payloads:
             if isinstance(payload, Command):
                 name = type(payload).__name__
                 raise TypeError(f"given takes events; send a command with when: .when({name}(...))")
-        self._apply([self._stored(payload) for payload in payloads])
+        for payload in payloads:
+            if isinstance(payload, ActorWasStopped | ActorWasStarted):
+                self._stopped = isinstance(payload, ActorWasStopped)
+        self._apply([self._given(payload) for payload in payloads])
         return self
 
-    def when(self, command: Command | Event, *, at: datetime = EPOCH) -> Self:
-        """Send a command that happened `at`; a failure other than Rejected is raised. An event
-        comes to the method that listens to it, and has its own moment.
+    def when(self, command: Command | Event, *, at: datetime | None = None) -> Self:
+        """Send a command that happened `at`, or when 1970 began, or to when time was advanced; a
+        failure other than Rejected is raised. An event comes to the method that listens to it, and
+        has its own moment.
 
         Raises AssertionError if the last command was rejected and no `then_rejected`
-        said so.
+        said so, and if a timer is due before: it is to fire first (`advance`).
         """
         self._expect_no_rejection()
+        if self._stopped:
+            raise AssertionError(f"{self._actor.source} is stopped: it takes no commands")
         if isinstance(command, Event):
             return self._hear(command)
         handler = self._type.handlers.get(getattr(command, "message_type", ""))
         if handler is None or type(command) is not handler.message:
             raise AssertionError(f"{self._type.name} does not handle {command!r}")
-        return self._decide(handler, command, microseconds(at))
+        return self._decide(handler, command, self._at_us if at is None else microseconds(at))
+
+    def advance(self, by: timedelta | float, *, down: bool = False) -> Self:
+        """Let time pass, a timedelta or seconds: timers fire at their times, and `then` has what
+        all of them have yielded. Where the system is `down` meanwhile, they fire when that is over,
+        and those with `every` have missed some.
+
+        Raises AssertionError as `when` does, also where one of several was rejected.
+        """
+        self._expect_no_rejection()
+        span = by if isinstance(by, timedelta) else timedelta(seconds=by)
+        until_us = self._now_us + span // timedelta(microseconds=1)
+        if until_us < self._now_us:
+            raise ValueError(f"time goes on: it cannot be advanced by {span}")
+        if down:
+            self._now_us = until_us
+        yielded: list[Payload | Yielded] = []
+        while (first := self._first_due(until_us)) is not None:
+            self._expect_no_rejection()
+            key, pending = first
+            self._now_us = max(self._now_us, pending.due_us)
+            self._fire(key, pending)
+            yielded += self._yielded
+        self._now_us = self._at_us = until_us
+        self._yielded = yielded
+        return self
+
+    def _first_due(self, until_us: int) -> tuple[str, Pending] | None:
+        pending = (self._actor._pending_timers or {}).items()
+        due = [(key, one) for key, one in pending if one.due_us <= until_us]
+        return min(due, key=lambda each: (each[1].due_us, each[0]), default=None)
+
+    def _fire(self, key: str, pending: Pending) -> None:
+        turn = turn_of(pending, self._now_us)
+        told: dict[str, Any] = {
+            "key": key,
+            "timer": pending.timer,
+            "occurrence": pending.occurrence,
+            "due_us": pending.due_us,
+            "missed": turn.missed,
+            "next_us": turn.next_us,
+        }
+        self._yielded = []
+        if not turn.fires:
+            self._apply([TimerSkipped(**told)])
+            return
+        message = self._messages[pending.timer]
+        handler = self._type.handlers[message.message_type]
+        self._decide(handler, message, self._now_us, first=[TimerFired(**told)])
 
     def _hear(self, event: Event) -> Self:
         for listener in self._type.listeners:
@@ -82,7 +154,14 @@ class Scenario(Generic[S]):
             "that names another actor"
         )
 
-    def _decide(self, handler: Handler, command: Any, at_us: int) -> Self:
+    def _decide(
+        self, handler: Handler, command: Any, at_us: int, *, first: Iterable[Payload] = ()
+    ) -> Self:
+        """Run it; `first` is what is applied before what it yields, whatever becomes of it."""
+        if due := self._first_due(at_us - 1) if not first else None:
+            problem = f"the timer {due[0]!r} is due before: let it fire first, advance(...)"
+            raise AssertionError(problem)
+        self._now_us = max(self._now_us, at_us)
         self._actor.at_us, self._yielded = at_us, []
         before = self._type.states.text(self._actor.state)
         each: list[tuple[Any, Payload]] = []
@@ -93,13 +172,14 @@ class Scenario(Generic[S]):
         except Rejected as rejection:
             self._rejection = rejection
         self._check_unchanged(handler, before)
-        # A Tell is shown as it was yielded, and applied as the event that it makes.
-        self._yielded = [one if isinstance(one, Tell) else event for one, event in each]
-        self._apply([event for _, event in each])
+        # A Tell is shown as it was yielded, and applied as the event that it makes; so are timers.
+        self._yielded = [one if isinstance(one, Yielded) else event for one, event in each]
+        self._apply([*first, *(event for _, event in each)])
         return self
 
-    def then(self, *payloads: Payload | Tell) -> Self:
-        """The last command yielded exactly these payloads and Tells, in this order."""
+    def then(self, *payloads: Payload | Yielded) -> Self:
+        """The last command, or all timers of the last `advance`, yielded exactly these payloads,
+        Tells and timers, in this order."""
         self._expect_no_rejection()
         if self._yielded != list(payloads):
             raise AssertionError(f"expected {list(payloads)}\n but got {self._yielded}")
@@ -143,10 +223,20 @@ class Scenario(Generic[S]):
             "yield an event, and change the state in the method that applies it",
         )
 
+    def _given(self, payload: Any) -> Payload:
+        if type(payload) not in LIFECYCLE.values():
+            return self._stored(payload)
+        event: Payload = stored(payload, type(payload))[1]
+        return event
+
     def _stored(self, payload: Any) -> Payload:
         """An event as the log gives it back."""
         if isinstance(payload, Tell):
             return stored_tell(payload)[1]
+        if isinstance(payload, Cancel):
+            return stored_cancel(payload)[1]
+        if isinstance(payload, Schedule):
+            return self._scheduled(payload)
         if hasattr(payload, "kind") and not self._type.folds(payload.event_type):
             raise InvalidActor(self._type.name, f"it has {nothing_applies(type(payload))}")
         check_yielded(self._type, payload)
@@ -155,8 +245,17 @@ class Scenario(Generic[S]):
         _, event = stored(payload, applier.payload if applier else type(payload))
         return event
 
+    def _scheduled(self, schedule: Schedule) -> TimerSet:
+        """The event of a timer, whose message is kept as the log gives it back."""
+        timer = derived_id(0, len(self._messages).to_bytes(8, "big"))
+        event = stored_schedule(self._type, schedule, timer, self._now_us)[1]
+        self._messages[event.timer] = self._type.handlers[event.message_type].read(event.message)
+        return event
+
     def _apply(self, payloads: Iterable[Payload]) -> None:
         for payload in payloads:
+            if is_timer_event(payload.event_type, payload.kind):
+                fold_timer(self._actor, payload.event_type, payload)
             applier = self._type.appliers.get(payload.event_type)
             if applier is not None:
                 returned = applier.apply(self._actor, payload)  # type: ignore[func-returns-value]

@@ -253,6 +253,17 @@ class EventPipeline:
         grown._made = grown._made._replace(emits=True)
         return grown
 
+    def with_disorder(self, disorder: timedelta) -> "EventPipeline":
+        """The same pipeline over a log in which events come more, or less, out of order. A program
+        that runs may be run so: what is out stays out."""
+        try:
+            disorder_us = span_us(disorder, "disorder", least=0)
+        except ValueError as error:
+            raise InvalidProgram(self.name, str(error)) from error
+        same = object.__new__(type(self))
+        same.__dict__.update(self.__dict__, disorder_us=disorder_us)
+        return same
+
     def checked(self) -> Program:
         """The pipeline itself, if it is whole. Raises InvalidProgram where it is not."""
         made = self._made

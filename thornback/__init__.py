@@ -61,17 +61,29 @@ if TYPE_CHECKING:
     from actors.event import Kind as Kind
     from actors.event import Payload as Payload
     from actors.event import SystemEvent as SystemEvent
+    from actors.lifecycle import ActorHasFailed as ActorHasFailed
+    from actors.lifecycle import ActorWasStarted as ActorWasStarted
+    from actors.lifecycle import ActorWasStopped as ActorWasStopped
     from actors.listening import listens as listens
     from actors.messages import MessageRefused as MessageRefused
     from actors.messages import MessageReturned as MessageReturned
     from actors.messages import MessageSent as MessageSent
     from actors.naming import aggregate_id_of as aggregate_id_of
+    from actors.supervision import RestartPolicy as RestartPolicy
+    from actors.supervision import Supervision as Supervision
     from actors.tell import Tell as Tell
+    from actors.timer_events import TimerCancelled as TimerCancelled
+    from actors.timer_events import TimerFired as TimerFired
+    from actors.timer_events import TimerSet as TimerSet
+    from actors.timer_events import TimerSkipped as TimerSkipped
+    from actors.timers import Cancel as Cancel
+    from actors.timers import Schedule as Schedule
     from runtime.driver.bulk import BulkResult as BulkResult
     from runtime.driver.bulk import Send as Send
     from runtime.driver.ref import ActorRef as ActorRef
     from runtime.driver.reply import Reply as Reply
     from runtime.driver.subscription import Subscription as Subscription
+    from runtime.errors import ActorRestarting as ActorRestarting
     from runtime.errors import ActorsMoved as ActorsMoved
     from runtime.errors import ActorStopped as ActorStopped
     from runtime.errors import AnotherSystem as AnotherSystem
@@ -178,22 +190,26 @@ _HOMES = {
     ),
     "actors.errors": ("ActorError", "InvalidActor", "InvalidName", "Rejected", "ThornbackError"),
     "actors.event": ("BusinessEvent", "DeviceEvent", "Event", "Kind", "Payload", "SystemEvent"),
+    "actors.lifecycle": ("ActorHasFailed", "ActorWasStarted", "ActorWasStopped"),
     "actors.listening": ("listens",),
     "actors.messages": ("MessageRefused", "MessageReturned", "MessageSent"),
     "actors.naming": ("aggregate_id_of",),
+    "actors.supervision": ("RestartPolicy", "Supervision"),
     "actors.tell": ("Tell",),
+    "actors.timer_events": ("TimerCancelled", "TimerFired", "TimerSet", "TimerSkipped"),
+    "actors.timers": ("Cancel", "Schedule"),
     "runtime.driver.bulk": ("BulkResult", "Send"),
     "runtime.driver.ref": ("ActorRef",),
     "runtime.driver.reply": ("Reply",),
     "runtime.driver.subscription": ("Subscription",),
     "runtime.errors": (
-        "ActorStopped", "ActorsMoved", "AnotherSystem", "AskTimeout", "BusUnavailable",
-        "ChannelFailed",
-        "ConnectionClosed", "DatabaseInUse", "HandlerFailed", "HostFailed", "HostUnavailable",
-        "IndexBehind", "InvalidMessage", "InvalidQuery", "InvalidState", "Lagged", "LaunchFailed",
-        "MailboxFull", "PublishRefused", "RetriesExhausted", "StartFailed", "SubscribeTimeout",
-        "ShareTaken", "SubscriptionTaken", "SystemDraining", "SystemNotFound", "UnknownActorType",
-        "UnknownMessage", "UnknownProgram", "WaitInHandler",
+        "ActorRestarting", "ActorStopped", "ActorsMoved", "AnotherSystem", "AskTimeout",
+        "BusUnavailable", "ChannelFailed", "ConnectionClosed", "DatabaseInUse", "HandlerFailed",
+        "HostFailed", "HostUnavailable", "IndexBehind", "InvalidMessage", "InvalidQuery",
+        "InvalidState", "Lagged", "LaunchFailed", "MailboxFull", "PublishRefused",
+        "RetriesExhausted", "StartFailed", "SubscribeTimeout", "ShareTaken", "SubscriptionTaken",
+        "SystemDraining", "SystemNotFound", "UnknownActorType", "UnknownMessage", "UnknownProgram",
+        "WaitInHandler",
     ),
     "runtime.processing.dead_letters": ("DeadLetters", "Replayed"),
     "runtime.processing.durable_subscription": ("DurableSubscription",),

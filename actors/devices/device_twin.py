@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, JsonValue
 
 from actors.actor import Actor, Command, applies, handles
 from actors.event import DeviceEvent, Payload
+from actors.messages import Yielded
 
 
 class Report(Command):
@@ -64,7 +65,7 @@ class DeviceTwin(Actor[DeviceTwinState]):
     """One device. A report costs as much as it has properties, whatever is known."""
 
     @handles
-    def report(self, message: Report) -> Iterator[Payload]:
+    def report(self, message: Report) -> Iterator[Payload | Yielded]:
         """Every report is a fact, a late one too."""
         at = self.now
         yield PropertiesReported(

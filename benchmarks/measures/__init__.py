@@ -18,6 +18,7 @@ from benchmarks.measures import (
     replay,
     residents,
     rivals,
+    timers,
 )
 
 ALL: tuple[Measure, ...] = (
@@ -31,6 +32,7 @@ ALL: tuple[Measure, ...] = (
     *fanout.MEASURES,
     programs.MEASURE,
     messages.MEASURE,
+    *timers.MEASURES,
     http.MEASURE,
     akka.MEASURE,
     *residents.MEASURES,

@@ -14,6 +14,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from actors.errors import InvalidActor, InvalidName, Rejected, ThornbackError
 from runtime.errors import (
+    ActorRestarting,
     ActorStopped,
     AskTimeout,
     BusUnavailable,
@@ -141,6 +142,10 @@ _KINDS: tuple[tuple[type[ThornbackError], _Kind], ...] = (
     (Rejected, _Kind(409, "rejected", "The actor rejects the command")),
     (PublishRefused, _Kind(409, "publish-refused", "The event may not be published here")),
     (ActorStopped, _Kind(409, "actor-stopped", "The actor takes no messages")),
+    (
+        ActorRestarting,
+        _Kind(503, "actor-restarting", "The actor rests after a failure", retry_after_s=1),
+    ),
     (MailboxFull, _Kind(429, "mailbox-full", "Too many commands at once", retry_after_s=1)),
     (AskTimeout, _Kind(504, "no-answer", "No answer in time", open=True)),
     (RetriesExhausted, _Kind(503, "retries-exhausted", "The log moved on", retry_after_s=1)),

@@ -10,13 +10,15 @@ from actors.event import Event
 from jobs.flights.proofs import Verdict, sql
 from runtime.system import ActorSystem
 from store.postgres.event_store import PostgresEventStore
+from streams.examples import AIRPORT_DELAYS
 
 
 async def show_worst_hours(store: PostgresEventStore, console: Console) -> None:
     """What the pipeline of airports found: the hours in which flights left latest."""
     table = _table("airport", "hour from", "departures", "mean delay", "least visibility")
+    last = sql("last_revisions").format(program=AIRPORT_DELAYS.name)
     for airport, start, departures, delay_min, visibility_mi in await store.fetch(
-        sql("worst_hours")
+        f"WITH {last} {sql('worst_hours')}"
     ):
         seen = "" if visibility_mi is None else f"{visibility_mi:g} mi"
         table.add_row(airport, start, f"{departures}", f"{delay_min:.0f} min", seen)

@@ -5,13 +5,19 @@ the rows in which the two differ. The SQL stands in sql/: of each proof as CTEs,
 and `found` are compared.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 from store.postgres.event_store import PostgresEventStore
-from streams.examples.air_traffic import AIRCRAFT_DAYS, AIRPORT_DELAYS, CARRIER_DELAYS
 from streams.pipeline import EventPipeline
+
+#: What the results of a pipeline are called; sql/ has a file for each, by the pipeline's name.
+_OF_PIPELINES = {
+    "carrier-delays": "delays of carriers by the hour",
+    "airport-delays": "rolling delays of airports",
+    "aircraft-days": "days of aircraft",
+}
 
 
 def sql(name: str) -> str:
@@ -46,12 +52,13 @@ class Proof(NamedTuple):
         return Verdict(self.says, row["expected"], row["found"], row["differ"])
 
 
-def proofs_of_windows() -> Iterator[Proof]:
-    """Of the three pipelines. They hold whenever they are asked for: only windows count that event
-    time has passed."""
-    yield _of_windows(CARRIER_DELAYS, "carrier_delays", "delays of carriers by the hour")
-    yield _of_windows(AIRPORT_DELAYS, "airport_delays", "rolling delays of airports")
-    yield _of_windows(AIRCRAFT_DAYS, "aircraft_days", "days of aircraft")
+def proof_of_windows(pipeline: EventPipeline) -> Proof:
+    """Of what a pipeline has put out. It holds whenever it is asked for: only windows count that
+    event time has passed."""
+    disorder = f"interval '{pipeline.disorder_us} us'"
+    name = pipeline.name.replace("-", "_")
+    query = _query("last_revisions", name, program=pipeline.name, disorder=disorder)
+    return Proof(_OF_PIPELINES[pipeline.name], query)
 
 
 def proof_of_congestion(through: int) -> Proof:
@@ -69,11 +76,6 @@ def proof_of_missing_aircraft(found: Sequence[str], through: int) -> Proof:
     """Of the sources of aircraft that were found by their state as of a position."""
     query = _query("missing_aircraft", through=through)
     return Proof("aircraft found by their state", query, ([*found],))
-
-
-def _of_windows(pipeline: EventPipeline, name: str, says: str) -> Proof:
-    disorder = f"interval '{pipeline.disorder_us} us'"
-    return Proof(says, _query("last_revisions", name, program=pipeline.name, disorder=disorder))
 
 
 def _query(*names: str, **parts: object) -> str:

@@ -299,6 +299,13 @@ class Directory(Process):
         await self._database.ensure_started()
         self._processes.start_deliverer()
 
+    async def keep_timers(self) -> None:
+        """Have a process that fires timers, likewise. Raises SystemDraining, SystemReplaced."""
+        self._life.check_not_replaced()
+        self._life.check_not_draining()
+        await self._database.ensure_started()
+        self._processes.start_timekeeper()
+
     async def replay_program(self, program: str, parked: Parked | None) -> Replayed:
         """Replay its dead letters, of something that is parked or all of them. Raises
         UnknownProgram where it does not run, and NotPossible where it stands at an event."""

@@ -23,12 +23,14 @@ from runtime.process.process import Process
 from runtime.process.ray_actors import labels_of_machine
 from runtime.process.world import World
 from runtime.processing.deliverer import Deliverer
+from runtime.processing.timekeeper import Timekeeper
 from runtime.processing.worker import Worker
 from runtime.settings.settings import Settings
 from runtime.topology.machines import Machine
 from runtime.topology.names import (
     BUS_ACTOR,
     DELIVERER_ACTOR,
+    TIMEKEEPER_ACTOR,
     WRITER_ACTOR,
     ProcessKind,
     host_name,
@@ -109,6 +111,10 @@ class SystemProcesses:
         """The handle of what delivers messages between actors, which is started if it is not
         there."""
         return self._spawn(Deliverer, DELIVERER_ACTOR)
+
+    def start_timekeeper(self) -> Any:
+        """The handle of what fires timers, which is started if it is not there."""
+        return self._spawn(Timekeeper, TIMEKEEPER_ACTOR)
 
     def pooled(self) -> list[str]:
         """The names of the pooled hosts that there are to be: those that have shards, and as long

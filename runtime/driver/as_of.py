@@ -154,7 +154,8 @@ class _Past:
         """May its snapshot be begun with? Its own event tells whether it is old enough, and is read
         for that."""
         header, _, _ = snapshot.data.partition(b"\n")
-        fits = header == b"%d" % self._described.actor.snapshot_format
+        number, _, _ = header.partition(b" ")  # pending timers may follow (host/resident.py)
+        fits = number == b"%d" % self._described.actor.snapshot_format
         self._snapshot = snapshot if fits else None
         return fits
 

@@ -28,6 +28,9 @@ class Outgoing(Pending[Answer]):
 
     Until it leaves, it is filled by one thread at a time: that of a bulk call, or those
     that hold the outbox's lock. Then it is the channel's, in the courier's loop.
+
+    More than fifteen fields: there is one for every batch, and each is read in the hot path as it
+    is, or where a batch is sent again.
     """
 
     __slots__ = (

@@ -114,7 +114,7 @@ class ActorRef(Generic[S]):
         Raises InvalidMessage for what cannot be sent, InvalidActor for a class that cannot,
         and ConnectionClosed. The reply raises Rejected, UnknownActorType,
         UnknownMessage, InvalidMessage, InvalidData, RowsRefused, HandlerFailed, ActorStopped,
-        RetriesExhausted, HostFailed, MailboxFull, AskTimeout, HostUnavailable or
+        ActorRestarting, RetriesExhausted, HostFailed, MailboxFull, AskTimeout, HostUnavailable or
         StoreUnavailable.
         """
         fields = self.fields(message, id, at, correlation_id, causation_id)

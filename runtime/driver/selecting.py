@@ -16,6 +16,11 @@ from store.selection import Selection
 
 _SUBSCRIPTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
+_AFTER = (
+    "after=0 reads from the start of the log, after=system.head().result() what is committed from "
+    "now on"
+)
+
 #: No log is longer.
 MAX_POSITION = 2**63 - 1
 
@@ -34,18 +39,21 @@ def selection_of(
     )
 
 
-def checked_position(after: Any) -> int:
-    """A position to read on after. Raises ValueError."""
+def checked_position(given: Any, hint: str = "") -> int:
+    """A position of the log. Raises ValueError, with a hint for whoever gave it."""
     try:
-        position = -1 if isinstance(after, bool) else index(after)
+        position = -1 if isinstance(given, bool) else index(given)
     except TypeError:
         position = -1
     if not 0 <= position <= MAX_POSITION:
-        raise ValueError(
-            f"a position is a number from 0 on, not {after!r:.80}: after=0 reads from the start of "
-            "the log, after=system.head().result() what is committed from now on"
-        )
+        problem = f"a position is a number from 0 on, not {given!r:.80}"
+        raise ValueError(f"{problem}: {hint}" if hint else problem)
     return position
+
+
+def checked_after(after: Any) -> int:
+    """A position to read on after. Raises ValueError."""
+    return checked_position(after, _AFTER)
 
 
 def checked_subscription_name(name: Any) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from actors.moments import checked_us, moment_of
-from runtime.driver.selecting import checked_position
+from runtime.driver.selecting import checked_after
 from runtime.partition.log_access import LogAccess
 from store.rows.decoding import Decoder
 from store.selection import EVERYTHING
@@ -20,7 +20,7 @@ def checked_start(after: Any) -> Start:
     """What somebody gave as such. Raises ValueError."""
     if isinstance(after, datetime):
         return moment_of(checked_us(after))
-    return None if after is None else checked_position(after)
+    return None if after is None else checked_after(after)
 
 
 def check_live(catch_up: bool, after: Start, name: str | None) -> None:

@@ -11,8 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+from actors.lifecycle import LifecycleEvent
+from actors.supervision import Restarts
 from runtime.host.effects import Effects
 from runtime.host.recent import Outcome
+from runtime.host.resident import Resident
 from runtime.wire.commands import ID, SOURCE, Answer, Request, turned_away
 from runtime.wire.error_codec import EncodedError, encode_error
 from store.event_store import Snapshot
@@ -81,7 +84,7 @@ class Batch:
         first = self.attempts[0].effects if self.attempts else Effects()
         answer = Answer(
             clock=clock,
-            total=sum(len(attempt.effects.rows) for attempt in self.attempts),
+            total=sum(one.effects.of_commands for one in self.attempts),
             repeats={index for attempt in self.attempts for index in attempt.repeats},
             first_position=first.acknowledged.first_position,
             recorded_us=first.acknowledged.recorded_us,
@@ -140,9 +143,11 @@ class Attempt:
         "in_vain",
         "indexes",
         "known",
+        "lifecycle",
         "raised",
         "rebuild",
         "repeats",
+        "restarts",
         "rows",
         "snapshots",
         "standing",
@@ -176,7 +181,11 @@ class Attempt:
         self.rows: list[bytes] = []  #: emptied when they are put together for the append
         self.types: list[str] = []  #: of each row, for the metrics
         self.rebuild: set[str] = set()  #: actors to be rebuilt before their next command
-        self.stopped: set[str] = set()  #: actors that it has stopped
+        self.stopped: dict[str, Resident] = {}  #: actors that it has stopped, by source
+        #: What failures have led to, each with the command that failed: its last rows.
+        self.lifecycle: list[tuple[Resident, LifecycleEvent, Any]] = []
+        #: What was remembered before its failures, and by which change (Supervisor).
+        self.restarts: dict[str, tuple[Restarts, int]] = {}
         self.snapshots: list[Snapshot] = []  #: to be saved once it is durable
         self.clock: dict[str, int] = {}  #: the node's, when all was decided
         self.ticks = 0  #: the node's own, when all was decided
@@ -205,10 +214,28 @@ class Attempt:
         self.failed(index, error)
         self.in_vain.append(index)
 
+    def refused(self, index: int, error: Exception) -> None:
+        """The actor takes no commands, and the command's answer says so; also where it is sent
+        again because that was lost, although the actor takes commands by then."""
+        self.without_effect(index, error)
+        self.vain.append(index)
+
+    def tell(self, resident: Resident, event: LifecycleEvent, command: Any) -> None:
+        """Put an event that no handler has made behind all others."""
+        resident.batch = self.batch.number  # it stays in memory until that is durable
+        self.lifecycle.append((resident, event, command))
+
     def repeated(self, index: int) -> None:
         """After all: the command took effect before, and the log has its events."""
         self.errors.pop(index, None)
         self.repeats[index] = None
+
+    def took_effect(self, index: int) -> None:
+        """After all: the command has events, though code of its actor has failed."""
+        self.errors.pop(index, None)
+        for noted in (self.in_vain, self.vain):
+            if index in noted:
+                noted.remove(index)
 
     def seal(self, clock: dict[str, int], ticks: int) -> None:
         """All is decided: what is deferred goes back to the batch, the rows become one piece."""

@@ -5,7 +5,7 @@ State runs ahead of the log here; nothing of it leaves the host before it is dur
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,14 +28,27 @@ from runtime.errors import (
 )
 from runtime.host.batch import Attempt
 from runtime.host.failing_code import own_frames
+from runtime.host.firing import YIELDED, Timers, applying
+from runtime.host.lifecycle import clean, start_or_stop, write_rest
 from runtime.host.misfits import misfit_message
 from runtime.host.publishing import publish_row
 from runtime.host.recent import Recent
 from runtime.host.resident import FAILURES, Resident, plain_state, take_snapshot
 from runtime.host.residents import Residents
+from runtime.host.supervision import Supervisor, tell_failure
 from runtime.host.type_checks import EventTypesMet
 from runtime.process.no_waiting import allow_waiting, forbid_waiting
-from runtime.wire.commands import DATA, ID, INVALID, PUBLISH, STATE
+from runtime.wire.commands import (
+    DATA,
+    FIRE,
+    ID,
+    INVALID,
+    MESSAGE_TYPE,
+    PUBLISH,
+    START,
+    STATE,
+    STOP,
+)
 from runtime.wire.error_codec import text_of_error
 from runtime.wire.values import pack_value
 from store.errors import InvalidData
@@ -55,6 +68,8 @@ COMMAND_BYTES = 256 * 1024 * 1024
 ATTEMPT_BYTES = 64 * 1024 * 1024
 #: About as many bytes has a row beside its data and its clock.
 _ROW_BYTES = 300
+#: What somebody asks of an actor's own life.
+_ASKED = (START, STOP)
 _TOO_MUCH = f"the events of its command take more than {COMMAND_BYTES:,} bytes"
 
 
@@ -79,6 +94,13 @@ class _EventType:
         made.open = stored_tell if made.apply is not None else written_tell
         return made
 
+    @classmethod
+    def of_timers(cls, actor: ActorType, event: type[Payload], opening: Any) -> "_EventType":
+        """Of events of timers: what an actor yields becomes one by `opening`, if any does."""
+        made = cls(actor, event)
+        made.open, made.apply = opening, applying(made.apply)
+        return made
+
 
 class Decider:
     """Runs batches of commands against resident actors, one batch at a time."""
@@ -93,15 +115,17 @@ class Decider:
         residents: Residents,
         recent: Recent,
         *,
-        strategy: str,
+        supervisor: Supervisor,
         snapshot_frequency: int,
+        now_us: Callable[[], int],
     ) -> None:
         self.clock = clock
         self._residents = residents
         self._recent = recent
-        self._strategy = strategy
+        self.supervisor = supervisor
         self._snapshot_frequency = snapshot_frequency
         self.met = EventTypesMet()
+        self._timers = Timers(self, self._failed, now_us, most_bytes=COMMAND_BYTES)
         #: The command that is being decided; any thread may look who it is for.
         self.at: Sequence[Any] | None = None
         self._event_types: dict[type, _EventType] = {}  # of whichever actor type was last
@@ -116,6 +140,8 @@ class Decider:
         forbid_waiting()
         try:
             self._decide_each(attempt)
+            if attempt.lifecycle:
+                write_rest(attempt, self.clock, self.met)
         finally:
             allow_waiting()
             self.at = None
@@ -167,7 +193,7 @@ class Decider:
                     payload = yielded
                     event_type = event_types.get(payload.__class__)
                     if event_type is None or event_type.actor is not resident.type:
-                        event_type = self._event_type(resident, payload)
+                        event_type = self.event_type(resident, payload)
                     if event_type.open is None:
                         text = encode_payload(event_type.name, payload)
                     else:
@@ -245,11 +271,16 @@ class Decider:
         for key in [key for key in self._by_actor if key[0] is actor_type]:
             del self._by_actor[key]
 
-    def _event_type(self, resident: Resident, payload: Any) -> _EventType:
+    def event_type(self, resident: Resident, payload: Any) -> _EventType:
+        """What there is to know of the events of a class, for one actor type. Raises TypeError for
+        what no handler may yield."""
         assert resident.type is not None
         key = (resident.type, type(payload))
         if isinstance(payload, Tell):
             found = self._by_actor.get(key) or _EventType.of_tells(resident.type)
+        elif (event := YIELDED.get(type(payload))) is not None:
+            opening = self._timers.opening(resident.type, type(payload))
+            found = self._by_actor.get(key) or _EventType.of_timers(resident.type, event, opening)
         else:
             check_yielded(resident.type, payload)
             found = self._by_actor.get(key) or _EventType(*key)
@@ -257,14 +288,40 @@ class Decider:
         self._by_actor[key] = self._event_types[type(payload)] = found
         return found
 
+    def timer_type(self, resident: Resident, event: type[Payload]) -> _EventType:
+        """The same for events of timers that no handler yields."""
+        assert resident.type is not None
+        key = (resident.type, event)
+        found = self._by_actor.get(key) or _EventType.of_timers(resident.type, event, None)
+        self.met.meet(resident.type.name, found.name)
+        self._by_actor[key] = found
+        return found
+
+    def stored(self, attempt: Attempt, index: int, resident: Resident, count: int) -> None:
+        """The last rows of an attempt, so many, are the events of a command: remember that, and
+        have a snapshot where one is due."""
+        command = attempt.batch.commands[index]
+        attempt.effects.counts[command[ID]] = count
+        attempt.effects.message_types.append(command[MESSAGE_TYPE])
+        self._recent[command[ID]] = attempt.effects
+        if resident.version % self._snapshot_frequency < count and resident.ready:
+            self._snapshot(attempt, resident)
+
     def _unusual(self, attempt: Attempt, index: int, resident: Resident) -> None:
         source, message_type, *_ = attempt.batch.commands[index]
         if message_type == INVALID:
             attempt.failed(index, InvalidMessage(*attempt.batch.commands[index][DATA]))
-        elif resident.stopped:
-            attempt.without_effect(index, ActorStopped(source))
         elif source in attempt.rebuild and not resident.broken:
             attempt.deferred.append(index)
+        elif message_type in _ASKED and source in attempt.stopped:
+            attempt.rebuild.add(source)  # behind the row that says so, which is still to come
+            attempt.deferred.append(index)
+        elif resident.stopped and message_type not in (*_ASKED, PUBLISH):
+            attempt.refused(index, ActorStopped(source, resident.stopped))
+        elif message_type not in (*_ASKED, PUBLISH) and (
+            refusal := self.supervisor.refusal(attempt.batch, resident)
+        ):
+            attempt.refused(index, refusal)
         elif self._residents.outdated(source, resident):
             attempt.rebuild.add(source)
             attempt.deferred.append(index)
@@ -277,8 +334,16 @@ class Decider:
             self._publish(attempt, index, resident)
         elif resident.type is None:
             attempt.without_effect(index, self._residents.why_unknown(source.partition("/")[0]))
+        elif message_type in _ASKED:
+            if start_or_stop(attempt, index, resident, self.clock, self.met):
+                self._recent[attempt.batch.commands[index][ID]] = attempt.effects
+        elif not resident.ready:  # its rest is over, or its group was restarted
+            attempt.rebuild.add(source)
+            attempt.deferred.append(index)
         elif message_type == STATE:
             self._state(attempt, index, resident)
+        elif message_type == FIRE:
+            self._timers.fire(attempt, index, resident)
         else:
             known = ", ".join(resident.type.commands) or "no messages: mark a method @handles"
             attempt.without_effect(index, UnknownMessage(source, message_type, known))
@@ -345,16 +410,11 @@ class Decider:
             logger.error("%s failed at %s", source, message_type, exc_info=error)
         elif batch.failures == self.FAILURES_SHOWN + 1:
             logger.error("more commands of that batch fail; their callers are told why")
-        decision = self._strategy
-        if decision == "resume" and state_spoilt:
-            decision = "restart"  # a half-applied event leaves nothing to resume with
-        if decision == "stop":
-            resident.ready, resident.stopped = False, True
-            attempt.stopped.add(source)
-        elif decision == "restart":
-            resident.ready = False
-            attempt.rebuild.add(source)
+        tell_failure(resident, error)
         failure = text_of_error(error)
+        decision = self.supervisor.failed(
+            attempt, attempt.batch.commands[index], resident, clean(failure), spoilt=state_spoilt
+        )
         frames = own_frames(error)
         attempt.without_effect(
             index, HandlerFailed(source, message_type, failure, decision, frames)

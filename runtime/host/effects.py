@@ -20,15 +20,21 @@ class Effects:
     rows in memory and nothing else.
     """
 
-    __slots__ = ("_firsts", "acknowledged", "counts", "message_types", "rows")
+    __slots__ = ("_firsts", "acknowledged", "beside", "counts", "message_types", "rows")
 
     def __init__(self) -> None:
         #: How many events each command has that has some, by its id, in the order of rows.
         self.counts: dict[bytes, int] = {}
         self.message_types: list[str] = []  #: of each of these commands; texts that classes share
         self.rows = _NO_ROWS  #: set once, when all is decided
+        self.beside = 0  #: how many of them, the last ones, are of no command
         self.acknowledged = _NOT_YET  #: set once, when the rows are durable
         self._firsts: dict[bytes, tuple[bytes, str]] | None = None
+
+    @property
+    def of_commands(self) -> int:
+        """How many events its commands have."""
+        return len(self.rows) - self.beside
 
     @property
     def size(self) -> int:

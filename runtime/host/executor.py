@@ -73,8 +73,9 @@ class Executor:
         self._lookups = Lookups(store, recent)
         self._answering = Answering(store, residents, decider.clock, metrics, name=name)
         self._recovery = Recovery(
-            self, mailbox, residents, recent, journal, writer_back=writer_back, name=name
-        )
+            self, mailbox, residents, recent, journal, decider.supervisor,
+            writer_back=writer_back, name=name,
+        )  # fmt: skip
         # What is under way: changed by the line of work and by the tasks in `_finishing`.
         self._last: Attempt | None = None  #: what was decided last and may still fail
         #: What was decided and is neither durable nor failed, with its append if it has rows.
@@ -116,7 +117,7 @@ class Executor:
     def forget(self, gone: Callable[[str], bool]) -> None:
         """Forget the actors of such sources, and what became of their commands: they live
         elsewhere, and may come back changed."""
-        self._residents.revive([source for source in self._residents.sources() if gone(source)])
+        self._residents.drop([source for source in self._residents.sources() if gone(source)])
         self._recent.in_vain.forget_of(gone)
         self._recent.open.forget_of(gone)
 
@@ -264,6 +265,8 @@ class Executor:
             for index in set(attempt.indexes).difference(attempt.deferred):
                 self._recent.open.forget(attempt.batch.commands[index][ID])
         self._answering.durable(attempt)
+        if attempt.stopped:
+            self._decider.supervisor.settled(attempt)
         if attempt.batch.complete:
             self.answer(attempt.batch)
 

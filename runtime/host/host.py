@@ -5,6 +5,7 @@ class; placement is a setting of the actor type.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from runtime.errors import (
     StartFailed,
     UnknownActorType,
 )
+from runtime.host.batch import Batch
 from runtime.host.decision import Decider
 from runtime.host.executor import Executor
 from runtime.host.handler_watch import HandlerWatch
@@ -32,9 +34,10 @@ from runtime.host.recent import Recent
 from runtime.host.registration import Registration
 from runtime.host.residents import Residents
 from runtime.host.shards import Shards
+from runtime.host.supervision import Supervisor
 from runtime.partition.journal import Journal
 from runtime.partition.writer_link import WriterLink
-from runtime.process.deliverer_call import DelivererCall
+from runtime.process.deliverer_call import DelivererCall, TimekeeperCall
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.topology.names import host_name, possible_nodes
@@ -68,6 +71,8 @@ class Host(Process):
     SERVES = ("deliver",)
     #: Commands whose outcome is kept in memory, to answer a repeat without the log.
     RECENT = 20_000
+    #: How long answers that are under way may take to leave a host that ends.
+    LAST_S = 1.0
 
     def __init__(
         self,
@@ -116,12 +121,21 @@ class Host(Process):
         recent = Recent(self.RECENT)
         self._metrics = HostMetrics(self.metrics, self._label, self.world.now_us)
         writer = WriterLink(self.world, patience_s=settings.actor_timeout_ms / 2000)
+        supervisor = Supervisor(
+            self._residents,
+            strategy=settings.supervisor_strategy,
+            now_s=asyncio.get_running_loop().time,
+            random=self.world.random,
+            escalate=self._escalated,
+            count=self._metrics.actors.failed,
+        )
         self._decider = Decider(
             clock,
             self._residents,
             recent,
-            strategy=settings.supervisor_strategy,
+            supervisor=supervisor,
             snapshot_frequency=self.settings.event_store.snapshot_frequency,
+            now_us=self.world.now_us,
         )
         self._executor = Executor(
             self._store,
@@ -136,10 +150,12 @@ class Host(Process):
             shards=self._shards,
         )
         deliverer = DelivererCall(self.world, self.must_live)
-        self._decider.met.on_message = deliverer.say
+        timekeeper = TimekeeperCall(self.world, self.must_live)
+        self._decider.met.on_first = {each.EVENT_TYPE: each.say for each in (deliverer, timekeeper)}
         try:
             await self._classes.begin(self._store, self._residents, self._decider, self._source)
             await deliverer.say_if_any(self._store)
+            await timekeeper.say_if_any(self._store)
         except BaseException:
             await self._store.close()
             raise
@@ -319,6 +335,17 @@ class Host(Process):
             if self._shards is not None:
                 self._shards.end(stale)
             await self.outlive_fence(self._store, stale)
+
+    def _escalated(self, batch: Batch) -> None:
+        self.must_live(self._end_behind(batch))
+
+    async def _end_behind(self, batch: Batch) -> None:
+        """An actor's failure was escalated beyond this host: end, for Ray to start it anew. Not
+        before whoever sent that command has its answer: it would send the same one again."""
+        await asyncio.wait({batch.answer})
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.wait_flushed(), self.LAST_S)
+        raise HostFailed(self.name, "a failure was escalated to it, and beyond it")
 
     async def _deliver_one(self, fields: tuple[Any, ...]) -> Any:
         request = pack_request(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from runtime.host.batch import Batch
 from runtime.host.failures import Failures
-from runtime.telemetry.metrics import Metrics
+from runtime.telemetry.metrics import ActorMetrics, Metrics
 from runtime.wire.commands import Answer
 
 
@@ -24,6 +24,7 @@ class HostMetrics:
             metrics.commands.labels(node, outcome)
             for outcome in ("accepted", "repeated", "in_vain")
         )
+        self.actors = ActorMetrics(metrics)
         self._snapshots = metrics.operations.labels("save_snapshot", "ok")
         self._seen_evicted = 0
         self._residents.set(0)  # those of an earlier incarnation left memory with it

@@ -1,6 +1,8 @@
 """Events from outside any actor: who may put them into the log, and as what."""
 
+from actors.lifecycle import LIFECYCLE
 from actors.naming import checked_new_source
+from actors.timer_events import is_timer_event
 from runtime.clocks import NodeClock
 from runtime.errors import PublishRefused
 from runtime.host.resident import Resident
@@ -23,6 +25,10 @@ def publish_row(command: Command, resident: Resident, clock: NodeClock) -> tuple
         raise PublishRefused(source, f"it is the id of {resident.shared_with}, which has events")
     if is_message_event(publication.event_type, publication.kind):
         raise PublishRefused(source, "messages between actors are yielded, as a Tell")
+    if is_timer_event(publication.event_type, publication.kind):
+        raise PublishRefused(source, "timers are yielded, as a Schedule or a Cancel")
+    if publication.event_type in LIFECYCLE:
+        raise PublishRefused(source, "what becomes of an actor its host alone says")
     tail = cause_fields(correlation, causation, publication.metadata)
     types = type_fields(publication.event_type, publication.kind)
     clock.observe(publication.clock)

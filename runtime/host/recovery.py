@@ -34,6 +34,7 @@ from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
 from runtime.host.repeats import first_event_id
 from runtime.host.residents import Residents
+from runtime.host.supervision import Supervisor
 from runtime.partition.journal import Journal
 from runtime.wire.commands import ID, SOURCE
 from store.errors import (
@@ -99,6 +100,7 @@ class Recovery:
         residents: Residents,
         recent: Recent,
         journal: Journal,
+        supervisor: Supervisor,
         *,
         writer_back: Callable[[], Awaitable[None]],
         name: str,
@@ -109,6 +111,7 @@ class Recovery:
         self._residents = residents
         self._recent = recent
         self._journal = journal
+        self._supervisor = supervisor
         self._writer_back = writer_back
         self._name = name
         # Where it stands. `failed` may add to `_failed` at any time; the rest is changed
@@ -156,8 +159,9 @@ class Recovery:
         self._recent.forget(attempt.effects)
         for index in attempt.vain:
             self._recent.in_vain.forget(attempt.batch.commands[index][ID])
-        self._residents.revive(attempt.stopped)
+        self._supervisor.undo(attempt)
         self._residents.drop(attempt.sources)
+        self._residents.drop({*attempt.stopped, *attempt.rebuild})  # its groups, too
         attempt.undo(failure)
 
     def turn_away(self, batch: Batch, error: Exception) -> None:

@@ -6,12 +6,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from actors.actor_type import ActorType, nothing_applies
+from actors.lifecycle import LIFECYCLE, STARTED, STOPPED
 from actors.naming import aggregate_key_of
+from actors.pending_timers import decode_pending, encode_pending, fold_stored_timer
+from actors.timer_events import TIMER_TYPES
 from runtime.host.past_events import misfit
 from runtime.wire.error_codec import message_of_error, text_of_error
 from store.event_store import Snapshot
 from store.rows.decoding import Fold
 from store.rows.encoding import text_field
+from store.rows.json_text import decode_json
 
 logger = logging.getLogger("thornback.host")
 
@@ -21,6 +25,9 @@ logger = logging.getLogger("thornback.host")
 #: thread alone: Ray runs an async actor's loop in another one. And so are a SystemExit and the
 #: panic of an extension in Rust, which is no Exception either.
 FAILURES = (BaseException,)
+
+_LIFECYCLE = frozenset(name.encode() for name in LIFECYCLE)
+_STOPPED, _STARTED = STOPPED.encode(), STARTED.encode()
 
 
 class KnownType:
@@ -65,7 +72,7 @@ class Resident:
         self.batch = 0  # number of the last batch that touched it
         self.handlers = known.handlers if known else {}
         self.ready = type is not None  # False: ask why before any message is decided
-        self.stopped = False
+        self.stopped = ""  # why it takes no commands
         self.broken = ""  # why its state could not be rebuilt
         self.shared_with = ""  # another source whose events its aggregate has
         self.actor: Any = None
@@ -91,9 +98,13 @@ def fold_into(resident: Resident, event: Fold) -> None:
     """Apply one past event. An event that cannot be applied breaks this actor alone: it
     takes no messages, and says why, until it is rebuilt."""
     resident.version = event.version
+    if event.event_type in _LIFECYCLE and event.source == resident.source_field:
+        fold_lifecycle(resident, event.event_type, event.data)
     if resident.type is None or resident.broken or event.source != resident.source_field:
         return
     event_type = event.event_type.decode()
+    if event_type in TIMER_TYPES:
+        fold_stored_timer(resident.actor, event_type, event.data)
     applier = resident.type.appliers.get(event_type)
     if applier is None:
         if event_type not in resident.type.ignores:
@@ -112,14 +123,27 @@ def fold_into(resident: Resident, event: Fold) -> None:
         resident.is_broken(problem, error)
 
 
+def fold_lifecycle(resident: Resident, event_type: bytes, data: bytes) -> None:
+    """Take from the log whether the actor is stopped. No snapshot says so: none is taken at such
+    an event, or of an actor that is stopped, so the log behind the last one does."""
+    if event_type == _STOPPED:
+        resident.stopped = str(decode_json(data).get("reason") or "stopped")
+        resident.ready = False
+    elif event_type == _STARTED:
+        resident.stopped = ""
+        resident.ready = resident.type is not None and not resident.broken
+
+
 def take_snapshot(resident: Resident) -> Snapshot:
     """The state as it is now, encoded; of a source without an actor its version alone.
     Raises NotGivenBack for a state that its text does not give back, and what its serializer
     does."""
     data = b""
     if resident.type is not None:
-        header = b"%d\n" % resident.type.actor.snapshot_format
-        data = header + resident.type.states.snapshot(resident.actor.state).encode()
+        header = b"%d" % resident.type.actor.snapshot_format
+        if resident.actor._pending_timers:  # a release that knows none of them ignores it
+            header += b" " + encode_pending(resident.actor._pending_timers)
+        data = header + b"\n" + resident.type.states.snapshot(resident.actor.state).encode()
     return Snapshot(aggregate_id=resident.aggregate_id, version=resident.version, data=data)
 
 
@@ -138,11 +162,14 @@ def restore(resident: Resident, snapshot: Snapshot) -> None:
     if resident.broken:
         return
     header, _, state = snapshot.data.partition(b"\n")
-    if header != b"%d" % resident.type.actor.snapshot_format:
+    number, _, timers = header.partition(b" ")
+    if number != b"%d" % resident.type.actor.snapshot_format:
         return
     try:
+        pending = decode_pending(timers) if timers else None
         resident.actor.state = resident.type.states.read(state)
     except FAILURES as error:
         logger.warning("%s: snapshot ignored: %s", resident.source, text_of_error(error))
         return
+    resident.actor._pending_timers = pending
     resident.version = snapshot.version

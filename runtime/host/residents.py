@@ -5,6 +5,7 @@ import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Mapping
 
+from actors.actor_type import ActorType
 from actors.errors import ThornbackError
 from actors.naming import actor_type_of
 from runtime.errors import UnknownActorType
@@ -39,6 +40,8 @@ class Residents:
         self._types = types
         self._capacity = capacity
         self._observe = observe  # merges a vector clock into the host's
+        #: Is told of each that is rebuilt, before anybody else has it.
+        self.on_load: Callable[[Resident], None] = lambda resident: None
         self._by_source: dict[str, Resident] = {}
         self.get = self._by_source.get
         self.evicted = 0
@@ -55,6 +58,10 @@ class Residents:
         """One that is resident, of an actor type, and has events."""
         of_type = (one for one in self._by_source.values() if one.type and one.version)
         return next((one for one in of_type if one.type and one.type.name == actor_type), None)
+
+    def of_type(self, actor_type: ActorType | None) -> list[Resident]:
+        """All that are resident, of an actor type."""
+        return [one for one in self._by_source.values() if one.type is actor_type]
 
     def outdated(self, source: str, resident: Resident) -> bool:
         """Has a class been registered since it was loaded, that replaces its own?"""
@@ -76,16 +83,8 @@ class Residents:
             await self._load_some(missing[start : start + self.SOURCES_A_LOAD])
 
     def drop(self, sources: Iterable[str]) -> None:
-        """Forget actors: their state is rebuilt from the log on the next message. A
-        stopped one stays, and stays stopped."""
-        for source in sources:
-            resident = self._by_source.get(source)
-            if resident is not None and not resident.stopped:
-                del self._by_source[source]
-
-    def revive(self, sources: Iterable[str]) -> None:
-        """Forget actors, also those that were stopped: for something that is undone, or here while
-        they live elsewhere now."""
+        """Forget actors: their state is rebuilt from the log on the next message, wherever they
+        live then."""
         for source in sources:
             self._by_source.pop(source, None)
 
@@ -98,7 +97,7 @@ class Residents:
         idle = (
             (resident.batch, source)
             for source, resident in self._by_source.items()
-            if resident.batch <= settled and not resident.stopped
+            if resident.batch <= settled
         )
         # A tenth more than needed, so that the scan is not paid again at the next batch.
         leaving = heapq.nsmallest(surplus + self._capacity // 10, idle)
@@ -114,6 +113,7 @@ class Residents:
         await self._rebuild(fresh)
         for resident in fresh.values():
             if not self.outdated(resident.source, resident):
+                self.on_load(resident)
                 self._by_source[resident.source] = resident
 
     async def _rebuild(self, fresh: dict[bytes, Resident]) -> None:

@@ -6,11 +6,10 @@ that has one, once in its life; so what is noted is never less than what the log
 append carries nothing for it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from actors.actor_type import ActorType, decided_by_another, deciding_names
 from actors.errors import InvalidActor, InvalidName
-from actors.messages import SENT
 from actors.naming import actor_type_of, checked_type_name
 from store.event_store import DecidingClass, EventStore, TypeRecord
 
@@ -24,8 +23,8 @@ class EventTypesMet:
     CAPACITY = 20_000
 
     def __init__(self) -> None:
-        #: Called when a message between actors is about to be appended.
-        self.on_message: Callable[[], None] = lambda: None
+        #: Called when an event of that type is about to be appended.
+        self.on_first: Mapping[str, Callable[[], None]] = {}
         self._noted: set[tuple[str, str]] = set()
         self.fresh: set[tuple[str, str]] = set()  #: to be noted
 
@@ -55,8 +54,10 @@ class EventTypesMet:
         """Have the store know what is fresh. Raises StoreUnavailable."""
         noted = frozenset(self.fresh)
         await store.note_event_types(noted)
-        if any(event_type == SENT for _, event_type in noted):
-            self.on_message()
+        types = {event_type for _, event_type in noted}
+        for event_type, call in self.on_first.items():
+            if event_type in types:
+                call()
         self.fresh -= noted
         if len(self._noted) > self.CAPACITY:
             self._noted.clear()

@@ -1,15 +1,16 @@
-"""Whoever is about to put a message between actors into the log has the directory start what
-delivers it. A system without such messages pays for none of it."""
+"""Whoever is about to put a message between actors into the log, or a timer, has the directory
+start what delivers it, or fires it. A system without any pays for none of it."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 from ray.exceptions import RayError
 
 from actors.errors import ThornbackError
 from actors.messages import SENT
+from actors.timer_events import SET
 from runtime.process.world import World
 from runtime.topology.names import DIRECTORY_ACTOR
 from store.event_store import EventStore
@@ -17,10 +18,13 @@ from store.event_store import EventStore
 logger = logging.getLogger("thornback.process")
 
 
-class DelivererCall:
+class ServiceCall:
     """Says it once in the life of its process, and until it is heard. That the log is about to have
-    messages is noted in the store before it is said here: so whoever dies before he is heard looks
-    there when he comes back (`say_if_any`), and so does every other process that starts."""
+    such events is noted in the store before it is said here: so whoever dies before he is heard
+    looks there when he comes back (`say_if_any`), and so does every other process that starts."""
+
+    EVENT_TYPE: ClassVar[str]  #: of what there is to be, in the log
+    METHOD: ClassVar[str]  #: of the directory, which has a process for it
 
     #: How long the directory may take to answer, which may be starting, and between two tries.
     LIMIT_S, PAUSE_S = 30.0, 1.0
@@ -32,14 +36,14 @@ class DelivererCall:
         self._said = False
 
     def say(self) -> None:
-        """There is a message to be delivered, or will be. Does not wait."""
+        """There is such an event, or will be. Does not wait."""
         if not self._said:
             self._said = True
             self._must_live(self._say())
 
     async def say_if_any(self, store: EventStore) -> None:
-        """Say it if the log has messages, or has had. Raises StoreUnavailable."""
-        if SENT in await store.event_types():
+        """Say it if the log has such events, or has had. Raises StoreUnavailable."""
+        if self.EVENT_TYPE in await store.event_types():
             self.say()
 
     async def _say(self) -> None:
@@ -47,10 +51,22 @@ class DelivererCall:
             try:
                 async with asyncio.timeout(self.LIMIT_S):
                     directory = await self._world.handle(DIRECTORY_ACTOR)
-                    await directory.deliver_messages.remote()
+                    await getattr(directory, self.METHOD).remote()
                 return
             except (RayError, ThornbackError, ConnectionError, ValueError, TimeoutError) as error:
                 # It is away, or the system ends: who is launched next looks into the log.
-                logger.debug("the directory starts no deliverer: %s", error)
+                logger.debug("the directory does not %s: %s", self.METHOD, error)
                 self._world.forget(DIRECTORY_ACTOR)
                 await asyncio.sleep(self.PAUSE_S)
+
+
+class DelivererCall(ServiceCall):
+    """Has messages between actors delivered."""
+
+    EVENT_TYPE, METHOD = SENT, "deliver_messages"
+
+
+class TimekeeperCall(ServiceCall):
+    """Has timers fired."""
+
+    EVENT_TYPE, METHOD = SET, "keep_timers"

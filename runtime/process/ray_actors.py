@@ -14,7 +14,7 @@ from runtime.transport.ray_stay import of_ray
 logger = logging.getLogger("thornback.directory")
 
 #: Who runs where hosts do: code of users, or what sends to them.
-_BESIDE_HOSTS = (ProcessKind.WORKER, ProcessKind.DELIVERER)
+_BESIDE_HOSTS = (ProcessKind.WORKER, ProcessKind.DELIVERER, ProcessKind.TIMEKEEPER)
 #: The label that Ray itself gives to each machine: its id.
 _MACHINE = "ray.io/node-id"
 #: What each machine is, as Ray has it: all but the one of an id that none has.

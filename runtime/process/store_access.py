@@ -39,6 +39,7 @@ from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
 from store.shards import ShardTable
 from store.subscriptions import SubscriptionRecord
+from store.timers import Place, Timer, TimerChanges
 
 #: Finds the handle of a process. Raises ValueError when there is none.
 Find = Callable[[str], Awaitable[Any]]
@@ -201,6 +202,15 @@ class WriterMemoryStore:
 
     async def drop_dead_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
         return await self._call("drop_dead_letters", program, parked, epoch)  # type: ignore[no-any-return]
+
+    async def file_timers(self, checkpoint: CheckpointMove, changes: TimerChanges) -> int:
+        return await self._call("file_timers", checkpoint, changes)  # type: ignore[no-any-return]
+
+    async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
+        return await self._call("due_timers", after, until_us, limit)  # type: ignore[no-any-return]
+
+    async def count_timers(self) -> int:
+        return await self._call("count_timers")  # type: ignore[no-any-return]
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         return await self._call("last_versions", list(aggregate_ids))  # type: ignore[no-any-return]

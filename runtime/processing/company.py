@@ -78,6 +78,7 @@ class Company(ProgramRun):
         self._spawn = spawn
         self._away: set[Member] = set()  #: who is apart
         self._knocking: deque[tuple[Member, asyncio.Future[bool]]] = deque()
+        self._moved = asyncio.Event()  #: the front may be another one
         # Of one incarnation:
         self._lanes: list[CompanyLane] = []  #: in the order in which they are brought together
         self._carried: list[Member] = []  #: whose work is in the append that is being sent
@@ -113,6 +114,13 @@ class Company(ProgramRun):
         self._knocking.append((member, answer))
         self._changed.set()
         return await answer
+
+    async def passed(self, position: int) -> int:
+        """Wait until the front is beyond a position; where it is then."""
+        while self.front <= position:
+            self._moved.clear()
+            await self._moved.wait()
+        return self.front
 
     def wake(self) -> None:
         """Somebody wishes something of a member."""
@@ -181,6 +189,7 @@ class Company(ProgramRun):
     async def _attend(self, lane: Lane) -> bool:
         """Who has something to replay leaves; who has come up is let in."""
         assert isinstance(lane, CompanyLane)
+        self._moved.set()
         wishing = [member for member in lane.members if member.wishes_something()]
         if wishing:
             await self._commit(lane)
@@ -244,5 +253,6 @@ class Company(ProgramRun):
         done = self._sending is not None and self._sending.done()
         super()._settle()
         if done:
+            self._moved.set()
             for member in self._carried:
                 member.committed()

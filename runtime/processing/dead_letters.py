@@ -7,8 +7,11 @@ from datetime import datetime
 from functools import partial
 
 from actors.event import Event
+from actors.messages import RETURNS_SOURCE
+from actors.naming import actor_type_of
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
+from runtime.errors import NotPossible
 from store.dead_letters import Parked, ParkedQueue
 from store.event_store import EventStore
 from store.rows.decoding import Decoder
@@ -85,8 +88,10 @@ def drop_dead_letters(
 
 
 async def found_dead_letters(program: str | None, store: EventStore) -> list[DeadLetters]:
-    """What is parked, with its events."""
+    """What is parked, with its events. Raises NotPossible where nobody has that name."""
     queues = await store.parked_queues(program)
+    if not queues and program is not None:
+        await _check_known(program, store)
     events = await found_events([queue.first.event_id for queue in queues], store)
     return [_shown(queue, events[queue.first.event_id]) for queue in queues]
 
@@ -103,8 +108,23 @@ async def found_events(event_ids: Sequence[bytes], store: EventStore) -> dict[by
 
 
 async def dropped_dead_letters(program: str, parked: Parked | None, store: EventStore) -> int:
-    """How many were forgotten."""
-    return await store.drop_dead_letters(program, parked, -1 - secrets.randbelow(2**62))
+    """How many were forgotten. Raises NotPossible where nobody has that name."""
+    dropped = await store.drop_dead_letters(program, parked, -1 - secrets.randbelow(2**62))
+    if not dropped:
+        await _check_known(program, store)
+    return dropped
+
+
+async def _check_known(program: str, store: EventStore) -> None:
+    """That there is nothing is no answer to somebody who asks for what there is not."""
+    names = {record.name.partition("/")[0] for record in await store.subscriptions()}
+    known = sorted({actor_type_of(RETURNS_SOURCE), *names})  # messages, of which none may be yet
+    if program not in known:
+        raise NotPossible(
+            f"nothing has the name {program!r} that could have dead letters; what has one: "
+            f"{', '.join(known)}. Handlers that run together have theirs under their "
+            "own names"
+        )
 
 
 def _shown(queue: ParkedQueue, event: Event) -> DeadLetters:

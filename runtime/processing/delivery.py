@@ -20,6 +20,7 @@ from runtime.driver.hosts import Hosts
 from runtime.partition.journal import Journal
 from runtime.partition.writer_link import WriterLink
 from runtime.process.world import World
+from runtime.processing.class_bringing import bring_class
 from runtime.processing.letters import (
     Letter,
     ReturnedLetter,
@@ -206,20 +207,7 @@ class Delivery(Posting):
             self._say(returned=self.facts.returned + returned, dead=self.facts.dead + dead)
 
     async def _bring(self, hosts: Hosts, receiver: str) -> bool:
-        """Another host may know it, or whoever has sent the message."""
-        actor_type = actor_type_of(receiver)
-        code = await self._class_known(hosts, actor_type)
-        if code is None:
-            code = await hosts.class_named(actor_type)
-        if code is not None:
-            await hosts.offer(receiver, code)
-        return code is not None
-
-    async def _class_known(self, hosts: Hosts, actor_type: str) -> bytes | None:
-        for known in await hosts.descriptions({}):
-            if known.actor_type == actor_type and known.code is not None:
-                return known.code
-        return None
+        return await bring_class(hosts, actor_type_of(receiver), receiver)
 
     def _count(self, answered: int) -> None:
         waiting = self._mailing.unfinished

@@ -8,7 +8,7 @@ from typing import Self
 from actors.event import Event
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
-from runtime.driver.selecting import checked_position, checked_subscription_name
+from runtime.driver.selecting import checked_after, checked_subscription_name
 from runtime.driver.starting import Start
 from runtime.driver.subscription import InHand, Subscription
 from runtime.errors import NotPossible, SubscribeTimeout
@@ -50,7 +50,7 @@ class DurableSubscription(Subscription):
     ) -> None:
         """Does not block. Raises ConnectionClosed, InvalidName, and ValueError for what is no
         position."""
-        after = None if after is None else checked_position(after)
+        after = None if after is None else checked_after(after)
         # However they were written down: the same patterns are the same selection.
         selection = Selection(
             event_types=tuple(sorted(set(selection.event_types))),

@@ -14,6 +14,7 @@ from typing import Any
 from actors.event import Event, Kind, Payload
 from actors.messages import SENT
 from actors.tell import Tell
+from actors.timer_events import is_timer_event
 from runtime.clocks import NodeClock
 from runtime.host.resident import FAILURES
 from runtime.processing.key_table import Key, KeyTable
@@ -543,6 +544,8 @@ class Evaluation:
         if is_message_event(str(_type_of(payload)), kind):
             problem = "messages to actors are put out as a Tell((Type, name), message)"
             raise InvalidData(str(_type_of(payload)), problem)
+        if is_timer_event(str(_type_of(payload)), kind):
+            raise InvalidData(str(_type_of(payload)), "events of timers are made by actors alone")
         if isinstance(payload, Fact):
             known = self._types.get((payload.event_type, payload.kind))
             if known is None:

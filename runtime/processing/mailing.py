@@ -65,10 +65,14 @@ class Mailing(Generic[Way]):
 
     def add(self, message: Message, way: Way) -> None:
         """The next message; of one event there may be several, or none."""
-        receiver = message.receiver
         self._order.append(message)
         self.unfinished += 1
         self.size += message.size
+        self.queue(message, way)
+
+    def queue(self, message: Message, way: Way) -> None:
+        """The next message of its receiver, of no event: no position waits for it."""
+        receiver = message.receiver
         self._way[receiver] = way
         unsent = self._unsent.setdefault(receiver, deque())
         unsent.append(message)

@@ -32,6 +32,9 @@ class Meeting(Protocol):
         where it has gone on too far meanwhile. Raises what keeps it from coming there: it is apart
         still."""
 
+    async def passed(self, position: int) -> int:
+        """Wait until the front is beyond a position; where it is then."""
+
     def wake(self) -> None:
         """Somebody wishes something of a member."""
 
@@ -133,6 +136,12 @@ class Member(ProgramRun):
         self._forget(self._began)
         self._made_batch = 0
         return self._lane
+
+    async def _bring_up(self, lane: Lane, position: int) -> None:
+        """Not before the others, of whom slots may lag, too, and are brought up meanwhile."""
+        while lane.position < position:
+            front = await self._meeting.passed(lane.position)
+            await self._align(lane, min(front, position))
 
     def _wake(self) -> None:
         super()._wake()

@@ -23,7 +23,7 @@ from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
 from runtime.driver.outgoing import Outgoing
-from runtime.errors import UnknownActorType
+from runtime.errors import ActorRestarting, UnknownActorType
 from runtime.partition.feed import Feed
 from runtime.process.world import World
 from runtime.processing.mailing import Mailing, Message
@@ -49,6 +49,8 @@ _NOBODY_KNOWS = (
 #: Errors of a command whose actor type its host does not know, or not by a class that fits its log:
 #: somebody may bring it.
 CLASS_AWAY = ("UnknownActorType", "InvalidActor")
+#: Of a command whose actor has failed before, and takes it in a moment.
+RESTS = ActorRestarting.__name__
 
 #: A receiver's source, and the command that it is sent.
 Letter = tuple[str, bytes]
@@ -146,6 +148,9 @@ class Posting:
     async def _begin_more(self) -> None:
         """A new incarnation begins; whoever posted before is fenced off."""
 
+    async def _prepare(self) -> None:
+        """Find what else is to be sent. Raises StoreUnavailable."""
+
     def _settle(self) -> None:
         """Hear of what was under way. Raises what it was refused with."""
 
@@ -208,6 +213,7 @@ class Posting:
                 self._collect()
                 self._settle()
                 self._work()
+                await self._prepare()
                 self._finish()
                 self._send()
                 self._turned.set()
@@ -247,11 +253,16 @@ class Posting:
         """Until a page is there, or something is answered, or the store is to be told."""
         untold = self._mailing.position > self._kept
         left_s = self._kept_s + self.EVERY_S - self._now_s()
+        if not await self._changed_within(max(left_s, 0.0) if untold else None):
+            await self._move()
+
+    async def _changed_within(self, limit_s: float | None) -> bool:
         try:
-            async with asyncio.timeout(max(left_s, 0.0) if untold else None):
+            async with asyncio.timeout(limit_s):
                 await self._changed.wait()
         except TimeoutError:
-            await self._move()
+            return False
+        return True
 
     async def _take(self, page: Page) -> None:
         """What was read joins the messages that are to be delivered."""
@@ -317,7 +328,7 @@ class Posting:
             encoded = errors.get(index)
             if encoded is None:
                 message.finished = True
-            elif encoded[0] in self.AWAY:
+            elif encoded[0] in self.AWAY or encoded[0] == RESTS:
                 again.setdefault(message.receiver, []).append(message)
             else:
                 self._refused(message, encoded)
@@ -326,6 +337,9 @@ class Posting:
         for receiver, theirs in again.items():
             del receivers[receiver]
             error = decode_error(errors[messages.index(theirs[0])])
+            if isinstance(error, ActorRestarting):
+                self._rest(theirs, error, said=False)
+                continue
             # Of the first one of a type nothing is said: mostly its class is there in a moment.
             said = not isinstance(error, UnknownActorType) or (
                 actor_type_of(receiver) in self._unknown

@@ -117,7 +117,7 @@ class ProgramRun:
         # How it fares:
         self._failing = Failing(program, settings.processing)
         self._wishes: deque[Wish] = deque()  #: that dead letters are replayed
-        self._over = False  #: its table has taken the place of another: it is done
+        self._over = False  #: its table has taken the place of another, or it was dropped
         self._careful_until = 0  #: up to there each event goes by itself: one makes an unfit row
         self._hurry = False  #: somebody waits for what is not committed
         self._resumed = asyncio.Event()
@@ -196,6 +196,11 @@ class ProgramRun:
             await self._settled.wait()
         return self._committed
 
+    def give_up(self) -> None:
+        """Its program was dropped: nobody is to wait until more of it is committed."""
+        self._over = True
+        self._settled.set()
+
     def resume(self, *, skip: bool) -> None:
         """After a pause: try the event again at which it stands, or pass it over."""
         self._failing.resume(skip=skip)
@@ -224,7 +229,7 @@ class ProgramRun:
         for lane, next_lane in pairwise(lanes):
             self._told_position = lane.position
             await self._begin_due(lane)
-            await self._align(lane, next_lane.position)
+            await self._bring_up(lane, next_lane.position)
             next_lane.join(lane)
         self._told_position = lanes[-1].position
         await self._begin_due(lanes[-1])
@@ -235,6 +240,7 @@ class ProgramRun:
         await self._open_table()
         await self._open_node()
         lanes = await self._open_slots(self._after)
+        await self._check_last()
         table = self._table
         await self._open_table()
         if self._table != table:
@@ -256,6 +262,14 @@ class ProgramRun:
         self._clock = NodeClock(self._label, epoch.counter, nodes)
         self._effects = Effects()
         self._sending = None  # what was under way is nobody's any more
+
+    async def _check_last(self) -> None:
+        """Raises StaleEpoch where another one of its name has begun since. That opens its slots
+        behind this, and has them; one that had hung meanwhile, and has opened them behind that,
+        may be of other code, and is not to go on with what the other one makes."""
+        there = (await self._store.epochs((self._node,))).get(self._node)
+        if there is None or there.number != self._number:
+            raise StaleEpoch(self._node, self._number)
 
     async def _open_slots(self, after: int) -> dict[int, Lane]:
         """A new incarnation of its slots, by how far they are, and what is parked of them. Raises
@@ -331,6 +345,10 @@ class ProgramRun:
                 elif (lane := of_slot.get(slot_of_key(key))) is not None:
                     lane.plan(key, due_us)
             after = found[-1][0]
+
+    async def _bring_up(self, lane: Lane, position: int) -> None:
+        """Have slots that lag where its others are, before it follows the log."""
+        await self._align(lane, position)
 
     async def _align(self, lane: Lane, position: int) -> None:
         """Bring slots that lag to where others are. Their outputs are committed."""

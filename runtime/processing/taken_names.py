@@ -10,15 +10,21 @@ _INSTEAD = "take another name, or drop that one (thornback subscriptions --drop 
 
 
 def check_single(name: str) -> Callable[[EventStore], Awaitable[None]]:
-    """What raises InvalidName where a group or a program has this name."""
+    """What raises InvalidName where a group or a program has this name, or where a new subscription
+    would take that of an actor type, whose actors may come to listen."""
 
     async def check(store: EventStore) -> None:
+        is_new = True
         for record in await store.subscriptions():
+            is_new &= record.name != name
             if record.name.startswith(f"{name}/"):
                 if record.member is not None:
                     problem = "a group of readers has this name: open it with group=True, or "
                     raise InvalidName(name, problem + _INSTEAD)
                 raise InvalidName(name, f"a stream program has this name: {_INSTEAD}")
+        if is_new and await _is_an_actor_type(name, store):
+            problem = "an actor type has this name, and where its actors listen, so has their "
+            raise InvalidName(name, f"{problem}checkpoint: take another name")
 
     return check
 
@@ -30,8 +36,7 @@ def check_group(name: str) -> Callable[[EventStore], Awaitable[None]]:
     async def check(store: EventStore) -> None:
         for record in await store.subscriptions():
             if record.name == name:
-                of_actors = (await store.type_records([name])).get(name)
-                if of_actors is not None and of_actors.class_name is not None:
+                if await _is_an_actor_type(name, store):
                     # Not: without group=True. Who opened it so would cut off actors that listen.
                     problem = "it is the checkpoint of actors of this type, which listen, or of a "
                     problem += "durable subscription with one reader: take another name"
@@ -42,3 +47,8 @@ def check_group(name: str) -> Callable[[EventStore], Awaitable[None]]:
                 raise InvalidName(name, f"a stream program has this name: {_INSTEAD}")
 
     return check
+
+
+async def _is_an_actor_type(name: str, store: EventStore) -> bool:
+    record = (await store.type_records([name])).get(name)
+    return record is not None and record.class_name is not None

@@ -218,6 +218,8 @@ class Worker(Process):
             dropped = stale.name.partition("/")[0]  # of handlers that run together it may be one
             # Nobody has it now. Begun anew, it would bring back what somebody wanted gone.
             self._dropped = True
+            if isinstance(self._run, ProgramRun):
+                self._run.give_up()
             program = program_of_worker(self.name)
             logger.warning("%s was dropped while it ran: the workers of %s end", dropped, program)
             await self._have_ended(program)

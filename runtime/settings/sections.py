@@ -86,7 +86,7 @@ ConnectionString = Annotated[
 
 StoreType = Literal["postgres", "memory"]
 
-SupervisorStrategy = Literal["restart", "resume", "stop"]
+SupervisorStrategy = Literal["restart", "resume", "stop", "escalate"]
 
 Placement = Literal["pooled", "dedicated"]
 
@@ -153,7 +153,7 @@ class ActorSystemSettings(_Section):
     max_actors: Count = Field(100_000, description="actors resident in one host")
     actor_timeout_ms: Count = Field(5_000, description="milliseconds a reply is waited for")
     supervisor_strategy: Annotated[
-        SupervisorStrategy, Expected('"restart", "resume" or "stop"')
+        SupervisorStrategy, Expected('"restart", "resume", "stop" or "escalate"')
     ] = Field("restart", description="what happens to an actor whose handler failed")
     mailbox_size: Count = Field(20_000, description="commands one host holds unanswered")
     placement: Placements = Field(

@@ -8,7 +8,7 @@ device id.
 
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from zlib import crc32
@@ -23,7 +23,10 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Metrics:
-    """The instruments of one process. `folder` None counts in memory for nobody."""
+    """The instruments of one process. `folder` None counts in memory for nobody.
+
+    More than fifteen fields: one for each thing that is counted.
+    """
 
     def __init__(self, node: str, folder: Path | None) -> None:
         self._registry = CollectorRegistry()
@@ -64,6 +67,17 @@ class Metrics:
         self.letters = self._counter(
             "dead_letters", "Events that failed in a program, or queue behind one", ["program"]
         )
+        self.actor_failures = self._counter(
+            "actor_failures", "Failures of actors, by what became of them", ["actor_type", "became"]
+        )
+        self.timers = self._gauge("timers_pending", "Timers that are still to fire")
+        self.fired = self._counter("timers_fired", "Timers that have fired")
+        self.lateness = Histogram(
+            "timer_lateness_seconds",
+            "From when a timer is due to when its host has it fire",
+            registry=self._registry,
+            buckets=_BUCKETS,
+        )
         self.position = self._gauge("log_position", "How far the bus has counted the log")
         self._compared = 0
 
@@ -99,6 +113,17 @@ class HttpMetrics:
         self.streams = metrics._gauge("http_streams", "Streams of events open", ["node"])
 
 
+class ActorMetrics:
+    """What a host counts of actors that fail."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._failures = metrics.actor_failures
+
+    def failed(self, actor_type: str, became: str) -> None:
+        """An actor of that type failed, and this has become of it."""
+        self._failures.labels(actor_type, became).inc()
+
+
 class WriterMetrics:
     """What the writer counts, once a commit."""
 
@@ -129,6 +154,23 @@ class ProgramMetrics:
     def put_away(self, count: int) -> None:
         """So many events wait that did not before."""
         self._letters.inc(count)
+
+
+class TimerMetrics:
+    """What whoever fires timers counts."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def pending(self, count: int) -> None:
+        """So many are still to fire."""
+        self._metrics.timers.set(count)
+
+    def fired(self, late_us: Sequence[int]) -> None:
+        """Some have fired, each so late."""
+        self._metrics.fired.inc(len(late_us))
+        for each in late_us:
+            self._metrics.lateness.observe(each / 1_000_000)
 
 
 class BusMetrics:

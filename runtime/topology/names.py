@@ -12,6 +12,7 @@ DIRECTORY_ACTOR = "directory"
 WRITER_ACTOR = "writer"
 BUS_ACTOR = "bus"
 DELIVERER_ACTOR = "deliverer"
+TIMEKEEPER_ACTOR = "timekeeper"
 
 #: What all workers of stream programs are called in vector clocks.
 WORKERS_NODE = "workers"
@@ -35,8 +36,17 @@ class ProcessKind(StrEnum):
     EXPORTER = "exporter"
     WORKER = "worker"
     DELIVERER = "deliverer"
+    TIMEKEEPER = "timekeeper"
 
 
+#: Those of which there is one.
+_SINGLE = {
+    DIRECTORY_ACTOR: ProcessKind.DIRECTORY,
+    WRITER_ACTOR: ProcessKind.WRITER,
+    BUS_ACTOR: ProcessKind.BUS,
+    DELIVERER_ACTOR: ProcessKind.DELIVERER,
+    TIMEKEEPER_ACTOR: ProcessKind.TIMEKEEPER,
+}
 #: Those of which there are several.
 _NUMBERED = {
     re.compile(r"host-\d+"): ProcessKind.POOLED_HOST,
@@ -53,13 +63,13 @@ SERVICES = (ProcessKind.GATEWAY, ProcessKind.EXPORTER)
 
 #: Who is drained when: gateways take no more requests and need everybody for those under way;
 #: workers of stream programs take no more events and need the writer, for what they come to;
-#: whoever delivers messages sends no more, and needs the hosts for those under way;
+#: whoever delivers messages or fires timers sends no more, and needs the hosts for those under way;
 #: hosts answer what they hold and need the writer for it, which hands its commits to the bus.
 #: Those of one stage do not need one another.
 _DRAIN_STAGES: tuple[tuple[ProcessKind, ...], ...] = (
     (ProcessKind.GATEWAY,),
     (ProcessKind.WORKER,),
-    (ProcessKind.DELIVERER,),
+    (ProcessKind.DELIVERER, ProcessKind.TIMEKEEPER),
     HOSTS,
     (ProcessKind.WRITER,),
     (ProcessKind.BUS,),
@@ -120,15 +130,8 @@ def kind_of(name: str, placement: Mapping[str, str]) -> ProcessKind | None:
     `placement` says which actor types have hosts of their own: a dedicated host has its
     actor's source for a name, and an actor of somebody else may have a slash in its name.
     """
-    match name:
-        case "directory":
-            return ProcessKind.DIRECTORY
-        case "writer":
-            return ProcessKind.WRITER
-        case "bus":
-            return ProcessKind.BUS
-        case "deliverer":
-            return ProcessKind.DELIVERER
+    if name in _SINGLE:
+        return _SINGLE[name]
     for pattern, kind in _NUMBERED.items():
         if pattern.fullmatch(name):
             return kind

@@ -5,7 +5,7 @@ All are plain values that travel between processes, and their units stand in the
 
 from dataclasses import dataclass, field
 
-from runtime.topology.names import ProcessKind
+from runtime.topology.names import ProcessKind, host_name
 from store.shards import ShardTable, dealt
 
 
@@ -23,7 +23,7 @@ class Topology:
     @property
     def table(self) -> ShardTable:
         """Which host has which shard, as far as it is known."""
-        return self.shards or dealt(self.hosts)
+        return self.shards or dealt(self.hosts or (host_name(0),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +146,18 @@ class DelivererFacts:
     trouble: str | None = field(default=None, repr=False)  #: what it waits for
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimekeeperFacts:
+    """What there is to say of whoever fires timers; counts are since it has begun."""
+
+    position: int = 0  #: the events of timers up to there are filed
+    pending: int = 0  #: timers that are to fire, by then
+    fired: int = 0  #: that the log has as fired
+    waiting: int = 0  #: batches of them that are not answered yet
+    put_off: int = 0  #: that could not be fired, and are tried again later
+    trouble: str | None = field(default=None, repr=False)  #: what it waits for
+
+
 Facts = (
     HostFacts
     | WriterFacts
@@ -155,6 +167,7 @@ Facts = (
     | ExporterFacts
     | WorkerFacts
     | DelivererFacts
+    | TimekeeperFacts
 )
 
 

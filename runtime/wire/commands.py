@@ -26,6 +26,11 @@ from runtime.wire.values import encode, plain_form
 #: Message types that are not an actor's own: kebab-case names cannot collide with them.
 STATE = "$state"
 PUBLISH = "$publish"
+#: A timer whose time has come; its data is a Wanted (runtime/host/firing.py).
+FIRE = "$fire"
+#: Whose data is a reason: the actor takes commands again, or takes none from now on.
+START = "$start"
+STOP = "$stop"
 #: What stands in for a command that could not be read; its data says whose it was and why.
 INVALID = "$invalid"
 

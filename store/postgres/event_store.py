@@ -58,6 +58,7 @@ from store.postgres.snapshots import Snapshots
 from store.postgres.states import States
 from store.postgres.subscriptions import Subscriptions
 from store.postgres.tallies import Tallies
+from store.postgres.timers import Timers
 from store.postgres.tokens import PostgresTokens
 from store.postgres.types import Types
 from store.projected import Condition, ProjectedTable, RowChange
@@ -68,6 +69,7 @@ from store.selection import EVERYTHING, Selection, after_all_of
 from store.shards import ShardTable
 from store.slots import SLOTS
 from store.subscriptions import SubscriptionRecord
+from store.timers import Place, Timer, TimerChanges
 
 
 class PostgresEventStore:
@@ -88,6 +90,7 @@ class PostgresEventStore:
         self._states = States(connections)
         self._projections = Projections(connections)
         self._letters = Letters(connections)
+        self._timers = Timers(connections)
         self._shards = Shards(connections)
         self._tallies = Tallies(connections)
         self.tokens = PostgresTokens(connections)  #: of clients; no part of the log
@@ -271,6 +274,15 @@ class PostgresEventStore:
 
     async def drop_dead_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
         return await self._letters.drop(program, parked, epoch)
+
+    async def file_timers(self, checkpoint: CheckpointMove, changes: TimerChanges) -> int:
+        return await self._timers.file(checkpoint, changes)
+
+    async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
+        return await self._timers.due(after, until_us, limit)
+
+    async def count_timers(self) -> int:
+        return await self._timers.count()
 
     async def last_versions(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, int]:
         wanted = [UUID(bytes=each) for each in aggregate_ids]

@@ -9,10 +9,12 @@ from pydantic_core import to_jsonable_python
 
 from actors.actor_type import ActorType, no_event, nothing_applies
 from actors.event import Kind, Payload
+from actors.lifecycle import LIFECYCLE
 from actors.messages import RETURNED, SENT, MessageSent
 from actors.openness import message_reader
 from actors.sameness import inequality
 from actors.tell import Tell
+from actors.timer_events import is_timer_event
 from store.errors import InvalidData
 from store.rows.json_text import encode_json
 
@@ -47,10 +49,10 @@ def tell_text(tell: Tell, *, returns: bool = True) -> tuple[bytes, dict[str, Any
     sent = {
         "to": tell.to,
         "message_type": message.message_type,
-        "message": _data(message),
+        "message": message_data(SENT, message),
         "returns": returns,
     }
-    return _usual_text(sent) or encode_json(SENT, sent), sent
+    return text_with_message(SENT, sent), sent
 
 
 def check_yielded(actor: ActorType, payload: Any) -> None:
@@ -60,6 +62,12 @@ def check_yielded(actor: ActorType, payload: Any) -> None:
     if is_message_event(payload.event_type, payload.kind):
         name = type(payload).__name__
         raise TypeError(f"a handler yields no {name}: yield Tell((Type, name), message)")
+    if is_timer_event(payload.event_type, payload.kind):
+        name = type(payload).__name__
+        raise TypeError(f"a handler yields no {name}: yield a Schedule, or Cancel(key)")
+    if payload.event_type in LIFECYCLE:
+        name = payload.event_type
+        raise TypeError(f"a handler yields no {name!r}: the runtime alone says what becomes of it")
     if not actor.folds(payload.event_type):
         raise TypeError(f"a handler yields {nothing_applies(type(payload))}")
 
@@ -67,6 +75,11 @@ def check_yielded(actor: ActorType, payload: Any) -> None:
 def is_message_event(event_type: str, kind: str) -> bool:
     """Do messages alone make events of this type and kind? A user's own may have that type."""
     return kind == Kind.SYSTEM and event_type in (SENT, RETURNED)
+
+
+def text_with_message(event_type: str, data: dict[str, Any]) -> bytes:
+    """The text of an event that has the data of a `message`. Raises InvalidData."""
+    return _usual_text(data) or encode_json(event_type, data)
 
 
 def _usual_text(sent: dict[str, Any]) -> bytes | None:
@@ -81,8 +94,9 @@ def _usual_text(sent: dict[str, Any]) -> bytes | None:
     return None if len(text) > _LONG or b"\\u0000" in text else text
 
 
-def _data(message: BaseModel) -> dict[str, Any]:
-    """A message's data, by the names of its fields, as JSON gives it back."""
+def message_data(event_type: str, message: BaseModel) -> dict[str, Any]:
+    """A message's data, by the names of its fields, as JSON gives it back: for an event of a type
+    that tells of it. Raises InvalidData for a message that JSON does not give back."""
     extra = message.__pydantic_extra__
     members = {**message.__dict__, **extra} if extra else message.__dict__
     if all(value.__class__ in _PLAIN for value in members.values()):
@@ -92,8 +106,8 @@ def _data(message: BaseModel) -> dict[str, Any]:
         data: dict[str, Any] = to_jsonable_python(members, inf_nan_mode="constants", by_alias=False)
         read = _reader(type(message))(data)
     except ValueError as error:
-        raise InvalidData(SENT, f"its {name} cannot be read back: {error}") from error
+        raise InvalidData(event_type, f"its {name} cannot be read back: {error}") from error
     if read != message:
         lost = inequality(message, read) or "it is another one"
-        raise InvalidData(SENT, f"its {name} would be read back as another: {lost}")
+        raise InvalidData(event_type, f"its {name} would be read back as another: {lost}")
     return data

@@ -1,8 +1,8 @@
 """Four pipelines over flights and weather, and the events that they put out.
 
-Event time is that of departures, arrivals and observations. Results wait for some hours of it. A
-replay sends months in a minute, and hosts commit side by side, so there events come days out of
-order: whatever comes later than results wait for corrects what is out.
+Event time is that of departures, arrivals and observations. Results wait for some hours of it;
+whatever comes later corrects what is out. Who replays months in a minute has events come days out
+of order, and runs them `with_disorder`.
 """
 
 from datetime import datetime, timedelta

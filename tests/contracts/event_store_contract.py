@@ -14,6 +14,7 @@ from tests.contracts.reading_contract import ReadingContract
 from tests.contracts.shards_contract import ShardsContract
 from tests.contracts.subscriptions_contract import SubscriptionsContract
 from tests.contracts.tallies_contract import TalliesContract
+from tests.contracts.timers_contract import TimersContract
 from tests.contracts.types_contract import TypesContract
 from tests.contracts.values_contract import ValuesContract
 
@@ -29,8 +30,9 @@ class EventStoreContract(
     ShardsContract,
     SubscriptionsContract,
     TalliesContract,
+    TimersContract,
     TypesContract,
     ValuesContract,
 ):
-    """Appending, reading, causes, durable subscriptions, groups, what is counted, what is known of
-    types, and what values are kept."""
+    """Appending, reading, causes, durable subscriptions, groups, timers, what is counted, what is
+    known of types, and what values are kept."""

@@ -60,7 +60,7 @@ def test_every_file_and_every_test_that_is_named_exists(document: Path) -> None:
 def test_the_guarantees_are_all_there_and_each_names_its_tests() -> None:
     text = (ROOT / "docs" / "semantics.md").read_text()
     guarantees = [int(number) for number in re.findall(r"^## G(\d+)$", text, re.MULTILINE)]
-    assert guarantees == [*range(1, 12), 14, 15]
+    assert guarantees == [*range(1, 12), 13, 14, 15]
     readme = (ROOT / "README.md").read_text()
     for number in guarantees:
         assert f"[G{number}](docs/semantics.md#g{number})" in readme

@@ -15,8 +15,8 @@ from tests.e2e.readme import blocks, command
 
 pytestmark = pytest.mark.e2e
 
-RUN = ("python", "-m", "jobs.run", "--days", "2")
-FEWER_DAYS = ("python", "-m", "jobs.run", "--days", "1")
+RUN = ("python", "-m", "jobs.run", "--days", "14")
+FEWER_DAYS = ("python", "-m", "jobs.run", "--days", "7")
 
 _CONGESTION = (
     r"holds  airports that are congested, or cleared, and why: (\d+) results, which are those of "
@@ -35,7 +35,7 @@ def test_make_run_is_the_command_that_these_tests_run() -> None:
     assert "\t@exec $(BIN)/python -m jobs.run $(ARGS)\n" in (ROOT / "Makefile").read_text()
 
 
-def test_a_first_run_stores_two_days_proves_it_and_leaves_nothing_running(here: Place) -> None:
+def test_a_first_run_stores_two_weeks_proves_it_and_leaves_nothing_running(here: Place) -> None:
     done = here.run(*RUN, "--exit")
 
     assert done.returncode == 0, done.stdout
@@ -70,7 +70,7 @@ def test_a_second_run_judges_what_it_replayed_changes_nothing_and_ends_tidily_at
                 running.send_signal(signal.SIGINT)
 
     assert running.returncode == 0, said
-    replayed = AirTraffic(1).total
+    replayed = AirTraffic(7).total
     assert f"0 events are new, {replayed:,} were there, 0 failed" in said
     assert re.search(rf"in all +{replayed:,} +{replayed:,}\n", said)
     assert "FAILS" not in said
@@ -85,7 +85,7 @@ def test_a_second_run_judges_what_it_replayed_changes_nothing_and_ends_tidily_at
     assert explained.returncode == 0, explained.stdout
     tree = explained.stdout
     assert re.search(r"^└── .* flight-departed ", tree, re.MULTILINE), tree
-    congested = r"^    .── .* airport/EWR .*airport-congested .* <- this one"
+    congested = r"^    .── .* airport/(?:EWR|JFK|LGA) .*airport-congested .* <- this one"
     assert re.search(congested, tree, re.MULTILINE), tree
     assert (refused, "RAY_AUTH_TOKEN_PATH" in why) == (1, True), why
     assert {"gcs_server", "raylet", "python", "postgres"} <= listening.keys()
@@ -97,7 +97,7 @@ def _explained(said: str) -> str:
     """The id of the congestion that is explained; it follows from a departure, and that from a
     command."""
     (event_id,) = re.findall(
-        r"^why was EWR congested at .*\? thornback explain (\S+)\n"
+        r"^why was (?:EWR|JFK|LGA) congested at .*\? thornback explain (\S+)\n"
         r"  \d+ departures of an hour were \d+ min late on average.*\n"
         r"  because of flight-departed of aircraft/\w+ at .* min late\n"
         r"  because of the command \S+$",

@@ -18,7 +18,9 @@ import pytest
 import yaml
 from prometheus_client.samples import Sample
 
+from actors.devices.device_twin import Report
 from actors.event import Event
+from actors.examples.device_twin import SetSilenceLimit, WatchedTwin
 from runtime.system import ActorSystem
 from streams.handler import Handler
 from tests.e2e.place import free_port
@@ -76,6 +78,9 @@ class Traffic:
             assert self._system.tell_many((ref, Add()) for ref in refs).failed == 0
             owner += 1  # the first is granted
             self._system.actor(Counter, "device-0").tell(Claim(owner=f"owner-{owner}"))
+            self._system.actor(WatchedTwin, f"twin-{owner}").tell(SetSilenceLimit(seconds=0.1))
+            report = Report(event_id="1", event_type="metered", properties={})
+            self._system.actor(WatchedTwin, f"twin-{owner}").tell(report)
             self._enough.wait(0.2)
 
     def _ask(self) -> None:
@@ -105,9 +110,10 @@ class Spoilt(Handler):
 def port(cluster: None, new_database: Any) -> Iterator[int]:
     """Where a system shows its metrics, while it is asked for something all the time."""
     launcher, found = Launcher(new_database), free_port()
+    modules = ["tests.integration.devices", "actors.examples.device_twin"]
     system = launcher(
         gateway={"enabled": True, "port": 0, "heartbeat_ms": 1_000}, metrics={"port": found},
-        actor_system={"actor_modules": ["tests.integration.devices"]},
+        actor_system={"actor_modules": modules},
     )  # fmt: skip
     send_until_there(system, "/readyz")
     with system.subscribe():

@@ -150,13 +150,13 @@ def assert_each_request_once(system: ActorSystem) -> int:
     return len(rows)
 
 
-def assert_receipt_agrees(system: ActorSystem) -> None:
+def assert_receipt_agrees(system: ActorSystem, name: str = "messages") -> None:
     """What was finished is what the log has, each once."""
 
     async def compare() -> None:
         store = await system.open_store()
         try:
-            [record] = [each for each in await store.subscriptions() if each.name == "messages"]
+            [record] = [each for each in await store.subscriptions() if each.name == name]
             told = await store.recount(record.selection, record.began, record.position, None)
             assert told == record.receipt
         finally:

@@ -16,6 +16,7 @@ from tests.simulation.judging_finds import judge_finds
 from tests.simulation.judging_followings import judge_followings
 from tests.simulation.judging_groups import judge_groups
 from tests.simulation.judging_hearing import judge_heard, judge_hearing
+from tests.simulation.judging_lives import judge_lives
 from tests.simulation.judging_messages import judge_delivered, judge_messages
 from tests.simulation.judging_moves import judge_moves
 from tests.simulation.judging_order import judge_order
@@ -23,7 +24,8 @@ from tests.simulation.judging_programs import judge_programs, judge_progress
 from tests.simulation.judging_readings import judge_promptness, judge_readings
 from tests.simulation.judging_rest import judge_idle, judge_replaced, judge_rest
 from tests.simulation.judging_tables import judge_rebuilt, judge_tables
-from tests.simulation.log_index import LogIndex, effect_of, expected_error, must_fail, same
+from tests.simulation.judging_timers import judge_fired, judge_timers
+from tests.simulation.log_index import LIVES, LogIndex, effect_of, expected_error, must_fail, same
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -34,12 +36,14 @@ _NOTHING_STORED = {
     "RowsRefused", "InvalidData", "PublishRefused", "InvalidName",
     "RetriesExhausted",
 }  # fmt: skip
+#: Messages that have an effect, whatever the state is.
+_EFFECTIVE = ("Note", "Demand", "Pass", "Wind", "Unwind")
 #: Errors that a repeat of what took effect is not answered with.
-_DECIDED = {"Rejected", "HandlerFailed", "UnknownMessage", "ActorStopped"}
+_DECIDED = {"Rejected", "HandlerFailed", "UnknownMessage", "ActorStopped", "ActorRestarting"}
 #: Errors that any command may be answered with: what is away, too much, or too late.
 _PASSING = {
     "AskTimeout", "HostUnavailable", "ActorsMoved", "StartFailed", "StoreUnavailable",
-    "MailboxFull", "ActorStopped",
+    "MailboxFull", "ActorStopped", "ActorRestarting",
 }  # fmt: skip
 
 
@@ -60,8 +64,10 @@ def check(simulation: "Simulation") -> list[str]:
         *judge_tables(log, simulation),
         *judge_messages(log, simulation),
         *judge_hearing(log, simulation),
+        *judge_lives(log, simulation),
         *judge_broadcasts(log, simulation),
         *judge_finds(log, simulation),
+        *judge_timers(log, simulation),
         *judge_moves(log, simulation),
         *_judge_deadlines(history),
         *judge_rest(simulation),
@@ -81,6 +87,7 @@ def check_idle(simulation: "Simulation", before_s: float) -> list[str]:
         *judge_progress(log, simulation, due),
         *judge_delivered(log, simulation, due),
         *judge_heard(log, simulation, due),
+        *judge_fired(log, simulation, due),
         *judge_rebuilt(simulation),
         *judge_replaced(simulation),
     ]
@@ -109,8 +116,10 @@ def _judge_log(log: LogIndex, history: History) -> list[str]:
         if asked[command] == 1
     ]
     for record in log.records:
-        if log.is_output(record) or log.is_of_message(record):
-            continue  # judge_programs and judge_messages look at it
+        if log.is_output(record) or log.is_of_message(record) or log.is_of_timer(record):
+            continue  # judge_programs, judge_messages and judge_timers look at it
+        if record.event_type in LIVES:
+            continue  # judge_lives looks at it
         call = sent.get(log.command_of(record))
         if call is None:
             wrong.append(f"nobody sent what event {record.position} came of: {record}")
@@ -132,7 +141,7 @@ def _judge_answers(log: LogIndex, history: History) -> list[str]:
         if call.events:
             acknowledged[call.id] = min(call.ended, acknowledged.get(call.id, call.ended))
     for call in history.calls:
-        if call.kind == "state":
+        if call.kind in ("state", "life"):
             continue
         if call.id in history.claimed:
             if call.events is not None or log.by_command.get(call.id):
@@ -175,7 +184,7 @@ def _judge_success(log: LogIndex, call: Call) -> list[str]:
                 wrong.append(f"{name} was acknowledged with another {problem} than the log has")
     if call.repeated and not stored:
         wrong.append(f"{name} was acknowledged as a repeat of what is not in the log")
-    if not stored and call.message in ("Note", "Demand", "Pass") and not must_fail(call):
+    if not stored and call.message in _EFFECTIVE and not must_fail(call):
         wrong.append(f"{name} was acknowledged without effect")
     if call.revision == 2 and not call.repeated:
         old = [record.version for record in stored if record.payload.get("revision") != 2]

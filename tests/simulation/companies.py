@@ -15,6 +15,9 @@ from tests.simulation.draws import stream
 from tests.simulation.failing_programs import BAD_STEP, SOURCES, fails_at
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
 
+#: The numbers of its steps begin here.
+FIRST_STEP = 360_000
+
 
 class Echoing(Handler):
     """An event for each event."""
@@ -70,15 +73,33 @@ class Calm(Echoing):
 
 
 class Clumsy(Sulky):
-    """Fails as that one does, and has each event after all others."""
+    """Fails at some of those, and has each event after all others: mostly it comes up again before
+    it fails at another one."""
 
     priority = 1
+
+    def handle(self, event: Event) -> Iterator[Echoed]:
+        """Not of every event."""
+        if fails_at(event.id_bytes) == BAD_STEP and event.id_bytes[-1] % 4 == 0:
+            raise ValueError("no step")
+        yield from Echoing.handle(self, event)
+
+
+class Upper(Echoing):
+    """Runs together with another one, which is dropped (dropping.py)."""
+
+    priority = 150
+
+
+class Lower(Echoing):
+    """Is dropped by itself."""
 
 
 COMPANIES = {
     "duo": Handlers("duo", Clumsy, Calm),
     "trio": Handlers("trio", Behind, Sulky, Ahead),
     "pair": Handlers("pair", Brisk, Stuck),
+    "brace": Handlers("brace", Upper, Lower),
 }
 #: Each handler, and what it runs in.
 MEMBERS: dict[str, tuple[str, Handler]] = {
@@ -109,7 +130,26 @@ def plan_companies(
     workers = [worker_name(name, index) for index in (0, 0, 1)]
     for number in range(draw.choice((0, 1, 2, 4))):
         faults.append(_fault(draw, len(faults) + number, workers))
+    busy = stream(seed, "busy companies")
+    if busy.random() < 0.5:
+        # Many events come at once, and each is committed by itself: whoever comes up meanwhile
+        # meets handlers that have evaluated what is not committed.
+        setup.knobs["program_bytes"] = 1
+        setup.settings["processing"]["batch_processing_size"] = busy.choice((1, 1, 2))
+        strands[busy.randrange(setup.drivers)].append(_bursts(busy))
     faults.sort(key=lambda fault: fault.at_s)
+
+
+def _bursts(draw: Random) -> list[Step]:
+    steps = []
+    for number in range(370_000, 370_000 + 100 * draw.choice((1, 2)), 100):
+        parts = tuple(
+            Step(each, 0.0, "ask", f"ledger/{each % 4}", "Note", {"token": each, "times": 5})
+            for each in range(number + 1, number + 13)
+        )
+        pause_s = round(draw.uniform(0.3, 1.5), 4)
+        steps.append(Step(number, pause_s, "burst", parts=parts, waits=False))
+    return steps
 
 
 def _steps(draw: Random, name: str) -> list[Step]:
@@ -123,7 +163,7 @@ def _steps(draw: Random, name: str) -> list[Step]:
 
 def _step(draw: Random, number: int, name: str, workers: int, latest_s: float) -> Step:
     pause_s = round(draw.uniform(0.0, latest_s), 4)
-    return Step(400_000 + number, pause_s, "program", more={"program": name, "workers": workers})
+    return Step(FIRST_STEP + number, pause_s, "program", more={"program": name, "workers": workers})
 
 
 def _fault(draw: Random, number: int, workers: list[str]) -> Fault:

@@ -35,10 +35,11 @@ from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory, recounted
 from store.memory_subscriptions import SubscriptionsInMemory
+from store.memory_timers import TimersInMemory
 from store.postgres.claims import Claim, MayTake
-from store.projected import ProjectedTable
+from store.projected import REBUILD, ProjectedTable
 from store.shards import ShardTable, opened
-from tests.simulation.database_requests import ClientRequest, Swap, Transaction, Trouble
+from tests.simulation.database_requests import ClientRequest, Drop, Swap, Transaction, Trouble
 from tests.simulation.draws import stream
 from tests.simulation.scheduler import Owner, SimulatedLoop
 from tests.simulation.watched_groups import WatchedGroups
@@ -75,8 +76,12 @@ class Database:
         self.states = StatesInMemory()
         self.projections = ProjectionsInMemory()
         self.letters = LettersInMemory()
+        self.timers = TimersInMemory()
         self.dropped: list[DeadLetter] = []
         self.swaps: list[Swap] = []
+        self.drops: list[Drop] = []
+        #: Subscriptions and groups that were, with moments of the history.
+        self.forgotten: list[tuple[str, int]] = []
         self.tallied: Tallied | None = None
         self.shards: ShardTable | None = None
         #: Each move that was made: the position behind which, and the table from there on.
@@ -223,6 +228,8 @@ class Database:
             raise SystemReplaced("database", str(self.claim))
         old = self.epochs.get(name) or Epoch(name=name, number=0, counter=0)
         new = self.epochs[name] = replace(old, number=old.number + 1, holder=holder)
+        if strike := self.trouble.at_epochs.pop(name.partition("/")[2], None):
+            strike()  # and perhaps another one at the next
         return new
 
     def open_shards(self, hosts: Sequence[str], *, anew: bool) -> ShardTable:
@@ -273,10 +280,16 @@ class Database:
         self.epochs[WRITER] = replace(
             self.epochs[WRITER], counter=writer.counter, attempt=transaction.attempt
         )
-        for checkpoint in transaction.checkpoints:
-            self.subscriptions.move(checkpoint)
         self.states.change(transaction.states)
         self.letters.change(transaction.letters)
+        self.move(transaction.checkpoints)
+
+    def move(self, checkpoints: Sequence[CheckpointMove]) -> None:
+        """Those that were checked; with them all is done that one transaction does."""
+        for checkpoint in checkpoints:
+            self.subscriptions.move(checkpoint)
+        trouble, names = self.trouble, [checkpoint.name for checkpoint in checkpoints]
+        trouble.at_commits = [each for each in trouble.at_commits if not each.committed(names)]
 
     def swap(self, built: ProjectedTable) -> bool:
         """The table that was built takes the place of the other, if it is as far."""
@@ -290,6 +303,28 @@ class Database:
         subscriptions.replace(built.name, program)
         self.swaps.append(Swap(program, before, self._places(program), rows))
         return True
+
+    def drop_subscription(self, name: str) -> bool:
+        """It goes; was there one?"""
+        dropped = self.subscriptions.drop(name)
+        if dropped:
+            self.forgotten.append((name, self.groups.moment()))
+        return dropped
+
+    def drop_program(self, program: str) -> bool:
+        """All that there is of it goes, in one transaction; was there anything?"""
+        places = self._places(program)
+        if places:
+            by_slot = {int(name.partition("/")[2]): at for name, at in places.items()}
+            self.drops.append(Drop(program, self.loop.time(), len(self.rows), by_slot))
+        if self.groups.slots(program):
+            self.forgotten.append((program, self.groups.moment()))
+        slots = self.subscriptions.drop_slots(program)
+        kept = self.states.drop(program)
+        tables = [self.projections.drop(name) for name in (program, program + REBUILD)]
+        letters = self.letters.drop(program)
+        self.groups.drop(program)
+        return slots or kept or any(tables) or bool(letters)
 
     def _places(self, program: str) -> dict[str, int]:
         """How far its slots are."""

@@ -47,6 +47,16 @@ class Transaction:
 
 
 @dataclass(frozen=True)
+class Drop:
+    """All that there was of a program has gone."""
+
+    program: str
+    at_s: float
+    head: int  #: of the log, then
+    places: dict[int, int]  #: how far its slots were
+
+
+@dataclass(frozen=True)
 class Swap:
     """A table that has taken the place of another, as it was in that moment."""
 
@@ -54,6 +64,29 @@ class Swap:
     before: dict[str, int]  #: how far the slots of the other one were
     after: dict[str, int]
     rows: dict[str, tuple[Any, ...]]
+
+
+@dataclass
+class AtCommit:
+    """What strikes in the moment in which checkpoints of some programs have been moved."""
+
+    programs: Sequence[str]
+    left: int  #: so many commits of theirs, and with the last of them it strikes
+    strike: Callable[[int], None]  #: with a slot of which the checkpoint was moved
+
+    def committed(self, names: Sequence[str]) -> bool:
+        """These were moved. Has it struck?"""
+        slots = [
+            int(slot)
+            for program, _, slot in (name.partition("/") for name in names)
+            if slot and program in self.programs
+        ]
+        if not slots:
+            return False
+        self.left -= 1
+        if not self.left:
+            self.strike(slots[0])
+        return not self.left
 
 
 @dataclass
@@ -70,3 +103,6 @@ class Trouble:
     late_epochs: list[float] = field(default_factory=list)  #: seconds that opening one takes longer
     late_moves: list[float] = field(default_factory=list)  #: and moving shards, unheard
     late_give_ups: list[float] = field(default_factory=list)  #: and giving up the claim
+    at_commits: list[AtCommit] = field(default_factory=list)
+    #: By the end of an epoch's name, what strikes when one is opened.
+    at_epochs: dict[str, Callable[[], None]] = field(default_factory=dict)

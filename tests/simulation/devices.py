@@ -15,7 +15,11 @@ from actors.errors import Rejected
 from actors.event import BusinessEvent, DeviceEvent, Event, Payload
 from actors.listening import listens
 from actors.messages import MessageRefused
+from actors.supervision import RestartPolicy, Supervision
 from actors.tell import Tell
+from tests.simulation.bells import Bell as Bell
+from tests.simulation.bells import Unwind as Unwind
+from tests.simulation.bells import Wind as Wind
 
 
 class Note(Command):
@@ -348,3 +352,6 @@ class Vault(Ledger):
     """The same, with hosts of its own where a plan places it so."""
 
     actor_type = "vault"
+    supervision = Supervision(
+        policy=RestartPolicy(intensity=2, period_s=3.0, backoff_s=0.1, jitter=0.5)
+    )

@@ -24,16 +24,19 @@ from runtime.wire.commands import DATA
 from tests.simulation import devices, shipped
 from tests.simulation.broadcasts import broadcast
 from tests.simulation.bulk_calls import bulk
+from tests.simulation.draws import stream
+from tests.simulation.dropping import forget
 from tests.simulation.finds import find_own
 from tests.simulation.followers import follow
 from tests.simulation.history import Call, History, seen
+from tests.simulation.lives import live
 from tests.simulation.messages import listen_or_stop
 from tests.simulation.plan import ACTIVE_S, Step
 from tests.simulation.programs import run_or_stop
 from tests.simulation.readers import read
 from tests.simulation.rebuilds import begin_sightings, build_anew, look
 from tests.simulation.scheduler import Owner
-from tests.simulation.simulated_world import SimulatedCourier, SimulatedWorld
+from tests.simulation.simulated_world import BEGIN_US, SimulatedCourier, SimulatedWorld
 
 #: How much later than its deadline a call may end: an answer that arrives in that moment.
 SLACK_S = 0.5
@@ -42,7 +45,9 @@ _HAPPENED = datetime(2024, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
 
 
 #: Of actors that hosts know by their modules; the rest is published, or has classes brought along.
-_CLASSES: dict[str, type[Actor[Any]]] = {"ledger": devices.Ledger, "vault": devices.Vault}
+_CLASSES: dict[str, type[Actor[Any]]] = {
+    "ledger": devices.Ledger, "vault": devices.Vault, "bell": devices.Bell,
+}  # fmt: skip
 
 
 class Published(DeviceEvent):
@@ -196,7 +201,7 @@ class Driver:
             Published(token=step.fields["token"]),
             source=step.source,
             id=UUID(bytes=call.id),
-            timestamp=_HAPPENED,
+            timestamp=self._happened(step.number),
             metadata=metadata,
         )
         elsewhere = {
@@ -208,6 +213,15 @@ class Driver:
         else:
             await self._answered(call, lambda: publish(self.connection, event))
         return call
+
+    def _happened(self, number: int) -> datetime:
+        """When what is published had happened: long after all else of a simulation, whose event
+        time comes to its end with that; or, in most of them, about now."""
+        if stream(self.holder.loop.seed, "published").random() < 0.3:
+            return _HAPPENED
+        draw = stream(self.holder.loop.seed, "published", number)
+        now_us = BEGIN_US + int((self.holder.loop.time() + draw.uniform(-3.0, 0.5)) * 1e6)
+        return datetime.fromtimestamp(now_us / 1e6, UTC)
 
     def _publish_hostile(self, event: Event) -> Reply[list[Event]]:
         """As a program does that looks at nothing: the event's type has more bytes than the
@@ -361,5 +375,5 @@ def _latest(state: Any) -> Any:
 _ELSEWHERE = {
     "subscribe": read, "follow": follow, "program": run_or_stop, "listen": listen_or_stop,
     "begin sightings": begin_sightings, "rebuild": build_anew, "look": look, "find": find_own,
-    "broadcast": broadcast,
+    "broadcast": broadcast, "forget": forget, "life": live,
 }  # fmt: skip

@@ -20,6 +20,8 @@ FAILING = ("fussy", "skips", "stands")
 #: What the programs fail at: of the first byte of an id's SHA-256, the rest when divided by ten.
 BAD_STEP, BAD_ROUTE = 3, 7
 
+#: The numbers of the steps, and of the fault, of a replay that is cut, begin here.
+FIRST_CUT = 340_000
 #: What is done with each of them, beside that it is run.
 _PARKING = ("run", "replay", "replay", "replay", "drop")
 _OTHERS = {
@@ -86,6 +88,7 @@ def plan_failing(
     name = draw.choice(("fussy", "fussy", "fussy", "skips", "stands"))
     strands[0].append(steps := plan_steps_of(draw, name, 300_000))
     plan_worker_faults(draw, name, faults, steps)
+    plan_cut_replay(seed, setup, name, steps, faults)
 
 
 def plan_worker_faults(draw: Random, name: str, faults: list[Fault], done: list[Step]) -> None:
@@ -99,6 +102,27 @@ def plan_worker_faults(draw: Random, name: str, faults: list[Fault], done: list[
             at_s = round(draw.choice((draw.uniform(0.0, 0.05), draw.uniform(0.0, 0.4))), 4)
             fault = replace(fault, at_s=at_s, with_step=draw.choice(steps))
         faults.append(fault)
+    faults.sort(key=lambda fault: fault.at_s)
+
+
+def plan_cut_replay(
+    seed: int, setup: Setup, name: str, steps: list[Step], faults: list[Fault]
+) -> None:
+    """Now and then, of a program that parks: it is mended, and its letters are replayed a few at a
+    time, until its worker dies at one of these commits. Drawn apart from all else."""
+    draw = stream(seed, "cut replays", name)
+    if name not in ("fussy", "choosy") or draw.random() < 0.6:
+        return
+    setup.knobs["replayed"] = draw.choice((1, 1, 2))
+    more = {"program": name, "workers": 1, "mended": True}
+    run = Step(FIRST_CUT, round(draw.uniform(0.3, 3.0), 4), "program", more={**more, "what": "run"})
+    pause_s = round(draw.choice((0.0, draw.uniform(0.0, 1.0))), 4)
+    replay = Step(FIRST_CUT + 1, pause_s, "program", more={**more, "what": "replay"})
+    steps[1:] = [run, replay]
+    faults.append(Fault(
+        FIRST_CUT, 0.0, "dies at commit", worker_name(name, 0), with_step=replay.number,
+        seconds=round(draw.uniform(0.01, 0.5), 3), amount=draw.choice((1, 2, 2, 3, 3, 5)),
+    ))  # fmt: skip
     faults.sort(key=lambda fault: fault.at_s)
 
 

@@ -1,10 +1,13 @@
 """How each fault strikes."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from tests.simulation.database_requests import Trouble
+from runtime.topology.names import program_of_worker, worker_name
+from tests.simulation.companies import COMPANIES
+from tests.simulation.database_requests import AtCommit, Trouble
 from tests.simulation.draws import stream
 from tests.simulation.plan import Fault
 from tests.simulation.planned_work import door_steps
@@ -133,6 +136,43 @@ def _commit_unheard(simulation: "Simulation", fault: Fault) -> None:
     simulation.database.trouble.unheard += int(fault.amount)
 
 
+def _dies_at_commit(simulation: "Simulation", fault: Fault) -> None:
+    """A worker of a program dies in the moment in which the database has committed something of it,
+    and before it has heard of that: in the midst of all that takes several commits."""
+    program = program_of_worker(fault.target)
+    together = COMPANIES.get(program)
+    named = [program] if together is None else [each.name for each in together.handlers]
+
+    def strike(slot: int) -> None:
+        there = simulation.cluster.processes
+        workers = [name for name in there if program_of_worker(name) == program]
+        process = there.get(worker_name(program, slot % max(len(workers), 1)))
+        if process is not None:
+            simulation.loop.world.later(0.0, lambda: process.crash(down_s=fault.seconds))
+
+    simulation.database.trouble.at_commits.append(AtCommit(named, int(fault.amount), strike))
+
+
+def _hangs_as_it_begins(simulation: "Simulation", fault: Fault) -> None:
+    """A worker stops when it has opened its epoch, and nothing else. Ray takes it for dead, and it
+    goes on when another one of its name begins, behind its successor; or after a while."""
+    there, later = simulation.cluster.processes, simulation.loop.world.later
+    worker, program = fault.target.split("-of-")
+    epoch = f"{program}/{worker.removeprefix('worker-')}"
+    draw = stream(simulation.loop.seed, "fault", fault.number)
+    at_epochs = simulation.database.trouble.at_epochs
+
+    def hang() -> None:
+        if (process := there.get(fault.target)) and (life := process.incarnation):
+            life.stop()
+            process.replace(down_s=fault.amount, lives_on_s=fault.seconds + 3.0)
+            later(fault.seconds, life.go_on)
+            go_on = partial(later, draw.uniform(0.0, 0.02), life.go_on)
+            at_epochs[epoch] = lambda: at_epochs.update({epoch: go_on})
+
+    at_epochs[epoch] = partial(later, 0.0, hang)
+
+
 def _answers_lost(simulation: "Simulation", fault: Fault) -> None:
     """A driver's connections break when its host has decided, and commits, of which some have
     effects and some do not: all of it is sent again. Or the hosts' to the writer do, which commits
@@ -198,6 +238,8 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "commit late": _commit_late,
     "commit locked": _commit_locked,
     "commit unheard": _commit_unheard,
+    "dies at commit": _dies_at_commit,
+    "hangs as it begins": _hangs_as_it_begins,
     "epoch late": _epoch_late,
     "answers lost": _answers_lost,
     "give up late": _give_up_late,
@@ -214,5 +256,5 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
 #: befalls a process does not where there is none of its name.
 _OF_NO_PROCESS = {kind for kind in _HOW if kind.startswith(("store", "commit"))} | {
     "break", "silence", "answers lost", "jump", "driver dies", "drain", "take over",
-    "give up late", "scale", "move", "move late",
+    "give up late", "dies at commit", "hangs as it begins", "scale", "move", "move late",
 }  # fmt: skip

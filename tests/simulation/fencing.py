@@ -9,6 +9,8 @@ from runtime.processing.company import Company
 from runtime.processing.deliverer import Deliverer
 from runtime.processing.hearing import Hearing
 from runtime.processing.member import Member
+from runtime.processing.posting import Posting
+from runtime.processing.timekeeper import Timekeeper
 from runtime.processing.worker import Worker
 from store.event_store import WRITER
 from tests.simulation.processes import Incarnation
@@ -22,9 +24,10 @@ def fenced_off(simulation: "Simulation", life: Incarnation) -> bool:
     process = life.instance
     if process is None or not process._started or isinstance(process, Bus | Directory):
         return False
-    if isinstance(process, Worker) and isinstance(process._run, Hearing):
-        hearing = process._run
-        return simulation.database.subscriptions.epoch_of(hearing.name) != hearing._epoch
+    posting = _posting_of(process)
+    if posting is not None:
+        opened = simulation.database.subscriptions.epoch_of(posting.name)
+        return bool(posting._epoch) and opened != posting._epoch
     if isinstance(process, Worker):
         run = process._run
         assert run is not None
@@ -47,3 +50,11 @@ def fenced_off(simulation: "Simulation", life: Incarnation) -> bool:
         return simulation.database.epochs[WRITER].number != process._commits._attempts._epoch
     number = process._incarnation if process._shards is None else process._shards._epoch.number
     return bool(simulation.database.epochs[process.node].number != number)
+
+
+def _posting_of(process: object) -> Posting | None:
+    """What it posts, where no epoch but that of its checkpoint fences it off."""
+    if isinstance(process, Timekeeper):
+        return process._timekeeping
+    run = process._run if isinstance(process, Worker) else None
+    return run if isinstance(run, Hearing) else None

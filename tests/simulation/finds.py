@@ -6,6 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from actors.errors import ThornbackError
+from actors.naming import aggregate_id_of
 from runtime.processing.finding import find
 from runtime.topology.names import worker_name
 from tests.simulation import shipped
@@ -38,6 +39,11 @@ def plan_finds(
     setup.settings.setdefault("processing", {}).setdefault(
         "batch_processing_size", draw.choice((1, 2, 5, 50))
     )
+    more = stream(seed, "finds of more")
+    if more.random() < 0.5:
+        strands[0].append(_workers(more))
+    if more.random() < 0.4:
+        strands[more.randrange(setup.drivers)].append([_published_first(more)])
     finding: list[Step] = []
     for number in range(draw.choice((1, 2))):
         steps = _finding(draw, 600_000 + 1_000 * number)
@@ -50,6 +56,24 @@ def plan_finds(
             fault = replace(fault, at_s=at_s, with_step=draw.choice(finding).number)
         faults.append(fault)
     faults.sort(key=lambda fault: fault.at_s)
+
+
+def _workers(draw: Random) -> list[Step]:
+    """The index is run by several workers: its slots are not always equally far."""
+    steps = []
+    for number in range(draw.choice((1, 1, 2))):
+        more = {"program": INDEX, "workers": draw.choice((2, 3, 5))}
+        pause_s = round(draw.choice((0.0, draw.uniform(0.0, 2.0))), 4)
+        steps.append(Step(680_000 + number, pause_s, "program", more=more))
+    return steps
+
+
+def _published_first(draw: Random) -> Step:
+    """Somebody publishes under the id of a ledger's aggregate, perhaps before that says anything:
+    its first event has the second version then."""
+    source = str(aggregate_id_of(f"ledger/{draw.choice((1, 2, 3, 3, 3))}"))
+    fields = {"token": 681_000, "nodes": 0, "bad": "aggregate"}
+    return Step(681_000, round(draw.uniform(0.0, 0.05), 4), "publish", source, "", fields)
 
 
 def _finding(draw: Random, first: int) -> list[Step]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: What each durable subscription selects: event types, and sources.
 FOLLOWED = {"totals": ("*", "*"), "alarms": ("noted", "*"), "feeds": ("*", "feed/*")}
+#: And one that is dropped while it is read (dropping.py).
+PASSING = {"passing": ("*", "*")}
 
 #: How long opening one may take until somebody says something.
 BEGIN_S = 60.0
@@ -67,7 +69,7 @@ async def follow(driver: "Driver", step: Step) -> None:
 
 
 async def _follows(driver: "Driver", step: Step, following: Following) -> None:
-    selection = selection_of(*FOLLOWED[following.name])
+    selection = selection_of(*(FOLLOWED | PASSING)[following.name])
     subscription = DurableSubscription(
         driver.connection, following.name, selection, step.more["after"]
     )

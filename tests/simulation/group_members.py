@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from actors.errors import ThornbackError
 from runtime.driver.selecting import selection_of
-from runtime.errors import ShareTaken, SystemNotFound
+from runtime.errors import ShareTaken, SubscriptionTaken, SystemNotFound
 from runtime.processing.group_subscription import GroupSubscription
 from store.errors import StoreUnavailable, SystemReplaced
 from tests.simulation.draws import stream
 from tests.simulation.history import Belonging, seen
-from tests.simulation.plan import ACTIVE_S, Setup, Step
+from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
 
 if TYPE_CHECKING:
     from tests.simulation.drivers import Driver
@@ -20,20 +20,25 @@ if TYPE_CHECKING:
 
 #: What each group selects: event types, and sources.
 GROUPED = {"mail": ("*", "*"), "bells": ("noted", "*")}
+#: And one that is dropped while it is read (dropping.py).
+CROWD = {"crowd": ("*", "*")}
 
+#: The number of the fault that is theirs.
+FIRST_NUMBER = 2_000
 #: How long joining one may take until somebody says something.
 BEGIN_S = 60.0
 #: Seconds in which a group comes to the end of the log: those who have died are to be out, and
 #: there may be one after the other of whom others learn.
 PROBED_S = 30.0
 
-_TURNS = ("some", "some", "some", "some", "finish", "pause", "hang", "again")
+_TURNS = ("some", "some", "some", "slowly", "slowly", "finish", "pause", "hang", "again")
 _ENDS = ("close", "close", "die", "stay", "stay")
 
 
-def members_of(seed: int, setup: Setup) -> list[Step]:
+def members_of(seed: int, setup: Setup, faults: list[Fault]) -> list[Step]:
     """The members that there are to be, drawn apart from all other work: `pause_s` says when each
-    of them joins."""
+    of them joins. Where there are several, the database may be away for about as long as they may
+    be silent, which is to put nobody out."""
     draw = stream(seed, "members")
     if draw.random() < 0.75:
         return []
@@ -41,9 +46,10 @@ def members_of(seed: int, setup: Setup) -> list[Step]:
     setup.settings.setdefault("processing", {})["member_timeout_ms"] = silent_ms
     name = draw.choice(sorted(GROUPED))
     after = draw.choice((0, 0, 0, None))
-    return [
+    latest_s = draw.choice((2.0, ACTIVE_S))  # mostly together, or one after the other
+    members = [
         Step(
-            200_000 + number, round(draw.uniform(0.3, ACTIVE_S), 4), "member",
+            200_000 + number, round(draw.uniform(0.3, latest_s), 4), "member",
             more={
                 "name": name,
                 "after": after,
@@ -54,6 +60,16 @@ def members_of(seed: int, setup: Setup) -> list[Step]:
         )
         for number in range(_count(draw))
     ]  # fmt: skip
+    if len(members) > 1 and draw.random() < 0.4:
+        faults.append(_away(draw, silent_ms / 1000))
+        faults.sort(key=lambda fault: fault.at_s)
+    return members
+
+
+def _away(draw: Random, silent_s: float) -> Fault:
+    at_s, kind = round(draw.uniform(2.0, ACTIVE_S), 4), draw.choice(("store away", "store silent"))
+    seconds = round(draw.uniform(0.9, 1.6) * silent_s, 3)
+    return Fault(FIRST_NUMBER, at_s, kind, "database", seconds=seconds)
 
 
 def _count(draw: Random) -> int:
@@ -69,6 +85,8 @@ async def belong(driver: "Driver", step: Step) -> None:
     began_s = driver.holder.loop.time()
     try:
         await _belongs(driver, step, belonging)
+    except SubscriptionTaken:
+        belonging.lost = driver.history.moment()
     except ThornbackError as error:
         away = driver.history.was_away(began_s, driver.holder.loop.time())
         if not (
@@ -93,13 +111,14 @@ def probe_groups(simulation: "Simulation") -> None:
 
 
 async def _belongs(driver: "Driver", step: Step, belonging: Belonging) -> None:
-    selection = selection_of(*GROUPED[belonging.name])
+    selection = selection_of(*(GROUPED | CROWD)[belonging.name])
     subscription = GroupSubscription(
         driver.connection, belonging.name, selection, step.more["after"]
     )
     belonging.member = subscription._checkpoint._member
     try:
         await asyncio.wait_for(asyncio.wrap_future(subscription._inlet.begun), BEGIN_S)
+        belonging.joined = driver.history.moment()
         for number, turn in enumerate(step.more["turns"]):
             draw = stream(driver.holder.loop.seed, "member", step.number, number)
             if turn == "pause":
@@ -112,11 +131,15 @@ async def _belongs(driver: "Driver", step: Step, belonging: Belonging) -> None:
                 belonging.give_back(driver.history.moment())
             elif turn == "finish":
                 await _finish(driver, belonging, subscription)
+            elif turn == "slowly":
+                works_s = draw.uniform(0.1, 0.8)
+                await _some(driver, belonging, subscription, draw.randrange(2, 7), 1.0, works_s)
             else:
                 await _some(driver, belonging, subscription, draw.randrange(1, 20), 1.0)
         if step.more["end"] == "die":
             _die(driver)
             await asyncio.sleep(0)
+        belonging.stays = step.more["end"] == "stay"
         while step.more["end"] == "stay":
             await _some(driver, belonging, subscription, 1_000, 1_000.0)
     finally:
@@ -144,13 +167,16 @@ async def _some(
     subscription: GroupSubscription,
     most: int,
     patience_s: float,
+    works_s: float = 0.0,
 ) -> None:
-    """Up to so many events, waiting for each at most so long."""
+    """Up to so many events, waiting for each at most so long, and working at it for a while."""
     with suppress(TimeoutError):
         for _ in range(most):
             belonging.finish()  # as soon as the next one is asked for
             event = await asyncio.wait_for(anext(subscription), patience_s)
             belonging.take(driver.history.moment(), seen(event))
+            if works_s:
+                await asyncio.sleep(works_s)
 
 
 async def _finish(driver: "Driver", belonging: Belonging, subscription: GroupSubscription) -> None:

@@ -111,6 +111,9 @@ class Belonging:
     number: int
     name: str  #: of the group
     member: int = 0  #: as the store knows it
+    joined: int = -1  #: the moment of the history when it had; -1: it has not
+    lost: int | None = None  #: the moment when it was told that its group is another one
+    stays: bool = False  #: it reads until the end
     given: list[tuple[int, Seen]] = field(default_factory=list)  #: with moments of the history
     in_hand: Seen | None = None
     returned: list[tuple[int, bytes]] = field(default_factory=list)  #: to be handed out again

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def judge_broadcasts(log: LogIndex, simulation: "Simulation") -> list[str]:
     """Every one, however often it was called."""
     wrong: list[str] = []
-    stops = simulation.settings.actor_system.supervisor_strategy == "stop"
+    stops = any(record.event_type == "actor-stopped" for record in log.lives)
     for cast in simulation.history.casts.values():
         name = f"broadcast {cast.number}"
         had = Counter(
@@ -46,10 +46,11 @@ def _judge_call(log: LogIndex, cast: Cast, call: CastCall, had: Counter[str]) ->
 
 
 def _known(log: LogIndex, cast: Cast, head: int) -> set[str]:
-    """The actors that the log knew when it stood there."""
+    """The actors that the log knew when it stood there: by the first event of each aggregate, so
+    not one under whose aggregate's id somebody had published before it said anything."""
     prefix = f"{cast.actor_type}/"
     return {
         source
         for source, records in log.by_source.items()
-        if source.startswith(prefix) and records[0].position <= head
+        if source.startswith(prefix) and records[0].position <= head and records[0].version == 1
     }

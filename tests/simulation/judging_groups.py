@@ -40,7 +40,7 @@ class HandedOut:
 
 def judge_groups(log: LogIndex, history: History, simulation: "Simulation") -> list[str]:
     """Every group, and whoever was put out of one."""
-    wrong = list(_judge_expulsions(simulation))
+    wrong = [*_judge_expulsions(simulation), *_judge_dropped(history, simulation)]
     wrong += [f"the receipt of {one} is wrong" for one in simulation.database.wrong_receipts]
     for name in GROUPED:
         slots = simulation.database.groups.slots(name)
@@ -58,6 +58,19 @@ def judge_groups(log: LogIndex, history: History, simulation: "Simulation") -> l
         wrong += _judge_kept(theirs, handed, tenures, simulation)
         wrong += _judge_receipts(name, theirs, wanted, simulation)
     return wrong
+
+
+def _judge_dropped(history: History, simulation: "Simulation") -> Iterator[str]:
+    """Whoever is a member of a group that is dropped is told so, and nobody else. Of one that was
+    opened anew since, a member that looks late may be one of the next."""
+    for one in history.belongings:
+        dropped = [at for name, at in simulation.database.forgotten if name == one.name]
+        if one.lost is not None and not any(at < one.lost for at in dropped):
+            yield f"member {one.number} of {one.name} was told that it was dropped"
+        later = any(0 <= one.joined < at for at in dropped)
+        gone = not simulation.database.groups.slots(one.name)
+        if later and gone and one.stays and one.lost is None:
+            yield f"member {one.number} of {one.name} is not told that it was dropped"
 
 
 def _handed_out(theirs: list[Belonging], tenures: list[Tenure]) -> Iterator[HandedOut]:

@@ -54,7 +54,7 @@ def judge_delivered(log: LogIndex, simulation: "Simulation", due: set[int]) -> l
     """All that was sent by then has come to something."""
     wrong = []
     dead = _dead_letters(simulation)
-    stops = simulation.settings.actor_system.supervisor_strategy == "stop"
+    stops = any(record.event_type == "actor-stopped" for record in log.lives)
     for sent in log.sent:
         if sent.position not in due:
             continue

@@ -13,8 +13,10 @@ from uuid import uuid5
 
 from actors.naming import AGGREGATES
 from tests.simulation.companies import MEMBERS
+from tests.simulation.dropping import DROPPED
 from tests.simulation.failing_programs import STANDING
 from tests.simulation.judging_companies import judge_order
+from tests.simulation.judging_drops import judge_echoes, judge_glimpses, judge_gone
 from tests.simulation.judging_parked import judge_parked, judge_passing
 from tests.simulation.judging_refused import judge_choosy, judge_odd_index
 from tests.simulation.judging_tables import judge_sightings
@@ -70,7 +72,7 @@ def judge_programs(log: LogIndex, simulation: "Simulation") -> list[str]:
         wrong += [f"program {name}: {problem}" for problem in judge(finished, simulation)]
         wrong += [f"program {name}: {problem}" for problem in _judge_receipts(finished)]
         wrong += [f"program {name}: {problem}" for problem in _judge_causes(log, finished)]
-    return wrong + list(judge_order(log, simulation))
+    return [*wrong, *judge_order(log, simulation), *judge_gone(log, simulation)]
 
 
 def is_wished(simulation: "Simulation", name: str) -> bool:
@@ -82,6 +84,9 @@ def is_wished(simulation: "Simulation", name: str) -> bool:
     if not wishes or simulation.history.away_s or simulation.history.replaced:
         return False
     last = wishes[-1]
+    dropped = DROPPED.get(last.program)
+    if any(one.program == dropped and one.at_s > last.began_s for one in simulation.database.drops):
+        return False  # somebody had given up waiting for that
     if not last.workers or last.error or last.ended_s is None:
         return False
     return not any(one.ended_s is None or one.ended_s > last.began_s for one in wishes[:-1])
@@ -144,8 +149,9 @@ def _judge_sums(finished: Finished, _: Any) -> Iterable[str]:
             yield f"{source} has {found[source]}, not {every_other}"
 
 
-def _judge_hours(finished: Finished, _: Any) -> Iterable[str]:
-    """The last revision of each hour is what there is of it; what is over is closed."""
+def _judge_hours(finished: Finished, simulation: "Simulation") -> Iterable[str]:
+    """The last revision of each hour is what there is of it; what is over is closed. A worker that
+    dies as it closes what the last event has ended leaves the rest to the next one."""
     newest = 0
     watermark: dict[int, int] = {}  # after each position
     for record in finished.wanted:
@@ -168,6 +174,10 @@ def _judge_hours(finished: Finished, _: Any) -> Iterable[str]:
         if data["revision"] == 1 and output.causation_id != causes.get(key):
             yield f"{key} was not closed by the event that has ended it"
         revisions[key].append((data["revision"], data["count"]))
+    if not is_wished(simulation, finished.name):
+        at = {record.position: record.id for record in finished.wanted}
+        left = [key for key in over if causes.get(key) == at.get(finished.through(key[0]))]
+        over -= {key for key in left if key not in revisions}
     if revisions.keys() != over:
         yield f"the hours {revisions.keys() ^ over} are closed and not over, or over and not closed"
     for key, theirs in revisions.items():
@@ -296,4 +306,8 @@ _JUDGES = {
     "choosy-skips": judge_choosy,
     "choosy-stands": judge_choosy,
     ODD_INDEX: judge_odd_index,
+    "brief": judge_echoes,
+    "upper": judge_echoes,
+    "lower": judge_echoes,
+    "fleeting": judge_glimpses,
 }

@@ -159,6 +159,8 @@ def _judge_member(member: Any, company: Company) -> list[str]:
     name = member.program.name
     if name == "stuck" and member.facts.paused:
         return []
+    if not hasattr(member, "_keys"):
+        return [f"{name} has not begun"]
     wrong = []
     if member in company._away:
         wrong.append(f"{name} is apart: {member.facts.trouble}")
@@ -251,7 +253,14 @@ def _judge_posting(posting: Any) -> list[str]:
     return [f"{len(some)} {what}" for what, some in left.items() if some]
 
 
+def _judge_timekeeper(timekeeper: Any, simulation: "Simulation") -> list[str]:
+    timekeeping = timekeeper._timekeeping
+    late = len(timekeeping._late)
+    said = [f"{late} timers are to be looked at later, and are not filed"] if late else []
+    return said + _judge_posting(timekeeping)
+
+
 _JUDGES = {
     "writer": _judge_writer, "bus": _judge_bus, "directory": _judge_directory,
-    "deliverer": _judge_deliverer,
+    "deliverer": _judge_deliverer, "timekeeper": _judge_timekeeper,
 }  # fmt: skip

@@ -29,6 +29,10 @@ KNOBS = {
     "broadcast": ("runtime.driver.broadcasting", "", "PAGE"),
     "nearly": ("runtime.processing.rebuilding", "", "_NEAR"),
     "messages": ("runtime.processing.mailing", "Mailing", "MESSAGES"),
+    "window": ("runtime.processing.timer_window", "Window", "MOST"),
+    "at_work": ("runtime.processing.timer_window", "Window", "AT_WORK"),
+    "look_ahead": ("runtime.processing.timer_window", "Window", "AHEAD_US"),
+    "timers": ("runtime.processing.timekeeping", "Timekeeping", "PAGE"),
     "poll_bytes": ("runtime.partition.buffer", "", "POLL_BYTES"),
 }
 

@@ -9,6 +9,8 @@ from tests.simulation.programs import PROGRAMS
 
 #: The source of what says that messages were refused.
 RETURNS = "messages/returned"
+#: What the log says of an actor's own life.
+LIVES = {"actor-failed", "actor-stopped", "actor-started"}
 
 
 class LogIndex:
@@ -25,15 +27,17 @@ class LogIndex:
         self.sent = [record for record in records if record.event_type == "message-sent"]
         self.returns_of: dict[bytes, list[Record]] = defaultdict(list)
         self.of_cause: dict[bytes, list[Record]] = defaultdict(list)
+        self.lives = [record for record in records if record.event_type in LIVES]
         self._messages = messages = {record.id for record in self.sent}
         for record in records:
             if record.source == RETURNS:
                 messages.add(record.id)
                 self.returns_of[record.causation_id or b""].append(record)
+        self._timers = {record.id for record in records if record.event_type == "timer-set"}
         for record in records:
             self.by_source[record.source].append(record)
-            if self.is_output(record):
-                continue
+            if self.is_output(record) or record.event_type in LIVES or self.is_of_timer(record):
+                continue  # judge_programs, judge_lives and judge_timers look at them
             if self.is_of_message(record):
                 self.of_cause[record.causation_id or b""].append(record)
                 continue  # judge_messages looks at it
@@ -55,6 +59,10 @@ class LogIndex:
         """Has an actor made it of a message of another one, or of what it has heard?"""
         return record.causation_id in self._messages or record.source.startswith("ear/")
 
+    def is_of_timer(self, record: Record) -> bool:
+        """Is it what a timer has come to? judge_timers looks at it."""
+        return record.causation_id in self._timers
+
     def command_of(self, record: Record) -> bytes:
         """The id of what caused it: a published event is its own command."""
         return record.id if record.event_type == "published" else record.causation_id or b""
@@ -62,8 +70,8 @@ class LogIndex:
 
 def effect_of(call: Call, records: list[Record]) -> str:
     """What is wrong with a command's events, if it is in the log; "" if nothing is."""
-    if call.kind == "publish" or call.message == "Pass":
-        return _passes(call, records) if call.message else _published(records)
+    if call.kind == "publish" or call.message in _IN_FULL:
+        return _IN_FULL[call.message](call, records) if call.message else _published(records)
     if len({record.source for record in records}) > 1:
         return "took effect in several actors"
     versions = [record.version for record in records]
@@ -93,6 +101,23 @@ def _passes(call: Call, records: list[Record]) -> str:
         return f"has sent {sent}"
     types = [record.event_type for record in records]
     return "" if types == ["passed", *["message-sent"] * len(sent)] else f"has the events {types}"
+
+
+def _winds(call: Call, records: list[Record]) -> str:
+    """What is wrong with the events of a command that sets a timer, or cancels one."""
+    set_ = call.message == "Wind"
+    wanted = ["wound", "timer-set"] if set_ else ["unwound", "timer-cancelled"]
+    if (types := [record.event_type for record in records]) != wanted:
+        return f"has the events {types}"
+    first, second = (record.payload for record in records)
+    if (first["token"], second["key"]) != (call.fields["token"], call.fields["key"]):
+        return f"has the events {first} and {second}"
+    every_us = call.fields.get("every_ms") and call.fields["every_ms"] * 1000
+    return "" if not set_ or second["every_us"] == every_us else f"has set {second}"
+
+
+#: Messages all of whose events are looked at by themselves.
+_IN_FULL = {"Pass": _passes, "Wind": _winds, "Unwind": _winds}
 
 
 def _parts_of(call: Call, records: list[Record]) -> str:

@@ -6,18 +6,22 @@ from typing import Any
 from tests.simulation.broadcasts import plan_broadcasts
 from tests.simulation.companies import plan_companies
 from tests.simulation.draws import stream
+from tests.simulation.dropping import plan_dropped_readings, plan_drops
 from tests.simulation.failing_programs import plan_failing
 from tests.simulation.finds import plan_finds
 from tests.simulation.followers import followers_of
 from tests.simulation.group_members import members_of
+from tests.simulation.lives import plan_lives
 from tests.simulation.messages import plan_messages
 from tests.simulation.moves import plan_moves
 from tests.simulation.plan import ACTIVE_S, Plan, Setup, Step
+from tests.simulation.planned_deaths import plan_deaths, plan_hangs
 from tests.simulation.planned_faults import FIRST_FAULT_S, faults_of
 from tests.simulation.planned_work import Work
 from tests.simulation.programs import plan_programs
 from tests.simulation.rebuilds import plan_rebuilds
 from tests.simulation.refusing import plan_refused
+from tests.simulation.timers import plan_timers
 
 #: Seconds after the last step in which it is answered, where nothing goes wrong.
 ANSWERED_S = 0.3
@@ -43,8 +47,14 @@ def plan_of(seed: int) -> Plan:
     plan_rebuilds(seed, setup, strands, faults)
     plan_broadcasts(seed, setup, strands, faults)
     plan_finds(seed, setup, strands, faults)
+    plan_timers(seed, setup, strands, faults)
+    plan_drops(seed, setup, strands, faults)
+    plan_deaths(seed, strands, faults)
+    plan_hangs(seed, strands, faults)
     plan_moves(seed, setup, strands, faults)
-    members = members_of(seed, setup)
+    plan_lives(seed, setup, strands)
+    members = members_of(seed, setup, faults)
+    plan_dropped_readings(seed, setup, strands, members)
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)
     return Plan(seed, setup, strands, faults, members)

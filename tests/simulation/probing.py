@@ -11,6 +11,7 @@ from tests.simulation.drivers import Driver
 from tests.simulation.fencing import fenced_off
 from tests.simulation.finds import finish_finds
 from tests.simulation.history import Call
+from tests.simulation.lives import live
 from tests.simulation.plan import Step
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 BACK_S = 15.0
 #: How long every actor may take to answer in the end.
 ANSWERED_S = 20.0
+#: Whoever is stopped says so: messages that are delivered late may have stopped it again.
+_ANSWERS = ("", "ActorStopped", "ActorRestarting")
 
 
 def knock(simulation: "Simulation") -> None:
@@ -84,7 +87,7 @@ async def _ask_states(simulation: "Simulation", driver: Driver, sources: list[st
         if ended and call.error in ("AskTimeout", "HostUnavailable"):
             # Its deadline came while it found out that the host has ended.
             call = await _with_room(driver.state, source)
-        if call.error not in (("SystemReplaced",) if replaced else ("", "ActorStopped")):
+        if call.error not in (("SystemReplaced",) if replaced else _ANSWERS):
             simulation.history.complain(
                 f"after quiet {source} answers {driver.name} {call.error}{call.arguments}"
             )
@@ -92,6 +95,7 @@ async def _ask_states(simulation: "Simulation", driver: Driver, sources: list[st
 
 async def _ask_all(simulation: "Simulation", prober: Driver, sources: list[str]) -> None:
     for number, source in enumerate(sources):
+        await live(prober, Step(-900_000 - number, 0.0, "life", source, "Start"))
         note = Step(-1 - number, 0.0, "ask", source, "Note", {"token": -number, "times": 1})
         call = await _with_room(prober.ask, note)
         if call.error == "AskTimeout":
@@ -99,5 +103,5 @@ async def _ask_all(simulation: "Simulation", prober: Driver, sources: list[str])
             # writer first. Who is stuck does not answer a second time either.
             call = await _with_room(prober.ask, replace(note, repeats=note.number))
         for each in (call, await _with_room(prober.state, source)):
-            if each.error not in ("", "ActorStopped"):
+            if each.error not in _ANSWERS:
                 simulation.history.complain(f"after quiet {source}: {each.error}{each.arguments}")

@@ -19,6 +19,7 @@ from tests.projections import Presence
 from tests.simulation.companies import COMPANIES, Ahead
 from tests.simulation.devices import Ledger
 from tests.simulation.draws import stream
+from tests.simulation.dropping import BRIEF, DROPPED, forgotten
 from tests.simulation.failing_programs import FAILING, Fussy, Passing
 from tests.simulation.history import Running
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
@@ -42,6 +43,7 @@ PROGRAMS: dict[str, Any] = {
     "stands": Passing("stands", "pause"),
     PROJECTION: Sightings(),
     **REFUSED,
+    **BRIEF,
 }
 
 _RUN = PROGRAMS | COMPANIES | {"ahead": Ahead()}
@@ -74,7 +76,7 @@ def plan_programs(
     )
     setup.knobs["due"] = stream(seed, "due together").choice((1, 2, 5_000))
     names = draw.sample(
-        sorted(PROGRAMS.keys() - {*FAILING, *REFUSED, PROJECTION}), draw.choice((1, 1, 2))
+        sorted(PROGRAMS.keys() - {*FAILING, *REFUSED, *BRIEF, PROJECTION}), draw.choice((1, 1, 2))
     )
     strands[0].append(_steps(draw, names))
     workers = [worker_name(name, index) for name in names for index in (0, 0, 1)]
@@ -119,7 +121,9 @@ async def run_or_stop(driver: "Driver", step: Step) -> None:
     loop, program, workers = driver.holder.loop, step.more["program"], step.more["workers"]
     what, mended = step.more.get("what", "run"), step.more.get("mended", False)
     running = Running(step.number, program, workers, loop.time(), mended=mended, kind=what)
-    (driver.history.runnings if what == "run" else driver.history.wishes).append(running)
+    # Who drops a program wishes that it does not run, as who stops it does.
+    wishes = driver.history.runnings if what in ("run", "forget") else driver.history.wishes
+    wishes.append(running)
     ask, code = driver.connection.rejoining.ask, (_MENDED if mended else _CODE)[program]
     asked: Any
     match what:
@@ -129,6 +133,8 @@ async def run_or_stop(driver: "Driver", step: Step) -> None:
             asked = ask("resume_program", program, True)
         case "drop":
             asked = driver.connection.log.ask(partial(dropped_dead_letters, program, None))
+        case "forget":
+            asked = driver.connection.log.ask(partial(forgotten, DROPPED[program]))
         case _ if workers:
             asked = _run(driver, program, code, workers)
         case _:

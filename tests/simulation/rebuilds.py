@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 PROJECTION = "sightings"
+#: The number of the first step that has it built anew; those of its driver follow one another.
+FIRST_REBUILD = 400_001
 #: How long building it anew may take once nothing goes wrong any more.
 REBUILT_S = 60.0
 #: Between two tries of who has to have it.
@@ -107,7 +109,7 @@ def _building(draw: Random, *, changes: bool) -> list[Step]:
     runs = {"revision": 1, "workers": draw.choice((1, 1, 2, 3))}
     steps = [Step(400_000, round(draw.uniform(0.0, 0.5), 4), "begin sightings", more=runs)]
     revision = 1
-    for number in range(400_001, 400_001 + draw.choice((1, 2, 3))):
+    for number in range(FIRST_REBUILD, FIRST_REBUILD + draw.choice((1, 2, 3))):
         revision += changes and draw.random() < 0.7
         named = 0 if draw.random() < 0.4 and revision == 1 else revision
         more = {"revision": named, "workers": draw.choice((None, None, 1, 2, 3))}
@@ -209,6 +211,12 @@ def finish_rebuilds(simulation: "Simulation") -> None:
     history = simulation.history
     if not history.rebuildings or simulation.database.projections.find(PROJECTION) is None:
         return
+    # One code after the other: whoever waits since things went wrong is done, or gives up, before.
+    drivers = simulation.drivers
+    pending = [one for one in history.rebuildings if not drivers[one.driver.partition(".")[0]].dead]
+    until_s = simulation.loop.time() + REBUILT_S
+    while any(one.ended_s is None for one in pending) and simulation.loop.time() < until_s:
+        simulation.loop.run_until(simulation.loop.time() + 0.1)
     driver = simulation.driver("builder")
     # Of what is left behind by one code nothing is to be gone on with by the next one.
     revision = max(1, *(one.revision for one in history.rebuildings))

@@ -13,7 +13,13 @@ from streams.projection import Projection
 from tests.simulation.database import POISON
 from tests.simulation.devices import Ledger, LedgerState, Noted, Opened
 from tests.simulation.draws import stream
-from tests.simulation.failing_programs import BAD_STEP, fails_at, plan_steps_of, plan_worker_faults
+from tests.simulation.failing_programs import (
+    BAD_STEP,
+    fails_at,
+    plan_cut_replay,
+    plan_steps_of,
+    plan_worker_faults,
+)
 from tests.simulation.plan import Fault, Setup, Step
 
 ODD_INDEX = "odd-index"
@@ -114,6 +120,7 @@ def plan_refused(
     if name == ODD_INDEX:
         strands[0].append(_doors(draw))
     plan_worker_faults(draw, name, faults, steps)
+    plan_cut_replay(seed, setup, name, steps, faults)
 
 
 def _doors(draw: Random) -> list[Step]:

@@ -65,6 +65,10 @@ class Owner:
         self.dead = True
         for task in self.tasks:
             task._log_traceback = False  # who would have looked is dead, too
+        for handle in self.ready:
+            for done in handle._args:
+                if isinstance(done, asyncio.Future):
+                    done._log_traceback = False  # was about to
         self.loop.graveyard.append((list(self.tasks), list(self.ready)))
         self.ready.clear()
 

@@ -8,11 +8,12 @@ from actors.columns import TableSchema
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
 from store.event_store import CheckpointMove
 from store.memory_states import recounted
-from store.projected import REBUILD, Condition, ProjectedTable, RefusedRow, RowChange
+from store.projected import Condition, ProjectedTable, RefusedRow, RowChange
 from store.receipts import Receipt
 from store.selection import Selection
 from store.slots import SLOTS
 from store.subscriptions import SubscriptionRecord
+from store.timers import Place, Timer, TimerChanges
 from tests.simulation.database import POISON
 from tests.simulation.database_link import DatabaseLink
 
@@ -48,12 +49,29 @@ class StoreOfPrograms(DatabaseLink):
 
         await self.ask(move, names=(checkpoint.name,), commits=True)
 
+    async def file_timers(self, checkpoint: CheckpointMove, changes: TimerChanges) -> int:
+        database = self._database
+
+        def file() -> int:
+            database.subscriptions.check(checkpoint)
+            database.subscriptions.move(checkpoint)
+            return database.timers.change(changes)
+
+        return int(await self.ask(file, names=(checkpoint.name,), commits=True))
+
+    async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
+        timers = self._database.timers
+        return await self.ask(lambda: timers.due(after, until_us, limit))  # type: ignore[no-any-return]
+
+    async def count_timers(self) -> int:
+        return int(await self.ask(lambda: len(self._database.timers)))
+
     async def subscriptions(self) -> list[SubscriptionRecord]:
         heard, every = self._database.groups.heard, self._database.subscriptions.all
         return await self.ask(lambda: heard(every()))  # type: ignore[no-any-return]
 
     async def drop_subscription(self, name: str) -> bool:
-        work = self._database.subscriptions.drop
+        work = self._database.drop_subscription
         return bool(await self.ask(lambda: work(name), commits=True))
 
     async def recount(
@@ -71,17 +89,8 @@ class StoreOfPrograms(DatabaseLink):
         return await self.ask(lambda: states.due(program, after, limit))  # type: ignore[no-any-return]
 
     async def drop_program(self, program: str) -> bool:
-        database = self._database
-
-        def drop() -> bool:
-            slots = database.subscriptions.drop_slots(program)
-            kept = database.states.drop(program)
-            tables = [database.projections.drop(name) for name in (program, program + REBUILD)]
-            letters = database.letters.drop(program)
-            database.groups.drop(program)
-            return slots or kept or any(tables) or bool(letters)
-
-        return bool(await self.ask(drop, commits=True))
+        work = self._database.drop_program
+        return bool(await self.ask(lambda: work(program), commits=True))
 
     async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
         work = self._database.projections.open
@@ -116,8 +125,7 @@ class StoreOfPrograms(DatabaseLink):
             check_taken(rows)
             database.projections.change(table, rows)
             database.letters.change(put_away)
-            for move in moves:
-                database.subscriptions.move(move)
+            database.move(moves)
 
         await self.ask(project, names=[move.name for move in moves], commits=True)
 

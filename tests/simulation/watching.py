@@ -48,8 +48,7 @@ def _host(host: Any, simulation: "Simulation") -> list[str]:
         wrong.append(f"{waiting} bytes of snapshots wait to be saved")
     if host._mailbox.unanswered == 0 and not executor._finishing:
         residents = host._residents
-        stopped = sum(one.stopped for one in residents._by_source.values())
-        most = simulation.settings.actor_system.max_actors + stopped
+        most = simulation.settings.actor_system.max_actors
         if len(residents) > most and not executor._recovery.needed:
             wrong.append(f"{len(residents)} actors are resident, {most} may be")
     return wrong
@@ -105,4 +104,17 @@ def _posting(posting: Any) -> list[str]:
     return wrong
 
 
-_LOOKS = {"writer": _writer, "bus": _bus, "directory": _directory, "deliverer": _deliverer}
+def _timekeeper(timekeeper: Any, simulation: "Simulation") -> list[str]:
+    window = timekeeper._timekeeping._window
+    wrong = _posting(timekeeper._timekeeping)
+    if len(window) > 2 * window.MOST + LARGEST_PAGE:
+        wrong.append(f"{len(window)} timers are in memory, {2 * window.MOST} may be")
+    if len(window._at_work) > window.AT_WORK:
+        wrong.append(f"{len(window._at_work)} timers are at work, {window.AT_WORK} may be")
+    return wrong
+
+
+_LOOKS = {
+    "writer": _writer, "bus": _bus, "directory": _directory, "deliverer": _deliverer,
+    "timekeeper": _timekeeper,
+}  # fmt: skip

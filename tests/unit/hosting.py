@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from itertools import count
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -22,10 +23,11 @@ from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
 from runtime.host.residents import Residents
 from runtime.host.shards import Shards
+from runtime.host.supervision import Supervisor
 from runtime.partition.journal import Journal
 from runtime.telemetry.metrics import Metrics
 from runtime.wire.answers import read_events, unpack_state
-from runtime.wire.commands import STATE, Answer, Request, unpack_answer
+from runtime.wire.commands import START, STATE, STOP, Answer, Request, unpack_answer
 from runtime.wire.values import members
 from store.appends import Acknowledged, Append
 from store.rows.encoding import encode_event
@@ -147,7 +149,10 @@ def command(source: str, message: Command | str, **changes: Any) -> list[Any]:
 
 
 class Hosting:
-    """One host at work. `deliver` is what a driver does, one batch after another."""
+    """One host at work. `deliver` is what a driver does, one batch after another.
+
+    More than fifteen fields: it has all the parts of a host, for tests to look at.
+    """
 
     def __init__(self, writing: Writing) -> None:
         self.writing = writing
@@ -157,6 +162,9 @@ class Hosting:
         self.writer_back.set()
         self._sequence = 0
         self.generation = 0
+        self.now_us = AT_US  #: what its clock says
+        self.escalated: list[Batch] = []  #: behind whose answers a host would end
+        self.became: list[str] = []  #: of actors that failed
 
     @classmethod
     async def begin(
@@ -181,8 +189,21 @@ class Hosting:
             hosting.store, types, capacity=capacity, observe=clock.observe
         )
         remembered = hosting.recent = Recent(recent)
+        supervisor = hosting.supervisor = Supervisor(
+            hosting.residents,
+            strategy=strategy,
+            now_s=asyncio.get_running_loop().time,
+            random=Random(1).randbytes,
+            escalate=hosting.escalated.append,
+            count=lambda actor_type, became: hosting.became.append(became),
+        )
         decider = hosting.decider = Decider(
-            clock, hosting.residents, remembered, strategy=strategy, snapshot_frequency=frequency
+            clock,
+            hosting.residents,
+            remembered,
+            supervisor=supervisor,
+            snapshot_frequency=frequency,
+            now_us=lambda: hosting.now_us,
         )
         hosting.mailbox = Mailbox(NODE, mailbox)
         hosting.metrics = HostMetrics(Metrics(NODE, None), NODE, lambda: AT_US)
@@ -209,6 +230,7 @@ class Hosting:
 
     types: ActorTypes
     metrics: HostMetrics
+    supervisor: Supervisor
     decider: Decider
     recent: Recent
     residents: Residents
@@ -258,6 +280,16 @@ class Hosting:
     async def ask(self, source: str, message: Command, **changes: Any) -> list[Event]:
         """One command, its events."""
         return read_events(await self.deliver(command(source, message, **changes)), 0)
+
+    async def start(self, source: str) -> list[Event]:
+        """Have a stopped actor take commands again."""
+        return read_events(
+            await self.deliver(command(source, START, data={"reason": "seen to"})), 0
+        )
+
+    async def stop(self, source: str) -> list[Event]:
+        """Have an actor take no commands."""
+        return read_events(await self.deliver(command(source, STOP, data={"reason": "a test"})), 0)
 
     async def total(self, source: str) -> int:
         """What a counter has counted, by its own state."""

@@ -32,7 +32,7 @@ SWITCH = "true or false"
 STORES = '"postgres" or "memory"'
 
 
-STRATEGIES = '"restart", "resume" or "stop"'
+STRATEGIES = '"restart", "resume", "stop" or "escalate"'
 
 ON_FAILURE = '"park", "skip" or "pause"'
 

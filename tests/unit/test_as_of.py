@@ -142,7 +142,7 @@ async def test_an_event_that_cannot_be_applied_without_one_that_is_left_out_is_t
         ({"when": NOON.replace(tzinfo=None)}, "no time zone"),
         ({"when": "2026-07-01"}, "a moment is"),
         ({"when": 17}, "January 1970, in microseconds; a position of the log is position=17"),
-        ({"position": -1}, "a position is"),
+        ({"position": -1}, "a position is a number from 0 on, not -1$"),
         ({"position": True}, "a position is"),
     ],
     ids=["nothing", "both", "no-zone", "text", "small", "negative", "bool"],

@@ -195,6 +195,9 @@ def test_what_one_fails_at_is_parked_for_it_alone_and_replayed(
     told = "porter is several handlers: name one of alarm, fussy"
     with pytest.raises(NotPossible, match=told):
         memory_system.replay_dead_letters("porter").result(LIMIT_S)
+    with pytest.raises(NotPossible, match="have theirs under their own names"):
+        memory_system.dead_letters("porter").result(LIMIT_S)
+    assert memory_system.dead_letters("alarm").result(LIMIT_S) == []
     bad.unlink()
     replayed = memory_system.replay_dead_letters("fussy").result(LIMIT_S)
     assert (replayed.events, replayed.parked) == (3, {})
@@ -497,3 +500,23 @@ def test_dropped_letters_of_one_are_forgotten_while_all_are_together(
     publish(memory_system, [3], sources=1)
     found = wait_told(memory_system, {"fussy": 1, "alarm": 4})
     assert found["fussy"] == [3]
+
+
+async def test_slots_of_one_that_is_apart_are_brought_up_behind_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fronts, brought = iter((5, 7, 20)), list[int]()
+
+    class Elsewhere:
+        async def passed(self, position: int) -> int:
+            return next(fronts)
+
+    async def align(_: Member, lane: Lane, position: int) -> None:
+        brought.append(position)
+        lane.position = position
+
+    monkeypatch.setattr(Member, "_align", align)
+    member = Member.__new__(Member)
+    monkeypatch.setattr(member, "_meeting", Elsewhere(), raising=False)
+    await member._bring_up(Lane(3, None), 10)
+    assert brought == [5, 7, 10]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from actors.errors import InvalidName
+from examples.thermostat import ReportTemperature, Thermostat
 from runtime.errors import ConnectionClosed, NotPossible, SubscriptionTaken, SystemNotFound
 from runtime.processing.checkpoint import Checkpoint
 from runtime.processing.durable_subscription import DurableSubscription
@@ -241,6 +242,9 @@ def test_a_system_s_own_call_makes_one_by_its_name(memory_system: ActorSystem) -
         assert (subscription.name, subscription.receipt.count) == ("heat", 0)
     with pytest.raises(InvalidName, match="durable subscription has 1 to 100 letters"):
         memory_system.subscribe(name="Heat it")
+    memory_system.actor(Thermostat, "kitchen").ask(ReportTemperature(celsius=20.0)).result(LIMIT_S)
+    with pytest.raises(InvalidName, match="an actor type has this name, and where its actors"):
+        memory_system.subscribe(name=Thermostat.actor_type, after=0)
 
 
 def test_an_iteration_that_begins_anew_begins_with_what_is_in_hand(driving: Driving) -> None:

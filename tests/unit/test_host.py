@@ -13,7 +13,10 @@ from ray import cloudpickle
 from actors.actor import Actor, Command, handles
 from actors.errors import InvalidActor, ThornbackError
 from actors.event import DeviceEvent, Payload
+from actors.supervision import Supervision
+from runtime.errors import HandlerFailed
 from runtime.host.host import Host
+from runtime.host.supervision import Supervisor
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.wire.answers import raise_error, read_events
@@ -52,6 +55,11 @@ class OneWriter(World):
     def random(self, size: int) -> bytes:
         return bytes(size)
 
+    def end(self) -> None:
+        self.ends = True
+
+    ends = False
+
 
 async def begun() -> Host:
     """A pooled host, ready to work."""
@@ -70,6 +78,10 @@ async def deliver(host: Host, *commands: list[Any], sequence: int = 0) -> Answer
 
 class Ring(Command):
     """Press the bell."""
+
+
+class Crack(Command):
+    """Break it."""
 
 
 class Rang(DeviceEvent):
@@ -208,3 +220,41 @@ async def test_bytes_that_are_no_request_are_answered(request_bytes: bytes) -> N
     with pytest.raises(ThornbackError):
         raise_error(answer, 0)
     assert await host.drain() == 0
+
+
+class Gong(Actor[BellState]):
+    """What it cannot do its host cannot do either."""
+
+    supervision = Supervision(strategy="escalate")
+
+    @handles
+    def crack(self, message: Crack) -> Iterator[Payload]:
+        raise RuntimeError("cracked")
+        yield
+
+
+@virtual_time
+async def test_a_host_that_escalates_answers_and_then_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Supervisor, "LIFE_S", 0.0)
+    world = OneWriter(await Writing.begin())
+    settings = {"actor_system": {"supervisor_strategy": "escalate", "hosts": 1}}
+    host = Host("host-0", Settings(**settings).model_dump_json(), None, world=world)  # type: ignore[arg-type]
+    await host.ready()
+    await host.register(cloudpickle.dumps(Gong))
+    answer = await deliver(host, command("gong/a", Crack()))
+    with pytest.raises(HandlerFailed, match=r"cracked \(escalate\)"):
+        raise_error(answer, 0)
+    await settled()
+    assert world.ends
+    assert "a failure was escalated to it, and beyond it" in caplog.text
+
+
+@virtual_time
+async def test_failures_of_actors_are_counted_by_type_and_by_what_became_of_them() -> None:
+    host = await begun()
+    await host.register(cloudpickle.dumps(Gong))
+    for sequence in range(2):
+        await deliver(host, command("gong/a", Crack()), sequence=sequence)
+    assert host._metrics.actors._failures.labels("gong", "escalate")._value.get() == 2

@@ -14,6 +14,7 @@ import pytest
 
 from actors.actor import Command
 from actors.event import Event
+from actors.lifecycle import LIFECYCLE
 from runtime.errors import HostUnavailable, MailboxFull
 from runtime.partition.writer_link import WriterAway
 from runtime.wire.answers import read_events, unpack_state
@@ -179,14 +180,19 @@ async def look_at(host: Hosting, drivers: list[Driver], strategy: str) -> None:
     """Is what was answered in the log, once, and in order?"""
     logged = Decoder().events((await host.store.read(0, 1_000_000)).rows)
     of_command: dict[bytes, list[Event]] = {}
+    stopped: set[bytes] = set()  # commands at which an actor was
     for event in logged:
         assert event.causation_id is not None
+        if event.event_type in LIFECYCLE:
+            stopped.add(event.causation_id.bytes)
+            continue
         of_command.setdefault(event.causation_id.bytes, []).append(event)
     for source in {*ACTORS, CURSED}:
         theirs = [event.version for event in logged if event.source == source]
         assert theirs == list(range(1, len(theirs) + 1))
     for driver in drivers:
         check_answers(driver, of_command)
+        assert strategy != "stop" or stopped >= failed_of(driver)
     if strategy == "stop":
         return
     for source in ACTORS:
@@ -217,6 +223,16 @@ def check_answers(driver: Driver, of_command: dict[bytes, list[Event]]) -> None:
                 positions.setdefault(sent[0], []).append(told[0].position or 0)
     for theirs in positions.values():
         assert all(first < second for first, second in pairwise(theirs)), "out of order"
+
+
+def failed_of(driver: Driver) -> set[bytes]:
+    """The commands that were answered with a failure of their own."""
+    return {
+        driver.batches[number][index][2]
+        for number, answer in driver.answers.items()
+        for index, (name, arguments) in answer.errors.items()
+        if name == "HandlerFailed" and arguments[3] == "stop"
+    }
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

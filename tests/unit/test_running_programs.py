@@ -15,16 +15,19 @@ from runtime.cluster.workers import Workers
 from runtime.errors import NotPossible, StartFailed
 from runtime.partition.writer_link import WriterAway, WriterLink
 from runtime.processing.program_code import pickled_program
+from runtime.processing.program_run import ProgramRun
 from runtime.processing.program_selection import selection_of_program
 from runtime.system import ActorSystem
 from runtime.topology.names import ProcessKind
 from runtime.topology.status import ProcessStatus, WorkerFacts
 from store.appends import Acknowledged, Append
-from store.errors import AnotherSelection
+from store.errors import AnotherSelection, StaleEpoch
 from store.event_store import EventStore
+from store.memory import MemoryEventStore
 from store.selection import EVERYTHING, Selection
 from streams.errors import InvalidProgram
 from streams.handler import Handler
+from streams.program import Change
 from streams.scenario import happened
 from tests.integration.systems import eventually
 from tests.programs import Echo, Totals
@@ -36,6 +39,13 @@ class Seen(DeviceEvent):
     """Something was."""
 
     n: int
+
+
+class Silent(Echo):
+    """Comes to nothing but progress."""
+
+    def step(self, key: str, item: Any, event: Event, state: Any, watermark_us: int) -> Change:
+        return Change()
 
 
 def publish(system: ActorSystem, number: int) -> None:
@@ -145,6 +155,35 @@ def test_one_that_is_run_again_before_it_has_noticed_that_it_was_dropped_begins_
     eventually(stands_at(system, 2))
     [worker] = facts(system)
     assert (worker.events, worker.trouble) == (2, None)
+
+
+def test_who_waits_for_one_that_was_dropped_to_commit_what_it_has_does_so_no_longer(
+    memory_system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = memory_system
+    monkeypatch.setattr(ProgramRun, "QUIET_S", 10 * LIMIT_S)  # until somebody flushes it
+    monkeypatch.setattr(Workers, "FLUSH_S", 10 * LIMIT_S)
+    system.run(Silent("silent", ("device/*",)), workers=1).result(LIMIT_S)
+    publish(system, 1)
+    eventually(lambda: [one.events for one in facts(system)] == [1])
+
+    async def drop(store: EventStore) -> bool:
+        return await store.drop_program("silent")
+
+    assert system.connection.errand("drop", lambda: system.connection.log.ask(drop)).result(LIMIT_S)
+    system.stop("silent").result(LIMIT_S)
+    assert facts(system) == []
+
+
+async def test_one_that_hung_as_it_began_is_not_the_last_of_its_name() -> None:
+    store = MemoryEventStore()
+    run = ProgramRun.__new__(ProgramRun)
+    run._store, run._node = store, "node-001.workers/totals/0"
+    run._number = (await store.open_epoch(run._node)).number
+    await run._check_last()
+    await store.open_epoch(run._node)
+    with pytest.raises(StaleEpoch):
+        await run._check_last()
 
 
 def test_all_slots_begin_where_the_first_ones_did(memory_system: ActorSystem) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from actors.actor import Actor, Command, applies, handles
 from actors.errors import InvalidActor, Rejected
 from actors.event import DeviceEvent, Payload
+from actors.lifecycle import ActorHasFailed, ActorWasStarted, ActorWasStopped
 from store.scenario import Scenario
 
 
@@ -205,3 +206,34 @@ def test_what_a_handler_returns_among_its_yields_is_told() -> None:
 
 def _filled(litres: int) -> Filled:
     return Filled(litres=litres)
+
+
+def test_whoever_was_stopped_takes_commands_again_when_it_was_started() -> None:
+    stop = ActorWasStopped(reason="it failed", message_type="fill", failure="ValueError")
+    scenario = Scenario(Tank).given(Filled(litres=3), stop)
+    with pytest.raises(AssertionError, match="tank/scenario is stopped"):
+        scenario.when(Fill(litres=1))
+    scenario.given(
+        ActorWasStarted(), ActorHasFailed(message_type="fill", failure="", became="restart")
+    )
+    scenario.when(Fill(litres=1)).then(Filled(litres=1))
+    assert scenario.state.litres == 4
+
+
+def test_a_handler_that_says_what_becomes_of_its_actor_is_refused() -> None:
+    class Usurper(Tank):
+        @handles
+        def fill(self, message: Fill) -> Iterator[Payload]:
+            yield ActorWasStopped(reason="so I say")
+
+    with pytest.raises(TypeError, match="the runtime alone says what becomes of it"):
+        Scenario(Usurper).when(Fill(litres=1))
+
+
+def test_an_actor_may_apply_that_it_was_stopped() -> None:
+    class Known(Tank):
+        @applies
+        def stopped(self, event: ActorWasStopped) -> None:
+            self.state.litres = 0
+
+    assert Scenario(Known).given(Filled(litres=3), ActorWasStopped(reason="")).state.litres == 0

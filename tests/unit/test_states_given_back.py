@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from enum import StrEnum
+from enum import Flag, StrEnum, auto
 from functools import cached_property
 from typing import Any
 
@@ -131,6 +131,23 @@ class Status(StrEnum):
 @dataclass
 class Switched:
     status: str = Status.ON
+
+
+class Fitted(Flag):
+    RADIO = auto()
+    RADAR = auto()
+
+
+@dataclass
+class Equipped:
+    fitted: Fitted = Fitted.RADIO | Fitted.RADAR
+    total_count: int = 0
+
+
+def test_a_flag_is_a_value_that_comes_back() -> None:
+    """What Python keeps in its members leads back to them."""
+    states = counting(Equipped).described().states
+    assert states.read(states.snapshot(Equipped(Fitted.RADAR)).encode()) == Equipped(Fitted.RADAR)
 
 
 @dataclass(eq=False)

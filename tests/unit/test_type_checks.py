@@ -15,6 +15,7 @@ from runtime.driver.shipped_classes import ShippedClasses
 from runtime.errors import HandlerFailed
 from runtime.host.host import Host
 from runtime.settings.settings import Settings
+from runtime.topology.placement import shard_of
 from runtime.wire.answers import read_events, unpack_state
 from runtime.wire.commands import PUBLISH, STATE
 from store.event_store import DecidingClass
@@ -22,6 +23,9 @@ from tests.unit.hosting import command
 from tests.unit.test_host import OneWriter, begun, deliver
 from tests.unit.writing import Writing
 from tests.virtual_time import virtual_time
+
+#: One host has all shards at first.
+ALONE = Settings.load(environ={}, actor_system={"hosts": 1})
 
 
 class Heat(Command):
@@ -116,7 +120,7 @@ async def test_that_other_code_decides_from_now_on_is_in_the_log(
 @virtual_time
 async def test_events_of_other_hosts_and_earlier_incarnations_count_too() -> None:
     world = OneWriter(await Writing.begin())
-    settings = Settings().model_dump_json()
+    settings = ALONE.model_dump_json()
     first = Host("host-0", settings, None, world=world)
     await register(first, Oven)
     await deliver(first, command("oven/a", Heat()))
@@ -174,7 +178,7 @@ async def test_a_second_class_of_an_actor_type_is_refused_and_the_same_one_chang
 @virtual_time
 async def test_a_class_that_was_moved_takes_over_when_it_says_so_and_for_good() -> None:
     world = OneWriter(await Writing.begin())
-    settings = Settings().model_dump_json()
+    settings = ALONE.model_dump_json()
     host = Host("host-0", settings, None, world=world)
     await register(host, Oven)
     await register(host, moved(replaces=("tests.unit.test_type_checks.Oven",)))
@@ -192,7 +196,7 @@ async def test_a_class_that_came_with_a_hosts_start_and_does_not_fit_says_why() 
         {"device-twin": DecidingClass(class_name="mine.Twin")}
     )
     world = OneWriter(writing)
-    host = Host("host-0", Settings().model_dump_json(), None, world=world)
+    host = Host("host-0", ALONE.model_dump_json(), None, world=world)
     answer = await deliver(host, command("device-twin/a", Heat()))
     with pytest.raises(InvalidActor, match=r"mine\.Twin decides this actor type, not actors\.dev"):
         read_events(answer, 0)
@@ -260,7 +264,7 @@ async def test_a_field_that_no_class_of_today_reads_is_said_when_an_actor_is_loa
     later: type[Actor[Any]], said: str
 ) -> None:
     world = OneWriter(await Writing.begin())
-    settings = Settings().model_dump_json()
+    settings = ALONE.model_dump_json()
     first = Host("host-0", settings, None, world=world)
     await first.ready()
     data = {
@@ -269,6 +273,7 @@ async def test_a_field_that_no_class_of_today_reads_is_said_when_an_actor_is_loa
     }  # fmt: skip
     await deliver(first, command("oven/a", PUBLISH, data=data))
 
+    await first.give_shards([shard_of("oven/a")], "host-1")
     other = Host("host-1", settings, None, world=world)
     await register(other, later)  # nobody is resident here who would show it
     answer = await deliver(other, command("oven/a", Heat()))

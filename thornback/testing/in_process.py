@@ -27,6 +27,7 @@ from runtime.process.store_access import migrate_store
 from runtime.process.world import Calls, World
 from runtime.processing.dead_letters import Replayed
 from runtime.processing.deliverer import Deliverer
+from runtime.processing.timekeeper import Timekeeper
 from runtime.processing.worker import Worker
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
@@ -34,6 +35,7 @@ from runtime.topology.names import (
     BUS_ACTOR,
     DELIVERER_ACTOR,
     DIRECTORY_ACTOR,
+    TIMEKEEPER_ACTOR,
     WRITER_ACTOR,
     ProcessKind,
     host_name,
@@ -233,6 +235,12 @@ class Processes:
         if DELIVERER_ACTOR not in self._named:
             made = Deliverer(DELIVERER_ACTOR, self._json, None, world=self._world)
             self._named[DELIVERER_ACTOR] = made
+
+    async def keep_timers(self) -> None:
+        """Have what fires timers, made if it is not there."""
+        if TIMEKEEPER_ACTOR not in self._named:
+            made = Timekeeper(TIMEKEEPER_ACTOR, self._json, None, world=self._world)
+            self._named[TIMEKEEPER_ACTOR] = made
 
     async def replay_program(self, program: str, parked: Parked | None) -> Replayed:
         """Replay its dead letters. Raises UnknownProgram and NotPossible."""

@@ -517,3 +517,48 @@ SELECT {columns} FROM {table} WHERE key = ANY ($1);
 
 -- name: select_projected
 SELECT {columns} FROM {table} WHERE key > $1 {conditions} ORDER BY key LIMIT $2;
+
+-- name: due_timers
+-- Those that come behind a place and are to be looked at until a moment, so many.
+SELECT source, key, timer, event_id, correlation_id, occurrence, due, look, message_type, message
+FROM timers
+WHERE (look, source, key) > ($1, $2::text, $3::text) AND look <= $4
+ORDER BY look, source, key LIMIT $5;
+
+-- name: count_timers
+SELECT count(*) AS timers FROM timers;
+
+-- name: forget_timers
+WITH gone AS (
+    DELETE FROM timers t USING unnest($1::text[], $2::text[]) AS g (source, key)
+    WHERE t.source = g.source AND t.key = g.key
+    RETURNING 1
+)
+SELECT count(*) AS timers FROM gone;
+
+-- name: move_timers
+UPDATE timers t SET occurrence = m.occurrence, due = m.due, look = m.look
+FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[])
+    AS m (source, key, timer, occurrence, due, look)
+WHERE t.source = m.source AND t.key = m.key AND t.timer = m.timer;
+
+-- name: keep_timers
+-- Each in the place of what has its key; how many had none.
+WITH kept AS (
+    INSERT INTO timers
+    SELECT * FROM unnest(
+        $1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[],
+        $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::bytea[]
+    )
+    ON CONFLICT (source, key) DO UPDATE SET
+        timer = excluded.timer,
+        event_id = excluded.event_id,
+        correlation_id = excluded.correlation_id,
+        occurrence = excluded.occurrence,
+        due = excluded.due,
+        look = excluded.look,
+        message_type = excluded.message_type,
+        message = excluded.message
+    RETURNING xmax = 0 AS fresh
+)
+SELECT count(*) FILTER (WHERE fresh) AS timers FROM kept;

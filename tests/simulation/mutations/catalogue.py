@@ -3,8 +3,10 @@
 from tests.simulation.mutations import (
     of_companies,
     of_drivers,
+    of_drops,
     of_groups,
     of_hosts,
+    of_lives,
     of_messages,
     of_moves,
     of_partitions,
@@ -12,6 +14,7 @@ from tests.simulation.mutations import (
     of_subscriptions,
     of_systems,
     of_tables,
+    of_timers,
     of_values,
 )
 from tests.simulation.mutations.patching import Mutation
@@ -20,6 +23,7 @@ MUTATIONS: dict[str, Mutation] = {
     mutation.name: mutation
     for mutation in (
         *of_hosts.MUTATIONS,
+        *of_lives.MUTATIONS,
         *of_partitions.MUTATIONS,
         *of_drivers.MUTATIONS,
         *of_systems.MUTATIONS,
@@ -27,9 +31,11 @@ MUTATIONS: dict[str, Mutation] = {
         *of_groups.MUTATIONS,
         *of_programs.MUTATIONS,
         *of_companies.MUTATIONS,
+        *of_drops.MUTATIONS,
         *of_messages.MUTATIONS,
         *of_moves.MUTATIONS,
         *of_tables.MUTATIONS,
+        *of_timers.MUTATIONS,
         *of_values.MUTATIONS,
     )
 }

@@ -59,6 +59,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "                pass\n",
     ),
     mutation(
+        "who is apart goes ahead",
+        "slots of a handler that is apart are brought up before the others have come there",
+        _MEMBER,
+        "            front = await self._meeting.passed(lane.position)\n",
+        "            front = position\n",
+    ),
+    mutation(
         "slots by themselves",
         "slots of a handler that lag are brought up by themselves, not with those of the others",
         _COMPANY,

@@ -66,9 +66,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "repeats are chained",
         "what a batch repeats of the one before is kept as long as the batch is",
         "runtime.host.effects",
-        '    __slots__ = ("_firsts", "acknowledged", "counts", "message_types", "rows")\n',
-        '    __slots__ = ("_firsts", "acknowledged", "before", "counts", "message_types", '
-        '"rows")\n',
+        '"acknowledged", "beside", "counts", "message_types", "rows")\n',
+        '"acknowledged", "before", "beside", "counts", "message_types", "rows")\n',
         module="runtime.host.decision",
         old="                attempt.repeats[index] = recent.get(command_id)\n",
         new="                attempt.repeats[index] = effects.before = recent.get(command_id)\n",
@@ -181,7 +180,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     mutation(
         "an undone stop",
-        "an actor stays stopped for what was undone, and is not dropped",
+        "an actor stays as what was undone has left it, and is not dropped",
         "runtime.host.recovery",
         "        self._residents.drop(attempt.sources)\n",
         "",

@@ -78,7 +78,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "nobody delivers",
         "a host that comes back does not look whether the log has messages",
         "runtime.process.deliverer_call",
-        "        if SENT in await store.event_types():\n",
-        "        if SENT in ():\n",
+        "        if self.EVENT_TYPE in await store.event_types():\n",
+        "        if self.EVENT_TYPE in ():\n",
     ),
 )

@@ -291,6 +291,7 @@ BUILDS: dict[str, tuple[Callable[[], Any], str]] = {
     "name": (lambda: EventPipeline("A B"), "A B: its name cannot be one"),
     "pattern": (lambda: EventPipeline("a", ["b", ""]), "a: a pattern is a text"),
     "disorder": (lambda: EventPipeline("a", disorder=-MINUTE), "a: disorder is not negative"),
+    "other-disorder": (lambda: UNTYPED.with_disorder(-MINUTE), "disorder is not negative"),
     "no-emit": (
         lambda: StreamScenario(UNTYPED.window(Tumbling(MINUTE), Count())),
         r"what step 1, window\(Tumbling\) comes to is no event yet: end with .emit",
@@ -354,3 +355,17 @@ def test_results_show_their_data() -> None:
     assert Folded("a", 1).data == {"key": "a", "value": 1}
     assert Batch("a", [1]).data == {"key": "a", "items": [1]}
     assert Output(Hot(celsius=1.0), 1).at_us == 1
+
+
+def test_a_whole_pipeline_may_wait_for_more_disorder() -> None:
+    counts = PLAIN.window(Tumbling(MINUTE), {"n": Count()}).emit("counted")
+    waiting = counts.with_disorder(3 * MINUTE)
+    assert (counts.disorder_us, waiting.disorder_us) == (0, 180_000_000)
+
+    def counted(pipeline: EventPipeline, *minutes: float) -> int:
+        given = [measured(minute) for minute in minutes]
+        return len(StreamScenario(pipeline).given(*given).outputs)
+
+    assert counted(counts, 0.5, 1.7, 0.6) == 2  # the first one, and what corrects it
+    assert counted(waiting, 0.5, 1.7, 0.6) == 0
+    assert counted(waiting, 0.5, 1.7, 0.6, 4) == 1

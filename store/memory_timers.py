@@ -1,0 +1,41 @@
+"""Timers of a store in memory: nothing of them survives it."""
+
+from store.timers import Place, Timer, TimerChanges
+
+
+class TimersInMemory:
+    """By source and key."""
+
+    def __init__(self) -> None:
+        self._timers: dict[tuple[str, str], Timer] = {}
+
+    def __len__(self) -> int:
+        return len(self._timers)
+
+    def change(self, changes: TimerChanges) -> int:
+        """By how many there are more of them now."""
+        before = len(self._timers)
+        for source_and_key in changes.gone:
+            self._timers.pop(source_and_key, None)
+        for move in changes.moved:
+            there = self._timers.get((move.source, move.key))
+            if there is not None and there.timer == move.timer:
+                self._timers[move.source, move.key] = there._replace(
+                    occurrence=move.occurrence, due_us=move.due_us, look_us=move.look_us
+                )
+        for timer in changes.kept:
+            self._timers[timer.source, timer.key] = timer
+        return len(self._timers) - before
+
+    def due(self, after: Place, until_us: int, limit: int) -> list[Timer]:
+        """In their order."""
+        found = [
+            timer
+            for timer in self._timers.values()
+            if timer.look_us <= until_us and _order(timer.place) > _order(after)
+        ]
+        return sorted(found, key=lambda timer: _order(timer.place))[:limit]
+
+
+def _order(place: Place) -> tuple[int, bytes, bytes]:
+    return place.look_us, place.source.encode(), place.key.encode()

@@ -1,0 +1,86 @@
+"""What PostgreSQL keeps of the timers that are to fire."""
+
+from typing import Any
+from uuid import UUID
+
+from store.appends import CheckpointMove
+from store.postgres.connections import Connections, transaction
+from store.postgres.queries import QUERIES
+from store.postgres.subscriptions import move_checkpoints
+from store.timers import Place, Timer, TimerChanges
+
+
+class Timers:
+    """The table `timers`."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def file(self, checkpoint: CheckpointMove, changes: TimerChanges) -> int:
+        """Changes, with their checkpoint; by how many there are more now. Raises
+        StaleCheckpoint."""
+        async with self._connections.use() as connection, transaction(connection):
+            await move_checkpoints(connection, [checkpoint])
+            return await _change(connection, changes)
+
+    async def due(self, after: Place, until_us: int, limit: int) -> list[Timer]:
+        """Some that are to be looked at, in order."""
+        rows = await self._connections.fetch(QUERIES["due_timers"], *after, until_us, limit)
+        return [_timer(row) for row in rows]
+
+    async def count(self) -> int:
+        """How many there are."""
+        [row] = await self._connections.fetch(QUERIES["count_timers"])
+        return int(row["timers"])
+
+
+async def _change(within: Any, changes: TimerChanges) -> int:
+    difference = 0
+    if changes.gone:
+        sources, keys = zip(*sorted(changes.gone), strict=True)
+        gone = await within.fetch(QUERIES["forget_timers"], list(sources), list(keys))
+        difference -= gone[0]["timers"]
+    if changes.moved:
+        moved = sorted(changes.moved)  # side by side in the index
+        await within.fetch(
+            QUERIES["move_timers"],
+            [each.source for each in moved],
+            [each.key for each in moved],
+            [UUID(bytes=each.timer) for each in moved],
+            [each.occurrence for each in moved],
+            [each.due_us for each in moved],
+            [each.look_us for each in moved],
+        )
+    if changes.kept:
+        kept = sorted(changes.kept)
+        [row] = await within.fetch(
+            QUERIES["keep_timers"],
+            [each.source for each in kept],
+            [each.key for each in kept],
+            [UUID(bytes=each.timer) for each in kept],
+            [UUID(bytes=each.event_id) for each in kept],
+            [each.correlation_id and UUID(bytes=each.correlation_id) for each in kept],
+            [each.occurrence for each in kept],
+            [each.due_us for each in kept],
+            [each.look_us for each in kept],
+            [each.message_type for each in kept],
+            [each.message for each in kept],
+        )
+        difference += row["timers"]
+    return difference
+
+
+def _timer(row: Any) -> Timer:
+    correlation = row["correlation_id"]
+    return Timer(
+        source=row["source"],
+        key=row["key"],
+        timer=row["timer"].bytes,
+        event_id=row["event_id"].bytes,
+        correlation_id=None if correlation is None else correlation.bytes,
+        occurrence=row["occurrence"],
+        due_us=row["due"],
+        look_us=row["look"],
+        message_type=row["message_type"],
+        message=bytes(row["message"]),
+    )

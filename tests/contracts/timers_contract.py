@@ -1,0 +1,126 @@
+"""What a store promises of timers: they change with a checkpoint, and are read in their order."""
+
+from secrets import randbelow
+
+import pytest
+
+from store.appends import CheckpointMove
+from store.errors import StaleCheckpoint
+from store.event_store import EventStore
+from store.selection import EVERYTHING
+from store.subscriptions import SubscriptionRecord
+from store.timers import FIRST, Place, Timer, TimerChanges, TimerMove
+
+
+def timer(source: str, key: str, look_us: int, number: int = 1) -> Timer:
+    """One that is to fire."""
+    return Timer(
+        source=source,
+        key=key,
+        timer=number.to_bytes(16),
+        event_id=(100 + number).to_bytes(16),
+        correlation_id=None if number % 2 else (200 + number).to_bytes(16),
+        occurrence=0,
+        due_us=look_us,
+        look_us=look_us,
+        message_type="ring",
+        message=b'{"n": 1, "umlaut": "\xc3\xb6"}',
+    )
+
+
+def changes(
+    *kept: Timer, moved: tuple[TimerMove, ...] = (), gone: tuple[tuple[str, str], ...] = ()
+) -> TimerChanges:
+    return TimerChanges(list(kept), list(moved), list(gone))
+
+
+class Keeper:
+    """Whoever fires timers."""
+
+    def __init__(self, store: EventStore, record: SubscriptionRecord) -> None:
+        self.store, self.record = store, record
+        self.position = 0
+
+    @classmethod
+    async def begin(cls, store: EventStore) -> "Keeper":
+        epoch = randbelow(2**62)
+        return cls(store, await store.open_subscription("timers", EVERYTHING, 0, epoch))
+
+    async def file(self, changed: TimerChanges) -> int:
+        self.position += 1
+        move = CheckpointMove(
+            name=self.record.name,
+            epoch=self.record.epoch,
+            position=self.position,
+            receipt=self.record.receipt,
+        )
+        return await self.store.file_timers(move, changed)
+
+
+async def all_of(store: EventStore) -> list[Timer]:
+    return await store.due_timers(FIRST, 2**62, 1_000)
+
+
+class TimersContract:
+    """Timers that are to fire."""
+
+    async def test_timers_are_read_in_the_order_in_which_they_are_looked_at(
+        self, store: EventStore
+    ) -> None:
+        keeper = await Keeper.begin(store)
+        late, early = timer("bell/b", "k", 30), timer("bell/b", "j", 10, 2)
+        same = timer("bell/a", "ö", 30, 4), timer("bell/a", "z", 30, 3)
+        assert await keeper.file(changes(late, *same, early)) == 4
+        ordered = [early, same[1], same[0], late]
+        assert await all_of(store) == ordered
+        assert await store.count_timers() == 4
+        assert await store.due_timers(FIRST, 29, 9) == [early]
+        assert await store.due_timers(FIRST, 30, 2) == ordered[:2]
+        assert await store.due_timers(same[1].place, 30, 9) == ordered[2:]
+        assert await store.due_timers(Place(30, "", ""), 30, 9) == ordered[1:]
+
+    async def test_a_timer_takes_the_place_of_the_one_that_had_its_key(
+        self, store: EventStore
+    ) -> None:
+        keeper = await Keeper.begin(store)
+        assert await keeper.file(changes(timer("bell/b", "k", 30))) == 1
+        other = timer("bell/b", "k", 5, 2)
+        assert await keeper.file(changes(other, timer("bell/c", "k", 7))) == 1
+        assert await all_of(store) == [other, timer("bell/c", "k", 7)]
+
+    async def test_a_timer_moves_unless_its_key_has_another_one(self, store: EventStore) -> None:
+        keeper = await Keeper.begin(store)
+        one, two = timer("bell/b", "k", 30), timer("bell/b", "j", 40, 2)
+        await keeper.file(changes(one, two))
+        moves = (
+            TimerMove("bell/b", "k", one.timer, 3, 90, 95),
+            TimerMove("bell/b", "j", one.timer, 3, 90, 95),
+            TimerMove("bell/b", "i", one.timer, 3, 90, 95),
+        )
+        assert await keeper.file(changes(moved=moves)) == 0
+        assert await all_of(store) == [two, one._replace(occurrence=3, due_us=90, look_us=95)]
+
+    async def test_a_timer_that_is_gone_is_gone_and_one_that_never_was_is_none(
+        self, store: EventStore
+    ) -> None:
+        keeper = await Keeper.begin(store)
+        await keeper.file(changes(timer("bell/b", "k", 30), timer("bell/b", "j", 40)))
+        gone = ("bell/b", "k"), ("bell/b", "never"), ("bell/a", "j")
+        assert await keeper.file(changes(timer("bell/d", "k", 1), gone=gone)) == 0
+        assert await all_of(store) == [timer("bell/d", "k", 1), timer("bell/b", "j", 40)]
+        assert await store.count_timers() == 2
+
+    async def test_whoever_was_replaced_changes_nothing(self, store: EventStore) -> None:
+        keeper = await Keeper.begin(store)
+        await keeper.file(changes(timer("bell/b", "k", 30)))
+        await Keeper.begin(store)
+        with pytest.raises(StaleCheckpoint):
+            await keeper.file(changes(timer("bell/b", "j", 1), gone=(("bell/b", "k"),)))
+        assert await all_of(store) == [timer("bell/b", "k", 30)]
+
+    async def test_the_checkpoint_moves_with_the_timers(self, store: EventStore) -> None:
+        keeper = await Keeper.begin(store)
+        keeper.position = 6
+        await keeper.file(changes(timer("bell/b", "k", 30)))
+        [record] = await store.subscriptions()
+        assert record.position == 7

@@ -1,0 +1,140 @@
+"""Mutations of timers: who fires what and when, and what makes a second firing harmless."""
+
+from tests.simulation.mutations.patching import Mutation, mutation
+
+_FIRING = "runtime.host.firing"
+_PENDING = "actors.pending_timers"
+_RESIDENT = "runtime.host.resident"
+_KEEPING = "runtime.processing.timekeeping"
+_FILING = "runtime.processing.timer_filing"
+_WINDOW = "runtime.processing.timer_window"
+
+MUTATIONS: tuple[Mutation, ...] = (
+    mutation(
+        "a timer is forgotten at the timekeeper's death",
+        "one that begins reads what is due from now on, and not what is overdue",
+        _KEEPING,
+        "        self._window, self._late, self._said = Window(), [], set()\n",
+        "        self._window, self._late, self._said = Window(), [], set()\n"
+        '        self._window.reach = type(FIRST)(self._world.now_us(), "", "")\n',
+        "from store.timers import Timer\n",
+        "from store.timers import FIRST, Timer\n",
+    ),
+    mutation(
+        "the checkpoint of timers moves before their table",
+        "a timekeeper that dies in between has read a timer that it has nowhere",
+        _KEEPING,
+        "        self._pending += await self._store.file_timers(move, changes)\n",
+        "        await self._store.move_checkpoint(move)\n"
+        "        await self._changed_within(0.3)\n"
+        "        self._pending += await self._store.file_timers(move, changes)\n",
+    ),
+    mutation(
+        "a timer fires twice after a lost answer",
+        "the command of a firing has another id each time it is sent, and its host does not look",
+        _KEEPING,
+        'timer.timer + timer.occurrence.to_bytes(8, "big")',
+        "timer.timer + repr(object()).encode()",
+        module=_FIRING,
+        old="        if pending is None or (pending.timer, pending.occurrence) != (\n"
+        "            wanted.timer,\n            wanted.occurrence,\n        ):\n",
+        new="        pending = pending or Pending(wanted.timer, 0, wanted.occurrence)\n"
+        "        if pending is None:\n",
+    ),
+    mutation(
+        "a cancel comes too late",
+        "a timer that is cancelled goes on at its host, and in the table",
+        _PENDING,
+        "        timers.pop(key, None)\n",
+        "        pass\n",
+        module=_FILING,
+        old="            self._changes[name] = None\n        else:\n",
+        new="            pass\n        else:\n",
+    ),
+    mutation(
+        "a cancel is not heard by the host",
+        "only the table knows of it: what is under way fires",
+        _PENDING,
+        "        timers.pop(key, None)\n",
+        "        pass\n",
+    ),
+    mutation(
+        "the look-ahead skips a stretch",
+        "a timer that is set behind what was read is taken for read",
+        _WINDOW,
+        "        self.reach = timers[-1].place if len(timers) >= limit else "
+        'Place(until_us + 1, "", "")\n',
+        '        self.reach = Place(until_us + 1, "", "")\n',
+    ),
+    mutation(
+        "what is set within the look-ahead is not seen",
+        "a timer that is filed when its stretch was read already waits for nobody to look",
+        _WINDOW,
+        "            if timer.place <= self.reach:\n                self._put(timer)\n",
+        "            pass\n",
+    ),
+    mutation(
+        "a timer fires by the clock of the timekeeper alone",
+        "its host does not look whether it is time",
+        _FIRING,
+        "        if now_us < pending.due_us:\n",
+        "        if False:\n",
+    ),
+    mutation(
+        "every drifts",
+        "the next occurrence counts from when the last one fired",
+        _PENDING,
+        "    return Turn(True, missed, pending.due_us + (missed + 1) * every_us)\n",
+        "    return Turn(True, missed, now_us + every_us)\n",
+    ),
+    mutation(
+        "all that was missed is fired once",
+        "a timer that wants each of its occurrences is treated like the others",
+        _PENDING,
+        '    missed = 0 if pending.missed == "all" else (now_us - pending.due_us) // every_us\n',
+        "    missed = (now_us - pending.due_us) // every_us\n",
+    ),
+    mutation(
+        "a snapshot has no timers",
+        "an actor that comes back from one knows of none that was set before it",
+        _RESIDENT,
+        "        if resident.actor._pending_timers:",
+        "        if ():",
+    ),
+    mutation(
+        "a timer that was put off is put off for good",
+        "what could not be fired is not looked at again",
+        _KEEPING,
+        "            filing.add_late(each for each in late if self._window.holds(each[0]))\n",
+        "            filing.add_late(())\n",
+    ),
+    mutation(
+        "an old timer moves back what has fired meanwhile",
+        "what could not be fired is put off although the log has it as fired",
+        _KEEPING,
+        "each for each in late if self._window.holds(each[0])",
+        "late",
+    ),
+    mutation(
+        "a firing that is early is forgotten",
+        "what its host does not fire yet is taken for answered",
+        _KEEPING,
+        "                self._window.put_back(timer, now_us + early_us)\n",
+        "                pass\n",
+    ),
+    mutation(
+        "nobody keeps time",
+        "a host that comes back does not look whether the log has timers, and has nobody called",
+        "runtime.host.host",
+        "            await timekeeper.say_if_any(self._store)\n",
+        "",
+    ),
+    mutation(
+        "what a timer failed with is not told",
+        "the log has it as fired, as if its handler had come to nothing by itself",
+        _FIRING,
+        "            attempt.took_effect(index)  # it has fired all the same, and the log says so\n"
+        "            return Outcome((), error)\n",
+        "            attempt.took_effect(index)\n            return Outcome(())\n",
+    ),
+)
