@@ -5,13 +5,14 @@ with each driver's order of commands. Whoever interrupts it, or is interrupted, 
 goes on where it was. With as many hosts as there are it evens out what they have to do.
 """
 
+import argparse
 from dataclasses import asdict
 
 from rich.markup import escape
 
 from jobs.command_line import connected, console, parser, run
 from jobs.terminal import as_json
-from runtime.driver.scaling import ScalingStep
+from runtime.driver.scaling import ScalingStep, checked_hosts
 from runtime.system import ActorSystem
 
 
@@ -35,10 +36,20 @@ def scale(system: ActorSystem, hosts: int, *, for_programs: bool = False) -> int
 
 def main() -> int:
     options = parser(__doc__)
-    options.add_argument("--hosts", type=int, required=True, metavar="N", help="so many hosts")
+    options.add_argument(
+        "--hosts", type=_hosts, required=True, metavar="N",
+        help="how many pooled hosts there are to be",
+    )  # fmt: skip
     arguments = options.parse_args()
     with connected(arguments) as system:
         return scale(system, arguments.hosts)
+
+
+def _hosts(text: str) -> int:
+    try:
+        return checked_hosts(int(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

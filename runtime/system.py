@@ -25,7 +25,7 @@ from runtime.driver.own_settings import own_settings, say_what_does_not_count
 from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
-from runtime.driver.scaling import ScalingStep, checked_hosts, scale
+from runtime.driver.scaling import STEP_S, ScalingStep, checked_hosts, scale
 from runtime.driver.selecting import checked_seconds, selection_of
 from runtime.driver.starting import Start, check_live, check_named, checked_start, position_of
 from runtime.driver.subscription import Subscription
@@ -583,7 +583,7 @@ class ActorSystem:
         return self.connection.errand("scale", scaling)
 
     async def _scale(self, hosts: int, tell: Callable[[ScalingStep], None]) -> dict[str, int]:
-        ask = partial(self.connection.rejoining.ask, away_s=self.AWAY_S)
+        ask = partial(self.connection.rejoining.ask, away_s=STEP_S + self.AWAY_S)
         return dict((await scale(ask, hosts, tell)).by_host())
 
     async def _move_shards(self, shards: list[int], to: str, timeout_s: float) -> dict[str, int]:

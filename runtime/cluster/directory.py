@@ -260,11 +260,22 @@ class Directory(Process):
         await self.ensure_started()
         await self._sharding.remove_host(name, timeout_s)
 
-    async def sharing(self) -> tuple[ShardTable, dict[int, int], list[str]]:
-        """Which host has which shard, about how many commands came for each lately, and which
-        pooled hosts there are. Raises StoreUnavailable."""
+    async def keep_host(self, name: str) -> None:
+        """Have a pooled host be there that has shards (Sharding.keep_host). Raises
+        StoreUnavailable, SystemDraining during a drain, SystemReplaced."""
+        self._life.check_not_replaced()
+        self._life.check_not_draining()
         await self.ensure_started()
-        table = await self._sharding.learnt()
+        await self._sharding.keep_host(name)
+
+    async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, int], list[str]]:
+        """Which host has which shard, about how many commands came for each lately, and which
+        pooled hosts there are. Raises HostUnavailable where the store does not say in time,
+        SystemDraining during a drain, SystemReplaced."""
+        self._life.check_not_replaced()
+        self._life.check_not_draining()
+        await self.ensure_started()
+        table = await self._sharding.known_within(timeout_s)
         others = await self.world.aside(self._processes.others)
         there = [name for name, kind in others.items() if kind is ProcessKind.POOLED_HOST]
         return table, await self._sharding.loads(), there

@@ -7,9 +7,9 @@ Its truth is in the event store. A move is made by the host that gives shards aw
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ray.exceptions import RayError
 
@@ -19,12 +19,14 @@ from runtime.cluster.system_processes import ready
 from runtime.errors import HostUnavailable
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import MOST_HOSTS, number_of_host
+from runtime.topology.names import DIRECTORY_ACTOR, MOST_HOSTS, number_of_host
 from runtime.transport.peers import awaited
 from store.errors import StoreUnavailable
 from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.directory")
+
+T = TypeVar("T")
 
 
 class Processes(Protocol):
@@ -39,7 +41,7 @@ class Processes(Protocol):
     def have_shards(self, hosts: Iterable[str]) -> None:
         """These hosts have them now, and no others."""
 
-    def start_host(self, name: str) -> Any:
+    async def start_host(self, name: str) -> Any:
         """The handle of a pooled host, which is started if it is not there."""
 
     def end(self, name: str) -> None:
@@ -68,6 +70,12 @@ class Sharding:
         if self._settings().event_store.type != "memory":  # which begins with the writer
             self._saw(await self._open(anew=anew))
 
+    async def known_within(self, timeout_s: float) -> ShardTable:
+        """The table as it is. Raises HostUnavailable where the store does not say in time."""
+        return await self._tried(
+            DIRECTORY_ACTOR, "nobody says who has shards", timeout_s, self.learnt
+        )
+
     async def learnt(self) -> ShardTable:
         """The table as it is. Raises StoreUnavailable."""
         await self.learn()
@@ -82,21 +90,14 @@ class Sharding:
         """Have a host have these shards; the table as it is then. No command fails because of it.
         Raises HostUnavailable where there is no such host, or whoever has some of them does not
         give them within that time: then they may have moved, or may do so yet."""
-        self._check_there(to)
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + timeout_s
-        while True:
-            try:
-                async with asyncio.timeout_at(until_s), self._one_at_a_time:
-                    return await self._moved(shards, to)
-            except (RayError, HostUnavailable, StoreUnavailable, ValueError) as error:
-                if loop.time() + self.PAUSE_S >= until_s:
-                    raise HostUnavailable(to, f"shards have not come: {error}") from error
-                logger.info("shards do not move to %s yet: %s", to, error)
-                await asyncio.sleep(self.PAUSE_S)
-            except TimeoutError as error:
-                reason = f"shards have not come within {timeout_s:g} s"
-                raise HostUnavailable(to, reason) from error
+        if not self._is_there(to):
+            raise HostUnavailable(to, "the system has no pooled host of this name")
+
+        async def move() -> ShardTable:
+            async with self._one_at_a_time:
+                return await self._moved(shards, to)
+
+        return await self._tried(to, "shards have not come", timeout_s, move)
 
     async def add_host(self, name: str, timeout_s: float) -> None:
         """Have a pooled host of this name, which has no shards until some are moved to it. Raises
@@ -104,21 +105,23 @@ class Sharding:
         number = number_of_host(name)
         if number is None or number >= MOST_HOSTS:
             raise HostUnavailable(name, f"pooled hosts are host-0 to host-{MOST_HOSTS - 1}")
-        try:
-            async with asyncio.timeout(timeout_s):
-                await ready(self._processes.start_host(name))
-        except TimeoutError as error:
-            raise HostUnavailable(name, f"it is not ready within {timeout_s:g} s") from error
-        except (ThornbackError, RayError) as error:
-            raise HostUnavailable(name, reason_of(error)) from error
+
+        async def add() -> None:
+            await ready(await self._processes.start_host(name))
+
+        await self._tried(name, "it is not ready", timeout_s, add)
 
     async def remove_host(self, name: str, timeout_s: float) -> None:
         """End a pooled host that has no shards any more; one that is not there is fine. Raises
-        HostUnavailable where it has some, or is not flushed in time."""
+        HostUnavailable where it has some, or nobody can say so in time.
+
+        Nothing depends on its being flushed: it had nothing under way when its last shard left. So
+        one that is away, or hangs, is ended, too."""
+        if number_of_host(name) is None:
+            raise HostUnavailable(name, "the system has no pooled host of this name")
         async with self._one_at_a_time:
-            await self.learn()
-            assert self.table is not None
-            if number_of_host(name) is None or (left := len(self.table.of(name))):
+            table = await self._tried(name, "it was not ended", timeout_s, self.learnt)
+            if left := len(table.of(name)):
                 raise HostUnavailable(name, f"it is to stay: it has {left:,} shards")
             try:
                 host = self._processes.find(name)
@@ -127,51 +130,85 @@ class Sharding:
             try:
                 async with asyncio.timeout(timeout_s):
                     await awaited(host.drain.remote())
-            except TimeoutError as error:
-                raise HostUnavailable(name, f"not flushed within {timeout_s:g} s") from error
-            except (ThornbackError, RayError) as error:
-                raise HostUnavailable(name, reason_of(error)) from error
+            except (RayError, ThornbackError, TimeoutError) as error:
+                logger.warning("%s is ended without having been flushed: %s", name, error)
             self._processes.end(name)
+
+    async def _tried(
+        self, host: str, failing: str, timeout_s: float, work: Callable[[], Awaitable[T]]
+    ) -> T:
+        """What some work comes to, tried again while somebody whom it needs is away. Raises
+        HostUnavailable when its time is over."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + timeout_s
+        while True:
+            try:
+                async with asyncio.timeout_at(until_s):
+                    return await work()
+            except (RayError, HostUnavailable, StoreUnavailable, ValueError) as error:
+                if loop.time() + self.PAUSE_S >= until_s:
+                    raise HostUnavailable(host, f"{failing}: {reason_of(error)}") from error
+                logger.info("%s: %s yet: %s", host, failing, error)
+                await asyncio.sleep(self.PAUSE_S)
+            except TimeoutError as error:
+                raise HostUnavailable(host, f"{failing} within {timeout_s:g} s") from error
+
+    async def keep_host(self, name: str) -> None:
+        """Have a pooled host be there that has shards: whoever made a move may have given it up,
+        and ended the host that was to get them, before they came. One that has none, or that is
+        there, is left alone. Raises StoreUnavailable."""
+        if self._is_there(name):
+            return
+        async with self._one_at_a_time:
+            if (await self.learnt()).of(name):
+                logger.warning("%s has shards, and is started anew", name)
+                await self._processes.start_host(name)
 
     async def loads(self) -> dict[int, int]:
         """So many commands, about, came for each shard lately; of hosts that are away, nothing is
         known."""
         found: Counter[int] = Counter()
-        for host in self._processes.pooled():
-            try:
-                async with asyncio.timeout(self.LOADS_S):
-                    found.update(await awaited(self._processes.find(host).shard_loads.remote()))
-            except (RayError, ValueError, TimeoutError) as error:
-                logger.info("%s does not say what its shards have to do: %s", host, error)
+        for loads in await asyncio.gather(*map(self._loads_of, self._processes.pooled())):
+            found.update(loads)
         return dict(found)
 
-    def _check_there(self, host: str) -> None:
+    async def _loads_of(self, host: str) -> Mapping[int, int]:
         try:
-            there = number_of_host(host) is not None and self._processes.find(host) is not None
+            async with asyncio.timeout(self.LOADS_S):
+                asked = self._processes.find(host).shard_loads.remote()
+                loads: Mapping[int, int] = await awaited(asked)
+        except (RayError, ThornbackError, ValueError, TimeoutError) as error:
+            logger.info("%s does not say what its shards have to do: %s", host, error)
+            return {}
+        return loads
+
+    def _is_there(self, host: str) -> bool:
+        try:
+            return number_of_host(host) is not None and self._processes.find(host) is not None
         except ValueError:
-            there = False
-        if not there:
-            raise HostUnavailable(host, "the system has no pooled host of this name")
+            return False
 
     def _saw(self, table: ShardTable) -> None:
         self.table = table
         self._processes.have_shards(set(table.hosts))
 
     async def _moved(self, shards: Collection[int], to: str) -> ShardTable:
-        await self.learn()
-        assert self.table is not None
-        for host in sorted({self.table.hosts[shard] for shard in shards} - {to}):
-            await self._bring_classes(host, to)
-            given = self._processes.find(host).give_shards.remote(sorted(shards), to)
-            self._saw(await awaited(given))
+        table = await self.learnt()
+        # Of one that does not come to life, on a machine without room say, nobody can have actors.
+        await ready(self._processes.find(to))
+        for host in sorted({table.hosts[shard] for shard in shards} - {to}):
+            giving = await self._processes.start_host(host)
+            await self._bring_classes(giving, host, to)
+            self._saw(await awaited(giving.give_shards.remote(sorted(shards), to)))
         with suppress(RayError, ValueError):  # it will hear of it from drivers, or when it starts
             await awaited(self._processes.find(to).learn_shards.remote())
+        assert self.table is not None
         return self.table
 
-    async def _bring_classes(self, host: str, to: str) -> None:
+    async def _bring_classes(self, giving: Any, host: str, to: str) -> None:
         """Have a host know the classes that another one was sent: whoever speaks to its actors
         without their classes, a gateway say, has none to send."""
-        sent = await awaited(self._processes.find(host).sent_classes.remote())
+        sent = await awaited(giving.sent_classes.remote())
         for actor_type, code in sorted(sent.items()):
             try:
                 await awaited(self._processes.find(to).offer.remote(actor_type, code))

@@ -26,7 +26,7 @@ from runtime.driver.table_of_shards import TableOfShards
 from runtime.errors import ConnectionClosed, HostUnavailable, SystemNotFound, fresh
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import DIRECTORY_ACTOR, number_of_host
+from runtime.topology.names import DIRECTORY_ACTOR, host_name, number_of_host
 from runtime.topology.placement import shard_of
 from runtime.transport.ray_stay import InNoRay
 from runtime.wire.commands import SOURCE
@@ -139,18 +139,38 @@ class Channels(TableOfShards):
         if number_of_host(host) is None:
             return
         async with self._catching_up:
-            launch, others = self._launch, sorted({*self._shards.hosts} - {host})
-            for other in others[: self.ASKED]:
-                try:
-                    async with asyncio.timeout(self.ASKED_S):
-                        handle = await self._world.handle(other)
-                        table: ShardTable | None = await handle.shard_table.remote(anew=True)
-                except _UNTOLD as error:
-                    logger.info("%s says nothing of the shards of %s: %s", other, host, error)
-                    continue
-                if table is not None and table.version > self._shards.version:
-                    await self._adopt_table(table, launch)
-                return
+            launch = self._launch
+            table = await self._told_elsewhere(host)
+            if table is not None and table.version > self._shards.version:
+                await self._adopt_table(table, launch)
+        if table is not None and host in table.hosts:
+            await self._have_kept(host)
+
+    async def _told_elsewhere(self, host: str) -> ShardTable | None:
+        """The table, by the store, as another host than this one reads it."""
+        # However many hosts a system was scaled to, the first one is among them.
+        others = sorted({host_name(0), *self._shards.hosts} - {host})
+        for other in others[: self.ASKED]:
+            try:
+                async with asyncio.timeout(self.ASKED_S):
+                    handle = await self._world.handle(other)
+                    table: ShardTable | None = await handle.shard_table.remote(anew=True)
+                    return table
+            except _UNTOLD as error:
+                logger.info("%s says nothing of the shards of %s: %s", other, host, error)
+        return None
+
+    async def _have_kept(self, host: str) -> None:
+        """It has shards. If it has ended for good all the same, the directory starts it anew."""
+        with contextlib.suppress(ValueError):
+            await self._world.handle(host)
+            return
+        try:
+            async with asyncio.timeout(self.ASKED_S):
+                directory = await self._world.handle(DIRECTORY_ACTOR)
+                await directory.keep_host.remote(host)
+        except _UNTOLD as error:
+            logger.info("%s is not started anew: %s", host, error)
 
     async def _adopt_table(self, table: ShardTable, launch: int) -> None:
         changed = zip(self._shards.hosts, table.hosts, strict=True)

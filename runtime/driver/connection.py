@@ -30,7 +30,7 @@ from runtime.errors import ConnectionClosed, fresh
 from runtime.partition.log_access import LogAccess
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import clock_nodes
+from runtime.topology.names import possible_nodes
 from runtime.topology.status import Topology
 from store.event_store import EventStore
 
@@ -113,7 +113,7 @@ class Connection:
         self.courier = courier or Courier()
         section = self.settings.actor_system
         self.clock = DriverClock(
-            clock_nodes(self.settings.event_bus.node_id, section.hosts, section.placement)
+            possible_nodes(self.settings.event_bus.node_id, section.hosts, section.placement)
         )
         driver = self.world.random(8)
         self._ids = FreshIds(Random(self.world.random(16)).getrandbits)

@@ -44,13 +44,14 @@ async def scale(ask: Ask, hosts: int, tell: Callable[[ScalingStep], None]) -> Sh
     is then. Hosts are added first, then shards move, those that are hot alone, and then the hosts
     that have none any more are ended. Raises HostUnavailable where a host is away for long; what
     was done by then stays, and whoever scales again goes on."""
-    table, commands, there = await ask("sharing")
+    before: ShardTable
+    before, commands, there = await ask("sharing", STEP_S)
     wanted = [host_name(number) for number in range(hosts)]
     for name in wanted:
-        if name not in there:
+        if name not in there or not before.of(name):  # it may have been added, and not be ready yet
             await ask("add_host", name, STEP_S)
             tell(ScalingStep(what=f"{name} runs"))
-    going = list(moves(table, wanted, commands))
+    going, table = list(moves(before, wanted, commands)), before
     to_move, moved = sum(len(each.shards) for each in going), 0
     for each in going:
         table = await ask("move_shards", list(each.shards), each.to, STEP_S)
@@ -59,8 +60,7 @@ async def scale(ask: Ask, hosts: int, tell: Callable[[ScalingStep], None]) -> Sh
         tell(ScalingStep(what=what, moved=moved, to_move=to_move))
     if left := set(table.hosts) - set(wanted):  # somebody else moves some
         raise HostUnavailable(min(left), "it has got shards meanwhile: scale again")
-    for name in there:
-        if name not in wanted:
-            await ask("remove_host", name, STEP_S)
-            tell(ScalingStep(what=f"{name} has ended", moved=moved, to_move=to_move))
+    for name in sorted({*there, *before.hosts} - set(wanted)):
+        await ask("remove_host", name, STEP_S)
+        tell(ScalingStep(what=f"{name} has ended", moved=moved, to_move=to_move))
     return table

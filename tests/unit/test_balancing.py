@@ -77,7 +77,7 @@ class Played:
         self.asked[method] += 1
         return getattr(self, f"_{method}")(*arguments)
 
-    def _sharing(self) -> tuple[ShardTable, dict[int, int], list[str]]:
+    def _sharing(self, _: float) -> tuple[ShardTable, dict[int, int], list[str]]:
         return self.table, {}, list(self.there)
 
     def _add_host(self, name: str, _: float) -> None:
@@ -85,6 +85,7 @@ class Played:
 
     def _remove_host(self, name: str, _: float) -> None:
         assert not self.table.of(name)
+        assert name in self.there
         self.there.remove(name)
 
     def _move_shards(self, shards: list[int], to: str, _: float) -> ShardTable:

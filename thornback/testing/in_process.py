@@ -258,12 +258,22 @@ class Processes:
         """End a pooled host that has no shards (Sharding.remove_host). Raises HostUnavailable."""
         await self._sharding.remove_host(name, timeout_s)
 
-    async def sharing(self) -> tuple[ShardTable, dict[int, int], list[str]]:
+    async def keep_host(self, name: str) -> None:
+        """Have a pooled host be there that has shards (Sharding.keep_host)."""
+        await self._sharding.keep_host(name)
+
+    async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, int], list[str]]:
         """Which host has which shard, about how many commands came for each lately, and which
         pooled hosts there are."""
         kinds = self.others().items()
         there = [name for name, kind in kinds if kind is ProcessKind.POOLED_HOST]
-        return await self._sharding.learnt(), await self._sharding.loads(), there
+        table = await self._sharding.known_within(timeout_s)
+        return table, await self._sharding.loads(), there
+
+    async def join(self, timeout_s: float) -> Topology:
+        """What a driver has to know, who asks again when a host has ended."""
+        table = await self._sharding.known_within(timeout_s)
+        return Topology(settings_json=self._json, hosts=tuple(self._pooled), shards=table)
 
     async def statuses(self) -> tuple[Status, ...]:
         """What every process says of itself."""
@@ -293,7 +303,7 @@ class Processes:
         """These hosts have them now, and no others."""
         self._pooled = sorted(hosts)
 
-    def start_host(self, name: str) -> _Handle:
+    async def start_host(self, name: str) -> _Handle:
         """A pooled host, made if it is not there."""
         if name not in self._named:
             self._named[name] = Host(name, self._json, None, world=self._world)
