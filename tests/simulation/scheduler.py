@@ -66,7 +66,7 @@ class Owner:
         for task in self.tasks:
             task._log_traceback = False  # who would have looked is dead, too
         for handle in self.ready:
-            for done in handle._args:
+            for done in handle._args or ():  # none of what is cancelled
                 if isinstance(done, asyncio.Future):
                     done._log_traceback = False  # was about to
         self.loop.graveyard.append((list(self.tasks), list(self.ready)))
