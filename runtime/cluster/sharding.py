@@ -140,18 +140,20 @@ class Sharding:
         """What some work comes to, tried again while somebody whom it needs is away. Raises
         HostUnavailable when its time is over."""
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + timeout_s
+        until_s, why = loop.time() + timeout_s, ""
         while True:
             try:
                 async with asyncio.timeout_at(until_s):
                     return await work()
             except (RayError, HostUnavailable, StoreUnavailable, ValueError) as error:
+                why = f": {reason_of(error)}"
                 if loop.time() + self.PAUSE_S >= until_s:
-                    raise HostUnavailable(host, f"{failing}: {reason_of(error)}") from error
-                logger.info("%s: %s yet: %s", host, failing, error)
+                    raise HostUnavailable(host, failing + why) from error
+                logger.info("%s: %s yet%s", host, failing, why)
                 await asyncio.sleep(self.PAUSE_S)
             except TimeoutError as error:
-                raise HostUnavailable(host, f"{failing} within {timeout_s:g} s") from error
+                reason = f"{failing} within {timeout_s:g} s{why}"
+                raise HostUnavailable(host, reason) from error
 
     async def keep_host(self, name: str) -> None:
         """Have a pooled host be there that has shards: whoever made a move may have given it up,
