@@ -33,13 +33,11 @@ def test_hosts_come_and_go_under_load_while_somebody_is_killed(launch: Launcher,
         kill(system, name)
         assert len(scaling.result(timeout_s=3 * LIMIT_S)) == 3
         _scaled(system, 1)
+        _scaled(system, 2)  # one of a name that had ended
 
     told_through(system, strike)
-    total = 0
-    for number in range(ACTORS):
-        state = system.actor(Counter, str(number)).state().result(timeout_s=LIMIT_S)
-        total += state.total
-    assert total == COMMANDS
+    states = [system.actor(Counter, str(number)).state() for number in range(ACTORS)]
+    assert sum(state.result(timeout_s=LIMIT_S).total for state in states) == COMMANDS
 
 
 def test_whoever_was_interrupted_goes_on_and_a_driver_that_slept_finds_its_actors(

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from actors.event import Event
 from examples.thermostat import ReportTemperature, Thermostat
 from runtime.errors import HostUnavailable
+from tests.unit.test_messages_between_actors import Ping, Receiver, Sender
+from tests.unit.test_timers_in_a_system import Bell, Wind, take
 from thornback.testing.in_process import InProcessSystem
 from thornback.testing.settings import small_settings
 
@@ -71,6 +74,27 @@ def test_hosts_come_and_go_under_load_and_nobody_notices() -> None:
         assert _hosts(system) == ["host-0"]
         with pytest.raises(HostUnavailable, match="no pooled host"):
             system.move_shards([rooms[0].shard], to="host-3").result()
+
+
+def test_timers_and_messages_find_their_actors_while_hosts_come_and_go(
+    two: InProcessSystem,
+) -> None:
+    """Those who post them have connections of their own."""
+    bells = [two.actor(Bell, f"bell-{n}") for n in range(10)]
+    senders = [two.actor(Sender, f"sender-{n}") for n in range(10)]
+    two.actor(Receiver, "r-0").state().result()  # hosts know its class
+    for hosts in (3, 1, 4, 2):
+        for bell in bells:
+            bell.ask(Wind(key=f"at {hosts}", times=20)).result()
+        for number, sender in enumerate(senders):
+            sender.ask(Ping(number=hosts, to=f"receiver/r-{number}")).result()
+        assert len(two.scale(hosts).result()) == hosts
+    rang = take(two, "rang", 10 * 4 * 20)
+    assert Counter(event.source for event in rang) == {bell.source: 80 for bell in bells}
+    got = take(two, "counted", 10 * 4, sources="receiver/*")
+    for number in range(10):
+        theirs = [event for event in got if event.source == f"receiver/r-{number}"]
+        assert [event.data["number"] for event in theirs] == [3, 1, 4, 2]
 
 
 def test_a_shard_moves_by_itself_and_what_is_none_is_refused(two: InProcessSystem) -> None:

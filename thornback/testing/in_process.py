@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
-from ray.exceptions import RayTaskError
+from ray.exceptions import ActorDiedError, RayTaskError
 
 from runtime.cluster.draining import Drain
 from runtime.cluster.services import services_of
@@ -128,13 +128,18 @@ class _ProcessWorld(InProcessWorld):
 class _Method:
     """A method of a process, called as Ray's methods are."""
 
-    def __init__(self, courier: Courier, method: Callable[..., Any]) -> None:
-        self._courier, self._method = courier, method
+    def __init__(
+        self, courier: Courier, method: Callable[..., Any], ended: Callable[[], bool]
+    ) -> None:
+        self._courier, self._method, self._ended = courier, method, ended
 
     def remote(self, *arguments: Any, **named: Any) -> "asyncio.Future[Any]":
         """Run it in the processes' thread; whoever stops waiting for it does not stop it."""
         done: Future[Any] = Future()
         done.set_running_or_notify_cancel()
+        if self._ended():  # whoever has its name by now is another process
+            done.set_exception(ActorDiedError())
+            return asyncio.wrap_future(done)
         running = self._courier.run(self._run(done, arguments, named))
         running.add_done_callback(lambda _: _answer_nobody(done))
         return asyncio.wrap_future(done)
@@ -156,11 +161,13 @@ def _answer_nobody(done: "Future[Any]") -> None:
 class _Handle:
     """A process, as a Ray handle of it looks."""
 
-    def __init__(self, courier: Courier, process: object) -> None:
-        self._courier, self._process = courier, process
+    def __init__(
+        self, courier: Courier, process: object, ended: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._courier, self._process, self._ended = courier, process, ended
 
     def __getattr__(self, name: str) -> _Method:
-        return _Method(self._courier, getattr(self._process, name))
+        return _Method(self._courier, getattr(self._process, name), self._ended)
 
 
 class Processes:
@@ -191,9 +198,9 @@ class Processes:
         """Raises ValueError when there is no process of that name."""
         if name == DIRECTORY_ACTOR:
             return _Handle(self._courier, self)
-        if name not in self._named:
+        if (process := self._named.get(name)) is None:
             raise ValueError(f"no process is named {name!r}")
-        return _Handle(self._courier, self._named[name])
+        return _Handle(self._courier, process, lambda: self._named.get(name) is not process)
 
     def close(self) -> None:
         """End all of them. Closing twice is harmless."""
@@ -273,7 +280,7 @@ class Processes:
     async def join(self, timeout_s: float) -> Topology:
         """What a driver has to know, who asks again when a host has ended."""
         table = await self._sharding.known_within(timeout_s)
-        return Topology(settings_json=self._json, hosts=tuple(self._pooled), shards=table)
+        return self._topology(table)
 
     async def statuses(self) -> tuple[Status, ...]:
         """What every process says of itself."""
@@ -350,7 +357,16 @@ class Processes:
         for name, service in services_of(self._settings, ()).items():
             self._named[name] = service.kind(name, self._json, None, world=self._world)
             await self._named[name].ready()
-        return Topology(settings_json=self._json, hosts=hosts, shards=shards)
+        return self._topology(shards)
+
+    def _topology(self, shards: ShardTable | None) -> Topology:
+        """What a driver has to know."""
+        return Topology(
+            settings_json=self._json,
+            hosts=tuple(self._pooled),
+            shards=shards,
+            directory=DIRECTORY_ACTOR,  # the only one that there will ever be
+        )
 
     async def _dealt(self, hosts: tuple[str, ...]) -> ShardTable | None:
         """The shards of these hosts; None in memory, where the first host deals them out."""
