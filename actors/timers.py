@@ -60,6 +60,8 @@ class Schedule(Yielded):
             raise TypeError(f"a Schedule carries a Command, not {message!r:.120}")
         if (after is None) == (at is None):
             raise ValueError("a Schedule says after or at, one of both")
+        if at is not None and not isinstance(at, datetime):
+            raise TypeError(f"at is an aware datetime, not {at!r:.80}; so long from now is after=")
         if missed not in _MISSED:
             raise ValueError(f'missed is "once", "all" or "skip", not {missed!r:.80}')
         if missed != "once" and every is None:
@@ -137,6 +139,6 @@ def _span_us(what: str, span: timedelta | float, least_us: int) -> int:
     else:
         raise TypeError(f"{what} is a timedelta or a number of seconds, not {span!r:.80}")
     if not least_us <= us <= _MOST_US:
-        least = "nothing" if not least_us else "a millisecond"
+        least = "0" if not least_us else "a millisecond"
         raise ValueError(f"{what} is at least {least}, and no more than calendars have, not {span}")
     return us

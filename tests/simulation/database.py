@@ -104,6 +104,8 @@ class Database:
     def go_away(self, seconds: float, *, silent: bool) -> None:
         """The server ends at once, and is back after a while. What was under way is lost,
         what was committed stays."""
+        if self.away:  # it may be back sooner than it was to be
+            self.aways_s[-1] = self.aways_s[-1][0], self.loop.time()
         self.trouble.away_until_s = self.loop.time() + seconds
         self.aways_s.append((self.loop.time(), self.trouble.away_until_s))
         self.trouble.silent = silent

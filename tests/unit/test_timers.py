@@ -110,7 +110,12 @@ def schedule(**said: Any) -> Schedule:
         ({"message": Rang(number=1)}, TypeError, "a Schedule carries a Command"),
         ({"after": None}, ValueError, "after or at"),
         ({"at": NOON}, ValueError, "after or at"),
-        ({"after": -1}, ValueError, "after is at least nothing"),
+        ({"after": -1}, ValueError, "after is at least 0, and no more"),
+        (
+            {"after": None, "at": 1_796_068_697},
+            TypeError,
+            "at is an aware datetime, not 1796068697",
+        ),
         ({"after": float("nan")}, ValueError, "timedelta or seconds"),
         ({"after": "1"}, TypeError, "a timedelta or a number"),
         ({"after": True}, TypeError, "a timedelta or a number"),
