@@ -286,5 +286,7 @@ class Connection:
         same |= self._of_system
         self._directory_id = topology.directory
         self.channels.adopt(topology.table, self.settings, same_system=same)
-        self.log.adopt(self.settings, another_log=topology.log != self._log_id)
+        # A process of the system was not told which log that is; it has no other one.
+        another_log = not self._of_system and topology.log != self._log_id
+        self.log.adopt(self.settings, another_log=another_log)
         self._log_id = topology.log

@@ -40,5 +40,5 @@ def _ask(ref: Any, what: str, reason: Any, id: UUID | bytes | None) -> Reply[lis
         None,
         None,
     )
-    outgoing, index = ref.channel.add(fields, ref.actor, want_events=True)
+    outgoing, index = connection.channels.add(fields, ref.actor, want_events=True)
     return Reply(outgoing, index, read_events)

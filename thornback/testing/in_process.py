@@ -365,6 +365,7 @@ class Processes:
             settings_json=self._json,
             hosts=tuple(self._pooled),
             shards=shards,
+            log=self._settings.actor_system.namespace,  # it has one as long as it lives
             directory=DIRECTORY_ACTOR,  # the only one that there will ever be
         )
 
