@@ -73,11 +73,4 @@ MUTATIONS = (
         "max(hosts, MOST_HOSTS)",
         "hosts",
     ),
-    mutation(
-        "nobody is ended",
-        "hosts that have no shards any more are left running",
-        "runtime.driver.scaling",
-        "    for name in sorted({*there, *before.hosts} - set(wanted)):\n",
-        "    for name in ():\n",
-    ),
 )
