@@ -20,6 +20,7 @@ from runtime.clocks import DriverClock
 from runtime.driver.channels import Channels
 from runtime.driver.courier import Courier, Loop
 from runtime.driver.errands import Errands
+from runtime.driver.known_system import KnownSystem
 from runtime.driver.opening import about_to_open
 from runtime.driver.outgoing import Outgoing, say_unheard_at_exit
 from runtime.driver.pending import Pending
@@ -135,11 +136,9 @@ class Connection:
             clock=self.clock,
             rejoining=self.rejoining,
         )
-        self._of_system = of_system  # it is of a process of the system, and ends with that
-        self._directory_id = topology.directory  # in the courier's loop
+        self._known = KnownSystem(topology, own=of_system)
         self._errands = Errands(self.namespace, self.courier)
         self._adapted = adapted  # what a driver's own settings change of a topology
-        self._log_id = topology.log
         self._lock = threading.Lock()  # guards what follows
         #: What is called when the connection is closed; and in a process that is forked.
         self._on_close: dict[Callable[[], None], Callable[[], None]] = {}
@@ -282,11 +281,6 @@ class Connection:
         """The system was launched anew."""
         topology = self._adapted(found)
         self.settings = Settings.model_validate_json(topology.settings_json)
-        same = bool(topology.directory) and topology.directory == self._directory_id
-        same |= self._of_system
-        self._directory_id = topology.directory
-        self.channels.adopt(topology.table, self.settings, same_system=same)
-        # A process of the system was not told which log that is; it has no other one.
-        another_log = not self._of_system and topology.log != self._log_id
-        self.log.adopt(self.settings, another_log=another_log)
-        self._log_id = topology.log
+        same_system, same_log = self._known.found(topology)
+        self.channels.adopt(topology.table, self.settings, same_system=same_system)
+        self.log.adopt(self.settings, another_log=not same_log)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from actors.errors import InvalidActor, ThornbackError
 from actors.naming import actor_type_of
@@ -150,6 +150,8 @@ class Hosts:
                 raise InvalidActor(*error.cause.args) from error
             raise HostUnavailable(host, str(error.cause)) from error
         except (RayError, ValueError, ConnectionError) as error:
+            if isinstance(error, ActorDiedError):
+                self._connection.world.forget(host)  # another one may have its name by now
             # It may have no shards any more, and have been ended: whoever asks again knows.
             await self._connection.channels.look_elsewhere(host)
             raise HostUnavailable(host, type(error).__name__) from error
