@@ -26,13 +26,15 @@ from actors.command import Command
 from actors.errors import InvalidActor
 from actors.event import Event, Payload
 from actors.handler_code import mistake_in
+from actors.hook_code import mistake_in_hooks
 from actors.lifecycle import LIFECYCLE, another_s, taken
 from actors.listening import HEARD, EventHeard, Listening, heard_event
 from actors.messages import SENT
 from actors.openness import event_reader, message_reader
 from actors.state_form import StateForm, check_comes_back
 from actors.state_type import check_state, state_adapter
-from actors.timer_events import TIMER_TYPES
+from actors.supervision_code import mistake_in_supervision
+from actors.timer_events import TIMER_TYPES, forged, reserved
 
 Method = Callable[..., Any]
 
@@ -92,7 +94,9 @@ class ActorType:
         self.ignores = _ignored(actor)
         #: Encodes and decodes the state for snapshots and `state()`.
         self.states = StateForm(state_adapter(actor.state_type, self.name))
-        if mistake := hidden_method(actor):
+        if mistake := hidden_method(actor) or mistake_in_hooks(actor):
+            raise InvalidActor(self.name, mistake)
+        if mistake := mistake_in_supervision(actor):
             raise InvalidActor(self.name, mistake)
         for method in _marked_methods(actor):
             self._add(method)
@@ -183,7 +187,9 @@ class ActorType:
         if mistake := mistake_in_applier(self.actor, method):
             raise InvalidActor(self.name, f"{method.__name__} {mistake}")
         if another_s(model):
-            raise InvalidActor(self.name, f"{method.__name__} applies {taken(model.event_type)}")
+            raise InvalidActor(self.name, f"{method.__name__} applies {taken(model)}")
+        if forged(model):
+            raise InvalidActor(self.name, f"{method.__name__} applies {reserved(model.event_type)}")
         self._once(self.appliers, model.event_type, method)
         self.appliers[model.event_type] = Applier(model, method)
 
@@ -195,6 +201,9 @@ class ActorType:
             raise InvalidActor(self.name, f"{said}: each takes a message of its own")
 
     def _check_ignored(self) -> None:
+        for each in self.actor.ignores:
+            if another_s(each):
+                raise InvalidActor(self.name, f"it ignores {taken(each)}")
         if both := sorted(self.ignores & self.appliers.keys()):
             raise InvalidActor(self.name, f"it applies {both[0]!r}, and ignores it: do one of both")
 
@@ -214,6 +223,12 @@ class ActorType:
     def _check_yielded(self) -> None:
         for handler in self.handlers.values():
             for payload in handler.yields:
+                if another_s(payload):
+                    method = handler.decide.__name__
+                    raise InvalidActor(self.name, f"{method} yields {taken(payload)}")
+                if forged(payload):
+                    said = f"{handler.decide.__name__} yields {reserved(payload.event_type)}"
+                    raise InvalidActor(self.name, said)
                 if not self.folds(payload.event_type):
                     method = handler.decide.__name__
                     raise InvalidActor(self.name, f"{method} yields {nothing_applies(payload)}")
@@ -283,6 +298,9 @@ def _ignored(actor: Any) -> frozenset[str]:
     if None in names:
         problem = f"ignores is a tuple of events, or of their types as texts, not {ignores!r:.80}"
         raise InvalidActor(actor.actor_type, problem)
+    for each in ignores:
+        if forged(each):
+            raise InvalidActor(actor.actor_type, f"it ignores {reserved(each.event_type)}")
     return frozenset(name for name in names if name is not None)
 
 

@@ -85,6 +85,14 @@ def _dropped(actor: type, method: Method, function: ast.FunctionDef) -> Iterator
 
 
 def _changed(actor: Any, function: ast.FunctionDef) -> Iterator[str]:
+    for what in changed_state(actor, function):
+        yield (
+            f"changes {what}, which no event would tell: yield an event, and change the state in "
+            "the method that applies it"
+        )
+
+
+def changed_state(actor: Any, function: ast.FunctionDef) -> Iterator[str]:
     """Where it changes its actor's state itself: no event would have that."""
     changed: bool | None
     for node in own(function):
@@ -104,10 +112,7 @@ def _changed(actor: Any, function: ast.FunctionDef) -> Iterator[str]:
             case _:
                 continue
         if changed:
-            yield (
-                f"changes {ast.unparse(node):.80}, which no event would tell: yield an event, and "
-                "change the state in the method that applies it"
-            )
+            yield f"{ast.unparse(node):.80}"
 
 
 def _is_container(actor: Any, function: ast.FunctionDef, node: ast.expr) -> bool | None:

@@ -29,8 +29,9 @@ class ActorWasStopped(SystemEvent):
     event_type = "actor-stopped"
 
     reason: str
-    message_type: str = ""  #: at which it failed; empty where somebody has stopped it
+    message_type: str = ""  #: at which it, or `failed`, failed; empty where somebody has stopped it
     failure: str = ""
+    failed: str = ""  #: the source of another actor of its group, where that is the one that failed
 
 
 class ActorWasStarted(SystemEvent):
@@ -59,6 +60,9 @@ def another_s(payload: Any) -> bool:
     return event_type in LIFECYCLE and payload is not LIFECYCLE[event_type]
 
 
-def taken(event_type: str) -> str:
+def taken(payload: Any) -> str:
     """What is said of one."""
-    return f"{event_type!r} is what the log says of an actor's own life: give it another event_type"
+    return (
+        f"{payload.__name__}, and {payload.event_type!r} is what the log says of an actor's own "
+        "life: give it another event_type"
+    )

@@ -93,8 +93,8 @@ def fold_timer(actor: Any, event_type: str, event: Any) -> None:
 
 
 def fold_stored_timer(actor: Any, event_type: str, data: bytes) -> None:
-    """The same for the text that the log has. A user's own events may have such a type: what has
-    another form is none of ours."""
+    """The same for the text that the log has. One of a time without timers may have such types of
+    its own: what has another form is none of ours."""
     try:
         event = _decoders[event_type](data)
     except msgspec.DecodeError:

@@ -42,7 +42,7 @@ class RestartPolicy:
     intensity: int | None = 3  #: restarts in one period; at the next one it is stopped. None: any
     period_s: float = 5.0  #: a sliding window
     backoff_s: float = 0.1  #: the first rest; each further one is twice as long
-    max_backoff_s: float = 10.0  #: the longest one
+    max_backoff_s: float = 10.0  #: the longest one, with whatever chance adds to it
     jitter: float = 0.2  #: so much of a rest is left to chance: 0.2 is 80 to 120 %
 
     def __post_init__(self) -> None:
@@ -53,9 +53,10 @@ class RestartPolicy:
         if not _is_number(self.backoff_s) or self.backoff_s < 0:
             raise ValueError(_wrong("backoff_s", self.backoff_s, "seconds, or 0"))
         if not _is_number(self.max_backoff_s) or self.max_backoff_s < self.backoff_s:
-            raise ValueError(
-                _wrong("max_backoff_s", self.max_backoff_s, "seconds, and no less than backoff_s")
-            )
+            wanted = f"seconds, and no less than backoff_s, which is {self.backoff_s!r:.40}"
+            unsaid = type(self).__dataclass_fields__["max_backoff_s"].default
+            by_default = ", its default: say both" if self.max_backoff_s == unsaid else ""
+            raise ValueError(_wrong("max_backoff_s", self.max_backoff_s, wanted) + by_default)
         if not _is_number(self.jitter) or not 0 <= self.jitter <= 1:
             raise ValueError(_wrong("jitter", self.jitter, "a part, from 0 to 1"))
 
@@ -64,8 +65,10 @@ class RestartPolicy:
         if not self.backoff_s:
             return 0.0
         # 2.0 ** 64 is more than any rest, and no overflow.
-        rest_s = min(self.backoff_s * 2.0 ** min(before, 64), self.max_backoff_s)
-        return rest_s * (1 + self.jitter * (2 * chance - 1))
+        grown_s = self.backoff_s * 2.0 ** min(before, 64)
+        # What chance adds is within the longest rest; cut off there, many would end at one moment.
+        rest_s = min(grown_s, self.max_backoff_s / (1 + self.jitter))
+        return min(rest_s * (1 + self.jitter * (2 * chance - 1)), self.max_backoff_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,24 @@ FIRED, SKIPPED = TimerFired.event_type, TimerSkipped.event_type
 TIMER_TYPES = frozenset((SET, CANCELLED, FIRED, SKIPPED))
 
 
+#: The classes of them, by event type.
+_CLASSES: dict[str, type[SystemEvent]] = {
+    each.event_type: each for each in (TimerSet, TimerCancelled, TimerFired, TimerSkipped)
+}
+
+
 def is_timer_event(event_type: str, kind: str) -> bool:
-    """Do timers alone make events of this type and kind? A user's own may have that type."""
+    """Do timers alone make events of this type and kind? Those of an actor have these types of no
+    other kind either; what programs put out may."""
     return event_type in TIMER_TYPES and kind == Kind.SYSTEM
+
+
+def forged(payload: Any) -> bool:
+    """Does this class of events, somebody else's, have the name of one of these?"""
+    event_type = getattr(payload, "event_type", None)
+    return event_type in TIMER_TYPES and payload is not _CLASSES[event_type]
+
+
+def reserved(event_type: str) -> str:
+    """What is said of one."""
+    return f"{event_type!r} is what the log says of an actor's timers: give it another event_type"

@@ -27,7 +27,10 @@ class UnknownProgram(ThornbackError):
         self.program, self.running = program, running
 
     def __str__(self) -> str:
-        return f"no stream program {self.program!r} runs here; what runs: {self.running}"
+        said = f"no stream program {self.program!r} runs here; what runs: {self.running}"
+        return (
+            f"{said}; an actor is a ref, system.actor(CLASS, name)" if "/" in self.program else said
+        )
 
 
 class InvalidQuery(ThornbackError):
@@ -140,18 +143,19 @@ class ActorStopped(ThornbackError):
 
 
 class ActorRestarting(ThornbackError):
-    """The actor has failed, and rests before it is restarted, for `left_s` from now on. Nothing of
-    this was run: sending it again then, under its id, is safe."""
+    """The actor has failed, or `failed` has, another one of its group, and rests before it is
+    restarted, for `left_s` from now on. Nothing of this was run: sending it again then, under its
+    id, is safe."""
 
-    def __init__(self, source: str, left_s: float) -> None:
-        super().__init__(source, left_s)
-        self.source, self.left_s = source, left_s
+    def __init__(self, source: str, left_s: float, failed: str = "") -> None:
+        super().__init__(source, left_s, failed)
+        self.source, self.left_s, self.failed = source, left_s, failed
 
     def __str__(self) -> str:
-        return (
-            f"{self.source} has failed, and rests before it is restarted: send it again in "
-            f"{self.left_s} s"
-        )
+        why = "has failed, and rests"
+        if self.failed:
+            why = f"rests, because {self.failed} of its group has failed,"
+        return f"{self.source} {why} before it is restarted: send it again in {self.left_s} s"
 
 
 class MailboxFull(ThornbackError):

@@ -64,6 +64,8 @@ class ActorSystem:
     STATUS_S = 30.0
     #: Of that, so long for a directory that is away.
     AWAY_S = 20.0
+    #: How long the directory may take to say that something has not come about in its time.
+    SAYS_S = 5.0
 
     @advised("ActorSystem.connect() connects to one that runs, ActorSystem.launch() starts one")
     def __init__(
@@ -561,13 +563,12 @@ class ActorSystem:
         while it ends what it has under way. Asked for again, in part or whole, it is the same.
 
         The reply raises HostUnavailable where there is no such host, or who has them does not give
-        them in time: then they may have moved, or may do so yet. Raises ValueError for what is no
-        shard, and TypeError."""
+        them in time, and AskTimeout where nobody says even that five seconds later: then they may
+        have moved, or may do so yet. Raises ValueError for what is no shard, and TypeError."""
         checked_seconds(timeout_s)
         wanted = checked_shards(shards)
-        return self.connection.errand(
-            "move shards", partial(self._move_shards, wanted, to, timeout_s)
-        )
+        move = partial(self._move_shards, wanted, to, timeout_s)
+        return self.connection.errand("move shards", move, timeout_s + self.SAYS_S)
 
     def scale(
         self, hosts: int, *, tell: Callable[[ScalingStep], None] = lambda _: None

@@ -320,6 +320,11 @@ class EventStore(Protocol):
         """The timers that are to be looked at until a moment (included) and come behind a place:
         at most `limit`, in their order. Quick, however many there are beyond."""
 
+    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
+        """Those that are to be looked at beyond a moment, and later than they are due, are to be
+        looked at when they are due; with the checkpoint, as `file_timers` does, and it raises what
+        that raises. Quick, however many there are that nobody has put off."""
+
     async def count_timers(self) -> int:
         """How many are to fire."""
 

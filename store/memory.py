@@ -239,6 +239,10 @@ class MemoryEventStore:
     async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
         return self._timers.due(after, until_us, limit)
 
+    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
+        await self.move_checkpoint(checkpoint)
+        self._timers.hasten(beyond_us)
+
     async def count_timers(self) -> int:
         return len(self._timers)
 

@@ -7,7 +7,7 @@ is what somebody takes for likely who was told nothing.
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: An actor's shard is one of so many, fixed for ever (runtime/topology/placement.py).
 SHARDS = 4096
@@ -19,6 +19,7 @@ class ShardTable:
 
     version: int
     hosts: tuple[str, ...]  #: by shard
+    dealt_to: tuple[str, ...]  #: those that there were when it was dealt out, whoever has any now
 
     def given(self, shards: Collection[int], host: str, to: str) -> "ShardTable":
         """The next version, in which `to` has those of these shards that `host` has; this one
@@ -27,7 +28,7 @@ class ShardTable:
         if not leaving:
             return self
         hosts = (to if shard in leaving else one for shard, one in enumerate(self.hosts))
-        return ShardTable(version=self.version + 1, hosts=tuple(hosts))
+        return replace(self, version=self.version + 1, hosts=tuple(hosts))
 
     def of(self, host: str) -> frozenset[int]:
         """The shards of one host."""
@@ -41,7 +42,9 @@ class ShardTable:
 def dealt(hosts: Sequence[str], *, version: int = 0) -> ShardTable:
     """All shards, dealt out to these hosts in turn."""
     return ShardTable(
-        version=version, hosts=tuple(hosts[shard % len(hosts)] for shard in range(SHARDS))
+        version=version,
+        hosts=tuple(hosts[shard % len(hosts)] for shard in range(SHARDS)),
+        dealt_to=tuple(hosts),
     )
 
 
@@ -49,6 +52,6 @@ def opened(kept: ShardTable | None, hosts: Sequence[str], *, anew: bool) -> Shar
     """What a store has to keep from now on (EventStore.open_shards)."""
     if kept is None:
         return dealt(hosts, version=1)
-    if anew and set(kept.hosts) != set(hosts):
+    if anew and set(kept.dealt_to) != set(hosts):  # not those that have some: one may be emptied
         return dealt(hosts, version=kept.version + 1)
     return kept

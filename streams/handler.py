@@ -20,6 +20,7 @@ from actors.errors import InvalidName
 from actors.event import Event, Kind, Payload
 from actors.naming import checked_type_name, kebab_case
 from actors.patterns import matcher, selection_problem
+from actors.supervision_code import says_supervision
 from actors.tell import Tell
 from streams.errors import InvalidProgram
 from streams.failures import OnFailure, failures_of
@@ -148,6 +149,8 @@ def _check_priority(cls: type[Handler]) -> str | None:
 
 
 def _check_failures(cls: type[Handler]) -> str | None:
+    if (name := says_supervision(cls)) is not None:
+        return f"{name} never applies: supervision is of actors, a handler says on_failure, tries"
     return failures_of(cls).problem()
 
 

@@ -22,8 +22,8 @@ def command(hosts: int, config: Path | None, for_programs: bool) -> int:
 
     Hosts are added or ended, and actors move, a few shards at a time, those with most to do alone.
     No command fails because of it. Run again after an interruption, it goes on; with as many hosts
-    as there are it evens out what they have to do. The next launch has as many hosts as the
-    settings say.
+    as there are it evens out what they have to do. The next launch leaves it so, unless the
+    settings have another number of hosts than before.
     """
     with connected_by(config) as system:
         return scale(system, hosts, for_programs=for_programs)

@@ -140,7 +140,7 @@ class Directory(Process):
             take_over=lambda: life.takes_over,
             again=life.found_running,
         )
-        await self._sharding.begin(anew=not life.found_running)
+        await self._sharding.deal(launched=not life.found_running)
         await self._processes.start(self._show)
         if self._sharding.table is None:
             await self._sharding.learn()

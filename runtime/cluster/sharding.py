@@ -19,7 +19,7 @@ from runtime.cluster.system_processes import ready
 from runtime.errors import HostUnavailable
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import DIRECTORY_ACTOR, MOST_HOSTS, number_of_host
+from runtime.topology.names import DIRECTORY_ACTOR, MOST_HOSTS, host_name, number_of_host
 from runtime.transport.peers import awaited
 from store.errors import StoreUnavailable
 from store.shards import ShardTable
@@ -63,12 +63,14 @@ class Sharding:
         self.table: ShardTable | None = None  #: as it was seen last
         self._one_at_a_time = asyncio.Lock()  #: nobody gives shards to a host that is about to end
 
-    async def begin(self, *, anew: bool) -> None:
-        """Find out which hosts there are to be, before they are started: those that have shards.
-        `anew`: nothing runs yet, and the hosts of the settings have all shards; as they had them,
-        where they are the same. Raises StoreUnavailable."""
+    async def deal(self, *, launched: bool) -> None:
+        """The hosts of the settings have all shards; as they have them, and whoever was added
+        since, where it was for the same ones that they were dealt out last. Before any of them is
+        started, and again by a directory that Ray has started anew: the one before may have come
+        to its end before this. `launched`: nothing runs yet, and those of the settings are started
+        that have no shards, too. Raises StoreUnavailable."""
         if self._settings().event_store.type != "memory":  # which begins with the writer
-            self._saw(await self._open(anew=anew))
+            self._saw(await self._open(anew=True), also=self._of_settings() if launched else ())
 
     async def known_within(self, timeout_s: float) -> ShardTable:
         """The table as it is. Raises HostUnavailable where the store does not say in time."""
@@ -190,9 +192,12 @@ class Sharding:
         except ValueError:
             return False
 
-    def _saw(self, table: ShardTable) -> None:
+    def _saw(self, table: ShardTable, *, also: Collection[str] = ()) -> None:
         self.table = table
-        self._processes.have_shards(set(table.hosts))
+        self._processes.have_shards({*table.hosts, *also})
+
+    def _of_settings(self) -> list[str]:
+        return [host_name(number) for number in range(self._settings().actor_system.hosts)]
 
     async def _moved(self, shards: Collection[int], to: str) -> ShardTable:
         table = await self.learnt()
@@ -220,6 +225,6 @@ class Sharding:
     async def _open(self, *, anew: bool) -> ShardTable:
         store = await self._world.open_store(self._settings())
         try:
-            return await store.open_shards(self._processes.pooled(), anew=anew)
+            return await store.open_shards(self._of_settings(), anew=anew)
         finally:
             await store.close()

@@ -80,7 +80,10 @@ class Channel:
         self._clock = clock
         self._table = table or TableOfShards()
         self._held = False  #: nothing is sent: what is in here may belong elsewhere
-        self._behind = 0  #: the host knows a table of this version, by which it has fewer actors
+        #: By a table of this version the host has turned something away that was not divided since.
+        self._behind = 0
+        #: The version by which something was sent again that was turned away so; -1: none yet.
+        self._moved_at = -1
         self._wake = asyncio.Event()
         self._generation = 0
         self._sequence = 0  # of the next batch; 0: this generation's hello is still to come
@@ -102,7 +105,7 @@ class Channel:
         actor: type[Actor[Any]] | None,
         *,
         want_events: bool,
-        routed: int | None = None,
+        routed: int,
     ) -> tuple[Outgoing, int]:
         """Put one command into the batch that leaves next. Raises InvalidMessage for data
         that has no form on the wire, ConnectionClosed or ChannelFailed for a channel that
@@ -147,6 +150,7 @@ class Channel:
         about_to = [one for one, task in self._under_way.items() if task is None]
         for outgoing in about_to:
             del self._under_way[outgoing]
+        self._behind = 0
         return self._outbox.divide([*again, *about_to], host_of, routed)
 
     def take_over(self, outgoing: Outgoing) -> None:
@@ -174,13 +178,6 @@ class Channel:
     def unanswered(self) -> list[Outgoing]:
         """What was sent, or is to be, and has no answer yet. From any thread."""
         return self._outbox.unfinished()
-
-    async def wait_flushed(self) -> None:
-        """Wait until all that was sent so far is answered, or has failed for good."""
-        for outgoing in self._outbox.unfinished():
-            future = outgoing.future()
-            if future is not None:
-                await future
 
     def close(self, error: Exception) -> None:
         """Stop sending; what is unanswered fails with `error`, and later calls do at once.
@@ -368,9 +365,13 @@ class Channel:
         waiting = [one for _, one in sorted(self._again, key=lambda each: each[0])]
         self._again = []
         self._put_back(waiting)
-        if self._behind > self.routed:
+        moved_s = 0.0
+        if self._behind:
             await self._table.catch_up(self._behind, self._link)
-        if pause_s := max(map(self._pause_s, waiting), default=0.0):
+            if self._behind or self._moved_at == self.routed:
+                moved_s = self.PAUSE_S  # nobody could say where they are
+            self._moved_at = self.routed
+        if pause_s := max(map(self._pause_s, waiting), default=0.0) or moved_s:
             await asyncio.sleep(pause_s)
 
     def _wanted(self) -> bool:
@@ -397,8 +398,6 @@ class Channel:
         and what breaks the host's connections is not to do it all the time."""
         if outgoing.finished or outgoing.divided:
             return 0.0
-        if isinstance(outgoing.setback, ActorsMoved) and self._behind > self.routed:
-            return self.PAUSE_S  # nobody could say where they are
         if isinstance(outgoing.setback, MailboxFull | StoreUnavailable):
             return self.PAUSE_S
         if outgoing.losses < 2:

@@ -30,6 +30,7 @@ from runtime.topology.names import DIRECTORY_ACTOR, host_name, number_of_host
 from runtime.topology.placement import shard_of
 from runtime.transport.ray_stay import InNoRay
 from runtime.wire.commands import SOURCE
+from store.errors import StoreUnavailable
 from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.driver")
@@ -123,24 +124,31 @@ class Channels(TableOfShards):
                 channel.take_over(part)
 
     async def catch_up(self, version: int, link: HostLink) -> None:
-        async with self._catching_up:
-            launch = self._launch
-            if self._shards.version >= version:
-                return
-            try:
+        launch, table = self._launch, None
+        if self._shards.version < version:
+            try:  # not one host after another: one that hangs is to hold up nobody else
                 table = await link.shard_table()
-            except HostUnavailable as error:
+            except (HostUnavailable, StoreUnavailable) as error:
                 logger.info("%s does not say who has its shards: %s", link.host, error)
-                return
+        async with self._catching_up:
             if table is not None and table.version > self._shards.version:
                 await self._adopt_table(table, launch)
+            if self._shards.version >= version:
+                self._divide_anew(link.host)
+
+    def _divide_anew(self, host: str) -> None:
+        """A host has turned away what was sent by an older table than is known here, and has
+        nothing more of it: what belongs elsewhere goes there, instead of here once more."""
+        with self._lock:
+            if self._ended is None and (channel := self._open.get(host)) is not None:
+                for where, part in channel.divide(self._host_of, self._shards.version):
+                    self._channel(where).take_over(part)
 
     async def look_elsewhere(self, host: str) -> None:
         if number_of_host(host) is None:
             return
+        launch, table = self._launch, await self._told_elsewhere(host)
         async with self._catching_up:
-            launch = self._launch
-            table = await self._told_elsewhere(host)
             if table is not None and table.version > self._shards.version:
                 await self._adopt_table(table, launch)
         if table is not None and host in table.hosts:
@@ -175,7 +183,11 @@ class Channels(TableOfShards):
     async def _adopt_table(self, table: ShardTable, launch: int) -> None:
         changed = zip(self._shards.hosts, table.hosts, strict=True)
         losing_hosts = {before for before, now in changed if before != now}
-        losing = [channel for channel in self.all() if channel.host in losing_hosts]
+        with self._lock:
+            if self._ended is not None or self._launch != launch:
+                return
+            # Also those to which nothing was sent so far: what is first sent meanwhile is held.
+            losing = [self._channel(host) for host in sorted(losing_hosts)]
         await asyncio.gather(*(channel.hold() for channel in losing))
         try:
             with self._lock:
@@ -217,6 +229,12 @@ class Channels(TableOfShards):
         with self._lock:
             return list(self._open.values())
 
+    def unanswered(self) -> list[Outgoing]:
+        """What was sent, or is to be, and has no answer yet, in its order at each host; nothing
+        goes from one to another meanwhile."""
+        with self._lock:
+            return [one for channel in self._open.values() for one in channel.unanswered()]
+
     def adopt(self, table: ShardTable, settings: Settings, *, same_system: bool = False) -> None:
         """The system was launched anew. Where it has the hosts that it had, what is unanswered is
         sent there again; that actors have moved from one to another, those say. Where not, it ends
@@ -231,6 +249,10 @@ class Channels(TableOfShards):
             if placement != settings.actor_system.placement or not follows:
                 self._shards, self._launch = table, self._launch + 1
                 moved, self._open = list(self._open.values()), {}
+            elif table.version < before.version:  # of another log: its hosts know no later one
+                self._shards, self._launch = table, self._launch + 1
+                for channel in self._open.values():
+                    channel.reroute(table.version)
         for channel in moved:
             channel.moved = True
             channel.reroute(-1)
@@ -300,7 +322,7 @@ def _follows(table: ShardTable, before: ShardTable) -> bool:
     """May a table have come of another one by moves alone?"""
     if table.version <= before.version:
         return table.hosts == before.hosts
-    return set(table.hosts) == set(before.hosts)
+    return set(table.dealt_to) == set(before.dealt_to)
 
 
 def _classes_of(settings: Settings) -> ShippedClasses:

@@ -166,7 +166,7 @@ class Connection:
 
     def unanswered(self) -> list[Outgoing]:
         """What was sent, or is to be, and has no answer yet, in its order at each host."""
-        return [one for channel in self.channels.all() for one in channel.unanswered()]
+        return self.channels.unanswered()
 
     def watch(self, outgoing: Outgoing, index: int) -> None:
         """Notice if a `tell` fails."""
@@ -273,8 +273,10 @@ class Connection:
             return False
 
     async def _flush(self) -> list[tuple[str, Exception]]:
-        for channel in self.channels.all():
-            await channel.wait_flushed()
+        # Of all channels at once: what waits in one may go to another while the first is waited for.
+        for outgoing in self.channels.unanswered():
+            if (future := outgoing.future()) is not None:
+                await future
         return self._tells.taken()
 
     def _adopt(self, found: Topology) -> None:

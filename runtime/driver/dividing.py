@@ -2,7 +2,7 @@
 
 Each part travels by itself, and what became of them is put together as the answer to the whole, so
 whoever waits for that sees no difference. Where no part was answered, the whole fails as the first
-of them did.
+of them did; where some were, it says of which commands nothing is known (`without_answer`).
 """
 
 import threading
@@ -58,8 +58,12 @@ class _Together:
             if part.answer is not None:
                 self.answered = True
                 self._put(part.answer, indexes)
+                for number, error in part.without_answer.items():
+                    self.whole.without_answer[indexes[number]] = error
             else:
+                assert part.error is not None
                 self.first = self.first or part.error
+                self.whole.without_answer.update(dict.fromkeys(indexes, part.error))
                 errors = {at: encode_error(part.failure(n)) for n, at in enumerate(indexes)}
                 self.answer.errors.update(errors)
             self.left -= 1

@@ -84,7 +84,8 @@ class HostLink:
         return self._turned_away(answer)
 
     async def shard_table(self) -> ShardTable | None:
-        """Which host has which shard, as far as this one knows. Raises HostUnavailable."""
+        """Which host has which shard, as far as this one knows. Raises HostUnavailable, and
+        StoreUnavailable where it has just begun and cannot read the table."""
         await self.ensure_found(())
         table: ShardTable | None = await self._asked(self._handle.shard_table.remote())
         return table

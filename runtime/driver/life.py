@@ -8,7 +8,7 @@ from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.driver.validation import id_bytes
 from runtime.wire.answers import read_events
-from runtime.wire.commands import START, STOP
+from runtime.wire.commands import START, STOP, told
 
 
 def start_actor(
@@ -27,18 +27,20 @@ def stop_actor(
 
 def _ask(ref: Any, what: str, reason: Any, id: UUID | bytes | None) -> Reply[list[Event]]:
     if not isinstance(ref, ActorRef):
-        raise TypeError(f"it takes a ref, system.actor(CLASS, name), not {ref!r:.80}")
+        or_name = ", or a stream program's name as a text" if what == STOP else ""
+        problem = f"it takes a ref, system.actor(CLASS, name){or_name}, not {ref!r:.80}"
+        raise TypeError(problem)
     if not isinstance(reason, str):
         raise TypeError(f"a reason is a text, not {reason!r:.80}")
     connection = ref.connection
     fields = (
         ref.source,
         what,
-        connection.new_id() if id is None else id_bytes(id, ref.source, what),
+        connection.new_id() if id is None else id_bytes(id, ref.source, told(what)),
         connection.world.now_us(),
         {"reason": reason},
         None,
         None,
     )
-    outgoing, index = connection.channels.add(fields, ref.actor, want_events=True)
+    outgoing, index = ref.add(fields, want_events=True)
     return Reply(outgoing, index, read_events)

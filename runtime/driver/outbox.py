@@ -55,14 +55,14 @@ class Outbox:
         actor: type[Actor[Any]] | None,
         *,
         want_events: bool,
-        routed: int | None = None,
+        routed: int,
     ) -> tuple[Outgoing, int]:
         """Put one command into the batch that leaves next. Raises InvalidMessage for data
         that has no form on the wire, what the outbox was ended with, and Rerouted where the host
         was found by another version of the table than `routed`."""
         with self._lock:
             self._ring()
-            if routed is not None and routed != self.routed:
+            if routed != self.routed:
                 raise Rerouted
             packed = self._packer.pack(fields)
             outgoing = self._open

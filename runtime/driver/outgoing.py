@@ -36,7 +36,7 @@ class Outgoing(Pending[Answer]):
     __slots__ = (
         "actors", "bulk", "commands", "deadline_s", "divided", "heard_of", "ids",
         "introduced_again", "joined_until_s", "losses", "may_take_s", "patience_s", "routed",
-        "sent", "setback", "size", "want_events", "whole",
+        "sent", "setback", "size", "want_events", "whole", "without_answer",
     )  # fmt: skip
 
     def __init__(self, patience_s: float, *, bulk: bool, want_events: bool) -> None:
@@ -66,6 +66,9 @@ class Outgoing(Pending[Answer]):
         self.routed: int | None = None
         self.divided = False  #: its commands travel in parts, which it ends with
         self.whole: Outgoing | None = None  #: that this is a part of
+        #: Commands of which no host has said anything, though others of this batch were answered;
+        #: why: what became of them is open.
+        self.without_answer: dict[int, Exception] = {}
 
     def part(self, indexes: Sequence[int]) -> "Outgoing":
         """Some of its commands as a batch that has as long as it has."""

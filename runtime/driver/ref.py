@@ -118,7 +118,7 @@ class ActorRef(Generic[S]):
         StoreUnavailable.
         """
         fields = self.fields(message, id, at, correlation_id, causation_id)
-        outgoing, index = self._add(fields, want_events=True)
+        outgoing, index = self.add(fields, want_events=True)
         return Reply(outgoing, index, read_events)
 
     def tell(
@@ -133,7 +133,7 @@ class ActorRef(Generic[S]):
         """Send a message and go on. It is delivered like an `ask`; if it fails, that is
         logged and counted (`ActorSystem.flush` waits for all and returns the failures)."""
         fields = self.fields(message, id, at, correlation_id, causation_id)
-        outgoing, index = self._add(fields, want_events=False)
+        outgoing, index = self.add(fields, want_events=False)
         self.connection.watch(outgoing, index)
 
     def state(self) -> Reply[S]:
@@ -150,10 +150,12 @@ class ActorRef(Generic[S]):
             None,
             None,
         )
-        outgoing, index = self._add(fields, want_events=True)
+        outgoing, index = self.add(fields, want_events=True)
         return Reply(outgoing, index, self._read_state)
 
-    def _add(self, fields: tuple[Any, ...], *, want_events: bool) -> tuple[Outgoing, int]:
+    def add(self, fields: tuple[Any, ...], *, want_events: bool) -> tuple[Outgoing, int]:
+        """Put a command, as it travels, into the batch that leaves next for wherever this actor
+        lives by then. Raises what Channels.add raises."""
         while True:
             channel, routed = self.way
             with suppress(Rerouted):

@@ -48,6 +48,7 @@ from runtime.wire.commands import (
     START,
     STATE,
     STOP,
+    told,
 )
 from runtime.wire.error_codec import text_of_error
 from runtime.wire.values import pack_value
@@ -124,6 +125,7 @@ class Decider:
         self._recent = recent
         self.supervisor = supervisor
         self._snapshot_frequency = snapshot_frequency
+        self._now_us = now_us
         self.met = EventTypesMet()
         self._timers = Timers(self, self._failed, now_us, most_bytes=COMMAND_BYTES)
         #: The command that is being decided; any thread may look who it is for.
@@ -141,7 +143,7 @@ class Decider:
         try:
             self._decide_each(attempt)
             if attempt.lifecycle:
-                write_rest(attempt, self.clock, self.met)
+                write_rest(attempt, self.clock, self.met, self._now_us)
         finally:
             allow_waiting()
             self.at = None
@@ -327,7 +329,7 @@ class Decider:
             attempt.deferred.append(index)
         elif resident.broken:
             attempt.without_effect(
-                index, HandlerFailed(source, message_type, resident.broken, "not run")
+                index, HandlerFailed(source, told(message_type), resident.broken, "not run")
             )
             attempt.rebuild.add(source)
         elif message_type == PUBLISH:
@@ -404,6 +406,8 @@ class Decider:
         state_spoilt: bool = False,
     ) -> None:
         source, message_type, *_ = attempt.batch.commands[index]
+        if message_type == FIRE:  # a timer fires a message, and that is what it fails at
+            message_type = attempt.batch.commands[index][DATA][3]
         batch = attempt.batch
         batch.failures += 1
         if batch.failures <= self.FAILURES_SHOWN:
@@ -417,6 +421,6 @@ class Decider:
         )
         frames = own_frames(error)
         attempt.without_effect(
-            index, HandlerFailed(source, message_type, failure, decision, frames)
+            index, HandlerFailed(source, told(message_type), failure, decision, frames)
         )
         attempt.vain.append(index)

@@ -9,8 +9,11 @@ from pathlib import Path
 FRAMES = 3
 
 _ROOT = Path(__file__).parents[2]
-#: What calls a handler, whosever it is.
-_CALLERS = (f"{_ROOT / 'runtime'}{os.sep}", str(_ROOT / "actors" / "actor_type.py"))
+#: What calls a handler, and takes what it yields, whosever it is.
+_CALLERS = (
+    *(f"{_ROOT / room}{os.sep}" for room in ("runtime", "store")),
+    str(_ROOT / "actors" / "actor_type.py"),
+)
 _OURS = tuple(f"{_ROOT / room}{os.sep}" for room in ("runtime", "actors", "store", "streams"))
 _INSTALLED = tuple(
     f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib")

@@ -200,8 +200,9 @@ class Host(Process):
 
     async def give_shards(self, shards: list[int], to: str) -> ShardTable:
         """Give those of these shards that this host has to another one, which loads their actors
-        when they are sent something. All that came before for any actor here is answered first;
-        what comes meanwhile waits, and what is for one that has left is answered ActorsMoved.
+        when they are sent something. All that was decided before for any actor here is answered
+        first; what waits, or comes meanwhile, is decided behind that, and for an actor that has
+        left it is answered ActorsMoved.
         Returns the table as it is then. Raises HostUnavailable where it is not known to have
         happened; it may be asked for again, then, and done in part or twice it is the same."""
         await self.ensure_started()
@@ -348,9 +349,15 @@ class Host(Process):
         raise HostFailed(self.name, "a failure was escalated to it, and beyond it")
 
     async def _deliver_one(self, fields: tuple[Any, ...]) -> Any:
+        await self.ensure_started()
+        version, shards = 0, self._shards
+        if shards is not None:  # whoever calls has no table: this is the way by the present one
+            version = shards.table.version
+            if moved := shards.moved(fields[SOURCE], version):
+                raise moved
         request = pack_request(
             b"host" + self._own_sequence.to_bytes(8, "big"), 0, 0, {}, True,
-            [CommandPacker().pack(fields)],
+            [CommandPacker().pack(fields)], False, version,
         )  # fmt: skip
         self._own_sequence += 1
         answer = unpack_answer(await self.deliver(request))

@@ -5,6 +5,7 @@ stopped by the same commit that its sender's answer waits for. Those that a fail
 behind all events of the attempt, so that each command's rows still stand together.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from actors.errors import ThornbackError
@@ -21,6 +22,7 @@ from runtime.wire.commands import (
     CAUSATION_ID,
     CORRELATION_ID,
     DATA,
+    FIRE,
     ID,
     MESSAGE_TYPE,
     SOURCE,
@@ -35,7 +37,12 @@ _MOST = 2_000
 
 
 def write_row(
-    event: LifecycleEvent, resident: Resident, clock: NodeClock, command: Any, event_id: bytes
+    event: LifecycleEvent,
+    resident: Resident,
+    clock: NodeClock,
+    command: Any,
+    event_id: bytes,
+    at_us: int,
 ) -> bytes:
     """The row of one, as its actor's next event, because of a command. Raises InvalidData, and then
     nothing has changed."""
@@ -43,7 +50,7 @@ def write_row(
         event_id,
         resident.aggregate_id,
         resident.version + 1,
-        command[AT_US],
+        at_us,
         type_fields(event.event_type, event.kind.value),
         resident.source_field,
         encode_payload(event.event_type, event),
@@ -57,13 +64,17 @@ def write_row(
     return row
 
 
-def write_rest(attempt: Attempt, clock: NodeClock, met: EventTypesMet) -> None:
+def write_rest(
+    attempt: Attempt, clock: NodeClock, met: EventTypesMet, now_us: Callable[[], int]
+) -> None:
     """All is decided: what failures have led to becomes the last rows of the attempt."""
     for resident, event, command in attempt.lifecycle:
         key = command[ID] + resident.aggregate_id + (resident.version + 1).to_bytes(8, "big")
         # By the version, too: a command that is sent again may fail again.
         made = derived_id(int.from_bytes(command[ID][:6], "big"), key)
-        attempt.rows.append(write_row(event, resident, clock, command, made))
+        # A FIRE keeps the moment at which it was sent first; what it leads to has this host's.
+        at_us = now_us() if command[MESSAGE_TYPE] == FIRE else command[AT_US]
+        attempt.rows.append(write_row(event, resident, clock, command, made, at_us))
         attempt.types.append(event.event_type)
         attempt.effects.beside += 1
         met.meet(actor_type_of(resident.source), event.event_type)
@@ -80,7 +91,7 @@ def start_or_stop(
             attempt.in_vain.append(index)
             attempt.vain.append(index)
             return False
-        row = write_row(event, resident, clock, command, event_id(command[ID], 0))
+        row = write_row(event, resident, clock, command, event_id(command[ID], 0), command[AT_US])
     except ThornbackError as error:
         attempt.without_effect(index, error)
         return False

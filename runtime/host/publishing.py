@@ -2,7 +2,7 @@
 
 from actors.lifecycle import LIFECYCLE
 from actors.naming import checked_new_source
-from actors.timer_events import is_timer_event
+from actors.timer_events import TIMER_TYPES
 from runtime.clocks import NodeClock
 from runtime.errors import PublishRefused
 from runtime.host.resident import Resident
@@ -25,7 +25,7 @@ def publish_row(command: Command, resident: Resident, clock: NodeClock) -> tuple
         raise PublishRefused(source, f"it is the id of {resident.shared_with}, which has events")
     if is_message_event(publication.event_type, publication.kind):
         raise PublishRefused(source, "messages between actors are yielded, as a Tell")
-    if is_timer_event(publication.event_type, publication.kind):
+    if publication.event_type in TIMER_TYPES:
         raise PublishRefused(source, "timers are yielded, as a Schedule or a Cancel")
     if publication.event_type in LIFECYCLE:
         raise PublishRefused(source, "what becomes of an actor its host alone says")

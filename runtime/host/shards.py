@@ -106,6 +106,8 @@ class Shards:
         self._table = table
         #: Whoever found this host by a version from here on, up to the known one, found it rightly.
         self._since = table.version
+        #: Of shards that came later than this host began: by which version it has them.
+        self._gained: dict[int, int] = {}
         self._moves: deque[_Move] = deque()  #: to be made; the first one may be under way
         self._ended: Exception | None = None  # none is made any more, because of this
         self.loads = ShardLoads(asyncio.get_running_loop().time)  #: what came for each of them
@@ -161,12 +163,23 @@ class Shards:
                 await self.learn()
         except StoreUnavailable as error:
             return error
-        hosts = self._table.hosts
         for command in batch.commands:
-            source = command[SOURCE]
-            if source != INVALID and (host := hosts[shard_of(source)]) != self._name:
-                reason = f"{source} lives at {host} by now"
-                return ActorsMoved(self._name, reason, self._table.version)
+            if moved := self.moved(command[SOURCE], batch.request.shards):
+                return moved
+        return None
+
+    def moved(self, source: str, version: int) -> ActorsMoved | None:
+        """Why whoever found this host by that version of the table is to look for an actor anew;
+        None where it has lived here ever since. What was sent here before it left, and has come
+        back since, may have been answered elsewhere in between."""
+        if source == INVALID:
+            return None
+        shard = shard_of(source)
+        if (host := self._table.hosts[shard]) != self._name:
+            return ActorsMoved(self._name, f"{source} lives at {host} by now", self._table.version)
+        if version < self._gained.get(shard, 0):
+            reason = f"{source} has lived elsewhere since"
+            return ActorsMoved(self._name, reason, self._table.version)
         return None
 
     async def give_away(self, line: LineOfWork) -> None:
@@ -201,19 +214,32 @@ class Shards:
             self.end(stale)
             raise
         self._epoch = moved.epoch
-        self._moves.popleft()
         self._learn(moved.table)
+        self._moves.popleft()
         self.state = State.HAVING
         line.begin_epoch(moved.epoch)
-        line.forget(lambda source: self._table.hosts[shard_of(source)] != self._name)
+        left = set(move.shards)  # and they may be back: nobody has heard of anything meanwhile
+        line.forget(lambda source: shard_of(source) in left or not self._has(source))
         if not move.done.done():
             move.done.set_result(moved.table)
+
+    def _has(self, source: str) -> bool:
+        return self._table.hosts[shard_of(source)] == self._name
 
     def _learn(self, table: ShardTable) -> None:
         known = self._table
         if table.version > known.version:
+            before, now = known.of(self._name), table.of(self._name)
             # Behind a version that was not seen here, it may have had shards, and given them away.
             unseen = table.version > known.version + 1
-            if unseen or table.of(self._name) != known.of(self._name):
+            if unseen or now != before:
                 self._since = table.version
+            stayed = before.difference(self._moves[0].shards) if self._leaving else before
+            for shard in now - stayed:
+                self._gained[shard] = table.version
             self._table = table
+
+    @property
+    def _leaving(self) -> bool:
+        """May the first move have been made already?"""
+        return bool(self._moves) and self.state in (State.GIVING, State.UNSURE)

@@ -69,6 +69,7 @@ class Supervisor:
         #: By source, or by actor type for a group; each with the number of the change that made it.
         self._restarts: dict[str, tuple[Restarts, int]] = {}
         self._changes = 0
+        self._failed_last: dict[str, str] = {}  #: by actor type: who of a group it was
         self._refused: tuple[int, set[str]] = (0, set())  #: of the last batch: of whom it was said
         residents.on_load = self.loaded
 
@@ -88,6 +89,8 @@ class Supervisor:
             attempt.restarts.setdefault(key, (before, change))
             self._changes += 1
             self._remember(key, after, self._changes)
+            if supervision.group:
+                self._failed_last[key] = resident.source
         self._count(resident.type.name if resident.type else "", verdict.strategy.value)
         if verdict.strategy is Strategy.ESCALATE:
             self._escalated(attempt, command, resident, failure, spoilt=spoilt)
@@ -108,7 +111,9 @@ class Supervisor:
             sources = set()
             self._refused = batch.number, sources
         sources.add(resident.source)
-        return ActorRestarting(resident.source, round(max(left_s, 0.0), 3))
+        return ActorRestarting(
+            resident.source, round(max(left_s, 0.0), 3), self._another_failed(resident)
+        )
 
     def loaded(self, resident: Resident) -> None:
         """An actor has come into memory. One that rests, or is stopped, does not decide yet."""
@@ -147,12 +152,10 @@ class Supervisor:
         concerned = [resident, *(self._others(resident) if group else ())]
         match verdict.strategy:
             case Strategy.STOP:
-                reason = _reason(failure, exhausted=verdict.exhausted)
-                event = ActorWasStopped(
-                    reason=reason, message_type=_message_type(command), failure=failure
-                )
                 for one in concerned:
                     if one is resident or one.version:  # else the log would get to know it by this
+                        failed = "" if one is resident else resident.source
+                        event = _stopped(verdict, command, failure, failed)
                         self._stop(attempt, command, one, event)
             case Strategy.RESTART:
                 for one in concerned:
@@ -219,6 +222,12 @@ class Supervisor:
         back_s = max(self._restarts.get(key, _NOTHING)[0].back_s for key in _keys(resident))
         return back_s - self._now_s()
 
+    def _another_failed(self, resident: Resident) -> str:
+        """Who failed, where an actor rests for another one of its group."""
+        own_s, group_s = (self._restarts.get(key, _NOTHING)[0].back_s for key in _keys(resident))
+        failed = self._failed_last.get(_keys(resident)[1], "") if group_s > own_s else ""
+        return "" if failed == resident.source else failed
+
     def _remember(self, key: str, restarts: Restarts, change: int) -> None:
         self._restarts.pop(key, None)
         self._restarts[key] = restarts, change
@@ -266,6 +275,14 @@ def _message_type(command: Any) -> str:
     return str(command[DATA][3] if command[MESSAGE_TYPE] == FIRE else command[MESSAGE_TYPE])
 
 
-def _reason(failure: str, *, exhausted: bool) -> str:
-    often = ", more often than its policy lets it be restarted" if exhausted else ""
-    return f"it failed{often}: {failure}"
+def _stopped(verdict: Verdict, command: Any, failure: str, failed: str) -> ActorWasStopped:
+    """What the log says of one that is stopped; `failed` is who failed, if it was another one."""
+    message_type = _message_type(command)
+    who = f"{failed} of its group failed at {message_type}" if failed else "it failed"
+    often = ", more often than its policy lets it be restarted" if verdict.exhausted else ""
+    return ActorWasStopped(
+        reason=f"{who}{often}: {failure}",
+        message_type=message_type,
+        failure=failure,
+        failed=failed,
+    )

@@ -23,7 +23,7 @@ class EventTypesMet:
     CAPACITY = 20_000
 
     def __init__(self) -> None:
-        #: Called when an event of that type is about to be appended.
+        #: Called when an event of that type is about to be appended, or the log may have one.
         self.on_first: Mapping[str, Callable[[], None]] = {}
         self._noted: set[tuple[str, str]] = set()
         self.fresh: set[tuple[str, str]] = set()  #: to be noted
@@ -68,8 +68,11 @@ class EventTypesMet:
         return {event for actor, event in (*self._noted, *self.fresh) if actor == actor_type}
 
     def known(self, actor_type: str, record: TypeRecord) -> None:
-        """The store knows these already."""
+        """The store knows these already. Whoever noted them may have died before he called."""
         self._noted |= {(actor_type, event) for event in record.event_types}
+        for event_type, call in self.on_first.items():
+            if event_type in record.event_types:
+                call()
 
 
 async def check_types(

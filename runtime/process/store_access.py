@@ -209,6 +209,9 @@ class WriterMemoryStore:
     async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
         return await self._call("due_timers", after, until_us, limit)  # type: ignore[no-any-return]
 
+    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
+        await self._call("hasten_timers", checkpoint, beyond_us)
+
     async def count_timers(self) -> int:
         return await self._call("count_timers")  # type: ignore[no-any-return]
 

@@ -113,6 +113,17 @@ class Mailing(Generic[Way]):
                 self._unsent.pop(receiver, None)
                 self._way.pop(receiver, None)
 
+    def withdraw(self, way: Way) -> list[Message]:
+        """What was queued on a way, and is not sent: it is not here any more. For messages of no
+        event alone."""
+        found: list[Message] = []
+        for receiver in [receiver for receiver, its in self._way.items() if its == way]:
+            found += self._unsent.pop(receiver, ())
+            if receiver not in self._busy:
+                del self._way[receiver]
+        self._ready.pop(way, None)
+        return found
+
     def put_back(self, messages: Sequence[Message]) -> None:
         """These were taken last of all of their receivers, in this order, and are to be sent again;
         their receivers are busy still."""

@@ -326,7 +326,9 @@ class Posting:
         errors = outgoing.answer.errors
         for index, message in enumerate(messages):
             encoded = errors.get(index)
-            if encoded is None:
+            if index in outgoing.without_answer:  # no host has refused it
+                again.setdefault(message.receiver, []).append(message)
+            elif encoded is None:
                 message.finished = True
             elif encoded[0] in self.AWAY or encoded[0] == RESTS:
                 again.setdefault(message.receiver, []).append(message)
@@ -336,7 +338,11 @@ class Posting:
         self._count(len(messages) - waiting)
         for receiver, theirs in again.items():
             del receivers[receiver]
-            error = decode_error(errors[messages.index(theirs[0])])
+            first = messages.index(theirs[0])
+            if first in outgoing.without_answer:
+                self._rest(theirs, outgoing.without_answer[first])
+                continue
+            error = decode_error(errors[first])
             if isinstance(error, ActorRestarting):
                 self._rest(theirs, error, said=False)
                 continue

@@ -8,6 +8,7 @@ occurrence: sent twice it takes effect once, and its host holds it against the l
 table have it.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from actors.event import Kind
 from actors.ids import derived_id
 from actors.naming import TIMERS, actor_type_of
 from actors.timer_events import TIMER_TYPES
+from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
 from runtime.driver.outgoing import Outgoing
@@ -32,6 +34,7 @@ from runtime.wire.error_codec import EncodedError, decode_error, text_of_error
 from runtime.wire.values import unpack_value
 from store.appends import CheckpointMove
 from store.event_store import EventStore, Page
+from store.receipts import Receipt
 from store.selection import Selection
 from store.timers import Timer
 
@@ -62,8 +65,16 @@ class Timekeeping(Posting):
     #: What could not be fired for so long leaves memory, and is read again later: the later, the
     #: longer it is overdue.
     PATIENT_US, LONGEST_US = 5_000_000, 60_000_000
+    #: How soon the log has what a host says that it is done with. Later, that host may be one that
+    #: was replaced and lives on, without the timers that were set since.
+    HEARD_S = 30.0
+    #: A host that has answered nothing for so long is sent no more until it does: what is for it
+    #: would take the room of all others.
+    SILENT_S = 5.0
     #: Between two looks at the clock, which may jump, and the shortest wait for it.
     LOOK_S, SHORTEST_S = 1.0, 0.001
+    #: A clock that is set back by more was wrong, and so is what it has put off.
+    STEP_US = 5_000_000
 
     facts: TimekeeperFacts
 
@@ -79,11 +90,18 @@ class Timekeeping(Posting):
             TIMERS, SELECTION, 0, world=world, settings=settings, store=store, connect=connect
         )
         self._metrics = metrics
+        #: Held by whoever moves the checkpoint, and reads what it has, until it has moved.
+        self._moving = asyncio.Lock()
         # One incarnation, made anew by `_begin`:
         self._window = Window()
         self._late: list[tuple[Timer, int]] = []  #: that could not be fired, and when they are to
         self._said: set[tuple[str, str]] = set()  #: why, and of which types
+        #: Since when channels have something under way, and no answer came.
+        self._quiet_s: dict[Channel, float] = {}
         self._pending = 0  #: in the table
+        #: How far the clock is ahead of the loop's, which nobody sets, and was at most; None until
+        #: it was looked at.
+        self._ahead_us: int | None = None
         # How it fares:
         self.facts = TimekeeperFacts()
 
@@ -91,10 +109,13 @@ class Timekeeping(Posting):
         # A system that was replaced opens no epoch: it does not take the timers from its successor.
         node = f"{self._label}/{TIMERS}"
         await self._store.open_epoch(node, self._world.holder(self._settings))
-        return await super()._begin()
+        async with self._moving:
+            return await super()._begin()
 
     async def _begin_more(self) -> None:
         self._window, self._late, self._said = Window(), [], set()
+        self._ahead_us = None
+        self._quiet_s.clear()
         self._pending = await self._store.count_timers()
         self._say_pending()
 
@@ -107,35 +128,92 @@ class Timekeeping(Posting):
         for event in decoded.events:
             filing.add(event)
         if decoded.events:
-            ids = (event.id_bytes for event in decoded.events)
-            self._receipt = self._receipt.plus(ids)
-            await self._file(filing, page.through)
-            self._kept, self._kept_s = page.through, self._now_s()
+            async with self._moving:
+                receipt = self._receipt.plus(event.id_bytes for event in decoded.events)
+                await self._file(filing, page.through, receipt)
+                self._kept, self._receipt, self._kept_s = page.through, receipt, self._now_s()
             self._metrics.fired(filing.late_us)
             self._say(fired=self.facts.fired + len(filing.late_us))
         self._mailing.passed(page.through)
 
     async def _prepare(self) -> None:
         """What is due is to be sent, after what was read of it."""
-        now_us = self._world.now_us()
+        silent = self._silent()
+        for channel in silent:
+            for message in self._mailing.withdraw(channel):
+                self._put_off(message, self._unanswered())
+        unheard = self._window.unheard(self._now_s() - self.HEARD_S)
+        self._late += [(timer, self._world.now_us()) for timer in unheard]
         if self._late:
             late, self._late = self._late, []
             filing = Filing()
             filing.add_late(each for each in late if self._window.holds(each[0]))
-            await self._file(filing, self._kept)
+            async with self._moving:
+                await self._file(filing, self._kept, self._receipt)
+        await self._look_at_clock()
+        now_us = self._world.now_us()
         if self._window.wants_more(now_us):
             until_us = self._window.until_us(now_us)
             found = await self._store.due_timers(self._window.reach, until_us, self.PAGE)
             self._window.read(found, until_us, self.PAGE)
         for timer in self._window.take(now_us, self.TOGETHER):
-            packed = packed_firing(timer, now_us, self._packer)
-            self._mailing.queue(Firing(timer, packed), self._way_to(timer.source))
+            firing = Firing(timer, packed_firing(timer, now_us, self._packer))
+            way = self._way_to(timer.source)
+            if way in silent:
+                self._put_off(firing, self._unanswered())
+            else:
+                self._mailing.queue(firing, way)
 
-    async def _file(self, filing: Filing, position: int) -> None:
+    def _silent(self) -> set[Channel]:
+        before_s = self._now_s() - self.SILENT_S
+        return {channel for channel, since_s in self._quiet_s.items() if since_s <= before_s}
+
+    def _unanswered(self) -> TimeoutError:
+        return TimeoutError(f"its host has answered nothing for {self.SILENT_S:.0f} s")
+
+    def _send(self) -> None:
+        super()._send()
+        now_s = self._now_s()
+        self._quiet_s = {
+            channel: self._quiet_s.get(channel, now_s)
+            for outgoing, (channel, _) in self._under_way.items()
+            if not outgoing.finished
+        }
+
+    def _has_answered(self, outgoing: Outgoing) -> None:
+        if (sent := self._under_way.get(outgoing)) is not None:
+            self._quiet_s.pop(sent[0], None)
+        super()._has_answered(outgoing)
+
+    async def _look_at_clock(self) -> None:
+        """What a wrong clock has put off, before it was set right or by another one's hand, would
+        wait until then. So it is looked at again."""
+        now_us = self._world.now_us()
+        ahead_us, before_us = now_us - int(self._now_s() * 1_000_000), self._ahead_us
+        if before_us is not None and ahead_us >= before_us - self.STEP_US:
+            self._ahead_us = max(before_us, ahead_us)
+            return
+        beyond_us = now_us  # all of it; of one that begins, what no right clock would have put off
+        if before_us is None:
+            beyond_us += self.LONGEST_US + self.STEP_US
+        async with self._moving:
+            move = self._checkpoint(self._kept, self._receipt)
+            await self._store.hasten_timers(move, beyond_us)
+        self._window.read_again()
+        self._ahead_us = ahead_us
+
+    async def _move(self) -> None:
+        """For a drain, too, while something is filed: the one has what the other has committed."""
+        async with self._moving:
+            await super()._move()
+
+    def _checkpoint(self, position: int, receipt: Receipt) -> CheckpointMove:
+        return CheckpointMove(name=self.name, epoch=self._epoch, position=position, receipt=receipt)
+
+    async def _file(self, filing: Filing, position: int, receipt: Receipt) -> None:
+        """Position and receipt are those of the store from then on."""
         changes = filing.changes()
-        move = CheckpointMove(
-            name=self.name, epoch=self._epoch, position=position, receipt=self._receipt
-        )
+        move = self._checkpoint(position, receipt)
         if changes is None:
             await self._store.move_checkpoint(move)
             return
@@ -153,12 +231,14 @@ class Timekeeping(Posting):
         super()._judge(outgoing, messages)
         if outgoing.answer is None:
             return
-        now_us = self._world.now_us()
-        for index, packed in outgoing.answer.values.items():  # it is not time yet, over there
+        now_us, answer = self._world.now_us(), outgoing.answer
+        for index, message in enumerate(messages):
+            if index not in answer.errors and index not in answer.values:
+                self._window.done(_timer_of(message), self._now_s())
+        for index, packed in answer.values.items():  # it is not time yet, over there
             timer, early_us = _timer_of(messages[index]), unpack_value(packed)["early_us"]
-            if early_us <= self.PATIENT_US:
-                self._window.put_back(timer, now_us + early_us)
-            else:  # clocks far apart may be set right at any time
+            if early_us > self.PATIENT_US or not self._window.put_back(timer, now_us + early_us):
+                # Clocks far apart may be set right at any time.
                 self._late.append((timer, now_us + min(early_us, self.LONGEST_US)))
 
     def _rest(self, messages: list[Message], error: Exception, *, said: bool = True) -> None:

@@ -7,6 +7,7 @@ next year costs nothing here. What was taken to be fired is `at work` until the 
 of it.
 """
 
+from collections import OrderedDict
 from heapq import heapify, heappop, heappush
 
 from store.timers import FIRST, Place, Timer, TimerChanges
@@ -29,14 +30,21 @@ class Window:
         self._pending: dict[Name, Timer] = {}
         self._order: list[Place] = []  # a heap; also of places where nothing is any more
         self._at_work: dict[Name, Timer] = {}
+        #: Those at work of which their host says that it is done with them, and since when, in
+        #: seconds: the first first.
+        self._done: OrderedDict[Name, float] = OrderedDict()
+        #: Those of the pending that were put back: the table has them where they were due, behind
+        #: the reach, so nobody would read them again if they were dropped.
+        self._early: set[Name] = set()
         self.reach = FIRST
 
     def __len__(self) -> int:
-        return len(self._pending)
+        """So many as reading the table may make fewer."""
+        return len(self._pending) - len(self._early)
 
     def wants_more(self, now_us: int) -> bool:
         """Is the table to be read further?"""
-        return len(self._pending) < self.MOST and now_us >= self._read_again_us()
+        return len(self) < self.MOST and now_us >= self._read_again_us()
 
     def until_us(self, now_us: int) -> int:
         """Up to which moment."""
@@ -45,10 +53,18 @@ class Window:
     def read(self, timers: list[Timer], until_us: int, limit: int) -> None:
         """What the table has behind the reach: up to a moment, or so many."""
         for timer in timers:
-            there = self._at_work.get((timer.source, timer.key))
+            name = timer.source, timer.key
+            there = self._at_work.get(name) or (
+                self._pending[name] if name in self._early else None
+            )
             if there is None or (there.timer, there.occurrence) != (timer.timer, timer.occurrence):
                 self._put(timer)
         self.reach = timers[-1].place if len(timers) >= limit else Place(until_us + 1, "", "")
+
+    def read_again(self) -> None:
+        """What is not at work is read again, from the first on."""
+        self._pending, self._order, self._early = {}, [], set()
+        self.reach = FIRST
 
     def filed(self, changes: TimerChanges) -> None:
         """The table has been changed."""
@@ -71,7 +87,7 @@ class Window:
             self._forget((timer.source, timer.key))
             if timer.place <= self.reach:
                 self._put(timer)
-        if len(self._pending) > 2 * self.MOST:
+        if len(self) > 2 * self.MOST:
             self._shrink()
 
     def take(self, now_us: int, most: int) -> list[Timer]:
@@ -88,7 +104,7 @@ class Window:
             name = (place.source, place.key)
             timer = self._pending.get(name)
             if timer is not None and timer.place == place:
-                del self._pending[name]
+                self._drop(name)
                 self._at_work[name] = timer
                 taken.append(timer)
         return taken
@@ -97,15 +113,39 @@ class Window:
         """Is it at work still? Otherwise the log has said what has become of it."""
         return self._at_work.get((timer.source, timer.key)) is timer
 
-    def put_back(self, timer: Timer, look_us: int) -> None:
-        """It was taken, and is to be looked at in a moment."""
+    def done(self, timer: Timer, now_s: float) -> None:
+        """Its host says so; the log will, too."""
         if self.holds(timer):
-            del self._at_work[timer.source, timer.key]
-            self._put(timer._replace(look_us=look_us))
+            self._done[timer.source, timer.key] = now_s
+
+    def unheard(self, before_s: float) -> list[Timer]:
+        """Those that were done before that, of which the log has not said so; they are told once,
+        and are at work still."""
+        found: list[Timer] = []
+        while self._done:
+            name = next(iter(self._done))
+            if self._done[name] >= before_s:
+                break
+            del self._done[name]
+            found.append(self._at_work[name])
+        return found
+
+    def put_back(self, timer: Timer, look_us: int) -> bool:
+        """It was taken, and is to be looked at in a moment. False where too many are already: it is
+        at work still, and waits in the table."""
+        if not self.holds(timer):
+            return True
+        if len(self._early) >= self.AT_WORK:
+            return False
+        name = timer.source, timer.key
+        del self._at_work[name]
+        self._put(timer._replace(look_us=look_us))
+        self._early.add(name)
+        return True
 
     def next_us(self, now_us: int) -> int:
         """When there is something to do next."""
-        next_us = self._read_again_us() if len(self._pending) < self.MOST else None
+        next_us = self._read_again_us() if len(self) < self.MOST else None
         if self._order and len(self._at_work) < self.AT_WORK:
             first_us = self._order[0].look_us
             next_us = first_us if next_us is None else min(first_us, next_us)
@@ -115,17 +155,28 @@ class Window:
         return self.reach.look_us - self.AHEAD_US // 2
 
     def _put(self, timer: Timer) -> None:
-        self._pending[timer.source, timer.key] = timer
+        name = timer.source, timer.key
+        self._drop(name)
+        self._pending[name] = timer
         heappush(self._order, timer.place)
 
-    def _forget(self, name: Name) -> None:
+    def _drop(self, name: Name) -> None:
         self._pending.pop(name, None)
+        self._early.discard(name)
+
+    def _forget(self, name: Name) -> None:
+        self._drop(name)
         self._at_work.pop(name, None)
+        self._done.pop(name, None)
 
     def _shrink(self) -> None:
-        """Back to what may be here: those that are due last are read again."""
-        kept = sorted(self._pending.values(), key=lambda timer: timer.place)[: self.MOST]
+        """Back to what may be here: those that are due last are read again. What was put back is
+        not: it stays."""
+        early = [self._pending[name] for name in self._early]
+        others = (timer for name, timer in self._pending.items() if name not in self._early)
+        kept = sorted(others, key=lambda timer: timer.place)[: self.MOST]
+        self.reach = kept[-1].place
+        kept += early
         self._pending = {(timer.source, timer.key): timer for timer in kept}
         self._order = [timer.place for timer in kept]
         heapify(self._order)
-        self.reach = kept[-1].place

@@ -34,6 +34,21 @@ STOP = "$stop"
 #: What stands in for a command that could not be read; its data says whose it was and why.
 INVALID = "$invalid"
 
+#: What is said of them where somebody is told.
+_TOLD = {
+    STATE: "the question for its state",
+    PUBLISH: "a publication",
+    FIRE: "a timer",
+    START: "a start",
+    STOP: "a stop",
+}
+
+
+def told(message_type: str) -> str:
+    """A message type as an error names it: what has none of its own, in words."""
+    return _TOLD.get(message_type, message_type)
+
+
 #: Commands in one request: larger ones gain nothing (docs/performance.md).
 MAX_COMMANDS = 2000
 #: Bytes of commands in one request, unless a single command is larger.

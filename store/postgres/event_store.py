@@ -281,6 +281,9 @@ class PostgresEventStore:
     async def due_timers(self, after: Place, until_us: int, limit: int) -> list[Timer]:
         return await self._timers.due(after, until_us, limit)
 
+    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
+        await self._timers.hasten(checkpoint, beyond_us)
+
     async def count_timers(self) -> int:
         return await self._timers.count()
 

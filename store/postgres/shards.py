@@ -30,7 +30,7 @@ class Shards:
             kept = await _held(connection)
             if kept is None:  # two may come to it at once: then one of them makes it
                 first = opened(None, hosts, anew=anew)
-                await connection.execute(QUERIES["make_shards"], first.version, list(first.hosts))
+                await connection.execute(QUERIES["make_shards"], *_row(first))
                 kept = await _held(connection)
                 assert kept is not None
             return await _kept(connection, kept, opened(kept, hosts, anew=anew))
@@ -63,10 +63,14 @@ async def _held(connection: Any) -> ShardTable | None:
 
 async def _kept(connection: Any, before: ShardTable, now: ShardTable) -> ShardTable:
     if now is not before:
-        await connection.execute(QUERIES["keep_shards"], now.version, list(now.hosts))
+        await connection.execute(QUERIES["keep_shards"], *_row(now))
     return now
 
 
+def _row(table: ShardTable) -> tuple[Any, ...]:
+    return table.version, list(table.hosts), list(table.dealt_to)
+
+
 def _table(row: Any) -> ShardTable:
-    version, hosts = row
-    return ShardTable(version=version, hosts=tuple(hosts))
+    version, hosts, dealt_to = row
+    return ShardTable(version=version, hosts=tuple(hosts), dealt_to=tuple(dealt_to))

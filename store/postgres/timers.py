@@ -23,6 +23,13 @@ class Timers:
             await move_checkpoints(connection, [checkpoint])
             return await _change(connection, changes)
 
+    async def hasten(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
+        """Those that were put off beyond a moment are looked at when they are due, with their
+        checkpoint. Raises StaleCheckpoint."""
+        async with self._connections.use() as connection, transaction(connection):
+            await move_checkpoints(connection, [checkpoint])
+            await connection.fetch(QUERIES["hasten_timers"], beyond_us)
+
     async def due(self, after: Place, until_us: int, limit: int) -> list[Timer]:
         """Some that are to be looked at, in order."""
         rows = await self._connections.fetch(QUERIES["due_timers"], *after, until_us, limit)

@@ -14,7 +14,7 @@ from actors.messages import RETURNED, SENT, MessageSent
 from actors.openness import message_reader
 from actors.sameness import inequality
 from actors.tell import Tell
-from actors.timer_events import is_timer_event
+from actors.timer_events import TIMER_TYPES
 from store.errors import InvalidData
 from store.rows.json_text import encode_json
 
@@ -62,7 +62,7 @@ def check_yielded(actor: ActorType, payload: Any) -> None:
     if is_message_event(payload.event_type, payload.kind):
         name = type(payload).__name__
         raise TypeError(f"a handler yields no {name}: yield Tell((Type, name), message)")
-    if is_timer_event(payload.event_type, payload.kind):
+    if payload.event_type in TIMER_TYPES:
         name = type(payload).__name__
         raise TypeError(f"a handler yields no {name}: yield a Schedule, or Cancel(key)")
     if payload.event_type in LIFECYCLE:

@@ -34,6 +34,15 @@ class ShardsContract:
         three = [*HOSTS, "host-2"]
         assert await store.open_shards(three, anew=True) == dealt(three, version=2)
 
+    async def test_for_the_same_hosts_they_stay_though_one_of_them_has_none_any_more(
+        self, store: EventStore
+    ) -> None:
+        epoch = await _opened(store)
+        moved = await store.move_shards(range(SHARDS), "host-0", "host-1", epoch, 7)
+        assert set(moved.table.hosts) == {"host-1"}
+        assert await store.open_shards(HOSTS, anew=True) == moved.table
+        assert await store.open_shards(["host-1"], anew=True) == dealt(["host-1"], version=3)
+
     async def test_a_move_gives_what_its_host_has_and_ends_its_epoch(
         self, store: EventStore
     ) -> None:

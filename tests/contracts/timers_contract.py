@@ -46,15 +46,17 @@ class Keeper:
         epoch = randbelow(2**62)
         return cls(store, await store.open_subscription("timers", EVERYTHING, 0, epoch))
 
-    async def file(self, changed: TimerChanges) -> int:
+    def next_move(self) -> CheckpointMove:
         self.position += 1
-        move = CheckpointMove(
+        return CheckpointMove(
             name=self.record.name,
             epoch=self.record.epoch,
             position=self.position,
             receipt=self.record.receipt,
         )
-        return await self.store.file_timers(move, changed)
+
+    async def file(self, changed: TimerChanges) -> int:
+        return await self.store.file_timers(self.next_move(), changed)
 
 
 async def all_of(store: EventStore) -> list[Timer]:
@@ -117,6 +119,22 @@ class TimersContract:
         with pytest.raises(StaleCheckpoint):
             await keeper.file(changes(timer("bell/b", "j", 1), gone=(("bell/b", "k"),)))
         assert await all_of(store) == [timer("bell/b", "k", 30)]
+
+    async def test_what_was_put_off_beyond_a_moment_is_looked_at_when_it_is_due(
+        self, store: EventStore
+    ) -> None:
+        keeper = await Keeper.begin(store)
+        far, near = timer("bell/b", "far", 30), timer("bell/b", "near", 40, 2)
+        later = timer("bell/b", "later", 500, 3)
+        await keeper.file(changes(far._replace(look_us=101), near._replace(look_us=100), later))
+        await store.hasten_timers(keeper.next_move(), 100)
+        assert await all_of(store) == [far, near._replace(look_us=100), later]
+        [record] = await store.subscriptions()
+        assert record.position == 2
+        await Keeper.begin(store)
+        with pytest.raises(StaleCheckpoint):
+            await store.hasten_timers(keeper.next_move(), 0)
+        assert await all_of(store) == [far, near._replace(look_us=100), later]
 
     async def test_the_checkpoint_moves_with_the_timers(self, store: EventStore) -> None:
         keeper = await Keeper.begin(store)

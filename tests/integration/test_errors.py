@@ -72,7 +72,7 @@ def ask(ref: ActorRef[Any], message: Command) -> list[Any]:
 def ask_raw(ref: ActorRef[Any], message_type: str, data: object) -> list[Any]:
     """A message as another driver might send it: of any type, with any data."""
     fields = (ref.source, message_type, ref.connection.new_id(), now_us(), data, None, None)
-    outgoing, index = ref.channel.add(fields, ref.actor, want_events=True)
+    outgoing, index = ref.add(fields, want_events=True)
     return Reply(outgoing, index, read_events).result(timeout_s=LIMIT_S)
 
 

@@ -64,3 +64,20 @@ def test_whoever_was_interrupted_goes_on_and_a_driver_that_slept_finds_its_actor
             system.move_shards([0], to="host-2").result(timeout_s=LIMIT_S)
     finally:
         slept.close()
+
+
+def test_a_relaunch_leaves_a_system_scaled_and_starts_the_hosts_of_the_settings(
+    launch: Launcher,
+) -> None:
+    settings = launch.settings(actor_system={"hosts": 2})
+    system = launch.run(settings)
+    _scaled(system, 3)
+    launch.drain(system)
+    system = launch.run(settings)
+    assert sorted(pooled_hosts(system)) == ["host-0", "host-1", "host-2"]
+    _scaled(system, 1)
+    launch.drain(system)
+    system = launch.run(settings)
+    assert sorted(pooled_hosts(system)) == ["host-0", "host-1"]
+    moved = system.move_shards([0], to="host-1").result(timeout_s=LIMIT_S)
+    assert moved == {"host-0": SHARDS - 1, "host-1": 1}

@@ -78,11 +78,13 @@ def test_rests_double_up_to_the_longest_and_begin_anew_when_it_has_worked_for_a_
             continue
         worked = back_s is None or now_s - back_s >= policy.period_s
         in_a_row = 0 if worked else in_a_row + 1
-        wanted_s = min(policy.backoff_s * 2.0**in_a_row, policy.max_backoff_s)
+        longest_s = policy.max_backoff_s / (1 + policy.jitter)
+        wanted_s = min(policy.backoff_s * 2.0**in_a_row, longest_s)
         if not policy.backoff_s:
             wanted_s = 0.0
         assert wanted_s * (1 - policy.jitter) - 1e-9 <= verdict.rest_s
         assert verdict.rest_s <= wanted_s * (1 + policy.jitter) + 1e-9
+        assert verdict.rest_s <= policy.max_backoff_s
         back_s = now_s + verdict.rest_s
         assert remembered.back_s == back_s
 
@@ -123,7 +125,12 @@ def test_each_strategy_is_what_happens_but_nobody_resumes_with_an_event_applied_
         ({"period_s": 0}, "period_s is seconds, more than 0"),
         ({"period_s": float("nan")}, "period_s"),
         ({"backoff_s": -0.1}, "backoff_s is seconds, or 0"),
-        ({"backoff_s": 20.0}, "max_backoff_s is seconds, and no less than backoff_s"),
+        (
+            {"backoff_s": 20.0},
+            "max_backoff_s is seconds, and no less than backoff_s, which is 20.0, not 10.0, its "
+            "default: say both$",
+        ),
+        ({"backoff_s": 20.0, "max_backoff_s": 3.0}, "which is 20.0, not 3.0$"),
         ({"jitter": 1.5}, "jitter is a part, from 0 to 1"),
         ({"jitter": "much"}, "jitter"),
     ],
@@ -144,3 +151,17 @@ def test_what_is_no_policy_is_refused(wrong: dict[str, Any], said: str) -> None:
 def test_what_is_no_supervision_is_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Supervision(**wrong)
+
+
+@given(policies(), st.integers(0, 100), st.floats(0, 1))
+def test_no_rest_is_longer_than_the_longest(
+    policy: RestartPolicy, before: int, chance: float
+) -> None:
+    assert policy.rest_s(before, chance) <= policy.max_backoff_s
+
+
+def test_the_longest_rests_are_left_to_chance_as_well() -> None:
+    policy = RestartPolicy(backoff_s=0.2, max_backoff_s=0.2, jitter=1.0)
+    rests = {policy.rest_s(9, chance / 10) for chance in range(11)}
+    assert len(rests) == 11
+    assert max(rests) == 0.2

@@ -8,7 +8,7 @@ from runtime.processing.timer_window import Window
 from store.memory_timers import TimersInMemory
 from store.timers import Timer, TimerChanges, TimerMove
 
-NAMES = [(f"bell/{number % 3}", f"k{number}") for number in range(7)]
+NAMES = [(f"bell/{number % 3}", f"k{number}") for number in range(20)]
 #: Moments, in units of a half of how far ahead is read.
 MOMENTS = strategies.integers(0, 40)
 PAGE = 2
@@ -78,9 +78,14 @@ class WindowOverATable(RuleBasedStateMachine):
     @rule(early=strategies.integers(1, 3))
     def answer_that_it_is_early(self, early: int) -> None:
         for name, timer in list(self.taken.items())[:1]:
-            del self.taken[name]
             assert self.window.holds(timer)
-            self.window.put_back(timer, self.now_us + early)
+            if self.window.put_back(timer, self.now_us + early):
+                del self.taken[name]
+            else:
+                late = TimerMove(
+                    *name, timer.timer, timer.occurrence, timer.due_us, self.now_us + 1
+                )
+                self.change(TimerChanges([], [late], []))
 
     @rule()
     def answer(self) -> None:
@@ -92,6 +97,7 @@ class WindowOverATable(RuleBasedStateMachine):
     def memory_is_bounded(self) -> None:
         assert len(self.window) <= 2 * Small.MOST + PAGE
         assert len(self.window._at_work) <= Small.AT_WORK
+        assert len(self.window._early) <= Small.AT_WORK
 
     def teardown(self) -> None:
         """In the end all that is due comes."""

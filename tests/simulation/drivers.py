@@ -228,8 +228,8 @@ class Driver:
         database's index takes."""
         source, *fields = publish_fields(event)
         fields[DATA - 1] = {**fields[DATA - 1], "event_type": "\u4e00" * 1024}
-        channel = self.connection.channels.of(source, None)
-        outgoing, index = channel.add((source, *fields), None, want_events=True)
+        add = self.connection.channels.add
+        outgoing, index = add((source, *fields), None, want_events=True)
         return Reply(outgoing, index, read_events)
 
     async def flush(self) -> None:

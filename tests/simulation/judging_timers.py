@@ -6,9 +6,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from runtime.topology.names import host_name
 from tests.simulation.log_index import LogIndex
 from tests.simulation.plain_rows import Record
 from tests.simulation.simulated_world import BEGIN_US
+from tests.simulation.timers import AWAY_FIRST
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -38,6 +40,24 @@ def judge_timers(log: LogIndex, simulation: "Simulation") -> list[str]:
     for source, records in log.by_source.items():
         if source.startswith("bell/"):
             wrong += _follow(records)[0]
+        if source.startswith(f"bell/{AWAY_FIRST // 1_000}"):
+            wrong += _judge_others(records)
+    return wrong
+
+
+def _judge_others(records: list[Record]) -> list[str]:
+    """A timer that was set and fired by a host that is not away was not held up by one that is."""
+    wrong = []
+    set_by: set[str] = set()
+    for record in records:
+        away = [*record.counts][-1].endswith(host_name(0))
+        if record.event_type == "timer-set" and not away:
+            set_by.add(record.payload["timer"])
+        elif record.event_type == "timer-fired" and record.payload["timer"] in set_by and not away:
+            late_us = record.timestamp_us + _ROWS_BEGIN_US - record.payload["due_us"]
+            if late_us > PROMPT_US:
+                name = f"event {record.position} of {record.source}"
+                wrong.append(f"{name} comes {late_us / 1e6:.3f} s late, and its host was there")
     return wrong
 
 

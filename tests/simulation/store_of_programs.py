@@ -63,6 +63,16 @@ class StoreOfPrograms(DatabaseLink):
         timers = self._database.timers
         return await self.ask(lambda: timers.due(after, until_us, limit))  # type: ignore[no-any-return]
 
+    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
+        database = self._database
+
+        def hasten() -> None:
+            database.subscriptions.check(checkpoint)
+            database.subscriptions.move(checkpoint)
+            database.timers.hasten(beyond_us)
+
+        await self.ask(hasten, names=(checkpoint.name,), commits=True)
+
     async def count_timers(self) -> int:
         return int(await self.ask(lambda: len(self._database.timers)))
 

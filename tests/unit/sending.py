@@ -119,7 +119,9 @@ class Sending:
         """A command, to be answered with its data."""
         source = f"{actor.actor_type if actor else 'counter'}/a"
         fields = (source, "echo", next(self._ids).to_bytes(16, "big"), 0, data, None, None)
-        outgoing, index = self.channel.add(fields, actor, want_events=True)
+        outgoing, index = self.channel.add(
+            fields, actor, want_events=True, routed=self.channel.routed
+        )
         return Reply(outgoing, index, _read)
 
     async def _find(self, actors: Iterable[type[Actor[Any]]]) -> Any:

@@ -91,17 +91,15 @@ async def test_a_hello_whose_answer_is_lost_is_followed_by_one_of_a_new_generati
 
 
 @virtual_time
-async def test_flushed_waits_also_for_what_waits_for_the_first_hello() -> None:
+async def test_what_waits_for_the_first_hello_is_unanswered_too() -> None:
     sending = Sending()
     sending.host.answering.clear()
     reply = sending.ask("first")
     await settled()
-    flushed = asyncio.ensure_future(sending.channel.wait_flushed())
-    await settled()
-    assert not flushed.done()
+    assert [len(one.commands) for one in sending.channel.unanswered()] == [1]
     sending.host.answering.set()
-    await flushed
-    assert reply.done()
+    await reply
+    assert not sending.channel.unanswered()
 
 
 @virtual_time
@@ -285,9 +283,10 @@ async def test_a_loop_that_was_closed_under_the_channel_is_a_connection_that_is_
     other = asyncio.new_event_loop()
     outbox = Outbox("host", other, Deadlines(other, print), print, timeout_s=5.0)
     other.close()
+    fields = "a", "b", bytes(16), 0, None, None, None
     for _ in range(2):
         with pytest.raises(ConnectionClosed):
-            outbox.add(("a", "b", bytes(16), 0, None, None, None), None, want_events=True)
+            outbox.add(fields, None, want_events=True, routed=0)
     assert not outbox.unfinished()
 
 

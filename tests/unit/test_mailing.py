@@ -132,3 +132,17 @@ def test_an_event_is_finished_with_the_last_of_its_messages() -> None:
     assert mailing.finish() == ([], 0)
     second.finished = True
     assert mailing.finish() == ([first.event], 1)
+
+
+def test_what_is_withdrawn_is_not_sent_and_what_is_under_way_is_answered() -> None:
+    mailing = Mailing[str](0)
+    for position, receiver in ((1, "a"), (2, "a"), (3, "b"), (4, "c")):
+        mailing.queue(message(position, receiver), "other" if receiver == "c" else "way")
+    taken = mailing.take("way", Batch(1))
+    assert positions(taken) == [1]
+    assert positions(mailing.withdraw("way")) == [2, 3]
+    assert mailing.ways() == ["other"]
+    mailing.answered(["a"])
+    assert mailing.ways() == ["other"]
+    mailing.queue(message(5, "a"), "way")
+    assert positions(mailing.take("way", Batch(9))) == [5]

@@ -1,19 +1,26 @@
 """A driver whose actors move: it sends what was turned away to where they live, in their order."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from actors.actor import Command
 from runtime.driver.bulk import BulkCall
+from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
+from runtime.driver.dividing import divided
+from runtime.driver.life import stop_actor
+from runtime.driver.outgoing import Outgoing
 from runtime.driver.plain import PlainCommand
 from runtime.driver.plain_bulk import PlainBulk
 from runtime.driver.ref import ActorRef
-from runtime.errors import ActorsMoved, HostUnavailable
+from runtime.errors import ActorsMoved, AskTimeout, ChannelFailed, HostUnavailable
 from runtime.settings.settings import Settings
+from runtime.system import ActorSystem
 from runtime.topology.placement import shard_of
 from runtime.topology.status import Topology
 from runtime.wire.answers import raise_error
@@ -21,17 +28,22 @@ from runtime.wire.commands import (
     DATA,
     SOURCE,
     Answer,
+    CommandPacker,
     Request,
     pack_answer,
     turned_away,
 )
 from runtime.wire.error_codec import encode_error
+from runtime.wire.reading import unpack_request
 from runtime.wire.values import unpack_value
-from store.shards import ShardTable, dealt
+from store.errors import StoreUnavailable
+from store.shards import SHARDS, ShardTable, dealt
 from tests.unit.connecting import OwnLoop, PlayedHandle, PlayedWorld
 from tests.unit.sending import PlayedHost
+from tests.virtual_time import now_s, virtual_time
 
 HOSTS = ("host-0", "host-1")
+THREE = (*HOSTS, "host-2")
 
 
 class Say(Command):
@@ -52,12 +64,13 @@ OTHER = next(sources(1))
 class Sharing:
     """The table as it is in truth."""
 
-    def __init__(self) -> None:
-        self.table = dealt(HOSTS, version=1)
+    def __init__(self, hosts: tuple[str, ...]) -> None:
+        self._hosts = hosts
+        self.table = dealt(hosts, version=1)
 
     def move(self, *moving: str, to: str) -> None:
         shards = [shard_of(one) for one in moving]
-        for host in HOSTS:
+        for host in self._hosts:
             self.table = self.table.given(shards, host, to)
 
 
@@ -81,22 +94,29 @@ class SharingHost(PlayedHost):
         return pack_answer(Answer({}, len(request.commands), {0}, 0, 0, [], [], b"", {}, {}, {}))
 
 
+async def _never(*arguments: Any) -> None:
+    await asyncio.Event().wait()
+
+
 class SharingHandle(PlayedHandle):
     """Says which table its host knows."""
 
     def __init__(self, world: "SharingWorld", name: str) -> None:
         super().__init__(world, name)
-        self.shard_table = type("Method", (), {"remote": staticmethod(world.said)})
+        said = partial(world.said, name)
+        self.shard_table = type("Method", (), {"remote": staticmethod(said)})
+        self.move_shards = type("Method", (), {"remote": staticmethod(_never)})
 
 
 class SharingWorld(PlayedWorld):
-    """Two hosts that share the actors."""
+    """Hosts that share the actors, two unless more are named."""
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: tuple[str, ...] = HOSTS) -> None:
         super().__init__()
-        self.sharing = Sharing()
+        self.sharing = Sharing(hosts)
         self.asked = 0
         self.when_asked: Callable[[], None] = lambda: None
+        self.hanging: dict[str, asyncio.Event] = {}  #: hosts say nothing until it is set
         self.silent = 0  #: so many of the next questions for the table are answered with nothing
 
     async def handle(self, name: str) -> PlayedHandle:
@@ -105,8 +125,10 @@ class SharingWorld(PlayedWorld):
     def host(self, name: str) -> PlayedHost:
         return self.hosts.setdefault(name, SharingHost(name, self.sharing))
 
-    async def said(self) -> ShardTable:
+    async def said(self, host: str) -> ShardTable:
         self.asked += 1
+        if hanging := self.hanging.get(host):
+            await hanging.wait()
         self.when_asked()
         if self.silent:
             self.silent -= 1
@@ -115,15 +137,19 @@ class SharingWorld(PlayedWorld):
 
     def done(self, host: int) -> list[tuple[str, Any]]:
         """What one of the hosts has done."""
-        played = self.host(HOSTS[host])
+        played = self.host(f"host-{host}")
         assert isinstance(played, SharingHost)
         return played.done
 
 
-def connected(world: SharingWorld, table: ShardTable | None = None) -> Connection:
-    settings = Settings.model_validate({"actor_system": {"actor_timeout_ms": 20_000}})
+def connected(
+    world: SharingWorld, table: ShardTable | None = None, hosts: tuple[str, ...] = HOSTS
+) -> Connection:
+    settings = Settings.model_validate(
+        {"actor_system": {"actor_timeout_ms": 20_000, "hosts": len(hosts)}}
+    )
     topology = Topology(
-        settings_json=settings.model_dump_json(), hosts=HOSTS, shards=table or world.sharing.table
+        settings_json=settings.model_dump_json(), hosts=hosts, shards=table or world.sharing.table
     )
     return Connection(topology, world, OwnLoop())
 
@@ -131,7 +157,7 @@ def connected(world: SharingWorld, table: ShardTable | None = None) -> Connectio
 def ask(to: ActorRef[Any], text: str) -> Any:
     """A command, as one may wait for it."""
     fields = (to.source, "say", to.connection.new_id(), 0, text, None, None)
-    outgoing, index = to._add(fields, want_events=True)
+    outgoing, index = to.add(fields, want_events=True)
 
     async def answered() -> Any:
         if (future := outgoing.future()) is not None:
@@ -223,6 +249,53 @@ async def test_a_host_that_does_not_say_who_has_its_actors_is_asked_again() -> N
     assert world.asked == 4
 
 
+async def test_a_host_that_begins_while_its_store_is_away_is_asked_again() -> None:
+    world = SharingWorld()
+    moving, staying, _ = refs(connected(world))
+    await ask(staying, "0")
+    world.sharing.move(MOVING, to="host-1")
+    failing = [StoreUnavailable("the database", "it is away")] * 2
+
+    def away() -> None:
+        if failing:
+            raise failing.pop()
+
+    world.when_asked = away
+    assert await ask(moving, "1") == "1"
+    assert await ask(staying, "2") == "2"
+    assert not failing
+
+
+def test_a_batch_says_of_which_of_its_commands_no_part_was_answered() -> None:
+    whole = Outgoing(1.0, bulk=True, want_events=False)
+    for number in range(5):
+        whole.add(CommandPacker().pack((f"counter/{number}", "say", bytes(16), 0, "", None, None)))
+    first, second = divided(whole, {"a": [0, 2, 4], "b": [1, 3]}).values()
+    inner = divided(first, {"a": [0, 2], "c": [1]})  # and it is divided once more
+    lost, late = HostUnavailable("c", "away"), ChannelFailed("b", "a fault")
+    inner["c"].finish(None, lost)
+    inner["a"].finish(Answer({}, 2, set(), 0, 0, [], [], b"", {}, {}, {}), None)
+    assert not whole.finished
+    second.finish(None, late)
+    assert whole.answer is not None
+    assert whole.without_answer == {2: lost, 1: late, 3: late}
+
+
+async def test_a_host_that_hangs_as_it_is_asked_for_the_table_holds_up_no_other() -> None:
+    world = SharingWorld(THREE)
+    connection = connected(world, hosts=THREE)
+    hung, other, third = (ActorRef(connection, None, _of_three(host)[0]) for host in range(3))
+    await asyncio.gather(*(ask(one, "0") for one in (hung, other, third)))
+    world.hanging["host-0"] = asyncio.Event()
+    world.sharing.move(hung.source, to="host-1")
+    first = ask(hung, "1")
+    await _turns()
+    world.sharing.move(other.source, to="host-2")
+    assert await ask(other, "1") == "1"  # by what the other host says
+    assert await first == "1"
+    world.hanging["host-0"].set()
+
+
 async def test_the_parts_of_a_batch_of_which_one_fails_fail_and_succeed_by_themselves() -> None:
     world = SharingWorld()
     moving, staying, _ = refs(connected(world))
@@ -310,6 +383,156 @@ async def test_a_relaunch_with_the_same_hosts_goes_on_and_learns_who_has_moved()
     world.host("host-0").answering.set()
     assert await unanswered == "1"
     assert world.done(1) == [(MOVING, "1")]
+
+
+async def test_a_relaunch_with_the_same_hosts_goes_on_though_one_of_them_has_been_emptied() -> None:
+    world = SharingWorld()
+    connection = connected(world)
+    moving, *_ = refs(connection)
+    world.host("host-0").answering.clear()
+    unanswered = ask(moving, "1")
+    await _turns()
+    everything = dataclasses.replace(world.sharing.table, version=2, hosts=("host-1",) * SHARDS)
+    world.sharing.table = everything
+    connection.channels.adopt(everything, connection.settings)
+    world.host("host-0").answering.set()
+    assert await unanswered == "1"
+    assert world.done(1) == [(MOVING, "1")]
+
+
+async def test_a_relaunch_on_another_log_counts_by_the_versions_of_that() -> None:
+    world = SharingWorld()
+    first = world.sharing.table
+    world.sharing.move(MOVING, to="host-1")
+    world.sharing.move(MOVING, to="host-0")
+    connection = connected(world)
+    moving, *_ = refs(connection)
+    await ask(moving, "1")
+    world.sharing.table = first
+    connection.channels.adopt(first, connection.settings)
+    assert await ask(moving, "2") == "2"
+    world.sharing.move(MOVING, to="host-1")
+    assert await ask(moving, "3") == "3"
+    assert world.done(1) == [(MOVING, "3")]
+
+
+async def test_a_flush_waits_for_what_goes_from_one_host_to_another_meanwhile() -> None:
+    world = SharingWorld(THREE)
+    connection = connected(world, hosts=THREE)
+    away, other, third = (ActorRef(connection, None, _of_three(host)[0]) for host in range(3))
+    await asyncio.gather(ask(other, "0"), ask(third, "0"), ask(away, "0"))
+    world.sharing.move(third.source, to="host-1")
+    slow, free = world.host("host-1"), {"slow": asyncio.Event(), "moved": asyncio.Event()}
+    call = slow.call
+
+    async def late(method: str, packed: bytes) -> bytes:
+        for one in unpack_request(packed).commands:
+            await free[one[DATA]].wait()
+        return await call(method, packed)
+
+    slow.call = late  # type: ignore[method-assign]
+    first = ask(other, "slow")  # at the first channel
+    await _turns()
+    moved = ask(third, "moved")  # at another, whose host turns it away: it goes to the first one
+    flushing = asyncio.ensure_future(connection._flush())
+    await _turns()
+    free["slow"].set()
+    await first
+    await _turns()
+    assert not flushing.done()
+    free["moved"].set()
+    assert await moved == "moved"
+    await flushing
+
+
+@virtual_time
+async def test_a_move_of_which_nobody_says_anything_ends_with_its_time() -> None:
+    world, system = SharingWorld(), ActorSystem.__new__(ActorSystem)
+    system.connection = connected(world)
+    with pytest.raises(AskTimeout, match="move shards"):
+        await system.move_shards([1], to="host-1", timeout_s=30.0)
+    assert now_s() == 35.0
+
+
+async def test_what_is_first_sent_to_a_host_while_a_table_is_adopted_waits_for_that() -> None:
+    world = SharingWorld(THREE)
+    connection = connected(world, hosts=THREE)
+    away, other, third = (ActorRef(connection, None, _of_three(host)[0]) for host in range(3))
+    await asyncio.gather(ask(other, "0"), ask(third, "0"))  # and nothing to the first host
+    world.host("host-1").answering.clear()
+    under_way = ask(other, "1")
+    await _turns()
+    # All three lose some.
+    world.sharing.move(third.source, to="host-0")
+    world.sharing.move(away.source, to="host-2")
+    world.sharing.move(_of_three(1)[1], to="host-0")
+    slow, busy = world.host("host-0"), asyncio.Event()
+    call = slow.call
+
+    async def late(method: str, packed: bytes) -> bytes:
+        if unpack_request(packed).commands:
+            await busy.wait()
+        return await call(method, packed)
+
+    slow.call = late  # type: ignore[method-assign]
+    found = ask(third, "1")  # by which the table is learnt
+    await _turns()
+    assert not found.done()
+    first = ask(away, "first")
+    await _turns()
+    world.host("host-1").answering.set()
+    await under_way
+    await _turns()
+    second = ask(away, "second")
+    await _turns()
+    busy.set()
+    assert await asyncio.gather(first, second, found) == ["first", "second", "1"]
+    assert [text for source, text in world.done(2) if source == away.source] == ["first", "second"]
+
+
+async def test_what_was_turned_away_by_a_table_from_before_is_not_sent_there_once_more() -> None:
+    world = SharingWorld()
+    connection = connected(world)
+    moving, staying, _ = refs(connection)
+    await ask(staying, "0")
+    world.sharing.move(MOVING, to="host-1")
+    first = world.host("host-0")
+    first.answering.clear()
+    first.refusing = [ActorsMoved("host-0", "moved", 1)]
+    channel, asked = moving.channel, ask(moving, "1")
+    await _turns()  # it is under way by the table from before
+    connection.channels._shards = world.sharing.table
+    channel.reroute(world.sharing.table.version)
+    first.answering.set()
+    assert await asked == "1"
+    assert world.done(1) == [(MOVING, "1")]
+    assert world.done(0) == [(STAYING, "0")]
+
+
+async def test_stop_goes_to_where_its_actor_lives_when_it_is_put_into_a_batch() -> None:
+    world = SharingWorld()
+    connection = connected(world)
+    moving, *_ = refs(connection)
+    await ask(moving, "1")
+    world.sharing.move(MOVING, to="host-1")
+
+    class Ref(ActorRef[Any]):
+        @property
+        def way(self) -> tuple[Channel, int]:
+            found, channels = super().way, connection.channels
+            if channels.table is not world.sharing.table:  # between this and what comes next
+                with channels._lock:
+                    channels._switch(world.sharing.table, {"host-0"})
+            return found
+
+    stopped = stop_actor(Ref(connection, None, MOVING), "now")
+    await stopped._pending.future()
+    assert world.done(0) == [(MOVING, "1")]
+    assert world.done(1) == [(MOVING, {"reason": "now"})]
+
+
+def _of_three(host: int) -> list[str]:
+    return [one for n in range(1000) if shard_of(one := f"counter/{n}") % 3 == host][:2]
 
 
 async def _turns() -> None:

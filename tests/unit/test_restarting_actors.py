@@ -249,18 +249,29 @@ async def test_one_failure_restarts_all_of_a_group_that_are_resident() -> None:
     await host.ask("wheel/c", Turn())
     folded = host.residents.folded
     await fail(host, "cog/a")
-    for name in "abz":
-        with pytest.raises(ActorRestarting):
+    with pytest.raises(ActorRestarting, match="cog/a has failed, and rests before it is"):
+        await host.ask("cog/a", Turn())
+    for name in "bz":  # the others have done nothing, and are not said to have
+        rests = f"cog/{name} rests, because cog/a of its group has failed, before it is restarted"
+        with pytest.raises(ActorRestarting, match=rests) as told:
             await host.ask(f"cog/{name}", Turn())
+        assert told.value.failed == "cog/a"
     assert versions(await host.ask("wheel/c", Turn())) == [2]
     await pass_s(1.0)
     assert versions(await host.ask("cog/b", Turn())) == [2]
     assert host.residents.folded > folded  # it was rebuilt
     assert await types(host, "cog/b") == ["turned", "turned"]
     assert (await fail(host, "cog/b")).decision == "stop"  # it was the group's second one
-    for name in "ab":
-        with pytest.raises(ActorStopped):
-            await host.ask(f"cog/{name}", Turn())
+    with pytest.raises(ActorStopped, match="because it failed, more often than its policy"):
+        await host.ask("cog/b", Turn())
+    stopped = r"because cog/b of its group failed at jam, more often than .*: RuntimeError: jammed"
+    with pytest.raises(ActorStopped, match=stopped):
+        await host.ask("cog/a", Turn())
+    ends = [(await host.log(f"cog/{name}"))[-1].data for name in "ab"]
+    assert [(each["failed"], each["message_type"]) for each in ends] == [
+        ("cog/b", "jam"),
+        ("", "jam"),
+    ]
 
 
 @virtual_time
@@ -322,6 +333,25 @@ async def test_what_the_host_escalates_ends_it_once_and_not_in_its_first_seconds
     assert versions(await host.ask("counter/a", Add())) == [2]
     (ended,) = [event for event in await host.log("counter/a") if event.version == 1]
     assert (ended.event_type, ended.data["became"]) == ("actor-failed", "escalate")
+
+
+class Yielding(Wheel):
+    """Yields what no handler may."""
+
+    actor_type = "yielding"
+
+    @handles
+    def jam(self, message: Jam) -> Iterator[Any]:
+        yield "nothing"
+
+
+@virtual_time
+async def test_our_own_lines_are_not_told_for_those_of_a_handler() -> None:
+    host = await begin()
+    host.register(Yielding)
+    failed = await fail(host, "yielding/a")
+    assert "a handler yields events, Tells and timers, not 'nothing'" in failed.failure
+    assert failed.frames == ()
 
 
 class Lamp(Wheel):
@@ -389,6 +419,8 @@ async def test_an_actor_that_cannot_start_says_so_and_stops_nobody_else(
     with pytest.raises(HandlerFailed, match=r"its on_start failed: SystemExit: no more \(not run"):
         read_events(answer, 0)
     assert versions(read_events(answer, 1)) == [1]
+    with pytest.raises(HandlerFailed, match="lamp/a failed at the question for its state: its on_"):
+        read_events(await host.deliver(command("lamp/a", STATE)), 0)
     monkeypatch.setattr(Lamp, "breaks", "")
     assert versions(await host.ask("lamp/a", Turn())) == [1]
 
@@ -427,8 +459,28 @@ def test_an_applier_of_somebody_elses_stop_is_refused() -> None:
         def stopped(self, event: ActorStopped) -> None:
             self.state.turns = 0
 
-    with pytest.raises(InvalidActor, match="'actor-stopped' is what the log says"):
+    with pytest.raises(
+        InvalidActor, match="stopped applies ActorStopped, and 'actor-stopped' is what the log says"
+    ):
         Wrong.described()
+
+
+def test_who_ignores_or_yields_somebody_elses_stop_is_refused_before_it_does() -> None:
+    class ActorStopped(DeviceEvent):
+        """The name is taken."""
+
+    class Ignores(Actor[WheelState]):
+        ignores = (ActorStopped,)
+
+    class Yields(Actor[WheelState]):
+        @handles
+        def jam(self, message: Jam) -> Iterator[ActorStopped]:
+            yield ActorStopped()
+
+    with pytest.raises(InvalidActor, match="it ignores ActorStopped, and 'actor-stopped' is what"):
+        Ignores.described()
+    with pytest.raises(InvalidActor, match="jam yields ActorStopped, and 'actor-stopped' is what"):
+        Yields.described()
 
 
 @virtual_time

@@ -10,7 +10,8 @@ from runtime.errors import ActorsMoved
 from runtime.host.batch import Batch
 from runtime.host.shards import State
 from runtime.topology.placement import shard_of
-from runtime.wire.commands import Answer, unpack_answer
+from runtime.wire.answers import unpack_state
+from runtime.wire.commands import STATE, Answer, unpack_answer
 from runtime.wire.error_codec import decode_error
 from store.errors import StaleEpoch, StoreUnavailable
 from store.event_store import Epoch, ShardsMoved
@@ -21,6 +22,7 @@ from tests.unit.hosting import (
     AddOnce,
     Hosting,
     command,
+    intrude,
     totals,
 )
 from tests.unit.writing import CuedStore
@@ -66,6 +68,30 @@ class LosingStore(CuedStore):
         if self.losing.pop(0):
             await super().move_shards(shards, host, to, epoch, attempt)
         raise StoreUnavailable("memory", "on cue")
+
+
+class SlowStore(CuedStore):
+    """Moves shards away from this host, and is slow to say so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moved = asyncio.Event()
+        self.heard = asyncio.Event()
+
+    async def move_shards(
+        self, shards: Any, host: str, to: str, epoch: Epoch, attempt: int
+    ) -> ShardsMoved:
+        moved = await super().move_shards(shards, host, to, epoch, attempt)
+        if host == NODE:
+            self.moved.set()
+            await self.heard.wait()
+        return moved
+
+
+async def give_back(host: Hosting, source: str) -> None:
+    """The other one gives the shard of this source to this host."""
+    other = await host.store.open_epoch("other")
+    await host.store.move_shards([shard_of(source)], "other", NODE, other, 1)
 
 
 async def test_a_command_for_an_actor_that_lives_elsewhere_turns_its_batch_away() -> None:
@@ -200,3 +226,52 @@ async def test_what_was_in_vain_is_not_remembered_of_actors_that_have_left() -> 
     await leave(host, MINE)
     assert not len(host.recent.in_vain)
     assert not host.recent.in_vain.bytes
+
+
+async def test_an_actor_that_was_elsewhere_while_its_move_was_open_is_loaded_anew() -> None:
+    store = LosingStore()
+    host = await Hosting.begin(store, shards=True)
+    await host.ask(MINE, Add(times=2))
+    store.losing = [True]  # it moves, and the answer is lost
+    with pytest.raises(StoreUnavailable):
+        await leave(host, MINE)
+    await intrude(host, MINE, 3)  # the other one has it, and decides for it
+    await give_back(host, MINE)
+    answer = unpack_answer(await host.send(command(MINE, STATE), version=3).answer)
+    assert problem(answer) is None
+    assert unpack_state(answer)["version"] == 3
+    assert unpack_state(answer)["state"]["total"] == 3
+
+
+async def test_so_it_is_where_its_coming_back_is_heard_of_before_its_leaving() -> None:
+    store = SlowStore()
+    host = await Hosting.begin(store, shards=True)
+    await host.ask(MINE, Add())
+    going = asyncio.ensure_future(leave(host, MINE))
+    await store.moved.wait()
+    await intrude(host, MINE, 2)
+    await give_back(host, MINE)
+    await host.shards.learn()
+    store.heard.set()
+    await going
+    answer = unpack_answer(await host.send(command(MINE, STATE), version=3).answer)
+    assert unpack_state(answer)["version"] == 2
+
+
+async def test_what_was_sent_before_an_actor_left_is_not_decided_when_it_has_come_back() -> None:
+    store = SlowStore()
+    host = await Hosting.begin(store, shards=True)
+    going = asyncio.ensure_future(leave(host, MINE))
+    await store.moved.wait()
+    # Its driver may give this copy up, send another one to where the actor is, and be refused.
+    copy = host.send(command(MINE, AddOnce()), version=1)
+    await give_back(host, MINE)
+    await host.shards.learn()  # as the directory has it done
+    store.heard.set()
+    await going
+    said = await answered(copy)
+    assert isinstance(said, ActorsMoved)
+    assert said.version == 3
+    assert not await host.log(MINE)
+    host.begin_generation()
+    assert await answered(host.send(command(MINE, AddOnce()), version=3)) is None

@@ -6,7 +6,7 @@ import pytest
 
 from actors.lifecycle import ActorWasStarted, ActorWasStopped
 from actors.supervision import RestartPolicy, Supervision
-from runtime.errors import ActorStopped, HandlerFailed
+from runtime.errors import ActorStopped, HandlerFailed, InvalidMessage, UnknownProgram
 from runtime.system import ActorSystem
 from tests.unit.test_messages_between_actors import (
     Ping,
@@ -97,5 +97,13 @@ def test_an_actor_is_stopped_and_started_by_hand(system: ActorSystem) -> None:
 def test_who_starts_what_is_no_actor_is_told_so(system: ActorSystem) -> None:
     with pytest.raises(TypeError, match=r"it takes a ref, system\.actor\(CLASS, name\), not 'r'"):
         system.start("r")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"or a stream program's name as a text, not <class"):
+        system.stop(Receiver)  # type: ignore[call-overload]
+    with pytest.raises(
+        UnknownProgram, match=r"'receiver/r' runs .*; an actor is a ref, system\.act"
+    ):
+        system.stop("receiver/r").result()
+    with pytest.raises(InvalidMessage, match="a stop for receiver/r: its id is a UUID"):
+        system.stop(system.actor(Receiver, "r"), id="me")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="a reason is a text, not 3"):
         system.stop(system.actor(Receiver, "r"), reason=3)  # type: ignore[call-overload]

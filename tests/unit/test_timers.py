@@ -8,7 +8,7 @@ import pytest
 
 from actors.actor import Actor, applies, handles
 from actors.command import Command
-from actors.errors import InvalidName, Rejected
+from actors.errors import InvalidActor, InvalidName, Rejected
 from actors.event import DeviceEvent, Payload
 from actors.moments import EPOCH
 from actors.pending_timers import (
@@ -22,6 +22,7 @@ from actors.pending_timers import (
 from actors.timer_events import TimerFired, TimerSet, TimerSkipped
 from actors.timers import MAX_KEY, Cancel, Schedule
 from store.errors import InvalidData
+from store.rows.tells import check_yielded
 from store.scenario import Scenario
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -286,6 +287,40 @@ def test_events_of_a_user_under_these_names_are_none_of_ours() -> None:
     fired = TimerFired(key="k", timer="t", occurrence=0, due_us=9)
     fold_stored_timer(actor, "timer-fired", fired.model_dump_json().encode())
     assert actor._pending_timers is None
+
+
+def test_no_other_event_has_the_name_of_one_of_timers_whatever_its_kind() -> None:
+    class TimerCancelled(DeviceEvent):
+        """Of an oven, say."""
+
+        key: str
+
+    class Applies(Clock):
+        @applies
+        def cancelled(self, event: TimerCancelled) -> None:
+            self.state["n"] = 0
+
+    class Ignores(Clock):
+        ignores = (*Clock.ignores, TimerCancelled)  # type: ignore[assignment]
+
+    class Yields(Clock):
+        ignores = (*Clock.ignores, "timer-cancelled")  # type: ignore[assignment]
+
+        @handles
+        def odd(self, message: Odd) -> Iterator[TimerCancelled]:
+            yield TimerCancelled(key="k")
+
+    for wrong, does in ((Applies, "applies"), (Ignores, "ignores"), (Yields, "yields")):
+        with pytest.raises(InvalidActor, match=f"{does} 'timer-cancelled' is what the log says"):
+            wrong.described()
+
+    class Hides(Clock):
+        @handles
+        def odd(self, message: Odd) -> Iterator[Payload]:
+            yield TimerCancelled(key="k")
+
+    with pytest.raises(TypeError, match="a handler yields no TimerCancelled"):
+        check_yielded(Hides.described(), TimerCancelled(key="k"))
 
 
 def test_the_name_of_whoever_fires_timers_is_nobody_else_s() -> None:

@@ -17,9 +17,13 @@ from actors.timer_events import TimerCancelled
 from actors.timers import Cancel, Schedule
 from runtime.driver.subscription import Subscription
 from runtime.errors import PublishRefused
+from runtime.host.firing import Timers
+from runtime.process.world import World
 from runtime.processing.timekeeping import Timekeeping
+from runtime.processing.timer_window import Window
 from runtime.system import ActorSystem
 from runtime.topology.status import ProcessStatus, TimekeeperFacts
+from store.timers import TimerChanges
 from streams.handler import Handler
 from thornback.testing.in_process import InProcessSystem
 from thornback.testing.settings import small_settings
@@ -220,6 +224,68 @@ def test_the_timer_of_an_actor_that_is_stopped_waits_and_holds_up_nobody() -> No
         wait_until(lambda: facts(system).pending == 1)  # type: ignore[union-attr]
 
 
+class Shifted:
+    """A world whose clock is not that of the others."""
+
+    ahead_us = 0
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world, name)
+
+    def now_us(self) -> int:
+        return self._world.now_us() + Shifted.ahead_us
+
+
+def test_what_a_clock_put_off_that_was_ahead_fires_when_it_is_set_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks_us: list[int] = []
+    init, filed = Timekeeping.__init__, Window.filed
+
+    def shifted(self: Timekeeping, world: World, *others: Any) -> None:
+        init(self, Shifted(world), *others)  # type: ignore[arg-type]
+
+    def noted(self: Window, changes: TimerChanges) -> None:
+        looks_us.extend(move.look_us for move in changes.moved)
+        filed(self, changes)
+
+    monkeypatch.setattr(Window, "filed", noted)
+    monkeypatch.setattr(Timekeeping, "__init__", shifted)
+    monkeypatch.setattr(Shifted, "ahead_us", 3_600_000_000)
+    with InProcessSystem(settings_of()) as system:
+        system.actor(Bell, "b").ask(Wind(after_s=6.0)).result()
+        wait_until(lambda: looks_us)
+        assert looks_us[0] > time.time() * 1e6 + 3_000_000_000
+        monkeypatch.setattr(Shifted, "ahead_us", 0)
+        [rang] = take(system, "rang", 1)
+        assert rang.source == "bell/b"
+
+
+def test_what_a_host_is_done_with_is_sent_again_unless_the_log_says_so(
+    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be one that was replaced and lives on, and has nothing of what was set since."""
+    fire = Timers.fire
+    in_vain: list[int] = []
+
+    def once_in_vain(self: Timers, attempt: Any, index: int, resident: Any) -> None:
+        if in_vain:
+            fire(self, attempt, index, resident)
+            return
+        in_vain.append(index)
+        attempt.in_vain.append(index)
+
+    monkeypatch.setattr(Timers, "fire", once_in_vain)
+    monkeypatch.setattr(Timekeeping, "HEARD_S", 0.1)
+    system.actor(Bell, "b").ask(Wind()).result()
+    [rang] = take(system, "rang", 1)
+    assert rang.source == "bell/b"
+    assert in_vain
+
+
 class Forger(Handler):
     """Puts out what actors alone may."""
 
@@ -244,9 +310,16 @@ def letters_of(system: ActorSystem, program: str) -> list[Any]:
     return [*troubles, *system.dead_letters(program).result()]
 
 
-def test_nobody_publishes_events_of_timers(system: ActorSystem) -> None:
+class TimerSet(DeviceEvent):
+    """Of an oven, say: of another kind than those of timers."""
+
+    minutes: int
+
+
+@pytest.mark.parametrize("payload", [TimerCancelled(key="k"), TimerSet(minutes=3)])
+def test_nobody_publishes_events_of_timers(system: ActorSystem, payload: Any) -> None:
     event = Event.of(
-        TimerCancelled(key="k"),
+        payload,
         source="somebody/else",
         id=uuid4(),
         timestamp=datetime.now(UTC),

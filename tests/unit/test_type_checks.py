@@ -1,7 +1,7 @@
 """A class is held against the log before it decides: what it would ignore, whose type it is."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -11,16 +11,21 @@ from ray import cloudpickle
 from actors.actor import Actor, Command, applies, handles
 from actors.errors import InvalidActor
 from actors.event import DeviceEvent, Payload
+from actors.timer_events import SET
 from runtime.driver.shipped_classes import ShippedClasses
 from runtime.errors import HandlerFailed
 from runtime.host.host import Host
+from runtime.host.type_checks import EventTypesMet, check_types
 from runtime.settings.settings import Settings
 from runtime.topology.placement import shard_of
 from runtime.wire.answers import read_events, unpack_state
 from runtime.wire.commands import PUBLISH, STATE
+from store.errors import StoreUnavailable
 from store.event_store import DecidingClass
+from store.memory import MemoryEventStore
 from tests.unit.hosting import command
 from tests.unit.test_host import OneWriter, begun, deliver
+from tests.unit.test_timers_in_a_host import Bell
 from tests.unit.writing import Writing
 from tests.virtual_time import virtual_time
 
@@ -279,3 +284,28 @@ async def test_a_field_that_no_class_of_today_reads_is_said_when_an_actor_is_loa
     answer = await deliver(other, command("oven/a", Heat()))
     with pytest.raises(HandlerFailed, match=f"its event 1 cannot be applied: {said}"):
         read_events(answer, 0)
+
+
+class LosingStore(MemoryEventStore):
+    """Notes event types, and its first answer is lost."""
+
+    async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
+        lost = not (await self.event_types()) & {SET}
+        await super().note_event_types(pairs)
+        if lost:
+            raise StoreUnavailable("there", "lost")
+
+
+async def test_what_another_host_has_noted_and_not_said_is_said_by_who_learns_the_class() -> None:
+    store, said = LosingStore(), []
+    away, here = EventTypesMet(), EventTypesMet()
+    away.on_first = {SET: lambda: said.append("away")}
+    here.on_first = {SET: lambda: said.append("here")}
+    away.meet("bell", SET)
+    with pytest.raises(StoreUnavailable):
+        await away.note(store)
+    assert said == []
+    await check_types(store, [Bell.described()], here)
+    here.meet("bell", SET)
+    assert not here.fresh
+    assert said == ["here"]

@@ -20,6 +20,9 @@ CREATE TABLE timers (
 
 CREATE INDEX timers_look_idx ON timers (look, source, key);
 
+-- Those that were put off, for when the clock by which they were is found to have been wrong.
+CREATE INDEX timers_put_off_idx ON timers (look) WHERE look > due;
+
 CREATE VIEW pending_timers AS
 SELECT
     source,

@@ -385,16 +385,16 @@ SELECT aggregate_id, version, data FROM snapshots WHERE aggregate_id = ANY ($1::
 
 -- name: see_shards
 -- Behind whoever is about to change it.
-SELECT version, hosts FROM shard_table FOR SHARE;
+SELECT version, hosts, dealt_to FROM shard_table FOR SHARE;
 
 -- name: hold_shards
-SELECT version, hosts FROM shard_table FOR UPDATE;
+SELECT version, hosts, dealt_to FROM shard_table FOR UPDATE;
 
 -- name: make_shards
-INSERT INTO shard_table (version, hosts) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+INSERT INTO shard_table (version, hosts, dealt_to) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
 
 -- name: keep_shards
-UPDATE shard_table SET version = $1, hosts = $2;
+UPDATE shard_table SET version = $1, hosts = $2, dealt_to = $3;
 
 -- name: end_epoch
 -- Whoever has it goes on in the next one, unless somebody else has begun that.
@@ -524,6 +524,9 @@ SELECT source, key, timer, event_id, correlation_id, occurrence, due, look, mess
 FROM timers
 WHERE (look, source, key) > ($1, $2::text, $3::text) AND look <= $4
 ORDER BY look, source, key LIMIT $5;
+
+-- name: hasten_timers
+UPDATE timers SET look = due WHERE look > due AND look > $1;
 
 -- name: count_timers
 SELECT count(*) AS timers FROM timers;

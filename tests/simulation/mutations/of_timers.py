@@ -119,8 +119,41 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a firing that is early is forgotten",
         "what its host does not fire yet is taken for answered",
         _KEEPING,
-        "                self._window.put_back(timer, now_us + early_us)\n",
-        "                pass\n",
+        "            if early_us > self.PATIENT_US or "
+        "not self._window.put_back(timer, now_us + early_us):\n",
+        "            if early_us > self.PATIENT_US:\n",
+    ),
+    mutation(
+        "a firing that is early is dropped with others",
+        "where too many are in memory it goes, too, and is read from where it was due: no more",
+        _WINDOW,
+        "        early = [self._pending[name] for name in self._early]\n",
+        "        early: list[Timer] = []\n        self._early.clear()\n",
+        "        others = (timer for name, timer in self._pending.items() if name not in "
+        "self._early)\n",
+        "        others = iter(self._pending.values())\n",
+    ),
+    mutation(
+        "what a wrong clock has put off waits for it",
+        "the clock that was ahead is set right, and nobody looks at what it has put off",
+        _KEEPING,
+        "        if before_us is not None and ahead_us >= before_us - self.STEP_US:\n",
+        "        if before_us is not None:\n",
+    ),
+    mutation(
+        "a host that was replaced is done with a timer",
+        "what it has nothing of it has no effect of, and is believed for good",
+        _WINDOW,
+        "            self._done[timer.source, timer.key] = now_s\n",
+        "            pass\n",
+    ),
+    mutation(
+        "a host that is away holds up all others",
+        "what is for it waits where all wait, and there is no room for more",
+        _KEEPING,
+        "        return {channel for channel, since_s in self._quiet_s.items() if since_s <= "
+        "before_s}\n",
+        "        return {channel for channel in self._quiet_s if before_s < 0}\n",
     ),
     mutation(
         "nobody keeps time",

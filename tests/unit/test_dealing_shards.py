@@ -1,0 +1,72 @@
+"""A directory deals shards out to the hosts that are to be, and leaves them where they are."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from runtime.cluster.directory import Directory
+from runtime.process.world import World
+from runtime.settings.settings import Settings
+from store.event_store import EventStore
+from store.memory import MemoryEventStore
+from store.shards import dealt
+
+THREE = ("host-0", "host-1", "host-2")
+
+
+class OneStore(World):
+    """What a directory that Ray has started anew acts on."""
+
+    def __init__(self) -> None:
+        super().__init__("n")
+        self.store = MemoryEventStore()
+
+    def restarted(self) -> bool:
+        return True
+
+    def system(self, settings: Settings) -> str | None:
+        return None
+
+    async def open_store(self, settings: Settings, *, migrate: bool = False) -> EventStore:
+        return self.store
+
+
+async def nothing(*arguments: Any, **named: Any) -> None:
+    """Done."""
+
+
+def directory_of(world: OneStore, hosts: int) -> Directory:
+    """One of a system of so many hosts, all of which run."""
+    settings = Settings.model_validate(
+        {
+            "actor_system": {"hosts": hosts},
+            "event_store": {"type": "postgres", "connection_string": "postgresql://nowhere"},
+        }
+    )
+    directory = Directory("directory", settings.model_dump_json(), None, world=world)
+    parts: Any = directory
+    parts._database = SimpleNamespace(ensure_started=nothing, claim=nothing)
+    parts._metrics = SimpleNamespace(begun=True)
+    parts._machines = SimpleNamespace(keep=nothing)
+    parts._processes.start, parts._processes.others = nothing, dict
+    parts.must_live = lambda lasting: lasting.close()
+    return directory
+
+
+async def test_one_that_is_started_anew_deals_out_what_the_one_before_did_not_come_to() -> None:
+    world = OneStore()
+    await world.store.open_shards(THREE)  # of a launch from before, with more hosts
+    directory = directory_of(world, 1)
+    await directory.start()
+    assert directory._sharding.table == dealt(["host-0"], version=2)
+
+
+async def test_one_that_is_started_anew_leaves_moved_shards_where_they_are() -> None:
+    world = OneStore()
+    await world.store.open_shards(THREE)
+    epoch = await world.store.open_epoch("host-2")
+    given = range(4096)
+    moved = await world.store.move_shards(given, "host-2", "host-0", epoch, 1)
+    directory = directory_of(world, 3)
+    await directory.start()
+    assert directory._sharding.table == moved.table
+    assert "host-2" not in moved.table.hosts

@@ -1,0 +1,125 @@
+"""The timekeeper's place in the log: it moves with what is filed, and with nothing else."""
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from runtime.driver import outgoing
+from runtime.driver.outgoing import Outgoing
+from runtime.processing import timekeeping
+from runtime.processing.mailing import Mailing
+from runtime.processing.timekeeping import SELECTION, Timekeeping
+from runtime.processing.timer_window import Window
+from runtime.telemetry.metrics import TimerMetrics
+from store.appends import CheckpointMove
+from store.event_store import EventStore
+from store.memory import MemoryEventStore
+from store.timers import FIRST, TimerChanges
+from tests.contracts.timers_contract import timer
+from tests.unit.test_timers_in_a_host import begun, wound
+from tests.unit.test_timers_in_a_system import settings_of
+
+
+class Metrics(TimerMetrics):
+    """Shown to nobody."""
+
+    def __init__(self) -> None:
+        pass
+
+    def pending(self, count: int) -> None:
+        pass
+
+    def fired(self, late_us: Any) -> None:
+        pass
+
+
+class SlowStore(MemoryEventStore):
+    """Files timers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def file_timers(self, checkpoint: CheckpointMove, changes: TimerChanges) -> int:
+        self.asked.set()
+        await self.goes_on.wait()
+        return await super().file_timers(checkpoint, changes)
+
+
+def keeping_of(store: EventStore, now_us: Callable[[], int]) -> Timekeeping:
+    """One that runs step by step, and is connected to nothing."""
+    world: Any = SimpleNamespace(now_us=now_us)
+    nowhere: Any = None
+    return Timekeeping(world, settings_of(), store, nowhere, Metrics())
+
+
+async def test_a_drain_moves_no_checkpoint_past_what_is_being_filed() -> None:
+    host = await begun()
+    await wound(host)
+    page = await host.store.read(0, 100, selection=SELECTION)
+    store = SlowStore()
+    keeping = keeping_of(store, lambda: 0)
+    clock = SimpleNamespace(observe_events=lambda clocks: None)
+    keeping._connection = SimpleNamespace(clock=clock)  # type: ignore[assignment]
+    keeping._mailing = Mailing(0)
+    await store.open_subscription(keeping.name, SELECTION, 0, keeping._epoch)
+    keeping._mailing.position = 1  # a page without any event of timers came before
+    taking = asyncio.ensure_future(keeping._take(page))
+    await store.asked.wait()
+    draining = asyncio.ensure_future(keeping.flush())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    [record] = await store.subscriptions()
+    assert (record.position, record.receipt.count) == (0, 0)
+    store.goes_on.set()
+    await taking
+    assert await draining == page.through
+    [record] = await store.subscriptions()
+    assert (record.position, record.receipt.count) == (page.through, 1)
+
+
+class Way:
+    """A channel to a host that answers nothing."""
+
+    moved = False
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+
+    def submit(self, outgoing: Outgoing) -> None:
+        self.sent.append(outgoing)
+
+
+class FiveAtWork(Window):
+    AT_WORK = 5
+
+
+async def test_a_host_that_answers_nothing_takes_no_room_from_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outgoing, "MAX_COMMANDS", 1)
+    monkeypatch.setattr(timekeeping, "Window", FiveAtWork)
+    ways, now_s = {"away": Way(), "there": Way()}, [100.0]
+    store = MemoryEventStore()
+    keeping = keeping_of(store, lambda: int(now_s[0] * 1e6))
+    keeping._window = FiveAtWork()
+    monkeypatch.setattr(keeping, "_now_s", lambda: now_s[0])
+    found = SimpleNamespace(way=lambda receiver, _: (ways[receiver.partition("/")[0]], 1))
+    keeping._connection = SimpleNamespace(channels=found)  # type: ignore[assignment]
+    record = await store.open_subscription(keeping.name, SELECTION, 0, keeping._epoch)
+    away = [timer(f"away/{number}", "k", 1, number) for number in range(7)]
+    move = CheckpointMove(name=record.name, epoch=record.epoch, position=0, receipt=record.receipt)
+    await store.file_timers(move, TimerChanges([*away, timer("there/1", "k", 2, 9)], [], []))
+    await keeping._prepare()
+    keeping._send()
+    assert (len(ways["away"].sent), len(ways["there"].sent)) == (3, 0)
+    for _ in range(3):
+        now_s[0] += keeping.SILENT_S
+        await keeping._prepare()
+        keeping._send()
+    assert (len(ways["away"].sent), len(ways["there"].sent)) == (3, 1)
+    looks = [each.look_us for each in await store.due_timers(FIRST, 2**62, 9)]
+    assert sum(look > 9 for look in looks) == 4
