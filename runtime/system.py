@@ -25,6 +25,7 @@ from runtime.driver.own_settings import own_settings, say_what_does_not_count
 from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
+from runtime.driver.scaling import STEP_S, ScalingStep, checked_hosts, scale
 from runtime.driver.selecting import checked_seconds, selection_of
 from runtime.driver.starting import Start, check_live, check_named, checked_start, position_of
 from runtime.driver.subscription import Subscription
@@ -568,6 +569,23 @@ class ActorSystem:
         wanted = checked_shards(shards)
         move = partial(self._move_shards, wanted, to, timeout_s)
         return self.connection.errand("move shards", move, timeout_s + self.SAYS_S)
+
+    def scale(
+        self, hosts: int, *, tell: Callable[[ScalingStep], None] = lambda _: None
+    ) -> Reply[dict[str, int]]:
+        """Have so many pooled hosts, while traffic runs: hosts are added, or ended once they have
+        no shards any more, and shards move, so that all have about as much to do. `tell` is called
+        after each step, in the connection's thread. The reply is how many shards each host has
+        then. No command fails because of it. Asked for again after an interruption it goes on.
+
+        The reply raises HostUnavailable where a host is away for long. Raises ValueError for a
+        number that cannot be, and TypeError."""
+        scaling = partial(self._scale, checked_hosts(hosts), tell)
+        return self.connection.errand("scale", scaling)
+
+    async def _scale(self, hosts: int, tell: Callable[[ScalingStep], None]) -> dict[str, int]:
+        ask = partial(self.connection.rejoining.ask, away_s=STEP_S + self.AWAY_S)
+        return dict((await scale(ask, hosts, tell)).by_host())
 
     async def _move_shards(self, shards: list[int], to: str, timeout_s: float) -> dict[str, int]:
         table: ShardTable = await self.connection.rejoining.ask(

@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from runtime.driver.bulk import Send as Send
     from runtime.driver.ref import ActorRef as ActorRef
     from runtime.driver.reply import Reply as Reply
+    from runtime.driver.scaling import ScalingStep as ScalingStep
     from runtime.driver.subscription import Subscription as Subscription
     from runtime.errors import ActorRestarting as ActorRestarting
     from runtime.errors import ActorsMoved as ActorsMoved
@@ -201,6 +202,7 @@ _HOMES = {
     "runtime.driver.bulk": ("BulkResult", "Send"),
     "runtime.driver.ref": ("ActorRef",),
     "runtime.driver.reply": ("Reply",),
+    "runtime.driver.scaling": ("ScalingStep",),
     "runtime.driver.subscription": ("Subscription",),
     "runtime.errors": (
         "ActorRestarting", "ActorStopped", "ActorsMoved", "AnotherSystem", "AskTimeout",

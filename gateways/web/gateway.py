@@ -51,7 +51,8 @@ class Gateway(Process):
         except CannotUseCertificate as error:
             raise StartFailed(self.name, str(error)) from error
         if self._connection is None:
-            self._connection = Connection(self._topology(), self.world, OwnLoop())
+            topology = self._topology()
+            self._connection = Connection(topology, self.world, OwnLoop(), of_system=True)
         if self._serving is None:
             self._serving = self._made(self._connection)
         if (problem := await self._access.problem()) is not None:

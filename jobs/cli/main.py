@@ -26,6 +26,9 @@ COMMANDS = {
         "launch": "Start a system on the Ray that RAY_ADDRESS names.",
         "drain": "End the system; its Ray stays.",
     },
+    "Change a running system": {
+        "scale": "More pooled hosts, or fewer, under traffic.",
+    },
     "Look at a running system": {
         "status": "Every process, its memory, and how far it has come.",
         "tail": "Events as they are committed.",

@@ -140,7 +140,7 @@ class Directory(Process):
             take_over=lambda: life.takes_over,
             again=life.found_running,
         )
-        await self._sharding.deal()
+        await self._sharding.deal(launched=not life.found_running)
         await self._processes.start(self._show)
         if self._sharding.table is None:
             await self._sharding.learn()
@@ -243,6 +243,42 @@ class Directory(Process):
         self._life.check_not_draining()
         await self.ensure_started()
         return await self._sharding.move(shards, to, timeout_s)
+
+    async def add_host(self, name: str, timeout_s: float) -> None:
+        """Have a pooled host of this name (Sharding.add_host). Raises HostUnavailable,
+        SystemDraining during a drain, SystemReplaced."""
+        self._life.check_not_replaced()
+        self._life.check_not_draining()
+        await self.ensure_started()
+        await self._sharding.add_host(name, timeout_s)
+
+    async def remove_host(self, name: str, timeout_s: float) -> None:
+        """End a pooled host that has no shards (Sharding.remove_host). Raises HostUnavailable,
+        SystemDraining during a drain, SystemReplaced."""
+        self._life.check_not_replaced()
+        self._life.check_not_draining()
+        await self.ensure_started()
+        await self._sharding.remove_host(name, timeout_s)
+
+    async def keep_host(self, name: str) -> None:
+        """Have a pooled host be there that has shards (Sharding.keep_host). Raises
+        StoreUnavailable, SystemDraining during a drain, SystemReplaced."""
+        self._life.check_not_replaced()
+        self._life.check_not_draining()
+        await self.ensure_started()
+        await self._sharding.keep_host(name)
+
+    async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, int], list[str]]:
+        """Which host has which shard, about how many commands came for each lately, and which
+        pooled hosts there are. Raises HostUnavailable where the store does not say in time,
+        SystemDraining during a drain, SystemReplaced."""
+        self._life.check_not_replaced()
+        self._life.check_not_draining()
+        await self.ensure_started()
+        table = await self._sharding.known_within(timeout_s)
+        others = await self.world.aside(self._processes.others)
+        there = [name for name, kind in others.items() if kind is ProcessKind.POOLED_HOST]
+        return table, await self._sharding.loads(), there
 
     # Stream programs ---------------------------------------------------------------------
 

@@ -6,21 +6,27 @@ Its truth is in the event store. A move is made by the host that gives shards aw
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ray.exceptions import RayError
 
-from actors.errors import InvalidActor
+from actors.errors import InvalidActor, ThornbackError
+from runtime.cluster.spawning import reason_of
+from runtime.cluster.system_processes import ready
 from runtime.errors import HostUnavailable
 from runtime.process.world import World
 from runtime.settings.settings import Settings
+from runtime.topology.names import DIRECTORY_ACTOR, MOST_HOSTS, host_name, number_of_host
 from runtime.transport.peers import awaited
 from store.errors import StoreUnavailable
 from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.directory")
+
+T = TypeVar("T")
 
 
 class Processes(Protocol):
@@ -32,67 +38,184 @@ class Processes(Protocol):
     def find(self, name: str) -> Any:
         """The handle of a process as it is now. Raises ValueError when there is none."""
 
+    def have_shards(self, hosts: Iterable[str]) -> None:
+        """These hosts have them now, and no others."""
+
+    async def start_host(self, name: str) -> Any:
+        """The handle of a pooled host, which is started if it is not there."""
+
+    def end(self, name: str) -> None:
+        """Kill a process for good; none of that name is fine."""
+
 
 class Sharding:
     """The table of one system."""
 
     #: Between two tries to have a host that is away give shards: Ray does not say when it is back.
     PAUSE_S = 0.1
+    #: How long a host may take to say what its shards have to do.
+    LOADS_S = 2.0
 
     def __init__(
         self, processes: Processes, settings: Callable[[], Settings], world: World
     ) -> None:
         self._processes, self._settings, self._world = processes, settings, world
         self.table: ShardTable | None = None  #: as it was seen last
+        self._one_at_a_time = asyncio.Lock()  #: nobody gives shards to a host that is about to end
 
-    async def deal(self) -> None:
-        """The hosts that there are to be have all shards; as they have them, where it was for the
-        same ones that they were dealt out last. Before any of them is started, and again by a
-        directory that Ray has started anew: the one before may have come to its end before this.
-        Raises StoreUnavailable."""
+    async def deal(self, *, launched: bool) -> None:
+        """The hosts of the settings have all shards; as they have them, and whoever was added
+        since, where it was for the same ones that they were dealt out last. Before any of them is
+        started, and again by a directory that Ray has started anew: the one before may have come
+        to its end before this. `launched`: nothing runs yet, and those of the settings are started
+        that have no shards, too. Raises StoreUnavailable."""
         if self._settings().event_store.type != "memory":  # which begins with the writer
-            self.table = await self._open(anew=True)
+            self._saw(await self._open(anew=True), also=self._of_settings() if launched else ())
+
+    async def known_within(self, timeout_s: float) -> ShardTable:
+        """The table as it is. Raises HostUnavailable where the store does not say in time."""
+        return await self._tried(
+            DIRECTORY_ACTOR, "nobody says who has shards", timeout_s, self.learnt
+        )
+
+    async def learnt(self) -> ShardTable:
+        """The table as it is. Raises StoreUnavailable."""
+        await self.learn()
+        assert self.table is not None
+        return self.table
 
     async def learn(self) -> None:
         """See how it is. Raises StoreUnavailable."""
-        self.table = await self._open(anew=False)
+        self._saw(await self._open(anew=False))
 
     async def move(self, shards: Collection[int], to: str, timeout_s: float) -> ShardTable:
         """Have a host have these shards; the table as it is then. No command fails because of it.
         Raises HostUnavailable where there is no such host, or whoever has some of them does not
         give them within that time: then they may have moved, or may do so yet."""
-        if to not in self._processes.pooled():
+        if not self._is_there(to):
             raise HostUnavailable(to, "the system has no pooled host of this name")
+
+        async def move() -> ShardTable:
+            async with self._one_at_a_time:
+                return await self._moved(shards, to)
+
+        return await self._tried(to, "shards have not come", timeout_s, move)
+
+    async def add_host(self, name: str, timeout_s: float) -> None:
+        """Have a pooled host of this name, which has no shards until some are moved to it. Raises
+        HostUnavailable where it is not ready in time, and for a name that no host may have."""
+        number = number_of_host(name)
+        if number is None or number >= MOST_HOSTS:
+            raise HostUnavailable(name, f"pooled hosts are host-0 to host-{MOST_HOSTS - 1}")
+
+        async def add() -> None:
+            await ready(await self._processes.start_host(name))
+
+        await self._tried(name, "it is not ready", timeout_s, add)
+
+    async def remove_host(self, name: str, timeout_s: float) -> None:
+        """End a pooled host that has no shards any more; one that is not there is fine. Raises
+        HostUnavailable where it has some, or nobody can say so in time.
+
+        Nothing depends on its being flushed: it had nothing under way when its last shard left. So
+        one that is away, or hangs, is ended, too."""
+        if number_of_host(name) is None:
+            raise HostUnavailable(name, "the system has no pooled host of this name")
+        async with self._one_at_a_time:
+            table = await self._tried(name, "it was not ended", timeout_s, self.learnt)
+            if left := len(table.of(name)):
+                raise HostUnavailable(name, f"it is to stay: it has {left:,} shards")
+            try:
+                host = self._processes.find(name)
+            except ValueError:
+                return
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await awaited(host.drain.remote())
+            except (RayError, ThornbackError, TimeoutError) as error:
+                logger.warning("%s is ended without having been flushed: %s", name, error)
+            self._processes.end(name)
+
+    async def _tried(
+        self, host: str, failing: str, timeout_s: float, work: Callable[[], Awaitable[T]]
+    ) -> T:
+        """What some work comes to, tried again while somebody whom it needs is away. Raises
+        HostUnavailable when its time is over."""
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + timeout_s
+        until_s, why = loop.time() + timeout_s, ""
         while True:
             try:
                 async with asyncio.timeout_at(until_s):
-                    return await self._moved(shards, to)
+                    return await work()
             except (RayError, HostUnavailable, StoreUnavailable, ValueError) as error:
+                why = f": {reason_of(error)}"
                 if loop.time() + self.PAUSE_S >= until_s:
-                    raise HostUnavailable(to, f"shards have not come: {error}") from error
-                logger.info("shards do not move to %s yet: %s", to, error)
+                    raise HostUnavailable(host, failing + why) from error
+                logger.info("%s: %s yet%s", host, failing, why)
                 await asyncio.sleep(self.PAUSE_S)
             except TimeoutError as error:
-                reason = f"shards have not come within {timeout_s:g} s"
-                raise HostUnavailable(to, reason) from error
+                reason = f"{failing} within {timeout_s:g} s{why}"
+                raise HostUnavailable(host, reason) from error
+
+    async def keep_host(self, name: str) -> None:
+        """Have a pooled host be there that has shards: whoever made a move may have given it up,
+        and ended the host that was to get them, before they came. One that has none, or that is
+        there, is left alone. Raises StoreUnavailable."""
+        if self._is_there(name):
+            return
+        async with self._one_at_a_time:
+            if (await self.learnt()).of(name):
+                logger.warning("%s has shards, and is started anew", name)
+                await self._processes.start_host(name)
+
+    async def loads(self) -> dict[int, int]:
+        """So many commands, about, came for each shard lately; of hosts that are away, nothing is
+        known."""
+        found: Counter[int] = Counter()
+        for loads in await asyncio.gather(*map(self._loads_of, self._processes.pooled())):
+            found.update(loads)
+        return dict(found)
+
+    async def _loads_of(self, host: str) -> Mapping[int, int]:
+        try:
+            async with asyncio.timeout(self.LOADS_S):
+                asked = self._processes.find(host).shard_loads.remote()
+                loads: Mapping[int, int] = await awaited(asked)
+        except (RayError, ThornbackError, ValueError, TimeoutError) as error:
+            logger.info("%s does not say what its shards have to do: %s", host, error)
+            return {}
+        return loads
+
+    def _is_there(self, host: str) -> bool:
+        try:
+            return number_of_host(host) is not None and self._processes.find(host) is not None
+        except ValueError:
+            return False
+
+    def _saw(self, table: ShardTable, *, also: Collection[str] = ()) -> None:
+        self.table = table
+        self._processes.have_shards({*table.hosts, *also})
+
+    def _of_settings(self) -> list[str]:
+        return [host_name(number) for number in range(self._settings().actor_system.hosts)]
 
     async def _moved(self, shards: Collection[int], to: str) -> ShardTable:
-        await self.learn()
-        assert self.table is not None
-        for host in sorted({self.table.hosts[shard] for shard in shards} - {to}):
-            await self._bring_classes(host, to)
-            given = self._processes.find(host).give_shards.remote(sorted(shards), to)
-            self.table = await awaited(given)
+        table = await self.learnt()
+        # Of one that does not come to life, on a machine without room say, nobody can have actors.
+        await ready(self._processes.find(to))
+        for host in sorted({table.hosts[shard] for shard in shards} - {to}):
+            giving = await self._processes.start_host(host)
+            await self._bring_classes(giving, host, to)
+            self._saw(await awaited(giving.give_shards.remote(sorted(shards), to)))
         with suppress(RayError, ValueError):  # it will hear of it from drivers, or when it starts
             await awaited(self._processes.find(to).learn_shards.remote())
+        assert self.table is not None
         return self.table
 
-    async def _bring_classes(self, host: str, to: str) -> None:
+    async def _bring_classes(self, giving: Any, host: str, to: str) -> None:
         """Have a host know the classes that another one was sent: whoever speaks to its actors
         without their classes, a gateway say, has none to send."""
-        sent = await awaited(self._processes.find(host).sent_classes.remote())
+        sent = await awaited(giving.sent_classes.remote())
         for actor_type, code in sorted(sent.items()):
             try:
                 await awaited(self._processes.find(to).offer.remote(actor_type, code))
@@ -102,6 +225,6 @@ class Sharding:
     async def _open(self, *, anew: bool) -> ShardTable:
         store = await self._world.open_store(self._settings())
         try:
-            return await store.open_shards(self._processes.pooled(), anew=anew)
+            return await store.open_shards(self._of_settings(), anew=anew)
         finally:
             await store.close()

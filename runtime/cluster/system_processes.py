@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import cycle
 from typing import Any, NamedTuple
 
 from ray.exceptions import ActorUnavailableError, RayError
@@ -34,6 +33,7 @@ from runtime.topology.names import (
     WRITER_ACTOR,
     ProcessKind,
     host_name,
+    number_of_host,
 )
 from runtime.topology.status import ProcessAway, Progress, Status
 from runtime.transport.peers import awaited
@@ -65,6 +65,7 @@ class SystemProcesses:
     ) -> None:
         self._directory, self._settings = directory, settings
         self._world, self._metrics_folder = world, metrics_folder
+        self._hosts: tuple[str, ...] | None = None  # that have shards; None: nobody knows yet
 
     async def start(self, tell: Callable[[Progress], None]) -> None:
         """Start writer, bus and pooled hosts where they are not there, and wait until each is
@@ -73,7 +74,7 @@ class SystemProcesses:
         await self._check_labels()
         kinds: dict[str, type[Process]] = {WRITER_ACTOR: WriterActor, BUS_ACTOR: Bus}
         kinds |= dict.fromkeys(self.pooled(), Host)
-        prefers = await self._spread()
+        prefers = await self._spread(self.pooled())
         actors = [
             self._spawn(kind, name, prefers=prefers.get(name, "")) for name, kind in kinds.items()
         ]
@@ -115,8 +116,20 @@ class SystemProcesses:
         return self._spawn(Timekeeper, TIMEKEEPER_ACTOR)
 
     def pooled(self) -> list[str]:
-        """The names of the pooled hosts that there are to be."""
+        """The names of the pooled hosts that there are to be: those that have shards, and as long
+        as none has, those of the settings."""
+        if self._hosts is not None:
+            return list(self._hosts)
         return [host_name(number) for number in range(self._settings().actor_system.hosts)]
+
+    def have_shards(self, hosts: Iterable[str]) -> None:
+        """These hosts have them now, and no others."""
+        self._hosts = tuple(sorted(hosts, key=lambda name: (number_of_host(name) or 0, name)))
+
+    async def start_host(self, name: str) -> Any:
+        """The handle of a pooled host, which is started if it is not there."""
+        prefers = await self._spread([name])
+        return self._spawn(Host, name, prefers=prefers.get(name, ""))
 
     def others(self) -> dict[str, ProcessKind]:
         """Those that there are now, beside the directory."""
@@ -186,16 +199,17 @@ class SystemProcesses:
         settings = self._settings()
         return spawn(kind, settings, name, folder, *more, machine=where, prefers=prefers)
 
-    async def _spread(self) -> dict[str, str]:
-        """By pooled host: a machine for it, so that all that are for hosts have about as many. Ray
-        itself may put all of them on one."""
+    async def _spread(self, hosts: Iterable[str]) -> dict[str, str]:
+        """By pooled host: a machine for it, by its number, so that all that are for hosts have
+        about as many. Ray itself may put all of them on one."""
         if self._only():
             return {}
         labels = self._settings().actor_system.host_labels
         machines = await self._world.machines()
         theirs = sorted(each.id for each in machines if not each.leaving and each.has(labels))
-        several = theirs if len(theirs) > 1 else []
-        return dict(zip(self.pooled(), cycle(several), strict=False))
+        if len(theirs) < 2:
+            return {}
+        return {name: theirs[(number_of_host(name) or 0) % len(theirs)] for name in hosts}
 
     def _only(self) -> str:
         """The machine on which all have to run, that of the directory: an embedded PostgreSQL lets

@@ -53,6 +53,8 @@ class Channel:
     PAUSE_S = 0.1
     #: Before a batch is sent again that the host, though there, never answers: at most.
     LONGEST_PAUSE_S = 1.6
+    #: After so many tries to reach a host it is asked again whether its actors live elsewhere.
+    LOOK_AFTER = 10
     #: How long what is under way is waited for when a table is adopted.
     HOLD_S = 1.0
 
@@ -338,7 +340,7 @@ class Channel:
     async def _recover(self) -> None:
         """Begin a new generation: the host turns away what is left of the old one. Then
         everything unanswered is sent again, in its order."""
-        generation, begun = self._generation + 1, False
+        generation, begun, tries = self._generation + 1, False, 0
         while not begun and self._wanted():
             try:
                 await self._link.ensure_found(_classes(self._again))
@@ -351,6 +353,9 @@ class Channel:
                 self._tell(error)
                 # The host may have had this hello, and would not answer a second one.
                 generation += 1
+                if isinstance(error, HostUnavailable) and not tries % self.LOOK_AFTER:
+                    await self._table.look_elsewhere(self.host)
+                tries += 1
                 await asyncio.sleep(self.PAUSE_S)
         self._away = None
         if deliveries := [task for task in self._under_way.values() if task is not None]:

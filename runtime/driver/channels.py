@@ -8,8 +8,10 @@ from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Any
 
+from ray.exceptions import RayError
+
 from actors.actor import Actor
-from actors.errors import InvalidActor
+from actors.errors import InvalidActor, ThornbackError
 from actors.naming import actor_type_of
 from runtime.clocks import DriverClock
 from runtime.driver.channel import Channel
@@ -24,7 +26,7 @@ from runtime.driver.table_of_shards import TableOfShards
 from runtime.errors import ConnectionClosed, HostUnavailable, SystemNotFound, fresh
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.names import DIRECTORY_ACTOR, host_name, number_of_host
 from runtime.topology.placement import shard_of
 from runtime.transport.ray_stay import InNoRay
 from runtime.wire.commands import SOURCE
@@ -32,6 +34,9 @@ from store.errors import StoreUnavailable
 from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.driver")
+
+#: A process that is asked for the table is away, or its store is.
+_UNTOLD = (RayError, ThornbackError, ValueError, ConnectionError, TimeoutError)
 
 
 class Channels(TableOfShards):
@@ -44,6 +49,9 @@ class Channels(TableOfShards):
     one step, what they have not been answered goes to where it belongs, and whatever comes next
     goes behind that.
     """
+
+    #: So many other hosts are asked who has the shards of one that is away, so long each.
+    ASKED, ASKED_S = 3, 1.0
 
     def __init__(
         self,
@@ -137,6 +145,42 @@ class Channels(TableOfShards):
                 for where, part in channel.divide(self._host_of, self._shards.version):
                     self._channel(where).take_over(part)
 
+    async def look_elsewhere(self, host: str) -> None:
+        if number_of_host(host) is None:
+            return
+        launch, table = self._launch, await self._told_elsewhere(host)
+        async with self._catching_up:
+            if table is not None and table.version > self._shards.version:
+                await self._adopt_table(table, launch)
+        if table is not None and host in table.hosts:
+            await self._have_kept(host)
+
+    async def _told_elsewhere(self, host: str) -> ShardTable | None:
+        """The table, by the store, as another host than this one reads it."""
+        # However many hosts a system was scaled to, the first one is among them.
+        others = sorted({host_name(0), *self._shards.hosts} - {host})
+        for other in others[: self.ASKED]:
+            try:
+                async with asyncio.timeout(self.ASKED_S):
+                    handle = await self._world.handle(other)
+                    table: ShardTable | None = await handle.shard_table.remote(anew=True)
+                    return table
+            except _UNTOLD as error:
+                logger.info("%s says nothing of the shards of %s: %s", other, host, error)
+        return None
+
+    async def _have_kept(self, host: str) -> None:
+        """It has shards. If it has ended for good all the same, the directory starts it anew."""
+        with contextlib.suppress(ValueError):
+            await self._world.handle(host)
+            return
+        try:
+            async with asyncio.timeout(self.ASKED_S):
+                directory = await self._world.handle(DIRECTORY_ACTOR)
+                await directory.keep_host.remote(host)
+        except _UNTOLD as error:
+            logger.info("%s is not started anew: %s", host, error)
+
     async def _adopt_table(self, table: ShardTable, launch: int) -> None:
         changed = zip(self._shards.hosts, table.hosts, strict=True)
         losing_hosts = {before for before, now in changed if before != now}
@@ -197,16 +241,18 @@ class Channels(TableOfShards):
         with self._lock:
             return [one for channel in self._open.values() for one in channel.unanswered()]
 
-    def adopt(self, table: ShardTable, settings: Settings) -> None:
+    def adopt(self, table: ShardTable, settings: Settings, *, same_system: bool = False) -> None:
         """The system was launched anew. Where it has the hosts that it had, what is unanswered is
         sent there again; that actors have moved from one to another, those say. Where not, it ends
-        here, and references find their actors' hosts anew; so nothing overtakes anything."""
+        here, and references find their actors' hosts anew; so nothing overtakes anything. Of the
+        `same_system`, which was asked again, its hosts say who has moved, and so nothing ends."""
         moved: list[Channel] = []
         with self._lock:
             before, placement = self._shards, self._settings.actor_system.placement
             self._settings = settings
             self._classes = _classes_of(settings)
-            if placement != settings.actor_system.placement or not _follows(table, before):
+            follows = same_system or _follows(table, before)
+            if placement != settings.actor_system.placement or not follows:
                 self._shards, self._launch = table, self._launch + 1
                 moved, self._open = list(self._open.values()), {}
             elif table.version < before.version:  # of another log: its hosts know no later one

@@ -20,6 +20,7 @@ from runtime.clocks import DriverClock
 from runtime.driver.channels import Channels
 from runtime.driver.courier import Courier, Loop
 from runtime.driver.errands import Errands
+from runtime.driver.known_system import KnownSystem
 from runtime.driver.opening import about_to_open
 from runtime.driver.outgoing import Outgoing, say_unheard_at_exit
 from runtime.driver.pending import Pending
@@ -30,7 +31,7 @@ from runtime.errors import ConnectionClosed, fresh
 from runtime.partition.log_access import LogAccess
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import clock_nodes
+from runtime.topology.names import possible_nodes
 from runtime.topology.status import Topology
 from store.event_store import EventStore
 
@@ -104,6 +105,8 @@ class Connection:
         world: World | None = None,
         courier: Loop | None = None,
         adapted: Callable[[Topology], Topology] = lambda topology: topology,
+        *,
+        of_system: bool = False,
     ) -> None:
         # Immutable, and what has locks of its own where it needs them:
         self.settings = Settings.model_validate_json(topology.settings_json)
@@ -111,7 +114,7 @@ class Connection:
         self.courier = courier or Courier()
         section = self.settings.actor_system
         self.clock = DriverClock(
-            clock_nodes(self.settings.event_bus.node_id, section.hosts, section.placement)
+            possible_nodes(self.settings.event_bus.node_id, section.hosts, section.placement)
         )
         driver = self.world.random(8)
         self._ids = FreshIds(Random(self.world.random(16)).getrandbits)
@@ -133,9 +136,9 @@ class Connection:
             clock=self.clock,
             rejoining=self.rejoining,
         )
+        self._known = KnownSystem(topology, own=of_system)
         self._errands = Errands(self.namespace, self.courier)
         self._adapted = adapted  # what a driver's own settings change of a topology
-        self._log_id = topology.log
         self._lock = threading.Lock()  # guards what follows
         #: What is called when the connection is closed; and in a process that is forked.
         self._on_close: dict[Callable[[], None], Callable[[], None]] = {}
@@ -280,6 +283,6 @@ class Connection:
         """The system was launched anew."""
         topology = self._adapted(found)
         self.settings = Settings.model_validate_json(topology.settings_json)
-        self.channels.adopt(topology.table, self.settings)
-        self.log.adopt(self.settings, another_log=topology.log != self._log_id)
-        self._log_id = topology.log
+        same_system, same_log = self._known.found(topology)
+        self.channels.adopt(topology.table, self.settings, same_system=same_system)
+        self.log.adopt(self.settings, another_log=not same_log)

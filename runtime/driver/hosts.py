@@ -8,13 +8,13 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from actors.errors import InvalidActor, ThornbackError
 from actors.naming import actor_type_of
 from runtime.driver.connection import Connection
 from runtime.errors import HostUnavailable
-from runtime.topology.names import DIRECTORY_ACTOR, ProcessKind, host_name, program_of_worker
+from runtime.topology.names import DIRECTORY_ACTOR, ProcessKind, program_of_worker
 from runtime.topology.status import FailureRecord, Status
 from runtime.wire.type_descriptions import TypeDescription
 
@@ -117,7 +117,7 @@ class Hosts:
         )
 
     def _pooled(self) -> list[str]:
-        return [host_name(n) for n in range(self._connection.settings.actor_system.hosts)]
+        return sorted(set(self._connection.channels.table.hosts))
 
     async def _dedicated(self) -> list[str]:
         """A host of each actor type that has hosts of its own: one is as good as another."""
@@ -150,6 +150,10 @@ class Hosts:
                 raise InvalidActor(*error.cause.args) from error
             raise HostUnavailable(host, str(error.cause)) from error
         except (RayError, ValueError, ConnectionError) as error:
+            if isinstance(error, ActorDiedError):
+                self._connection.world.forget(host)  # another one may have its name by now
+            # It may have no shards any more, and have been ended: whoever asks again knows.
+            await self._connection.channels.look_elsewhere(host)
             raise HostUnavailable(host, type(error).__name__) from error
 
 

@@ -12,6 +12,9 @@ class TableOfShards:
         nothing is under way, and have what is unanswered go where it belongs by that; as far as
         that can be now."""
 
+    async def look_elsewhere(self, host: str) -> None:
+        """A host is away, perhaps for good, and its actors elsewhere: ask others who has them."""
+
     def submit(self, outgoing: Outgoing) -> None:
         """Send a batch whose actors may live at several hosts by now."""
         raise NotImplementedError

@@ -128,15 +128,17 @@ class Executor:
         further attempts. What a failure elsewhere leaves over is left to the recovery.
         """
         shards = self._shards
-        if shards is not None and not shards.found_rightly(batch.request.shards):
-            try:
-                why_not = await shards.why_not(self, batch)
-            except StaleEpoch:
-                self._recovery.turn_away(batch, HostUnavailable(self._name, "it was replaced"))
-                raise
-            if why_not is not None:
-                self._recovery.turn_away(batch, why_not)
-                return
+        if shards is not None:
+            if not shards.found_rightly(batch.request.shards):
+                try:
+                    why_not = await shards.why_not(self, batch)
+                except StaleEpoch:
+                    self._recovery.turn_away(batch, HostUnavailable(self._name, "it was replaced"))
+                    raise
+                if why_not is not None:
+                    self._recovery.turn_away(batch, why_not)
+                    return
+            shards.loads.note(batch)
         going = True
         while going:
             attempt = batch.begin()

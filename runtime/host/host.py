@@ -40,7 +40,7 @@ from runtime.partition.writer_link import WriterLink
 from runtime.process.deliverer_call import DelivererCall, TimekeeperCall
 from runtime.process.process import Process
 from runtime.process.world import World
-from runtime.topology.names import clock_nodes, host_name
+from runtime.topology.names import host_name, possible_nodes
 from runtime.topology.status import FailureRecord, HostFacts
 from runtime.wire.answers import events_of, raise_error, unpack_state
 from runtime.wire.commands import (
@@ -107,7 +107,7 @@ class Host(Process):
         try:
             epoch = await self._store.open_epoch(self.node, self.world.holder(self.settings))
             self._shards = await self._shards_of(epoch)
-            nodes = await self._store.nodes() | clock_nodes(
+            nodes = await self._store.nodes() | possible_nodes(
                 self.settings.event_bus.node_id, settings.hosts, settings.placement
             )
         except BaseException:
@@ -222,10 +222,18 @@ class Host(Process):
         if self._shards is not None:
             await self._shards.learn()
 
-    async def shard_table(self) -> ShardTable | None:
-        """Which host has which shard, as far as this one knows; None if it is dedicated."""
+    async def shard_table(self, *, anew: bool = False) -> ShardTable | None:
+        """Which host has which shard, as far as this one knows; None if it is dedicated. `anew`: as
+        the store says. Raises StoreUnavailable."""
         await self.ensure_started()
-        return None if self._shards is None else self._shards.table
+        if self._shards is None:
+            return None
+        return await self._shards.learn() if anew else self._shards.table
+
+    async def shard_loads(self) -> Mapping[int, int]:
+        """So many commands, about, came for each shard lately (host/shard_loads.py)."""
+        await self.ensure_started()
+        return {} if self._shards is None else self._shards.loads.recent()
 
     async def offer(self, actor_type: str, actor: bytes) -> None:
         """Know a class that other hosts were sent, unless one of its type is known: whoever
@@ -301,7 +309,7 @@ class Host(Process):
         this incarnation gives any of them away."""
         if self._source is not None:
             return None
-        pooled = [host_name(number) for number in range(self.settings.actor_system.hosts)]
+        pooled = self._pooled()
         return Shards(
             await self._store.open_shards(pooled),
             self._store,
@@ -310,6 +318,10 @@ class Host(Process):
             pooled=pooled,
             draw=lambda: int.from_bytes(self.world.random(7)) + 1,
         )
+
+    def _pooled(self) -> list[str]:
+        """The pooled hosts of the system as it was launched."""
+        return [host_name(number) for number in range(self.settings.actor_system.hosts)]
 
     def _count_waiting(self) -> None:
         self._metrics.waiting(self._mailbox.unanswered)

@@ -30,6 +30,7 @@ from typing import Protocol
 
 from runtime.errors import ActorsMoved
 from runtime.host.batch import Batch
+from runtime.host.shard_loads import ShardLoads
 from runtime.topology.placement import shard_of
 from runtime.wire.commands import INVALID, SOURCE
 from store.errors import StaleEpoch, StoreUnavailable
@@ -109,6 +110,7 @@ class Shards:
         self._gained: dict[int, int] = {}
         self._moves: deque[_Move] = deque()  #: to be made; the first one may be under way
         self._ended: Exception | None = None  # none is made any more, because of this
+        self.loads = ShardLoads(asyncio.get_running_loop().time)  #: what came for each of them
 
     @property
     def table(self) -> ShardTable:

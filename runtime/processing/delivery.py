@@ -34,7 +34,7 @@ from runtime.processing.mailing import Message
 from runtime.processing.posting import Letter as Posted
 from runtime.processing.posting import Posting
 from runtime.settings.settings import Settings
-from runtime.topology.names import clock_nodes
+from runtime.topology.names import possible_nodes
 from runtime.topology.status import DelivererFacts
 from runtime.wire.error_codec import EncodedError, decode_error, text_of_error
 from store.appends import Acknowledged
@@ -90,7 +90,7 @@ class Delivery(Posting):
         self._number = epoch.number
         self._journal = Journal(epoch, self._writer.append)
         system = self._settings.actor_system
-        nodes = await store.nodes() | clock_nodes(
+        nodes = await store.nodes() | possible_nodes(
             self._settings.event_bus.node_id, system.hosts, system.placement
         )
         self._clock = NodeClock(self._label, epoch.counter, nodes)

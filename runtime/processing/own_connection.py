@@ -16,6 +16,6 @@ def connecting(settings: Settings, world: World) -> Callable[[], Connection]:
     def connect() -> Connection:
         hosts = tuple(host_name(number) for number in range(settings.actor_system.hosts))
         topology = Topology(settings_json=settings.model_dump_json(), hosts=hosts)
-        return Connection(topology, world, OwnLoop())
+        return Connection(topology, world, OwnLoop(), of_system=True)
 
     return connect

@@ -38,7 +38,7 @@ from runtime.processing.projected_rows import ProjectedRows, tabled
 from runtime.processing.replaying import Piece, Replay, Wish
 from runtime.settings.settings import Settings
 from runtime.telemetry.metrics import ProgramMetrics
-from runtime.topology.names import WORKERS_NODE, clock_nodes
+from runtime.topology.names import WORKERS_NODE, possible_nodes
 from runtime.topology.status import WorkerFacts
 from store.appends import CheckpointMove
 from store.dead_letters import Parked, merged
@@ -257,7 +257,7 @@ class ProgramRun:
         self._number = epoch.number
         self._journal = Journal(epoch, self._writer.append)
         system = self._settings.actor_system
-        nodes = await store.nodes() | clock_nodes(
+        nodes = await store.nodes() | possible_nodes(
             self._settings.event_bus.node_id, system.hosts, system.placement
         )
         self._clock = NodeClock(self._label, epoch.counter, nodes)

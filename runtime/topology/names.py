@@ -17,6 +17,9 @@ TIMEKEEPER_ACTOR = "timekeeper"
 #: What all workers of stream programs are called in vector clocks.
 WORKERS_NODE = "workers"
 
+#: Pooled hosts that a system may come to have while it runs: each may be a node of every clock.
+MOST_HOSTS = 64
+
 #: So many letters of a machine's id tell it from the others of a system.
 MACHINE_LETTERS = 12
 
@@ -99,6 +102,18 @@ def gateway_name(machine: str = "") -> str:
 def exporter_name(machine: str) -> str:
     """The name of the exporter of a machine, by Ray's id of it."""
     return f"exporter-{machine[:MACHINE_LETTERS]}"
+
+
+def number_of_host(name: str) -> int | None:
+    """Which of the pooled hosts that is; None if it is none."""
+    found = re.fullmatch(r"host-(0|[1-9]\d*)", name)
+    return int(found[1]) if found else None
+
+
+def possible_nodes(node_id: str, hosts: int, placement: Mapping[str, str]) -> frozenset[str]:
+    """The names that hosts and workers may ever have in vector clocks, however many hosts are
+    added: who keeps a clock for others takes no note of any other name."""
+    return clock_nodes(node_id, max(hosts, MOST_HOSTS), placement)
 
 
 def clock_nodes(node_id: str, hosts: int, placement: Mapping[str, str]) -> frozenset[str]:

@@ -103,6 +103,6 @@ def _judge_stopped(log: LogIndex, call: Call, calls: list[Call]) -> list[str]:
 
 
 _ASKED_ERRORS = {
-    "AskTimeout", "HostUnavailable", "StartFailed", "StoreUnavailable", "MailboxFull",
-    "ConnectionClosed", "SystemReplaced", "RetriesExhausted",
+    "AskTimeout", "HostUnavailable", "ActorsMoved", "StartFailed", "StoreUnavailable",
+    "MailboxFull", "ConnectionClosed", "SystemReplaced", "RetriesExhausted",
 }  # fmt: skip

@@ -11,6 +11,7 @@ from runtime.partition.writer import WriterActor
 from runtime.processing.company import Company
 from runtime.processing.hearing import Hearing
 from runtime.processing.worker import Worker
+from runtime.topology.names import number_of_host
 from tests.simulation.failing_programs import STANDING
 from tests.simulation.fencing import fenced_off
 
@@ -55,8 +56,12 @@ def _judge_idle_writer(
 def _is_needed(life: "Incarnation", simulation: "Simulation") -> bool:
     """A dedicated host comes to life with the first call of it, and tries again for as long as
     somebody waits. Where all who waited have been told that it does not start, it has left nothing
-    undone, owes nobody an answer, and rests until the next call."""
+    undone, owes nobody an answer, and rests until the next call. A pooled host that is added comes
+    to life for whoever adds it; where that one has given up before any shards came, it rests."""
     source = life.process.name
+    shards = simulation.database.shards
+    if life.number == 1 and number_of_host(source) is not None and shards is not None:
+        return bool(shards.of(source))
     if life.number > 1 or source.partition("/")[0] not in simulation.plan.setup.dedicated:
         return True
     return any(

@@ -8,13 +8,15 @@ moment of a move, too: who gives, who gets, who commits, who has it done.
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
 from actors.errors import ThornbackError
 from actors.naming import actor_type_of
-from runtime.topology.names import DIRECTORY_ACTOR, host_name
+from runtime.driver.scaling import scale
+from runtime.errors import HostUnavailable
+from runtime.topology.names import DIRECTORY_ACTOR, host_name, number_of_host
 from runtime.topology.placement import shard_of
 from tests.simulation.draws import stream
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
@@ -26,8 +28,12 @@ if TYPE_CHECKING:
 
 #: Of plans with several hosts, so many have moves.
 CHANCE = 0.4
+#: Of those, so many are brought to another number of hosts.
+SCALES = 0.4
 #: How long an operator lets the directory try.
 MOVE_S = 8.0
+#: How long somebody scales who is not interrupted.
+SCALE_S = 20.0
 #: Between two tries to reach a directory that is away.
 PAUSE_S = 0.1
 #: What strikes in the moment of a move does so within so many seconds.
@@ -76,6 +82,11 @@ def plan_moves(
             host = host_name(also.randrange(setup.hosts))
             faults.append(Fault(number, fault.at_s, "dies as asked", host, "", away_s, down_s))
             number += 1
+    if draw.random() < SCALES:
+        at_s = round(draw.uniform(FIRST_FAULT_S, min(FIRST_FAULT_S + lasts_s, ACTIVE_S)), 4)
+        interrupted_s = round(draw.choice((SCALE_S, draw.uniform(0.02, 0.5))), 3)
+        hosts = draw.choice((1, 2, 3, 4))
+        faults.append(Fault(number, at_s, "scale", seconds=interrupted_s, amount=hosts))
     faults.sort(key=lambda fault: fault.at_s)
 
 
@@ -130,11 +141,49 @@ async def _have(simulation: "Simulation", operator: "Owner", to: str, chosen: li
             return
 
 
+async def scale_hosts(simulation: "Simulation", operator: "Owner", fault: Fault) -> None:
+    """Have another number of hosts. Whoever does it is interrupted after a while, and somebody else
+    begins anew; what cannot be done within its time is left as it is."""
+    world, hosts = simulation.world_of(operator), int(fault.amount)
+
+    async def ask(method: str, *arguments: Any) -> Any:
+        while True:
+            try:
+                directory = await world.handle(DIRECTORY_ACTOR)
+                return await getattr(directory, method).remote(*arguments)
+            except ActorUnavailableError:
+                await asyncio.sleep(PAUSE_S)
+
+    async def scaled(limit_s: float) -> bool:
+        try:
+            async with asyncio.timeout(limit_s):
+                table = await scale(ask, hosts, lambda _: None)
+        except (TimeoutError, HostUnavailable, ActorDiedError, ValueError):
+            return False
+        except RayTaskError as error:
+            if not isinstance(error.cause, ThornbackError):
+                raise
+            return False
+        if len(table.by_host()) != hosts and _alone(simulation):
+            simulation.history.complain(f"{len(table.by_host())} hosts have shards, not {hosts}")
+        return True
+
+    if not await scaled(fault.seconds) and not await scaled(SCALE_S):
+        return
+    simulation.moves += 1
+    if _alone(simulation):
+        names = map(host_name, range(hosts))
+        left = {one for one in simulation.cluster.processes if number_of_host(one) is not None}
+        if left != set(names):
+            simulation.history.complain(f"scaled to {hosts} hosts, there are {sorted(left)}")
+
+
 def _alone(simulation: "Simulation") -> bool:
     """Does nobody else move anything?"""
     kinds = [fault.kind for fault in simulation.plan.faults]
     back = any(fault.seconds for fault in simulation.plan.faults if fault.kind == "move")
-    return kinds.count("move") == 1 and not back and not {"drain", "take over"} & set(kinds)
+    alone = kinds.count("move") + kinds.count("scale") == 1
+    return alone and not back and not {"drain", "take over"} & set(kinds)
 
 
 def _pooled_sources(simulation: "Simulation") -> set[str]:

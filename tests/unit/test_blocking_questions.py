@@ -3,6 +3,7 @@ with classes that take long to pickle."""
 
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -176,4 +177,24 @@ def test_a_class_that_another_thread_pickles_keeps_no_channel_waiting(head: Head
     assert known.ask(Ping()).result() == []
     Large.burden.going_on.set()
     asking.join()
+    connected.close()
+
+
+@pytest.mark.usefixtures("head")
+@pytest.mark.parametrize("of_system", [True, False])
+def test_a_process_of_the_system_that_asks_how_it_looks_goes_on_with_its_log_and_its_commands(
+    of_system: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not told which log that is, and its hosts may be others by now."""
+    told: list[bool] = []
+    connected = Connection(topology(), NoRay("n"), of_system=of_system)
+    channel = ref(connected, NEAR).channel
+
+    def adopt(_: Settings, *, another_log: bool) -> None:
+        told.append(another_log)
+
+    monkeypatch.setattr(connected.log, "adopt", adopt)
+    connected._adopt(replace(topology(), hosts=HOSTS[:1], log="of the system", directory="d"))
+    assert told == [not of_system]
+    assert channel.moved is not of_system
     connected.close()

@@ -12,6 +12,7 @@ from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
 from runtime.settings.settings import Settings
 from store.errors import StoreUnavailable
+from store.shards import dealt
 from tests.virtual_time import virtual_time
 
 WITHIN_S = 5.0
@@ -24,7 +25,8 @@ class Played:
 
     def __init__(self) -> None:
         self.settings = Settings.load(environ={}, actor_system={"hosts": 2})
-        self.world = self
+        self.world = self.channels = self
+        self.table = dealt(["host-0", "host-1"])
         self.hangs, self.fails = "", ""
 
     async def open_store(self) -> Any:
@@ -39,6 +41,12 @@ class Played:
     async def handle(self, name: str) -> Any:
         """A host, which is asked whether it is ready."""
         return PlayedHost(self, name)
+
+    def forget(self, name: str) -> None:
+        """A host has ended for good."""
+
+    async def look_elsewhere(self, host: str) -> None:
+        """It may have no shards any more."""
 
     async def _asked(self, whom: str, error: Exception) -> None:
         if whom == self.hangs:

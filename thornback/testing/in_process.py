@@ -8,11 +8,11 @@ is left out is what Ray adds: processes that can be killed and come back, and ot
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
-from ray.exceptions import RayTaskError
+from ray.exceptions import ActorDiedError, RayTaskError
 
 from runtime.cluster.draining import Drain
 from runtime.cluster.services import services_of
@@ -128,13 +128,18 @@ class _ProcessWorld(InProcessWorld):
 class _Method:
     """A method of a process, called as Ray's methods are."""
 
-    def __init__(self, courier: Courier, method: Callable[..., Any]) -> None:
-        self._courier, self._method = courier, method
+    def __init__(
+        self, courier: Courier, method: Callable[..., Any], ended: Callable[[], bool]
+    ) -> None:
+        self._courier, self._method, self._ended = courier, method, ended
 
     def remote(self, *arguments: Any, **named: Any) -> "asyncio.Future[Any]":
         """Run it in the processes' thread; whoever stops waiting for it does not stop it."""
         done: Future[Any] = Future()
         done.set_running_or_notify_cancel()
+        if self._ended():  # whoever has its name by now is another process
+            done.set_exception(ActorDiedError())
+            return asyncio.wrap_future(done)
         running = self._courier.run(self._run(done, arguments, named))
         running.add_done_callback(lambda _: _answer_nobody(done))
         return asyncio.wrap_future(done)
@@ -156,11 +161,13 @@ def _answer_nobody(done: "Future[Any]") -> None:
 class _Handle:
     """A process, as a Ray handle of it looks."""
 
-    def __init__(self, courier: Courier, process: object) -> None:
-        self._courier, self._process = courier, process
+    def __init__(
+        self, courier: Courier, process: object, ended: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._courier, self._process, self._ended = courier, process, ended
 
     def __getattr__(self, name: str) -> _Method:
-        return _Method(self._courier, getattr(self._process, name))
+        return _Method(self._courier, getattr(self._process, name), self._ended)
 
 
 class Processes:
@@ -178,7 +185,9 @@ class Processes:
         self._courier = Courier()
         self._world = _ProcessWorld(self.handle)
         self._named: dict[str, Process] = {}
+        self._pooled = [host_name(number) for number in range(settings.actor_system.hosts)]
         self._workers = Workers(self, self._world)
+        self._sharding = Sharding(self, lambda: self._settings, self._world)
         self._closed = False
 
     def start(self) -> Topology:
@@ -189,9 +198,9 @@ class Processes:
         """Raises ValueError when there is no process of that name."""
         if name == DIRECTORY_ACTOR:
             return _Handle(self._courier, self)
-        if name not in self._named:
+        if (process := self._named.get(name)) is None:
             raise ValueError(f"no process is named {name!r}")
-        return _Handle(self._courier, self._named[name])
+        return _Handle(self._courier, process, lambda: self._named.get(name) is not process)
 
     def close(self) -> None:
         """End all of them. Closing twice is harmless."""
@@ -246,8 +255,32 @@ class Processes:
 
     async def move_shards(self, shards: list[int], to: str, timeout_s: float) -> ShardTable:
         """Have a pooled host have these shards (Sharding.move). Raises HostUnavailable."""
-        sharding = Sharding(self, lambda: self._settings, self._world)
-        return await sharding.move(shards, to, timeout_s)
+        return await self._sharding.move(shards, to, timeout_s)
+
+    async def add_host(self, name: str, timeout_s: float) -> None:
+        """Have a pooled host of this name (Sharding.add_host). Raises HostUnavailable."""
+        await self._sharding.add_host(name, timeout_s)
+
+    async def remove_host(self, name: str, timeout_s: float) -> None:
+        """End a pooled host that has no shards (Sharding.remove_host). Raises HostUnavailable."""
+        await self._sharding.remove_host(name, timeout_s)
+
+    async def keep_host(self, name: str) -> None:
+        """Have a pooled host be there that has shards (Sharding.keep_host)."""
+        await self._sharding.keep_host(name)
+
+    async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, int], list[str]]:
+        """Which host has which shard, about how many commands came for each lately, and which
+        pooled hosts there are."""
+        kinds = self.others().items()
+        there = [name for name, kind in kinds if kind is ProcessKind.POOLED_HOST]
+        table = await self._sharding.known_within(timeout_s)
+        return table, await self._sharding.loads(), there
+
+    async def join(self, timeout_s: float) -> Topology:
+        """What a driver has to know, who asks again when a host has ended."""
+        table = await self._sharding.known_within(timeout_s)
+        return self._topology(table)
 
     async def statuses(self) -> tuple[Status, ...]:
         """What every process says of itself."""
@@ -270,8 +303,18 @@ class Processes:
         return {name: kind for name, kind in kinds.items() if kind is not None}
 
     def pooled(self) -> list[str]:
-        """The names of the pooled hosts."""
-        return [host_name(number) for number in range(self._settings.actor_system.hosts)]
+        """The names of the pooled hosts that have shards."""
+        return self._pooled
+
+    def have_shards(self, hosts: Iterable[str]) -> None:
+        """These hosts have them now, and no others."""
+        self._pooled = sorted(hosts)
+
+    async def start_host(self, name: str) -> _Handle:
+        """A pooled host, made if it is not there."""
+        if name not in self._named:
+            self._named[name] = Host(name, self._json, None, world=self._world)
+        return self.handle(name)
 
     def find(self, name: str) -> _Handle:
         """Raises ValueError when there is no process of that name."""
@@ -314,7 +357,17 @@ class Processes:
         for name, service in services_of(self._settings, ()).items():
             self._named[name] = service.kind(name, self._json, None, world=self._world)
             await self._named[name].ready()
-        return Topology(settings_json=self._json, hosts=hosts, shards=shards)
+        return self._topology(shards)
+
+    def _topology(self, shards: ShardTable | None) -> Topology:
+        """What a driver has to know."""
+        return Topology(
+            settings_json=self._json,
+            hosts=tuple(self._pooled),
+            shards=shards,
+            log=self._settings.actor_system.namespace,  # it has one as long as it lives
+            directory=DIRECTORY_ACTOR,  # the only one that there will ever be
+        )
 
     async def _dealt(self, hosts: tuple[str, ...]) -> ShardTable | None:
         """The shards of these hosts; None in memory, where the first host deals them out."""

@@ -90,4 +90,18 @@ MUTATIONS = (
         "        for number, index in enumerate(indexes):\n",
         "        for number, index in enumerate(range(len(indexes))):\n",
     ),
+    mutation(
+        "nobody looks elsewhere",
+        "a driver whose host has ended for good does not ask others who has its actors",
+        "runtime.driver.channel",
+        "                    await self._table.look_elsewhere(self.host)\n",
+        "                    pass\n",
+    ),
+    mutation(
+        "added and unknown",
+        "hosts take no note in their clocks of a host that is added to the system",
+        "runtime.topology.names",
+        "max(hosts, MOST_HOSTS)",
+        "hosts",
+    ),
 )

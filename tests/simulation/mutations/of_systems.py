@@ -59,8 +59,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "hosts of before a drain",
         "a driver sends to the hosts that it knew, where the next system has others",
         "runtime.driver.channels",
-        "            if placement != settings.actor_system.placement or not _follows(",
-        "            if False and not _follows(",
+        "            if placement != settings.actor_system.placement or not follows:",
+        "            if False:",
     ),
     mutation(
         "the writer first",

@@ -1,0 +1,169 @@
+"""The directory's part in moves and in scaling, of processes that are away, hang or never come."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, cast
+
+import pytest
+from ray.exceptions import ActorUnavailableError
+
+from runtime.cluster.sharding import Sharding
+from runtime.errors import HostUnavailable
+from runtime.process.world import World
+from runtime.settings.settings import Settings
+from store.errors import StoreUnavailable
+from store.shards import ShardTable, dealt
+
+LIMIT_S = 30.0
+#: Of what is not to come about.
+SHORT_S = 0.3
+
+
+class Method:
+    """One of a host's, as a Ray handle has it."""
+
+    def __init__(self, work: Any) -> None:
+        self._work = work
+
+    def remote(self, *arguments: Any) -> Any:
+        return self._work(*arguments)
+
+
+class PlayedHost:
+    """A host that is away so many times, and comes to life when it may."""
+
+    def __init__(self, system: "Played", name: str) -> None:
+        self._system, self._name = system, name
+        self.away = 0
+        self.ready_now = asyncio.Event()
+        self.ready_now.set()
+
+    def __getattr__(self, method: str) -> Method:
+        return Method(getattr(self, f"_{method}"))
+
+    async def _ready(self) -> str:
+        await self.ready_now.wait()
+        return self._name
+
+    async def _sent_classes(self) -> dict[str, bytes]:
+        return {}
+
+    async def _learn_shards(self) -> None:
+        return None
+
+    async def _drain(self) -> int:
+        self._be_away()
+        return 0
+
+    async def _shard_loads(self) -> dict[int, int]:
+        self._be_away()
+        return {7: 3}
+
+    async def _give_shards(self, shards: Iterable[int], to: str) -> ShardTable:
+        self._be_away()
+        self._system.table = self._system.table.given(list(shards), self._name, to)
+        return self._system.table
+
+    def _be_away(self) -> None:
+        if self.away:
+            self.away -= 1
+            raise ActorUnavailableError("away", b"0" * 16)
+
+
+class Played:
+    """The processes of a system, and its store."""
+
+    def __init__(self) -> None:
+        self.table = dealt(["host-0", "host-1"], version=1)
+        self.hosts = {name: PlayedHost(self, name) for name in ("host-0", "host-1")}
+        self.next: PlayedHost | None = None  #: what is started next, if that is no plain one
+        self.store_away = 0
+        self.sharding = Sharding(self, lambda: Settings.model_validate({}), cast(World, self))
+
+    # What a world is:
+
+    async def open_store(self, settings: Settings) -> "Played":
+        if self.store_away:
+            self.store_away -= 1
+            raise StoreUnavailable("the database", "on cue")
+        return self
+
+    async def open_shards(self, hosts: list[str], *, anew: bool = False) -> ShardTable:
+        return self.table
+
+    async def close(self) -> None:
+        return None
+
+    # What the processes are:
+
+    def pooled(self) -> list[str]:
+        return sorted(set(self.table.hosts))
+
+    def have_shards(self, hosts: Iterable[str]) -> None:
+        assert set(hosts) == set(self.table.hosts)
+
+    def find(self, name: str) -> PlayedHost:
+        if name not in self.hosts:
+            raise ValueError(name)
+        return self.hosts[name]
+
+    async def start_host(self, name: str) -> PlayedHost:
+        return self.hosts.setdefault(name, self.next or PlayedHost(self, name))
+
+    def end(self, name: str) -> None:
+        self.hosts.pop(name, None)
+
+
+async def test_what_is_away_for_a_while_is_waited_for() -> None:
+    played = Played()
+    played.store_away, played.hosts["host-0"].away = 2, 2
+    table = await played.sharding.move([0, 2], "host-1", LIMIT_S)
+    assert (table.hosts[0], table.hosts[2]) == ("host-1", "host-1")
+    played.store_away = 1
+    assert await played.sharding.known_within(LIMIT_S) == table
+
+
+async def test_who_stays_away_is_named_with_the_reason() -> None:
+    played = Played()
+    played.hosts["host-0"].away = 1_000
+    with pytest.raises(HostUnavailable, match=r"host-1 is not .*: shards have not come.*: .*away"):
+        await played.sharding.move([0], "host-1", SHORT_S)
+    played.store_away = 1_000
+    with pytest.raises(HostUnavailable, match=r"nobody says who has shards.*on cue"):
+        await played.sharding.known_within(SHORT_S)
+
+
+async def test_a_host_that_does_not_come_to_life_gets_no_shards() -> None:
+    played = Played()
+    played.next = PlayedHost(played, "host-2")
+    played.next.ready_now.clear()
+    with pytest.raises(HostUnavailable, match=r"host-2 is not .*: it is not ready within"):
+        await played.sharding.add_host("host-2", SHORT_S)
+    with pytest.raises(HostUnavailable, match="shards have not come within"):
+        await played.sharding.move([0], "host-2", SHORT_S)
+    assert "host-2" not in played.table.hosts
+    played.next.ready_now.set()
+    await played.sharding.add_host("host-2", LIMIT_S)
+    assert (await played.sharding.move([0], "host-2", LIMIT_S)).of("host-2") == {0}
+
+
+async def test_a_host_without_shards_is_ended_though_it_is_away() -> None:
+    played = Played()
+    await played.sharding.move(range(4096), "host-0", LIMIT_S)
+    played.hosts["host-1"].away = 1
+    await played.sharding.remove_host("host-1", LIMIT_S)
+    assert sorted(played.hosts) == ["host-0"]
+
+
+async def test_shards_of_a_host_that_has_ended_are_given_by_one_that_is_started() -> None:
+    played = Played()
+    played.end("host-1")
+    table = await played.sharding.move(range(4096), "host-0", LIMIT_S)
+    assert set(table.hosts) == {"host-0"}
+
+
+async def test_of_a_host_that_is_away_nobody_says_what_its_shards_have_to_do() -> None:
+    played = Played()
+    played.hosts["host-0"].away = 1
+    assert await played.sharding.loads() == {7: 3}
+    assert await played.sharding.loads() == {7: 6}
