@@ -27,7 +27,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "nobody ends what was dropped",
         "a worker that finds its program gone says so, and goes on being there",
         _WORKER,
-        "            await self._have_ended(program)\n",
+        "        await self._have_ended(program)\n",
         "",
     ),
     mutation(
