@@ -148,12 +148,16 @@ class Channels(TableOfShards):
     async def look_elsewhere(self, host: str) -> None:
         if number_of_host(host) is None:
             return
-        launch, table = self._launch, await self._told_elsewhere(host)
-        async with self._catching_up:
-            if table is not None and table.version > self._shards.version:
-                await self._adopt_table(table, launch)
-        if table is not None and host in table.hosts:
-            await self._have_kept(host)
+        try:
+            launch, table = self._launch, await self._told_elsewhere(host)
+            async with self._catching_up:
+                if table is not None and table.version > self._shards.version:
+                    await self._adopt_table(table, launch)
+            if table is not None and host in table.hosts:
+                await self._have_kept(host)
+        except Exception as error:  # Ray's own failures have no common root
+            # Nothing is known but what was: whoever looks tries again where it did before.
+            logger.info("nobody says where the actors of %s are: %r", host, error)
 
     async def _told_elsewhere(self, host: str) -> ShardTable | None:
         """The table, by the store, as another host than this one reads it."""
@@ -171,11 +175,11 @@ class Channels(TableOfShards):
 
     async def _have_kept(self, host: str) -> None:
         """It has shards. If it has ended for good all the same, the directory starts it anew."""
-        with contextlib.suppress(ValueError):
-            await self._world.handle(host)
-            return
         try:
             async with asyncio.timeout(self.ASKED_S):
+                with contextlib.suppress(ValueError):
+                    await self._world.handle(host)
+                    return
                 directory = await self._world.handle(DIRECTORY_ACTOR)
                 await directory.keep_host.remote(host)
         except _UNTOLD as error:
@@ -255,7 +259,8 @@ class Channels(TableOfShards):
             if placement != settings.actor_system.placement or not follows:
                 self._shards, self._launch = table, self._launch + 1
                 moved, self._open = list(self._open.values()), {}
-            elif table.version < before.version:  # of another log: its hosts know no later one
+            elif not same_system and table.version < before.version:
+                # Of another log: its hosts know no later one.
                 self._shards, self._launch = table, self._launch + 1
                 for channel in self._open.values():
                     channel.reroute(table.version)

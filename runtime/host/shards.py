@@ -208,7 +208,11 @@ class Shards:
         except StoreUnavailable as error:
             logger.warning("%s: shards may have left for %s: %s", self._name, move.to, error)
             self.state = State.UNSURE
-            move.fail(error)
+            # What was to go behind it is asked for again by whoever asked: nobody else wakes the
+            # line of work of a host that has nothing to do.
+            for each in self._moves:
+                each.fail(error)
+            self._moves = deque([move])
             raise
         except StaleEpoch as stale:
             self.end(stale)

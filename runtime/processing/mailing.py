@@ -73,8 +73,10 @@ class Mailing(Generic[Way]):
     def queue(self, message: Message, way: Way) -> None:
         """The next message of its receiver, of no event: no position waits for it."""
         receiver = message.receiver
-        self._way[receiver] = way
         unsent = self._unsent.setdefault(receiver, deque())
+        if unsent:  # it is ready on one way alone
+            way = self._way.get(receiver, way)
+        self._way[receiver] = way
         unsent.append(message)
         if receiver not in self._busy:
             self._ready.setdefault(way, {})[receiver] = None

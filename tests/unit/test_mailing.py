@@ -53,6 +53,18 @@ def test_of_one_receiver_the_next_is_sent_when_the_last_is_answered() -> None:
     assert positions(mailing.take("way", Batch(10))) == [2]
 
 
+def test_a_receiver_is_ready_on_one_way_alone() -> None:
+    """Its actor may have moved while it had something unsent."""
+    mailing: Mailing[str] = Mailing(0)
+    mailing.add(message(1, "a"), "old")
+    mailing.add(message(2, "a"), "new")
+    assert mailing.ways() == ["old"]
+    assert positions(mailing.take("old", Batch(10))) == [1, 2]
+    mailing.answered(["a"])
+    mailing.add(message(3, "a"), "new")
+    assert mailing.ways() == ["new"]
+
+
 def test_what_is_put_back_comes_first_again() -> None:
     mailing: Mailing[str] = Mailing(0)
     for position, receiver in enumerate("aba", 1):

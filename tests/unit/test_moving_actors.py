@@ -4,9 +4,11 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import GetTimeoutError
 
 from actors.actor import Command
 from runtime.driver.bulk import BulkCall
@@ -545,3 +547,31 @@ def _of_three(host: int) -> list[str]:
 async def _turns() -> None:
     for _ in range(60):
         await asyncio.sleep(0)
+
+
+class HeadAway(SharingWorld):
+    """Ray's head does not say where host-1 is, for a while."""
+
+    away = True
+
+    async def handle(self, name: str) -> Any:
+        if name == "host-1" and self.away:
+            raise GetTimeoutError("the head is away")
+        handle = await super().handle(name)
+
+        async def told(anew: bool = False) -> Any:
+            return self.sharing.table
+
+        handle.shard_table = SimpleNamespace(remote=told)
+        return handle
+
+
+async def test_a_head_that_is_away_as_a_host_is_looked_for_closes_no_way_to_it() -> None:
+    world = HeadAway()
+    _, staying, other = refs(connected(world))
+    assert await ask(staying, "0") == "0"
+    one = ask(other, "1")
+    await asyncio.sleep(0.5)  # it is looked for meanwhile, also at the other host
+    world.away = False
+    assert await one == "1"
+    assert await ask(other, "2") == "2"

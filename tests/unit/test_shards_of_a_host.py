@@ -275,3 +275,14 @@ async def test_what_was_sent_before_an_actor_left_is_not_decided_when_it_has_com
     assert not await host.log(MINE)
     host.begin_generation()
     assert await answered(host.send(command(MINE, AddOnce()), version=3)) is None
+
+
+async def test_a_move_that_waits_behind_one_in_doubt_is_told_when_the_store_is_away() -> None:
+    """Nothing else wakes a host that has nothing to do: whoever asked asks again."""
+    store = LosingStore()
+    host = await Hosting.begin(store, shards=True)
+    store.losing = [False, False]
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await asyncio.wait_for(leave(host, MINE), 5)
+    await asyncio.wait_for(leave(host, MINE), 5)
