@@ -557,7 +557,7 @@ class HeadAway(SharingWorld):
     async def handle(self, name: str) -> Any:
         if name == "host-1" and self.away:
             raise GetTimeoutError("the head is away")
-        handle = await super().handle(name)
+        handle: Any = await super().handle(name)
 
         async def told(anew: bool = False) -> Any:
             return self.sharing.table
