@@ -1,5 +1,6 @@
 """The actor system, as a driver sees it: connect or launch, then speak to actors."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
@@ -30,7 +31,7 @@ from runtime.driver.selecting import checked_seconds, selection_of
 from runtime.driver.starting import Start, check_live, check_named, checked_start, position_of
 from runtime.driver.subscription import Subscription
 from runtime.driver.unknown_types import LOOK_S, say_unknown
-from runtime.errors import LaunchFailed, SystemNotFound
+from runtime.errors import AskTimeout, HostUnavailable, LaunchFailed, SystemNotFound
 from runtime.process.no_waiting import in_a_loop
 from runtime.process.world import World
 from runtime.processing.dead_letters import (
@@ -46,6 +47,7 @@ from runtime.processing.group_subscription import GroupSubscription
 from runtime.processing.rebuilding import rebuild
 from runtime.processing.running import resume_program, run_program, stop_program
 from runtime.settings.settings import Settings
+from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.placement import checked_shards
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.causality import LIMIT, Explanation
@@ -578,14 +580,27 @@ class ActorSystem:
         after each step, in the connection's thread. The reply is how many shards each host has
         then. No command fails because of it. Asked for again after an interruption it goes on.
 
-        The reply raises HostUnavailable where a host is away for long. Raises ValueError for a
-        number that cannot be, and TypeError."""
+        The reply raises HostUnavailable where a host is away for long, and AskTimeout where the
+        directory does not answer: what was done by then stays. Raises ValueError for a number that
+        cannot be, and TypeError."""
         scaling = partial(self._scale, checked_hosts(hosts), tell)
         return self.connection.errand("scale", scaling)
 
     async def _scale(self, hosts: int, tell: Callable[[ScalingStep], None]) -> dict[str, int]:
-        ask = partial(self.connection.rejoining.ask, away_s=STEP_S + self.AWAY_S)
-        return dict((await scale(ask, hosts, tell)).by_host())
+        return dict((await scale(self._scaling_step, hosts, tell)).by_host())
+
+    async def _scaling_step(self, method: str, *arguments: Any) -> Any:
+        """What the directory answers, which may be away before it has its STEP_S."""
+        away_s = STEP_S + self.AWAY_S
+        limit_s = away_s + STEP_S + self.SAYS_S
+        limit = asyncio.timeout(limit_s)
+        try:
+            async with limit:
+                return await self.connection.rejoining.ask(method, *arguments, away_s=away_s)
+        except TimeoutError as error:
+            if limit.expired():
+                raise AskTimeout(f"scale, at {method}", limit_s) from error
+            raise HostUnavailable(DIRECTORY_ACTOR, type(error).__name__) from error  # one of Ray's
 
     async def _move_shards(self, shards: list[int], to: str, timeout_s: float) -> dict[str, int]:
         table: ShardTable = await self.connection.rejoining.ask(

@@ -372,6 +372,7 @@ class Directory(Process):
                 starting.exception()  # whoever waits for it hears of it
         await self._dedicated.cancel()
         await self._workers.cancel()
+        await self._sharding.cancel()
         if self._keeping is not None and self._keeping is not asyncio.current_task():
             self._keeping.cancel()
             await asyncio.wait([self._keeping])

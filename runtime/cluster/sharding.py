@@ -7,7 +7,7 @@ Its truth is in the event store. A move is made by the host that gives shards aw
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 from actors.errors import InvalidActor, ThornbackError
 from runtime.cluster.spawning import reason_of
 from runtime.cluster.system_processes import ready
-from runtime.errors import HostUnavailable
+from runtime.errors import HostUnavailable, StartFailed
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, MOST_HOSTS, host_name, number_of_host
@@ -62,6 +62,8 @@ class Sharding:
         self._processes, self._settings, self._world = processes, settings, world
         self.table: ShardTable | None = None  #: as it was seen last
         self._one_at_a_time = asyncio.Lock()  #: nobody gives shards to a host that is about to end
+        self._under_way: set[asyncio.Task[Any]] = set()  #: what may start hosts, or end them
+        self._over = False  #: the system ends
 
     async def deal(self, *, launched: bool) -> None:
         """The hosts of the settings have all shards; as they have them, and whoever was added
@@ -91,7 +93,8 @@ class Sharding:
     async def move(self, shards: Collection[int], to: str, timeout_s: float) -> ShardTable:
         """Have a host have these shards; the table as it is then. No command fails because of it.
         Raises HostUnavailable where there is no such host, or whoever has some of them does not
-        give them within that time: then they may have moved, or may do so yet."""
+        give them within that time: then they may have moved, or may do so yet. Raises StartFailed
+        where the system ends."""
         if not self._is_there(to):
             raise HostUnavailable(to, "the system has no pooled host of this name")
 
@@ -99,30 +102,55 @@ class Sharding:
             async with self._one_at_a_time:
                 return await self._moved(shards, to)
 
-        return await self._tried(to, "shards have not come", timeout_s, move)
+        return await self._unless_over(to, self._tried(to, "shards have not come", timeout_s, move))
 
     async def add_host(self, name: str, timeout_s: float) -> None:
         """Have a pooled host of this name, which has no shards until some are moved to it. Raises
-        HostUnavailable where it is not ready in time, and for a name that no host may have."""
+        HostUnavailable where it is not ready in time, and for a name that no host may have.
+        Raises StartFailed where the system ends."""
         number = number_of_host(name)
         if number is None or number >= MOST_HOSTS:
             raise HostUnavailable(name, f"pooled hosts are host-0 to host-{MOST_HOSTS - 1}")
 
         async def add() -> None:
-            await ready(await self._processes.start_host(name))
+            await ready(await self._started(name))
 
-        await self._tried(name, "it is not ready", timeout_s, add)
+        await self._unless_over(name, self._tried(name, "it is not ready", timeout_s, add))
 
     async def remove_host(self, name: str, timeout_s: float) -> None:
         """End a pooled host that has no shards any more; one that is not there is fine. Raises
         HostUnavailable where it has some, or nobody can say so in time.
 
         Nothing depends on its being flushed: it had nothing under way when its last shard left. So
-        one that is away, or hangs, is ended, too."""
+        one that is away, or hangs, is ended, too. Raises StartFailed where the system ends, which
+        ends it as well."""
         if number_of_host(name) is None:
             raise HostUnavailable(name, "the system has no pooled host of this name")
-        async with self._one_at_a_time:
-            table = await self._tried(name, "it was not ended", timeout_s, self.learnt)
+        await self._unless_over(name, self._removed(name, timeout_s))
+
+    async def cancel(self) -> None:
+        """Move no shards, start and end no hosts any more, and wait until nothing of that is under
+        way: the system ends. Whoever waits for it is told StartFailed. A host that gives shards
+        away already goes on by itself."""
+        self._over = True
+        under_way = list(self._under_way)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _removed(self, name: str, timeout_s: float) -> None:
+        until_s = asyncio.get_running_loop().time() + timeout_s
+
+        async def in_turn() -> ShardTable:
+            await self._one_at_a_time.acquire()
+            try:
+                return await self.learnt()
+            except BaseException:  # also where its time is over: it is not its turn any more
+                self._one_at_a_time.release()
+                raise
+
+        table = await self._tried(name, "it was not ended", timeout_s, in_turn)
+        try:
             if left := len(table.of(name)):
                 raise HostUnavailable(name, f"it is to stay: it has {left:,} shards")
             try:
@@ -130,11 +158,37 @@ class Sharding:
             except ValueError:
                 return
             try:
-                async with asyncio.timeout(timeout_s):
+                async with asyncio.timeout_at(until_s):
                     await awaited(host.drain.remote())
             except (RayError, ThornbackError, TimeoutError) as error:
                 logger.warning("%s is ended without having been flushed: %s", name, error)
             self._processes.end(name)
+        finally:
+            self._one_at_a_time.release()
+
+    async def _unless_over(self, host: str, work: Coroutine[Any, Any, T]) -> T:
+        """What some work comes to, which `cancel` ends. Raises StartFailed where the system
+        ends."""
+        if self._over:
+            work.close()
+        self._check_not_over(host)
+        self._under_way.add(task := asyncio.ensure_future(work))
+        task.add_done_callback(self._under_way.discard)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            self._check_not_over(host)
+            raise
+
+    async def _started(self, host: str) -> Any:
+        """The handle of a pooled host, which is started if it is not there. Raises StartFailed
+        where the system ends: whoever was killed by that is not to be there again."""
+        self._check_not_over(host)
+        return await self._processes.start_host(host)
+
+    def _check_not_over(self, host: str) -> None:
+        if self._over:
+            raise StartFailed(host, "the system is being stopped")
 
     async def _tried(
         self, host: str, failing: str, timeout_s: float, work: Callable[[], Awaitable[T]]
@@ -148,6 +202,7 @@ class Sharding:
                 async with asyncio.timeout_at(until_s):
                     return await work()
             except (RayError, HostUnavailable, StoreUnavailable, ValueError) as error:
+                self._check_not_over(host)
                 why = f": {reason_of(error)}"
                 if loop.time() + self.PAUSE_S >= until_s:
                     raise HostUnavailable(host, failing + why) from error
@@ -160,13 +215,16 @@ class Sharding:
     async def keep_host(self, name: str) -> None:
         """Have a pooled host be there that has shards: whoever made a move may have given it up,
         and ended the host that was to get them, before they came. One that has none, or that is
-        there, is left alone. Raises StoreUnavailable."""
-        if self._is_there(name):
-            return
-        async with self._one_at_a_time:
-            if (await self.learnt()).of(name):
-                logger.warning("%s has shards, and is started anew", name)
-                await self._processes.start_host(name)
+        there, is left alone. Raises StoreUnavailable, and StartFailed where the system ends."""
+
+        async def keep() -> None:
+            async with self._one_at_a_time:
+                if (await self.learnt()).of(name):
+                    logger.warning("%s has shards, and is started anew", name)
+                    await self._started(name)
+
+        if not self._is_there(name):
+            await self._unless_over(name, keep())
 
     async def loads(self) -> dict[int, int]:
         """So many commands, about, came for each shard lately; of hosts that are away, nothing is
@@ -204,7 +262,7 @@ class Sharding:
         # Of one that does not come to life, on a machine without room say, nobody can have actors.
         await ready(self._processes.find(to))
         for host in sorted({table.hosts[shard] for shard in shards} - {to}):
-            giving = await self._processes.start_host(host)
+            giving = await self._started(host)
             await self._bring_classes(giving, host, to)
             self._saw(await awaited(giving.give_shards.remote(sorted(shards), to)))
         with suppress(RayError, ValueError):  # it will hear of it from drivers, or when it starts
