@@ -27,7 +27,11 @@ FEWEST = 32
 
 class Batch:
     """The commands of one request. Its host's line of work alone changes it, but for
-    `answer`, which whoever delivered the request waits for."""
+    `answer`, which whoever delivered the request waits for.
+
+    More than fifteen fields: what was sent, what is left of it, what became of it, and how it is
+    tried again.
+    """
 
     def __init__(self, number: int, request: Request) -> None:
         self.number = number  #: its place among the host's batches; the mailbox gives it

@@ -43,6 +43,9 @@ def outdated(host: Any, simulation: "Simulation") -> list[str]:
     busy = host._mailbox.unanswered or executor._finishing or executor._recovery.needed
     if busy or host._replaced or shards.some_leave or shards.state is not State.HAVING:
         return []
+    claim = simulation.database.claim
+    if claim is None or claim.holder != host.world.system(host.settings):
+        return []  # another system has dealt its actors out, and this one ends
     simulation.records()
     wrong = []
     for source in host._residents.sources():
