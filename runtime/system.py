@@ -23,6 +23,7 @@ from runtime.driver.explaining import explain_event
 from runtime.driver.life import start_actor, stop_actor
 from runtime.driver.opening import opening
 from runtime.driver.own_settings import own_settings, say_what_does_not_count
+from runtime.driver.promoting import demote, pooled_shard, promote
 from runtime.driver.publishing import publish
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
@@ -585,6 +586,31 @@ class ActorSystem:
         cannot be, and TypeError."""
         scaling = partial(self._scale, checked_hosts(hosts), tell)
         return self.connection.errand("scale", scaling)
+
+    def promote(self, ref: ActorRef[Any]) -> Reply[str]:
+        """Have a hot actor have a process of its own, while traffic runs: the shard that it is of,
+        a 4,096th of all pooled actors, moves to a host that has nothing else. The reply is the name
+        of that. No command fails because of it, it stays so over restarts and launches, and
+        scaling leaves it alone. Asked for again it is the same.
+
+        The reply raises NotPossible where 64 shards are promoted already, HostUnavailable where a
+        host is away for long or the new one does not come to life, and AskTimeout where the
+        directory does not answer. Raises NotPossible for an actor whose type is dedicated: it has a
+        process of its own. Raises TypeError for what is no ref."""
+        promoting = partial(promote, self._scaling_step, self._shard_of(ref))
+        return self.connection.errand("promote", promoting)
+
+    def demote(self, ref: ActorRef[Any]) -> Reply[str]:
+        """Have its shard go back to a pooled host, the one with least to do, and its own host end.
+        The reply is the name of the host that it has then; where it was not promoted, nothing
+        moves. It raises HostUnavailable and AskTimeout as that of `promote` does."""
+        demoting = partial(demote, self._scaling_step, self._shard_of(ref))
+        return self.connection.errand("demote", demoting)
+
+    def _shard_of(self, ref: ActorRef[Any]) -> int:
+        if not isinstance(ref, ActorRef):
+            raise TypeError(f"a ref is wanted, system.actor(...), not {ref!r:.80}")
+        return pooled_shard(ref.source, self.settings.actor_system.placement)
 
     async def _scale(self, hosts: int, tell: Callable[[ScalingStep], None]) -> dict[str, int]:
         return dict((await scale(self._scaling_step, hosts, tell)).by_host())

@@ -28,6 +28,8 @@ COMMANDS = {
     },
     "Change a running system": {
         "scale": "More pooled hosts, or fewer, under traffic.",
+        "promote": "A process of its own for a hot device, under traffic.",
+        "demote": "And back to the others.",
     },
     "Look at a running system": {
         "status": "Every process, its memory, and how far it has come.",

@@ -148,6 +148,7 @@ class Directory(Process):
             await self._machines.start()
         life.found_running = True
         self._keeping = self._keeping or self.must_live(self._machines.keep())
+        self._sharding.keep_promoting()
 
     async def progress(self) -> Progress:
         """How far the launch, or the drain, has come."""
@@ -245,7 +246,7 @@ class Directory(Process):
         return await self._sharding.move(shards, to, timeout_s)
 
     async def add_host(self, name: str, timeout_s: float) -> None:
-        """Have a pooled host of this name (Sharding.add_host). Raises HostUnavailable,
+        """Have a pooled or promoted host of this name (Sharding.add_host). Raises HostUnavailable,
         SystemDraining during a drain, SystemReplaced."""
         self._life.check_not_replaced()
         self._life.check_not_draining()
@@ -253,7 +254,7 @@ class Directory(Process):
         await self._sharding.add_host(name, timeout_s)
 
     async def remove_host(self, name: str, timeout_s: float) -> None:
-        """End a pooled host that has no shards (Sharding.remove_host). Raises HostUnavailable,
+        """End a host that has no shards (Sharding.remove_host). Raises HostUnavailable,
         SystemDraining during a drain, SystemReplaced."""
         self._life.check_not_replaced()
         self._life.check_not_draining()
@@ -261,24 +262,21 @@ class Directory(Process):
         await self._sharding.remove_host(name, timeout_s)
 
     async def keep_host(self, name: str) -> None:
-        """Have a pooled host be there that has shards (Sharding.keep_host). Raises
+        """Have a host be there that has shards (Sharding.keep_host). Raises
         StoreUnavailable, SystemDraining during a drain, SystemReplaced."""
         self._life.check_not_replaced()
         self._life.check_not_draining()
         await self.ensure_started()
         await self._sharding.keep_host(name)
 
-    async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, int], list[str]]:
-        """Which host has which shard, about how many commands came for each lately, and which
-        pooled hosts there are. Raises HostUnavailable where the store does not say in time,
-        SystemDraining during a drain, SystemReplaced."""
+    async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, float], list[str]]:
+        """Which host has which shard, about how many commands a second came for each lately, and
+        which hosts there are that may have some (Sharding.sharing). Raises HostUnavailable where
+        the store does not say in time, SystemDraining during a drain, SystemReplaced."""
         self._life.check_not_replaced()
         self._life.check_not_draining()
         await self.ensure_started()
-        table = await self._sharding.known_within(timeout_s)
-        others = await self.world.aside(self._processes.others)
-        there = [name for name, kind in others.items() if kind is ProcessKind.POOLED_HOST]
-        return table, await self._sharding.loads(), there
+        return await self._sharding.sharing(timeout_s)
 
     # Stream programs ---------------------------------------------------------------------
 

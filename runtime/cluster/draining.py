@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from ray.exceptions import ActorUnavailableError, RayError
 
-from runtime.topology.names import ProcessKind, drain_stages
+from runtime.topology.names import HOSTS, ProcessKind, drain_stages
 from runtime.topology.status import Drained, Progress
 
 #: Who holds accepted work, and so has a `drain` method.
@@ -13,8 +13,7 @@ _FLUSHED = (
     ProcessKind.GATEWAY,
     ProcessKind.WORKER,
     ProcessKind.DELIVERER,
-    ProcessKind.POOLED_HOST,
-    ProcessKind.DEDICATED_HOST,
+    *HOSTS,
     ProcessKind.WRITER,
 )
 

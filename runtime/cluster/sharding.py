@@ -6,7 +6,7 @@ Its truth is in the event store. A move is made by the host that gives shards aw
 
 import asyncio
 import logging
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
@@ -14,15 +14,25 @@ from typing import Any, Protocol, TypeVar
 from ray.exceptions import RayError
 
 from actors.errors import InvalidActor, ThornbackError
+from runtime.cluster.promotion import Promotion
 from runtime.cluster.spawning import reason_of
 from runtime.cluster.system_processes import ready
 from runtime.errors import HostUnavailable, StartFailed
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import DIRECTORY_ACTOR, MOST_HOSTS, host_name, number_of_host
+from runtime.topology.names import (
+    DIRECTORY_ACTOR,
+    MOST_HOSTS,
+    SHARDED_HOSTS,
+    ProcessKind,
+    host_name,
+    may_have_shards,
+    number_of_host,
+    promoted_shard,
+)
 from runtime.transport.peers import awaited
 from store.errors import StoreUnavailable
-from store.shards import ShardTable
+from store.shards import SHARDS, ShardTable
 
 logger = logging.getLogger("thornback.directory")
 
@@ -33,7 +43,10 @@ class Processes(Protocol):
     """Those of a system, as far as shards are concerned. What SystemProcesses is."""
 
     def pooled(self) -> list[str]:
-        """The names of the pooled hosts that there are to be."""
+        """The names of the hosts that there are to be, dedicated ones aside."""
+
+    def others(self) -> dict[str, ProcessKind]:
+        """Those that there are now, beside the directory."""
 
     def find(self, name: str) -> Any:
         """The handle of a process as it is now. Raises ValueError when there is none."""
@@ -42,7 +55,7 @@ class Processes(Protocol):
         """These hosts have them now, and no others."""
 
     async def start_host(self, name: str) -> Any:
-        """The handle of a pooled host, which is started if it is not there."""
+        """The handle of a pooled or a promoted host, which is started if it is not there."""
 
     def end(self, name: str) -> None:
         """Kill a process for good; none of that name is fine."""
@@ -63,6 +76,7 @@ class Sharding:
         self.table: ShardTable | None = None  #: as it was seen last
         self._one_at_a_time = asyncio.Lock()  #: nobody gives shards to a host that is about to end
         self._under_way: set[asyncio.Task[Any]] = set()  #: what may start hosts, or end them
+        self._promoting: asyncio.Task[None] | None = None  #: what is hot, as long as it runs
         self._over = False  #: the system ends
 
     async def deal(self, *, launched: bool) -> None:
@@ -96,7 +110,10 @@ class Sharding:
         give them within that time: then they may have moved, or may do so yet. Raises StartFailed
         where the system ends."""
         if not self._is_there(to):
-            raise HostUnavailable(to, "the system has no pooled host of this name")
+            raise HostUnavailable(to, "the system has no host of this name that may have shards")
+        alone = promoted_shard(to)
+        if alone is not None and set(shards) - {alone}:
+            raise HostUnavailable(to, f"it is there for shard {alone:,} alone")
 
         async def move() -> ShardTable:
             async with self._one_at_a_time:
@@ -105,11 +122,12 @@ class Sharding:
         return await self._unless_over(to, self._tried(to, "shards have not come", timeout_s, move))
 
     async def add_host(self, name: str, timeout_s: float) -> None:
-        """Have a pooled host of this name, which has no shards until some are moved to it. Raises
-        HostUnavailable where it is not ready in time, and for a name that no host may have.
-        Raises StartFailed where the system ends."""
-        number = number_of_host(name)
-        if number is None or number >= MOST_HOSTS:
+        """Have a pooled or a promoted host of this name, which has no shards until some are moved
+        to it. Raises HostUnavailable where it is not ready in time, and for a name that no host may
+        have. Raises StartFailed where the system ends."""
+        number, alone = number_of_host(name), promoted_shard(name)
+        pooled = number is not None and number < MOST_HOSTS
+        if not pooled and (alone is None or alone >= SHARDS):
             raise HostUnavailable(name, f"pooled hosts are host-0 to host-{MOST_HOSTS - 1}")
 
         async def add() -> None:
@@ -118,15 +136,22 @@ class Sharding:
         await self._unless_over(name, self._tried(name, "it is not ready", timeout_s, add))
 
     async def remove_host(self, name: str, timeout_s: float) -> None:
-        """End a pooled host that has no shards any more; one that is not there is fine. Raises
-        HostUnavailable where it has some, or nobody can say so in time.
+        """End a pooled or a promoted host that has no shards any more; one that is not there is
+        fine. Raises HostUnavailable where it has some, or nobody can say so in time.
 
         Nothing depends on its being flushed: it had nothing under way when its last shard left. So
         one that is away, or hangs, is ended, too. Raises StartFailed where the system ends, which
         ends it as well."""
-        if number_of_host(name) is None:
-            raise HostUnavailable(name, "the system has no pooled host of this name")
+        if not may_have_shards(name):
+            raise HostUnavailable(name, "the system has no host of this name that may have shards")
         await self._unless_over(name, self._removed(name, timeout_s))
+
+    def keep_promoting(self) -> None:
+        """From now on have what is hot be promoted, where the settings ask for that."""
+        at = self._settings().actor_system.promote_at
+        if at and self._promoting is None and not self._over:
+            self._promoting = asyncio.ensure_future(Promotion(self, at).keep())
+            self._under_way.add(self._promoting)
 
     async def cancel(self) -> None:
         """Move no shards, start and end no hosts any more, and wait until nothing of that is under
@@ -213,7 +238,7 @@ class Sharding:
                 raise HostUnavailable(host, reason) from error
 
     async def keep_host(self, name: str) -> None:
-        """Have a pooled host be there that has shards: whoever made a move may have given it up,
+        """Have a host be there that has shards: whoever made a move may have given it up,
         and ended the host that was to get them, before they came. One that has none, or that is
         there, is left alone. Raises StoreUnavailable, and StartFailed where the system ends."""
 
@@ -226,19 +251,29 @@ class Sharding:
         if not self._is_there(name):
             await self._unless_over(name, keep())
 
-    async def loads(self) -> dict[int, int]:
-        """So many commands, about, came for each shard lately; of hosts that are away, nothing is
-        known."""
-        found: Counter[int] = Counter()
+    async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, float], list[str]]:
+        """Which host has which shard, about how many commands a second came for each lately, and
+        which hosts there are that may have some. Raises HostUnavailable where the store does not
+        say in time."""
+        table = await self.known_within(timeout_s)
+        others = await self._world.aside(self._processes.others)
+        there = [name for name, kind in others.items() if kind in SHARDED_HOSTS]
+        return table, await self.loads(), there
+
+    async def loads(self) -> dict[int, float]:
+        """So many commands a second, about, came for each shard lately; of hosts that are away,
+        nothing is known."""
+        found: defaultdict[int, float] = defaultdict(float)
         for loads in await asyncio.gather(*map(self._loads_of, self._processes.pooled())):
-            found.update(loads)
+            for shard, rate in loads.items():  # one that has just moved is known to both
+                found[shard] += rate
         return dict(found)
 
-    async def _loads_of(self, host: str) -> Mapping[int, int]:
+    async def _loads_of(self, host: str) -> Mapping[int, float]:
         try:
             async with asyncio.timeout(self.LOADS_S):
                 asked = self._processes.find(host).shard_loads.remote()
-                loads: Mapping[int, int] = await awaited(asked)
+                loads: Mapping[int, float] = await awaited(asked)
         except (RayError, ThornbackError, ValueError, TimeoutError) as error:
             logger.info("%s does not say what its shards have to do: %s", host, error)
             return {}
@@ -246,7 +281,7 @@ class Sharding:
 
     def _is_there(self, host: str) -> bool:
         try:
-            return number_of_host(host) is not None and self._processes.find(host) is not None
+            return may_have_shards(host) and self._processes.find(host) is not None
         except ValueError:
             return False
 

@@ -34,6 +34,7 @@ from runtime.topology.names import (
     ProcessKind,
     host_name,
     number_of_host,
+    promoted_shard,
 )
 from runtime.topology.status import ProcessAway, Progress, Status
 from runtime.transport.peers import awaited
@@ -116,18 +117,18 @@ class SystemProcesses:
         return self._spawn(Timekeeper, TIMEKEEPER_ACTOR)
 
     def pooled(self) -> list[str]:
-        """The names of the pooled hosts that there are to be: those that have shards, and as long
-        as none has, those of the settings."""
+        """The names of the hosts that there are to be, dedicated ones aside: those that have
+        shards, and as long as none has, those of the settings."""
         if self._hosts is not None:
             return list(self._hosts)
         return [host_name(number) for number in range(self._settings().actor_system.hosts)]
 
     def have_shards(self, hosts: Iterable[str]) -> None:
         """These hosts have them now, and no others."""
-        self._hosts = tuple(sorted(hosts, key=lambda name: (number_of_host(name) or 0, name)))
+        self._hosts = tuple(sorted(hosts, key=_order))
 
     async def start_host(self, name: str) -> Any:
-        """The handle of a pooled host, which is started if it is not there."""
+        """The handle of a pooled or a promoted host, which is started if it is not there."""
         prefers = await self._spread([name])
         return self._spawn(Host, name, prefers=prefers.get(name, ""))
 
@@ -200,8 +201,8 @@ class SystemProcesses:
         return spawn(kind, settings, name, folder, *more, machine=where, prefers=prefers)
 
     async def _spread(self, hosts: Iterable[str]) -> dict[str, str]:
-        """By pooled host: a machine for it, by its number, so that all that are for hosts have
-        about as many. Ray itself may put all of them on one."""
+        """By host: a machine for it, by its number or that of its shard, so that all that are for
+        hosts have about as many. Ray itself may put all of them on one."""
         if self._only():
             return {}
         labels = self._settings().actor_system.host_labels
@@ -209,7 +210,7 @@ class SystemProcesses:
         theirs = sorted(each.id for each in machines if not each.leaving and each.has(labels))
         if len(theirs) < 2:
             return {}
-        return {name: theirs[(number_of_host(name) or 0) % len(theirs)] for name in hosts}
+        return {name: theirs[_order(name)[1] % len(theirs)] for name in hosts}
 
     def _only(self) -> str:
         """The machine on which all have to run, that of the directory: an embedded PostgreSQL lets
@@ -229,6 +230,12 @@ class SystemProcesses:
                     "PostgreSQL, which lets no other one in: set DATABASE_URL to a PostgreSQL that "
                     "all machines reach"
                 )
+
+
+def _order(host: str) -> tuple[bool, int]:
+    """Pooled hosts by their number, and then promoted ones by that of their shard."""
+    number = number_of_host(host)
+    return (False, number) if number is not None else (True, promoted_shard(host) or 0)
 
 
 async def ready(actor: Any) -> None:

@@ -26,7 +26,7 @@ from runtime.driver.table_of_shards import TableOfShards
 from runtime.errors import ConnectionClosed, HostUnavailable, SystemNotFound, fresh
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import DIRECTORY_ACTOR, host_name, number_of_host
+from runtime.topology.names import DIRECTORY_ACTOR, host_name, may_have_shards
 from runtime.topology.placement import shard_of
 from runtime.transport.ray_stay import InNoRay
 from runtime.wire.commands import SOURCE
@@ -146,7 +146,7 @@ class Channels(TableOfShards):
                     self._channel(where).take_over(part)
 
     async def look_elsewhere(self, host: str) -> None:
-        if number_of_host(host) is None:
+        if not may_have_shards(host):
             return
         try:
             launch, table = self._launch, await self._told_elsewhere(host)

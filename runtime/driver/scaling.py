@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime.errors import HostUnavailable
 from runtime.topology.balancing import moves
-from runtime.topology.names import MOST_HOSTS, host_name
+from runtime.topology.names import MOST_HOSTS, host_name, promoted_shard
 from store.shards import ShardTable
 
 #: What the directory answers: a method of it, and its arguments.
@@ -40,10 +40,10 @@ def checked_hosts(hosts: int) -> int:
 
 
 async def scale(ask: Ask, hosts: int, tell: Callable[[ScalingStep], None]) -> ShardTable:
-    """Have so many pooled hosts, which share the shards by what those have to do; the table as it
-    is then. Hosts are added first, then shards move, those that are hot alone, and then the hosts
-    that have none any more are ended. Raises HostUnavailable where a host is away for long; what
-    was done by then stays, and whoever scales again goes on."""
+    """Have so many pooled hosts, which share the shards by what those have to do, all but the
+    promoted ones; the table as it is then. Hosts are added first, then shards move, those that are
+    hot alone, and then the hosts that have none any more are ended. Raises HostUnavailable where a
+    host is away for long; what was done by then stays, and whoever scales again goes on."""
     before: ShardTable
     before, commands, there = await ask("sharing", STEP_S)
     wanted = [host_name(number) for number in range(hosts)]
@@ -58,9 +58,10 @@ async def scale(ask: Ask, hosts: int, tell: Callable[[ScalingStep], None]) -> Sh
         moved += len(each.shards)
         what = f"{each.to} has {len(each.shards):,} shards of {each.host}"
         tell(ScalingStep(what=what, moved=moved, to_move=to_move))
-    if left := set(table.hosts) - set(wanted):  # somebody else moves some
+    promoted = {host for host in table.hosts if promoted_shard(host) is not None}
+    if left := set(table.hosts) - promoted - set(wanted):  # somebody else moves some
         raise HostUnavailable(min(left), "it has got shards meanwhile: scale again")
-    for name in sorted({*there, *before.hosts} - set(wanted)):
+    for name in sorted({*there, *before.hosts} - promoted - set(wanted)):
         await ask("remove_host", name, STEP_S)
         tell(ScalingStep(what=f"{name} has ended", moved=moved, to_move=to_move))
     return table

@@ -40,7 +40,7 @@ from runtime.partition.writer_link import WriterLink
 from runtime.process.deliverer_call import DelivererCall, TimekeeperCall
 from runtime.process.process import Process
 from runtime.process.world import World
-from runtime.topology.names import host_name, possible_nodes
+from runtime.topology.names import PROMOTED_NODE, host_name, possible_nodes, promoted_shard
 from runtime.topology.status import FailureRecord, HostFacts
 from runtime.wire.answers import events_of, raise_error, unpack_state
 from runtime.wire.commands import (
@@ -230,10 +230,10 @@ class Host(Process):
             return None
         return await self._shards.learn() if anew else self._shards.table
 
-    async def shard_loads(self) -> Mapping[int, int]:
-        """So many commands, about, came for each shard lately (host/shard_loads.py)."""
+    async def shard_loads(self) -> Mapping[int, float]:
+        """So many commands a second, about, came for each shard lately (host/shard_loads.py)."""
         await self.ensure_started()
-        return {} if self._shards is None else self._shards.loads.recent()
+        return {} if self._shards is None else self._shards.loads.per_second()
 
     async def offer(self, actor_type: str, actor: bytes) -> None:
         """Know a class that other hosts were sent, unless one of its type is known: whoever
@@ -371,7 +371,9 @@ class Host(Process):
     @property
     def _label(self) -> str:
         """This host's name in clocks and metrics: of a dedicated one the actor type, never
-        the device, so that neither grows with the fleet."""
+        the device, and one for all promoted ones, so that neither grows with the fleet."""
+        if promoted_shard(self.name) is not None:
+            return f"{self.settings.event_bus.node_id}.{PROMOTED_NODE}"
         if self._source is None:
             return self.node
         return f"{self.settings.event_bus.node_id}.{actor_type_of(self._source)}"

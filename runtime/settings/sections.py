@@ -159,6 +159,9 @@ class ActorSystemSettings(_Section):
     placement: Placements = Field(
         default_factory=dict, description="actor type -> pooled or dedicated host"
     )
+    promote_at: CountOrNone = Field(
+        0, description="commands a second from which a shard gets a host of its own; 0: never"
+    )
     host_labels: Labels = Field(
         default_factory=dict, description="labels a machine must have for hosts; none: any machine"
     )

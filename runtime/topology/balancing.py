@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from runtime.topology.names import promoted_shard
 from store.shards import SHARDS, ShardTable
 
 #: So many shards at most leave a host together.
@@ -30,11 +31,14 @@ class ShardMove(NamedTuple):
 
 
 def moves(
-    table: ShardTable, hosts: Sequence[str], commands: Mapping[int, int]
+    table: ShardTable, hosts: Sequence[str], commands: Mapping[int, float]
 ) -> Iterator[ShardMove]:
-    """The moves after which these hosts have all shards, and about as much to do each; none where
-    that is so. `commands` is how many came for each shard in some time."""
-    weights = _weights(commands)
+    """The moves after which these hosts have all shards but the promoted ones, and about as much to
+    do each; none where that is so. `commands` is how many came for each shard in some time."""
+    promoted = {shard for shard, one in enumerate(table.hosts) if promoted_shard(one) is not None}
+    weights = _weights({one: count for one, count in commands.items() if one not in promoted})
+    for shard in promoted:  # each has its own host, and is no part of what others share
+        weights[shard] = 0.0
     mean = sum(weights) / len(hosts)
     gone = _goals(table, hosts, weights, mean)
     for (host, to), shards in gone.items():
@@ -51,7 +55,7 @@ def moves(
             yield ShardMove(tuple(sorted(company)), host, to)
 
 
-def _weights(commands: Mapping[int, int]) -> list[float]:
+def _weights(commands: Mapping[int, float]) -> list[float]:
     total = sum(commands.values())
     if not total:
         return [1 / SHARDS] * SHARDS
@@ -69,7 +73,11 @@ def _goals(
         theirs[host].append(shard)
     loads = {host: sum(weights[shard] for shard in theirs[host]) for host in hosts}
     going: dict[tuple[str, str], list[int]] = {}
-    homeless = [(shard, host) for shard, host in enumerate(table.hosts) if host not in loads]
+    homeless = [
+        (shard, host)
+        for shard, host in enumerate(table.hosts)
+        if host not in loads and promoted_shard(host) is None
+    ]
     lightest = [(load, host) for host, load in loads.items()]
     heapq.heapify(lightest)
     for shard, host in sorted(homeless, key=lambda each: (-weights[each[0]], each[0])):

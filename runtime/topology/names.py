@@ -17,8 +17,14 @@ TIMEKEEPER_ACTOR = "timekeeper"
 #: What all workers of stream programs are called in vector clocks.
 WORKERS_NODE = "workers"
 
+#: What all promoted hosts are called in vector clocks.
+PROMOTED_NODE = "promoted"
+
 #: Pooled hosts that a system may come to have while it runs: each may be a node of every clock.
 MOST_HOSTS = 64
+
+#: Promoted hosts that a system may have at a time: each is a process.
+MOST_PROMOTED = 64
 
 #: So many letters of a machine's id tell it from the others of a system.
 MACHINE_LETTERS = 12
@@ -29,6 +35,7 @@ class ProcessKind(StrEnum):
 
     DIRECTORY = "directory"
     POOLED_HOST = "pooled-host"
+    PROMOTED_HOST = "promoted-host"
     DEDICATED_HOST = "dedicated-host"
     WRITER = "writer"
     BUS = "bus"
@@ -50,13 +57,17 @@ _SINGLE = {
 #: Those of which there are several.
 _NUMBERED = {
     re.compile(r"host-\d+"): ProcessKind.POOLED_HOST,
+    re.compile(r"promoted-\d+"): ProcessKind.PROMOTED_HOST,
     re.compile(r"gateway-(0|[0-9a-f]{12})"): ProcessKind.GATEWAY,
     re.compile(r"exporter-[0-9a-f]{12}"): ProcessKind.EXPORTER,
     re.compile(r"worker-\d+-of-[a-z].*"): ProcessKind.WORKER,
 }
 
+#: Hosts that may have shards.
+SHARDED_HOSTS = (ProcessKind.POOLED_HOST, ProcessKind.PROMOTED_HOST)
+
 #: Those that run actors; all others are the core.
-HOSTS = (ProcessKind.POOLED_HOST, ProcessKind.DEDICATED_HOST)
+HOSTS = (*SHARDED_HOSTS, ProcessKind.DEDICATED_HOST)
 
 #: Clients of the rest: of their kinds there may be one a machine.
 SERVICES = (ProcessKind.GATEWAY, ProcessKind.EXPORTER)
@@ -81,6 +92,11 @@ _DRAIN_STAGES: tuple[tuple[ProcessKind, ...], ...] = (
 def host_name(number: int) -> str:
     """The name of a pooled host."""
     return f"host-{number}"
+
+
+def promoted_name(shard: int) -> str:
+    """The name of the host that a shard has for itself while it is promoted."""
+    return f"promoted-{shard}"
 
 
 def worker_name(program: str, index: int) -> str:
@@ -110,6 +126,17 @@ def number_of_host(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def promoted_shard(name: str) -> int | None:
+    """The shard for which there is that host; None where it is no promoted one."""
+    found = re.fullmatch(r"promoted-(0|[1-9]\d*)", name)
+    return int(found[1]) if found else None
+
+
+def may_have_shards(name: str) -> bool:
+    """Is it the name of a pooled host, or of a promoted one?"""
+    return number_of_host(name) is not None or promoted_shard(name) is not None
+
+
 def possible_nodes(node_id: str, hosts: int, placement: Mapping[str, str]) -> frozenset[str]:
     """The names that hosts and workers may ever have in vector clocks, however many hosts are
     added: who keeps a clock for others takes no note of any other name."""
@@ -118,10 +145,11 @@ def possible_nodes(node_id: str, hosts: int, placement: Mapping[str, str]) -> fr
 
 def clock_nodes(node_id: str, hosts: int, placement: Mapping[str, str]) -> frozenset[str]:
     """The names that hosts and workers of a system have in vector clocks: a pooled host its own,
-    the dedicated ones of an actor type that of the type, and all workers one."""
+    the dedicated ones of an actor type that of the type, all promoted ones one, and all workers
+    one."""
     pooled = [host_name(number) for number in range(hosts)]
     types = [actor_type for actor_type, placed in placement.items() if placed == "dedicated"]
-    return frozenset(f"{node_id}.{name}" for name in (*pooled, *types, WORKERS_NODE))
+    return frozenset(f"{node_id}.{name}" for name in (*pooled, *types, PROMOTED_NODE, WORKERS_NODE))
 
 
 def kind_of(name: str, placement: Mapping[str, str]) -> ProcessKind | None:

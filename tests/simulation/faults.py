@@ -268,6 +268,7 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "take over": _operate,
     "move": _operate,
     "scale": _operate,
+    "promote": _operate,
     "move late": _move_late,
     "move unheard": _move_unheard,
     "dies as asked": _dies_as_asked,
@@ -277,6 +278,6 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
 #: befalls a process does not where there is none of its name.
 _OF_NO_PROCESS = {kind for kind in _HOW if kind.startswith(("store", "commit"))} | {
     "break", "silence", "answers lost", "jump", "driver dies", "drain", "take over",
-    "give up late", "dies at commit", "hangs as it begins", "scale", "move", "move late",
+    "give up late", "dies at commit", "hangs as it begins", "scale", "promote", "move", "move late",
     "move unheard",
 }  # fmt: skip

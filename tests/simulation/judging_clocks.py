@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Collection
 
+from runtime.topology.names import PROMOTED_NODE, promoted_name
+from runtime.topology.placement import shard_of
 from tests.simulation.history import History, Seen
 from tests.simulation.log_index import LogIndex
 
@@ -28,6 +30,8 @@ def judge_clocks(log: LogIndex, history: History, dedicated: Collection[str]) ->
             wrong.append(f"event {place + 1} of {record.source} was ticked by {node}")
         # The dedicated hosts of an actor type are one node, and count each for itself.
         process = node if own is None else f"{own}/{name}"
+        if node == f"node-001.{PROMOTED_NODE}":  # and so are those of promoted shards
+            process = f"node-001.{promoted_name(shard_of(record.source))}"
         epoch = log.epochs_of[place].get(process)
         if epoch is None:
             wrong.append(f"event {place + 1} was ticked by {node}, which did not append it")

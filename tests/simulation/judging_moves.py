@@ -5,7 +5,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 from runtime.host.shards import State
-from runtime.topology.placement import shard_of
+from runtime.topology.placement import node_that_decides, shard_of
 from tests.simulation.log_index import LogIndex
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def judge_moves(log: LogIndex, simulation: "Simulation") -> list[str]:
         # The last table that was there when fewer events were.
         _, table = moves[bisect_left(heads, record.position) - 1]
         node = next(name for name in reversed(record.counts) if name.startswith("node-001."))
-        if node != (owner := f"node-001.{table.hosts[shard_of(record.source)]}"):
+        if node != (owner := node_that_decides("node-001", table, {}, record.source)):
             wrong.append(
                 f"event {record.position} of {record.source} was decided by {node}, which had given"
                 f" it to {owner}, version {table.version}"

@@ -11,7 +11,7 @@ from runtime.partition.writer import WriterActor
 from runtime.processing.company import Company
 from runtime.processing.hearing import Hearing
 from runtime.processing.worker import Worker
-from runtime.topology.names import number_of_host
+from runtime.topology.names import may_have_shards
 from tests.simulation.failing_programs import STANDING
 from tests.simulation.fencing import fenced_off
 
@@ -60,7 +60,7 @@ def _is_needed(life: "Incarnation", simulation: "Simulation") -> bool:
     to life for whoever adds it; where that one has given up before any shards came, it rests."""
     source = life.process.name
     shards = simulation.database.shards
-    if life.number == 1 and number_of_host(source) is not None and shards is not None:
+    if life.number == 1 and may_have_shards(source) and shards is not None:
         return bool(shards.of(source))
     if life.number > 1 or source.partition("/")[0] not in simulation.plan.setup.dedicated:
         return True

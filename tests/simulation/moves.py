@@ -7,16 +7,17 @@ moment of a move, too: who gives, who gets, who commits, who has it done.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
 from actors.errors import ThornbackError
 from actors.naming import actor_type_of
-from runtime.driver.scaling import scale
-from runtime.errors import HostUnavailable
-from runtime.topology.names import DIRECTORY_ACTOR, host_name, number_of_host
+from runtime.driver.promoting import demote, promote
+from runtime.driver.scaling import Ask, scale
+from runtime.topology.names import DIRECTORY_ACTOR, host_name, number_of_host, promoted_name
 from runtime.topology.placement import shard_of
 from tests.simulation.draws import stream
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
@@ -26,14 +27,20 @@ if TYPE_CHECKING:
     from tests.simulation.scheduler import Owner
     from tests.simulation.simulation import Simulation
 
+T = TypeVar("T")
+
 #: Of plans with several hosts, so many have moves.
 CHANCE = 0.4
 #: Of those, so many are brought to another number of hosts.
 SCALES = 0.4
+#: Of those, so many have shards that are promoted.
+PROMOTES = 0.4
 #: How long an operator lets the directory try.
 MOVE_S = 8.0
 #: How long somebody scales who is not interrupted.
 SCALE_S = 20.0
+#: How long somebody demotes who is interrupted.
+INTERRUPTED_S = 0.1
 #: Between two tries to reach a directory that is away.
 PAUSE_S = 0.1
 #: What strikes in the moment of a move does so within so many seconds.
@@ -87,7 +94,22 @@ def plan_moves(
         interrupted_s = round(draw.choice((SCALE_S, draw.uniform(0.02, 0.5))), 3)
         hosts = draw.choice((1, 2, 3, 4))
         faults.append(Fault(number, at_s, "scale", seconds=interrupted_s, amount=hosts))
+    faults += _promotions(seed, number + 1, min(FIRST_FAULT_S + lasts_s, ACTIVE_S))
     faults.sort(key=lambda fault: fault.at_s)
+
+
+def _promotions(seed: int, number: int, until_s: float) -> list[Fault]:
+    """Shards are promoted, and demoted a while later, perhaps by somebody who is interrupted."""
+    draw = stream(seed, "promotions")
+    if draw.random() >= PROMOTES:
+        return []
+    faults = []
+    for each in range(draw.choice((1, 1, 2, 3))):
+        at_s = round(draw.uniform(FIRST_FAULT_S, until_s), 4)
+        for_s = round(draw.choice((0.0, draw.uniform(0.0, 0.3), draw.uniform(0.3, 5.0))), 3)
+        which = draw.randrange(100)  # of the shards of actors that drivers speak to
+        faults.append(Fault(number + each, at_s, "promote", seconds=for_s, amount=which))
+    return faults
 
 
 async def move(simulation: "Simulation", operator: "Owner", fault: Fault) -> None:
@@ -100,10 +122,12 @@ async def move(simulation: "Simulation", operator: "Owner", fault: Fault) -> Non
     theirs: dict[str, list[int]] = {}
     for shard in chosen:
         theirs.setdefault(table.hosts[shard], []).append(shard)
-    hosts = sorted(set(table.hosts))
+    hosts = sorted(one for one in set(table.hosts) if number_of_host(one) is not None)
     there = {fault.other: chosen}
     if fault.other == "around":  # each host's go to the next one
-        there = {hosts[hosts.index(one) - 1]: some for one, some in theirs.items()}
+        there = {}
+        for one, some in theirs.items():
+            there.setdefault(hosts[hosts.index(one) - 1 if one in hosts else 0], []).extend(some)
     await asyncio.gather(
         *(_have(simulation, operator, one, some) for one, some in there.items()),
         *(_back(simulation, operator, one, some, fault.seconds) for one, some in theirs.items()),
@@ -144,25 +168,12 @@ async def _have(simulation: "Simulation", operator: "Owner", to: str, chosen: li
 async def scale_hosts(simulation: "Simulation", operator: "Owner", fault: Fault) -> None:
     """Have another number of hosts. Whoever does it is interrupted after a while, and somebody else
     begins anew; what cannot be done within its time is left as it is."""
-    world, hosts = simulation.world_of(operator), int(fault.amount)
-
-    async def ask(method: str, *arguments: Any) -> Any:
-        while True:
-            try:
-                directory = await world.handle(DIRECTORY_ACTOR)
-                return await getattr(directory, method).remote(*arguments)
-            except ActorUnavailableError:
-                await asyncio.sleep(PAUSE_S)
+    hosts = int(fault.amount)
+    ask = _asking(simulation, operator)
 
     async def scaled(limit_s: float) -> bool:
-        try:
-            async with asyncio.timeout(limit_s):
-                table = await scale(ask, hosts, lambda _: None)
-        except (TimeoutError, HostUnavailable, ActorDiedError, ValueError):
-            return False
-        except RayTaskError as error:
-            if not isinstance(error.cause, ThornbackError):
-                raise
+        table = await _within(limit_s, scale(ask, hosts, lambda _: None))
+        if table is None:
             return False
         if len(table.by_host()) != hosts and _alone(simulation):
             simulation.history.complain(f"{len(table.by_host())} hosts have shards, not {hosts}")
@@ -178,11 +189,57 @@ async def scale_hosts(simulation: "Simulation", operator: "Owner", fault: Fault)
             simulation.history.complain(f"scaled to {hosts} hosts, there are {sorted(left)}")
 
 
+async def promote_shards(simulation: "Simulation", operator: "Owner", fault: Fault) -> None:
+    """Have a shard have a host of its own, and give that back after a while. Whoever does it may be
+    interrupted, and somebody else begins anew."""
+    shards = sorted({shard_of(source) for source in _pooled_sources(simulation)})
+    if not shards:
+        return
+    shard = shards[int(fault.amount) % len(shards)]
+    ask = _asking(simulation, operator)
+    if await _within(SCALE_S, promote(ask, shard)) is None:
+        return
+    simulation.moves += 1
+    await asyncio.sleep(fault.seconds)
+    if await _within(INTERRUPTED_S, demote(ask, shard)) is None:
+        host = await _within(SCALE_S, demote(ask, shard))
+        if host == promoted_name(shard):
+            simulation.history.complain(f"shard {shard} was demoted, and is at {host}")
+
+
+def _asking(simulation: "Simulation", operator: "Owner") -> Ask:
+    """What the directory answers, which may be away."""
+    world = simulation.world_of(operator)
+
+    async def ask(method: str, *arguments: Any) -> Any:
+        while True:
+            try:
+                directory = await world.handle(DIRECTORY_ACTOR)
+                return await getattr(directory, method).remote(*arguments)
+            except ActorUnavailableError:
+                await asyncio.sleep(PAUSE_S)
+
+    return ask
+
+
+async def _within(limit_s: float, work: Awaitable[T]) -> T | None:
+    """What some work comes to; None where it is not done in time, or cannot be."""
+    try:
+        async with asyncio.timeout(limit_s):
+            return await work
+    except (TimeoutError, ActorDiedError, ValueError, ThornbackError):
+        return None
+    except RayTaskError as error:
+        if not isinstance(error.cause, ThornbackError):
+            raise
+        return None
+
+
 def _alone(simulation: "Simulation") -> bool:
     """Does nobody else move anything?"""
     kinds = [fault.kind for fault in simulation.plan.faults]
     back = any(fault.seconds for fault in simulation.plan.faults if fault.kind == "move")
-    alone = kinds.count("move") + kinds.count("scale") == 1
+    alone = kinds.count("move") + kinds.count("scale") + kinds.count("promote") == 1
     return alone and not back and not {"drain", "take over"} & set(kinds)
 
 

@@ -20,7 +20,7 @@ from tests.simulation.fencing import fenced_off
 from tests.simulation.group_members import belong, probe_groups
 from tests.simulation.history import History
 from tests.simulation.knobs import turned
-from tests.simulation.moves import move, scale_hosts
+from tests.simulation.moves import move, promote_shards, scale_hosts
 from tests.simulation.operating import drain_and_launch, launch, take_over
 from tests.simulation.plain_rows import Record, record_of
 from tests.simulation.plan import ACTIVE_S, Fault, Plan, Step, lasts_s
@@ -156,6 +156,7 @@ class Simulation:
         operator = Owner(self.loop, f"operator-{fault.number}")
         operation = {
             "take over": take_over, "drain": drain_and_launch, "move": move, "scale": scale_hosts,
+            "promote": promote_shards,
         }[fault.kind]  # fmt: skip
         self._operating.append(operator.create_task(operation(self, operator, fault)))
 

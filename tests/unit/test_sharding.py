@@ -11,6 +11,7 @@ from runtime.cluster.sharding import Sharding
 from runtime.errors import HostUnavailable
 from runtime.process.world import World
 from runtime.settings.settings import Settings
+from runtime.topology.names import ProcessKind, kind_of
 from store.errors import StoreUnavailable
 from store.shards import ShardTable, dealt
 
@@ -55,7 +56,7 @@ class PlayedHost:
         self._be_away()
         return 0
 
-    async def _shard_loads(self) -> dict[int, int]:
+    async def _shard_loads(self) -> dict[int, float]:
         self._be_away()
         return {7: 3}
 
@@ -101,6 +102,10 @@ class Played:
 
     def have_shards(self, hosts: Iterable[str]) -> None:
         assert set(hosts) == set(self.table.hosts)
+
+    def others(self) -> dict[str, ProcessKind]:
+        kinds = {name: kind_of(name, {}) for name in self.hosts}
+        return {name: kind for name, kind in kinds.items() if kind is not None}
 
     def find(self, name: str) -> PlayedHost:
         if name not in self.hosts:

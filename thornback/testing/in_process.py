@@ -269,13 +269,9 @@ class Processes:
         """Have a pooled host be there that has shards (Sharding.keep_host)."""
         await self._sharding.keep_host(name)
 
-    async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, int], list[str]]:
-        """Which host has which shard, about how many commands came for each lately, and which
-        pooled hosts there are."""
-        kinds = self.others().items()
-        there = [name for name, kind in kinds if kind is ProcessKind.POOLED_HOST]
-        table = await self._sharding.known_within(timeout_s)
-        return table, await self._sharding.loads(), there
+    async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, float], list[str]]:
+        """Which host has which shard, and what each is sent (Sharding.sharing)."""
+        return await self._sharding.sharing(timeout_s)
 
     async def join(self, timeout_s: float) -> Topology:
         """What a driver has to know, who asks again when a host has ended."""

@@ -81,4 +81,11 @@ MUTATIONS = (
         "max(hosts, MOST_HOSTS)",
         "hosts",
     ),
+    mutation(
+        "promoted and unknown",
+        "hosts take no note in their clocks of what promoted hosts have decided",
+        "runtime.topology.names",
+        "(*pooled, *types, PROMOTED_NODE, WORKERS_NODE)",
+        "(*pooled, *types, WORKERS_NODE)",
+    ),
 )
