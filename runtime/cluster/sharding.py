@@ -110,7 +110,8 @@ class Sharding:
         give them within that time: then they may have moved, or may do so yet. Raises StartFailed
         where the system ends."""
         if not self._is_there(to):
-            raise HostUnavailable(to, "the system has no host of this name that may have shards")
+            there = ", ".join(self._processes.pooled())
+            raise HostUnavailable(to, f"there is no such host to have shards: there are {there}")
         alone = promoted_shard(to)
         if alone is not None and set(shards) - {alone}:
             raise HostUnavailable(to, f"it is there for shard {alone:,} alone")
@@ -143,7 +144,7 @@ class Sharding:
         one that is away, or hangs, is ended, too. Raises StartFailed where the system ends, which
         ends it as well."""
         if not may_have_shards(name):
-            raise HostUnavailable(name, "the system has no host of this name that may have shards")
+            raise HostUnavailable(name, "it is no host that may have shards")
         await self._unless_over(name, self._removed(name, timeout_s))
 
     def keep_promoting(self) -> None:

@@ -27,6 +27,7 @@ README_PAGE = ROOT / "README.md"
 
 #: Blocks that no test runs, by page: a block more, or less, is a decision.
 NOT_RUN = {
+    "docs/howto/choose-placement.md": 1,  # commands of a system that is up
     "docs/deployment.md": 5,  # a cluster, a registry
     "docs/howto/explain-an-event.md": 1,  # commands of a system that is up
     "docs/howto/export-the-log.md": 2,  # the same, and another database

@@ -105,9 +105,9 @@ def _promotions(seed: int, number: int, until_s: float) -> list[Fault]:
         return []
     faults = []
     for each in range(draw.choice((1, 1, 2, 3))):
-        at_s = round(draw.uniform(FIRST_FAULT_S, until_s), 4)
-        for_s = round(draw.choice((0.0, draw.uniform(0.0, 0.3), draw.uniform(0.3, 5.0))), 3)
-        which = draw.randrange(100)  # of the shards of actors that drivers speak to
+        at_s = round(draw.uniform(FIRST_FAULT_S, draw.choice((FIRST_FAULT_S, until_s))), 4)
+        for_s = round(draw.choice((draw.uniform(0.0, 0.3), *(draw.uniform(0.3, ACTIVE_S),) * 2)), 3)
+        which = draw.randrange(10_000)  # of the commands: whose shard it is
         faults.append(Fault(number + each, at_s, "promote", seconds=for_s, amount=which))
     return faults
 
@@ -192,10 +192,10 @@ async def scale_hosts(simulation: "Simulation", operator: "Owner", fault: Fault)
 async def promote_shards(simulation: "Simulation", operator: "Owner", fault: Fault) -> None:
     """Have a shard have a host of its own, and give that back after a while. Whoever does it may be
     interrupted, and somebody else begins anew."""
-    shards = sorted({shard_of(source) for source in _pooled_sources(simulation)})
-    if not shards:
+    sources = _pooled_sources(simulation)
+    if not sources:
         return
-    shard = shards[int(fault.amount) % len(shards)]
+    shard = shard_of(sources[int(fault.amount) % len(sources)])
     ask = _asking(simulation, operator)
     if await _within(SCALE_S, promote(ask, shard)) is None:
         return
@@ -243,10 +243,11 @@ def _alone(simulation: "Simulation") -> bool:
     return alone and not back and not {"drain", "take over"} & set(kinds)
 
 
-def _pooled_sources(simulation: "Simulation") -> set[str]:
+def _pooled_sources(simulation: "Simulation") -> list[str]:
+    """Those of all commands, each as often as it is sent one."""
     dedicated = simulation.plan.setup.dedicated
     steps = [step for driver in simulation.plan.strands for strand in driver for step in strand]
     steps += [part for step in steps for part in step.parts]
-    return {
+    return [
         one.source for one in steps if one.source and actor_type_of(one.source) not in dedicated
-    }
+    ]

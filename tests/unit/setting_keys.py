@@ -97,6 +97,7 @@ KEYS = [
     Key(
         "actor_system", "placement", '{"radar": "dedicated"}', {"radar": "dedicated"}, "[]", PLACES
     ),
+    Key("actor_system", "promote_at", "500", 500, "-1", COUNT_OR_NONE),
     Key("actor_system", "host_labels", '{"zone": "a"}', {"zone": "a"}, "{ zone = 1 }", LABELS),
     Key("actor_system", "core_labels", '{"x.io/a": "b"}', {"x.io/a": "b"}, '{ "" = "a" }', LABELS),
     Key("actor_system", "actor_modules", '["one.two"]', ("one.two",), '"one.two"', MODULES),

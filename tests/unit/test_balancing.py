@@ -81,7 +81,8 @@ class Played:
         return self.table, {}, list(self.there)
 
     def _add_host(self, name: str, _: float) -> None:
-        self.there.append(name)
+        if name not in self.there:
+            self.there.append(name)
 
     def _remove_host(self, name: str, _: float) -> None:
         assert not self.table.of(name)

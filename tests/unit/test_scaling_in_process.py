@@ -72,7 +72,7 @@ def test_hosts_come_and_go_under_load_and_nobody_notices() -> None:
             versions = [events[0].version for events in (each[n] for each in rounds)]
             assert versions == list(range(1, len(rounds) + 1))
         assert _hosts(system) == ["host-0"]
-        with pytest.raises(HostUnavailable, match="no pooled host"):
+        with pytest.raises(HostUnavailable, match="no such host to have shards: there are host-0"):
             system.move_shards([rooms[0].shard], to="host-3").result()
 
 
@@ -146,7 +146,7 @@ def test_a_driver_that_knows_ended_hosts_alone_finds_its_actors(two: InProcessSy
 def test_a_host_is_not_ended_while_it_has_shards(two: InProcessSystem) -> None:
     with pytest.raises(HostUnavailable, match="it is to stay: it has 2,048 shards"):
         _asked(two, "directory", "remove_host", "host-1", LIMIT_S)
-    with pytest.raises(HostUnavailable, match="no pooled host"):
+    with pytest.raises(HostUnavailable, match="no host that may"):
         _asked(two, "directory", "remove_host", "writer", LIMIT_S)
     _asked(two, "directory", "remove_host", "host-7", LIMIT_S)
     with pytest.raises(HostUnavailable, match="host-0 to host-63"):
@@ -158,3 +158,30 @@ def test_of_a_host_that_is_there_or_has_no_shards_nothing_is_started(two: InProc
     for name in ("host-1", "host-2", "writer"):
         _asked(two, "directory", "keep_host", name)
     assert _hosts(two) == ["host-0", "host-1"]
+
+
+def test_a_hot_actor_has_a_process_of_its_own_for_a_while_and_nobody_notices(
+    two: InProcessSystem,
+) -> None:
+    hot, other = two.actor(Thermostat, "hot"), two.actor(Thermostat, "other")
+    sources: list[str] = []
+    for celsius, have in enumerate((None, two.promote, two.promote, two.demote, two.demote)):
+        host = have(hot).result() if have else hot.channel.host
+        assert host == (f"promoted-{hot.shard}" if have == two.promote else f"host-{host[-1]}")
+        [event] = hot.ask(ReportTemperature(celsius=celsius)).result()
+        [beside] = other.ask(ReportTemperature(celsius=celsius)).result()
+        assert event.version == beside.version == celsius + 1
+        assert hot.channel.host == host
+        sources.append(list(event.vector_clock.counts)[-1])
+        assert sum(two.scale(2).result().values()) == 4096
+    assert sources[1:3] == ["node-001.promoted"] * 2
+    assert {
+        one.name for one in two.status().result() if "host" in one.name or "prom" in one.name
+    } == {
+        "host-0",
+        "host-1",
+    }
+    with pytest.raises(TypeError, match="a ref is wanted"):
+        two.promote("thermostat/hot")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"like ref\.shard"):
+        two.move_shards([hot], to="host-0")  # type: ignore[list-item]
