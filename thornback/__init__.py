@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from runtime.errors import Lagged as Lagged
     from runtime.errors import LaunchFailed as LaunchFailed
     from runtime.errors import MailboxFull as MailboxFull
+    from runtime.errors import NotPossible as NotPossible
     from runtime.errors import PublishRefused as PublishRefused
     from runtime.errors import RetriesExhausted as RetriesExhausted
     from runtime.errors import ShareTaken as ShareTaken
@@ -208,8 +209,9 @@ _HOMES = {
         "ActorRestarting", "ActorStopped", "ActorsMoved", "AnotherSystem", "AskTimeout",
         "BusUnavailable", "ChannelFailed", "ConnectionClosed", "DatabaseInUse", "HandlerFailed",
         "HostFailed", "HostUnavailable", "IndexBehind", "InvalidMessage", "InvalidQuery",
-        "InvalidState", "Lagged", "LaunchFailed", "MailboxFull", "PublishRefused",
-        "RetriesExhausted", "StartFailed", "SubscribeTimeout", "ShareTaken", "SubscriptionTaken",
+        "InvalidState", "Lagged", "LaunchFailed", "MailboxFull", "NotPossible",
+        "PublishRefused", "RetriesExhausted", "ShareTaken", "StartFailed", "SubscribeTimeout",
+        "SubscriptionTaken",
         "SystemDraining", "SystemNotFound", "UnknownActorType", "UnknownMessage", "UnknownProgram",
         "WaitInHandler",
     ),

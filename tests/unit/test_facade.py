@@ -43,7 +43,7 @@ INTERNAL = {
     # Where the gateway cannot use its certificate, the launch says LaunchFailed.
     "CannotUseCertificate",
     # Of the commands, which say them, and what some of these have in common.
-    "NotPossible", "CannotStart", "CannotStartHere", "ClassAway", "NoDatabase", "NoFolder",
+    "CannotStart", "CannotStartHere", "ClassAway", "NoDatabase", "NoFolder",
     "NotRestorable", "ProjectBusy", "QueryFailed", "InvalidToken", "NoSchema", "TokenNameTaken",
 }  # fmt: skip
 
