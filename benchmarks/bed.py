@@ -59,13 +59,19 @@ class Bed:
 
     @contextmanager
     def system(
-        self, url: str, *, max_actors: int | None = None, gateway: bool = False
+        self,
+        url: str,
+        *,
+        max_actors: int | None = None,
+        hosts: int | None = None,
+        gateway: bool = False,
     ) -> Iterator[ActorSystem]:
         """A freshly launched system on that database, drained afterwards; with room for
-        the default number of resident actors in each host, or for `max_actors`; with a gateway
-        where one is measured."""
-        capacity = {} if max_actors is None else {"max_actors": max_actors}
-        settings = self._settings(url, capacity, gateway=gateway)
+        the default number of resident actors in each host, or for `max_actors`; with as many pooled
+        hosts as by default, or so many; with a gateway where one is measured."""
+        given = {"max_actors": max_actors, "hosts": hosts}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        settings = self._settings(url, chosen, gateway=gateway)
         require(settings.event_bus.metrics_enabled, "metrics are switched off")
         require(settings.event_store.type == "postgres", "the log is not in PostgreSQL")
         settle(url)
@@ -75,7 +81,7 @@ class Bed:
         finally:
             system.drain(timeout_s=DRAIN_S).result()
 
-    def _settings(self, url: str, capacity: Mapping[str, int], *, gateway: bool) -> Settings:
+    def _settings(self, url: str, chosen: Mapping[str, int], *, gateway: bool) -> Settings:
         namespace = f"bench-{self._token}-{next(self._numbers)}"
         return Settings.load(
             event_store={"connection_string": url},
@@ -83,7 +89,7 @@ class Bed:
                 "namespace": namespace,
                 "actor_modules": ["benchmarks.devices"],
                 "actor_timeout_ms": PATIENCE_MS,
-                **capacity,
+                **chosen,
             },
             metrics={"port": _free_port()},
             gateway={"enabled": gateway, "port": 0},

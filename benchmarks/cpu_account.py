@@ -54,7 +54,8 @@ def _name(process: psutil.Process) -> str:
     return Path(command.split()[0]).name if command[0] == "/" else command[:40]
 
 
-def _busy_us() -> float:
+def busy_us() -> float:
+    """Processor time of the machine so far, whoever's it is."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice) * 1e6
 
@@ -75,12 +76,12 @@ def measure(bed: Bed, runs: int) -> None:
             ray.get(watcher.until.remote(seen), timeout=120)
             for _ in range(runs):
                 settle(url)
-                before, busy, began_s = spent_us(), _busy_us(), time.perf_counter()
+                before, busy, began_s = spent_us(), busy_us(), time.perf_counter()
                 all_told(system.tell_many(readings(refs, count)), count)
                 seen += count
                 ray.get(watcher.until.remote(seen), timeout=120)
                 took_s = time.perf_counter() - began_s
-                busy, after = _busy_us() - busy, spent_us()
+                busy, after = busy_us() - busy, spent_us()
                 account = {key: (after[key] - before[key]) / count for key in after}
                 account["the machine", ""] = busy / count
                 account["commands/s", ""] = count / took_s
