@@ -354,10 +354,17 @@ SELECT {columns} FROM (
 ORDER BY position LIMIT {limit};
 
 -- name: type_records
--- Which class decides each of these actor types, and which event types the log has of it.
+-- Which class decides each of these actor types, and which event types the log has of it; of which
+-- of these it has newer schemas than the first one, and which.
 SELECT wanted.name, t.class, ARRAY(
     SELECT e.event_type FROM event_types e WHERE e.actor_type = wanted.name
-) AS event_types
+) AS event_types, ARRAY(
+    SELECT s.event_type FROM event_schemas s
+    WHERE s.actor_type = wanted.name ORDER BY s.event_type
+) AS newer, ARRAY(
+    SELECT s.schema_version FROM event_schemas s
+    WHERE s.actor_type = wanted.name ORDER BY s.event_type
+) AS schemas
 FROM unnest($1::text[]) AS wanted (name) LEFT JOIN actor_types t ON t.actor_type = wanted.name;
 
 -- name: record_deciding_classes
@@ -371,6 +378,12 @@ WHERE (t.actor_type, t.class) IN (SELECT * FROM unnest($3::text[], $4::text[]));
 INSERT INTO event_types (actor_type, event_type)
 SELECT * FROM unnest($1::text[], $2::text[])
 ON CONFLICT DO NOTHING;
+
+-- name: note_event_schemas
+INSERT INTO event_schemas AS s (actor_type, event_type, schema_version)
+SELECT * FROM unnest($1::text[], $2::text[], $3::integer[])
+ON CONFLICT (actor_type, event_type) DO UPDATE SET schema_version = excluded.schema_version
+WHERE s.schema_version < excluded.schema_version;
 
 -- name: save_snapshots
 -- Each unless a newer one of its aggregate is there already.
