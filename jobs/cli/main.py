@@ -27,6 +27,7 @@ COMMANDS = {
         "drain": "End the system; its Ray stays.",
     },
     "Change a running system": {
+        "check": "This code against a log, before it is deployed.",
         "scale": "More pooled hosts, or fewer, under traffic.",
     },
     "Look at a running system": {

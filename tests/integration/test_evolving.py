@@ -108,23 +108,24 @@ def test_a_release_that_knows_less_than_the_log_decides_nothing(thornback_databa
     with release(thornback_database) as second:
         charge(second, Electricity, 1.0)
         with pytest.raises(InvalidActor, match=r"'charged' of schema 2: Charged here reads"):
-            charge(second, Meter.__class__("Meter", (Meter,), OLD), 1.0, name="b")
+            charge(second, old_meter(), 1.0, name="b")
         charge(second, Electricity, 1.0)  # whoever decided before goes on
     with (
         release(thornback_database) as first,
         pytest.raises(InvalidActor, match=r"of schema 2 \(this class reads up to 1\): a newer rel"),
     ):
-        charge(first, Meter.__class__("Meter", (Meter,), OLD), 1.0, name="b")
+        charge(first, old_meter(), 1.0, name="b")
     assert len(rows(thornback_database)) == 2
 
 
-#: The class of the first release, under the name of the second, so that the schema alone tells.
-OLD = {
-    "__module__": Electricity.__module__,
-    "__qualname__": Electricity.__qualname__,
-    "actor_type": "meter",
-    "replaces": (),
-}
+def old_meter() -> type[Actor[Any]]:
+    """The class of the first release, under the name of the second: the schema alone tells."""
+    names = {
+        "__module__": Electricity.__module__,
+        "__qualname__": Electricity.__qualname__,
+        "actor_type": "meter",
+    }
+    return type("Meter", (Meter,), names)
 
 
 def test_a_snapshot_of_another_state_is_ignored_and_made_anew(thornback_database: str) -> None:

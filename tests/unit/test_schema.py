@@ -20,6 +20,9 @@ from store.scenario import Scenario
 
 Data = dict[str, Any]
 
+#: For steps that no type checker would let pass.
+marked: Any = upcasts
+
 
 class Charged(DeviceEvent):
     """In its third schema: once in watt-hours, then without a tariff."""
@@ -114,7 +117,7 @@ def upcast_by(step: Any) -> Any:
             "__module__": __name__,
             "__annotations__": {"kwh": float},
             "schema_version": 2,
-            "step": upcasts(1)(step),
+            "step": marked(1)(step),
         },
     )
 
@@ -169,7 +172,7 @@ def test_only_a_class_of_its_own_type_reads_an_event() -> None:
             "both upcast 1",
         ),
         (
-            {"schema_version": 2, "a": upcasts(1)(lambda self, data: data)},
+            {"schema_version": 2, "a": marked(1)(lambda self, data: data)},
             "a upcasts: it is a static method that takes the data alone",
         ),
         (

@@ -284,6 +284,27 @@ SELECT {columns} FROM events
 WHERE aggregate_id = {aggregate}::uuid AND version > {after}
 ORDER BY version LIMIT {limit};
 
+-- name: decided_types
+-- The actor types that the log has, each with its event types, and the class that decides it.
+SELECT e.actor_type, t.class, array_agg(e.event_type ORDER BY e.event_type) AS event_types
+FROM event_types e LEFT JOIN actor_types t USING (actor_type)
+WHERE e.actor_type <> '' GROUP BY e.actor_type, t.class ORDER BY e.actor_type;
+
+-- name: newer_schemas
+-- Of which event types there are newer schemas than the first one, and which.
+SELECT actor_type, event_type, schema_version FROM event_schemas;
+
+-- name: count_sources
+-- How many sources there are from one text on up to another one.
+SELECT count(*) FROM events
+WHERE version = 1 AND source COLLATE "C" >= $1 AND source COLLATE "C" < $2;
+
+-- name: sample_of_sources
+-- So many of them, from all over the alphabet: always the same ones for one seed.
+SELECT source FROM events
+WHERE version = 1 AND source COLLATE "C" >= $1 AND source COLLATE "C" < $2
+ORDER BY hashtextextended(source, $3), source LIMIT $4;
+
 -- name: sources
 -- The sources from one text on up to another one, and behind a third, so many, each with its last
 -- event: of the index of first events, and from there to the end of each one's own.
