@@ -253,7 +253,7 @@ class Decider:
             rows += made
             clock.ticks, resident.version = ticks, version
             if version % frequency < len(made):
-                self._snapshot(attempt, resident)
+                self.snapshot(attempt, resident)
             counts[command_id] = len(made)
             kinds.append(handler.message_type)
             recent[command_id] = effects
@@ -310,7 +310,7 @@ class Decider:
         attempt.effects.message_types.append(command[MESSAGE_TYPE])
         self._recent[command[ID]] = attempt.effects
         if resident.version % self._snapshot_frequency < count and resident.ready:
-            self._snapshot(attempt, resident)
+            self.snapshot(attempt, resident)
 
     def _unusual(self, attempt: Attempt, index: int, resident: Resident) -> None:
         source, message_type, *_ = attempt.batch.commands[index]
@@ -364,7 +364,7 @@ class Decider:
             problem = f"cannot be written as JSON: {text_of_error(error)}"
             attempt.failed(index, InvalidState(source, problem))
 
-    def _snapshot(self, attempt: Attempt, resident: Resident) -> None:
+    def snapshot(self, attempt: Attempt, resident: Resident) -> None:
         """To be saved when the attempt is durable. The log can do without it."""
         try:
             attempt.snapshots.append(take_snapshot(resident))
@@ -394,7 +394,7 @@ class Decider:
         attempt.types.append(name)
         resident.batch = attempt.batch.number
         if resident.version % self._snapshot_frequency == 0:
-            self._snapshot(attempt, resident)
+            self.snapshot(attempt, resident)
         attempt.effects.counts[command[ID]] = 1
         attempt.effects.message_types.append(PUBLISH)
         self._recent[command[ID]] = attempt.effects

@@ -156,24 +156,25 @@ def plain_state(resident: Resident) -> Any:
     return resident.type.states.plain(resident.actor.state)
 
 
-def restore(resident: Resident, snapshot: Snapshot) -> None:
+def restore(resident: Resident, snapshot: Snapshot) -> bool:
     """Take the state of a snapshot. One of another format or of other schemas, or that the state's
-    type does not fit any more, is ignored: the log then tells."""
+    type does not fit any more, is ignored: the log then tells. False for such a one."""
     if resident.type is None:
         resident.version = snapshot.version
-        return
+        return True
     if resident.broken:
-        return
+        return True
     header, _, state = snapshot.data.partition(b"\n")
     mark, _, timers = header.partition(b" ")
     if not resident.type.snapshots.fits(mark):
         logger.debug("%s: snapshot ignored, of other schemas: %r", resident.source, mark)
-        return
+        return False
     try:
         pending = decode_pending(timers) if timers else None
         resident.actor.state = resident.type.states.read(state)
     except FAILURES as error:
         logger.warning("%s: snapshot ignored: %s", resident.source, text_of_error(error))
-        return
+        return False
     resident.actor._pending_timers = pending
     resident.version = snapshot.version
+    return True

@@ -136,8 +136,11 @@ def test_a_snapshot_of_another_state_is_ignored_and_made_anew(thornback_database
     with release(thornback_database, frequency=2) as second:
         # It could be read: three charges would be one then.
         assert state(second, Electricity) == Counted(kwh=3.0, charges=3)
-        charge(second, Electricity, 1.0)
+        # Of what the log has come to, a new one is made at once.
         [new] = eventually(lambda: [one for one in snapshots(thornback_database) if one != old])
+        assert new == Electricity.described().snapshots.text + b'\n{"kwh": 3.0, "charges": 3}'
+        charge(second, Electricity, 1.0)
+        [new] = eventually(lambda: [one for one in snapshots(thornback_database) if one != new])
     header, _, text = new.partition(b"\n")
     assert json.loads(text) == {"kwh": 4.0, "charges": 4}
     assert header.endswith(b";charged=2")
