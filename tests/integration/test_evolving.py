@@ -27,7 +27,7 @@ from tests.integration.meters import (
     MeterState,
     Tariffs,
 )
-from tests.integration.systems import LIMIT_S, eventually
+from tests.integration.systems import LIMIT_S, Launcher, eventually
 from thornback.testing.databases import query
 from thornback.testing.in_process import InProcessSystem
 from thornback.testing.settings import small_settings
@@ -209,3 +209,14 @@ def test_an_event_that_was_published_in_an_older_schema_is_read_as_one_of_today(
         assert (stored.schema_version, stored.read(Delivered).tariff) == (3, "x")
     [noted] = query(thornback_database, "SELECT * FROM event_schemas")
     assert tuple(noted) == ("sensor", "charged", 3)
+
+
+def test_upcasters_reach_the_hosts_of_a_running_system_with_their_class(launch: Launcher) -> None:
+    system = launch(actor_system={"hosts": 2}, event_store={"snapshot_frequency": 2})
+    names = [f"m-{number}" for number in range(6)]
+    for name in names:
+        charge(system, Meter, 1.0, 2.0, name=name)
+    for name in names:
+        charge(system, Tariffs, 3.0, name=name)
+    expected = ByTariff(kwh=6.0, by_tariff={"standard": 3.0, "night": 3.0})
+    assert [state(system, Tariffs, name) for name in names] == [expected] * 6
