@@ -8,6 +8,7 @@ has no JSON would work until its first snapshot.
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from actors.annotations import (
@@ -30,7 +31,9 @@ from actors.hook_code import mistake_in_hooks
 from actors.lifecycle import LIFECYCLE, another_s, taken
 from actors.listening import HEARD, EventHeard, Listening, heard_event
 from actors.messages import SENT
-from actors.openness import event_reader, message_reader
+from actors.openness import message_reader
+from actors.schema import EventSchema
+from actors.snapshot_mark import SnapshotMark
 from actors.state_form import StateForm, check_comes_back
 from actors.state_type import check_state, state_adapter
 from actors.supervision_code import mistake_in_supervision
@@ -71,11 +74,17 @@ class Applier:
 
     payload: type[Payload]
     apply: Callable[[Any, Any], None]
-    #: Makes an event of the text that the log has.
+    #: Makes an event of the text that the log has, of any schema.
+    schema: EventSchema = field(init=False, repr=False, compare=False)
+    #: The same of text of the class's own schema, whose version is this.
     read: Callable[[bytes], Any] = field(init=False, repr=False, compare=False)
+    version: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "read", event_reader(self.payload))
+        schema = EventSchema(self.payload)
+        object.__setattr__(self, "schema", schema)
+        object.__setattr__(self, "read", schema.read)
+        object.__setattr__(self, "version", schema.version)
 
 
 class ActorType:
@@ -129,6 +138,22 @@ class ActorType:
     def unfolded(self, event_types: Iterable[str]) -> list[str]:
         """Those of the event types that would be ignored although nobody says so."""
         return sorted(name for name in event_types if not self.folds(name))
+
+    def outgrown(self, schemas: Mapping[str, int]) -> list[tuple[str, int, int]]:
+        """Of these event types, those that are of a newer schema than it can read: each with that,
+        and with the last one that it can."""
+        known = ((name, schema, self.appliers.get(name)) for name, schema in schemas.items())
+        return sorted(
+            (name, schema, applier.version)
+            for name, schema, applier in known
+            if applier is not None and schema > applier.version
+        )
+
+    @cached_property
+    def snapshots(self) -> SnapshotMark:
+        """What its snapshots say of the schemas that they were made with."""
+        reads = {name: applier.version for name, applier in self.appliers.items()}
+        return SnapshotMark(self.actor.snapshot_format, self.states.digest(), reads)
 
     def _add(self, method: Method) -> None:
         if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):

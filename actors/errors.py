@@ -86,3 +86,26 @@ class InvalidName(ActorError):
 
     def __str__(self) -> str:
         return f"{self.name!r}: {self.problem}"
+
+
+class InvalidEvent(ActorError):
+    """A class of events is not well formed: its schema version, or an upcaster of it."""
+
+    def __init__(self, event: str, problem: str) -> None:
+        super().__init__(event, problem)
+        self.event, self.problem = event, problem
+
+    def __str__(self) -> str:
+        return f"{self.event}: {self.problem}"
+
+
+class UnreadableEvent(ActorError):
+    """The data of a stored event is of a schema that the class of today cannot bring up to its
+    own: a newer one, or one at which an upcaster fails."""
+
+    def __init__(self, event_type: str, schema: int, problem: str) -> None:
+        super().__init__(event_type, schema, problem)
+        self.event_type, self.schema, self.problem = event_type, schema, problem
+
+    def __str__(self) -> str:
+        return f"{self.event_type!r} of schema {self.schema}: {self.problem}"

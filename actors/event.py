@@ -9,10 +9,12 @@ happened, and making these takes longer than reading all the rest. So whoever re
 may leave them as they came (`Unread`): each is made when somebody asks for it.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from functools import lru_cache
+from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -22,6 +24,7 @@ from actors.clock import CausalRelation, VectorClock, causal_relation
 from actors.ids import uuid_of
 from actors.moments import microseconds, moment_of
 from actors.naming import aggregate_id_of, checked_source, checked_type_name, kebab_case
+from actors.schema import EventSchema, check_schema, metadata_of, schema_of, version_of
 
 
 class Kind(StrEnum):
@@ -38,6 +41,9 @@ class Payload(BaseModel):
     `event_type` is a stable kebab-case name, by default made of the class name, never
     a module path: renaming a class without pinning it orphans its past events. Fields
     that a newer or older writer added are ignored when an old event is read.
+
+    `schema_version` counts what its fields have meant: where it is raised, a static method marked
+    `@upcasts(1)` makes data of version 2 of data of version 1, and so on (actors/schema.py).
     """
 
     # "constants": an infinity or NaN hidden in a field of type Any must show in the
@@ -46,6 +52,7 @@ class Payload(BaseModel):
 
     kind: ClassVar[Kind]
     event_type: ClassVar[str]
+    schema_version: ClassVar[int] = 1
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -53,6 +60,7 @@ class Payload(BaseModel):
         if "event_type" not in cls.__dict__:
             cls.event_type = kebab_case(cls.__name__)
         checked_type_name(cls.event_type)
+        check_schema(cls)
 
 
 class DeviceEvent(Payload):
@@ -73,6 +81,11 @@ class BusinessEvent(Payload):
     kind: ClassVar[Kind] = Kind.BUSINESS
 
 
+P = TypeVar("P", bound=Payload)
+
+_schema = lru_cache(256)(EventSchema)
+
+
 class Unread(msgspec.Struct, frozen=True, gc=False):
     """Fields of an event as they came, known to be good: making them cannot fail."""
 
@@ -90,6 +103,14 @@ class Unread(msgspec.Struct, frozen=True, gc=False):
 
 
 _decode = msgspec.json.Decoder().decode
+
+
+def json_text(data: Any) -> bytes:
+    """The JSON text of an event's data."""
+    try:
+        return msgspec.json.encode(data)
+    except OverflowError:  # an integer of more than 64 bits
+        return json.dumps(data).encode()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -146,8 +167,27 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             data=payload.model_dump(mode="json"),
             correlation_id=correlation_id,
             causation_id=causation_id,
-            metadata=dict(metadata or {}),
+            metadata={**(metadata or {}), **metadata_of(version_of(type(payload)))},
         )
+
+    @property
+    def schema_version(self) -> int:
+        """Of which schema `data` is: 1 where nothing says so; 0 where its metadata says what is no
+        version."""
+        return schema_of(self.metadata)
+
+    def read(self, payload: type[P]) -> P:
+        """The event as typed data, of whichever schema it was stored. Raises ValueError where it is
+        of another type; UnreadableEvent for a newer schema and where an upcaster fails; pydantic's
+        ValidationError for what does not fit the class."""
+        given: object = payload
+        if not (isinstance(given, type) and issubclass(given, Payload)):
+            raise TypeError(f"read takes the class of an event's payload, not {given!r:.80}")
+        if payload.event_type != self.event_type:
+            name = payload.__name__
+            raise ValueError(f"{self.event_type!r} is no {name}, which is {payload.event_type!r}")
+        found: P = _schema(payload).read_stored(json_text(self.data), self.schema_version)
+        return found
 
     @property
     def id_bytes(self) -> bytes:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from actors.errors import InvalidActor
 from actors.sameness import difference, inequality, shared_part
+from actors.state_digest import schema_digest
 
 
 class NotGivenBack(ValueError):
@@ -68,6 +69,11 @@ class StateForm:
         if lost := self._lost(state, text, difference):
             raise NotGivenBack(lost)
         return text
+
+    def digest(self) -> str:
+        """What tells the schema of these states from any other: fields, types, and what they are
+        to begin with. The names of classes, and what is said about them, do not count."""
+        return schema_digest(self.adapter)
 
     def _lost(self, state: Any, text: str, compare: Callable[[Any, Any], str | None]) -> str | None:
         try:

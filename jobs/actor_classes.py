@@ -13,6 +13,15 @@ from runtime.errors import NotPossible
 _OURS = "actors.devices"
 
 
+def class_in(actor_type: str, modules: Iterable[str]) -> type[Actor[Any]] | None:
+    """The class of an actor type, out of the first of these modules that has one, or of the devices
+    that come along; None where there is none. Raises NotPossible for a module that cannot be
+    imported."""
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m` would
+    found = (_in_module(name, actor_type) for name in (*modules, _OURS))
+    return next((one for one in found if one is not None), None)
+
+
 def class_of(actor_type: str, module: str | None, modules: Iterable[str]) -> type[Actor[Any]]:
     """The class of an actor type, out of a module or else out of these `modules` of the settings.
     Raises NotPossible."""

@@ -5,7 +5,7 @@ The log is append-only. A store keeps, beside it, one row a node and writer: its
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -96,6 +96,8 @@ class TypeRecord:
 
     class_name: str | None  #: the class that decides its actors; None: nobody has said so yet
     event_types: frozenset[str]  #: that the log has of it; one that never came may be there, too
+    #: The newest schema version of those of them that are not all of the first one.
+    schemas: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,6 +423,10 @@ class EventStore(Protocol):
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         """The log is about to have events of these types: an actor type and an event type each.
         To be waited for before the first of them is appended."""
+
+    async def note_event_schemas(self, schemas: Mapping[tuple[str, str], int]) -> None:
+        """The log is about to have events of these schema versions, of an actor type and an event
+        type each. An older one than is known changes nothing."""
 
     async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
         """Which host has which shard. Where there is no table, one is made, in which all shards are

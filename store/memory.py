@@ -77,7 +77,8 @@ class MemoryEventStore:
         self._tallied: Tallied | None = None  # of the launch that was last
         self._shards: ShardTable | None = None
         self._classes: dict[str, str] = {}  # by actor type
-        self._event_types: set[tuple[str, str]] = set()  # with the actor type of each
+        # With the actor type of each: its newest schema version.
+        self._event_types: dict[tuple[str, str], int] = {}
 
     async def open_epoch(self, name: str, holder: str = "") -> Epoch:
         old = self._epochs.get(name) or Epoch(name=name, number=0, counter=0)
@@ -372,6 +373,11 @@ class MemoryEventStore:
             name: TypeRecord(
                 class_name=self._classes.get(name),
                 event_types=frozenset(event for actor, event in self._event_types if actor == name),
+                schemas={
+                    event: schema
+                    for (actor, event), schema in self._event_types.items()
+                    if actor == name and schema > 1
+                },
             )
             for name in actor_types
         }
@@ -386,7 +392,12 @@ class MemoryEventStore:
         return {event for _, event in self._event_types}
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self._event_types.update(pairs)
+        for pair in pairs:
+            self._event_types.setdefault(pair, 1)
+
+    async def note_event_schemas(self, schemas: Mapping[tuple[str, str], int]) -> None:
+        for pair, schema in schemas.items():
+            self._event_types[pair] = max(schema, self._event_types.get(pair, 1))
 
     async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
         self._shards = opened(self._shards, hosts, anew=anew)

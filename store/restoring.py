@@ -13,6 +13,7 @@ from uuid import UUID
 
 from actors.errors import InvalidName
 from actors.naming import actor_type_of, checked_type_name
+from actors.schema import schema_of
 from store.errors import StoreError
 from store.event_store import WRITER, CounterMove, Epoch, EventStore
 from store.rows.columns import rows_of
@@ -61,6 +62,7 @@ class Restoring:
         self._ticks: dict[str, int] = {}  # of each node, as far as it has come
         self._versions: dict[str, int] = {}  # by aggregate id
         self._noted: set[tuple[str, str]] = set()
+        self._schemas: dict[tuple[str, str], int] = {}
         self._position = 0  # of the last event that was given, in the file
         self.done = Restored()
 
@@ -141,9 +143,24 @@ class Restoring:
             (_noted_under(source), event_type)
             for source, event_type in zip(columns["source"], columns["event_type"], strict=True)
         }
+        await self._note_schemas(columns)
         if fresh := pairs - self._noted:
             await self._store.note_event_types(sorted(fresh))
             self._noted |= fresh
+
+    async def _note_schemas(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        found: dict[tuple[str, str], int] = {}
+        for source, event_type, text in zip(
+            columns["source"], columns["event_type"], columns["metadata"], strict=True
+        ):
+            if text is None or (schema := schema_of(decode_json(text.encode()))) <= 1:
+                continue
+            pair = _noted_under(source), event_type
+            if schema > max(self._schemas.get(pair, 1), found.get(pair, 1)):
+                found[pair] = schema
+        if found:
+            await self._store.note_event_schemas(found)
+            self._schemas |= found
 
     async def _moves(self, columns: Mapping[str, Sequence[Any]]) -> list[CounterMove]:
         """How far the nodes have come by these events: a host goes on from there."""

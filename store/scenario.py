@@ -9,14 +9,16 @@ fire. It is as strict as a host and the log are: every event is encoded, read ba
 so is the state written.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Generic, Self, TypeVar
 
+from pydantic import ValidationError
+
 from actors.actor import Actor, Command, described
 from actors.actor_type import Handler, nothing_applies
-from actors.errors import InvalidActor, Rejected
-from actors.event import Event, Payload
+from actors.errors import InvalidActor, Rejected, UnreadableEvent
+from actors.event import Event, Payload, json_text
 from actors.ids import derived_id
 from actors.lifecycle import LIFECYCLE, ActorWasStarted, ActorWasStopped
 from actors.messages import Yielded
@@ -75,6 +77,25 @@ class Scenario(Generic[S]):
             if isinstance(payload, ActorWasStopped | ActorWasStarted):
                 self._stopped = isinstance(payload, ActorWasStopped)
         self._apply([self._given(payload) for payload in payloads])
+        return self
+
+    def given_stored(
+        self, event_type: str, data: Mapping[str, Any], *, schema_version: int = 1
+    ) -> Self:
+        """Fold a past event as an older release has stored it: its data, in JSON's types, of that
+        schema version. Raises InvalidActor where nothing applies it or it cannot be read, and says
+        of an upcaster which one fails."""
+        if not self._type.folds(event_type):
+            raise InvalidActor(self._type.name, f"its log has {nothing_applies(event_type)}")
+        applier = self._type.appliers.get(event_type)
+        if applier is None:
+            return self
+        try:
+            payload = applier.schema.read_stored(json_text(dict(data)), schema_version)
+        except (UnreadableEvent, ValidationError) as error:
+            problem = f"its log has events that it cannot read: {error}"
+            raise InvalidActor(self._type.name, problem) from error
+        self._apply([payload])
         return self
 
     def when(self, command: Command | Event, *, at: datetime | None = None) -> Self:

@@ -5,13 +5,11 @@ typed columns; beside them the state itself, as a snapshot has it, so that going
 takes one row, and not its history. Where that cannot be read back, its history is folded.
 """
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
-import msgspec
 from pydantic import ValidationError
 
 from actors.actor import Actor, described
@@ -23,7 +21,7 @@ from actors.columns import (
     UnfitValue,
     annotated_fields,
 )
-from actors.event import Event, Kind
+from actors.event import Event, Kind, json_text
 from actors.state_form import NotGivenBack
 from streams.errors import InvalidProgram
 from streams.failures import OnFailure
@@ -195,7 +193,8 @@ class ActorIndex:
         applier = kind.appliers.get(event.event_type)
         if applier is not None:
             found.actor.at_us = event.timestamp_us
-            applier.apply(found.actor, applier.read(_text(event.data)))
+            data = json_text(event.data)
+            applier.apply(found.actor, applier.schema.read_stored(data, event.schema_version))
         elif event.event_type not in kind.ignores:
             name = self.actor.__name__
             raise ValueError(f"{name} neither applies nor ignores {event.event_type}")
@@ -250,10 +249,3 @@ class IndexForm:
         except ValidationError as error:
             raise Unread(version) from error
         return IndexedActor(actor, version)
-
-
-def _text(data: Any) -> bytes:
-    try:
-        return msgspec.json.encode(data)
-    except OverflowError:  # an integer of more than 64 bits
-        return json.dumps(data).encode()

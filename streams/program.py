@@ -35,6 +35,7 @@ class Fact:
     event_type: str
     kind: Kind
     data: Mapping[str, Any]
+    schema_version: int = 1  #: of which schema the data is
 
 
 class Output(NamedTuple):

@@ -52,9 +52,11 @@ if TYPE_CHECKING:
     from actors.devices import WeatherStationState as WeatherStationState
     from actors.errors import ActorError as ActorError
     from actors.errors import InvalidActor as InvalidActor
+    from actors.errors import InvalidEvent as InvalidEvent
     from actors.errors import InvalidName as InvalidName
     from actors.errors import Rejected as Rejected
     from actors.errors import ThornbackError as ThornbackError
+    from actors.errors import UnreadableEvent as UnreadableEvent
     from actors.event import BusinessEvent as BusinessEvent
     from actors.event import DeviceEvent as DeviceEvent
     from actors.event import Event as Event
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from actors.messages import MessageReturned as MessageReturned
     from actors.messages import MessageSent as MessageSent
     from actors.naming import aggregate_id_of as aggregate_id_of
+    from actors.schema import upcasts as upcasts
     from actors.supervision import RestartPolicy as RestartPolicy
     from actors.supervision import Supervision as Supervision
     from actors.tell import Tell as Tell
@@ -190,12 +193,16 @@ _HOMES = {
         "OpenFlight", "PropertiesReported", "Property", "Readings", "Report", "ScheduleFlight",
         "WeatherObserved", "WeatherStation", "WeatherStationState",
     ),
-    "actors.errors": ("ActorError", "InvalidActor", "InvalidName", "Rejected", "ThornbackError"),
+    "actors.errors": (
+        "ActorError", "InvalidActor", "InvalidEvent", "InvalidName", "Rejected", "ThornbackError",
+        "UnreadableEvent",
+    ),
     "actors.event": ("BusinessEvent", "DeviceEvent", "Event", "Kind", "Payload", "SystemEvent"),
     "actors.lifecycle": ("ActorHasFailed", "ActorWasStarted", "ActorWasStopped"),
     "actors.listening": ("listens",),
     "actors.messages": ("MessageRefused", "MessageReturned", "MessageSent"),
     "actors.naming": ("aggregate_id_of",),
+    "actors.schema": ("upcasts",),
     "actors.supervision": ("RestartPolicy", "Supervision"),
     "actors.tell": ("Tell",),
     "actors.timer_events": ("TimerCancelled", "TimerFired", "TimerSet", "TimerSkipped"),

@@ -27,6 +27,7 @@ COMMANDS = {
         "drain": "End the system; its Ray stays.",
     },
     "Change a running system": {
+        "check": "This code against a log, before it is deployed.",
         "scale": "More pooled hosts, or fewer, under traffic.",
         "promote": "A process of its own for a hot device, under traffic.",
         "demote": "And back to the others.",

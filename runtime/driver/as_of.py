@@ -154,8 +154,8 @@ class _Past:
         """May its snapshot be begun with? Its own event tells whether it is old enough, and is read
         for that."""
         header, _, _ = snapshot.data.partition(b"\n")
-        number, _, _ = header.partition(b" ")  # pending timers may follow (host/resident.py)
-        fits = number == b"%d" % self._described.actor.snapshot_format
+        mark, _, _ = header.partition(b" ")  # pending timers may follow (host/resident.py)
+        fits = self._described.snapshots.fits(mark)
         self._snapshot = snapshot if fits else None
         return fits
 
@@ -205,7 +205,7 @@ class _Past:
                 return None
             return self._broken(event, f"is a {nothing_applies(event_type)}")
         try:
-            payload = applier.read(event.data)
+            payload = applier.schema.read_stored(event.data, event.schema)
             self._actor.at_us = event.timestamp_us
             applier.apply(self._actor, payload)
         except Exception as error:

@@ -15,6 +15,7 @@ from actors.errors import Rejected, ThornbackError
 from actors.event import Payload
 from actors.ids import event_id
 from actors.messages import MessageSent
+from actors.schema import metadata_of, version_of
 from actors.state_form import NotGivenBack
 from actors.tell import Tell
 from runtime.clocks import NodeClock
@@ -53,7 +54,7 @@ from runtime.wire.commands import (
 from runtime.wire.error_codec import text_of_error
 from runtime.wire.values import pack_value
 from store.errors import InvalidData
-from store.rows.encoding import encode_decided, type_fields
+from store.rows.encoding import decided_encoder, type_fields
 from store.rows.json_text import encode_payload
 from store.rows.read_back import open_events
 from store.rows.tells import check_yielded, stored_tell, written_tell
@@ -77,12 +78,14 @@ _TOO_MUCH = f"the events of its command take more than {COMMAND_BYTES:,} bytes"
 class _EventType:
     """What is constant about a payload class, per actor type."""
 
-    __slots__ = ("actor", "apply", "fields", "name", "open")
+    __slots__ = ("actor", "apply", "encode", "fields", "name", "open", "schema")
 
     def __init__(self, actor: ActorType, payload: type[Payload]) -> None:
         self.actor = actor
         self.name = payload.event_type
         self.fields = type_fields(payload.event_type, payload.kind.value)
+        self.schema = version_of(payload)
+        self.encode = decided_encoder(metadata_of(self.schema))
         applier = actor.appliers.get(payload.event_type)
         self.apply = applier.apply if applier else None
         #: For an open class: what is stored of an event, and the event that it gives back.
@@ -206,7 +209,7 @@ class Decider:
                     version += 1
                     ticks += 1
                     made.append(
-                        encode_decided(
+                        event_type.encode(
                             event_id(command_id, len(made)),
                             resident.aggregate_id,
                             version,
@@ -250,7 +253,7 @@ class Decider:
             rows += made
             clock.ticks, resident.version = ticks, version
             if version % frequency < len(made):
-                self._snapshot(attempt, resident)
+                self.snapshot(attempt, resident)
             counts[command_id] = len(made)
             kinds.append(handler.message_type)
             recent[command_id] = effects
@@ -286,7 +289,7 @@ class Decider:
         else:
             check_yielded(resident.type, payload)
             found = self._by_actor.get(key) or _EventType(*key)
-        self.met.meet(resident.type.name, found.name)
+        self.met.meet(resident.type.name, found.name, found.schema)
         self._by_actor[key] = self._event_types[type(payload)] = found
         return found
 
@@ -307,7 +310,7 @@ class Decider:
         attempt.effects.message_types.append(command[MESSAGE_TYPE])
         self._recent[command[ID]] = attempt.effects
         if resident.version % self._snapshot_frequency < count and resident.ready:
-            self._snapshot(attempt, resident)
+            self.snapshot(attempt, resident)
 
     def _unusual(self, attempt: Attempt, index: int, resident: Resident) -> None:
         source, message_type, *_ = attempt.batch.commands[index]
@@ -361,7 +364,7 @@ class Decider:
             problem = f"cannot be written as JSON: {text_of_error(error)}"
             attempt.failed(index, InvalidState(source, problem))
 
-    def _snapshot(self, attempt: Attempt, resident: Resident) -> None:
+    def snapshot(self, attempt: Attempt, resident: Resident) -> None:
         """To be saved when the attempt is durable. The log can do without it."""
         try:
             attempt.snapshots.append(take_snapshot(resident))
@@ -379,19 +382,19 @@ class Decider:
     def _publish(self, attempt: Attempt, index: int, resident: Resident) -> None:
         command = attempt.batch.commands[index]
         try:
-            row, name = publish_row(command, resident, self.clock)
+            row, name, schema = publish_row(command, resident, self.clock)
         except ThornbackError as error:
             attempt.without_effect(index, error)
             return
         except FAILURES as error:
             attempt.without_effect(index, PublishRefused(resident.source, text_of_error(error)))
             return
-        self.met.meet_published(resident.source, name)
+        self.met.meet_published(resident.source, name, schema)
         attempt.rows.append(row)
         attempt.types.append(name)
         resident.batch = attempt.batch.number
         if resident.version % self._snapshot_frequency == 0:
-            self._snapshot(attempt, resident)
+            self.snapshot(attempt, resident)
         attempt.effects.counts[command[ID]] = 1
         attempt.effects.message_types.append(PUBLISH)
         self._recent[command[ID]] = attempt.effects

@@ -197,6 +197,8 @@ class Executor:
         # a class may be registered anew.
         while missing := self._missing(attempt):
             await self._residents.load(sorted(missing))  # the same order every time
+            for resident in self._residents.without_snapshot():
+                self._decider.snapshot(attempt, resident)
 
     def _missing(self, attempt: Attempt) -> set[str]:
         get = self._residents.get

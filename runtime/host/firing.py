@@ -30,7 +30,6 @@ from runtime.wire.commands import CAUSATION_ID, CORRELATION_ID, DATA, FIRE, ID
 from runtime.wire.error_codec import message_of_error
 from runtime.wire.values import pack_value
 from store.errors import InvalidData
-from store.rows.encoding import encode_decided
 from store.rows.json_text import decode_json, encode_payload
 from store.rows.timers import stored_cancel, stored_schedule
 
@@ -43,6 +42,7 @@ class EventType(Protocol):
 
     name: str
     fields: bytes
+    encode: Callable[..., bytes]
     apply: Callable[[Any, Any], None] | None
     open: Any
 
@@ -258,7 +258,7 @@ class Timers:
             clock.ticks += 1
             resident.version += 1
             attempt.rows.append(
-                encode_decided(
+                each.type.encode(
                     event_id(command_id, number),
                     resident.aggregate_id,
                     resident.version,

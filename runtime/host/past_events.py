@@ -10,7 +10,7 @@ import logging
 from pydantic import ValidationError
 
 from actors.actor_type import ActorType
-from actors.errors import InvalidActor
+from actors.errors import InvalidActor, UnreadableEvent
 from actors.event import Payload
 from actors.naming import aggregate_key_of
 from store.event_store import EventStore
@@ -24,19 +24,23 @@ _HOWTO = "docs/howto/evolve-events.md"
 
 
 async def check_history(store: EventStore, source: str, described: ActorType) -> None:
-    """Read the first event of each type in the beginning of an actor's history with a class.
-    Raises InvalidActor where one does not fit, and StoreUnavailable."""
+    """Read the first event of each type and schema in the beginning of an actor's history with a
+    class. Raises InvalidActor where one does not fit, and StoreUnavailable."""
     load = await store.load_rows({aggregate_key_of(source): 0})
-    column, seen = text_field(source), set[bytes]()
+    column, seen = text_field(source), set[tuple[bytes, int]]()
     for fold in folds(load.rows):
         applier = described.appliers.get(fold.event_type.decode())
-        if applier is None or fold.event_type in seen or fold.source != column:
+        kind = fold.event_type, fold.schema
+        if applier is None or kind in seen or fold.source != column:
             continue
-        seen.add(fold.event_type)
+        seen.add(kind)
         try:
-            applier.payload.__pydantic_validator__.validate_json(fold.data)
+            applier.schema.read_stored(fold.data, fold.schema)
         except ValidationError as error:
             problem = f"its log has events that it cannot read: {misfit(applier.payload, error)}"
+            raise InvalidActor(described.name, problem) from error
+        except UnreadableEvent as error:
+            problem = f"its log has events that it cannot read: {error}"
             raise InvalidActor(described.name, problem) from error
         except Exception as error:  # code of the class: whoever is loaded with it will say so
             logger.debug("%s: %s cannot be tried: %s", described.name, fold.event_type, error)

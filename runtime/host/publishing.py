@@ -2,6 +2,7 @@
 
 from actors.lifecycle import LIFECYCLE
 from actors.naming import checked_new_source
+from actors.schema import schema_of
 from actors.timer_events import TIMER_TYPES
 from runtime.clocks import NodeClock
 from runtime.errors import PublishRefused
@@ -12,10 +13,10 @@ from store.rows.encoding import CLOCK, cause_fields, encode_row, type_fields
 from store.rows.tells import is_message_event
 
 
-def publish_row(command: Command, resident: Resident, clock: NodeClock) -> tuple[bytes, str]:
-    """The row of a published event, as its source's next version. Raises PublishRefused for
-    a source that has an actor, InvalidName for another spelling of one, and InvalidData;
-    whatever it raises, nothing has changed."""
+def publish_row(command: Command, resident: Resident, clock: NodeClock) -> tuple[bytes, str, int]:
+    """The row of a published event, as its source's next version, its type and its schema.
+    Raises PublishRefused for a source that has an actor, InvalidName for another spelling of one,
+    and InvalidData; whatever it raises, nothing has changed."""
     source, _, event_id, at_us, data, correlation, causation = command
     checked_new_source(source)
     publication = read_publication(source, data)
@@ -46,4 +47,4 @@ def publish_row(command: Command, resident: Resident, clock: NodeClock) -> tuple
     # Only now: what cannot be encoded takes no version and no tick.
     clock.ticks += 1
     resident.version += 1
-    return row, publication.event_type
+    return row, publication.event_type, schema_of(publication.metadata)

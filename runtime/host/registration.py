@@ -19,7 +19,7 @@ from runtime.host.decision import Decider
 from runtime.host.past_events import check_history
 from runtime.host.resident import FAILURES
 from runtime.host.residents import Residents
-from runtime.host.type_checks import check_types, unfitting
+from runtime.host.type_checks import NOTHING_KNOWN, check_types, held_against
 from runtime.host.type_descriptions import describe
 from runtime.topology.status import TypeCode
 from runtime.wire.actor_code import ActorCode
@@ -130,8 +130,8 @@ class Registration:
             return
         # What the class before it has yielded meanwhile is to fit, too: from here on nothing
         # of that class is decided.
-        if unfolded := described.unfolded(self._decider.met.of(described.name)):
-            wrong[described.name] = unfitting(described.name, unfolded)
+        if misfit := held_against(described, NOTHING_KNOWN, self._decider.met):
+            wrong[described.name] = misfit
         for problem in wrong.values():
             raise problem
         self._take(known, fingerprint, actor)

@@ -112,7 +112,10 @@ def fold_into(resident: Resident, event: Fold) -> None:
         return
     payload = None
     try:
-        payload = applier.read(event.data)
+        if event.schema == applier.version:
+            payload = applier.read(event.data)
+        else:
+            payload = applier.schema.read_stored(event.data, event.schema)
         resident.actor.at_us = event.timestamp_us
         applier.apply(resident.actor, payload)
     except FAILURES as error:
@@ -140,7 +143,7 @@ def take_snapshot(resident: Resident) -> Snapshot:
     does."""
     data = b""
     if resident.type is not None:
-        header = b"%d" % resident.type.actor.snapshot_format
+        header = resident.type.snapshots.text
         if resident.actor._pending_timers:  # a release that knows none of them ignores it
             header += b" " + encode_pending(resident.actor._pending_timers)
         data = header + b"\n" + resident.type.states.snapshot(resident.actor.state).encode()
@@ -153,23 +156,25 @@ def plain_state(resident: Resident) -> Any:
     return resident.type.states.plain(resident.actor.state)
 
 
-def restore(resident: Resident, snapshot: Snapshot) -> None:
-    """Take the state of a snapshot. One of another format, or that the state's type does
-    not fit any more, is ignored: the log then tells."""
+def restore(resident: Resident, snapshot: Snapshot) -> bool:
+    """Take the state of a snapshot. One of another format or of other schemas, or that the state's
+    type does not fit any more, is ignored: the log then tells. False for such a one."""
     if resident.type is None:
         resident.version = snapshot.version
-        return
+        return True
     if resident.broken:
-        return
+        return True
     header, _, state = snapshot.data.partition(b"\n")
-    number, _, timers = header.partition(b" ")
-    if number != b"%d" % resident.type.actor.snapshot_format:
-        return
+    mark, _, timers = header.partition(b" ")
+    if not resident.type.snapshots.fits(mark):
+        logger.debug("%s: snapshot ignored, of other schemas: %r", resident.source, mark)
+        return False
     try:
         pending = decode_pending(timers) if timers else None
         resident.actor.state = resident.type.states.read(state)
     except FAILURES as error:
         logger.warning("%s: snapshot ignored: %s", resident.source, text_of_error(error))
-        return
+        return False
     resident.actor._pending_timers = pending
     resident.version = snapshot.version
+    return True

@@ -44,6 +44,7 @@ class Residents:
         self.on_load: Callable[[Resident], None] = lambda resident: None
         self._by_source: dict[str, Resident] = {}
         self.get = self._by_source.get
+        self._without_theirs: list[Resident] = []
         self.evicted = 0
         self.folded = 0
 
@@ -82,6 +83,13 @@ class Residents:
         for start in range(0, len(missing), self.SOURCES_A_LOAD):
             await self._load_some(missing[start : start + self.SOURCES_A_LOAD])
 
+    def without_snapshot(self) -> list[Resident]:
+        """Those that were loaded since the last call, and whose snapshot was ignored: whoever
+        makes a new one saves the next load the whole log. Whose class was replaced, or who takes
+        no commands, is none of them."""
+        found, self._without_theirs = self._without_theirs, []
+        return [one for one in found if one.ready and self._by_source.get(one.source) is one]
+
     def drop(self, sources: Iterable[str]) -> None:
         """Forget actors: their state is rebuilt from the log on the next message, wherever they
         live then."""
@@ -119,7 +127,8 @@ class Residents:
     async def _rebuild(self, fresh: dict[bytes, Resident]) -> None:
         snapshots = await self._store.load_snapshots(list(fresh))
         for aggregate, snapshot in snapshots.items():
-            restore(fresh[aggregate], snapshot)
+            if not restore(fresh[aggregate], snapshot):
+                self._without_theirs.append(fresh[aggregate])
         # From a snapshot's own event on: a snapshot has no clock, its event has.
         rest: Mapping[bytes, int] = {
             aggregate: max(resident.version - 1, 0) for aggregate, resident in fresh.items()

@@ -13,6 +13,9 @@ from actors.errors import InvalidActor, InvalidName
 from actors.naming import actor_type_of, checked_type_name
 from store.event_store import DecidingClass, EventStore, TypeRecord
 
+#: Of an actor type of which a store knows nothing.
+NOTHING_KNOWN = TypeRecord(class_name=None, event_types=frozenset())
+
 
 class EventTypesMet:
     """The event types that a host has met, each with its actor type: those that are noted, and
@@ -27,32 +30,41 @@ class EventTypesMet:
         self.on_first: Mapping[str, Callable[[], None]] = {}
         self._noted: set[tuple[str, str]] = set()
         self.fresh: set[tuple[str, str]] = set()  #: to be noted
+        #: The newest schema of each, where that is not the first: noted, and to be.
+        self._schemas: dict[tuple[str, str], int] = {}
+        self._fresh_schemas: dict[tuple[str, str], int] = {}
 
-    def meet(self, actor_type: str, event_type: str) -> None:
-        """There is to be an event of this type."""
+    def meet(self, actor_type: str, event_type: str, schema: int = 1) -> None:
+        """There is to be an event of this type, and of this schema."""
         pair = actor_type, event_type
         if pair not in self._noted:
             self.fresh.add(pair)
+        if schema > max(self._schemas.get(pair, 1), self._fresh_schemas.get(pair, 1)):
+            self.fresh.add(pair)
+            self._fresh_schemas[pair] = schema
 
-    def meet_published(self, source: str, event_type: str) -> None:
+    def meet_published(self, source: str, event_type: str, schema: int = 1) -> None:
         """There is to be an event from outside. Its source may get an actor one day, if it has
         the form of one's."""
         pair = actor_type_of(source), event_type
-        if pair in self._noted:
+        if pair in self._noted and schema <= self._schemas.get(pair, 1):
             return
         try:
             checked_type_name(pair[0] if "/" in source else "")
         except InvalidName:
             pair = "", event_type  # no actor's source, whatever comes
-        self.meet(*pair)
+        self.meet(*pair, schema)
 
     def forget_fresh(self) -> None:
         """What was to be appended will not be, and is met again with the events that are."""
         self.fresh.clear()
+        self._fresh_schemas.clear()
 
     async def note(self, store: EventStore) -> None:
         """Have the store know what is fresh. Raises StoreUnavailable."""
-        noted = frozenset(self.fresh)
+        noted, schemas = frozenset(self.fresh), dict(self._fresh_schemas)
+        if schemas:
+            await store.note_event_schemas(schemas)
         await store.note_event_types(noted)
         types = {event_type for _, event_type in noted}
         for event_type, call in self.on_first.items():
@@ -61,15 +73,34 @@ class EventTypesMet:
         self.fresh -= noted
         if len(self._noted) > self.CAPACITY:
             self._noted.clear()
+            self._schemas.clear()
         self._noted |= noted
+        self._schemas |= schemas
+        self._fresh_schemas = {
+            pair: schema
+            for pair, schema in self._fresh_schemas.items()
+            if schema > self._schemas.get(pair, 1)
+        }
 
     def of(self, actor_type: str) -> set[str]:
         """The event types of an actor type that it has met."""
         return {event for actor, event in (*self._noted, *self.fresh) if actor == actor_type}
 
+    def schemas_of(self, actor_type: str) -> dict[str, int]:
+        """The newest schema of those of them that it has met in another than the first one."""
+        met = (*self._schemas.items(), *self._fresh_schemas.items())
+        found: dict[str, int] = {}
+        for (actor, event), schema in met:
+            if actor == actor_type:
+                found[event] = max(schema, found.get(event, 1))
+        return found
+
     def known(self, actor_type: str, record: TypeRecord) -> None:
         """The store knows these already. Whoever noted them may have died before he called."""
         self._noted |= {(actor_type, event) for event in record.event_types}
+        for event, schema in record.schemas.items():
+            pair = actor_type, event
+            self._schemas[pair] = max(schema, self._schemas.get(pair, 1))
         for event_type, call in self.on_first.items():
             if event_type in record.event_types:
                 call()
@@ -85,8 +116,8 @@ async def check_types(
     wrong: dict[str, InvalidActor] = {}
     for name, one in by_name.items():
         met.known(name, records[name])
-        if unfolded := one.unfolded(records[name].event_types | met.of(name)):
-            wrong[name] = unfitting(name, unfolded)
+        if misfit := held_against(one, records[name], met):
+            wrong[name] = misfit
         elif (deciding := records[name].class_name) not in (None, *deciding_names(one.actor)):
             wrong[name] = InvalidActor(name, decided_by_another(one.actor, str(deciding)))
     deciding_classes = {
@@ -102,6 +133,35 @@ async def check_types(
                 problem = decided_by_another(by_name[name].actor, deciding)
                 wrong[name] = InvalidActor(name, problem)
     return wrong
+
+
+def held_against(
+    one: ActorType, record: TypeRecord, met: EventTypesMet | None = None
+) -> InvalidActor | None:
+    """What is wrong with a class by the event types of its log, which are those of the record and
+    those that were met since, and by their schemas."""
+    types, schemas = record.event_types, record.schemas
+    if met is not None:
+        types, newer = types | met.of(one.name), met.schemas_of(one.name)
+        schemas = {**schemas, **{name: max(n, schemas.get(name, 1)) for name, n in newer.items()}}
+    if unfolded := one.unfolded(types):
+        return unfitting(one.name, unfolded)
+    if outgrown := one.outgrown(schemas):
+        return too_old(one.name, outgrown)
+    return None
+
+
+def too_old(actor_type: str, outgrown: list[tuple[str, int, int]]) -> InvalidActor:
+    """What is said of a class whose log has events of schemas that are newer than it knows."""
+    shown = ", ".join(
+        f"{name!r} of schema {schema} (this class reads up to {known})"
+        for name, schema, known in outgrown[:10]
+    )
+    return InvalidActor(
+        actor_type,
+        f"its log has {shown}: a newer release has written them, and that or a later one is to "
+        "decide it",
+    )
 
 
 def unfitting(actor_type: str, event_types: list[str]) -> InvalidActor:

@@ -283,6 +283,9 @@ class WriterMemoryStore:
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         await self._call("note_event_types", list(pairs))
 
+    async def note_event_schemas(self, schemas: Mapping[tuple[str, str], int]) -> None:
+        await self._call("note_event_schemas", dict(schemas))
+
     async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
         return await self._call("open_shards", list(hosts), anew=anew)  # type: ignore[no-any-return]
 

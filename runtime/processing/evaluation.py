@@ -13,6 +13,7 @@ from typing import Any
 
 from actors.event import Event, Kind, Payload
 from actors.messages import SENT
+from actors.schema import metadata_of, version_of
 from actors.tell import Tell
 from actors.timer_events import is_timer_event
 from runtime.clocks import NodeClock
@@ -119,7 +120,8 @@ class Evaluation:
         self._keys, self._store, self._clock = keys, store, clock
         self._began, self._new_id, self._on_message = began, new_id, on_message
         self._decoder = Decoder()
-        self._types: dict[Any, tuple[str, bytes]] = {}  # by class, and by (event type, kind)
+        # By class, and by (event type, kind); of a class its schema version, too.
+        self._types: dict[Any, tuple[str, bytes, int]] = {}
         self._noted: set[str] = set()  #: event types that the log is known to have
         self._lane = Lane(0, None)  #: that is worked on
         self._stretches = Stretches(self._read_again, self._routed_again)
@@ -493,7 +495,7 @@ class Evaluation:
         clock, before = self._clock, len(effects.rows)
         for key, output, event in self._made:
             try:
-                name, types, data = self._encoded(output)
+                name, types, data, schema = self._encoded(output)
                 cause = event.id_bytes
                 correlation = event.correlation_id
                 row = encode_row(
@@ -507,7 +509,9 @@ class Evaluation:
                     CLOCK % (clock.prefix, clock.ticks + 1),
                     # Without one of its own: the index of causes has no event that names one id
                     # twice (docs/decisions/0065).
-                    cause_fields(correlation.bytes if correlation else None, cause),
+                    cause_fields(
+                        correlation.bytes if correlation else None, cause, metadata_of(schema)
+                    ),
                 )
             except FAILURES as error:
                 self._take_back(len(effects.rows) - before)
@@ -535,11 +539,11 @@ class Evaluation:
         for key, _, _ in self._made[:count]:
             key.version = (key.version or 0) - 1
 
-    def _encoded(self, output: Output) -> tuple[str, bytes, bytes]:
-        """Its type's name and columns, and its data."""
+    def _encoded(self, output: Output) -> tuple[str, bytes, bytes, int]:
+        """Its type's name and columns, its data, and of which schema that is."""
         payload = output.payload
         if isinstance(payload, Tell):
-            return *_OF_TELLS, tell_text(payload, returns=False)[0]
+            return *_OF_TELLS, tell_text(payload, returns=False)[0], 1
         kind: Any = getattr(payload, "kind", "")
         if is_message_event(str(_type_of(payload)), kind):
             problem = "messages to actors are put out as a Tell((Type, name), message)"
@@ -549,9 +553,10 @@ class Evaluation:
         if isinstance(payload, Fact):
             known = self._types.get((payload.event_type, payload.kind))
             if known is None:
-                known = payload.event_type, type_fields(payload.event_type, payload.kind)
+                known = payload.event_type, type_fields(payload.event_type, payload.kind), 1
                 self._types[payload.event_type, payload.kind] = known
-            return *known, encode_json(payload.event_type, dict(payload.data))
+            data = encode_json(payload.event_type, dict(payload.data))
+            return *known[:2], data, payload.schema_version
         if not isinstance(payload, Payload):
             raise InvalidData(
                 f"{payload!r:.80}",
@@ -560,8 +565,9 @@ class Evaluation:
         known = self._types.get(payload.__class__)
         if known is None:
             name, kind = type(payload).event_type, type(payload).kind
-            known = self._types[payload.__class__] = name, type_fields(name, kind)
-        return *known, encode_payload(known[0], payload)
+            version = version_of(type(payload))
+            known = self._types[payload.__class__] = name, type_fields(name, kind), version
+        return *known[:2], encode_payload(known[0], payload), known[2]
 
     def _finish(self, lane: Lane, events: Sequence[Event], through: int) -> None:
         """They are finished, each in the slot of its own source."""

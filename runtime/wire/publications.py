@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from actors.errors import InvalidName
 from actors.naming import MAX_SOURCE_BYTES, checked_event_type
+from actors.schema import SCHEMA, UNKNOWN, schema_of
 from runtime.errors import PublishRefused
 from runtime.wire.commands import Counts
 from store.errors import InvalidData
@@ -45,6 +46,9 @@ def read_publication(source: str, data: object) -> Publication:
         checked_event_type(found.event_type)
     except InvalidName as error:
         raise InvalidData("a published event", str(error)) from error
+    if schema_of(found.metadata) == UNKNOWN:
+        problem = f"{found.metadata[SCHEMA]!r:.40} is no schema version: 1, 2 and so on are"
+        raise InvalidData(found.event_type, problem)
     if "\0" in "".join(found.clock):
         raise InvalidData("a published event", "Postgres cannot hold NUL characters")
     try:

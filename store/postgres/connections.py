@@ -60,14 +60,17 @@ class Connections:
         pool_size: int,
         timeout_s: float,
         operation_s: float = OPERATION_S,
+        read_only: bool = False,
     ) -> "Connections":
-        """Up to `pool_size` connections, each opened within `timeout_s`. Raises
-        StoreUnavailable."""
+        """Up to `pool_size` connections, each opened within `timeout_s`; `read_only`: the server
+        refuses whatever would change anything. Raises StoreUnavailable."""
 
         async def begin_session(connection: Any) -> None:
             probe(connection, timeout_s)
             keep_from_children(connection, lambda one: descriptors_of(one._transport))
             settings = session_settings(timeout_s, operation_s)
+            if read_only:
+                settings["default_transaction_read_only"] = "on"
             await connection.fetch(QUERIES["begin_session"], list(settings), [*settings.values()])
 
         connect: Any = where.connect  # asyncpg's protocol has names for what only it passes

@@ -400,6 +400,9 @@ class PostgresEventStore:
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         await self._types.note(pairs)
 
+    async def note_event_schemas(self, schemas: Mapping[tuple[str, str], int]) -> None:
+        await self._types.note_schemas(schemas)
+
     async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
         return await self._shards.open(hosts, anew=anew)
 

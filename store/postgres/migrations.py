@@ -95,14 +95,15 @@ def _limits(timeout_s: float) -> dict[str, str]:
     }
 
 
-async def check_schema(connection: Any) -> None:
-    """Raises SchemaMismatch unless the database has this release's schema."""
+async def check_schema(connection: Any, *, older: bool = False) -> None:
+    """Raises SchemaMismatch unless the database has this release's schema; or `older`: that of an
+    earlier one, which has a log."""
     known = max(_scripts())
     try:
         done = await connection.fetchval(_DONE)
     except asyncpg.UndefinedTableError:
         done = 0
-    if done != known:
+    if done != known and not (older and 0 < done < known):
         raise SchemaMismatch(done, known)
 
 

@@ -8,7 +8,7 @@ from store.postgres.queries import QUERIES
 
 
 class Types:
-    """The tables `actor_types` and `event_types`."""
+    """The tables `actor_types`, `event_types` and `event_schemas`."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -19,7 +19,9 @@ class Types:
         rows = await self._connections.fetch(QUERIES["type_records"], wanted)
         return {
             row["name"]: TypeRecord(
-                class_name=row["class"], event_types=frozenset(row["event_types"])
+                class_name=row["class"],
+                event_types=frozenset(row["event_types"]),
+                schemas=dict(zip(row["newer"], row["schemas"], strict=True)),
             )
             for row in rows
         }
@@ -49,4 +51,14 @@ class Types:
             QUERIES["note_event_types"],
             [actor_type for actor_type, _ in in_order],
             [event_type for _, event_type in in_order],
+        )
+
+    async def note_schemas(self, schemas: Mapping[tuple[str, str], int]) -> None:
+        """The log is about to have events of these schemas."""
+        in_order = sorted(schemas.items())
+        await self._connections.fetch(
+            QUERIES["note_event_schemas"],
+            [actor_type for (actor_type, _), _ in in_order],
+            [event_type for (_, event_type), _ in in_order],
+            [schema for _, schema in in_order],
         )

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from functools import lru_cache
 from struct import Struct
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,6 +14,7 @@ import msgspec
 from actors.event import Event, Kind, Unread
 from actors.ids import uuid_of
 from actors.moments import moment_of
+from actors.schema import UNKNOWN, schema_of
 from store.rows.event_pool import EventPool
 from store.rows.json_text import DecodeError, decode_json, decode_usual_json
 from store.rows.layout import (
@@ -266,6 +268,7 @@ class Fold(msgspec.Struct):
     data: bytes  #: JSON text
     clock: bytes  #: JSON text
     position: int  #: in the log
+    schema: int = 1  #: of which schema the data is (actors/schema.py)
 
 
 def folds(data: bytes) -> Iterator[Fold]:
@@ -286,8 +289,19 @@ def folds(data: bytes) -> Iterator[Fold]:
         at = end + 5
         end += 4 + unpack(data, end)[0]
         clock = data[at:end]
-        for _ in ("correlation_id", "causation_id", "metadata"):
+        for _ in ("correlation_id", "causation_id"):
             end += 4 + max(unpack(data, end)[0], 0)
-        at = end
+        size = unpack(data, end)[0]
+        at = end + 4 + max(size, 0)
+        schema = 1 if size <= 0 else _schema_in(data[end + 5 : at])
         moment = timestamp + POSTGRES_EPOCH_US
-        yield Fold(aggregate, version, moment, event_type, source, payload, clock, position)
+        yield Fold(aggregate, version, moment, event_type, source, payload, clock, position, schema)
+
+
+@lru_cache(256)
+def _schema_in(metadata: bytes) -> int:
+    """The schema version that the text of an event's metadata says."""
+    try:
+        return schema_of(decode_json(metadata))
+    except (DecodeError, AttributeError, TypeError):  # of a hand that wrote into the database
+        return UNKNOWN

@@ -8,8 +8,9 @@ A row starts with its fixed-size columns, so that position and commit time can b
 patched and the event type be read at constant offsets.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from struct import Struct
+from typing import Any
 
 from actors.event import Event, Kind
 from actors.moments import FIRST_US, LAST_US, microseconds
@@ -153,6 +154,18 @@ def encode_decided(
         types, source, _JSONB.pack(len(data) + 1, 1), data,
         clock, tick, correlation_id, causation_id,
     )  # fmt: skip
+
+
+def decided_encoder(metadata: Mapping[str, str]) -> Callable[..., bytes]:
+    """`encode_decided` for events that have metadata; itself, where there is none."""
+    if not metadata:
+        return encode_decided
+    column = _jsonb_field(encode_json("metadata", dict(metadata)))
+
+    def encode(*columns: Any) -> bytes:
+        return encode_decided(*columns)[: -len(_NULL)] + column
+
+    return encode
 
 
 def _invalid(event_id: bytes, timestamp_us: int, types: bytes) -> InvalidData:

@@ -12,9 +12,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from actors.errors import UnreadableEvent
 from actors.event import Payload
-from actors.openness import event_reader, is_closed
+from actors.openness import is_closed
 from actors.sameness import inequality
+from actors.schema import EventSchema, version_of
 from store.errors import InvalidData
 from store.rows.json_text import encode_payload
 
@@ -27,13 +29,14 @@ def open_events(yielded: type[Payload], applied: type[Payload]) -> Stored | None
     closed class, whose events are read back as they are: 3 to 7 us an event otherwise."""
     if yielded is applied and is_closed(yielded):
         return None
-    name, read = yielded.event_type, event_reader(applied)
+    name, schema = yielded.event_type, EventSchema(applied)
+    version = version_of(yielded)
 
     def stored(event: Payload) -> tuple[bytes, Any]:
         text = encode_payload(name, event)
         try:
-            found = read(text)
-        except ValidationError as error:
+            found = schema.read_stored(text, version)
+        except (ValidationError, UnreadableEvent) as error:
             raise InvalidData(name, f"it cannot be read back: {error}") from error
         if yielded is applied and found != event:
             lost = inequality(event, found)

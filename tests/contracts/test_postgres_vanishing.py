@@ -67,13 +67,14 @@ KEY = b"\x01" * 16
         lambda store: store.event_types(),
         lambda store: store.record_deciding_classes({"oven": DecidingClass(class_name="a.Oven")}),
         lambda store: store.note_event_types([("oven", "heated")]),
+        lambda store: store.note_event_schemas({("oven", "heated"): 2}),
     ],
     ids=[
         "open_epoch", "epochs",
         "open_subscription", "subscriptions", "recount", "head", "read",
         "load_rows", "find_rows", "find_ids", "find_caused", "find_correlated", "save_snapshots",
         "load_snapshots", "type_records", "event_types",
-        "record_deciding_classes", "note_event_types",
+        "record_deciding_classes", "note_event_types", "note_event_schemas",
     ],
 )  # fmt: skip
 async def test_every_operation_ends_and_the_next_one_goes_a_new_way(

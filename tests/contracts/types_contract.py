@@ -24,6 +24,20 @@ class TypesContract:
         assert records["lamp"].event_types == {"lit"}
         assert await store.event_types() == {"heated", "cooled", "lit"}
 
+    async def test_of_an_event_type_the_newest_schema_that_was_noted_is_known(
+        self, store: EventStore
+    ) -> None:
+        await store.note_event_types([("oven", "heated"), ("oven", "cooled"), ("lamp", "lit")])
+        assert (await store.type_records(["oven"]))["oven"].schemas == {}
+        await store.note_event_schemas({("oven", "heated"): 3, ("lamp", "lit"): 2})
+        await store.note_event_schemas({("oven", "heated"): 2})
+        await store.note_event_types([("oven", "heated")])
+        records = await store.type_records(["oven", "lamp", "hut"])
+        assert {name: record.schemas for name, record in records.items()} == {
+            "oven": {"heated": 3}, "lamp": {"lit": 2}, "hut": {},
+        }  # fmt: skip
+        assert records["oven"].event_types == {"heated", "cooled"}
+
     async def test_a_type_is_decided_by_the_class_that_came_first(self, store: EventStore) -> None:
         first, second = DecidingClass(class_name="a.Oven"), DecidingClass(class_name="b.Oven")
         assert await store.record_deciding_classes({"oven": first}) == {"oven": "a.Oven"}

@@ -88,6 +88,7 @@ class Database:
         self.shard_moves: list[tuple[int, ShardTable]] = []
         self.classes: dict[str, str] = {}  #: that decide, by actor type
         self.event_types: set[tuple[str, str]] = set()  #: noted, with the actor type of each
+        self.event_schemas: dict[tuple[str, str], int] = {}  #: the newest of each, but the first
         self.aways_s: list[tuple[float, float]] = []  #: when the server was down
         self.wrong_receipts: list[str] = []  #: of slots of groups, as they were moved
         self.commits = 0

@@ -235,6 +235,11 @@ class SimulatedStore(StoreOfPrograms, StoreOfGroups):
                     event_types=frozenset(
                         event for actor, event in database.event_types if actor == name
                     ),
+                    schemas={
+                        event: schema
+                        for (actor, event), schema in database.event_schemas.items()
+                        if actor == name
+                    },
                 )
                 for name in wanted
             }
@@ -263,6 +268,15 @@ class SimulatedStore(StoreOfPrograms, StoreOfGroups):
             if any(sum(len(name.encode()) for name in pair) > INDEX_BYTES for pair in noted):
                 raise gone("an index row is too large")
             event_types.update(noted)
+
+        await self.ask(note)
+
+    async def note_event_schemas(self, schemas: Mapping[tuple[str, str], int]) -> None:
+        noted, known = dict(schemas), self._database.event_schemas
+
+        def note() -> None:
+            for pair, schema in noted.items():
+                known[pair] = max(schema, known.get(pair, 1))
 
         await self.ask(note)
 

@@ -284,6 +284,27 @@ SELECT {columns} FROM events
 WHERE aggregate_id = {aggregate}::uuid AND version > {after}
 ORDER BY version LIMIT {limit};
 
+-- name: decided_types
+-- The actor types that the log has, each with its event types, and the class that decides it.
+SELECT e.actor_type, t.class, array_agg(e.event_type ORDER BY e.event_type) AS event_types
+FROM event_types e LEFT JOIN actor_types t USING (actor_type)
+WHERE e.actor_type <> '' GROUP BY e.actor_type, t.class ORDER BY e.actor_type;
+
+-- name: newer_schemas
+-- Of which event types there are newer schemas than the first one, and which.
+SELECT actor_type, event_type, schema_version FROM event_schemas;
+
+-- name: count_sources
+-- How many sources there are from one text on up to another one.
+SELECT count(*) FROM events
+WHERE version = 1 AND source COLLATE "C" >= $1 AND source COLLATE "C" < $2;
+
+-- name: sample_of_sources
+-- So many of them, from all over the alphabet: always the same ones for one seed.
+SELECT source FROM events
+WHERE version = 1 AND source COLLATE "C" >= $1 AND source COLLATE "C" < $2
+ORDER BY hashtextextended(source, $3), source LIMIT $4;
+
 -- name: sources
 -- The sources from one text on up to another one, and behind a third, so many, each with its last
 -- event: of the index of first events, and from there to the end of each one's own.
@@ -354,10 +375,17 @@ SELECT {columns} FROM (
 ORDER BY position LIMIT {limit};
 
 -- name: type_records
--- Which class decides each of these actor types, and which event types the log has of it.
+-- Which class decides each of these actor types, and which event types the log has of it; of which
+-- of these it has newer schemas than the first one, and which.
 SELECT wanted.name, t.class, ARRAY(
     SELECT e.event_type FROM event_types e WHERE e.actor_type = wanted.name
-) AS event_types
+) AS event_types, ARRAY(
+    SELECT s.event_type FROM event_schemas s
+    WHERE s.actor_type = wanted.name ORDER BY s.event_type
+) AS newer, ARRAY(
+    SELECT s.schema_version FROM event_schemas s
+    WHERE s.actor_type = wanted.name ORDER BY s.event_type
+) AS schemas
 FROM unnest($1::text[]) AS wanted (name) LEFT JOIN actor_types t ON t.actor_type = wanted.name;
 
 -- name: record_deciding_classes
@@ -371,6 +399,12 @@ WHERE (t.actor_type, t.class) IN (SELECT * FROM unnest($3::text[], $4::text[]));
 INSERT INTO event_types (actor_type, event_type)
 SELECT * FROM unnest($1::text[], $2::text[])
 ON CONFLICT DO NOTHING;
+
+-- name: note_event_schemas
+INSERT INTO event_schemas AS s (actor_type, event_type, schema_version)
+SELECT * FROM unnest($1::text[], $2::text[], $3::integer[])
+ON CONFLICT (actor_type, event_type) DO UPDATE SET schema_version = excluded.schema_version
+WHERE s.schema_version < excluded.schema_version;
 
 -- name: save_snapshots
 -- Each unless a newer one of its aggregate is there already.
