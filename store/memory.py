@@ -11,6 +11,7 @@ from uuid import UUID
 from actors.columns import TableSchema
 from actors.event import Event
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
+from store.erasures import Erasure, ErasureReceipt, Searched
 from store.errors import DuplicateEvent, StaleEpoch, StoreUnavailable, VersionConflict
 from store.event_store import (
     WRITER,
@@ -31,6 +32,7 @@ from store.event_store import (
     TypeRecord,
 )
 from store.groups import GroupView
+from store.memory_erasing import ErasingInMemory
 from store.memory_groups import GroupsInMemory
 from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
@@ -74,6 +76,10 @@ class MemoryEventStore:
         self._projections = ProjectionsInMemory()
         self._letters = LettersInMemory()
         self._timers = TimersInMemory()
+        self._erasing = ErasingInMemory(
+            self._rows, self._aggregates, self._snapshots, self._subscriptions, self._states,
+            self._projections, self._letters, self._timers,
+        )  # fmt: skip
         self._tallied: Tallied | None = None  # of the launch that was last
         self._shards: ShardTable | None = None
         self._classes: dict[str, str] = {}  # by actor type
@@ -387,6 +393,15 @@ class MemoryEventStore:
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         self._event_types.update(pairs)
+
+    async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
+        return self._erasing.erase(erasure, epoch)
+
+    async def erasures(self) -> list[ErasureReceipt]:
+        return self._erasing.all()
+
+    async def search_erased(self, receipt: ErasureReceipt) -> Searched:
+        return self._erasing.search(receipt)
 
     async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
         self._shards = opened(self._shards, hosts, anew=anew)

@@ -24,6 +24,7 @@ from actors.columns import (
     annotated_fields,
 )
 from actors.event import Event, Kind
+from actors.lifecycle import ERASED
 from actors.state_form import NotGivenBack
 from streams.errors import InvalidProgram
 from streams.failures import OnFailure
@@ -125,6 +126,8 @@ class ActorIndex:
     def step(self, key: str, item: Any, event: Event, state: Any, watermark_us: int) -> Change:
         """See Program: the state is an IndexedActor. Raises Unread where an event of before was
         passed over."""
+        if event.event_type == ERASED:
+            return Change(None)  # it is no more, and begins anew with the next one
         found = state if state is not None else self._begun(key)
         version = event.version or 0
         if version > found.version + 1:
@@ -153,6 +156,10 @@ class ActorIndex:
 
     def _tried(self, found: IndexedActor, event: Event) -> IndexedActor:
         """One that is left out, after an event."""
+        if event.event_type == ERASED:
+            begun = self._begun(event.source)
+            begun.version = event.version or 0
+            return begun
         if found.actor is None:
             return IndexedActor(None, event.version or 0, left_out=True)
         found.left_out = False
@@ -191,11 +198,17 @@ class ActorIndex:
                 f"version {event.version} of {event.source} comes after {found.version}"
             )
         assert found.actor is not None  # else it is left out
+        if event.erased:
+            found.version = event.version
+            return
+        actor = found.actor
+        if event.event_type == ERASED:
+            actor = found.actor = self.actor(event.source.partition("/")[2])
         kind = described(self.actor)
         applier = kind.appliers.get(event.event_type)
         if applier is not None:
-            found.actor.at_us = event.timestamp_us
-            applier.apply(found.actor, applier.read(_text(event.data)))
+            actor.at_us = event.timestamp_us
+            applier.apply(actor, applier.read(_text(event.data)))
         elif event.event_type not in kind.ignores:
             name = self.actor.__name__
             raise ValueError(f"{name} neither applies nor ignores {event.event_type}")

@@ -386,6 +386,8 @@ class Evaluation:
     def _route(self, event: Event, slots: Set[int]) -> list[tuple[str, Any]]:
         if event.source.startswith(self._own):
             return []  # or who selects everything would never come to an end
+        if event.erased:
+            return []
         try:
             routed = list(self._program.route(event))
             for key, _ in routed:

@@ -16,6 +16,7 @@ import asyncpg
 from actors.columns import TableSchema
 from actors.event import Event
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
+from store.erasures import Erasure, ErasureReceipt, Searched
 from store.errors import SystemReplaced
 from store.event_store import (
     CheckpointMove,
@@ -38,6 +39,7 @@ from store.groups import GroupView
 from store.postgres.appending import append_copy, append_small, refusal
 from store.postgres.claims import find
 from store.postgres.connections import OPERATION_S, Connections, transaction
+from store.postgres.erasing import Erasing
 from store.postgres.fence import Fence
 from store.postgres.groups import Groups
 from store.postgres.letters import Letters
@@ -93,6 +95,7 @@ class PostgresEventStore:
         self._timers = Timers(connections)
         self._shards = Shards(connections)
         self._tallies = Tallies(connections)
+        self._erasing = Erasing(connections, self._projections)
         self.tokens = PostgresTokens(connections)  #: of clients; no part of the log
         self.fence = Fence()
         self._decoder = Decoder()
@@ -399,6 +402,15 @@ class PostgresEventStore:
 
     async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
         await self._types.note(pairs)
+
+    async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
+        return await self._erasing.erase(erasure, epoch)
+
+    async def erasures(self) -> list[ErasureReceipt]:
+        return await self._erasing.all()
+
+    async def search_erased(self, receipt: ErasureReceipt) -> Searched:
+        return await self._erasing.search(receipt)
 
     async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
         return await self._shards.open(hosts, anew=anew)
