@@ -24,6 +24,10 @@ REASON_ERASED = "what it failed at was erased"
 #: the slots of all programs.
 READERS = (TIMERS, OURS)
 
+#: What the name ends with under which messages are returned, which is an append without a
+#: checkpoint: the epoch of that name is over, too.
+RETURNER = f".workers/{OURS}"
+
 
 class NotErased(StoreError):
     """The log does not say that this actor is over: there is nothing to be forgotten."""

@@ -78,7 +78,7 @@ class MemoryEventStore:
         self._timers = TimersInMemory()
         self._erasing = ErasingInMemory(
             self._rows, self._aggregates, self._snapshots, self._subscriptions, self._states,
-            self._projections, self._letters, self._timers,
+            self._projections, self._letters, self._timers, self._epochs,
         )  # fmt: skip
         self._tallied: Tallied | None = None  # of the launch that was last
         self._shards: ShardTable | None = None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from actors.event import Kind
 from actors.lifecycle import ERASED
@@ -12,6 +13,7 @@ from store.erasures import (
     ERASED_SNAPSHOT,
     READERS,
     REASON_ERASED,
+    RETURNER,
     Erasure,
     ErasureReceipt,
     NotErased,
@@ -19,14 +21,14 @@ from store.erasures import (
     Searched,
     outputs_of,
 )
-from store.event_store import Snapshot
+from store.event_store import Epoch, Snapshot
 from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory
 from store.memory_subscriptions import SubscriptionsInMemory
 from store.memory_timers import TimersInMemory
 from store.receipts import Receipt
-from store.rows.layout import event_type_at, kind_at
+from store.rows.layout import causes_at, event_type_at, kind_at
 from store.rows.tombstones import data_of, is_tombstone, tombstone_of
 from store.timers import TimerChanges
 
@@ -46,10 +48,11 @@ class ErasingInMemory:
         projections: ProjectionsInMemory,
         letters: LettersInMemory,
         timers: TimersInMemory,
+        epochs: dict[str, Epoch],
     ) -> None:
         self._rows, self._aggregates, self._snapshots = rows, aggregates, snapshots
         self._subscriptions, self._states, self._projections = subscriptions, states, projections
-        self._letters, self._timers = letters, timers
+        self._letters, self._timers, self._epochs = letters, timers, epochs
         self._kept: dict[int, ErasureReceipt] = {}  #: by the position of actor-erased
 
     def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
@@ -59,6 +62,9 @@ class ErasingInMemory:
         version, position, reason = self._last_erasure(source)
         self._bury(self._positions(aggregate, version - 1))
         programs = self._subscriptions.fence(READERS, epoch)
+        for name, one in self._epochs.items():
+            if name.endswith(RETURNER):
+                self._epochs[name] = replace(one, number=one.number + 1)
         outputs = sum(map(self._bury, self._outputs(erasure, programs)))
         outputs += self._bury(self._returned(source))
         snapshot = self._snapshots.get(aggregate)
@@ -96,6 +102,7 @@ class ErasingInMemory:
         snapshot = self._snapshots.get(aggregate)
         outputs = self._outputs(erasure, self._subscriptions.programs())
         tells = self._tells_of(aggregate)
+        erased = self._rows[receipt.position - 1][6:22] if receipt.position in self._kept else b""
         remains = Remains(
             events=self._with_data(self._positions(aggregate, version - 1)),
             snapshots=int(
@@ -109,7 +116,7 @@ class ErasingInMemory:
             dead_letters=sum(
                 self._is_its(one, erasure) or tells(one) for one in self._letters.all()
             ),
-            outputs=sum(map(self._with_data, outputs))
+            outputs=sum(self._with_data(self._but_for(erased, each)) for each in outputs)
             + self._with_data(self._returned(receipt.source)),
         )
         return Searched(
@@ -133,6 +140,9 @@ class ErasingInMemory:
     def _outputs(self, erasure: Erasure, programs: list[str]) -> Iterator[list[int]]:
         for source in outputs_of(erasure, programs):
             yield self._positions(aggregate_key_of(source))
+
+    def _but_for(self, cause: bytes, positions: Iterable[int]) -> list[int]:
+        return [at for at in positions if causes_at(self._rows[at - 1], 0)[1] != cause]
 
     def _returned(self, source: str) -> list[int]:
         return [

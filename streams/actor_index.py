@@ -126,8 +126,6 @@ class ActorIndex:
     def step(self, key: str, item: Any, event: Event, state: Any, watermark_us: int) -> Change:
         """See Program: the state is an IndexedActor. Raises Unread where an event of before was
         passed over."""
-        if event.event_type == ERASED:
-            return Change(None)  # it is no more, and begins anew with the next one
         found = state if state is not None else self._begun(key)
         version = event.version or 0
         if version > found.version + 1:

@@ -28,6 +28,7 @@ COMMANDS = {
     },
     "Change a running system": {
         "scale": "More pooled hosts, or fewer, under traffic.",
+        "erase": "A device's data, removed for good.",
     },
     "Look at a running system": {
         "status": "Every process, its memory, and how far it has come.",
@@ -40,7 +41,7 @@ COMMANDS = {
         "projections": "Tables of what is so now, and how far each is.",
         "dead-letters": "Events that a stream program could not process.",
         "subscriptions": "The durable ones, and how far each has come.",
-        "verify": "That a durable subscription has skipped nothing.",
+        "verify": "That a subscription skipped nothing, or an erasure left nothing.",
         "sql": "Ask the log in SQL, or open psql on it.",
     },
     "Let clients in": {

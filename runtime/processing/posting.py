@@ -168,9 +168,7 @@ class Posting:
             position = self._kept
             try:
                 await self._deliver()
-            except StaleEpoch:
-                raise
-            except StaleCheckpoint:
+            except (StaleEpoch, StaleCheckpoint):
                 if not await self._was_interrupted():
                     raise
             except (ThornbackError, ConnectionError, TimeoutError) as error:

@@ -18,6 +18,7 @@ from store.erasures import (
     ERASED_SNAPSHOT,
     READERS,
     REASON_ERASED,
+    RETURNER,
     Erasure,
     ErasureReceipt,
     NotErased,
@@ -57,10 +58,12 @@ class Erasing:
         outputs = 0
         for output in _outputs(erasure, await self._programs()):
             outputs += await self._bury(output, None)
+        ids, _ = await self._ids(aggregate, version)
         async with self._connections.use() as connection, transaction(connection):
             await connection.execute("SET LOCAL statement_timeout = 0")
-            # First, in a statement of its own: it waits for what is under way, and what that has
-            # written the next ones see.
+            # First, and each in a statement of its own: they wait for what is under way, in the order
+            # of an append, and what that has written the next ones see.
+            await connection.fetch(QUERIES["end_epochs_of"], RETURNER)
             fenced = await connection.fetch(QUERIES["fence_readers"], list(READERS), epoch)
             programs = sorted({row["program"] for row in fenced})
             counts = await self._forget(connection, erasure, aggregate, version, programs)
@@ -71,7 +74,6 @@ class Erasing:
                     QUERIES["bury_returned"], _RETURNS, erasure.source, _TOMBSTONE, timeout=REPORT_S
                 )
             )
-            ids, _ = await self._ids(connection, aggregate, version)
             receipt = ErasureReceipt(
                 source=erasure.source, reason=reason or "", keys=erasure.keys, version=version,
                 position=position, events=ids.count - 1, digest=ids.digest.hex(),
@@ -104,8 +106,10 @@ class Erasing:
             [row] = await report(query, list(receipt.keys))
             rows += row["rows"]
         outputs = _outputs(erasure, await self._programs())
-        [theirs] = await report(QUERIES["count_outputs"], outputs, _RETURNS, source, _TOMBSTONE)
-        ids, left_over = await self._ids(self._connections, aggregate, receipt.version)
+        [theirs] = await report(
+            QUERIES["count_outputs"], outputs, _RETURNS, source, _TOMBSTONE, receipt.position
+        )
+        ids, left_over = await self._ids(aggregate, receipt.version)
         kept = await self._connections.fetch(QUERIES["kept_erasure"], receipt.position)
         remains = Remains(
             events=left_over, snapshots=found["snapshots"], timers=found["timers"],
@@ -155,8 +159,8 @@ class Erasing:
         rows = await self._connections.fetch(QUERIES["programs_with_slots"])
         return [row["program"] for row in rows]
 
-    async def _ids(self, within: Any, aggregate: UUID, version: int) -> tuple[Receipt, int]:
-        [row] = await within.fetch(
+    async def _ids(self, aggregate: UUID, version: int) -> tuple[Receipt, int]:
+        [row] = await self._connections.report(
             QUERIES["receipt_of_aggregate"], aggregate, version, _TOMBSTONE, ERASED
         )
         ids = Receipt.of_sums(row["count"], int(row["high"]), int(row["low"]))

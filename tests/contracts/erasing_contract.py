@@ -227,6 +227,16 @@ class ErasingContract:
         assert [event.erased for event in await all_events(store)] == [True, True, False, False]
         assert (await store.search_erased(receipt)).agrees(receipt)
 
+    async def test_who_returns_messages_is_to_begin_anew(self, store: EventStore) -> None:
+        log = await Log.open(store)
+        await log.append(made_event(SOURCE), erased_event(2))
+        names = ("here.workers/messages", "here.workers/totals/0", "here.host-0")
+        before = {name: await store.open_epoch(name, "me") for name in names}
+        await store.erase(Erasure.of(SOURCE), EPOCH)
+        after = await store.epochs(names)
+        assert after[names[0]] == replace(before[names[0]], number=before[names[0]].number + 1)
+        assert [after[name] for name in names[1:]] == [before[name] for name in names[1:]]
+
     async def test_it_may_be_done_again_and_does_what_is_left(self, store: EventStore) -> None:
         log = await Log.open(store)
         await log.append(*history(SOURCE, 2), erased_event(3))

@@ -80,7 +80,7 @@ class Database:
         self.timers = TimersInMemory()
         self.erasing = ErasingInMemory(
             self.rows, self.versions, self.snapshots, self.subscriptions, self.states,
-            self.projections, self.letters, self.timers,
+            self.projections, self.letters, self.timers, self.epochs,
         )  # fmt: skip
         self.dropped: list[DeadLetter] = []
         self.swaps: list[Swap] = []

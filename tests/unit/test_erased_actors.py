@@ -147,7 +147,9 @@ async def test_a_source_without_an_actor_is_erased_and_nothing_more_is_published
     assert await erase(host, "sensor/7") == [2]
     with pytest.raises(ActorErased):
         read_events(await host.deliver(published(2)), 0)
-    assert versions(read_events(await host.deliver(command("sensor/7", START, data=_WHY)), 0)) == [3]
+    assert versions(read_events(await host.deliver(command("sensor/7", START, data=_WHY)), 0)) == [
+        3
+    ]
     assert versions(read_events(await host.deliver(published(3)), 0)) == [4]
 
 

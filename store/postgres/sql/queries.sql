@@ -607,6 +607,10 @@ WITH held AS MATERIALIZED (
 UPDATE subscriptions AS s SET epoch = $2 FROM held WHERE s.name = held.name
 RETURNING split_part(s.name, '/', 1) AS program;
 
+-- name: end_epochs_of
+-- Of whatever has a name that ends so.
+UPDATE epochs SET epoch = epoch + 1 WHERE right(name, length($1)) = $1;
+
 -- name: programs_with_slots
 SELECT DISTINCT split_part(name, '/', 1) AS program FROM subscriptions
 WHERE member IS NULL AND strpos(name, '/') > 0;
@@ -689,9 +693,11 @@ SELECT
             ))) AS dead_letters;
 
 -- name: count_outputs
--- What of these aggregates has data; and of the messages that were returned to an actor.
+-- What of these aggregates has data, but for what follows from the erasure itself; and of the messages
+-- that were returned to an actor.
 SELECT count(*) AS outputs FROM events
-WHERE (aggregate_id = ANY ($1) AND event_data <> $4::text::jsonb)
+WHERE (aggregate_id = ANY ($1) AND event_data <> $4::text::jsonb
+        AND causation_id IS DISTINCT FROM (SELECT id FROM events WHERE position = $5))
     OR (aggregate_id = $2 AND event_data ->> 'sender' = $3);
 
 -- name: erase_projected
