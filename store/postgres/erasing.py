@@ -61,7 +61,7 @@ class Erasing:
         ids, _ = await self._ids(aggregate, version)
         async with self._connections.use() as connection, transaction(connection):
             await connection.execute("SET LOCAL statement_timeout = 0")
-            # First, and each in a statement of its own: they wait for what is under way, in the order
+            # First, each in a statement of its own: they wait for what is under way, in the order
             # of an append, and what that has written the next ones see.
             await connection.fetch(QUERIES["end_epochs_of"], RETURNER)
             fenced = await connection.fetch(QUERIES["fence_readers"], list(READERS), epoch)
