@@ -363,11 +363,11 @@ async def test_a_bus_that_hears_of_an_erasure_has_nothing_of_before() -> None:
     waits = asked(partition, 2, "b", name="waits")
     await settled()
     erased = made_event("a", 2, event_type=ERASED, kind=Kind.SYSTEM)
-    await partition.commit_events(erased, made_event("b", 2))
+    await partition.publish(await partition.append(erased, made_event("b", 3)))
     for after in (0, 1, 2):  # whoever needs any of it reads the log
         answer = await asked(partition, after, name=f"reads after {after}")
         assert (answer.covered, answer.through, answer.rows) == (False, 4, b"")
     assert not (await waits).covered
     assert (await asked(partition, 4, wait_s=0.0)).covered
-    await partition.commit("b")
+    await partition.commit("c")
     assert found(await asked(partition, 4)) == [5]

@@ -90,6 +90,6 @@ def test_messages_to_it_come_back_and_those_of_others_arrive_before_and_after(
         lost = take(system, "lost", 2 * turn + 2, sources="sender/s")
         assert [event.data["number"] for event in lost[-2:]] == [10 * turn + 2, 10 * turn + 3]
         assert all("was erased: sold" in event.data["reason"] for event in lost)
-        sender.ask(Ping(number=turn, to="receiver/r")).result(LIMIT_S)
+        sender.ask(Ping(number=turn + 1, to="receiver/r")).result(LIMIT_S)
         take(system, "counted", 2 + turn, sources="receiver/r")
         system.start(gone).result(LIMIT_S)
