@@ -10,7 +10,7 @@ from actors.event import TOMBSTONE, Event, Kind
 from actors.lifecycle import ERASED
 from actors.messages import RETURNED, RETURNS_SOURCE
 from actors.naming import OURS, TIMERS, aggregate_id_of, aggregate_key_of
-from store.appends import CheckpointMove
+from store.appends import CheckpointMove, StateChange
 from store.dead_letters import LetterChange, Parked
 from store.erasures import ERASED_SNAPSHOT, REASON_ERASED, Erasure, ErasureReceipt, NotErased
 from store.errors import StaleCheckpoint
@@ -20,7 +20,7 @@ from store.receipts import NOTHING_FINISHED, Receipt
 from store.rows.decoding import Decoder
 from store.selection import EVERYTHING, Selection
 from store.timers import FIRST, Timer, TimerChanges
-from tests.contracts.appending import Log, StateChange, history, made_event
+from tests.contracts.appending import Log, history, made_event
 
 SOURCE = "charger/c-17"
 KEY = aggregate_key_of(SOURCE)

@@ -234,3 +234,21 @@ def test_a_scenario_knows_that_it_is_over() -> None:
     assert dwelling.state == DwellingState()
     with pytest.raises(AssertionError, match="takes no commands"):
         dwelling.when(Move(to="y"), at=datetime.now().astimezone())
+
+
+def test_programs_that_begin_behind_an_erasure_meet_no_tombstone(system: ActorSystem) -> None:
+    one, other = system.actor(Dwelling, "a"), system.actor(Dwelling, "b")
+    for ref in (one, other, one, other):
+        ref.ask(Move(to=SECRET if ref is one else "x")).result(LIMIT_S)
+    receipt = system.erase(one, "its owner asked").result(LIMIT_S)
+    system.run(counts(), workers=1, after=0).result(LIMIT_S)
+    system.run(Addresses(), workers=1, after=0).result(LIMIT_S)
+    other.ask(Move(to="last")).result(LIMIT_S)
+    store = memory_of(system)
+    rows = store._projections.rows
+    eventually(lambda: rows("addresses").get("dwelling/b") == ("last",))
+    assert rows("addresses").keys() == {"dwelling/b"}
+    eventually(lambda: store._states.count(["dwelling/b"]) == 1)
+    slots = [each for each in store._subscriptions.all() if each.name.startswith("addresses/")]
+    assert sum(each.receipt.count for each in slots) == 6  # tombstones are finished, too
+    assert asyncio.run(store.search_erased(receipt)).agrees(receipt)
