@@ -59,7 +59,10 @@ from store.timers import Place, Timer, TimerChanges
 
 
 class MemoryEventStore:
-    """EventStore kept in dicts of this process; rows stay encoded."""
+    """EventStore kept in dicts of this process; rows stay encoded.
+
+    More than fifteen fields: a table each, and what works on several of them.
+    """
 
     #: Bytes that a read or a load brings at a time, a row more or less.
     PAGE_BYTES = 16 * 1024 * 1024

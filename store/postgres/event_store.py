@@ -75,7 +75,10 @@ from store.timers import Place, Timer, TimerChanges
 
 
 class PostgresEventStore:
-    """EventStore on a PostgreSQL 13 or newer. `connect` opens it."""
+    """EventStore on a PostgreSQL 13 or newer. `connect` opens it.
+
+    More than fifteen fields: its connections, and a part for each kind of table.
+    """
 
     #: Up to so many rows one statement is quicker than a COPY with its transaction.
     SMALL = 8
