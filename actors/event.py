@@ -35,6 +35,11 @@ class Kind(StrEnum):
     BUSINESS = "business"
 
 
+#: The data of an event whose own was erased (ActorSystem.erase): all else of its row stays, so that
+#: positions, versions, ids and receipts do. It is no payload of anybody's.
+TOMBSTONE: Mapping[str, Any] = {"$erased": True}
+
+
 class Payload(BaseModel):
     """What happened, typed. Derive from DeviceEvent, SystemEvent or BusinessEvent.
 
@@ -200,6 +205,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """When it happened in Unix microseconds, to be read in a hurry."""
         moment: datetime | Unread = _timestamp_as_it_is(self)
         return moment.timestamp_us if moment.__class__ is Unread else microseconds(moment)  # type: ignore[arg-type]
+
+    @property
+    def erased(self) -> bool:
+        """Was its data erased? `data` is then the same for all such events, and fits no payload."""
+        return self.data == TOMBSTONE
 
     @property
     def clock_counts(self) -> Mapping[str, int]:

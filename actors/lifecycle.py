@@ -1,4 +1,5 @@
-"""What the log says of an actor's own life: that it failed, was stopped, was started again.
+"""What the log says of an actor's own life: that it failed, was stopped, was started again, was
+erased.
 
 The runtime makes these events, in the actor's own stream and with its versions; no handler does.
 A state need not depend on them: a class that has no applier for one ignores it. That an actor is
@@ -42,15 +43,26 @@ class ActorWasStarted(SystemEvent):
     reason: str = ""
 
 
-LifecycleEvent = ActorHasFailed | ActorWasStopped | ActorWasStarted
+class ActorWasErased(SystemEvent):
+    """All that the actor was is over: from here on it takes no commands, until it is started, and
+    begins anew then. The data of its events before this one is gone, or about to go."""
 
-FAILED, STOPPED, STARTED = (
-    each.event_type for each in (ActorHasFailed, ActorWasStopped, ActorWasStarted)
+    event_type = "actor-erased"
+
+    reason: str
+    events: int  #: so many it had before this one
+
+
+LifecycleEvent = ActorHasFailed | ActorWasStopped | ActorWasStarted | ActorWasErased
+
+FAILED, STOPPED, STARTED, ERASED = (
+    each.event_type for each in (ActorHasFailed, ActorWasStopped, ActorWasStarted, ActorWasErased)
 )
 
 #: The classes of them, by event type.
 LIFECYCLE: dict[str, type[Payload]] = {
-    each.event_type: each for each in (ActorHasFailed, ActorWasStopped, ActorWasStarted)
+    each.event_type: each
+    for each in (ActorHasFailed, ActorWasStopped, ActorWasStarted, ActorWasErased)
 }
 
 

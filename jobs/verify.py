@@ -3,7 +3,8 @@ skipped, and nothing came twice.
 
 The receipt that is kept beside the checkpoint has the count and a digest of the events that were
 finished. Here both are computed again, by the database and from the log alone. Reads every event up
-to the checkpoint, in the database, a stretch at a time; the system may run meanwhile, or not.
+to the checkpoint, in the database, a stretch at a time; the system may run meanwhile, or not. The
+receipt of an erasure is another thing: verify_erased.py.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from jobs.subscriptions import asked, folded, in_json
 from jobs.terminal import UNWELL, as_json, console, problems, run
+from jobs.verify_erased import verify_receipt
 from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
 from store.event_store import EventStore
@@ -110,11 +112,17 @@ def _shown(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
 
 def main() -> int:
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    options.add_argument("name", help="of the durable subscription")
+    options.add_argument("name", nargs="?", help="of the durable subscription")
+    options.add_argument("--receipt", type=Path, help="in its place: check that of an erasure")
     options.add_argument("--config", type=Path, help="settings file")
     options.add_argument("--json", action="store_true", help="print JSON, for programs")
     arguments = options.parse_args()
-    return verify(Settings.load(arguments.config), arguments.name, for_programs=arguments.json)
+    settings = Settings.load(arguments.config)
+    if (arguments.name is None) == (arguments.receipt is None):
+        options.error("either a name, or --receipt FILE")
+    if arguments.receipt is not None:
+        return verify_receipt(settings, arguments.receipt, for_programs=arguments.json)
+    return verify(settings, arguments.name, for_programs=arguments.json)
 
 
 if __name__ == "__main__":

@@ -142,6 +142,18 @@ class ActorStopped(ThornbackError):
         return f"{self.source} was stopped, because {self.reason} (system.start(ref) starts it)"
 
 
+class ActorErased(ThornbackError):
+    """The actor was erased, and takes nothing until it is started (`system.start(ref)`): it begins
+    anew then. Nothing of this was run."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source, self.reason = source, reason
+
+    def __str__(self) -> str:
+        return f"{self.source} was erased: {self.reason} (system.start(ref) lets it begin anew)"
+
+
 class ActorRestarting(ThornbackError):
     """The actor has failed, or `failed` has, another one of its group, and rests before it is
     restarted, for `left_s` from now on. Nothing of this was run: sending it again then, under its

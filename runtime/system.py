@@ -19,6 +19,7 @@ from runtime.driver.broadcasting import broadcast
 from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
 from runtime.driver.directory_link import for_driver, join
+from runtime.driver.erasing import erase_actor
 from runtime.driver.explaining import explain_event
 from runtime.driver.life import start_actor, stop_actor
 from runtime.driver.opening import opening
@@ -52,6 +53,7 @@ from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.placement import checked_shards
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.causality import LIMIT, Explanation
+from store.erasures import ErasureReceipt
 from store.event_store import EventStore
 from store.shards import ShardTable
 from streams.programs import Runnable
@@ -390,6 +392,32 @@ class ActorSystem:
         is rebuilt from the log. The reply is its event `actor-started`, or nothing where it was not
         stopped; it raises what `ask` raises, and `id` is what it is there."""
         return start_actor(ref, reason, id)
+
+    def erase(
+        self,
+        ref: ActorRef[Any],
+        reason: str,
+        *,
+        keys: Iterable[str] = (),
+        patience_s: float = 60.0,
+    ) -> Reply[ErasureReceipt]:
+        """Remove an actor's data for good: from its events, of which positions, versions, ids,
+        types and moments stay (tombstones), its snapshot, its timers and its dead letters; and what
+        stream programs and projections keep of it, or have put out, under its source as their
+        key, or under one of `keys`.
+
+        Its host ends it first (`actor-erased`, behind all that was sent before); from then on what
+        is sent to it is answered with ActorErased, until `start` lets it begin anew, with the next
+        version. It may be called again, and does then what is left to do: after the death of this
+        program, or to erase further keys. `patience_s` is how long host, bus or database may be
+        away, for each of its steps. What it does not reach, says docs/howto/erase.md.
+
+        The reply is the receipt, which `thornback verify --receipt` holds against the database. It
+        raises NotPossible where the log has no event of the actor, and what `ask` and open_store
+        raise; the actor may be over then all the same. Raises TypeError, ValueError for an empty
+        reason or patience, and InvalidName for a key that is none."""
+        patience = checked_seconds(patience_s)
+        return erase_actor(ref, reason, keys, 60.0 if patience is None else patience)
 
     def resume(self, program: str, *, skip: bool = False) -> Reply[int]:
         """Have a stream program go on that stands at an event at which its code fails: with that

@@ -14,6 +14,7 @@ from actors.event import Event
 from store.appends import CheckpointMove as CheckpointMove
 from store.appends import StateChange as StateChange
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
+from store.erasures import Erasure, ErasureReceipt, Searched
 from store.groups import GroupView
 from store.projected import Condition, ProjectedTable, RowChange
 from store.receipts import Receipt
@@ -427,6 +428,26 @@ class EventStore(Protocol):
     async def note_event_schemas(self, schemas: Mapping[tuple[str, str], int]) -> None:
         """The log is about to have events of these schema versions, of an actor type and an event
         type each. An older one than is known changes nothing."""
+
+    async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
+        """Forget an actor that is over by the log, durably. Of its events before the last
+        actor-erased the data goes (a tombstone, actors/event.py), and so does what programs have
+        put out under its keys; its snapshot, its timers, its dead letters, and what programs and
+        projections keep under its keys. All else of the rows stays.
+
+        All slots of programs, and whoever fires timers or delivers messages, are as if they had
+        been opened under `epoch`, a number below zero, which is nobody's: what they have read
+        before is never written; they find out, and begin anew.
+
+        May be done again, whole, and does then what is left of it; the receipt is of all of it.
+        Its parts may come about one after the other, and after StoreUnavailable any of them has,
+        or may yet. Raises NotErased where the log does not say that the actor is over."""
+
+    async def erasures(self) -> list[ErasureReceipt]:
+        """What was erased, by position."""
+
+    async def search_erased(self, receipt: ErasureReceipt) -> Searched:
+        """What there is, in any table, of an actor that was erased. It may take its time."""
 
     async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
         """Which host has which shard. Where there is no table, one is made, in which all shards are

@@ -11,6 +11,7 @@ from uuid import UUID
 from actors.columns import TableSchema
 from actors.event import Event
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
+from store.erasures import Erasure, ErasureReceipt, Searched
 from store.errors import DuplicateEvent, StaleEpoch, StoreUnavailable, VersionConflict
 from store.event_store import (
     WRITER,
@@ -31,6 +32,7 @@ from store.event_store import (
     TypeRecord,
 )
 from store.groups import GroupView
+from store.memory_erasing import ErasingInMemory
 from store.memory_groups import GroupsInMemory
 from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
@@ -57,7 +59,10 @@ from store.timers import Place, Timer, TimerChanges
 
 
 class MemoryEventStore:
-    """EventStore kept in dicts of this process; rows stay encoded."""
+    """EventStore kept in dicts of this process; rows stay encoded.
+
+    More than fifteen fields: a table each, and what works on several of them.
+    """
 
     #: Bytes that a read or a load brings at a time, a row more or less.
     PAGE_BYTES = 16 * 1024 * 1024
@@ -74,6 +79,10 @@ class MemoryEventStore:
         self._projections = ProjectionsInMemory()
         self._letters = LettersInMemory()
         self._timers = TimersInMemory()
+        self._erasing = ErasingInMemory(
+            self._rows, self._aggregates, self._snapshots, self._subscriptions, self._states,
+            self._projections, self._letters, self._timers, self._epochs,
+        )  # fmt: skip
         self._tallied: Tallied | None = None  # of the launch that was last
         self._shards: ShardTable | None = None
         self._classes: dict[str, str] = {}  # by actor type
@@ -398,6 +407,15 @@ class MemoryEventStore:
     async def note_event_schemas(self, schemas: Mapping[tuple[str, str], int]) -> None:
         for pair, schema in schemas.items():
             self._event_types[pair] = max(schema, self._event_types.get(pair, 1))
+
+    async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
+        return self._erasing.erase(erasure, epoch)
+
+    async def erasures(self) -> list[ErasureReceipt]:
+        return self._erasing.all()
+
+    async def search_erased(self, receipt: ErasureReceipt) -> Searched:
+        return self._erasing.search(receipt)
 
     async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
         self._shards = opened(self._shards, hosts, anew=anew)

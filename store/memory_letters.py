@@ -1,6 +1,6 @@
 """Dead letters of a store in memory: nothing of them survives it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -64,6 +64,24 @@ class LettersInMemory:
         for key in gone:
             del self._letters[key]
         return len(gone)
+
+    def all(self) -> list[DeadLetter]:
+        """Whatever waits, in order."""
+        return list(self._sorted(None))
+
+    def erase(self, gone: Callable[[DeadLetter], bool]) -> int:
+        """Forget some; how many there were."""
+        keys = [key for key, letter in self._letters.items() if gone(letter)]
+        for key in keys:
+            del self._letters[key]
+        return len(keys)
+
+    def give_reason(self, given: Callable[[DeadLetter], bool], reason: str) -> int:
+        """In the place of the reasons of some; of how many."""
+        keys = [key for key, letter in self._letters.items() if given(letter)]
+        for key in keys:
+            self._letters[key] = replace(self._letters[key], reason=reason, frames=())
+        return len(keys)
 
     def rename(self, built: str, name: str) -> None:
         """The letters of one program are those of another from now on, whose own go."""

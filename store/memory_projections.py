@@ -1,6 +1,6 @@
 """Tables of projections of a store in memory: nothing of them survives it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
@@ -101,6 +101,18 @@ class ProjectionsInMemory:
             and all(_is_true(each, (key, *values)[at[each.column]]) for each in conditions)
         ]
         return sorted(found, key=lambda row: row[0].encode())[:limit]
+
+    def count(self, keys: Collection[str]) -> int:
+        """How many rows are of these keys, in whichever table."""
+        return sum(key in keys for rows in self._rows.values() for key in rows)
+
+    def erase(self, keys: Collection[str]) -> int:
+        """Forget the rows of these keys in all tables; how many there were."""
+        before = self.count(keys)
+        for rows in self._rows.values():
+            for key in keys:
+                rows.pop(key, None)
+        return before
 
     def rows(self, name: str) -> dict[str, tuple[Any, ...]]:
         """All rows of a program's table."""

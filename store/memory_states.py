@@ -1,6 +1,6 @@
 """What stream programs keep, in memory: nothing of it survives the store."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from store.appends import StateChange
 from store.receipts import Receipt
@@ -23,6 +23,18 @@ class StatesInMemory:
                 states.pop(change.key, None)
             else:
                 states[change.key] = change.data, change.due_us
+
+    def count(self, keys: Collection[str]) -> int:
+        """How many states are of these keys, of whichever program."""
+        return sum(key in keys for states in self._states.values() for key in states)
+
+    def erase(self, programs: Iterable[str], keys: Collection[str]) -> int:
+        """Forget those of these programs and keys; how many there were."""
+        gone = [(program, key) for program in programs for key in keys
+                if key in self._states.get(program, {})]  # fmt: skip
+        for program, key in gone:
+            del self._states[program][key]
+        return len(gone)
 
     def load(self, program: str, keys: Sequence[str]) -> dict[str, bytes]:
         """Those that there are."""

@@ -1,6 +1,6 @@
 """Durable subscriptions of a store in memory: nothing of them survives it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -120,6 +120,23 @@ class SubscriptionsInMemory:
         for name, record in self._records.items():
             if name.startswith(f"{program}/"):
                 self._records[name] = replace(record, epoch=epoch)
+
+    def fence(self, others: Collection[str], epoch: int) -> list[str]:
+        """The slots of all programs, and these others, are under a number that nobody works under;
+        the names of the programs."""
+        programs = set()
+        for name, record in self._records.items():
+            program, slash, _ = name.partition("/")
+            if record.member is None and (slash or name in others):
+                self._records[name] = replace(record, epoch=epoch)
+                programs.add(program)
+        return sorted(programs)
+
+    def programs(self) -> list[str]:
+        """Those that have slots."""
+        records = self._records.values()
+        named = (each.name.partition("/") for each in records if each.member is None)
+        return sorted({program for program, slash, _ in named if slash})
 
     def drop_slots(self, program: str) -> bool:
         """Those of a program; were there any?"""

@@ -27,6 +27,10 @@ class TimersInMemory:
             self._timers[timer.source, timer.key] = timer
         return len(self._timers) - before
 
+    def of(self, source: str) -> list[Timer]:
+        """Those of an actor."""
+        return [timer for timer in self._timers.values() if timer.source == source]
+
     def hasten(self, beyond_us: int) -> None:
         """Those of a look beyond that have it as they are due, where they are due before."""
         for name, timer in self._timers.items():

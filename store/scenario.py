@@ -20,7 +20,7 @@ from actors.actor_type import Handler, nothing_applies
 from actors.errors import InvalidActor, Rejected, UnreadableEvent
 from actors.event import Event, Payload, json_text
 from actors.ids import derived_id
-from actors.lifecycle import LIFECYCLE, ActorWasStarted, ActorWasStopped
+from actors.lifecycle import LIFECYCLE, ActorWasErased, ActorWasStarted, ActorWasStopped
 from actors.messages import Yielded
 from actors.moments import microseconds, moment_of
 from actors.pending_timers import Pending, fold_timer, turn_of
@@ -68,14 +68,14 @@ class Scenario(Generic[S]):
 
     def given(self, *payloads: Payload) -> Self:
         """Fold past events into the state, as they are read from the log; also those that say
-        that the actor was stopped, or started. Raises TypeError for what is no event."""
+        that the actor was stopped, started, or erased. Raises TypeError for what is no event."""
         for payload in payloads:
             if isinstance(payload, Command):
                 name = type(payload).__name__
                 raise TypeError(f"given takes events; send a command with when: .when({name}(...))")
         for payload in payloads:
-            if isinstance(payload, ActorWasStopped | ActorWasStarted):
-                self._stopped = isinstance(payload, ActorWasStopped)
+            if isinstance(payload, ActorWasStopped | ActorWasStarted | ActorWasErased):
+                self._stopped = not isinstance(payload, ActorWasStarted)
         self._apply([self._given(payload) for payload in payloads])
         return self
 
@@ -275,6 +275,8 @@ class Scenario(Generic[S]):
 
     def _apply(self, payloads: Iterable[Payload]) -> None:
         for payload in payloads:
+            if isinstance(payload, ActorWasErased):
+                self._actor = self._type.actor(self._actor.source.partition("/")[2])
             if is_timer_event(payload.event_type, payload.kind):
                 fold_timer(self._actor, payload.event_type, payload)
             applier = self._type.appliers.get(payload.event_type)

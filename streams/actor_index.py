@@ -22,6 +22,7 @@ from actors.columns import (
     annotated_fields,
 )
 from actors.event import Event, Kind, json_text
+from actors.lifecycle import ERASED
 from actors.state_form import NotGivenBack
 from streams.errors import InvalidProgram
 from streams.failures import OnFailure
@@ -151,6 +152,10 @@ class ActorIndex:
 
     def _tried(self, found: IndexedActor, event: Event) -> IndexedActor:
         """One that is left out, after an event."""
+        if event.event_type == ERASED:
+            begun = self._begun(event.source)
+            begun.version = event.version or 0
+            return begun
         if found.actor is None:
             return IndexedActor(None, event.version or 0, left_out=True)
         found.left_out = False
@@ -189,12 +194,18 @@ class ActorIndex:
                 f"version {event.version} of {event.source} comes after {found.version}"
             )
         assert found.actor is not None  # else it is left out
+        if event.erased:
+            found.version = event.version
+            return
+        actor = found.actor
+        if event.event_type == ERASED:
+            actor = found.actor = self.actor(event.source.partition("/")[2])
         kind = described(self.actor)
         applier = kind.appliers.get(event.event_type)
         if applier is not None:
-            found.actor.at_us = event.timestamp_us
+            actor.at_us = event.timestamp_us
             data = json_text(event.data)
-            applier.apply(found.actor, applier.schema.read_stored(data, event.schema_version))
+            applier.apply(actor, applier.schema.read_stored(data, event.schema_version))
         elif event.event_type not in kind.ignores:
             name = self.actor.__name__
             raise ValueError(f"{name} neither applies nor ignores {event.event_type}")

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from actors.event import Payload as Payload
     from actors.event import SystemEvent as SystemEvent
     from actors.lifecycle import ActorHasFailed as ActorHasFailed
+    from actors.lifecycle import ActorWasErased as ActorWasErased
     from actors.lifecycle import ActorWasStarted as ActorWasStarted
     from actors.lifecycle import ActorWasStopped as ActorWasStopped
     from actors.listening import listens as listens
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from runtime.driver.reply import Reply as Reply
     from runtime.driver.scaling import ScalingStep as ScalingStep
     from runtime.driver.subscription import Subscription as Subscription
+    from runtime.errors import ActorErased as ActorErased
     from runtime.errors import ActorRestarting as ActorRestarting
     from runtime.errors import ActorsMoved as ActorsMoved
     from runtime.errors import ActorStopped as ActorStopped
@@ -133,6 +135,7 @@ if TYPE_CHECKING:
     from runtime.topology.status import ProcessStatus as ProcessStatus
     from runtime.topology.status import Progress as Progress
     from store.causality import Explanation as Explanation
+    from store.erasures import ErasureReceipt as ErasureReceipt
     from store.errors import AnotherSelection as AnotherSelection
     from store.errors import AnotherTable as AnotherTable
     from store.errors import InvalidData as InvalidData
@@ -198,7 +201,7 @@ _HOMES = {
         "UnreadableEvent",
     ),
     "actors.event": ("BusinessEvent", "DeviceEvent", "Event", "Kind", "Payload", "SystemEvent"),
-    "actors.lifecycle": ("ActorHasFailed", "ActorWasStarted", "ActorWasStopped"),
+    "actors.lifecycle": ("ActorHasFailed", "ActorWasErased", "ActorWasStarted", "ActorWasStopped"),
     "actors.listening": ("listens",),
     "actors.messages": ("MessageRefused", "MessageReturned", "MessageSent"),
     "actors.naming": ("aggregate_id_of",),
@@ -213,10 +216,10 @@ _HOMES = {
     "runtime.driver.scaling": ("ScalingStep",),
     "runtime.driver.subscription": ("Subscription",),
     "runtime.errors": (
-        "ActorRestarting", "ActorStopped", "ActorsMoved", "AnotherSystem", "AskTimeout",
-        "BusUnavailable", "ChannelFailed", "ConnectionClosed", "DatabaseInUse", "HandlerFailed",
-        "HostFailed", "HostUnavailable", "IndexBehind", "InvalidMessage", "InvalidQuery",
-        "InvalidState", "Lagged", "LaunchFailed", "MailboxFull", "NotPossible",
+        "ActorErased", "ActorRestarting", "ActorStopped", "ActorsMoved", "AnotherSystem",
+        "AskTimeout", "BusUnavailable", "ChannelFailed", "ConnectionClosed", "DatabaseInUse",
+        "HandlerFailed", "HostFailed", "HostUnavailable", "IndexBehind", "InvalidMessage",
+        "InvalidQuery", "InvalidState", "Lagged", "LaunchFailed", "MailboxFull", "NotPossible",
         "PublishRefused", "RetriesExhausted", "ShareTaken", "StartFailed", "SubscribeTimeout",
         "SubscriptionTaken",
         "SystemDraining", "SystemNotFound", "UnknownActorType", "UnknownMessage", "UnknownProgram",
@@ -233,6 +236,7 @@ _HOMES = {
         "DrainReport", "Drained", "ProcessAway", "ProcessStatus", "Progress",
     ),
     "store.causality": ("Explanation",),
+    "store.erasures": ("ErasureReceipt",),
     "store.errors": (
         "AnotherSelection", "AnotherTable", "InvalidData", "NoProjection", "RowsRefused",
         "SchemaMismatch", "StoreError", "StoreUnavailable", "SystemReplaced", "UnknownEvent",

@@ -14,6 +14,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from actors.errors import InvalidActor, InvalidName, Rejected, ThornbackError
 from runtime.errors import (
+    ActorErased,
     ActorRestarting,
     ActorStopped,
     AskTimeout,
@@ -142,6 +143,7 @@ _KINDS: tuple[tuple[type[ThornbackError], _Kind], ...] = (
     (Rejected, _Kind(409, "rejected", "The actor rejects the command")),
     (PublishRefused, _Kind(409, "publish-refused", "The event may not be published here")),
     (ActorStopped, _Kind(409, "actor-stopped", "The actor takes no messages")),
+    (ActorErased, _Kind(410, "actor-erased", "The actor was erased")),
     (
         ActorRestarting,
         _Kind(503, "actor-restarting", "The actor rests after a failure", retry_after_s=1),

@@ -31,6 +31,7 @@ COMMANDS = {
         "scale": "More pooled hosts, or fewer, under traffic.",
         "promote": "A process of its own for a hot device, under traffic.",
         "demote": "And back to the others.",
+        "erase": "A device's data, removed for good.",
     },
     "Look at a running system": {
         "status": "Every process, its memory, and how far it has come.",
@@ -43,7 +44,7 @@ COMMANDS = {
         "projections": "Tables of what is so now, and how far each is.",
         "dead-letters": "Events that a stream program could not process.",
         "subscriptions": "The durable ones, and how far each has come.",
-        "verify": "That a durable subscription has skipped nothing.",
+        "verify": "That a subscription skipped nothing, or an erasure left nothing.",
         "sql": "Ask the log in SQL, or open psql on it.",
     },
     "Let clients in": {

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from actors.actor_type import ActorType, nothing_applies
+from actors.lifecycle import ERASED
 from actors.moments import checked_us
 from actors.naming import aggregate_key_of
 from runtime.driver.connection import Connection
@@ -26,6 +27,7 @@ from runtime.errors import InvalidState, NotPossible
 from store.event_store import EventStore, Snapshot
 from store.rows.decoding import Fold, folds
 from store.rows.encoding import text_field
+from store.rows.tombstones import TOMBSTONE_TEXT
 
 logger = logging.getLogger("thornback.driver")
 
@@ -198,7 +200,11 @@ class _Past:
             return None
 
     def _applied(self, event: Fold) -> InvalidState | None:
+        if event.data == TOMBSTONE_TEXT:
+            return None
         event_type = event.event_type.decode()
+        if event_type == ERASED:
+            self._actor = self._made()
         applier = self._described.appliers.get(event_type)
         if applier is None:
             if event_type in self._described.ignores:

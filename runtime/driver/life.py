@@ -1,4 +1,4 @@
-"""Stopping an actor, and starting it again: commands that its host itself takes."""
+"""Stopping an actor, starting it again, ending what it was: commands that its host itself takes."""
 
 from typing import Any
 from uuid import UUID
@@ -15,17 +15,18 @@ def start_actor(
     ref: ActorRef[Any], reason: str, id: UUID | bytes | None = None
 ) -> Reply[list[Event]]:
     """See ActorSystem.start."""
-    return _ask(ref, START, reason, id)
+    return asked_life(ref, START, reason, id)
 
 
 def stop_actor(
     ref: ActorRef[Any], reason: str, id: UUID | bytes | None = None
 ) -> Reply[list[Event]]:
     """See ActorSystem.stop."""
-    return _ask(ref, STOP, reason, id)
+    return asked_life(ref, STOP, reason, id)
 
 
-def _ask(ref: Any, what: str, reason: Any, id: UUID | bytes | None) -> Reply[list[Event]]:
+def asked_life(ref: Any, what: str, reason: Any, id: UUID | bytes | None) -> Reply[list[Event]]:
+    """Have its host do it. Raises TypeError."""
     if not isinstance(ref, ActorRef):
         or_name = ", or a stream program's name as a text" if what == STOP else ""
         problem = f"it takes a ref, system.actor(CLASS, name){or_name}, not {ref!r:.80}"

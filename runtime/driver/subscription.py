@@ -25,6 +25,7 @@ from runtime.process.no_waiting import check_may_wait
 from runtime.wire.polls import FROM_NOW
 from store.event_store import Page
 from store.rows.decoding import Decoded, Decoder
+from store.rows.tombstones import TOMBSTONE_TEXT
 from store.selection import Selection
 
 
@@ -50,6 +51,8 @@ class Subscription:
     afterwards, also in the system that is launched anew after a drain. Iterating raises
     SystemNotFound where none comes, or one with another log, SystemReplaced where another
     system took the database over, and ConnectionClosed once the connection was closed.
+
+    Events whose data was erased (ActorSystem.erase) are passed over; `actor-erased` comes.
 
     One that does not catch up raises Lagged, once, where it fell behind what the bus has kept, and
     goes on behind that.
@@ -177,7 +180,11 @@ class Subscription:
         return self._inlet.taken()
 
     def _unpacked(self, page: Page) -> InHand:
-        return InHand(self._decoder.page(page.rows), page.through)
+        decoded = self._decoder.page(page.rows)
+        if TOMBSTONE_TEXT in page.rows:
+            rest = [event for event in decoded.events if not event.erased]
+            decoded = Decoded(rest, decoded.clocks)
+        return InHand(decoded, page.through)
 
     def _turned_or(self, done: InHand) -> "Future[None] | None":
         """Turn to the next page, if it is there or another reader has done so. If not, what

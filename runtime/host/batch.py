@@ -142,6 +142,7 @@ class Attempt:
         "deferred",
         "durable",
         "effects",
+        "erased",
         "errors",
         "failure",
         "found",
@@ -187,6 +188,7 @@ class Attempt:
         self.types: list[str] = []  #: of each row, for the metrics
         self.rebuild: set[str] = set()  #: actors to be rebuilt before their next command
         self.stopped: dict[str, Resident] = {}  #: actors that it has stopped, by source
+        self.erased: tuple[str, ...] = ()  #: sources of which nothing is to be remembered
         #: What failures have led to, each with the command that failed: its last rows.
         self.lifecycle: list[tuple[Resident, LifecycleEvent, Any]] = []
         #: What was remembered before its failures, and by which change (Supervisor).

@@ -20,6 +20,7 @@ from actors.state_form import NotGivenBack
 from actors.tell import Tell
 from runtime.clocks import NodeClock
 from runtime.errors import (
+    ActorErased,
     ActorStopped,
     HandlerFailed,
     InvalidMessage,
@@ -30,7 +31,7 @@ from runtime.errors import (
 from runtime.host.batch import Attempt
 from runtime.host.failing_code import own_frames
 from runtime.host.firing import YIELDED, Timers, applying
-from runtime.host.lifecycle import clean, start_or_stop, write_rest
+from runtime.host.lifecycle import change_life, clean, write_rest
 from runtime.host.misfits import misfit_message
 from runtime.host.publishing import publish_row
 from runtime.host.recent import Recent
@@ -41,6 +42,7 @@ from runtime.host.type_checks import EventTypesMet
 from runtime.process.no_waiting import allow_waiting, forbid_waiting
 from runtime.wire.commands import (
     DATA,
+    ERASE,
     FIRE,
     ID,
     INVALID,
@@ -71,7 +73,7 @@ ATTEMPT_BYTES = 64 * 1024 * 1024
 #: About as many bytes has a row beside its data and its clock.
 _ROW_BYTES = 300
 #: What somebody asks of an actor's own life.
-_ASKED = (START, STOP)
+_ASKED = (START, STOP, ERASE)
 _TOO_MUCH = f"the events of its command take more than {COMMAND_BYTES:,} bytes"
 
 
@@ -321,6 +323,11 @@ class Decider:
         elif message_type in _ASKED and source in attempt.stopped:
             attempt.rebuild.add(source)  # behind the row that says so, which is still to come
             attempt.deferred.append(index)
+        elif message_type == ERASE or (resident.erased and message_type == START):
+            # Whatever is wrong with it, and whether or not anybody has its class.
+            self._change_life(attempt, index, resident)
+        elif resident.erased:
+            attempt.refused(index, ActorErased(source, resident.stopped))
         elif resident.stopped and message_type not in (*_ASKED, PUBLISH):
             attempt.refused(index, ActorStopped(source, resident.stopped))
         elif message_type not in (*_ASKED, PUBLISH) and (
@@ -340,8 +347,7 @@ class Decider:
         elif resident.type is None:
             attempt.without_effect(index, self._residents.why_unknown(source.partition("/")[0]))
         elif message_type in _ASKED:
-            if start_or_stop(attempt, index, resident, self.clock, self.met):
-                self._recent[attempt.batch.commands[index][ID]] = attempt.effects
+            self._change_life(attempt, index, resident)
         elif not resident.ready:  # its rest is over, or its group was restarted
             attempt.rebuild.add(source)
             attempt.deferred.append(index)
@@ -352,6 +358,10 @@ class Decider:
         else:
             known = ", ".join(resident.type.commands) or "no messages: mark a method @handles"
             attempt.without_effect(index, UnknownMessage(source, message_type, known))
+
+    def _change_life(self, attempt: Attempt, index: int, resident: Resident) -> None:
+        if change_life(attempt, index, resident, self.clock, self.met):
+            self._recent[attempt.batch.commands[index][ID]] = attempt.effects
 
     def _state(self, attempt: Attempt, index: int, resident: Resident) -> None:
         source = resident.source

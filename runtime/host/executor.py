@@ -263,6 +263,8 @@ class Executor:
             self._decider.clock.keep(attempt.ticks)
         attempt.succeed()
         self._recent.keep(attempt.effects)
+        if attempt.erased:
+            self._recent.erase(frozenset(attempt.erased))
         if self._recent.open:
             for index in set(attempt.indexes).difference(attempt.deferred):
                 self._recent.open.forget(attempt.batch.commands[index][ID])

@@ -10,7 +10,7 @@ from typing import Any
 
 from actors.errors import ThornbackError
 from actors.ids import derived_id, event_id
-from actors.lifecycle import ActorWasStarted, ActorWasStopped, LifecycleEvent
+from actors.lifecycle import ActorWasErased, ActorWasStarted, ActorWasStopped, LifecycleEvent
 from actors.naming import actor_type_of
 from runtime.clocks import NodeClock
 from runtime.errors import InvalidMessage
@@ -22,6 +22,7 @@ from runtime.wire.commands import (
     CAUSATION_ID,
     CORRELATION_ID,
     DATA,
+    ERASE,
     FIRE,
     ID,
     MESSAGE_TYPE,
@@ -80,7 +81,7 @@ def write_rest(
         met.meet(actor_type_of(resident.source), event.event_type)
 
 
-def start_or_stop(
+def change_life(
     attempt: Attempt, index: int, resident: Resident, clock: NodeClock, met: EventTypesMet
 ) -> bool:
     """Do what somebody asks for: its event is the command's. False where it comes to none."""
@@ -97,11 +98,13 @@ def start_or_stop(
         return False
     # Whoever is started is rebuilt: of one that was stopped an event may be applied half.
     resident.ready, resident.batch = False, attempt.batch.number
-    if isinstance(event, ActorWasStopped):
+    if isinstance(event, ActorWasErased):
+        _end(attempt, resident, event)
+    elif isinstance(event, ActorWasStopped):
         resident.stopped = event.reason
         attempt.stopped[resident.source] = resident
     else:
-        resident.stopped = ""
+        resident.stopped, resident.erased = "", False
         attempt.rebuild.add(resident.source)
     met.meet(actor_type_of(resident.source), event.event_type)
     attempt.rows.append(row)
@@ -111,15 +114,28 @@ def start_or_stop(
     return True
 
 
+def _end(attempt: Attempt, resident: Resident, event: ActorWasErased) -> None:
+    """Of one that is erased nothing stays in memory, once that is durable."""
+    if not resident.stopped:
+        attempt.stopped[resident.source] = resident
+    resident.stopped, resident.erased = event.reason, True
+    attempt.rebuild.add(resident.source)
+    attempt.erased = (*attempt.erased, resident.source)
+
+
 def _asked_event(resident: Resident, command: Any) -> LifecycleEvent | None:
-    """What somebody has asked for, a start or a stop; None where it is so already. Raises
-    InvalidMessage for a reason that is no text."""
+    """What somebody has asked for, a start, a stop or an erasure; None where it is so already.
+    Raises InvalidMessage for a reason that is no text."""
     data = command[DATA]
     reason = data.get("reason") if isinstance(data, dict) else None
     if not isinstance(reason, str):
         problem = "its data is a reason, which is a text"
         raise InvalidMessage(command[SOURCE], command[MESSAGE_TYPE], problem)
     reason = clean(reason)[:_MOST]
+    if command[MESSAGE_TYPE] == ERASE:
+        if resident.erased or not resident.version:  # there is nothing, or it is to go already
+            return None
+        return ActorWasErased(reason=reason or "somebody asked for it", events=resident.version)
     if command[MESSAGE_TYPE] == START:
         return ActorWasStarted(reason=reason) if resident.stopped else None
     return None if resident.stopped else ActorWasStopped(reason=reason or "somebody asked for it")

@@ -1,9 +1,10 @@
 """The table of recent commands: what each did, and which were without effect."""
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import NamedTuple
 
+from actors.naming import aggregate_key_of
 from runtime.host.effects import Effects
 from runtime.wire.error_codec import EncodedError
 from runtime.wire.values import encode
@@ -42,6 +43,22 @@ class Recent(dict[bytes, Effects]):
             self._commands -= len(oldest.counts)
             self.bytes -= oldest.size
             self.forget(oldest)
+
+    def erase(self, sources: Set[str]) -> None:
+        """Keep nothing that has anything of these sources. What of others goes with it is looked
+        up in the log, where it is asked for again."""
+        aggregates = [aggregate_key_of(source) for source in sources]
+        kept, self._kept = self._kept, deque()
+        self._commands = self.bytes = 0
+        for effects in kept:
+            if any(aggregate in effects.rows.data for aggregate in aggregates):
+                self.forget(effects)
+            else:
+                self._kept.append(effects)
+                self._commands += len(effects.counts)
+                self.bytes += effects.size
+        for outcomes in (self.in_vain, self.open):
+            outcomes.forget_of(sources.__contains__)
 
     def forget(self, effects: Effects) -> None:
         """Take its commands out: it was undone, or is too old."""

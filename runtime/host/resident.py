@@ -6,16 +6,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from actors.actor_type import ActorType, nothing_applies
-from actors.lifecycle import LIFECYCLE, STARTED, STOPPED
+from actors.lifecycle import ERASED, LIFECYCLE, STARTED, STOPPED
 from actors.naming import aggregate_key_of
 from actors.pending_timers import decode_pending, encode_pending, fold_stored_timer
 from actors.timer_events import TIMER_TYPES
 from runtime.host.past_events import misfit
 from runtime.wire.error_codec import message_of_error, text_of_error
+from store.erasures import ERASED_SNAPSHOT
 from store.event_store import Snapshot
 from store.rows.decoding import Fold
 from store.rows.encoding import text_field
 from store.rows.json_text import decode_json
+from store.rows.tombstones import TOMBSTONE_TEXT
 
 logger = logging.getLogger("thornback.host")
 
@@ -27,7 +29,7 @@ logger = logging.getLogger("thornback.host")
 FAILURES = (BaseException,)
 
 _LIFECYCLE = frozenset(name.encode() for name in LIFECYCLE)
-_STOPPED, _STARTED = STOPPED.encode(), STARTED.encode()
+_STOPPED, _STARTED, _ERASED = STOPPED.encode(), STARTED.encode(), ERASED.encode()
 
 
 class KnownType:
@@ -50,6 +52,7 @@ class Resident:
         "aggregate_id",
         "batch",
         "broken",
+        "erased",
         "handlers",
         "known",
         "ready",
@@ -73,11 +76,16 @@ class Resident:
         self.handlers = known.handlers if known else {}
         self.ready = type is not None  # False: ask why before any message is decided
         self.stopped = ""  # why it takes no commands
+        self.erased = False  # that is why
         self.broken = ""  # why its state could not be rebuilt
         self.shared_with = ""  # another source whose events its aggregate has
         self.actor: Any = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Have an actor without a past."""
         try:
-            self.actor = type.actor(source.partition("/")[2]) if type else None
+            self.actor = self.type.actor(self.source.partition("/")[2]) if self.type else None
         except FAILURES as error:
             self.is_broken(f"it cannot be made: {text_of_error(error)}", error)
 
@@ -98,6 +106,8 @@ def fold_into(resident: Resident, event: Fold) -> None:
     """Apply one past event. An event that cannot be applied breaks this actor alone: it
     takes no messages, and says why, until it is rebuilt."""
     resident.version = event.version
+    if event.data == TOMBSTONE_TEXT:
+        return
     if event.event_type in _LIFECYCLE and event.source == resident.source_field:
         fold_lifecycle(resident, event.event_type, event.data)
     if resident.type is None or resident.broken or event.source != resident.source_field:
@@ -129,11 +139,14 @@ def fold_into(resident: Resident, event: Fold) -> None:
 def fold_lifecycle(resident: Resident, event_type: bytes, data: bytes) -> None:
     """Take from the log whether the actor is stopped. No snapshot says so: none is taken at such
     an event, or of an actor that is stopped, so the log behind the last one does."""
-    if event_type == _STOPPED:
+    if event_type in (_STOPPED, _ERASED):
         resident.stopped = str(decode_json(data).get("reason") or "stopped")
-        resident.ready = False
+        resident.ready, resident.erased = False, event_type == _ERASED
+        if resident.erased:
+            resident.broken = ""  # whatever it was
+            resident.begin()
     elif event_type == _STARTED:
-        resident.stopped = ""
+        resident.stopped, resident.erased = "", False
         resident.ready = resident.type is not None and not resident.broken
 
 
@@ -159,7 +172,7 @@ def plain_state(resident: Resident) -> Any:
 def restore(resident: Resident, snapshot: Snapshot) -> bool:
     """Take the state of a snapshot. One of another format or of other schemas, or that the state's
     type does not fit any more, is ignored: the log then tells. False for such a one."""
-    if resident.type is None:
+    if resident.type is None or snapshot.data == ERASED_SNAPSHOT:
         resident.version = snapshot.version
         return True
     if resident.broken:

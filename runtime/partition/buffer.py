@@ -169,6 +169,10 @@ class Buffer:
         self._trim()
         return interested
 
+    def empty(self) -> None:
+        """Keep nothing of what came so far; the head stays where it is."""
+        self._forget(len(self._kept))
+
     def covers(self, after: int) -> bool:
         """Does the buffer hold all that comes after this position?"""
         if after >= self.head:

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
+from actors.lifecycle import ERASED
 from runtime.partition.buffer import Buffer
 from runtime.partition.matching import Matchers
 from runtime.partition.subscribers import Subscriber, Subscribers
@@ -147,7 +148,10 @@ class Bus(Process):
         if nothing_up_to > head:
             # Commits were missed. Who waits has missed nothing up to the last one before.
             _wake(self._matchers.waiting(), head)
-        for matcher in self._buffer.add(commit):
+        interested = self._buffer.add(commit)
+        if ERASED in commit.types:
+            self._buffer.empty()  # whoever needs what was in it reads the log, as it is now
+        for matcher in interested:
             _wake(matcher.waiting, max(nothing_up_to, head))
 
     async def _polled(self, poll: Poll) -> Polled:

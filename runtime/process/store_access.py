@@ -12,6 +12,7 @@ from actors.event import Event
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, WRITER_ACTOR
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
+from store.erasures import Erasure, ErasureReceipt, Searched
 from store.errors import StoreError, StoreUnavailable
 from store.event_store import (
     CheckpointMove,
@@ -285,6 +286,15 @@ class WriterMemoryStore:
 
     async def note_event_schemas(self, schemas: Mapping[tuple[str, str], int]) -> None:
         await self._call("note_event_schemas", dict(schemas))
+
+    async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
+        return await self._call("erase", erasure, epoch)  # type: ignore[no-any-return]
+
+    async def erasures(self) -> list[ErasureReceipt]:
+        return await self._call("erasures")  # type: ignore[no-any-return]
+
+    async def search_erased(self, receipt: ErasureReceipt) -> Searched:
+        return await self._call("search_erased", receipt)  # type: ignore[no-any-return]
 
     async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
         return await self._call("open_shards", list(hosts), anew=anew)  # type: ignore[no-any-return]

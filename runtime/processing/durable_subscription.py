@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Self
 
 from actors.event import Event
@@ -16,6 +16,7 @@ from runtime.process.no_waiting import in_a_loop
 from runtime.processing.checkpoint import Checkpoint
 from runtime.processing.keeping import Progress
 from runtime.processing.membership import Membership
+from store.event_store import Page
 from store.receipts import Receipt
 from store.selection import Selection
 
@@ -116,7 +117,7 @@ class DurableSubscription(Subscription):
         self._hand_again()
         if again := self._again:
             self._again = []
-            yield list(self._progress.hand_out(again, again[-1].position or 0, self._again_deal))
+            yield _there(self._progress.hand_out(again, again[-1].position or 0, self._again_deal))
         stream = super().pages()
         while (page := self._ask_page(stream)) is not None:
             yield page
@@ -177,7 +178,7 @@ class DurableSubscription(Subscription):
             if page is None:
                 return None
             in_hand = self._in_hand
-            return list(self._progress.hand_out(page, in_hand.through, in_hand.deal))
+            return _there(self._progress.hand_out(page, in_hand.through, in_hand.deal))
         finally:
             self._reader.release()
 
@@ -194,7 +195,15 @@ class DurableSubscription(Subscription):
         return None
 
     def _hands_out(self, event: Event, deal: int) -> bool:
-        return bool(self._progress.hand_out((event,), event.position or 0, deal))
+        """Is it handed out? One whose data was erased is finished, and nobody sees it."""
+        handed = bool(self._progress.hand_out((event,), event.position or 0, deal))
+        if handed and event.erased:
+            self._progress.finish()
+            return False
+        return handed
+
+    def _unpacked(self, page: Page) -> InHand:
+        return InHand(self._decoder.page(page.rows), page.through)
 
     def _claim(self) -> None:
         if not self._reader.acquire(blocking=False):
@@ -206,3 +215,8 @@ class DurableSubscription(Subscription):
     def _passed(self, done: InHand) -> None:
         """All of it was handed out, and the next one is asked for."""
         self._progress.passed(done.through, done.deal)
+
+
+def _there(handed: Iterable[Event]) -> list[Event]:
+    """Those whose data was not erased; the others are finished with them."""
+    return [event for event in handed if not event.erased]

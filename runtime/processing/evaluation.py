@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from actors.event import Event, Kind, Payload
+from actors.lifecycle import ERASED
 from actors.messages import SENT
 from actors.schema import metadata_of, version_of
 from actors.tell import Tell
@@ -388,11 +389,16 @@ class Evaluation:
     def _route(self, event: Event, slots: Set[int]) -> list[tuple[str, Any]]:
         if event.source.startswith(self._own):
             return []  # or who selects everything would never come to an end
+        if event.erased:
+            return []
         try:
             routed = list(self._program.route(event))
             for key, _ in routed:
                 if not isinstance(key, str):
                     raise TypeError(f"a key is a text, not {key!r:.80}")
+            if event.event_type == ERASED and self._program.keeps_state:
+                # What is kept under its source goes with it, whoever is first.
+                routed = [(key, item) for key, item in routed if key != event.source]
             if len(slots) == SLOTS:
                 return routed
             return [(key, item) for key, item in routed if _slot_of_key(key) in slots]

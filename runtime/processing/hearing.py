@@ -101,8 +101,8 @@ class Hearing(Posting):
         return [await self._heard_by(event) for event in events]
 
     async def _heard_by(self, event: Event) -> Sequence[Letter]:
-        if event.source.startswith(self._own):
-            return ()  # its own: it would never come to an end
+        if event.source.startswith(self._own) or event.erased:
+            return ()  # of its own, it would never come to an end
         while True:
             try:
                 return list(self._posted(event))

@@ -169,7 +169,8 @@ class Posting:
             try:
                 await self._deliver()
             except (StaleEpoch, StaleCheckpoint):
-                raise
+                if not await self._was_interrupted():
+                    raise
             except (ThornbackError, ConnectionError, TimeoutError) as error:
                 self._say(trouble=str(error) or type(error).__name__)
                 logger.warning("%s begins anew: %s", self.name, self.facts.trouble)
@@ -177,6 +178,11 @@ class Posting:
                     pause_s = self.PAUSE_S
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, self.LONGEST_PAUSE_S)
+
+    async def _was_interrupted(self) -> bool:
+        """Is its checkpoint in nobody's hands? Then something was erased that it may have read."""
+        records = await self._store.subscriptions()
+        return any(record.name == self.name and record.epoch < 0 for record in records)
 
     async def flush(self) -> int:
         """Wait until all that is under way by now is answered, and tell the store; up to which

@@ -31,6 +31,8 @@ FIRE = "$fire"
 #: Whose data is a reason: the actor takes commands again, or takes none from now on.
 START = "$start"
 STOP = "$stop"
+#: Whose data is a reason: the actor is over. What is to be done with its data is not the host's.
+ERASE = "$erase"
 #: What stands in for a command that could not be read; its data says whose it was and why.
 INVALID = "$invalid"
 
@@ -41,6 +43,7 @@ _TOLD = {
     FIRE: "a timer",
     START: "a start",
     STOP: "a stop",
+    ERASE: "an erasure",
 }
 
 

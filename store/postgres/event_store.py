@@ -16,6 +16,7 @@ import asyncpg
 from actors.columns import TableSchema
 from actors.event import Event
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
+from store.erasures import Erasure, ErasureReceipt, Searched
 from store.errors import SystemReplaced
 from store.event_store import (
     CheckpointMove,
@@ -38,6 +39,7 @@ from store.groups import GroupView
 from store.postgres.appending import append_copy, append_small, refusal
 from store.postgres.claims import find
 from store.postgres.connections import OPERATION_S, Connections, transaction
+from store.postgres.erasing import Erasing
 from store.postgres.fence import Fence
 from store.postgres.groups import Groups
 from store.postgres.letters import Letters
@@ -73,7 +75,10 @@ from store.timers import Place, Timer, TimerChanges
 
 
 class PostgresEventStore:
-    """EventStore on a PostgreSQL 13 or newer. `connect` opens it."""
+    """EventStore on a PostgreSQL 13 or newer. `connect` opens it.
+
+    More than fifteen fields: its connections, and a part for each kind of table.
+    """
 
     #: Up to so many rows one statement is quicker than a COPY with its transaction.
     SMALL = 8
@@ -93,6 +98,7 @@ class PostgresEventStore:
         self._timers = Timers(connections)
         self._shards = Shards(connections)
         self._tallies = Tallies(connections)
+        self._erasing = Erasing(connections, self._projections)
         self.tokens = PostgresTokens(connections)  #: of clients; no part of the log
         self.fence = Fence()
         self._decoder = Decoder()
@@ -402,6 +408,15 @@ class PostgresEventStore:
 
     async def note_event_schemas(self, schemas: Mapping[tuple[str, str], int]) -> None:
         await self._types.note_schemas(schemas)
+
+    async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
+        return await self._erasing.erase(erasure, epoch)
+
+    async def erasures(self) -> list[ErasureReceipt]:
+        return await self._erasing.all()
+
+    async def search_erased(self, receipt: ErasureReceipt) -> Searched:
+        return await self._erasing.search(receipt)
 
     async def open_shards(self, hosts: Sequence[str], *, anew: bool = False) -> ShardTable:
         return await self._shards.open(hosts, anew=anew)

@@ -253,6 +253,11 @@ def _table_name(table: ProjectedTable) -> str:
     return _numbered(table.projection, table.number)
 
 
+def numbered_table(table: ProjectedTable) -> str:
+    """The table itself, quoted, as it stands in SQL."""
+    return _table_name(table)
+
+
 def _view_name(projection: str) -> str:
     return f"projections.{_quoted(sql_name(projection))}"
 

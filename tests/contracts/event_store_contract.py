@@ -6,6 +6,7 @@ store for each test.
 
 from tests.contracts.append_contract import AppendContract
 from tests.contracts.causes_contract import CausesContract
+from tests.contracts.erasing_contract import ErasingContract
 from tests.contracts.groups_contract import GroupsContract
 from tests.contracts.letters_contract import LettersContract
 from tests.contracts.programs_contract import ProgramsContract
@@ -22,6 +23,7 @@ from tests.contracts.values_contract import ValuesContract
 class EventStoreContract(
     AppendContract,
     CausesContract,
+    ErasingContract,
     ReadingContract,
     GroupsContract,
     LettersContract,

@@ -31,6 +31,7 @@ from store.event_store import (
     Tallied,
 )
 from store.memory import after_move
+from store.memory_erasing import ErasingInMemory
 from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory, recounted
@@ -77,6 +78,10 @@ class Database:
         self.projections = ProjectionsInMemory()
         self.letters = LettersInMemory()
         self.timers = TimersInMemory()
+        self.erasing = ErasingInMemory(
+            self.rows, self.versions, self.snapshots, self.subscriptions, self.states,
+            self.projections, self.letters, self.timers, self.epochs,
+        )  # fmt: skip
         self.dropped: list[DeadLetter] = []
         self.swaps: list[Swap] = []
         self.drops: list[Drop] = []

@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.columns import TableSchema
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
+from store.erasures import Erasure, ErasureReceipt, Searched
 from store.event_store import CheckpointMove
 from store.memory_states import recounted
 from store.projected import Condition, ProjectedTable, RefusedRow, RowChange
@@ -180,6 +181,17 @@ class StoreOfPrograms(DatabaseLink):
     async def drop_dead_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
         work = self._database.drop_letters
         return int(await self.ask(lambda: work(program, parked, epoch), commits=True))
+
+    async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
+        work = self._database.erasing.erase
+        return await self.ask(lambda: work(erasure, epoch), commits=True)  # type: ignore[no-any-return]
+
+    async def erasures(self) -> list[ErasureReceipt]:
+        return await self.ask(self._database.erasing.all)  # type: ignore[no-any-return]
+
+    async def search_erased(self, receipt: ErasureReceipt) -> Searched:
+        work = self._database.erasing.search
+        return await self.ask(lambda: work(receipt))  # type: ignore[no-any-return]
 
 
 def check_taken(changes: Sequence[RowChange]) -> None:

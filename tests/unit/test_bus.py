@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.event import Kind
+from actors.lifecycle import ERASED
 from runtime.partition.bus import Bus
 from runtime.partition.matching import Matchers
 from runtime.partition.subscribers import Subscribers
@@ -353,3 +354,20 @@ def test_a_poll_of_more_patterns_than_a_subscription_may_have_is_refused_by_the_
             unpack_poll(pack_poll(poll))
     fits = Poll("a", 0, ("a" * MAX_GLOBS_LENGTH,), ("b",) * MAX_GLOBS, (), 0.0)
     assert unpack_poll(pack_poll(fits)) == fits
+
+
+@virtual_time
+async def test_a_bus_that_hears_of_an_erasure_has_nothing_of_before() -> None:
+    partition = Partition()
+    await partition.commit("a", "b")
+    waits = asked(partition, 2, "b", name="waits")
+    await settled()
+    erased = made_event("a", 2, event_type=ERASED, kind=Kind.SYSTEM)
+    await partition.publish(await partition.append(erased, made_event("b", 3)))
+    for after in (0, 1, 2):  # whoever needs any of it reads the log
+        answer = await asked(partition, after, name=f"reads after {after}")
+        assert (answer.covered, answer.through, answer.rows) == (False, 4, b"")
+    assert not (await waits).covered
+    assert (await asked(partition, 4, wait_s=0.0)).covered
+    await partition.commit("c")
+    assert found(await asked(partition, 4)) == [5]

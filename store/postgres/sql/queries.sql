@@ -609,3 +609,139 @@ WITH kept AS (
     RETURNING xmax = 0 AS fresh
 )
 SELECT count(*) FILTER (WHERE fresh) AS timers FROM kept;
+
+-- name: last_erasure
+-- The last actor-erased of an aggregate.
+SELECT version, position, event_data ->> 'reason' AS reason FROM events
+WHERE aggregate_id = $1 AND event_type = $2 AND kind = 'system'
+ORDER BY version DESC LIMIT 1;
+
+-- name: bury_events
+-- Tombstones of a stretch of versions of an aggregate. What says that it was erased stays.
+UPDATE events SET event_data = $4::text::jsonb, metadata = NULL
+WHERE aggregate_id = $1 AND version > $2 AND version <= $3
+    AND NOT (event_type = $5 AND kind = 'system')
+    AND (event_data <> $4::text::jsonb OR metadata IS NOT NULL)
+RETURNING 1;
+
+-- name: bury_returned
+-- The messages of an actor that were returned to it, which stand in the system's own stream.
+UPDATE events SET event_data = $3::text::jsonb, metadata = NULL
+WHERE aggregate_id = $1 AND event_data ->> 'sender' = $2
+RETURNING 1;
+
+-- name: fence_readers
+-- All slots of programs, and some other subscriptions, are nobody's: whoever works for them begins
+-- anew from what is committed, and reads the log as it is then.
+WITH held AS MATERIALIZED (
+    SELECT name FROM subscriptions
+    WHERE member IS NULL AND (strpos(name, '/') > 0 OR name = ANY ($1))
+    ORDER BY name FOR UPDATE  -- in one order
+)
+UPDATE subscriptions AS s SET epoch = $2 FROM held WHERE s.name = held.name
+RETURNING split_part(s.name, '/', 1) AS program;
+
+-- name: end_epochs_of
+-- Of whatever has a name that ends so.
+UPDATE epochs SET epoch = epoch + 1 WHERE right(name, length($1)) = $1;
+
+-- name: programs_with_slots
+SELECT DISTINCT split_part(name, '/', 1) AS program FROM subscriptions
+WHERE member IS NULL AND strpos(name, '/') > 0;
+
+-- name: erase_snapshot
+DELETE FROM snapshots WHERE aggregate_id = $1 AND version < $2 AND data <> $3 RETURNING 1;
+
+-- name: bury_snapshot
+-- In the place of any that is older than actor-erased, also of one that has just come.
+INSERT INTO snapshots AS s (aggregate_id, version, data) VALUES ($1, $2 - 1, $3)
+ON CONFLICT (aggregate_id) DO UPDATE
+SET version = excluded.version, data = excluded.data, timestamp = now()
+WHERE s.version < $2;
+
+-- name: erase_timers
+-- Not those that were set behind its actor-erased.
+DELETE FROM timers AS t
+WHERE source = $1 AND NOT EXISTS (
+    SELECT FROM events e WHERE e.id = t.event_id AND e.aggregate_id = $2 AND e.version > $3
+)
+RETURNING 1;
+
+-- name: erase_states
+DELETE FROM program_states WHERE program = ANY ($1) AND key = ANY ($2) RETURNING 1;
+
+-- name: erase_letters
+-- Those that wait for the actor, or for a key of it; and its messages that nobody has taken.
+DELETE FROM dead_letters AS d
+WHERE (d.by_source AND d.name = $1) OR (NOT d.by_source AND d.name = ANY ($2))
+    OR (d.program = $4 AND EXISTS (
+        SELECT FROM events e WHERE e.id = d.event_id AND e.aggregate_id = $3
+    ))
+RETURNING 1;
+
+-- name: erase_reasons
+-- An event of the actor that waits for another key stays in its queue, which others may be in.
+UPDATE dead_letters AS d SET reason = $2, frames = ''
+WHERE d.reason <> $2 AND EXISTS (
+    SELECT FROM events e WHERE e.id = d.event_id AND e.aggregate_id = $1
+)
+RETURNING 1;
+
+-- name: kept_erasure
+SELECT receipt::text FROM erasures WHERE position = $1;
+
+-- name: keep_erasure
+INSERT INTO erasures (position, source, receipt) VALUES ($1, $2, $3::text::jsonb)
+ON CONFLICT (position) DO UPDATE SET receipt = excluded.receipt, done_at = clock_timestamp();
+
+-- name: erasures
+SELECT receipt::text FROM erasures ORDER BY position;
+
+-- name: receipt_of_aggregate
+-- Of the events of an aggregate up to a version, by their ids; and how many of them have data.
+SELECT count(*) AS count,
+    coalesce(sum(('x' || encode(substr(hash, 1, 8), 'hex'))::bit(64)::bigint::numeric), 0) AS high,
+    coalesce(sum(('x' || encode(substr(hash, 9, 8), 'hex'))::bit(64)::bigint::numeric), 0) AS low,
+    count(*) FILTER (WHERE left_over) AS left_over
+FROM (
+    SELECT sha256(uuid_send(id)) AS hash,
+        version < $2 AND NOT (event_type = $4 AND kind = 'system')
+            AND (event_data <> $3::text::jsonb OR metadata IS NOT NULL) AS left_over
+    FROM events WHERE aggregate_id = $1 AND version <= $2
+) AS theirs;
+
+-- name: count_remains
+SELECT
+    (SELECT count(*) FROM events WHERE aggregate_id = $1 AND version > $2) AS since,
+    (SELECT count(*) FROM snapshots
+        WHERE aggregate_id = $1 AND version < $2 AND data <> $3) AS snapshots,
+    (SELECT count(*) FROM timers AS t WHERE source = $4 AND NOT EXISTS (
+        SELECT FROM events e WHERE e.id = t.event_id AND e.aggregate_id = $1 AND e.version > $2
+    )) AS timers,
+    (SELECT count(*) FROM program_states WHERE key = ANY ($5)) AS states,
+    (SELECT count(*) FROM dead_letters AS d
+        WHERE (d.by_source AND d.name = $4) OR (NOT d.by_source AND d.name = ANY ($5))
+            OR (d.reason <> $6 AND EXISTS (
+                SELECT FROM events e
+                WHERE e.id = d.event_id AND e.aggregate_id = $1 AND e.version < $2
+            ))) AS dead_letters;
+
+-- name: count_outputs
+-- What of these aggregates has data, but for what follows from the erasure itself; and of the messages
+-- that were returned to an actor.
+SELECT count(*) AS outputs FROM events
+WHERE (aggregate_id = ANY ($1) AND event_data <> $4::text::jsonb
+        AND causation_id IS DISTINCT FROM (SELECT id FROM events WHERE position = $5))
+    OR (aggregate_id = $2 AND event_data ->> 'sender' = $3);
+
+-- name: erase_projected
+DELETE FROM {table} WHERE key = ANY ($1) RETURNING 1;
+
+-- name: count_projected
+SELECT count(*) AS rows FROM {table} WHERE key = ANY ($1);
+
+-- name: count_mentions
+-- Events of others that have a text somewhere in their data.
+SELECT count(*) AS events, count(DISTINCT source) AS sources FROM events
+WHERE position > $1 AND position <= $2 AND aggregate_id <> $3
+    AND strpos(event_data::text, $4) > 0;

@@ -21,7 +21,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "the half-applied state goes on",
         "an actor that is started goes on with the state in which it failed",
         "runtime.host.lifecycle",
-        '        resident.stopped = ""\n        attempt.rebuild.add(resident.source)\n',
+        '        resident.stopped, resident.erased = "", False\n'
+        "        attempt.rebuild.add(resident.source)\n",
         '        resident.stopped, resident.ready = "", True\n',
     ),
 )

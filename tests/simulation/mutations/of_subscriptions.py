@@ -7,10 +7,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "finished as it is handed out",
         "an event is finished before whoever reads it has asked for the next one",
         "runtime.processing.durable_subscription",
-        "        return bool(self._progress.hand_out((event,), event.position or 0, deal))",
-        "        handed = bool(self._progress.hand_out((event,), event.position or 0, deal))\n"
-        "        self._progress.finish()\n"
-        "        return handed",
+        "            self._progress.finish()\n            return False\n        return handed\n",
+        "            self._progress.finish()\n            return False\n"
+        "        self._progress.finish()\n        return handed\n",
     ),
     mutation(
         "what was fetched is finished",

@@ -1,0 +1,103 @@
+"""Erasing an actor, as a driver has it done.
+
+In this order: its host ends it (`actor-erased`, behind all that it has decided); the bus has heard
+of that, and keeps nothing of before; then the store forgets it. Each of these may be done again, so
+whoever erases it anew goes on where somebody has ended in between (docs/decisions/0091).
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar
+
+from actors.naming import checked_source
+from runtime.driver.connection import Connection
+from runtime.driver.life import asked_life
+from runtime.driver.ref import ActorRef
+from runtime.driver.reply import Reply
+from runtime.errors import (
+    AskTimeout,
+    BusUnavailable,
+    HostFailed,
+    HostUnavailable,
+    MailboxFull,
+    NotPossible,
+)
+from runtime.wire.commands import ERASE
+from store.erasures import Erasure, ErasureReceipt, NotErased
+from store.errors import StoreUnavailable
+from store.event_store import EventStore
+
+T = TypeVar("T")
+
+#: What passes: a host, the bus or the database is away. Under its id a command is done once.
+_AWAY = (HostUnavailable, HostFailed, MailboxFull, AskTimeout, BusUnavailable, StoreUnavailable)
+_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+
+
+def erase_actor(
+    ref: ActorRef[Any], reason: str, keys: Iterable[str], patience_s: float
+) -> Reply[ErasureReceipt]:
+    """See ActorSystem.erase."""
+    if not isinstance(ref, ActorRef):
+        raise TypeError(f"it takes a ref, system.actor(CLASS, name), not {ref!r:.80}")
+    if not isinstance(reason, str):
+        raise TypeError(f"a reason is a text, not {reason!r:.80}")
+    if not reason.strip():
+        raise ValueError("an erasure has a reason: the log keeps it, and the data is gone")
+    if isinstance(keys, str):
+        raise TypeError(f"keys is a list of keys, [{keys!r}]")
+    erasure = Erasure.of(ref.source, [checked_source(key) for key in keys])
+    connection = ref.connection
+    erase = partial(_erased, connection, ref, reason, erasure, connection.new_id(), patience_s)
+    return connection.errand(f"erasing {ref.source}", erase)
+
+
+async def _erased(
+    connection: Connection,
+    ref: ActorRef[Any],
+    reason: str,
+    erasure: Erasure,
+    command_id: bytes,
+    patience_s: float,
+) -> ErasureReceipt:
+    async def with_store(work: Callable[[EventStore], Awaitable[T]]) -> T:
+        store = await connection.open_store()  # one of its own: this may take its time
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    async def patiently(step: Callable[[], Awaitable[T]]) -> T:
+        return await _patiently(step, patience_s)
+
+    await patiently(lambda: asked_life(ref, ERASE, reason, command_id))
+    head = await patiently(lambda: with_store(lambda store: store.head()))
+    await patiently(partial(_check_bus, connection, head))
+    epoch = -1 - secrets.randbelow(2**62)
+    try:
+        return await patiently(lambda: with_store(lambda store: store.erase(erasure, epoch)))
+    except NotErased as error:
+        raise NotPossible(f"the log has no event of {ref.source}") from error
+
+
+async def _patiently(step: Callable[[], Awaitable[T]], patience_s: float) -> T:
+    """Again and again while somebody is away who does not say when he is back."""
+    loop = asyncio.get_running_loop()
+    end_s, pause_s = loop.time() + patience_s, _PAUSE_S
+    while True:
+        try:
+            return await step()
+        except _AWAY:
+            if loop.time() + pause_s > end_s:
+                raise
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+async def _check_bus(connection: Connection, position: int) -> None:
+    """Raises BusUnavailable where it has not come so far: who reads may still get from it what it
+    has kept from before the erasure."""
+    if (head := await connection.log.head()) < position:
+        raise BusUnavailable(f"it has come to position {head:,}, and not to {position:,} yet")

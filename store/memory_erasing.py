@@ -1,0 +1,200 @@
+"""Forgetting an actor in a store in memory."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from actors.event import Kind
+from actors.lifecycle import ERASED
+from actors.messages import RETURNS_SOURCE
+from actors.naming import OURS, aggregate_key_of
+from store.dead_letters import DeadLetter
+from store.erasures import (
+    ERASED_SNAPSHOT,
+    READERS,
+    REASON_ERASED,
+    RETURNER,
+    Erasure,
+    ErasureReceipt,
+    NotErased,
+    Remains,
+    Searched,
+    outputs_of,
+)
+from store.event_store import Epoch, Snapshot
+from store.memory_letters import LettersInMemory
+from store.memory_projections import ProjectionsInMemory
+from store.memory_states import StatesInMemory
+from store.memory_subscriptions import SubscriptionsInMemory
+from store.memory_timers import TimersInMemory
+from store.receipts import Receipt
+from store.rows.layout import causes_at, event_type_at, kind_at
+from store.rows.tombstones import data_of, is_tombstone, tombstone_of
+from store.timers import TimerChanges
+
+_SYSTEM = Kind.SYSTEM.value.encode()
+
+
+class ErasingInMemory:
+    """What of a store is of one actor; it changes the parts that it is given."""
+
+    def __init__(
+        self,
+        rows: list[bytes],
+        aggregates: Mapping[bytes, Mapping[int, int]],
+        snapshots: dict[bytes, Snapshot],
+        subscriptions: SubscriptionsInMemory,
+        states: StatesInMemory,
+        projections: ProjectionsInMemory,
+        letters: LettersInMemory,
+        timers: TimersInMemory,
+        epochs: dict[str, Epoch],
+    ) -> None:
+        self._rows, self._aggregates, self._snapshots = rows, aggregates, snapshots
+        self._subscriptions, self._states, self._projections = subscriptions, states, projections
+        self._letters, self._timers, self._epochs = letters, timers, epochs
+        self._kept: dict[int, ErasureReceipt] = {}  #: by the position of actor-erased
+
+    def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
+        """See EventStore.erase."""
+        source, keys = erasure.source, erasure.keys
+        aggregate = aggregate_key_of(source)
+        version, position, reason = self._last_erasure(source)
+        self._bury(self._positions(aggregate, version - 1))
+        programs = self._subscriptions.fence(READERS, epoch)
+        for name, one in self._epochs.items():
+            if name.endswith(RETURNER):
+                self._epochs[name] = replace(one, number=one.number + 1)
+        outputs = sum(map(self._bury, self._outputs(erasure, programs)))
+        outputs += self._bury(self._returned(source))
+        snapshot = self._snapshots.get(aggregate)
+        old = snapshot is not None and snapshot.version < version
+        fresh = old and snapshot is not None and snapshot.data != ERASED_SNAPSHOT
+        if old or snapshot is None:
+            self._snapshots[aggregate] = Snapshot(
+                aggregate_id=aggregate, version=version - 1, data=ERASED_SNAPSHOT
+            )
+        timers = self._old_timers(source, version)
+        self._timers.change(TimerChanges(gone=timers, moved=[], kept=[]))
+        ids = self._ids(aggregate, version)
+        receipt = ErasureReceipt(
+            source=source, reason=reason, keys=keys, version=version, position=position,
+            events=ids.count - 1, digest=ids.digest.hex(), snapshots=int(fresh),
+            timers=len(timers), states=self._states.erase(programs, keys),
+            rows=self._projections.erase(keys),
+            dead_letters=self._letters.erase(lambda one: self._is_its(one, erasure))
+            + self._letters.give_reason(self._tells_of(aggregate), REASON_ERASED),
+            outputs=outputs,
+        )  # fmt: skip
+        if position in self._kept:
+            receipt = self._kept[position].plus(receipt)
+        self._kept[position] = receipt
+        return receipt
+
+    def all(self) -> list[ErasureReceipt]:
+        """By position."""
+        return [self._kept[position] for position in sorted(self._kept)]
+
+    def search(self, receipt: ErasureReceipt) -> Searched:
+        """See EventStore.search_erased."""
+        aggregate, keys, version = aggregate_key_of(receipt.source), receipt.keys, receipt.version
+        erasure = Erasure.of(receipt.source, keys)
+        snapshot = self._snapshots.get(aggregate)
+        outputs = self._outputs(erasure, self._subscriptions.programs())
+        tells = self._tells_of(aggregate)
+        erased = self._rows[receipt.position - 1][6:22] if receipt.position in self._kept else b""
+        remains = Remains(
+            events=self._with_data(self._positions(aggregate, version - 1)),
+            snapshots=int(
+                snapshot is not None
+                and snapshot.version < version
+                and snapshot.data != ERASED_SNAPSHOT
+            ),
+            timers=len(self._old_timers(receipt.source, version)),
+            states=self._states.count(keys),
+            rows=self._projections.count(keys),
+            dead_letters=sum(
+                self._is_its(one, erasure) or tells(one) for one in self._letters.all()
+            ),
+            outputs=sum(self._with_data(self._but_for(erased, each)) for each in outputs)
+            + self._with_data(self._returned(receipt.source)),
+        )
+        return Searched(
+            remains=remains,
+            ids=self._ids(aggregate, version),
+            since=sum(each > version for each in self._aggregates.get(aggregate, ())),
+            kept=receipt.position in self._kept,
+        )
+
+    def _last_erasure(self, source: str) -> tuple[int, int, str]:
+        versions = self._aggregates.get(aggregate_key_of(source), {})
+        for version, position in sorted(versions.items(), reverse=True):
+            if _says_erased(row := self._rows[position - 1]):
+                return version, position, str(json.loads(data_of(row))["reason"])
+        raise NotErased(source)
+
+    def _positions(self, aggregate: bytes, through: int | None = None) -> list[int]:
+        versions = self._aggregates.get(aggregate, {})
+        return [at for version, at in versions.items() if through is None or version <= through]
+
+    def _outputs(self, erasure: Erasure, programs: list[str]) -> Iterator[list[int]]:
+        for source in outputs_of(erasure, programs):
+            yield self._positions(aggregate_key_of(source))
+
+    def _but_for(self, cause: bytes, positions: Iterable[int]) -> list[int]:
+        return [at for at in positions if causes_at(self._rows[at - 1], 0)[1] != cause]
+
+    def _returned(self, source: str) -> list[int]:
+        return [
+            position
+            for position in self._positions(aggregate_key_of(RETURNS_SOURCE))
+            if json.loads(data_of(self._rows[position - 1])).get("sender") == source
+        ]
+
+    def _bury(self, positions: Iterable[int]) -> int:
+        buried = 0
+        for position in positions:
+            row = self._rows[position - 1]
+            if not (_says_erased(row) or is_tombstone(row)):
+                self._rows[position - 1] = tombstone_of(row)
+                buried += 1
+        return buried
+
+    def _with_data(self, positions: Iterable[int]) -> int:
+        rows = (self._rows[position - 1] for position in positions)
+        return sum(not (_says_erased(row) or is_tombstone(row)) for row in rows)
+
+    def _old_timers(self, source: str, version: int) -> list[tuple[str, str]]:
+        aggregate = aggregate_key_of(source)
+        later = {
+            self._rows[position - 1][6:22]
+            for each, position in self._aggregates.get(aggregate, {}).items()
+            if each > version
+        }
+        theirs = self._timers.of(source)
+        return [(each.source, each.key) for each in theirs if each.event_id not in later]
+
+    def _is_its(self, letter: DeadLetter, erasure: Erasure) -> bool:
+        parked = letter.parked
+        if parked.by_source:
+            return parked.name == erasure.source
+        if parked.name in erasure.keys:
+            return True
+        return parked.program == OURS and self._is_of(letter, aggregate_key_of(erasure.source))
+
+    def _tells_of(self, aggregate: bytes) -> Callable[[DeadLetter], bool]:
+        return lambda letter: (
+            letter.reason not in (None, REASON_ERASED) and self._is_of(letter, aggregate)
+        )
+
+    def _is_of(self, letter: DeadLetter, aggregate: bytes) -> bool:
+        positions = self._aggregates.get(aggregate, {}).values()
+        return any(self._rows[at - 1][6:22] == letter.event_id for at in positions)
+
+    def _ids(self, aggregate: bytes, version: int) -> Receipt:
+        positions = self._positions(aggregate, version)
+        return Receipt().plus(self._rows[position - 1][6:22] for position in positions)
+
+
+def _says_erased(row: bytes) -> bool:
+    return event_type_at(row, 0) == ERASED.encode() and kind_at(row, 0) == _SYSTEM

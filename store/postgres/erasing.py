@@ -1,0 +1,171 @@
+"""Forgetting an actor in PostgreSQL.
+
+First its events, a stretch of versions at a time: each stretch is a transaction of its own, so that
+a long history keeps nobody waiting, and whoever is interrupted goes on. What programs have of it
+goes in one transaction at the end, which takes the checkpoints of all of them: what any of them has
+read before that, and would still write, is refused from then on.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from actors.lifecycle import ERASED
+from actors.messages import RETURNS_SOURCE
+from actors.naming import OURS, aggregate_id_of
+from store.erasures import (
+    ERASED_SNAPSHOT,
+    READERS,
+    REASON_ERASED,
+    RETURNER,
+    Erasure,
+    ErasureReceipt,
+    NotErased,
+    Remains,
+    Searched,
+    outputs_of,
+)
+from store.postgres.connections import REPORT_S, Connections, transaction
+from store.postgres.projections import Projections, numbered_table
+from store.postgres.queries import QUERIES
+from store.receipts import Receipt
+from store.rows.tombstones import TOMBSTONE_TEXT
+
+_TOMBSTONE = TOMBSTONE_TEXT.decode()
+_RETURNS = aggregate_id_of(RETURNS_SOURCE)
+
+
+class Erasing:
+    """The table `erasures`, and what of the others is of one actor."""
+
+    #: Events that one statement makes tombstones of.
+    STRETCH = 5_000
+
+    def __init__(self, connections: Connections, projections: Projections) -> None:
+        self._connections = connections
+        self._projections = projections
+
+    async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
+        """See EventStore.erase."""
+        aggregate = aggregate_id_of(erasure.source)
+        fetch = self._connections.fetch
+        last = await fetch(QUERIES["last_erasure"], aggregate, ERASED)
+        if not last:
+            raise NotErased(erasure.source)
+        [(version, position, reason)] = last
+        await self._bury(aggregate, version - 1)
+        outputs = 0
+        for output in _outputs(erasure, await self._programs()):
+            outputs += await self._bury(output, None)
+        ids, _ = await self._ids(aggregate, version)
+        async with self._connections.use() as connection, transaction(connection):
+            await connection.execute("SET LOCAL statement_timeout = 0")
+            # First, each in a statement of its own: they wait for what is under way, in the order
+            # of an append, and what that has written the next ones see.
+            await connection.fetch(QUERIES["end_epochs_of"], RETURNER)
+            fenced = await connection.fetch(QUERIES["fence_readers"], list(READERS), epoch)
+            programs = sorted({row["program"] for row in fenced})
+            counts = await self._forget(connection, erasure, aggregate, version, programs)
+            for output in _outputs(erasure, programs):
+                outputs += await self._bury(output, None, connection)
+            outputs += len(
+                await connection.fetch(
+                    QUERIES["bury_returned"], _RETURNS, erasure.source, _TOMBSTONE, timeout=REPORT_S
+                )
+            )
+            receipt = ErasureReceipt(
+                source=erasure.source, reason=reason or "", keys=erasure.keys, version=version,
+                position=position, events=ids.count - 1, digest=ids.digest.hex(),
+                outputs=outputs, **counts,
+            )  # fmt: skip
+            kept = await connection.fetch(QUERIES["kept_erasure"], position)
+            if kept:
+                receipt = ErasureReceipt.from_json(json.loads(kept[0]["receipt"])).plus(receipt)
+            text = json.dumps(receipt.as_json())
+            await connection.fetch(QUERIES["keep_erasure"], position, erasure.source, text)
+            return receipt
+
+    async def all(self) -> list[ErasureReceipt]:
+        """By position."""
+        rows = await self._connections.fetch(QUERIES["erasures"])
+        return [ErasureReceipt.from_json(json.loads(row["receipt"])) for row in rows]
+
+    async def search(self, receipt: ErasureReceipt) -> Searched:
+        """See EventStore.search_erased."""
+        aggregate, source = aggregate_id_of(receipt.source), receipt.source
+        erasure = Erasure.of(source, receipt.keys)
+        report = self._connections.report
+        [found] = await report(
+            QUERIES["count_remains"], aggregate, receipt.version, ERASED_SNAPSHOT, source,
+            list(receipt.keys), REASON_ERASED,
+        )  # fmt: skip
+        rows = 0
+        for table in await self._projections.all():
+            query = QUERIES["count_projected"].format(table=numbered_table(table))
+            [row] = await report(query, list(receipt.keys))
+            rows += row["rows"]
+        outputs = _outputs(erasure, await self._programs())
+        [theirs] = await report(
+            QUERIES["count_outputs"], outputs, _RETURNS, source, _TOMBSTONE, receipt.position
+        )
+        ids, left_over = await self._ids(aggregate, receipt.version)
+        kept = await self._connections.fetch(QUERIES["kept_erasure"], receipt.position)
+        remains = Remains(
+            events=left_over, snapshots=found["snapshots"], timers=found["timers"],
+            states=found["states"], rows=rows, dead_letters=found["dead_letters"],
+            outputs=theirs["outputs"],
+        )  # fmt: skip
+        return Searched(remains=remains, ids=ids, since=found["since"], kept=bool(kept))
+
+    async def _forget(
+        self, within: Any, erasure: Erasure, aggregate: UUID, version: int, programs: Sequence[str]
+    ) -> dict[str, int]:
+        """What is kept of it beside the log, and beside the events of programs."""
+        source, keys = erasure.source, list(erasure.keys)
+
+        async def gone(name: str, *arguments: Any, query: str | None = None) -> int:
+            return len(await within.fetch(query or QUERIES[name], *arguments, timeout=REPORT_S))
+
+        counts = {
+            "snapshots": await gone("erase_snapshot", aggregate, version, ERASED_SNAPSHOT),
+            "timers": await gone("erase_timers", source, aggregate, version),
+            "states": await gone("erase_states", list(programs), keys),
+            "dead_letters": await gone("erase_letters", source, keys, aggregate, OURS)
+            + await gone("erase_reasons", aggregate, REASON_ERASED),
+            "rows": 0,
+        }
+        for table in await self._projections.all():
+            query = QUERIES["erase_projected"].format(table=numbered_table(table))
+            counts["rows"] += await gone("", keys, query=query)
+        await within.fetch(QUERIES["bury_snapshot"], aggregate, version, ERASED_SNAPSHOT)
+        return counts
+
+    async def _bury(self, aggregate: UUID, through: int | None, within: Any = None) -> int:
+        """Make tombstones of an aggregate's events up to a version, or of all that there are."""
+        within = within or self._connections
+        if through is None:
+            [(through,)] = await within.fetch(
+                "SELECT coalesce(max(version), 0) FROM events WHERE aggregate_id = $1", aggregate
+            )
+        buried = 0
+        for after in range(0, through, self.STRETCH):
+            end = min(after + self.STRETCH, through)
+            query = QUERIES["bury_events"]
+            buried += len(await within.fetch(query, aggregate, after, end, _TOMBSTONE, ERASED))
+        return buried
+
+    async def _programs(self) -> list[str]:
+        rows = await self._connections.fetch(QUERIES["programs_with_slots"])
+        return [row["program"] for row in rows]
+
+    async def _ids(self, aggregate: UUID, version: int) -> tuple[Receipt, int]:
+        [row] = await self._connections.report(
+            QUERIES["receipt_of_aggregate"], aggregate, version, _TOMBSTONE, ERASED
+        )
+        ids = Receipt.of_sums(row["count"], int(row["high"]), int(row["low"]))
+        return ids, int(row["left_over"])
+
+
+def _outputs(erasure: Erasure, programs: Sequence[str]) -> list[UUID]:
+    return [aggregate_id_of(source) for source in outputs_of(erasure, programs)]

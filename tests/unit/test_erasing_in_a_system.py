@@ -1,0 +1,254 @@
+"""Erasing in a whole system inside this process: what is left, and what goes on."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from actors.actor import Actor, applies, handles
+from actors.command import Command
+from actors.event import DeviceEvent, Event, Payload
+from actors.lifecycle import ActorWasErased
+from actors.timers import Schedule
+from runtime.errors import ActorErased, NotPossible
+from runtime.system import ActorSystem
+from runtime.topology.names import WRITER_ACTOR
+from store.memory import MemoryEventStore
+from store.scenario import Scenario
+from streams.pipeline import EventPipeline
+from streams.projection import Projection
+from tests.integration.systems import eventually
+from thornback.testing.in_process import InProcessSystem
+from thornback.testing.settings import small_settings
+
+LIMIT_S = 30.0
+SECRET = "12 Main Street"
+
+
+class Move(Command):
+    to: str
+
+
+class Moved(DeviceEvent):
+    to: str
+
+
+class Remind(Command):
+    text: str
+
+
+@dataclass
+class DwellingState:
+    at: str = ""
+    moves: int = 0
+
+
+class Dwelling(Actor[DwellingState]):
+    actor_type = "dwelling"
+    indexes = ("at",)
+
+    @handles
+    def move(self, command: Move) -> Iterator[Moved]:
+        yield Moved(to=command.to)
+
+    @handles
+    def remind(self, command: Remind) -> Iterator[Payload | Schedule]:
+        yield Schedule(after=3_600.0, message=Move(to=command.text), key="later")
+
+    @applies
+    def moved(self, event: Moved) -> None:
+        self.state.at = event.to
+        self.state.moves += 1
+
+
+@dataclass(frozen=True)
+class Address:
+    at: str
+
+
+class Addresses(Projection[Address]):
+    """Every event makes the row of its source, also actor-erased."""
+
+    sources = ("dwelling/*",)
+
+    def project(self, event: Event, row: Address | None) -> Address | None:
+        return Address(str(event.data.get("to", "nowhere")))
+
+
+def counts() -> EventPipeline:
+    """How often each has moved, and where to last."""
+    return (
+        EventPipeline("moves", ["moved"])
+        .key_by(lambda event: event.source)
+        .fold([0, ""], lambda kept, event: [kept[0] + 1, event.data["to"]])
+        .emit("move-counted")
+    )
+
+
+@pytest.fixture
+def system() -> Iterator[ActorSystem]:
+    settings = small_settings(
+        {"actor_system": {"hosts": 2}, "event_store": {"snapshot_frequency": 2}}, type="memory"
+    )
+    with InProcessSystem(settings) as system:
+        yield system
+
+
+def rows_with(system: ActorSystem, text: str) -> list[str]:
+    """Sources of events of the log that have a text in them."""
+    store = memory_of(system)
+    return [str(row) for row in store._rows if text.encode() in row]
+
+
+def memory_of(system: ActorSystem) -> MemoryEventStore:
+    assert isinstance(system, InProcessSystem)
+    writer: Any = system._processes._named[WRITER_ACTOR]
+    store: MemoryEventStore = writer._memory
+    return store
+
+
+def test_nothing_of_it_is_left_and_everybody_else_goes_on(system: ActorSystem) -> None:
+    one, other = system.actor(Dwelling, "a"), system.actor(Dwelling, "b")
+    system.run(Addresses(), workers=1).result(LIMIT_S)
+    system.run(counts(), workers=1).result(LIMIT_S)
+    for number in range(5):
+        one.ask(Move(to=f"{SECRET}, {number}")).result(LIMIT_S)
+        other.ask(Move(to=f"a street, {number}")).result(LIMIT_S)
+    one.ask(Remind(text=SECRET)).result(LIMIT_S)
+    other.ask(Remind(text="a street")).result(LIMIT_S)
+    assert [ref.source for ref in system.find(Dwelling).result(LIMIT_S)] == [
+        "dwelling/a",
+        "dwelling/b",
+    ]
+    follow = system.subscribe("moved", after=0, name="reports")
+    assert next(iter(follow)).data["to"] == f"{SECRET}, 0"
+    store = memory_of(system)
+    eventually(lambda: len(store._timers) == 2)
+    eventually(lambda: store._states.count(["dwelling/a"]) == 1)
+    eventually(lambda: len(rows_with(system, SECRET)) == 11)  # and the outputs of the pipeline
+
+    receipt = system.erase(one, "its owner asked").result(LIMIT_S)
+    assert (receipt.events, receipt.timers, receipt.states, receipt.outputs) == (6, 1, 1, 5)
+    assert receipt.rows == 2  # of the projection, and of the index
+    assert rows_with(system, SECRET) == []
+    with pytest.raises(ActorErased, match="its owner asked"):
+        one.ask(Move(to="elsewhere")).result(LIMIT_S)
+
+    for number in range(5, 8):
+        other.ask(Move(to=f"a street, {number}")).result(LIMIT_S)
+    eventually(lambda: store._states.load("moves", ["dwelling/b"])["dwelling/b"].find(b"7") > 0)
+    assert [ref.source for ref in system.find(Dwelling).result(LIMIT_S)] == ["dwelling/b"]
+    follow.close()  # what was in hand is not finished, and comes again: to nobody
+    with system.subscribe("moved", after=0, name="reports") as again:
+        events = iter(again)
+        assert [next(events).source for _ in range(8)] == ["dwelling/b"] * 8
+        again.finish().result(LIMIT_S)
+        assert again.receipt.count == 13
+    eventually(lambda: ends_where_the_log_does(system, store))
+    assert asyncio.run(store.search_erased(receipt)).agrees(receipt)
+    assert system.erase(one, "once more").result(LIMIT_S) == receipt
+    assert system.state_as_of(one, position=store_head(store)).result(LIMIT_S) == DwellingState()
+
+
+def store_head(store: MemoryEventStore) -> int:
+    return len(store._rows)
+
+
+def ends_where_the_log_does(system: ActorSystem, store: MemoryEventStore) -> bool:
+    """Have all programs come to where the last event is?"""
+    slots = [each for each in store._subscriptions.all() if "/" in each.name]
+    return min(each.position for each in slots) >= len(store._rows) - 20
+
+
+def test_it_begins_anew(system: ActorSystem) -> None:
+    one = system.actor(Dwelling, "a")
+    one.ask(Move(to=SECRET)).result(LIMIT_S)
+    system.erase(one, "sold").result(LIMIT_S)
+    [started] = system.start(one).result(LIMIT_S)
+    assert started.version == 3
+    assert one.state().result(LIMIT_S) == DwellingState()
+    assert system.find(Dwelling, at="there").result(LIMIT_S).refs == []
+    [moved] = one.ask(Move(to="there")).result(LIMIT_S)
+    assert moved.version == 4
+    assert one.state().result(LIMIT_S) == DwellingState(at="there", moves=1)
+    found = system.find(Dwelling, at="there").result(LIMIT_S)
+    assert [ref.source for ref in found] == ["dwelling/a"]
+    assert system.state_as_of(one, position=moved.position).result(LIMIT_S).moves == 1
+    assert rows_with(system, SECRET) == []
+
+
+def test_a_subscription_from_the_beginning_meets_no_tombstone_and_hears_of_the_erasure(
+    system: ActorSystem,
+) -> None:
+    one, other = system.actor(Dwelling, "a"), system.actor(Dwelling, "b")
+    for number in range(3):
+        one.ask(Move(to=f"{SECRET} {number}")).result(LIMIT_S)
+        other.ask(Move(to="x")).result(LIMIT_S)
+    system.erase(one, "its owner asked").result(LIMIT_S)
+    other.ask(Move(to="last")).result(LIMIT_S)
+
+    def told(**how: Any) -> list[str]:
+        found = []
+        with system.subscribe(after=0, **how) as events:
+            for event in events:
+                found.append(event.event_type)
+                if event.data.get("to") == "last":
+                    break
+            if how:
+                receipt = events.finish() and events.receipt
+                assert receipt.count == 8  # whoever counts has them all
+        return found
+
+    expected = ["moved", "moved", "moved", "actor-erased", "moved"]
+    assert told() == expected
+    assert told(name="all") == expected
+    pages = []
+    with system.subscribe(after=0, name="pages") as events:
+        for page in events.pages():
+            pages += [event.event_type for event in page]
+            if len(pages) == 5:
+                break
+    assert pages == expected
+
+
+def test_who_is_not_there_and_what_is_no_reason(system: ActorSystem) -> None:
+    nobody = system.actor(Dwelling, "nobody")
+    with pytest.raises(NotPossible, match="the log has no event of dwelling/nobody"):
+        system.erase(nobody, "a typo").result(LIMIT_S)
+    with pytest.raises(ValueError, match="has a reason"):
+        system.erase(nobody, " ")
+    with pytest.raises(TypeError, match="takes a ref"):
+        system.erase("dwelling/nobody", "x")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a reason is a text"):
+        system.erase(nobody, 1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="keys is a list"):
+        system.erase(nobody, "x", keys="a")
+    assert system.actor(Dwelling, "nobody").ask(Move(to="here")).result(LIMIT_S)[0].version == 1
+
+
+def test_a_scenario_knows_that_it_is_over() -> None:
+    dwelling = Scenario(Dwelling).given(Moved(to="x"), ActorWasErased(reason="sold", events=1))
+    assert dwelling.state == DwellingState()
+    with pytest.raises(AssertionError, match="takes no commands"):
+        dwelling.when(Move(to="y"), at=datetime.now().astimezone())
+
+
+def test_programs_that_begin_behind_an_erasure_meet_no_tombstone(system: ActorSystem) -> None:
+    one, other = system.actor(Dwelling, "a"), system.actor(Dwelling, "b")
+    for ref in (one, other, one, other):
+        ref.ask(Move(to=SECRET if ref is one else "x")).result(LIMIT_S)
+    receipt = system.erase(one, "its owner asked").result(LIMIT_S)
+    system.run(counts(), workers=1, after=0).result(LIMIT_S)
+    system.run(Addresses(), workers=1, after=0).result(LIMIT_S)
+    other.ask(Move(to="last")).result(LIMIT_S)
+    store = memory_of(system)
+    rows = store._projections.rows
+    eventually(lambda: rows("addresses").get("dwelling/b") == ("last",))
+    assert rows("addresses").keys() == {"dwelling/b"}
+    eventually(lambda: store._states.count(["dwelling/b"]) == 1)
+    slots = [each for each in store._subscriptions.all() if each.name.startswith("addresses/")]
+    assert sum(each.receipt.count for each in slots) == 6  # tombstones are finished, too
+    assert asyncio.run(store.search_erased(receipt)).agrees(receipt)
