@@ -16,7 +16,7 @@ import secrets
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from functools import partial
@@ -29,6 +29,7 @@ from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from runtime.cluster.coming_back import other_ray, stay_on
+from runtime.cluster.local_nodes import HEALTH_CHECK, LocalNode, start_nodes
 from runtime.cluster.project_ray import (
     ADDRESS,
     AUTH_MODE,
@@ -60,6 +61,12 @@ class _Joining:
     one_at_a_time = threading.Lock()  # guards what follows
     thread: threading.Thread | None = None  #: the last try, which may go on when it was given up
     left_in_parent = False  #: was this process forked from one that was in Ray?
+
+
+class _Started:
+    """The Ray that this process has started."""
+
+    nodes: Sequence[LocalNode] = ()  #: beside the head's
 
 
 def _in_a_forked_child() -> None:
@@ -182,9 +189,17 @@ def joined_ray() -> str:
     return address
 
 
-def start_ray() -> None:
+def joined_node() -> str:
+    """The id of the node of it by which this process is connected."""
+    node: str = ray.get_runtime_context().get_node_id()
+    return node
+
+
+def start_ray(nodes: int = 1) -> Sequence[LocalNode]:
     """Start a Ray that ends with this process, or with `end_ray`. It listens on loopback alone,
-    has no dashboard, and asks for a token of its own; nothing is written to the user's home."""
+    has no dashboard, and asks for a token of its own; nothing is written to the user's home.
+
+    It has so many nodes, of which those beside the head's are given back (local_nodes.py)."""
     # A folder a user: the sockets below it are of whoever makes it.
     folder = Path(tempfile.gettempdir()) / f"thornback-ray-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -212,15 +227,21 @@ def start_ray() -> None:
                 "max_direct_call_object_size": 4 * 1024 * 1024,
                 # By default at 15, behind whatever else runs: hosts serve somebody who waits.
                 "worker_niceness": 0,
+                **(HEALTH_CHECK if nodes > 1 else {}),
             },
             _temp_dir=str(folder),
         )
-    os.environ[ADDRESS] = joined_ray()
+        os.environ[ADDRESS] = joined_ray()
+        _Started.nodes = start_nodes(nodes - 1, joined_ray(), LOOPBACK)
+    return _Started.nodes
 
 
 def end_ray() -> None:
     """End the Ray that `start_ray` started, with all of its processes; its token is of no use any
     more."""
+    for node in _Started.nodes:
+        node.end()
+    _Started.nodes = ()
     below = psutil.Process().children(recursive=True)
     ray.shutdown()
     end_left(below)

@@ -94,6 +94,31 @@ def test_a_second_run_judges_what_it_replayed_changes_nothing_and_ends_tidily_at
     assert_all_is_over(here)
 
 
+def test_over_three_nodes_of_which_one_is_killed_in_the_middle_every_count_is_proved() -> None:
+    with place() as apart:
+        done = apart.run(*FEWER_DAYS, "--nodes", "3", "--strike", "--no-streams", "--exit")
+        over = (apart.left_running(), EmbeddedPostgres(apart.data / "postgres").running())
+
+    said = done.stdout
+    assert done.returncode == 0, said
+    assert "FAILS" not in said
+    assert "3 Ray nodes, each a raylet of its own on loopback of this machine" in said
+    replayed = AirTraffic(7).total
+    assert re.search(rf"in all +{replayed:,} +{replayed:,}\n", said), said
+    assert f"{replayed:,} events are new, 0 were there, 0 failed" in said
+    (struck, lost) = re.findall(
+        r"^node (\w{12}) was killed when [\d,]+ commands were answered, \d+ processes with (.+) "
+        "among them",
+        said, re.MULTILINE,
+    )[0]  # fmt: skip
+    (back,) = re.findall(r"^holds  .* are back on other nodes: (.+)$", said, re.MULTILINE)
+    where = dict(each.rstrip().split(" on ") for each in back.split(", "))
+    assert sorted(where) == lost.split(", ")
+    assert any(name.startswith("host-") for name in where)
+    assert struck not in where.values()
+    assert over == ([], False)
+
+
 def _explained(said: str) -> str:
     """The id of the congestion that is explained; it follows from a departure, and that from a
     command."""
