@@ -6,8 +6,8 @@ through Ray, and it ends with its raylet. Memory, processors, files and clocks a
 machine.
 """
 
+import os
 import signal
-from collections.abc import Sequence
 from contextlib import suppress
 
 import psutil
@@ -33,15 +33,18 @@ HEALTH_CHECK = {
 
 
 class LocalNode:
-    """One of them, from its start to its end. Ends with this process at the latest."""
+    """One of them, from its start to its end. Ends with the thread that has made it at the latest.
 
-    def __init__(self, head: str, address: str, processors: int) -> None:
+    Raises what Ray raises where it does not come up.
+    """
+
+    def __init__(self, head: str, address: str) -> None:
         """`head` is where Ray's head is, and `address` the one to listen on."""
         parameters = RayParams(
             gcs_address=head,
             redis_address=head,
             node_ip_address=address,
-            num_cpus=processors,
+            num_cpus=os.cpu_count() or 1,
             num_gpus=0,
             object_store_memory=_OBJECT_STORE_BYTES,
             min_worker_port=0,
@@ -53,9 +56,14 @@ class LocalNode:
         self._node = Node(parameters, head=False, shutdown_at_exit=False, spawn_reaper=True)
         wait_for_node(head, self._node.plasma_store_socket_name, _STARTS_S)
         [raylet] = self._node.all_processes["raylet"]
-        self._raylet = psutil.Process(raylet.process.pid)
+        self._started = raylet.process
+        self._raylet = psutil.Process(self._started.pid)
         self.id: str = self._node.node_id  #: Ray's
-        self.killed = False
+
+    @property
+    def ended(self) -> bool:
+        """Has its raylet ended, by whatever? Its processes end once somebody has looked."""
+        return self._started.poll() is not None
 
     def processes(self) -> list[psutil.Process]:
         """The raylet, and all that it has started, as far as they are alive."""
@@ -85,15 +93,12 @@ class LocalNode:
         for process in reversed(gone):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        self.killed = True
         self._node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
         psutil.wait_procs(gone, timeout=_ENDS_S)
         return len(gone)
 
     def end(self) -> None:
         """Have it leave its Ray, and end all of it."""
-        if self.killed:
-            return
         below = self.processes()
         self.thaw()
         self._node.kill_all_processes(check_alive=False, allow_graceful=True, wait=True)
@@ -101,17 +106,3 @@ class LocalNode:
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-
-
-def start_nodes(number: int, head: str, address: str) -> Sequence[LocalNode]:
-    """So many. Raises what Ray raises where one does not come up, and then none is left."""
-    processors = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    started: list[LocalNode] = []
-    try:
-        while len(started) < number:
-            started.append(LocalNode(head, address, processors))
-    except BaseException:
-        for node in started:
-            node.end()
-        raise
-    return started

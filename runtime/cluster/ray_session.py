@@ -21,7 +21,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import ray
@@ -29,7 +29,7 @@ from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from runtime.cluster.coming_back import other_ray, stay_on
-from runtime.cluster.local_nodes import HEALTH_CHECK, LocalNode, start_nodes
+from runtime.cluster.local_nodes import HEALTH_CHECK, LocalNode
 from runtime.cluster.project_ray import (
     ADDRESS,
     AUTH_MODE,
@@ -66,7 +66,7 @@ class _Joining:
 class _Started:
     """The Ray that this process has started."""
 
-    nodes: Sequence[LocalNode] = ()  #: beside the head's
+    nodes: ClassVar[list[LocalNode]] = []  #: beside the head's
 
 
 def _in_a_forked_child() -> None:
@@ -231,17 +231,24 @@ def start_ray(nodes: int = 1) -> Sequence[LocalNode]:
             },
             _temp_dir=str(folder),
         )
-        os.environ[ADDRESS] = joined_ray()
-        _Started.nodes = start_nodes(nodes - 1, joined_ray(), LOOPBACK)
-    return _Started.nodes
+    os.environ[ADDRESS] = joined_ray()
+    return [add_node() for _ in range(nodes - 1)]
+
+
+def add_node() -> LocalNode:
+    """One more node for the Ray that `start_ray` started, with which it ends. To be called where it
+    is in the main thread's hands: the node ends with the thread that has started it, too."""
+    with _loopback_as_it_is():
+        node = LocalNode(joined_ray(), LOOPBACK)
+    _Started.nodes.append(node)
+    return node
 
 
 def end_ray() -> None:
     """End the Ray that `start_ray` started, with all of its processes; its token is of no use any
     more."""
-    for node in _Started.nodes:
-        node.end()
-    _Started.nodes = ()
+    while _Started.nodes:
+        _Started.nodes.pop().end()
     below = psutil.Process().children(recursive=True)
     ray.shutdown()
     end_left(below)
