@@ -57,7 +57,8 @@ class LocalNode:
         wait_for_node(head, self._node.plasma_store_socket_name, _STARTS_S)
         [raylet] = self._node.all_processes["raylet"]
         self._started = raylet.process
-        self._raylet = psutil.Process(self._started.pid)
+        self.pid: int = self._started.pid  #: of the raylet
+        self._raylet = psutil.Process(self.pid)
         self.id: str = self._node.node_id  #: Ray's
 
     @property

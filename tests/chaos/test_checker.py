@@ -425,6 +425,25 @@ def test_what_was_sent_again_is_held_against_its_first_effect() -> None:
     assert problems(_of(history, sendings=[*history.sendings, again])) == []
 
 
+def test_what_may_be_rejected_may_stand_behind_what_was_sent_after_it() -> None:
+    """Its host had rejected it when it was killed, and the next one decided it anew."""
+    history = made_history()
+    sendings = list(history.sendings)
+    plugged, unplugged = (
+        next(
+            place
+            for place, each in enumerate(sendings)
+            if (each.source, each.message_type) == ("managed-charger/one", message_type)
+        )
+        for message_type in ("plug-in", "unplug")
+    )
+    one, other = sendings[plugged], sendings[unplugged]
+    sendings[plugged] = replace(one, number=other.number, sent_ns=0)
+    sendings[unplugged] = replace(other, number=one.number, sent_ns=0)
+
+    assert problems(_of(history, sendings=sendings)) == []
+
+
 def test_what_follows_from_an_event_with_a_command_s_id_is_no_effect_of_the_command() -> None:
     history = made_history()
     last = history.sendings[-1]
