@@ -12,6 +12,7 @@ from benchmarks.measures import (
     http,
     live,
     messages,
+    node_kill,
     programs,
     published,
     rehydration,
@@ -37,6 +38,7 @@ ALL: tuple[Measure, ...] = (
     akka.MEASURE,
     *residents.MEASURES,
     rehydration.MEASURE,
+    node_kill.MEASURE,
     clock_comparison.MEASURE,
     *rivals.MEASURES,
 )

@@ -195,11 +195,14 @@ def joined_node() -> str:
     return node
 
 
-def start_ray(nodes: int = 1) -> Sequence[LocalNode]:
+def start_ray(
+    nodes: int = 1, *, health_check: Mapping[str, int] = HEALTH_CHECK
+) -> Sequence[LocalNode]:
     """Start a Ray that ends with this process, or with `end_ray`. It listens on loopback alone,
     has no dashboard, and asks for a token of its own; nothing is written to the user's home.
 
-    It has so many nodes, of which those beside the head's are given back (local_nodes.py)."""
+    It has so many nodes, of which those beside the head's are given back (local_nodes.py), and
+    where it has several, the head looks after them as `health_check` says."""
     # A folder a user: the sockets below it are of whoever makes it.
     folder = Path(tempfile.gettempdir()) / f"thornback-ray-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -227,7 +230,7 @@ def start_ray(nodes: int = 1) -> Sequence[LocalNode]:
                 "max_direct_call_object_size": 4 * 1024 * 1024,
                 # By default at 15, behind whatever else runs: hosts serve somebody who waits.
                 "worker_niceness": 0,
-                **(HEALTH_CHECK if nodes > 1 else {}),
+                **(health_check if nodes > 1 else {}),
             },
             _temp_dir=str(folder),
         )
