@@ -66,6 +66,10 @@ class Database:
             postmaster.send_signal(signal.SIGQUIT)
             postmaster.wait(30.0)
 
+    def stop(self) -> None:
+        """A clean shutdown: who is connected is told so."""
+        self._server.stop()
+
     def start(self) -> None:
         """Have the server run, if it does not."""
         self._server.start()

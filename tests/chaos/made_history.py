@@ -145,7 +145,8 @@ def _alarms(log: MadeLog) -> None:
     _wound(log, "alarm/a-1", 1)
     again = _wound(log, "alarm/a-1", 2)
     _wound(log, "alarm/a-2", 1)
-    stopped = [("stopped", {}), ("timer-cancelled", {"key": "bell"})]
+    nothing: Mapping[str, Any] = {}
+    stopped = ("stopped", nothing), ("timer-cancelled", {"key": "bell"})
     log.command("alarm/a-2", "stop-bell", {}, *stopped)
     log.fired(again)
 
@@ -155,7 +156,8 @@ def _wound(log: MadeLog, clock: str, number: int) -> EventRow:
         "key": "bell", "timer": f"timer-{clock}-{number}", "due_us": 1, "every_us": None,
         "missed": "once", "message_type": "ring", "message": {"number": number},
     }  # fmt: skip
-    events = [("wound", {"number": number}), ("timer-set", timer)]
+    wound: Mapping[str, Any] = {"number": number}
+    events = ("wound", wound), ("timer-set", timer)
     return log.command(clock, "wind", {"after_s": 1.0}, *events)[-1]
 
 

@@ -49,6 +49,7 @@ class FaultKind(StrEnum):
     KILL_BACKEND = "kill-backend"  #: kill -9 of one: the postmaster starts all of them anew
     FREEZE_POSTMASTER = "freeze-postmaster"
     CRASH_POSTGRES = "crash-postgres"  #: an immediate shutdown, and a start
+    STOP_POSTGRES = "stop-postgres"  #: a clean shutdown, and a start much later
     CUT = "cut"  #: all connections to PostgreSQL, in the middle of whatever they carry
     DELAY = "delay"  #: everything on them comes late
     BLACK_HOLE = "black-hole"  #: nothing on them comes, and nobody is told
@@ -70,6 +71,7 @@ _KINDS: dict[FaultKind, tuple[int, float, float]] = {
     FaultKind.KILL_BACKEND: (1, 0.0, 0.0),
     FaultKind.FREEZE_POSTMASTER: (1, 1.0, 4.0),
     FaultKind.CRASH_POSTGRES: (1, 0.5, 3.0),
+    FaultKind.STOP_POSTGRES: (1, 5.0, 30.0),
     FaultKind.CUT: (3, 0.0, 0.0),
     FaultKind.DELAY: (2, 1.0, 5.0),
     FaultKind.BLACK_HOLE: (2, 0.5, 5.0),

@@ -69,6 +69,9 @@ class Striker:
             case FaultKind.CRASH_POSTGRES:
                 self.database.crash()
                 return True, self.database.start
+            case FaultKind.STOP_POSTGRES:
+                self.database.stop()
+                return True, self.database.start
             case FaultKind.FULL_DISK:
                 return self.database.fill(), self.database.free
         return self._at_once(fault), None
