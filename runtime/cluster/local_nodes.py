@@ -8,10 +8,12 @@ machine.
 
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 import ray
+from ray._private import ray_constants
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray._private.services import wait_for_node
@@ -21,9 +23,9 @@ _STARTS_S, _ENDS_S = 60.0, 10.0
 _OBJECT_STORE_BYTES = 128 * 1024 * 1024
 
 #: By default Ray's head asks each raylet every 3 s whether it lives, lets it take 10 s, and takes
-#: five answers that fail for its death: 15 s where nobody listens, and more than a minute where
-#: somebody is silent. Here it is 5 s, and 15 s: a machine that is too busy to answer for
-#: that long would lose all that runs on it.
+#: five answers that fail for its death. Measured, that is 15 s where nobody listens, and 64 s where
+#: somebody is silent; with these it is 5 s and 19 s (docs/deployment.md). A node that is too busy
+#: to answer for as long as that loses all that runs on it, so they are not shorter.
 HEALTH_CHECK = {
     "health_check_initial_delay_ms": 3_000,
     "health_check_period_ms": 1_000,
@@ -107,3 +109,15 @@ class LocalNode:
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+
+
+@contextmanager
+def loopback_as_it_is() -> Iterator[None]:
+    """Ray takes 127.0.0.1 for what it says. On Linux it would take it for the address by which
+    other machines reach this one, and listen there; on macOS it never does."""
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before

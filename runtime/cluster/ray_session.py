@@ -25,11 +25,10 @@ from typing import Any, ClassVar
 
 import psutil
 import ray
-from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from runtime.cluster.coming_back import other_ray, stay_on
-from runtime.cluster.local_nodes import HEALTH_CHECK, LocalNode
+from runtime.cluster.local_nodes import HEALTH_CHECK, LocalNode, loopback_as_it_is
 from runtime.cluster.project_ray import (
     ADDRESS,
     AUTH_MODE,
@@ -215,7 +214,7 @@ def start_ray(
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     Config.initialize("")  # what it has read of them when it was imported is old
     AuthenticationTokenLoader.instance().reset_cache()
-    with _loopback_as_it_is():
+    with loopback_as_it_is():
         ray.init(
             address="local",
             include_dashboard=False,
@@ -241,7 +240,7 @@ def start_ray(
 def add_node() -> LocalNode:
     """One more node for the Ray that `start_ray` started, with which it ends. To be called where it
     is in the main thread's hands: the node ends with the thread that has started it, too."""
-    with _loopback_as_it_is():
+    with loopback_as_it_is():
         node = LocalNode(joined_ray(), LOOPBACK)
     _Started.nodes.append(node)
     return node
@@ -275,7 +274,7 @@ def _join(address: str, joined: "Future[None]") -> None:
     failed: BaseException | None = None
     try:
         if address in gcs_addresses():  # to the letter: a Ray that is on loopback alone
-            with _loopback_as_it_is():
+            with loopback_as_it_is():
                 ray.init(address=address, **options)
         else:
             ray.init(address=address, **options)
@@ -294,18 +293,6 @@ def _join(address: str, joined: "Future[None]") -> None:
 def _not_about_threads(record: logging.LogRecord) -> bool:
     """Ray deplores that another thread than the main one connects, which is so on purpose."""
     return "SIGTERM handler is not set" not in record.getMessage()
-
-
-@contextmanager
-def _loopback_as_it_is() -> Iterator[None]:
-    """Ray takes 127.0.0.1 for what it says. On Linux it would take it for the address by which
-    other machines reach this one, and listen there; on macOS it never does."""
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextmanager
