@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from rich.console import Console
 
@@ -15,6 +15,8 @@ from actors.errors import ThornbackError
 from runtime.driver.ref import ActorRef
 from runtime.topology.names import MACHINE_LETTERS, ProcessKind
 from runtime.topology.status import ProcessStatus, Status
+
+T = TypeVar("T")
 
 #: Between two looks: nobody says when Ray has noticed, nor when a process is back.
 _LOOK_S = 0.2
@@ -113,10 +115,10 @@ class Strike:
             time.sleep(_LOOK_S)
         came.noticed_s = time.monotonic() - struck_s
         for ref in asked:
-            ref.state().result(timeout_s=max(1.0, until_s - time.monotonic()))
+            _until(until_s, lambda ref=ref: ref.state().result(timeout_s=self._patience_s))  # type: ignore[misc]
         came.answered_s = time.monotonic() - struck_s
         while came.back.keys() != set(came.lost) and time.monotonic() < until_s:
-            for name, (_, node) in self._where().items():
+            for name, (_, node) in _until(until_s, self._where).items():
                 if name in came.lost and node != came.node:
                     came.back[name] = node
             time.sleep(_LOOK_S)
@@ -139,10 +141,23 @@ class Strike:
         return found
 
 
+def _until(until_s: float, ask: Callable[[], T]) -> T:
+    """What is answered; it is asked again while whoever would answer is away. Raises what it is
+    told when the time is over."""
+    while True:
+        try:
+            return ask()
+        except ThornbackError:
+            if time.monotonic() >= until_s:
+                raise
+        time.sleep(_LOOK_S)
+
+
 def show(console: Console, came: Struck) -> bool:
     """Print what came of it; is everybody back?"""
     if came.trouble is not None:
-        console.print(f"[red]FAILS[/]  no node was struck: {came.trouble}")
+        what = f"{_short(came.node)} was struck" if came.killed else "no node was struck"
+        console.print(f"[red]FAILS[/]  {what}: {came.trouble}")
         return False
     console.print(
         f"node {_short(came.node)} was killed when {came.at:,} commands were answered, "

@@ -11,6 +11,7 @@ from rich.console import Console
 from jobs.run import _over_nodes, _parsed
 from jobs.striking import Strike, Struck, show
 from runtime.driver.ref import ActorRef
+from runtime.errors import HostUnavailable
 from runtime.settings.settings import Settings
 from runtime.topology.names import kind_of
 from runtime.topology.status import ProcessAway, ProcessStatus, Status
@@ -55,9 +56,11 @@ def _status(name: str, node: str) -> Status:
     )  # fmt: skip
 
 
-def _strike(nodes: Nodes, actors: Callable[[], list[ActorRef[Any]]] = list) -> Strike:
+def _strike(
+    nodes: Nodes, actors: Callable[[], list[ActorRef[Any]]] = list, patience_s: float = 0.5
+) -> Strike:
     further = [nodes.node("one"), nodes.node("other")]
-    return Strike(further, nodes.statuses, actors, patience_s=0.5)
+    return Strike(further, nodes.statuses, actors, patience_s)
 
 
 def test_a_node_with_hosts_is_killed_at_half_and_once() -> None:
@@ -82,6 +85,37 @@ def test_an_actor_of_each_host_that_was_killed_is_asked() -> None:
     strike(1, 1)
     assert strike.outcome().answered_s is not None
     assert asked == ["host-1", "host-0"]
+
+
+def test_an_actor_whose_host_is_still_away_is_asked_again() -> None:
+    nodes = Nodes(host_0="head", host_1="one")
+    away = [HostUnavailable("host-1", "it has ended"), HostUnavailable("host-1", "not yet")]
+
+    def state(timeout_s: float) -> None:
+        if away:
+            raise away.pop()
+
+    found = SimpleNamespace(
+        channel=SimpleNamespace(host="host-1"), state=lambda: SimpleNamespace(result=state)
+    )
+    strike = _strike(nodes, lambda: [cast(ActorRef[Any], found)], patience_s=60.0)
+    strike(1, 1)
+    assert strike.outcome().holds
+    assert away == []
+
+
+def test_an_actor_that_never_answers_is_told() -> None:
+    nodes = Nodes(host_0="head", host_1="one")
+
+    def state(timeout_s: float) -> None:
+        raise HostUnavailable("host-1", "it has ended")
+
+    found = SimpleNamespace(
+        channel=SimpleNamespace(host="host-1"), state=lambda: SimpleNamespace(result=state)
+    )
+    strike = _strike(nodes, lambda: [cast(ActorRef[Any], found)])
+    strike(1, 1)
+    assert "FAILS  one was struck: host-1 is not available" in _shown(strike.outcome())
 
 
 def test_whoever_is_not_back_is_a_failure() -> None:
