@@ -67,7 +67,7 @@ image-test: $(VENV)/.installed-dev ## Build the image and run it closed; needs b
 	$(BIN)/hadolint Dockerfile
 	@tests/image.sh $(ARGS)
 
-network-test: $(VENV)/.installed-dev ## Ask a cluster in network namespaces what is open to whom; needs root
+network-test: $(VENV)/.installed-dev ## Ask a cluster in network namespaces what is open to whom, and cut machines off; needs root
 	@NETWORK_TEST=1 $(BIN)/python -m pytest -q -n0 tests/network $(ARGS)
 
 cluster-test: $(VENV)/.installed-dev ## Bring up machines by ray-cluster.yaml, in namespaces of this one; needs root

@@ -20,6 +20,7 @@ class Sizes:
     new_actors: int = 100_000  #: that get their first command
     residents: int = 100_000  #: actors whose memory is weighed
     million: int = 1_000_000  #: actors resident at once
+    killed: int = 10_000  #: actors, of which a third is on the node that is killed
     stored: int = 100_000  #: events in the log that are folded
     live_commands: int = 100_000  #: to be routed to live subscriptions: one, and these:
     some_live: int = 50  #: beside as many as these that hear nothing:
@@ -51,7 +52,7 @@ FULL = Sizes()
 #: For trying the bench out: every path, no figure worth keeping.
 QUICK = Sizes(
     commands=20_000, days=7, asks=2_000, bursts=2, single_asks=100, new_actors=5_000,
-    residents=5_000, million=20_000, stored=10_000, live_commands=10_000, some_live=5,
+    residents=5_000, killed=600, million=20_000, stored=10_000, live_commands=10_000, some_live=5,
     quiet_live=20, many_live=10, most_live=20, behind=20_000,
     published=2_000, single_published=100, fanned_out=10_000, processed=20_000, pairs=100,
     rally=20, timers=5_000, http_commands=2_000, http_lines=10_000, http_listeners=10,

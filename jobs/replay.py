@@ -8,7 +8,7 @@ when the log is exactly what was expected and every check holds.
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.progress import (
@@ -72,9 +72,15 @@ def replay(
     *,
     streams: bool = False,
     late_days: int = 0,
+    refs: Refs | None = None,
+    looked: Callable[[int, int], None] | None = None,
 ) -> bool:
     """Replay, with a tenth of it reported up to `late_days` late, have the programs of the examples
-    run over it where `streams` says so, and report; does everything hold?"""
+    run over it where `streams` says so, and report; does everything hold?
+
+    `refs` gets a ref to each actor that is sent something, and `looked` is called when some more
+    commands were answered: with how many are, and of how many.
+    """
     began_s = time.monotonic()
     with console.status("reading flights and weather"):
         traffic = AirTraffic(days)
@@ -84,8 +90,8 @@ def replay(
         "no aircraft is known for them",
         soft_wrap=True,
     )
-    refs: Refs = {}
-    result = _send(system, traffic, refs, patience_s, late_days)
+    refs = {} if refs is None else refs
+    result = _send(system, traffic, refs, patience_s, late_days, looked)
     seconds = time.monotonic() - began_s
     statuses = system.status().result()
     evidence = report.gather(
@@ -114,8 +120,9 @@ def sends(
 
 
 def _send(
-    system: ActorSystem, traffic: AirTraffic, refs: Refs, patience_s: float, late_days: int
-) -> BulkResult:
+    system: ActorSystem, traffic: AirTraffic, refs: Refs, patience_s: float, late_days: int,
+    looked: Callable[[int, int], None] | None,
+) -> BulkResult:  # fmt: skip
     bar = Progress(
         TextColumn("replaying"), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
@@ -128,6 +135,8 @@ def _send(
 
         def progress(result: BulkResult) -> None:
             nonlocal shown_s
+            if looked is not None:
+                looked(result.commands, traffic.total)
             now_s = time.monotonic()
             rate = f"{result.commands / (now_s - began_s):,.0f}/s"
             bar.update(task, completed=result.commands, rate=rate)

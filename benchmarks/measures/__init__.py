@@ -13,6 +13,7 @@ from benchmarks.measures import (
     http,
     live,
     messages,
+    node_kill,
     programs,
     published,
     rehydration,
@@ -39,6 +40,7 @@ ALL: tuple[Measure, ...] = (
     akka.MEASURE,
     *residents.MEASURES,
     rehydration.MEASURE,
+    node_kill.MEASURE,
     clock_comparison.MEASURE,
     *rivals.MEASURES,
 )

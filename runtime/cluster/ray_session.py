@@ -16,19 +16,19 @@ import secrets
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import ray
-from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from runtime.cluster.coming_back import other_ray, stay_on
+from runtime.cluster.local_nodes import HEALTH_CHECK, LocalNode, loopback_as_it_is
 from runtime.cluster.project_ray import (
     ADDRESS,
     AUTH_MODE,
@@ -60,6 +60,12 @@ class _Joining:
     one_at_a_time = threading.Lock()  # guards what follows
     thread: threading.Thread | None = None  #: the last try, which may go on when it was given up
     left_in_parent = False  #: was this process forked from one that was in Ray?
+
+
+class _Started:
+    """The Ray that this process has started."""
+
+    nodes: ClassVar[list[LocalNode]] = []  #: beside the head's
 
 
 def _in_a_forked_child() -> None:
@@ -182,9 +188,20 @@ def joined_ray() -> str:
     return address
 
 
-def start_ray() -> None:
+def joined_node() -> str:
+    """The id of the node of it by which this process is connected."""
+    node: str = ray.get_runtime_context().get_node_id()
+    return node
+
+
+def start_ray(
+    nodes: int = 1, *, health_check: Mapping[str, int] = HEALTH_CHECK
+) -> Sequence[LocalNode]:
     """Start a Ray that ends with this process, or with `end_ray`. It listens on loopback alone,
-    has no dashboard, and asks for a token of its own; nothing is written to the user's home."""
+    has no dashboard, and asks for a token of its own; nothing is written to the user's home.
+
+    It has so many nodes, of which those beside the head's are given back (local_nodes.py), and
+    where it has several, the head looks after them as `health_check` says."""
     # A folder a user: the sockets below it are of whoever makes it.
     folder = Path(tempfile.gettempdir()) / f"thornback-ray-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -197,7 +214,7 @@ def start_ray() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     Config.initialize("")  # what it has read of them when it was imported is old
     AuthenticationTokenLoader.instance().reset_cache()
-    with _loopback_as_it_is():
+    with loopback_as_it_is():
         ray.init(
             address="local",
             include_dashboard=False,
@@ -212,15 +229,28 @@ def start_ray() -> None:
                 "max_direct_call_object_size": 4 * 1024 * 1024,
                 # By default at 15, behind whatever else runs: hosts serve somebody who waits.
                 "worker_niceness": 0,
+                **(health_check if nodes > 1 else {}),
             },
             _temp_dir=str(folder),
         )
     os.environ[ADDRESS] = joined_ray()
+    return [add_node() for _ in range(nodes - 1)]
+
+
+def add_node() -> LocalNode:
+    """One more node for the Ray that `start_ray` started, with which it ends. To be called where it
+    is in the main thread's hands: the node ends with the thread that has started it, too."""
+    with loopback_as_it_is():
+        node = LocalNode(joined_ray(), LOOPBACK)
+    _Started.nodes.append(node)
+    return node
 
 
 def end_ray() -> None:
     """End the Ray that `start_ray` started, with all of its processes; its token is of no use any
     more."""
+    while _Started.nodes:
+        _Started.nodes.pop().end()
     below = psutil.Process().children(recursive=True)
     ray.shutdown()
     end_left(below)
@@ -244,7 +274,7 @@ def _join(address: str, joined: "Future[None]") -> None:
     failed: BaseException | None = None
     try:
         if address in gcs_addresses():  # to the letter: a Ray that is on loopback alone
-            with _loopback_as_it_is():
+            with loopback_as_it_is():
                 ray.init(address=address, **options)
         else:
             ray.init(address=address, **options)
@@ -263,18 +293,6 @@ def _join(address: str, joined: "Future[None]") -> None:
 def _not_about_threads(record: logging.LogRecord) -> bool:
     """Ray deplores that another thread than the main one connects, which is so on purpose."""
     return "SIGTERM handler is not set" not in record.getMessage()
-
-
-@contextmanager
-def _loopback_as_it_is() -> Iterator[None]:
-    """Ray takes 127.0.0.1 for what it says. On Linux it would take it for the address by which
-    other machines reach this one, and listen there; on macOS it never does."""
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextmanager

@@ -14,14 +14,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from runtime.cluster.ray_session import end_ray, start_ray, way_in
 from store.embedded.server import EmbeddedPostgres
+from tests.chaos.disk import Disk, disk_of_own
 from tests.chaos.leftovers import MARK, Watch
-from tests.chaos.plan import Plan, plan_of
+from tests.chaos.nodes import Nodes
+from tests.chaos.plan import NODES, Plan, plan_of
 from tests.chaos.run import Outcome, run_seed
 
 #: How long faults go on in one seed.
@@ -80,7 +82,9 @@ def _run(plan: Plan, bed: "_Bed", keep: Path | None) -> Outcome:
     folder = bed.records / str(plan.seed)
     folder.mkdir()
     environment = {**os.environ, **way_in()}
-    outcome = run_seed(plan, bed.server, folder, environment, _say, bed.watch.look)
+    outcome = run_seed(
+        plan, bed.server, bed.disk, bed.nodes, folder, environment, _say, bed.watch.look
+    )
     _say(f"{outcome.acknowledged:,} commands acknowledged, {outcome.verdict}")
     if outcome.problems:
         print(f"seed {plan.seed} has failed; `--seed {plan.seed}` repeats this schedule:")
@@ -100,9 +104,11 @@ class _Bed:
     """Where seeds run, one after the other."""
 
     server: EmbeddedPostgres
+    disk: Disk | None  #: the server's; None where there can be none of its own
+    nodes: Nodes
     watch: Watch
     records: Path
-    left: list[str] = field(default_factory=list)  #: when all has ended: what should not be there
+    left: list[str]  #: when all has ended: what should not be there
 
 
 @contextmanager
@@ -115,16 +121,22 @@ def _bed() -> Iterator[_Bed]:
     records.mkdir(mode=0o700)
     os.environ |= {MARK: mark, "TMPDIR": str(folder)}
     tempfile.tempdir = None  # what was found before TMPDIR said so
-    bed = _Bed(EmbeddedPostgres(folder / "postgres"), Watch(mark, folder), records)
+    disk = disk_of_own(folder / "disk")
+    if disk is None:
+        print("no disk becomes full: only root has one in memory", flush=True)
+    server = EmbeddedPostgres((folder if disk is None else disk.folder) / "postgres")
+    watch, left = Watch(mark, folder), list[str]()
     try:
-        bed.server.start()
-        start_ray()
+        server.start()
+        nodes = Nodes(start_ray(NODES))
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Ray has put a handler of its own
-        yield bed
+        yield _Bed(server, disk, nodes, watch, records, left)
     finally:
         end_ray()
-        bed.server.destroy()
-        bed.left += bed.watch.left()
+        server.destroy()
+        if disk is not None:
+            disk.end()
+        left += watch.left()
         shutil.rmtree(folder)
 
 

@@ -9,6 +9,7 @@ from tests.chaos.judging_followers import follower_problems
 from tests.chaos.judging_log import log_problems
 from tests.chaos.judging_messages import message_problems
 from tests.chaos.judging_strangers import stranger_problems
+from tests.chaos.judging_timers import timer_problems
 
 _JUDGES = (
     log_problems,
@@ -17,6 +18,7 @@ _JUDGES = (
     follower_problems,
     derived_problems,
     message_problems,
+    timer_problems,
 )
 
 

@@ -11,6 +11,7 @@ import asyncpg
 import psutil
 
 from store.embedded.server import EmbeddedPostgres
+from tests.chaos.disk import Disk
 from thornback.testing.databases import create_database, drop_database
 
 #: A server that is away, or stopped, is none whose backends can be asked for.
@@ -25,8 +26,8 @@ WHERE backend_type = 'client backend' AND datname = $1 AND pid <> pg_backend_pid
 class Database:
     """One database of a server of the suite's own."""
 
-    def __init__(self, server: EmbeddedPostgres) -> None:
-        self._server = server
+    def __init__(self, server: EmbeddedPostgres, disk: Disk | None = None) -> None:
+        self._server, self._disk = server, disk
         self.url = create_database(server.url)
         self._name = urlsplit(self.url).path.removeprefix("/")
 
@@ -65,9 +66,25 @@ class Database:
             postmaster.send_signal(signal.SIGQUIT)
             postmaster.wait(30.0)
 
+    def stop(self) -> None:
+        """A clean shutdown: who is connected is told so."""
+        self._server.stop()
+
     def start(self) -> None:
         """Have the server run, if it does not."""
         self._server.start()
+
+    def fill(self) -> bool:
+        """Leave no room on its disk; is that one of its own?"""
+        if self._disk is not None:
+            self._disk.fill()
+        return self._disk is not None
+
+    def free(self) -> None:
+        """Room again; who has ended for want of it runs again."""
+        if self._disk is not None:
+            self._disk.free()
+            self.start()
 
     def _pid(self, choice: float) -> list[int]:
         """That of one backend of this database, if there is any."""
@@ -100,11 +117,12 @@ def fetch(url: str, text: str, *arguments: Any, limit_s: float) -> list[Any]:
 
 
 @contextmanager
-def database(server: EmbeddedPostgres) -> Iterator[Database]:
-    """One for a seed; dropped afterwards."""
-    made = Database(server)
+def database(server: EmbeddedPostgres, disk: Disk | None = None) -> Iterator[Database]:
+    """One for a seed; dropped afterwards. `disk` is the server's, where it has one of its own."""
+    made = Database(server, disk)
     try:
         yield made
     finally:
+        made.free()
         made.start()
         made.drop()

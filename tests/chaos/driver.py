@@ -25,6 +25,7 @@ from actors.event import Event
 from actors.examples.load_management import Charger, LoadManager, PlugIn, SetLimit, Unplug
 from runtime.driver.reply import Reply
 from runtime.system import ActorSystem
+from tests.chaos.alarms import Alarm, StopBell, Wind
 from tests.chaos.ending import listen_for_end
 from tests.chaos.reading import sendings_in
 from tests.chaos.records import Record, now_ns
@@ -33,15 +34,19 @@ from tests.integration.devices import Add, Burst, Counter
 COUNTERS = 24
 CHARGERS = 4  #: of each driver
 SITES = 2
+ALARMS = 12
+LONGEST_S = 5.0  #: until an alarm rings that was wound
 LIMIT_KW = 50.0
 ROUND = 24  #: commands that are under way at once
 PAUSE_S = 0.05
 KEPT = 200  #: acknowledged commands of which one may be sent again
 _TYPES: dict[str, type[Actor[Any]]] = {
     "counter": Counter, "load-manager": LoadManager, "managed-charger": Charger,
+    "alarm": Alarm,
 }  # fmt: skip
 _MESSAGES: dict[str, type[Command]] = {
     "add": Add, "burst": Burst, "plug-in": PlugIn, "unplug": Unplug, "set-limit": SetLimit,
+    "wind": Wind, "stop-bell": StopBell,
 }  # fmt: skip
 
 
@@ -109,6 +114,11 @@ class Driver:
         draw = self._draw
         fresh = UUID(bytes=self._system.connection.new_id())
         match draw.random():
+            case chance if chance < 0.06:
+                wound = {"after_s": draw.uniform(0.0, LONGEST_S)}
+                return Order(fresh, f"alarm/a-{draw.randrange(ALARMS)}", "wind", wound)
+            case chance if chance < 0.08:
+                return Order(fresh, f"alarm/a-{draw.randrange(ALARMS)}", "stop-bell", {})
             case chance if chance < 0.7:
                 amount = draw.randrange(1_000_000)
                 return Order(

@@ -138,7 +138,8 @@ class History:
 class Problem:
     """What is wrong with a history."""
 
-    kind: str  #: loss, duplicate, gap, reordering, altered, stranger, receipt, projection, limit
+    #: loss, duplicate, gap, reordering, altered, stranger, early, receipt, projection, limit
+    kind: str
     what: str
 
     def __str__(self) -> str:

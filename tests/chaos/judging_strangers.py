@@ -6,6 +6,7 @@ from tests.chaos.history import EventRow, History, Problem
 from tests.chaos.identity import event_id
 from tests.chaos.judging_derived import FOLLOWED, PROGRAM
 from tests.chaos.judging_messages import RETURNED, SENT, receiver_of
+from tests.chaos.judging_timers import SET
 
 
 def stranger_problems(history: History) -> Iterator[Problem]:
@@ -28,6 +29,8 @@ def _follows(row: EventRow, cause: EventRow | None) -> bool:
         return cause.source.startswith(FOLLOWED)
     if row.event_type == RETURNED:
         return cause.event_type == SENT
+    if cause.event_type == SET:
+        return cause.source == row.source
     return receiver_of(cause) == row.source
 
 

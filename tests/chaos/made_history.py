@@ -72,6 +72,15 @@ class MadeLog:
         command = message_command_id(sent.id)
         return self._commit("messages/returned", command, sent.id, [("message-returned", data)])[0]
 
+    def fired(self, timer: EventRow) -> list[EventRow]:
+        """A timer fires, and the clock rings."""
+        known = {name: timer.data[name] for name in ("key", "timer", "due_us")}
+        events = [
+            ("timer-fired", {**known, "occurrence": 0, "missed": 0}),
+            ("rang", timer.data["message"]),
+        ]
+        return self._commit(timer.source, sha256(timer.id).digest()[:16], timer.id, events)
+
     def output(self, of: EventRow) -> None:
         """What the program makes of an event."""
         source = f"totals/group-{int.from_bytes(of.aggregate_id, 'big') % GROUPS}"
@@ -92,7 +101,7 @@ class MadeLog:
                     source=source,
                     version=version,
                     event_type=event_type,
-                    kind="system" if event_type.startswith("message-") else "device",
+                    kind="system" if event_type.startswith(("message-", "timer-")) else "device",
                     data=data,
                     causation_id=cause,
                     recorded_us=position,
@@ -103,7 +112,8 @@ class MadeLog:
 
 
 def made_history() -> History:
-    """Counters, cars at a site that has too little power for two of them, and all who follow."""
+    """Counters, cars at a site that has too little power for two of them, alarm clocks, and all who
+    follow."""
     log = MadeLog()
     site, one, other = "load-manager/s", "managed-charger/one", "managed-charger/other"
     log.command(site, "set-limit", {"kw": 50.0}, ("limit-set", {"kw": 50.0}))
@@ -123,9 +133,32 @@ def made_history() -> History:
     log.message(grant, ("charging-started", {"session": 1, "kw": 30.0}))
     greedy = _plug_in(log, site, one, 2, 60.0)
     log.message(log.returned(greedy), ("power-denied", {"session": 2, "reason": "too much"}))
+    _alarms(log)
     for event in [row for row in log.events if row.source.startswith("counter/")]:
         log.output(event)
     return _followed(History(events=log.events, sendings=log.sendings))
+
+
+def _alarms(log: MadeLog) -> None:
+    """One rings, one is wound anew and rings once, and one is stopped."""
+    log.fired(_wound(log, "alarm/a-0", 1))
+    _wound(log, "alarm/a-1", 1)
+    again = _wound(log, "alarm/a-1", 2)
+    _wound(log, "alarm/a-2", 1)
+    nothing: Mapping[str, Any] = {}
+    stopped = ("stopped", nothing), ("timer-cancelled", {"key": "bell"})
+    log.command("alarm/a-2", "stop-bell", {}, *stopped)
+    log.fired(again)
+
+
+def _wound(log: MadeLog, clock: str, number: int) -> EventRow:
+    timer = {
+        "key": "bell", "timer": f"timer-{clock}-{number}", "due_us": 1, "every_us": None,
+        "missed": "once", "message_type": "ring", "message": {"number": number},
+    }  # fmt: skip
+    wound: Mapping[str, Any] = {"number": number}
+    events = ("wound", wound), ("timer-set", timer)
+    return log.command(clock, "wind", {"after_s": 1.0}, *events)[-1]
 
 
 def _plug_in(log: MadeLog, site: str, charger: str, session: int, kw: float) -> EventRow:

@@ -9,15 +9,22 @@ from random import Random
 _PROCESSES = {
     "host-0": 3,
     "host-1": 3,
+    "host-2": 1,
     "writer": 4,
     "bus": 2,
     "directory": 1,
     "deliverer": 2,
+    "timekeeper": 2,
     "worker-0-of-totals": 1,
     "worker-1-of-totals": 1,
     "worker-0-of-tallies": 1,
 }
 _FROZEN = ["host-0", "host-1", "writer"]
+
+#: Raylets, with that of the head, which is not struck: it has what Ray knows.
+NODES = 3
+#: Pooled hosts, when there are most of them; of 2 there are no fewer.
+MOST_HOSTS = 4
 
 #: Drivers that send, and how many commands travel between two faults is theirs to say.
 DRIVERS = 2
@@ -31,12 +38,18 @@ class FaultKind(StrEnum):
 
     KILL = "kill"  #: kill -9 of a process of the system
     FREEZE = "freeze"  #: SIGSTOP of one, and SIGCONT
+    KILL_NODE = "kill-node"  #: kill -9 of a raylet and of all that runs on it; another one comes
+    FREEZE_RAYLET = "freeze-raylet"  #: SIGSTOP of one, beside which its processes run on
+    MOVE_SHARDS = "move-shards"  #: to the host that is the target
+    SCALE = "scale"  #: to as many hosts as the target says
+    FULL_DISK = "full-disk"  #: there is no room for a commit on PostgreSQL's disk
     KILL_DRIVER = "kill-driver"
     KILL_READER = "kill-reader"
     TERMINATE_BACKEND = "terminate-backend"  #: pg_terminate_backend
     KILL_BACKEND = "kill-backend"  #: kill -9 of one: the postmaster starts all of them anew
     FREEZE_POSTMASTER = "freeze-postmaster"
     CRASH_POSTGRES = "crash-postgres"  #: an immediate shutdown, and a start
+    STOP_POSTGRES = "stop-postgres"  #: a clean shutdown, and a start much later
     CUT = "cut"  #: all connections to PostgreSQL, in the middle of whatever they carry
     DELAY = "delay"  #: everything on them comes late
     BLACK_HOLE = "black-hole"  #: nothing on them comes, and nobody is told
@@ -46,12 +59,19 @@ class FaultKind(StrEnum):
 _KINDS: dict[FaultKind, tuple[int, float, float]] = {
     FaultKind.KILL: (10, 0.0, 0.0),
     FaultKind.FREEZE: (4, 0.5, 4.0),
+    FaultKind.KILL_NODE: (2, 0.0, 3.0),
+    # Ray takes one that is silent for dead after 15 to 20 seconds: most go on before.
+    FaultKind.FREEZE_RAYLET: (2, 1.0, 30.0),
+    FaultKind.MOVE_SHARDS: (3, 0.0, 0.0),
+    FaultKind.SCALE: (2, 0.0, 0.0),
+    FaultKind.FULL_DISK: (1, 0.5, 4.0),
     FaultKind.KILL_DRIVER: (2, 0.0, 0.0),
     FaultKind.KILL_READER: (2, 0.0, 0.0),
     FaultKind.TERMINATE_BACKEND: (3, 0.0, 0.0),
     FaultKind.KILL_BACKEND: (1, 0.0, 0.0),
     FaultKind.FREEZE_POSTMASTER: (1, 1.0, 4.0),
     FaultKind.CRASH_POSTGRES: (1, 0.5, 3.0),
+    FaultKind.STOP_POSTGRES: (1, 5.0, 30.0),
     FaultKind.CUT: (3, 0.0, 0.0),
     FaultKind.DELAY: (2, 1.0, 5.0),
     FaultKind.BLACK_HOLE: (2, 0.5, 5.0),
@@ -104,14 +124,18 @@ def _faults(draw: Random, lasts_s: float) -> Iterator[Fault]:
         at_s += draw.uniform(0.2, 2 * _PAUSE_S)
 
 
+#: Whom each kind may befall, where that is not told by the choice of the moment.
+_TARGETS: dict[FaultKind, Sequence[str]] = {
+    FaultKind.FREEZE: _FROZEN,
+    FaultKind.MOVE_SHARDS: ["host-0", "host-1"],
+    FaultKind.SCALE: [str(hosts) for hosts in range(2, MOST_HOSTS + 1)],
+    FaultKind.KILL_DRIVER: [f"driver-{number}" for number in range(DRIVERS)],
+    FaultKind.KILL_READER: ["ledger"],
+}
+
+
 def _target(draw: Random, kind: FaultKind) -> str:
-    match kind:
-        case FaultKind.KILL:
-            return draw.choices(list(_PROCESSES), list(_PROCESSES.values()))[0]
-        case FaultKind.FREEZE:
-            return draw.choice(_FROZEN)
-        case FaultKind.KILL_DRIVER:
-            return f"driver-{draw.randrange(DRIVERS)}"
-        case FaultKind.KILL_READER:
-            return "ledger"
-    return ""
+    if kind is FaultKind.KILL:
+        return draw.choices(list(_PROCESSES), list(_PROCESSES.values()))[0]
+    targets = _TARGETS.get(kind)
+    return draw.choice(targets) if targets else ""

@@ -18,6 +18,8 @@ from runtime.system import ActorSystem
 from store.embedded.server import EmbeddedPostgres
 from tests.chaos.checker import problems
 from tests.chaos.database import Database, database
+from tests.chaos.disk import Disk
+from tests.chaos.nodes import Nodes
 from tests.chaos.plan import DRIVERS, Fault, FaultKind, Plan
 from tests.chaos.programs import Program
 from tests.chaos.reading import read_history, sendings_in
@@ -37,8 +39,12 @@ SELECT
     (SELECT coalesce(max(position), 0) FROM events WHERE source LIKE 'counter/%') AS counters,
     (SELECT coalesce(max(position), 0) FROM events
      WHERE event_type IN ('message-sent', 'message-returned')) AS messages,
+    (SELECT coalesce(max(position), 0) FROM events WHERE event_type LIKE 'timer-%') AS timers,
+    (SELECT count(*) FROM pending_timers) AS pending,
     (SELECT json_object_agg(name, position)::text FROM subscriptions) AS checkpoints
 """
+#: What each follows that does not follow the counters.
+_FOLLOWED = {"messages": "messages", "thornback.timers": "timers"}
 
 
 @dataclass
@@ -61,6 +67,8 @@ class Outcome:
 def run_seed(
     plan: Plan,
     server: EmbeddedPostgres,
+    disk: Disk | None,
+    nodes: Nodes,
     folder: Path,
     environment: Mapping[str, str],
     say: Callable[[str], None],
@@ -70,11 +78,11 @@ def run_seed(
     `look` is called before anything is struck, and while all of it is there."""
     outcome, began_s = Outcome(plan.seed), time.monotonic()
     with ExitStack() as stack:
-        own = stack.enter_context(database(server))
+        own = stack.enter_context(database(server, disk))
         way = Way(own.url)
         url = way.open()
         stack.callback(way.close)
-        run = _Run(plan, own, way, folder, outcome, say)
+        run = _Run(plan, own, way, nodes, folder, outcome, say)
         stack.callback(run.end_programs)
         run.launch(url, environment)
         look()  # what is killed later is to leave nothing of it either
@@ -91,10 +99,10 @@ class _Run:
     """Its steps, in their order."""
 
     def __init__(
-        self, plan: Plan, own: Database, way: Way, folder: Path, outcome: Outcome,
+        self, plan: Plan, own: Database, way: Way, nodes: Nodes, folder: Path, outcome: Outcome,
         say: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self._plan, self._database, self._way = plan, own, way
+        self._plan, self._database, self._way, self._nodes = plan, own, way, nodes
         self._folder, self._outcome, self._say = folder, outcome, say
         self._programs: dict[str, Program] = {}
         self._system: ActorSystem | None = None
@@ -106,7 +114,7 @@ class _Run:
                 "actor_system": {
                     "hosts": 2,
                     "actor_timeout_ms": 10_000,
-                    "actor_modules": ["actors.examples.load_management"],
+                    "actor_modules": ["actors.examples.load_management", "tests.chaos.alarms"],
                 }
             },
             connection_string=url,
@@ -142,7 +150,8 @@ class _Run:
 
     def strike(self) -> None:
         """Everything of the schedule, each at its time; what lasts is undone at its own."""
-        striker = Striker(self._database, self._way, self._programs)
+        assert self._system is not None
+        striker = Striker(self._database, self._way, self._programs, self._nodes, self._system)
         self._outcome.faults = striker.counts
         began_s, numbers = time.monotonic(), count()
         due: list[tuple[float, int, Fault | Callable[[], None]]] = []
@@ -166,9 +175,13 @@ class _Run:
                 if not isinstance(what, Fault):
                     what()
         time.sleep(max(0.0, began_s + self._plan.lasts_s - time.monotonic()))
+        for problem in striker.finished():
+            self._found(problem)
 
     def _tend(self) -> None:
-        """A program that has ended by itself is told of, and started anew."""
+        """A program that has ended by itself is told of, and started anew; and so is a node that
+        has, because Ray took it for dead."""
+        self._nodes.replace()
         for name, program in self._programs.items():
             if (code := program.ended) is not None:
                 self._found(f"{name} has ended by itself, with code {code}: {program.said()}")
@@ -187,6 +200,7 @@ class _Run:
             if time.monotonic() > deadline_s:
                 self._found(f"has not settled within {SETTLES_S:g} s: {waits_for}")
                 break
+            self._nodes.replace()
             time.sleep(_LOOK_S)  # the log says nothing of its own accord
         self._programs["ledger"].tell_to_end()
         self._ended("ledger", self._programs["ledger"])
@@ -209,8 +223,10 @@ class _Run:
         behind = [
             f"{name} at {position}"
             for name, position in checkpoints.items()
-            if position < row["messages" if name == "messages" else "counters"]
+            if position < row[_FOLLOWED.get(name, "counters")]
         ]
+        if row["pending"]:
+            behind.append(f"{row['pending']} timers")
         if "ledger" not in checkpoints:
             behind.append("ledger, which has not begun")
         return ", ".join(behind[:4])

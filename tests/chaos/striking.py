@@ -2,19 +2,31 @@
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from random import Random
+from typing import Any
 
 import psutil
 from ray._private.state import state
 
+from actors.errors import ThornbackError
+from runtime.driver.reply import Reply
+from runtime.errors import AskTimeout
+from runtime.system import ActorSystem
+from store.shards import SHARDS
 from tests.chaos.database import Database
+from tests.chaos.nodes import Nodes
 from tests.chaos.plan import Fault, FaultKind
 from tests.chaos.programs import Program
 from tests.chaos.way import Way
 
 #: Each piece of data comes so much later on a slow way; a commit takes two of them at least.
 DELAY_S = 0.05
+#: So many shards move at a time.
+MOVED = 64
+#: How long a move, or all of a scaling, may take.
+MOVES_S, SCALES_S = 60.0, 600.0
 
 
 @dataclass
@@ -24,6 +36,9 @@ class Striker:
     database: Database
     way: Way
     programs: Mapping[str, Program]
+    nodes: Nodes
+    system: ActorSystem
+    moving: Reply[Any] | None = None  #: shards, just now or before
     counts: dict[FaultKind, int] = field(default_factory=dict)  #: what was done indeed
 
     def strike(self, fault: Fault) -> Callable[[], None] | None:
@@ -41,14 +56,63 @@ class Striker:
                 return self._signal(process_of(fault.target), signal.SIGKILL), None
             case FaultKind.FREEZE:
                 return self._freeze(process_of(fault.target))
+            case FaultKind.KILL_NODE:
+                return self._kill_node(fault.choice), self.nodes.replace
+            case FaultKind.FREEZE_RAYLET:
+                return self._freeze_raylet(fault.choice)
+        return self._on_postgres(fault)
+
+    def _on_postgres(self, fault: Fault) -> tuple[bool, Callable[[], None] | None]:
+        match fault.kind:
             case FaultKind.FREEZE_POSTMASTER:
                 return self._freeze(self.database.postmaster())
             case FaultKind.CRASH_POSTGRES:
                 self.database.crash()
                 return True, self.database.start
+            case FaultKind.STOP_POSTGRES:
+                self.database.stop()
+                return True, self.database.start
+            case FaultKind.FULL_DISK:
+                return self.database.fill(), self.database.free
         return self._at_once(fault), None
 
+    def _kill_node(self, choice: float) -> bool:
+        if (node := self.nodes.one(choice)) is not None:
+            node.kill()
+        return node is not None
+
+    def _freeze_raylet(self, choice: float) -> tuple[bool, Callable[[], None] | None]:
+        if (node := self.nodes.one(choice)) is None:
+            return False, None
+        node.freeze()
+        return True, node.thaw
+
+    def finished(self) -> Iterator[str]:
+        """Wait until no shards move any more; what has not ended in its time. That a move is given
+        up, because somebody was away for too long, is nothing wrong: what it has not done shows in
+        the log."""
+        if self.moving is None:
+            return
+        try:
+            self.moving.result(timeout_s=SCALES_S)
+        except AskTimeout:
+            yield f"shards are on the move for more than {SCALES_S:g} s"
+        except ThornbackError as error:
+            print(f"  given up: {error}", flush=True)
+
+    def _move(self, fault: Fault) -> bool:
+        if self.moving is not None and not self.moving.done():
+            return False
+        if fault.kind is FaultKind.SCALE:
+            self.moving = self.system.scale(int(fault.target))
+        else:
+            shards = Random(fault.choice).sample(range(SHARDS), MOVED)
+            self.moving = self.system.move_shards(shards, fault.target, timeout_s=MOVES_S)
+        return True
+
     def _at_once(self, fault: Fault) -> bool:
+        if fault.kind in (FaultKind.MOVE_SHARDS, FaultKind.SCALE):
+            return self._move(fault)
         if fault.kind is FaultKind.TERMINATE_BACKEND:
             return self.database.terminate_backend(fault.choice)
         if fault.kind is FaultKind.KILL_BACKEND:

@@ -9,6 +9,9 @@ import pytest
 
 pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 
+#: Within seconds it has shards move, and kills the writer, a node and the timekeeper.
+SEED = "1370"
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -18,7 +21,7 @@ def test_make_chaos_is_the_command_that_this_test_runs() -> None:
 
 def test_a_short_seed_keeps_all_promises_and_leaves_nothing_over() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", "--seed", "1", "--seconds", "12"],
+        [sys.executable, "-m", "tests.chaos", "--seed", SEED, "--seconds", "12"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -28,6 +31,7 @@ def test_a_short_seed_keeps_all_promises_and_leaves_nothing_over() -> None:
     )
 
     assert done.returncode == 0, done.stdout
-    [faults] = re.findall(r"^ +1 +(\d+) .* all kept$", done.stdout, re.MULTILINE)
+    [faults] = re.findall(rf"^ +{SEED} +(\d+) .* all kept$", done.stdout, re.MULTILINE)
     assert int(faults) > 0, done.stdout
+    assert "kill-node: 1" in done.stdout
     assert "left over" not in done.stdout

@@ -66,6 +66,12 @@ def swapped(history: History, one: int, other: int) -> History:
     return _of(history, events=rows)
 
 
+def with_data(history: History, position: int, **values: Any) -> History:
+    """The data of one event say something else."""
+    row = history.events[position - 1]
+    return changed(history, position, data={**row.data, **values})
+
+
 def moved_from(history: History, first: int, *, by: int) -> History:
     """All events from a position on are elsewhere."""
     rows = [
@@ -329,6 +335,68 @@ WRONG: dict[str, tuple[Callable[[History], History], str, str]] = {
         "limit",
         "40 of 35 kW",
     ),
+    "a timer has never fired": (
+        lambda h: without_event(h, event_type="timer-fired", source="alarm/a-0"),
+        "loss",
+        "of alarm/a-0 has never fired",
+    ),
+    "a timer has fired twice": (
+        lambda h: with_event(h, position_of(h, "timer-fired", timer="timer-alarm/a-0-1")),
+        "duplicate",
+        "has fired 2 times",
+    ),
+    "a timer has fired before its time": (
+        lambda h: with_data(
+            h, position_of(h, "timer-set", timer="timer-alarm/a-0-1"), due_us=10**9
+        ),
+        "early",
+        "before its time",
+    ),
+    "a timer that was set anew has fired": (
+        lambda h: with_event(
+            h,
+            position_of(h, "timer-fired", timer="timer-alarm/a-1-2"),
+            data={"key": "bell", "timer": "timer-alarm/a-1-1"},
+        ),
+        "duplicate",
+        "though it was set anew or cancelled before",
+    ),
+    "a timer that was cancelled has fired": (
+        lambda h: with_event(
+            h,
+            position_of(h, "timer-set", timer="timer-alarm/a-2-1"),
+            event_type="timer-fired",
+            data={"key": "bell", "timer": "timer-alarm/a-2-1"},
+        ),
+        "duplicate",
+        "though it was set anew or cancelled before",
+    ),
+    "a timer has fired that nobody set": (
+        lambda h: with_data(
+            h, position_of(h, "timer-fired", timer="timer-alarm/a-0-1"), timer="another"
+        ),
+        "stranger",
+        "that nobody set",
+    ),
+    "a timer has fired and led to nothing": (
+        lambda h: without_event(h, event_type="rang", source="alarm/a-1"),
+        "loss",
+        "the clock has not rung",
+    ),
+    "a timer has led to what another one says": (
+        lambda h: with_data(h, position_of(h, "rang", number=2), number=1),
+        "altered",
+        "rang for another one",
+    ),
+    "what a timer leads to is somebody else's": (
+        lambda h: with_event(
+            h,
+            position_of(h, "rang", number=2),
+            causation_id=h.events[position_of(h, "timer-set", timer="timer-alarm/a-0-1") - 1].id,
+        ),
+        "stranger",
+        "nobody sent",
+    ),
     "who has a grant was never told": (
         lambda h: without_event(h, event_type="charging-started", source="managed-charger/other"),
         "loss",
@@ -355,6 +423,25 @@ def test_what_was_sent_again_is_held_against_its_first_effect() -> None:
     again: Sending = replace(history.sendings[1], driver="driver-0-1", sent_ns=10**6)
 
     assert problems(_of(history, sendings=[*history.sendings, again])) == []
+
+
+def test_what_may_be_rejected_may_stand_behind_what_was_sent_after_it() -> None:
+    """Its host had rejected it when it was killed, and the next one decided it anew."""
+    history = made_history()
+    sendings = list(history.sendings)
+    plugged, unplugged = (
+        next(
+            place
+            for place, each in enumerate(sendings)
+            if (each.source, each.message_type) == ("managed-charger/one", message_type)
+        )
+        for message_type in ("plug-in", "unplug")
+    )
+    one, other = sendings[plugged], sendings[unplugged]
+    sendings[plugged] = replace(one, number=other.number, sent_ns=0)
+    sendings[unplugged] = replace(other, number=one.number, sent_ns=0)
+
+    assert problems(_of(history, sendings=sendings)) == []
 
 
 def test_what_follows_from_an_event_with_a_command_s_id_is_no_effect_of_the_command() -> None:

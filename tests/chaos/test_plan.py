@@ -21,5 +21,6 @@ def test_every_kind_of_fault_and_every_process_comes_up() -> None:
 
     assert {fault.kind for fault in faults} == set(FaultKind)
     assert {fault.target for fault in faults if fault.kind is FaultKind.KILL} >= {
-        "host-0", "host-1", "writer", "bus", "directory", "deliverer", "worker-0-of-tallies",
+        "host-0", "host-1", "writer", "bus", "directory", "deliverer", "timekeeper",
+        "worker-0-of-tallies",
     }  # fmt: skip

@@ -94,6 +94,42 @@ def test_a_second_run_judges_what_it_replayed_changes_nothing_and_ends_tidily_at
     assert_all_is_over(here)
 
 
+def test_over_three_nodes_of_which_one_is_killed_in_the_middle_every_count_is_proved() -> None:
+    said, listening = "", {"nobody": {""}}
+    with place() as apart:
+        with apart.start(*FEWER_DAYS, "--nodes", "3", "--strike", "--no-streams") as running:
+            assert running.stdout is not None
+            for line in running.stdout:
+                said += line
+                if "Ctrl-C stops everything" in line:
+                    listening = _listening(apart)
+                    running.send_signal(signal.SIGINT)
+        over = (apart.left_running(), EmbeddedPostgres(apart.data / "postgres").running())
+
+    assert running.returncode == 0, said
+    assert set[str]().union(*listening.values()) <= {"127.0.0.1", "::ffff:127.0.0.1"}, listening
+    assert "FAILS" not in said
+    assert "3 Ray nodes, each a raylet of its own on loopback of this machine" in said
+    replayed = AirTraffic(7).total
+    assert re.search(rf"in all +{replayed:,} +{replayed:,}\n", said), said
+    # What was committed and not answered was there when it was sent again.
+    new_and_there = re.findall(
+        r"^holds  ([\d,]+) events are new, ([\d,]+) were there, 0 failed", said, re.MULTILINE
+    )
+    assert sum(int(each.replace(",", "")) for each in new_and_there[0]) == replayed
+    (struck, lost) = re.findall(
+        r"^node (\w{12}) was killed when [\d,]+ commands were answered, \d+ processes with (.+) "
+        "among them",
+        said, re.MULTILINE,
+    )[0]  # fmt: skip
+    (back,) = re.findall(r"^holds  .* are back on other nodes: (.+)$", said, re.MULTILINE)
+    where = dict(each.rstrip().split(" on ") for each in back.split(", "))
+    assert sorted(where) == lost.split(", ")
+    assert any(name.startswith("host-") for name in where)
+    assert struck not in where.values()
+    assert over == ([], False)
+
+
 def _explained(said: str) -> str:
     """The id of the congestion that is explained; it follows from a departure, and that from a
     command."""

@@ -93,6 +93,8 @@ def test_the_bench_measures_these_figures_under_these_names() -> None:
         "resident_million_per_s",
         "resident_million_bytes",
         "rehydrate_events_per_s",
+        "node_kill_recovery_s",
+        "node_kill_recovery_default_s",
         "clock_compare_ns",
         "naive_ray_per_s",
         "eventsourcing_single_per_s",
