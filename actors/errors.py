@@ -101,7 +101,7 @@ class InvalidEvent(ActorError):
 
 class UnreadableEvent(ActorError):
     """The data of a stored event is of a schema that the class of today cannot bring up to its
-    own: a newer one, or one at which an upcaster fails."""
+    own: a newer one, or one at which an upcaster fails. Or it was erased."""
 
     def __init__(self, event_type: str, schema: int, problem: str) -> None:
         super().__init__(event_type, schema, problem)

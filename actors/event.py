@@ -21,6 +21,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict
 
 from actors.clock import CausalRelation, VectorClock, causal_relation
+from actors.errors import UnreadableEvent
 from actors.ids import uuid_of
 from actors.moments import microseconds, moment_of
 from actors.naming import aggregate_id_of, checked_source, checked_type_name, kebab_case
@@ -183,14 +184,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def read(self, payload: type[P]) -> P:
         """The event as typed data, of whichever schema it was stored. Raises ValueError where it is
-        of another type; UnreadableEvent for a newer schema and where an upcaster fails; pydantic's
-        ValidationError for what does not fit the class."""
+        of another type; UnreadableEvent for a newer schema, where an upcaster fails, and where its
+        data was erased; pydantic's ValidationError for what does not fit the class."""
         given: object = payload
         if not (isinstance(given, type) and issubclass(given, Payload)):
             raise TypeError(f"read takes the class of an event's payload, not {given!r:.80}")
         if payload.event_type != self.event_type:
             name = payload.__name__
             raise ValueError(f"{self.event_type!r} is no {name}, which is {payload.event_type!r}")
+        if self.erased:
+            raise UnreadableEvent(self.event_type, self.schema_version, "its data was erased")
         found: P = _schema(payload).read_stored(json_text(self.data), self.schema_version)
         return found
 

@@ -12,15 +12,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from actors.actor_type import ActorType, Applier, nothing_applies
+from actors.lifecycle import ERASED
 from actors.naming import aggregate_key_of
 from actors.pending_timers import fold_stored_timer
 from actors.timer_events import TIMER_TYPES
 from runtime.host.past_events import misfit
 from runtime.host.resident import FAILURES
 from runtime.wire.error_codec import message_of_error, text_of_error
+from store.erasures import ERASED_SNAPSHOT
 from store.event_store import Snapshot
 from store.rows.decoding import Fold, folds
 from store.rows.encoding import text_field
+from store.rows.tombstones import TOMBSTONE_TEXT
 
 
 @dataclass(slots=True)
@@ -75,6 +78,8 @@ class HistoryCheck:
 
     def look_at(self, snapshot: Snapshot) -> None:
         """Would it be taken?"""
+        if snapshot.data == ERASED_SNAPSHOT:
+            return
         header, _, state = snapshot.data.partition(b"\n")
         self.snapshots += 1
         if self._described.snapshots.fits(header.partition(b" ")[0]):
@@ -102,7 +107,11 @@ class HistoryCheck:
             return folded
 
     def _fold(self, folded: _Folded, event: Fold) -> None:
+        if event.data == TOMBSTONE_TEXT:
+            return
         name = event.event_type.decode()
+        if name == ERASED and not folded.broken:  # it begins anew
+            folded.actor = self._described.actor(folded.source.partition("/")[2])
         if name in TIMER_TYPES and not folded.broken:
             fold_stored_timer(folded.actor, name, event.data)
         applier = self._described.appliers.get(name)

@@ -16,6 +16,7 @@ from actors.naming import aggregate_key_of
 from store.event_store import EventStore
 from store.rows.decoding import folds
 from store.rows.encoding import text_field
+from store.rows.tombstones import TOMBSTONE_TEXT
 
 logger = logging.getLogger("thornback.host")
 
@@ -32,6 +33,8 @@ async def check_history(store: EventStore, source: str, described: ActorType) ->
         applier = described.appliers.get(fold.event_type.decode())
         kind = fold.event_type, fold.schema
         if applier is None or kind in seen or fold.source != column:
+            continue
+        if fold.data == TOMBSTONE_TEXT:
             continue
         seen.add(kind)
         try:

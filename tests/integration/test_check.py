@@ -110,6 +110,27 @@ def test_a_release_that_reads_all_of_the_log_may_be_deployed_and_nothing_is_chan
     assert verdict(log, "--module", module(Electricity))["snapshots_ignored"] == 28
 
 
+def test_what_was_erased_is_no_history_that_a_release_has_to_read(
+    thornback_database: str, module: Any
+) -> None:
+    settings = small_settings({}, connection_string=thornback_database)
+    with InProcessSystem(settings) as system:
+        gone, begun = system.actor(Meter, "gone"), system.actor(Meter, "begun")
+        for ref in (gone, begun):
+            ref.ask(Charge(kwh=1.0)).result(timeout_s=LIMIT_S)
+            system.erase(ref, "sold").result(timeout_s=LIMIT_S)
+        system.start(begun).result(timeout_s=LIMIT_S)
+        begun.ask(Charge(kwh=2.0)).result(timeout_s=LIMIT_S)
+    found = verdict(thornback_database, "--module", module(Tariffs))
+    assert (found["well"], found["actors"], found["misfits"]) == (True, 2, [])
+    with InProcessSystem(settings) as system:  # a class is held against such a history, too
+        assert system.actor(Tariffs, "begun").state().result(timeout_s=LIMIT_S)
+    [row] = query(
+        thornback_database, "SELECT data FROM log WHERE source = 'meter/gone' LIMIT 1"
+    ) or [None]
+    del row
+
+
 class Renamed(DeviceEvent):
     """Somebody has forgotten what it was called."""
 
