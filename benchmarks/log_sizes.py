@@ -27,7 +27,8 @@ from benchmarks.bed import Bed, one_value, opened, run_sql
 from benchmarks.devices import Meter, TakeReading
 from benchmarks.measures.commands import READINGS, all_told, readings
 from benchmarks.sizes import FULL, require
-from runtime.system import ActorRef, ActorSystem
+from runtime.driver.ref import ActorRef
+from runtime.system import ActorSystem
 from store.postgres.queries import (
     QUERIES,
     rows_between,
@@ -80,7 +81,7 @@ def _meters(system: ActorSystem, events: int) -> Refs:
 def _rehydrated(meters: Refs) -> float:
     began_s = time.perf_counter()
     replies = [meter.state() for meter in meters]
-    folded = sum(reply.result().readings for reply in replies)
+    folded: int = sum(reply.result().readings for reply in replies)
     took_s = time.perf_counter() - began_s
     require(folded == len(meters) * EACH, f"{folded:,} events were folded")
     return folded / took_s
@@ -157,6 +158,7 @@ def _scans(plan: dict[str, Any]) -> Iterator[str]:
 def main() -> int:
     logs = tuple(int(text) for text in sys.argv[1:]) or LOGS
     first: dict[str, float] = {}
+    explained: dict[str, list[str]] = {}
     with opened(FULL) as bed:
         for events in logs:
             with bed.database() as url:
