@@ -21,7 +21,8 @@ from actors.ids import derived_id
 from actors.lifecycle import LIFECYCLE, ActorWasStarted, ActorWasStopped
 from actors.messages import Yielded
 from actors.moments import microseconds, moment_of
-from actors.pending_timers import Pending, fold_timer, turn_of
+from actors.packed_timers import Pending
+from actors.pending_timers import all_pending, fold_timer, turn_of
 from actors.sameness import changed_fields
 from actors.state_form import NotGivenBack
 from actors.tell import Tell
@@ -61,8 +62,7 @@ class Scenario(Generic[S]):
     @property
     def timers(self) -> dict[str, datetime]:
         """When each timer that is to fire is due, by key."""
-        pending = self._actor._pending_timers or {}
-        return {key: moment_of(one.due_us) for key, one in pending.items()}
+        return {key: moment_of(one.due_us) for key, one in all_pending(self._actor).items()}
 
     def given(self, *payloads: Payload) -> Self:
         """Fold past events into the state, as they are read from the log; also those that say
@@ -121,15 +121,15 @@ class Scenario(Generic[S]):
         return self
 
     def _first_due(self, until_us: int) -> tuple[str, Pending] | None:
-        pending = (self._actor._pending_timers or {}).items()
-        due = [(key, one) for key, one in pending if one.due_us <= until_us]
+        pending = all_pending(self._actor)
+        due = [(key, one) for key, one in pending.items() if one.due_us <= until_us]
         return min(due, key=lambda each: (each[1].due_us, each[0]), default=None)
 
     def _fire(self, key: str, pending: Pending) -> None:
         turn = turn_of(pending, self._now_us)
         told: dict[str, Any] = {
             "key": key,
-            "timer": pending.timer,
+            "timer": pending.id,
             "occurrence": pending.occurrence,
             "due_us": pending.due_us,
             "missed": turn.missed,
@@ -139,7 +139,7 @@ class Scenario(Generic[S]):
         if not turn.fires:
             self._apply([TimerSkipped(**told)])
             return
-        message = self._messages[pending.timer]
+        message = self._messages[pending.id]
         handler = self._type.handlers[message.message_type]
         self._decide(handler, message, self._now_us, first=[TimerFired(**told)])
 

@@ -18,7 +18,8 @@ from actors.actor_type import ActorType
 from actors.errors import Rejected, ThornbackError
 from actors.event import Payload
 from actors.ids import derived_id, event_id
-from actors.pending_timers import Pending, Turn, fold_timer, turn_of
+from actors.packed_timers import Pending
+from actors.pending_timers import Turn, fold_timer, pending_of, turn_of
 from actors.timer_events import TimerCancelled, TimerFired, TimerSet, TimerSkipped
 from actors.timers import Cancel, Schedule
 from runtime.clocks import NodeClock
@@ -117,8 +118,8 @@ class Timers:
         except msgspec.ValidationError as error:
             attempt.failed(index, InvalidMessage(resident.source, FIRE, str(error)))
             return
-        pending = (resident.actor._pending_timers or {}).get(wanted.key)
-        if pending is None or (pending.timer, pending.occurrence) != (
+        pending = pending_of(resident.actor, wanted.key)
+        if pending is None or (pending.id, pending.occurrence) != (
             wanted.timer,
             wanted.occurrence,
         ):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -11,9 +12,10 @@ from actors.command import Command
 from actors.errors import InvalidActor, InvalidName, Rejected
 from actors.event import DeviceEvent, Payload
 from actors.moments import EPOCH
+from actors.packed_timers import Pending, all_packed, pack_all
 from actors.pending_timers import (
-    Pending,
     Turn,
+    all_pending,
     decode_pending,
     encode_pending,
     fold_stored_timer,
@@ -26,6 +28,7 @@ from store.rows.tells import check_yielded
 from store.scenario import Scenario
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
+ID, OTHER = bytes(range(16)), bytes(16)
 
 
 class Wind(Command):
@@ -196,12 +199,12 @@ def test_a_single_timer_fires_however_late() -> None:
 
 
 def test_one_that_is_a_little_late_has_missed_nothing() -> None:
-    every = Pending("t", 1_000, 4, every_us=100, missed="skip")
+    every = Pending(ID, 1_000, 4, every_us=100, missed="skip")
     assert turn_of(every, 1_099) == Turn(True, 0, 1_100)
     assert turn_of(every, 1_100) == Turn(False, 2, 1_200)
     assert turn_of(every._replace(missed="once"), 1_100) == Turn(True, 1, 1_200)
     assert turn_of(every._replace(missed="all"), 9_999) == Turn(True, 0, 1_100)
-    assert turn_of(Pending("t", 1_000), 10**15) == Turn(True, 0, None)
+    assert turn_of(Pending(ID, 1_000), 10**15) == Turn(True, 0, None)
 
 
 def test_a_timer_that_is_rejected_has_fired() -> None:
@@ -268,23 +271,36 @@ def test_what_no_actor_may_yield_is_refused(number: int, error: type[Exception],
 
 
 def test_pending_timers_are_told_as_they_were_and_old_ones_without_every() -> None:
-    pending = {"k": Pending("t", 5, 2, 7, "skip"), "ö": Pending("u", 6)}
-    text = encode_pending(pending)
+    pending = {"k": Pending(ID, 5, 2, 7, "skip"), "ö": Pending(OTHER, 6)}
+    packed = pack_all(pending)
+    assert packed is not None
+    text = encode_pending(packed)
+    assert text.startswith(b'{"k":["%s",5,2,7,"skip"],' % str(UUID(bytes=ID)).encode())
     assert b"\n" not in text
-    assert decode_pending(text) == pending
+    read = decode_pending(text)
+    assert read is not None
+    assert all_packed(read) == pending
 
 
 def test_events_of_a_user_under_these_names_are_none_of_ours() -> None:
     actor = Clock("a")
-    fold_stored_timer(actor, "timer-set", b'{"minutes": 5}')
-    assert actor._pending_timers is None
-    data = TimerSet(key="k", timer="t", due_us=9, message_type="ring", message={})
+    for text in (
+        b'{"minutes": 5}',
+        b'{"key": "k", "timer": "5", "due_us": 9}',
+        b'{"key": "k", "timer": "%s", "due_us": 9223372036854775808}' % b"00" * 16,
+        b'{"key": "k", "timer": "%s", "due_us": 9, "missed": "oops"}' % b"00" * 16,
+    ):
+        fold_stored_timer(actor, "timer-set", text)
+        assert actor._pending_timers is None
+    timer = str(UUID(bytes=ID))
+    data = TimerSet(key="k", timer=timer, due_us=9, message_type="ring", message={})
     fold_stored_timer(actor, "timer-set", data.model_dump_json().encode())
-    assert actor._pending_timers == {"k": Pending("t", 9)}
-    skipped = TimerSkipped(key="k", timer="other", occurrence=0, due_us=9, missed=1, next_us=10)
+    assert all_pending(actor) == {"k": Pending(ID, 9)}
+    other = str(UUID(bytes=OTHER))
+    skipped = TimerSkipped(key="k", timer=other, occurrence=0, due_us=9, missed=1, next_us=10)
     fold_stored_timer(actor, "timer-skipped", skipped.model_dump_json().encode())
-    assert actor._pending_timers == {"k": Pending("t", 9)}
-    fired = TimerFired(key="k", timer="t", occurrence=0, due_us=9)
+    assert all_pending(actor) == {"k": Pending(ID, 9)}
+    fired = TimerFired(key="k", timer=timer, occurrence=0, due_us=9)
     fold_stored_timer(actor, "timer-fired", fired.model_dump_json().encode())
     assert actor._pending_timers is None
 

@@ -14,7 +14,8 @@ from actors.errors import Rejected
 from actors.event import DeviceEvent, Event, Payload
 from actors.messages import Yielded
 from actors.naming import aggregate_id_of
-from actors.pending_timers import Pending
+from actors.packed_timers import Pending, pack_all
+from actors.pending_timers import all_pending
 from actors.timer_events import TimerFired
 from actors.timers import Cancel, Missed, Schedule
 from runtime.host.resident import KnownType, Resident, restore, take_snapshot
@@ -349,11 +350,11 @@ def test_a_snapshot_of_before_is_read_and_one_without_timers_is_as_it_was() -> N
     one = resident()
     one.version = 3
     assert take_snapshot(one).data == b"1\n{}"
-    one.actor._pending_timers = {"k": Pending("t", 5)}
+    one.actor._pending_timers = pack_all({"k": Pending(bytes(16), 5)})
     taken = take_snapshot(one)
     other = resident()
     restore(other, taken)
-    assert other.actor._pending_timers == {"k": Pending("t", 5)}
+    assert all_pending(other.actor) == {"k": Pending(bytes(16), 5)}
     assert other.version == 3
     restore(other, Snapshot(aggregate_id=taken.aggregate_id, version=4, data=b'1\n{"rang": 2}'))
     assert other.actor._pending_timers is None

@@ -36,17 +36,17 @@ MUTATIONS: tuple[Mutation, ...] = (
         'timer.timer + timer.occurrence.to_bytes(8, "big")',
         "timer.timer + repr(object()).encode()",
         module=_FIRING,
-        old="        if pending is None or (pending.timer, pending.occurrence) != (\n"
+        old="        if pending is None or (pending.id, pending.occurrence) != (\n"
         "            wanted.timer,\n            wanted.occurrence,\n        ):\n",
-        new="        pending = pending or Pending(wanted.timer, 0, wanted.occurrence)\n"
+        new="        pending = pending or Pending(bytes(16), 0, wanted.occurrence)\n"
         "        if pending is None:\n",
     ),
     mutation(
         "a cancel comes too late",
         "a timer that is cancelled goes on at its host, and in the table",
         _PENDING,
-        "        timers.pop(key, None)\n",
-        "        pass\n",
+        "        actor._pending_timers = without_timer(packed, key)\n    elif",
+        "        pass\n    elif",
         module=_FILING,
         old="            self._changes[name] = None\n        else:\n",
         new="            pass\n        else:\n",
@@ -55,8 +55,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a cancel is not heard by the host",
         "only the table knows of it: what is under way fires",
         _PENDING,
-        "        timers.pop(key, None)\n",
-        "        pass\n",
+        "        actor._pending_timers = without_timer(packed, key)\n    elif",
+        "        pass\n    elif",
     ),
     mutation(
         "the look-ahead skips a stretch",
