@@ -5,7 +5,7 @@ snapshots and the test kit fold them with what stands here, and nothing of it re
 they are kept in memory stands in packed_timers.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -20,7 +20,8 @@ from actors.packed_timers import (
     with_timer,
     without_timer,
 )
-from actors.timer_events import CANCELLED, FIRED, SET, SKIPPED
+from actors.timer_events import CANCELLED, FIRED, SET, SKIPPED, TimerCancelled, TimerSet
+from actors.timers import Cancel
 
 
 class Turn(NamedTuple):
@@ -87,6 +88,17 @@ def turn_of(pending: Pending, now_us: int) -> Turn:
     if missed and pending.missed == "skip":
         return Turn(False, missed + 1, pending.due_us + (missed + 1) * every_us)
     return Turn(True, missed, pending.due_us + (missed + 1) * every_us)
+
+
+def cancels_nothing(actor: Any, made: Sequence[Any], cancel: Cancel, ended: str = "") -> bool:
+    """Has no timer the key of a Cancel? It is yielded behind these events of its command, each with
+    its payload in second place, and behind a firing that ends the timer of the key `ended`. Then
+    the log has nothing to say of it."""
+    for each in reversed(made):
+        payload = each[1]
+        if isinstance(payload, TimerSet | TimerCancelled) and payload.key == cancel.key:
+            return isinstance(payload, TimerCancelled)
+    return cancel.key == ended or pending_of(actor, cancel.key) is None
 
 
 def fold_timer(actor: Any, event_type: str, event: Any) -> None:

@@ -15,8 +15,10 @@ from actors.errors import Rejected, ThornbackError
 from actors.event import Payload
 from actors.ids import event_id
 from actors.messages import MessageSent
+from actors.pending_timers import cancels_nothing
 from actors.state_form import NotGivenBack
 from actors.tell import Tell
+from actors.timer_events import TimerCancelled
 from runtime.clocks import NodeClock
 from runtime.errors import (
     ActorStopped,
@@ -48,6 +50,7 @@ from runtime.wire.commands import (
     START,
     STATE,
     STOP,
+    message_type_of,
     told,
 )
 from runtime.wire.error_codec import text_of_error
@@ -77,7 +80,7 @@ _TOO_MUCH = f"the events of its command take more than {COMMAND_BYTES:,} bytes"
 class _EventType:
     """What is constant about a payload class, per actor type."""
 
-    __slots__ = ("actor", "apply", "fields", "name", "open")
+    __slots__ = ("actor", "apply", "fields", "idle", "name", "open")
 
     def __init__(self, actor: ActorType, payload: type[Payload]) -> None:
         self.actor = actor
@@ -87,6 +90,8 @@ class _EventType:
         self.apply = applier.apply if applier else None
         #: For an open class: what is stored of an event, and the event that it gives back.
         self.open: Any = open_events(payload, applier.payload if applier else payload)
+        #: Of what is opened: would this one, behind these events of its command, change nothing?
+        self.idle: Callable[[Any, Sequence[Any], Any], bool] | None = None
 
     @classmethod
     def of_tells(cls, actor: ActorType) -> "_EventType":
@@ -100,6 +105,7 @@ class _EventType:
         """Of events of timers: what an actor yields becomes one by `opening`, if any does."""
         made = cls(actor, event)
         made.open, made.apply = opening, applying(made.apply)
+        made.idle = cancels_nothing if event is TimerCancelled else None
         return made
 
 
@@ -198,6 +204,8 @@ class Decider:
                         event_type = self.event_type(resident, payload)
                     if event_type.open is None:
                         text = encode_payload(event_type.name, payload)
+                    elif event_type.idle is not None and event_type.idle(actor, events, payload):
+                        continue
                     else:
                         text, payload = event_type.open(payload)
                     size += len(text) + overhead
@@ -405,10 +413,9 @@ class Decider:
         *,
         state_spoilt: bool = False,
     ) -> None:
-        source, message_type, *_ = attempt.batch.commands[index]
-        if message_type == FIRE:  # a timer fires a message, and that is what it fails at
-            message_type = attempt.batch.commands[index][DATA][3]
-        batch = attempt.batch
+        batch, source = attempt.batch, resident.source
+        # A timer fires a message, and that is what it fails at.
+        message_type = message_type_of(batch.commands[index])
         batch.failures += 1
         if batch.failures <= self.FAILURES_SHOWN:
             logger.error("%s failed at %s", source, message_type, exc_info=error)

@@ -11,6 +11,7 @@ from actors.actor import Actor, applies, handles
 from actors.command import Command
 from actors.errors import InvalidActor, InvalidName, Rejected
 from actors.event import DeviceEvent, Payload
+from actors.lifecycle import ActorWasStarted, ActorWasStopped
 from actors.moments import EPOCH
 from actors.packed_timers import Pending, all_packed, pack_all
 from actors.pending_timers import (
@@ -21,7 +22,7 @@ from actors.pending_timers import (
     fold_stored_timer,
     turn_of,
 )
-from actors.timer_events import TimerFired, TimerSet, TimerSkipped
+from actors.timer_events import TimerCancelled, TimerFired, TimerSet, TimerSkipped
 from actors.timers import MAX_KEY, Cancel, Schedule
 from store.errors import InvalidData
 from store.rows.tells import check_yielded
@@ -101,6 +102,10 @@ class Counts(Clock):
     @applies
     def fired(self, event: TimerFired) -> None:
         self.state["fired"] = event.occurrence
+
+    @applies
+    def cancelled(self, event: TimerCancelled) -> None:
+        self.state["cancelled"] = self.state.get("cancelled", 0) + 1
 
 
 def schedule(**said: Any) -> Schedule:
@@ -220,8 +225,44 @@ def test_a_command_does_not_overtake_a_timer() -> None:
     clock.when(Wind(after_s=1, key="other"), at=NOON + timedelta(seconds=10))
     with pytest.raises(AssertionError, match="the timer 'k' is due before"):
         clock.when(Wind(), at=NOON + timedelta(seconds=10, microseconds=1))
-    with pytest.raises(ValueError, match="time goes on"):
-        clock.advance(-1)
+
+
+@pytest.mark.parametrize(
+    ("by", "error", "why"),
+    [
+        (-1, ValueError, "what time is advanced by is at least 0"),
+        (timedelta(seconds=-1), ValueError, "what time is advanced by is at least 0"),
+        (float("nan"), ValueError, "is a timedelta or seconds, not nan"),
+        (float("inf"), ValueError, "is a timedelta or seconds, not inf"),
+        ("60", TypeError, "is a timedelta or a number of seconds, not '60'"),
+        (True, TypeError, "is a timedelta or a number of seconds, not True"),
+        (None, TypeError, "is a timedelta or a number of seconds, not None"),
+        (timedelta(days=366 * 9_000), ValueError, "no calendar has the moment"),
+    ],
+)
+def test_time_is_advanced_by_what_is_a_span(by: Any, error: type[Exception], why: str) -> None:
+    clock = Scenario(Clock).when(Wind(after_s=1))
+    with pytest.raises(error, match=why):
+        clock.advance(by)
+    clock.advance(0).then()
+    assert clock.timers == {"k": EPOCH + timedelta(seconds=1)}
+
+
+def test_the_timers_of_an_actor_that_is_stopped_wait_until_it_is_started() -> None:
+    clock = Scenario(Clock).when(Wind(after_s=1, every_s=1, number=3))
+    clock.given(ActorWasStopped(reason="it failed"))
+    clock.advance(2.5).then()
+    clock.given(ActorWasStarted()).advance(0).then(Rang(number=3))
+    assert clock.timers == {"k": EPOCH + timedelta(seconds=3)}
+
+
+def test_a_cancel_of_no_timer_is_yielded_and_comes_to_nothing() -> None:
+    clock = Scenario(Counts).when(Unwind()).then(Cancel("k"))
+    assert clock.state == {}
+    clock.when(Wind(after_s=1)).when(Unwind()).then(Cancel("k"))
+    assert clock.state["cancelled"] == 1
+    clock.when(Unwind()).then(Cancel("k"))
+    assert clock.state["cancelled"] == 1
 
 
 def test_an_actor_may_apply_what_timers_do() -> None:

@@ -59,6 +59,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        pass\n    elif",
     ),
     mutation(
+        "a cancel of no timer is told",
+        "the log has it, although there was nothing to be cancelled",
+        _PENDING,
+        "    return cancel.key == ended or pending_of(actor, cancel.key) is None\n",
+        "    return False\n",
+    ),
+    mutation(
+        "a cancel is taken for one of no timer",
+        "it comes to nothing, and the timer goes on",
+        _PENDING,
+        "    return cancel.key == ended or pending_of(actor, cancel.key) is None\n",
+        "    return True\n",
+    ),
+    mutation(
         "the look-ahead skips a stretch",
         "a timer that is set behind what was read is taken for read",
         _WINDOW,
