@@ -133,6 +133,8 @@ class Decider:
         self._snapshot_frequency = snapshot_frequency
         self._now_us = now_us
         self.met = EventTypesMet()
+        #: Is told the source of each actor that somebody starts.
+        self.on_started: Callable[[str], None] = lambda source: None
         self._timers = Timers(self, self._failed, now_us, most_bytes=COMMAND_BYTES)
         #: The command that is being decided; any thread may look who it is for.
         self.at: Sequence[Any] | None = None
@@ -347,6 +349,8 @@ class Decider:
         elif message_type in _ASKED:
             if start_or_stop(attempt, index, resident, self.clock, self.met):
                 self._recent[attempt.batch.commands[index][ID]] = attempt.effects
+                if message_type == START:
+                    self.on_started(source)
         elif not resident.ready:  # its rest is over, or its group was restarted
             attempt.rebuild.add(source)
             attempt.deferred.append(index)

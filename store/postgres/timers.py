@@ -1,5 +1,6 @@
 """What PostgreSQL keeps of the timers that are to fire."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +30,21 @@ class Timers:
         async with self._connections.use() as connection, transaction(connection):
             await move_checkpoints(connection, [checkpoint])
             await connection.fetch(QUERIES["hasten_timers"], beyond_us)
+
+    async def wake(
+        self, checkpoint: CheckpointMove, sources: Sequence[str], actor_types: Sequence[str]
+    ) -> int | None:
+        """Those of such actors that were put off are looked at when they are due, with their
+        checkpoint: the first of that. Raises StaleCheckpoint."""
+        asked = [("wake_timers_of", sources), ("wake_timers_of_types", actor_types)]
+        async with self._connections.use() as connection, transaction(connection):
+            await move_checkpoints(connection, [checkpoint])
+            found = [
+                (await connection.fetch(QUERIES[query], list(names)))[0]["look"]
+                for query, names in asked
+                if names
+            ]
+        return min((look_us for look_us in found if look_us is not None), default=None)
 
     async def due(self, after: Place, until_us: int, limit: int, most_bytes: int) -> list[Timer]:
         """Some that are to be looked at, in order."""
