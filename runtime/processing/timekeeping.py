@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from actors.event import Kind
 from actors.ids import derived_id
 from actors.naming import TIMERS, actor_type_of
+from actors.packed_timers import id_text
 from actors.timer_events import TIMER_TYPES
 from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
@@ -325,7 +326,7 @@ class Timekeeping(Posting):
 
 def packed_firing(timer: Timer, now_us: int, packer: CommandPacker) -> bytes:
     """The command that a timer fires by."""
-    wanted = [timer.key, _id_text(timer.timer), timer.occurrence, timer.message_type, timer.message]
+    wanted = [timer.key, id_text(timer.timer), timer.occurrence, timer.message_type, timer.message]
     return packer.pack_plain(
         (
             timer.source,
@@ -337,11 +338,6 @@ def packed_firing(timer: Timer, now_us: int, packer: CommandPacker) -> bytes:
             timer.event_id,
         )
     )
-
-
-def _id_text(timer: bytes) -> str:
-    text = timer.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _timer_of(message: Message) -> Timer:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
+from actors.ids import uuid_of
 from store.appends import CheckpointMove
 from store.postgres.connections import Connections, transaction
 from store.postgres.queries import QUERIES
@@ -71,7 +71,7 @@ async def _change(within: Any, changes: TimerChanges) -> int:
             QUERIES["move_timers"],
             [each.source for each in moved],
             [each.key for each in moved],
-            [UUID(bytes=each.timer) for each in moved],
+            [uuid_of(each.timer) for each in moved],
             [each.occurrence for each in moved],
             [each.due_us for each in moved],
             [each.look_us for each in moved],
@@ -82,9 +82,9 @@ async def _change(within: Any, changes: TimerChanges) -> int:
             QUERIES["keep_timers"],
             [each.source for each in kept],
             [each.key for each in kept],
-            [UUID(bytes=each.timer) for each in kept],
-            [UUID(bytes=each.event_id) for each in kept],
-            [each.correlation_id and UUID(bytes=each.correlation_id) for each in kept],
+            [uuid_of(each.timer) for each in kept],
+            [uuid_of(each.event_id) for each in kept],
+            [each.correlation_id and uuid_of(each.correlation_id) for each in kept],
             [each.occurrence for each in kept],
             [each.due_us for each in kept],
             [each.look_us for each in kept],

@@ -26,6 +26,7 @@ from actors.timer_events import TimerCancelled, TimerFired, TimerSet, TimerSkipp
 from actors.timers import MAX_KEY, Cancel, Schedule
 from store.errors import InvalidData
 from store.rows.tells import check_yielded
+from store.rows.timers import stored_schedule
 from store.scenario import Scenario
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -148,6 +149,13 @@ def test_what_is_no_timer_is_refused_where_it_is_made(
     if "key" in said:
         with pytest.raises(error, match=why):
             Cancel(said["key"])
+
+
+def test_the_event_of_a_timer_is_what_its_class_makes_of_it() -> None:
+    text, event = stored_schedule(Clock.described(), schedule(every=2, missed="all"), ID, 5)
+    assert TimerSet.model_validate_json(text) == event
+    assert event == TimerSet.model_construct(**event.model_dump())
+    assert repr(event) == repr(TimerSet.model_validate(event.model_dump()))
 
 
 def test_timers_are_values() -> None:

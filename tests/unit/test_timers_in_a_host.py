@@ -426,6 +426,18 @@ async def test_pending_timers_outlive_memory_with_snapshots_and_without() -> Non
         assert types(read_events(await fire(host, set_), 0)) == ["timer-fired", "rang"]
 
 
+async def test_pending_timers_keep_no_actor_in_memory() -> None:
+    """Ten times as many as may be there, each with timers, which all fire."""
+    host = await begun(capacity=20)
+    set_ = [await wound(host, f"bell/{number}", key=f"k{number}") for number in range(200)]
+    assert len(host.residents) <= 20
+    host.now_us += SECOND
+    for each in set_:
+        assert types(read_events(await fire(host, each), 0)) == ["timer-fired", "rang"]
+        assert len(host.residents) <= 20
+    assert host.residents.evicted > 300
+
+
 def resident(actor: type[Actor[Any]] = Bell) -> Resident:
     return Resident("bell/b", KnownType(ActorType(actor)))
 
