@@ -17,7 +17,7 @@ from actors.errors import InvalidActor
 from actors.event import Payload
 from actors.moments import moment_of
 from actors.naming import check_not_ours, checked_type_name, kebab_case
-from actors.pending_timers import PendingTimers
+from actors.packed_timers import PackedTimers
 from actors.supervision import Supervision
 
 S = TypeVar("S")
@@ -87,7 +87,7 @@ class Actor(Generic[S]):
     name: str  #: the device's name: the source without its actor type
     at_us: int  #: when the message in hand happened, Unix microseconds (moments.py)
     state: S
-    _pending_timers: PendingTimers | None  # of whoever hosts it
+    _pending_timers: PackedTimers | None  # of whoever hosts it
 
     def __init__(self, name: str = "") -> None:
         if not name:

@@ -68,9 +68,9 @@ class Schedule(Yielded):
             raise ValueError("missed is about a timer with every; one without fires, however late")
         self.message = message
         self.key = checked_key(key)
-        self.after_us = None if after is None else _span_us("after", after, 0)
+        self.after_us = None if after is None else span_us("after", after, 0)
         self.at_us = None if at is None else checked_us(at)
-        self.every_us = None if every is None else _span_us("every", every, _LEAST_US)
+        self.every_us = None if every is None else span_us("every", every, _LEAST_US)
         self.missed = missed
 
     def due_us(self, now_us: int) -> int:
@@ -128,7 +128,9 @@ def checked_key(key: str) -> str:
     return key
 
 
-def _span_us(what: str, span: timedelta | float, least_us: int) -> int:
+def span_us(what: str, span: timedelta | float, least_us: int) -> int:
+    """A span that somebody gave, in microseconds, and no less than so many. Raises TypeError and
+    ValueError."""
     if isinstance(span, timedelta):
         us = span // timedelta(microseconds=1)
     elif type(span) in (int, float):

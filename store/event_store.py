@@ -331,6 +331,14 @@ class EventStore(Protocol):
         looked at when they are due; with the checkpoint, as `file_timers` does, and it raises what
         that raises. Quick, however many there are that nobody has put off."""
 
+    async def wake_timers(
+        self, checkpoint: CheckpointMove, sources: Sequence[str], actor_types: Sequence[str]
+    ) -> int | None:
+        """Those of these actors, and of all actors of these types, that were put off are to be
+        looked at when they are due; when the first of them is, None where there are none. With the
+        checkpoint, as `file_timers` does, and it raises what that raises. Quick, however many there
+        are that nobody has put off."""
+
     async def count_timers(self) -> int:
         """How many are to fire."""
 

@@ -255,6 +255,12 @@ class MemoryEventStore:
         await self.move_checkpoint(checkpoint)
         self._timers.hasten(beyond_us)
 
+    async def wake_timers(
+        self, checkpoint: CheckpointMove, sources: Sequence[str], actor_types: Sequence[str]
+    ) -> int | None:
+        await self.move_checkpoint(checkpoint)
+        return self._timers.wake(sources, actor_types)
+
     async def count_timers(self) -> int:
         return len(self._timers)
 

@@ -1,5 +1,7 @@
 """Timers of a store in memory: nothing of them survives it."""
 
+from collections.abc import Collection
+
 from store.timers import Place, Timer, TimerChanges
 
 
@@ -36,6 +38,17 @@ class TimersInMemory:
         for name, timer in self._timers.items():
             if timer.look_us > max(beyond_us, timer.due_us):
                 self._timers[name] = timer._replace(look_us=timer.due_us)
+
+    def wake(self, sources: Collection[str], actor_types: Collection[str]) -> int | None:
+        """Those of such actors that were put off have a look as they are due: the first of that."""
+        woken = [
+            (name, timer._replace(look_us=timer.due_us))
+            for name, timer in self._timers.items()
+            if timer.look_us > timer.due_us
+            and (timer.source in sources or timer.source.partition("/")[0] in actor_types)
+        ]
+        self._timers.update(woken)
+        return min((timer.look_us for _, timer in woken), default=None)
 
     def due(self, after: Place, until_us: int, limit: int, most_bytes: int) -> list[Timer]:
         """In their order, up to where their messages have so many bytes."""

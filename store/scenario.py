@@ -22,13 +22,14 @@ from actors.event import Event, Payload, json_text
 from actors.ids import derived_id
 from actors.lifecycle import LIFECYCLE, ActorWasErased, ActorWasStarted, ActorWasStopped
 from actors.messages import Yielded
-from actors.moments import microseconds, moment_of
-from actors.pending_timers import Pending, fold_timer, turn_of
+from actors.moments import checked_us, microseconds, moment_of
+from actors.packed_timers import Pending
+from actors.pending_timers import all_pending, cancels_nothing, fold_timer, turn_of
 from actors.sameness import changed_fields
 from actors.state_form import NotGivenBack
 from actors.tell import Tell
 from actors.timer_events import TimerFired, TimerSet, TimerSkipped, is_timer_event
-from actors.timers import Cancel, Schedule
+from actors.timers import Cancel, Schedule, span_us
 from store.rows.read_back import stored
 from store.rows.tells import check_yielded, stored_tell
 from store.rows.timers import stored_cancel, stored_schedule
@@ -63,8 +64,7 @@ class Scenario(Generic[S]):
     @property
     def timers(self) -> dict[str, datetime]:
         """When each timer that is to fire is due, by key."""
-        pending = self._actor._pending_timers or {}
-        return {key: moment_of(one.due_us) for key, one in pending.items()}
+        return {key: moment_of(one.due_us) for key, one in all_pending(self._actor).items()}
 
     def given(self, *payloads: Payload) -> Self:
         """Fold past events into the state, as they are read from the log; also those that say
@@ -119,15 +119,14 @@ class Scenario(Generic[S]):
     def advance(self, by: timedelta | float, *, down: bool = False) -> Self:
         """Let time pass, a timedelta or seconds: timers fire at their times, and `then` has what
         all of them have yielded. Where the system is `down` meanwhile, they fire when that is over,
-        and those with `every` have missed some.
+        and those with `every` have missed some. Those of an actor that is stopped wait: they fire
+        as time is advanced, by 0 perhaps, once it was started.
 
-        Raises AssertionError as `when` does, also where one of several was rejected.
+        Raises AssertionError as `when` does, also where one of several was rejected; TypeError and
+        ValueError for what is no span.
         """
         self._expect_no_rejection()
-        span = by if isinstance(by, timedelta) else timedelta(seconds=by)
-        until_us = self._now_us + span // timedelta(microseconds=1)
-        if until_us < self._now_us:
-            raise ValueError(f"time goes on: it cannot be advanced by {span}")
+        until_us = checked_us(self._now_us + span_us("what time is advanced by", by, 0))
         if down:
             self._now_us = until_us
         yielded: list[Payload | Yielded] = []
@@ -142,15 +141,15 @@ class Scenario(Generic[S]):
         return self
 
     def _first_due(self, until_us: int) -> tuple[str, Pending] | None:
-        pending = (self._actor._pending_timers or {}).items()
-        due = [(key, one) for key, one in pending if one.due_us <= until_us]
+        pending = {} if self._stopped else all_pending(self._actor)
+        due = [(key, one) for key, one in pending.items() if one.due_us <= until_us]
         return min(due, key=lambda each: (each[1].due_us, each[0]), default=None)
 
     def _fire(self, key: str, pending: Pending) -> None:
         turn = turn_of(pending, self._now_us)
         told: dict[str, Any] = {
             "key": key,
-            "timer": pending.timer,
+            "timer": pending.id,
             "occurrence": pending.occurrence,
             "due_us": pending.due_us,
             "missed": turn.missed,
@@ -160,9 +159,9 @@ class Scenario(Generic[S]):
         if not turn.fires:
             self._apply([TimerSkipped(**told)])
             return
-        message = self._messages[pending.timer]
+        message = self._messages[pending.id]
         handler = self._type.handlers[message.message_type]
-        self._decide(handler, message, self._now_us, first=[TimerFired(**told)])
+        self._decide(handler, message, self._now_us, fired=TimerFired(**told))
 
     def _hear(self, event: Event) -> Self:
         for listener in self._type.listeners:
@@ -176,26 +175,32 @@ class Scenario(Generic[S]):
         )
 
     def _decide(
-        self, handler: Handler, command: Any, at_us: int, *, first: Iterable[Payload] = ()
+        self, handler: Handler, command: Any, at_us: int, *, fired: TimerFired | None = None
     ) -> Self:
-        """Run it; `first` is what is applied before what it yields, whatever becomes of it."""
-        if due := self._first_due(at_us - 1) if not first else None:
+        """Run it; what has `fired` is applied before what it yields, whatever becomes of it."""
+        if due := self._first_due(at_us - 1) if fired is None else None:
             problem = f"the timer {due[0]!r} is due before: let it fire first, advance(...)"
             raise AssertionError(problem)
         self._now_us = max(self._now_us, at_us)
         self._actor.at_us, self._yielded = at_us, []
         before = self._type.states.text(self._actor.state)
-        each: list[tuple[Any, Payload]] = []
+        ended = fired.key if fired is not None and fired.next_us is None else ""
+        each: list[tuple[Any, Payload | None]] = []
         try:
             # Each as it is yielded, and all before any is applied, as a host does.
             yielded = handler.decide(self._actor, command) or ()
-            each = [(one, self._stored(one)) for one in self._each(handler, yielded)]
+            for one in self._each(handler, yielded):
+                nothing = isinstance(one, Cancel) and cancels_nothing(self._actor, each, one, ended)
+                each.append((one, None if nothing else self._stored(one)))
         except Rejected as rejection:
             self._rejection = rejection
         self._check_unchanged(handler, before)
         # A Tell is shown as it was yielded, and applied as the event that it makes; so are timers.
-        self._yielded = [one if isinstance(one, Yielded) else event for one, event in each]
-        self._apply([*first, *(event for _, event in each)])
+        self._yielded = [
+            one if isinstance(one, Yielded) or event is None else event for one, event in each
+        ]
+        made = [event for _, event in each if event is not None]
+        self._apply(made if fired is None else [fired, *made])
         return self
 
     def then(self, *payloads: Payload | Yielded) -> Self:

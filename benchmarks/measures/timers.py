@@ -6,7 +6,7 @@ these is in the log, or the last row in the table.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ import psycopg
 
 from actors.moments import microseconds
 from benchmarks.bed import Bed, one_value
-from benchmarks.devices import Alarm, SetAlarm
+from benchmarks.devices import Alarm, Meter, SetAlarm, TakeReading
 from benchmarks.figures import Figure, Measure, at_least
 from benchmarks.measures.commands import LIMIT_S, all_told
 from benchmarks.sizes import require
@@ -24,6 +24,7 @@ from runtime.topology.status import HostFacts, ProcessStatus, TimekeeperFacts
 
 SCHEDULE, FIRE, LATE = "timer_schedule_per_s", "timer_fire_per_s", "timer_lateness_p99_ms"
 PENDING = "timers_pending_bytes"
+RESIDENT, PASSIVE = "timers_pending_actors_bytes", "timers_pending_passive_bytes"
 
 #: Timers of one actor.
 KEYS = 10
@@ -73,22 +74,46 @@ def run(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
     return {key: measured[key] for key in wanted}
 
 
-def pending(bed: Bed, _wanted: frozenset[str]) -> dict[str, float]:
+def pending(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
     """Private memory of hosts and timekeeper, before and after so many timers are pending that are
-    due in a year."""
+    due in a year: with all their actors resident, with a tenth of them; and that of the same actors
+    after as many commands, without any timer."""
     count = bed.sizes.million
-    with bed.database() as url, bed.system(url) as system:
-        _warm(system, url)
-        before = _private(system)
-        far = datetime.now(UTC) + timedelta(days=365)
-        for start in range(0, count, CHUNK):
-            size = min(CHUNK, count - start)
-            alarms = _alarms(system, size, [far] * size, first=start)
-            all_told(system.tell_many(alarms), size)
-        _wait(url, _PENDING, count)
-        return {PENDING: float(_private(system) - before)}
+    far = datetime.now(UTC) + timedelta(days=365)
+    actors = count // KEYS
+
+    def alarms(system: ActorSystem, first: int, size: int) -> Any:
+        return _alarms(system, size, [far] * size, first=first)
+
+    ways: dict[str, tuple[int, Told]] = {
+        PENDING: (actors, alarms),
+        RESIDENT: (actors, _readings),
+        PASSIVE: (max(actors // 10 // HOSTS, 1), alarms),
+    }
+    measured = {}
+    for key in wanted:
+        most, told = ways[key]
+        with bed.database() as url, bed.system(url, max_actors=most) as system:
+            _warm(system, url)
+            before = _private(system)
+            for start in range(0, count, CHUNK):
+                size = min(CHUNK, count - start)
+                all_told(system.tell_many(told(system, start, size)), size)
+            _wait(url, _PENDING, 0 if told is _readings else count)
+            hosts = [one.facts for one in _theirs(system) if isinstance(one.facts, HostFacts)]
+            require(len(hosts) == HOSTS, f"there are {len(hosts)} hosts")
+            residents = sum(one.residents for one in hosts)
+            if key == PASSIVE:
+                require(residents <= 2 * HOSTS * most, f"{residents:,} actors are resident")
+            else:
+                require(residents >= actors, f"{residents:,} of {actors:,} actors are resident")
+            measured[key] = float(_private(system) - before)
+    return measured
 
 
+Told = Callable[[ActorSystem, int, int], Iterable[tuple[ActorRef[Any], Any]]]
+#: Of the settings that the bench runs by.
+HOSTS = 2
 CHUNK = 100_000
 
 
@@ -98,6 +123,15 @@ def _alarms(
     for number in range(count):
         ref = system.actor(Alarm.actor_type, f"{(first + number) // KEYS:06}")
         yield ref, SetAlarm(key=f"k{number % KEYS}", due_us=microseconds(dues[number]))
+
+
+def _readings(
+    system: ActorSystem, first: int, size: int
+) -> Iterator[tuple[ActorRef[Any], TakeReading]]:
+    """To as many actors, in the same order."""
+    for number in range(first, first + size):
+        ref = system.actor(Meter.actor_type, f"{number // KEYS:06}")
+        yield ref, TakeReading(celsius=number / 8, room="room 101", number=number)
 
 
 def _warm(system: ActorSystem, url: str) -> None:
@@ -129,9 +163,12 @@ def _wait(url: str, query: str, wanted: int) -> None:
 
 
 def _private(system: ActorSystem) -> int:
+    return sum(one.private_bytes for one in _theirs(system))
+
+
+def _theirs(system: ActorSystem) -> list[ProcessStatus]:
     statuses = [one for one in system.status().result() if isinstance(one, ProcessStatus)]
-    theirs = [one for one in statuses if isinstance(one.facts, HostFacts | TimekeeperFacts)]
-    return sum(one.private_bytes for one in theirs)
+    return [one for one in statuses if isinstance(one.facts, HostFacts | TimekeeperFacts)]
 
 
 MEASURES = (
@@ -161,6 +198,16 @@ MEASURES = (
             Figure(
                 key=PENDING,
                 input="private memory that hosts and timekeeper grew by, with {million:,} pending",
+                at_most=True,
+            ),
+            Figure(
+                key=RESIDENT,
+                input="how much of that are the actors: as many commands to as many, and no timer",
+                at_most=True,
+            ),
+            Figure(
+                key=PASSIVE,
+                input="the same as the first, where a tenth of the actors may be resident",
                 at_most=True,
             ),
         ),

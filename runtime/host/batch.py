@@ -161,6 +161,7 @@ class Attempt:
         "taken",
         "ticks",
         "types",
+        "untold",
         "vain",
         "values",
     )  # fmt: skip
@@ -177,6 +178,7 @@ class Attempt:
         self.effects = Effects()  #: of those with events; it outlives the attempt
         self.errors: dict[int, EncodedError] = {}
         self.raised: dict[int, list[str]] = {}  #: where commands were rejected: of the first few
+        self.untold: dict[int, EncodedError] = {}  #: what timers failed at that have fired so
         self.values: dict[int, bytes] = {}
         self.repeats: dict[int, Effects | None] = {}  #: where it ran first; None: in the log
         self.found: dict[int, bytes] = {}  #: the rows of those in the log, if anybody wants them
@@ -239,7 +241,8 @@ class Attempt:
 
     def took_effect(self, index: int) -> None:
         """After all: the command has events, though code of its actor has failed."""
-        self.errors.pop(index, None)
+        if (error := self.errors.pop(index, None)) is not None:
+            self.untold[index] = error
         for noted in (self.in_vain, self.vain):
             if index in noted:
                 noted.remove(index)

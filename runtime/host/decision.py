@@ -15,9 +15,11 @@ from actors.errors import Rejected, ThornbackError
 from actors.event import Payload
 from actors.ids import event_id
 from actors.messages import MessageSent
+from actors.pending_timers import cancels_nothing
 from actors.schema import metadata_of, version_of
 from actors.state_form import NotGivenBack
 from actors.tell import Tell
+from actors.timer_events import TimerCancelled
 from runtime.clocks import NodeClock
 from runtime.errors import (
     ActorErased,
@@ -51,6 +53,7 @@ from runtime.wire.commands import (
     START,
     STATE,
     STOP,
+    message_type_of,
     told,
 )
 from runtime.wire.error_codec import text_of_error
@@ -80,7 +83,7 @@ _TOO_MUCH = f"the events of its command take more than {COMMAND_BYTES:,} bytes"
 class _EventType:
     """What is constant about a payload class, per actor type."""
 
-    __slots__ = ("actor", "apply", "encode", "fields", "name", "open", "schema")
+    __slots__ = ("actor", "apply", "encode", "fields", "idle", "name", "open", "schema")
 
     def __init__(self, actor: ActorType, payload: type[Payload]) -> None:
         self.actor = actor
@@ -92,6 +95,8 @@ class _EventType:
         self.apply = applier.apply if applier else None
         #: For an open class: what is stored of an event, and the event that it gives back.
         self.open: Any = open_events(payload, applier.payload if applier else payload)
+        #: Of what is opened: would this one, behind these events of its command, change nothing?
+        self.idle: Callable[[Any, Sequence[Any], Any], bool] | None = None
 
     @classmethod
     def of_tells(cls, actor: ActorType) -> "_EventType":
@@ -105,6 +110,7 @@ class _EventType:
         """Of events of timers: what an actor yields becomes one by `opening`, if any does."""
         made = cls(actor, event)
         made.open, made.apply = opening, applying(made.apply)
+        made.idle = cancels_nothing if event is TimerCancelled else None
         return made
 
 
@@ -132,6 +138,8 @@ class Decider:
         self._snapshot_frequency = snapshot_frequency
         self._now_us = now_us
         self.met = EventTypesMet()
+        #: Is told the source of each actor that somebody starts.
+        self.on_started: Callable[[str], None] = lambda source: None
         self._timers = Timers(self, self._failed, now_us, most_bytes=COMMAND_BYTES)
         #: The command that is being decided; any thread may look who it is for.
         self.at: Sequence[Any] | None = None
@@ -203,6 +211,8 @@ class Decider:
                         event_type = self.event_type(resident, payload)
                     if event_type.open is None:
                         text = encode_payload(event_type.name, payload)
+                    elif event_type.idle is not None and event_type.idle(actor, events, payload):
+                        continue
                     else:
                         text, payload = event_type.open(payload)
                     size += len(text) + overhead
@@ -362,6 +372,8 @@ class Decider:
     def _change_life(self, attempt: Attempt, index: int, resident: Resident) -> None:
         if change_life(attempt, index, resident, self.clock, self.met):
             self._recent[attempt.batch.commands[index][ID]] = attempt.effects
+            if attempt.batch.commands[index][MESSAGE_TYPE] == START:
+                self.on_started(resident.source)
 
     def _state(self, attempt: Attempt, index: int, resident: Resident) -> None:
         source = resident.source
@@ -418,10 +430,9 @@ class Decider:
         *,
         state_spoilt: bool = False,
     ) -> None:
-        source, message_type, *_ = attempt.batch.commands[index]
-        if message_type == FIRE:  # a timer fires a message, and that is what it fails at
-            message_type = attempt.batch.commands[index][DATA][3]
-        batch = attempt.batch
+        batch, source = attempt.batch, resident.source
+        # A timer fires a message, and that is what it fails at.
+        message_type = message_type_of(batch.commands[index])
         batch.failures += 1
         if batch.failures <= self.FAILURES_SHOWN:
             logger.error("%s failed at %s", source, message_type, exc_info=error)

@@ -13,12 +13,13 @@ from actors.errors import Rejected
 from actors.naming import actor_type_of
 from runtime.errors import HandlerFailed
 from runtime.topology.status import FailureRecord
-from runtime.wire.commands import ID, MESSAGE_TYPE, SOURCE
+from runtime.wire.commands import ID, SOURCE, message_type_of
 from runtime.wire.error_codec import EncodedError, decode_error
 
 
 class Failures:
-    """What one host has answered with an error since it began. In its loop."""
+    """What one host has answered with an error since it began, and what timers have come to that
+    nobody waits for. In its loop."""
 
     #: Types of failures that are kept: clients may make names of messages up. Beyond it the one
     #: that has not come for longest is forgotten.
@@ -44,7 +45,7 @@ class Failures:
         """Commands of a batch were answered so; `raised` says where some of them were rejected."""
         now_us = self._now_us()
         for index, error in errors.items():
-            source, message_type = commands[index][SOURCE], commands[index][MESSAGE_TYPE]
+            source, message_type = commands[index][SOURCE], message_type_of(commands[index])
             if not self._is_new((commands[index][ID], source, message_type)):
                 continue
             told = _told(error)

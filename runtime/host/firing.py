@@ -18,16 +18,18 @@ from actors.actor_type import ActorType
 from actors.errors import Rejected, ThornbackError
 from actors.event import Payload
 from actors.ids import derived_id, event_id
-from actors.pending_timers import Pending, Turn, fold_timer, turn_of
+from actors.packed_timers import Pending
+from actors.pending_timers import Turn, cancels_nothing, fold_timer, pending_of, turn_of
 from actors.timer_events import TimerCancelled, TimerFired, TimerSet, TimerSkipped
 from actors.timers import Cancel, Schedule
 from runtime.clocks import NodeClock
 from runtime.errors import InvalidMessage, UnknownMessage
 from runtime.host.batch import Attempt
+from runtime.host.failing_code import own_frames
 from runtime.host.misfits import misfit_message
 from runtime.host.resident import FAILURES, Resident
 from runtime.wire.commands import CAUSATION_ID, CORRELATION_ID, DATA, FIRE, ID
-from runtime.wire.error_codec import message_of_error
+from runtime.wire.error_codec import encode_error, message_of_error, text_of_error
 from runtime.wire.values import pack_value
 from store.errors import InvalidData
 from store.rows.json_text import decode_json, encode_payload
@@ -35,6 +37,8 @@ from store.rows.timers import stored_cancel, stored_schedule
 
 #: Letters of a reason that are kept.
 MAX_REASON = 2_000
+#: Timers of one attempt of which it is told where their messages were rejected.
+MOST_FRAMES = 10
 
 
 class EventType(Protocol):
@@ -117,8 +121,8 @@ class Timers:
         except msgspec.ValidationError as error:
             attempt.failed(index, InvalidMessage(resident.source, FIRE, str(error)))
             return
-        pending = (resident.actor._pending_timers or {}).get(wanted.key)
-        if pending is None or (pending.timer, pending.occurrence) != (
+        pending = pending_of(resident.actor, wanted.key)
+        if pending is None or (pending.id, pending.occurrence) != (
             wanted.timer,
             wanted.occurrence,
         ):
@@ -138,7 +142,8 @@ class Timers:
         resident.batch = attempt.batch.number
         outcome = Outcome(())
         if turn.fires:
-            outcome = self._decided(attempt, index, resident, wanted, now_us)
+            ended = wanted.key if turn.next_us is None else ""
+            outcome = self._decided(attempt, index, resident, wanted, ended, now_us)
         self._store(attempt, index, resident, wanted, pending, turn, outcome, now_us)
 
     def _schedule(self, actor: ActorType, schedule: Schedule) -> tuple[bytes, TimerSet]:
@@ -150,9 +155,16 @@ class Timers:
         return stored_schedule(actor, schedule, timer, now_us)
 
     def _decided(
-        self, attempt: Attempt, index: int, resident: Resident, wanted: Wanted, now_us: int
+        self,
+        attempt: Attempt,
+        index: int,
+        resident: Resident,
+        wanted: Wanted,
+        ended: str,
+        now_us: int,
     ) -> Outcome:
-        """Run the handler of a timer's message; nothing is applied yet."""
+        """Run the handler of a timer's message; nothing is applied yet. There is no timer of the
+        key `ended` any more."""
         handler, actor = resident.handlers[wanted.message_type], resident.actor
         actor.at_us = now_us
         made: list[Made] = []
@@ -163,6 +175,8 @@ class Timers:
             for yielded in handler.decide(actor, message) or ():
                 payload = yielded
                 event_type = self._decider.event_type(resident, payload)
+                if isinstance(payload, Cancel) and cancels_nothing(actor, made, payload, ended):
+                    continue
                 if event_type.open is None:
                     text = encode_payload(event_type.name, payload)
                 else:
@@ -172,14 +186,21 @@ class Timers:
                     raise InvalidData(event_type.name, "the events of its timer take too much")
                 made.append(Made(event_type, payload, text))
         except (Rejected, InvalidData) as error:
-            return Outcome((), error)
+            return self._untold(attempt, index, error)
         except FAILURES as error:
             if message is None and isinstance(error, ValidationError):
-                return Outcome((), misfit_message(error, resident.source, wanted.message_type))
+                misfit = misfit_message(error, resident.source, wanted.message_type)
+                return self._untold(attempt, index, misfit)
             self._failed(attempt, index, resident, error)
             attempt.took_effect(index)  # it has fired all the same, and the log says so
             return Outcome((), error)
         return Outcome(made)
+
+    def _untold(self, attempt: Attempt, index: int, error: Exception) -> Outcome:
+        attempt.untold[index] = encode_error(error)
+        if len(attempt.raised) < MOST_FRAMES:
+            attempt.raised[index] = own_frames(error)
+        return Outcome((), error)
 
     def _store(
         self,
@@ -198,6 +219,7 @@ class Timers:
             _apply(resident, first)
         except FAILURES as error:  # the actor applies it, and fails: nothing has happened
             self._failed(attempt, index, resident, error, state_spoilt=True)
+            attempt.untold.pop(index, None)
             return
         events = outcome.events
         try:
@@ -229,7 +251,7 @@ class Timers:
                 missed=turn.missed,
                 next_us=turn.next_us,
                 error=None if error is None else _name_of(error),
-                reason=None if error is None else _kept(message_of_error(error)),
+                reason=None if error is None else _kept(_reason_of(error)),
             )
         else:
             assert turn.next_us is not None
@@ -300,6 +322,11 @@ def _apply(resident: Resident, made: Made) -> None:
 def _name_of(error: BaseException) -> str:
     """A failure of an actor's code is told as whoever sends commands is told of it."""
     return type(error).__name__ if isinstance(error, ThornbackError) else "HandlerFailed"
+
+
+def _reason_of(error: BaseException) -> str:
+    """Of a failure with the name of what was raised, as whoever sends commands is told."""
+    return (message_of_error if isinstance(error, ThornbackError) else text_of_error)(error)
 
 
 def _kept(reason: str) -> str:

@@ -152,6 +152,7 @@ class Host(Process):
         deliverer = DelivererCall(self.world, self.must_live)
         timekeeper = TimekeeperCall(self.world, self.must_live)
         self._decider.met.on_first = {each.EVENT_TYPE: each.say for each in (deliverer, timekeeper)}
+        self._decider.on_started = self._classes.on_class = timekeeper.wake
         try:
             await self._classes.begin(self._store, self._residents, self._decider, self._source)
             await deliverer.say_if_any(self._store)

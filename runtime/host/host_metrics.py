@@ -34,9 +34,13 @@ class HostMetrics:
         """A batch is durable and about to be answered."""
         failed, repeated = len(answer.errors), len(answer.repeats)
         self.commands += len(batch.commands)
-        if failed:
+        errors = answer.errors
+        for each in batch.attempts:
+            if each.untold:  # nobody waits for what a timer comes to
+                errors = {**errors, **each.untold}
+        if errors:
             raised = {index: at for each in batch.attempts for index, at in each.raised.items()}
-            self.failures.note(answer.errors, batch.commands, raised)
+            self.failures.note(errors, batch.commands, raised)
         self._duration.observe(asyncio.get_running_loop().time() - batch.arrived_s)
         self._residents.set(residents)
         self._failed.inc(failed)

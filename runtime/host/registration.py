@@ -7,7 +7,7 @@ decides anything (runtime/host/type_checks.py); what was there before is, when i
 
 import importlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
 from actors.actor import Actor, ActorType
@@ -38,6 +38,8 @@ class Registration:
         self._host = host  #: its name, for the log
         self.types = ActorTypes()
         self.unusable: str | None = None  #: why one of its modules cannot be used
+        #: Is told the actor type of each class that comes while it runs.
+        self.on_class: Callable[[str], None] = lambda actor_type: None
         #: Fingerprints by actor type: of each class that was sent, and of those that it has
         #: imported as they are asked for.
         self._fingerprints: dict[str, str] = {}
@@ -147,6 +149,7 @@ class Registration:
         self.types.sent[known.actor_type] = packed
         if replaced is not None and self._decider is not None:
             self._decider.forget_type(replaced)
+        self.on_class(known.actor_type)
 
     def _code_of(self, known: ActorType) -> TypeCode:
         fingerprint = self._fingerprints.get(known.name)

@@ -31,7 +31,7 @@ from runtime.host.batch import Attempt, Batch
 from runtime.host.resident import FAILURES, Resident
 from runtime.host.residents import Residents
 from runtime.process.no_waiting import allow_waiting, forbid_waiting
-from runtime.wire.commands import DATA, FIRE, MESSAGE_TYPE
+from runtime.wire.commands import message_type_of
 from runtime.wire.error_codec import text_of_error
 
 logger = logging.getLogger("thornback.host")
@@ -158,7 +158,7 @@ class Supervisor:
                     attempt.rebuild.add(one.source)
                 if verdict.rest_s:
                     rests = ActorHasFailed(
-                        message_type=_message_type(command),
+                        message_type=message_type_of(command),
                         failure=failure,
                         became=verdict.strategy.value,
                         rest_s=round(verdict.rest_s, 3),
@@ -186,7 +186,7 @@ class Supervisor:
                 self._ends = True
                 self._escalate(attempt.batch)
                 ends = ActorHasFailed(
-                    message_type=_message_type(command),
+                    message_type=message_type_of(command),
                     failure=failure,
                     became=verdict.strategy.value,
                 )
@@ -265,14 +265,9 @@ def _keys(resident: Resident) -> tuple[str, str]:
     return resident.source, actor_type_of(resident.source)
 
 
-def _message_type(command: Any) -> str:
-    """Of the message that a command has; of one that a timer fires, the timer's."""
-    return str(command[DATA][3] if command[MESSAGE_TYPE] == FIRE else command[MESSAGE_TYPE])
-
-
 def _stopped(verdict: Verdict, command: Any, failure: str, failed: str) -> ActorWasStopped:
     """What the log says of one that is stopped; `failed` is who failed, if it was another one."""
-    message_type = _message_type(command)
+    message_type = message_type_of(command)
     who = f"{failed} of its group failed at {message_type}" if failed else "it failed"
     often = ", more often than its policy lets it be restarted" if verdict.exhausted else ""
     return ActorWasStopped(

@@ -12,7 +12,7 @@ from actors.errors import ThornbackError
 from actors.messages import SENT
 from actors.timer_events import SET
 from runtime.process.world import World
-from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.names import DIRECTORY_ACTOR, TIMEKEEPER_ACTOR
 from store.event_store import EventStore
 
 logger = logging.getLogger("thornback.process")
@@ -67,6 +67,38 @@ class DelivererCall(ServiceCall):
 
 
 class TimekeeperCall(ServiceCall):
-    """Has timers fired."""
+    """Has timers fired. What waits because its actor is stopped, or its class away, is tried again
+    by and by; whoever knows that this is over says so, and it is tried at once."""
 
     EVENT_TYPE, METHOD = SET, "keep_timers"
+
+    def __init__(
+        self, world: World, must_live: Callable[[Coroutine[Any, Any, None]], object]
+    ) -> None:
+        super().__init__(world, must_live)
+        self._awake: set[str] = set()
+        self._waking = False
+
+    def wake(self, name: str) -> None:
+        """An actor, by its source, was started, or the class of an actor type has come. Where no
+        timer is known of here, nobody is told. Does not wait."""
+        if self._said:
+            self._awake.add(name)
+            if not self._waking:
+                self._waking = True
+                self._must_live(self._wake())
+
+    async def _wake(self) -> None:
+        """All that comes meanwhile goes with the next call. What is not heard is not said again:
+        it is tried by and by."""
+        await asyncio.sleep(0)
+        while self._awake:
+            names, self._awake = sorted(self._awake), set()
+            try:
+                async with asyncio.timeout(self.LIMIT_S):
+                    timekeeper = await self._world.handle(TIMEKEEPER_ACTOR)
+                    await timekeeper.wake.remote(names)
+            except (RayError, ThornbackError, ConnectionError, ValueError, TimeoutError) as error:
+                logger.debug("the timekeeper does not wake %s: %s", names[:3], error)
+                self._world.forget(TIMEKEEPER_ACTOR)
+        self._waking = False

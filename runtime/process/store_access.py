@@ -215,6 +215,11 @@ class WriterMemoryStore:
     async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
         await self._call("hasten_timers", checkpoint, beyond_us)
 
+    async def wake_timers(
+        self, checkpoint: CheckpointMove, sources: Sequence[str], actor_types: Sequence[str]
+    ) -> int | None:
+        return await self._call("wake_timers", checkpoint, sources, actor_types)  # type: ignore[no-any-return]
+
     async def count_timers(self) -> int:
         return await self._call("count_timers")  # type: ignore[no-any-return]
 

@@ -39,6 +39,13 @@ class Timekeeper(Process):
         # Fenced off by an incarnation of its own, it ends, and Ray knows which of them is to be.
         self.must_live(self._timekeeping.run())
 
+    async def wake(self, names: list[str]) -> None:
+        """Actors, by source, were started, or the class of actor types has come to a host: the
+        timers of those that were put off are looked at now."""
+        await self.ensure_started()
+        assert self._timekeeping is not None
+        self._timekeeping.wake(names)
+
     async def drain(self) -> int:
         """Have all answered that is under way by now; up to which position timers are filed."""
         await self.ensure_started()

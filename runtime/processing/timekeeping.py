@@ -10,11 +10,12 @@ table have it.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from actors.event import Kind
 from actors.ids import derived_id
 from actors.naming import TIMERS, actor_type_of
+from actors.packed_timers import id_text
 from actors.timer_events import TIMER_TYPES
 from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
@@ -75,6 +76,9 @@ class Timekeeping(Posting):
     SILENT_S = 5.0
     #: Between two looks at the clock, which may jump, and the shortest wait for it.
     LOOK_S, SHORTEST_S = 1.0, 0.001
+    #: The shortest rest of what was put off; and the rest, at most, of what was sent before the
+    #: moment in which its actor was started, or its class came: so long after that.
+    REST_US, CALLED_S = 1_000_000, 5.0
     #: A clock that is set back by more was wrong, and so is what it has put off.
     STEP_US = 5_000_000
 
@@ -98,6 +102,9 @@ class Timekeeping(Posting):
         self._window = Window()
         self._late: list[tuple[Timer, int]] = []  #: that could not be fired, and when they are to
         self._said: set[tuple[str, str]] = set()  #: why, and of which types
+        #: Actors that were started of late, and types whose class came: they are to be woken.
+        self._calls: set[str] = set()
+        self._called_s: dict[str, float] = {}  #: and those that were, and when
         #: Since when channels have something under way, and no answer came.
         self._quiet_s: dict[Channel, float] = {}
         self._pending = 0  #: in the table
@@ -106,6 +113,12 @@ class Timekeeping(Posting):
         self._ahead_us: int | None = None
         # How it fares:
         self.facts = TimekeeperFacts()
+
+    def wake(self, names: Iterable[str]) -> None:
+        """Actors, by source, were started, or the class of actor types has come: what waits for
+        that may fire. Does not wait."""
+        self._calls.update(names)
+        self._changed.set()
 
     async def _begin(self) -> int:
         # A system that was replaced opens no epoch: it does not take the timers from its successor.
@@ -152,6 +165,8 @@ class Timekeeping(Posting):
             filing.add_late(each for each in late if self._window.holds(each[0]))
             async with self._moving:
                 await self._file(filing, self._kept, self._receipt)
+        if self._calls:
+            await self._wake(sorted(self._calls))
         await self._look_at_clock()
         now_us = self._world.now_us()
         if self._window.wants_more(now_us):
@@ -169,6 +184,23 @@ class Timekeeping(Posting):
                 self._put_off(firing, self._unanswered())
             else:
                 self._mailing.queue(firing, way)
+
+    async def _wake(self, names: Sequence[str]) -> None:
+        """Whatever was put off because of them, and is in the table by now."""
+        sources = [name for name in names if "/" in name]
+        actor_types = [name for name in names if "/" not in name]
+        async with self._moving:
+            move = self._checkpoint(self._kept, self._receipt)
+            first_us = await self._store.wake_timers(move, sources, actor_types)
+        self._calls.difference_update(names)
+        now_s = self._now_s()
+        self._called_s = {
+            name: since_s
+            for name, since_s in self._called_s.items()
+            if now_s - since_s < self.CALLED_S
+        } | dict.fromkeys(names, now_s)
+        if first_us is not None:
+            self._window.woken(first_us)
 
     def _silent(self) -> set[Channel]:
         before_s = self._now_s() - self.SILENT_S
@@ -266,7 +298,9 @@ class Timekeeping(Posting):
     def _put_off(self, message: Message, error: Exception) -> None:
         timer, now_us = _timer_of(message), self._world.now_us()
         message.finished = True
-        rest_us = min(max(now_us - timer.due_us, 1_000_000), self.LONGEST_US)
+        rest_us = min(max(now_us - timer.due_us, self.REST_US), self.LONGEST_US)
+        if self._was_called(timer.source):  # and perhaps this was sent before
+            rest_us = min(rest_us, self.REST_US)
         self._late.append((timer, now_us + rest_us))
         self._say(put_off=self.facts.put_off + 1)
         kind = type(error).__name__, actor_type_of(timer.source)
@@ -274,6 +308,10 @@ class Timekeeping(Posting):
             self._said.add(kind)
             why = text_of_error(error)
             logger.warning("timer %r of %s is put off: %s", timer.key, timer.source, why)
+
+    def _was_called(self, source: str) -> bool:
+        names, after_s = (source, actor_type_of(source)), self._now_s() - self.CALLED_S
+        return any(self._called_s.get(name, after_s) > after_s for name in names)
 
     async def _bring(self, hosts: Hosts, receiver: str) -> bool:
         return await bring_class(hosts, actor_type_of(receiver), receiver)
@@ -288,7 +326,7 @@ class Timekeeping(Posting):
 
 def packed_firing(timer: Timer, now_us: int, packer: CommandPacker) -> bytes:
     """The command that a timer fires by."""
-    wanted = [timer.key, _id_text(timer.timer), timer.occurrence, timer.message_type, timer.message]
+    wanted = [timer.key, id_text(timer.timer), timer.occurrence, timer.message_type, timer.message]
     return packer.pack_plain(
         (
             timer.source,
@@ -300,11 +338,6 @@ def packed_firing(timer: Timer, now_us: int, packer: CommandPacker) -> bytes:
             timer.event_id,
         )
     )
-
-
-def _id_text(timer: bytes) -> str:
-    text = timer.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _timer_of(message: Message) -> Timer:

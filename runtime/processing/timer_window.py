@@ -81,6 +81,11 @@ class Window:
         self._bytes = self._early_bytes = 0
         self.reach = FIRST
 
+    def woken(self, first_us: int) -> None:
+        """The table has some earlier than before, the first of them at a moment: it is read again
+        from there."""
+        self.reach = min(self.reach, Place(first_us, "", ""))
+
     def filed(self, changes: TimerChanges) -> None:
         """The table has been changed."""
         for source, key in changes.gone:

@@ -47,6 +47,13 @@ _TOLD = {
 }
 
 
+def message_type_of(command: Any) -> str:
+    """Of the message that a command has; of one that a timer fires, the timer's."""
+    if command[MESSAGE_TYPE] == FIRE and isinstance(data := command[DATA], list) and len(data) > 3:
+        return str(data[3])
+    return str(command[MESSAGE_TYPE])
+
+
 def told(message_type: str) -> str:
     """A message type as an error names it: what has none of its own, in words."""
     return _TOLD.get(message_type, message_type)

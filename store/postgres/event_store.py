@@ -292,6 +292,11 @@ class PostgresEventStore:
     async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
         await self._timers.hasten(checkpoint, beyond_us)
 
+    async def wake_timers(
+        self, checkpoint: CheckpointMove, sources: Sequence[str], actor_types: Sequence[str]
+    ) -> int | None:
+        return await self._timers.wake(checkpoint, sources, actor_types)
+
     async def count_timers(self) -> int:
         return await self._timers.count()
 

@@ -1,8 +1,9 @@
 """What PostgreSQL keeps of the timers that are to fire."""
 
+from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
+from actors.ids import uuid_of
 from store.appends import CheckpointMove
 from store.postgres.connections import Connections, transaction
 from store.postgres.queries import QUERIES
@@ -30,6 +31,21 @@ class Timers:
             await move_checkpoints(connection, [checkpoint])
             await connection.fetch(QUERIES["hasten_timers"], beyond_us)
 
+    async def wake(
+        self, checkpoint: CheckpointMove, sources: Sequence[str], actor_types: Sequence[str]
+    ) -> int | None:
+        """Those of such actors that were put off are looked at when they are due, with their
+        checkpoint: the first of that. Raises StaleCheckpoint."""
+        asked = [("wake_timers_of", sources), ("wake_timers_of_types", actor_types)]
+        async with self._connections.use() as connection, transaction(connection):
+            await move_checkpoints(connection, [checkpoint])
+            found = [
+                (await connection.fetch(QUERIES[query], list(names)))[0]["look"]
+                for query, names in asked
+                if names
+            ]
+        return min((look_us for look_us in found if look_us is not None), default=None)
+
     async def due(self, after: Place, until_us: int, limit: int, most_bytes: int) -> list[Timer]:
         """Some that are to be looked at, in order."""
         rows = await self._connections.fetch(
@@ -55,7 +71,7 @@ async def _change(within: Any, changes: TimerChanges) -> int:
             QUERIES["move_timers"],
             [each.source for each in moved],
             [each.key for each in moved],
-            [UUID(bytes=each.timer) for each in moved],
+            [uuid_of(each.timer) for each in moved],
             [each.occurrence for each in moved],
             [each.due_us for each in moved],
             [each.look_us for each in moved],
@@ -66,9 +82,9 @@ async def _change(within: Any, changes: TimerChanges) -> int:
             QUERIES["keep_timers"],
             [each.source for each in kept],
             [each.key for each in kept],
-            [UUID(bytes=each.timer) for each in kept],
-            [UUID(bytes=each.event_id) for each in kept],
-            [each.correlation_id and UUID(bytes=each.correlation_id) for each in kept],
+            [uuid_of(each.timer) for each in kept],
+            [uuid_of(each.event_id) for each in kept],
+            [each.correlation_id and uuid_of(each.correlation_id) for each in kept],
             [each.occurrence for each in kept],
             [each.due_us for each in kept],
             [each.look_us for each in kept],

@@ -1,9 +1,9 @@
 """A Schedule and a Cancel as the log has them: the texts of TimerSet and TimerCancelled."""
 
 from typing import Any
-from uuid import UUID
 
 from actors.actor_type import ActorType
+from actors.packed_timers import id_text
 from actors.timer_events import SET, TimerCancelled, TimerSet
 from actors.timers import Cancel, Schedule
 from store.rows.json_text import encode_payload
@@ -26,17 +26,32 @@ def stored_schedule(
         )
     data: dict[str, Any] = {
         "key": schedule.key,
-        "timer": str(UUID(bytes=timer)),
+        "timer": id_text(timer),
         "due_us": schedule.due_us(now_us),
         "every_us": schedule.every_us,
         "missed": schedule.missed,
         "message_type": message.message_type,
         "message": message_data(SET, message),
     }
-    return text_with_message(SET, data), TimerSet.model_construct(**data)
+    return text_with_message(SET, data), _event_of(data)
 
 
 def stored_cancel(cancel: Cancel) -> tuple[bytes, TimerCancelled]:
     """The same for a Cancel. Raises InvalidData."""
     event = TimerCancelled(key=cancel.key)
     return encode_payload(event.event_type, event), event
+
+
+def _event_of(data: dict[str, Any]) -> TimerSet:
+    """What `TimerSet.model_construct` makes of all its fields, in a quarter of the time, 3 us less:
+    pydantic looks for defaults and aliases there, and here is none."""
+    event = TimerSet.__new__(TimerSet)
+    set_ = object.__setattr__
+    set_(event, "__dict__", data)
+    set_(event, "__pydantic_fields_set__", _FIELDS.copy())
+    set_(event, "__pydantic_extra__", None)
+    set_(event, "__pydantic_private__", None)
+    return event
+
+
+_FIELDS = set(TimerSet.model_fields)

@@ -139,6 +139,39 @@ class TimersContract:
             await store.hasten_timers(keeper.next_move(), 0)
         assert await all_of(store) == [far, near._replace(look_us=100), later]
 
+    async def test_what_was_put_off_of_some_actors_is_looked_at_when_it_is_due(
+        self, store: EventStore
+    ) -> None:
+        keeper = await Keeper.begin(store)
+        told = [
+            timer(source, key, due, number)._replace(look_us=due + late)
+            for number, (source, key, due, late) in enumerate(
+                [
+                    ("bell/b", "put off", 30, 70),
+                    ("bell/b", "also", 20, 90),
+                    ("bell/b", "not", 10, 0),
+                    ("bell/bb", "another", 5, 90),
+                    ("gong/b", "of a type", 7, 90),
+                    ("gong/c", "of it, too", 8, 90),
+                    ("gon/b", "of none", 1, 90),
+                ]
+            )
+        ]
+        await keeper.file(changes(*told))
+        assert await store.wake_timers(keeper.next_move(), ["bell/none"], ["bel"]) is None
+        assert await store.wake_timers(keeper.next_move(), ["bell/b"], []) == 20
+        assert await store.wake_timers(keeper.next_move(), ["bell/b"], ["gong"]) == 7
+        assert await store.wake_timers(keeper.next_move(), ["bell/b"], ["gong"]) is None
+        woken = {"put off", "also", "of a type", "of it, too"}
+        now = [each._replace(look_us=each.due_us) if each.key in woken else each for each in told]
+        assert await all_of(store) == sorted(now, key=lambda each: each.place)
+        [record] = await store.subscriptions()
+        assert record.position == 5
+        await Keeper.begin(store)
+        with pytest.raises(StaleCheckpoint):
+            await store.wake_timers(keeper.next_move(), ["bell/bb"], [])
+        assert await all_of(store) == sorted(now, key=lambda each: each.place)
+
     async def test_the_checkpoint_moves_with_the_timers(self, store: EventStore) -> None:
         keeper = await Keeper.begin(store)
         keeper.position = 6

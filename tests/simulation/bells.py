@@ -46,6 +46,7 @@ class Wound(DeviceEvent):
 
 class Unwound(DeviceEvent):
     token: int
+    key: str
 
 
 class Rang(DeviceEvent):
@@ -81,7 +82,7 @@ class Bell(Actor[BellState]):
 
     @handles
     def unwind(self, message: Unwind) -> Iterator[Payload | Cancel]:
-        yield Unwound(token=message.token)
+        yield Unwound(token=message.token, key=message.key)
         yield Cancel(message.key)
 
     @handles

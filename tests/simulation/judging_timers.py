@@ -100,8 +100,16 @@ def _follow(records: list[Record]) -> tuple[list[str], dict[str, _Running]]:
         match record.event_type:
             case "timer-set":
                 running[payload["key"]] = _Running(record, 0, payload["due_us"])
+            case "unwound":
+                behind = [(each.event_type, each.payload) for each in records[place : place + 1]]
+                cancelled = ("timer-cancelled", {"key": payload["key"]}) in behind
+                if payload["key"] in running and not cancelled:
+                    name = f"event {record.position} of {record.source}"
+                    wrong.append(f"{name} cancels nothing, and {running[payload['key']]} runs")
             case "timer-cancelled":
-                running.pop(payload["key"], None)
+                if running.pop(payload["key"], None) is None:
+                    name = f"event {record.position} of {record.source}"
+                    wrong.append(f"{name} cancels what is none: {payload}")
             case "timer-fired" | "timer-skipped":
                 name = f"event {record.position} of {record.source} ({record.event_type})"
                 timer = running.get(payload["key"])
@@ -170,7 +178,7 @@ def _judge_effect(
     message = timer.set.payload["message"]
     types = [record.event_type for record in effect]
     how = message["how"] if fired.event_type == "timer-fired" else "skipped"
-    last = timer.rings + 1 >= message["limit"]
+    last = timer.rings + 1 >= message["limit"] and timer.set.payload["every_us"]
     wanted, error = {
         "ring": (["rang", *(["timer-cancelled"] if last else [])], None),
         "again": (["rang", "timer-set"], None),

@@ -106,10 +106,10 @@ def _passes(call: Call, records: list[Record]) -> str:
 def _winds(call: Call, records: list[Record]) -> str:
     """What is wrong with the events of a command that sets a timer, or cancels one."""
     set_ = call.message == "Wind"
-    wanted = ["wound", "timer-set"] if set_ else ["unwound", "timer-cancelled"]
-    if (types := [record.event_type for record in records]) != wanted:
+    wanted = [["wound", "timer-set"]] if set_ else [["unwound", "timer-cancelled"], ["unwound"]]
+    if (types := [record.event_type for record in records]) not in wanted:
         return f"has the events {types}"
-    first, second = (record.payload for record in records)
+    first, second = records[0].payload, records[-1].payload
     if (first["token"], second["key"]) != (call.fields["token"], call.fields["key"]):
         return f"has the events {first} and {second}"
     every_us = call.fields.get("every_ms") and call.fields["every_ms"] * 1000

@@ -76,6 +76,18 @@ class StoreOfPrograms(DatabaseLink):
 
         await self.ask(hasten, names=(checkpoint.name,), commits=True)
 
+    async def wake_timers(
+        self, checkpoint: CheckpointMove, sources: Sequence[str], actor_types: Sequence[str]
+    ) -> int | None:
+        database = self._database
+
+        def wake() -> int | None:
+            database.subscriptions.check(checkpoint)
+            database.subscriptions.move(checkpoint)
+            return database.timers.wake(sources, actor_types)
+
+        return await self.ask(wake, names=(checkpoint.name,), commits=True)  # type: ignore[no-any-return]
+
     async def count_timers(self) -> int:
         return int(await self.ask(lambda: len(self._database.timers)))
 

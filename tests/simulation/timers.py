@@ -68,7 +68,8 @@ def _plan_clocks(
             faults.append(
                 Fault(500 + len(faults), silent_s, "silence", TIMEKEEPER_ACTOR, host_name(0), 40.0)
             )
-            strands[0].append(_burst(draw, AWAY_FIRST, longest_ms=500, times=6))
+            first = _burst(draw, AWAY_FIRST, longest_ms=500, times=6)
+            strands[0] += [first, _anew(first, silent_s)]
         case "lives on":
             # Whoever fires them goes on with hosts that were replaced, and whoever sets them does
             # not: those that are set again, of actors that the hosts of before have in memory.
@@ -98,6 +99,21 @@ def _plan_clocks(
             for host in map(host_name, range(setup.hosts)):
                 faults.append(Fault(len(faults), 0.6, "jump", host, "", 0.0, behind_s))
             strands[0].append(_burst(draw, 420_000, longest_ms=2_000))
+
+
+def _anew(first: list[Step], silent_s: float) -> list[Step]:
+    """Those that are due as a host falls silent are set anew before whoever fires them gives up
+    what it was to be sent: what is put off then is not theirs any more."""
+    at_s, again = 0.0, []
+    for step in first:
+        at_s += step.pause_s
+        if abs(at_s - silent_s) < 2.0:
+            number = step.number + 500
+            fields = {**step.fields, "token": number, "after_ms": 10}
+            again.append(replace(step, number=number, pause_s=0.02, fields=fields))
+    if again:
+        again[0] = replace(again[0], pause_s=round(silent_s + 2.5, 4))
+    return again
 
 
 def _burst(draw: Random, first: int, *, longest_ms: int, times: int = 1) -> list[Step]:

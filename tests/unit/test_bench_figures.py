@@ -83,6 +83,8 @@ def test_the_bench_measures_these_figures_under_these_names() -> None:
         "timer_fire_per_s",
         "timer_lateness_p99_ms",
         "timers_pending_bytes",
+        "timers_pending_actors_bytes",
+        "timers_pending_passive_bytes",
         "http_commands_per_s",
         "http_bulk_commands_per_s",
         "sse_deliveries_per_s",

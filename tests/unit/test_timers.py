@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -10,22 +11,26 @@ from actors.actor import Actor, applies, handles
 from actors.command import Command
 from actors.errors import InvalidActor, InvalidName, Rejected
 from actors.event import DeviceEvent, Payload
+from actors.lifecycle import ActorWasStarted, ActorWasStopped
 from actors.moments import EPOCH
+from actors.packed_timers import Pending, all_packed, pack_all
 from actors.pending_timers import (
-    Pending,
     Turn,
+    all_pending,
     decode_pending,
     encode_pending,
     fold_stored_timer,
     turn_of,
 )
-from actors.timer_events import TimerFired, TimerSet, TimerSkipped
+from actors.timer_events import TimerCancelled, TimerFired, TimerSet, TimerSkipped
 from actors.timers import MAX_KEY, Cancel, Schedule
 from store.errors import InvalidData
 from store.rows.tells import check_yielded
+from store.rows.timers import stored_schedule
 from store.scenario import Scenario
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
+ID, OTHER = bytes(range(16)), bytes(16)
 
 
 class Wind(Command):
@@ -99,6 +104,10 @@ class Counts(Clock):
     def fired(self, event: TimerFired) -> None:
         self.state["fired"] = event.occurrence
 
+    @applies
+    def cancelled(self, event: TimerCancelled) -> None:
+        self.state["cancelled"] = self.state.get("cancelled", 0) + 1
+
 
 def schedule(**said: Any) -> Schedule:
     usual: dict[str, Any] = {"message": Ring(), "key": "k", "after": 1}
@@ -140,6 +149,13 @@ def test_what_is_no_timer_is_refused_where_it_is_made(
     if "key" in said:
         with pytest.raises(error, match=why):
             Cancel(said["key"])
+
+
+def test_the_event_of_a_timer_is_what_its_class_makes_of_it() -> None:
+    text, event = stored_schedule(Clock.described(), schedule(every=2, missed="all"), ID, 5)
+    assert TimerSet.model_validate_json(text) == event
+    assert event == TimerSet.model_construct(**event.model_dump())
+    assert repr(event) == repr(TimerSet.model_validate(event.model_dump()))
 
 
 def test_timers_are_values() -> None:
@@ -196,12 +212,12 @@ def test_a_single_timer_fires_however_late() -> None:
 
 
 def test_one_that_is_a_little_late_has_missed_nothing() -> None:
-    every = Pending("t", 1_000, 4, every_us=100, missed="skip")
+    every = Pending(ID, 1_000, 4, every_us=100, missed="skip")
     assert turn_of(every, 1_099) == Turn(True, 0, 1_100)
     assert turn_of(every, 1_100) == Turn(False, 2, 1_200)
     assert turn_of(every._replace(missed="once"), 1_100) == Turn(True, 1, 1_200)
     assert turn_of(every._replace(missed="all"), 9_999) == Turn(True, 0, 1_100)
-    assert turn_of(Pending("t", 1_000), 10**15) == Turn(True, 0, None)
+    assert turn_of(Pending(ID, 1_000), 10**15) == Turn(True, 0, None)
 
 
 def test_a_timer_that_is_rejected_has_fired() -> None:
@@ -217,8 +233,44 @@ def test_a_command_does_not_overtake_a_timer() -> None:
     clock.when(Wind(after_s=1, key="other"), at=NOON + timedelta(seconds=10))
     with pytest.raises(AssertionError, match="the timer 'k' is due before"):
         clock.when(Wind(), at=NOON + timedelta(seconds=10, microseconds=1))
-    with pytest.raises(ValueError, match="time goes on"):
-        clock.advance(-1)
+
+
+@pytest.mark.parametrize(
+    ("by", "error", "why"),
+    [
+        (-1, ValueError, "what time is advanced by is at least 0"),
+        (timedelta(seconds=-1), ValueError, "what time is advanced by is at least 0"),
+        (float("nan"), ValueError, "is a timedelta or seconds, not nan"),
+        (float("inf"), ValueError, "is a timedelta or seconds, not inf"),
+        ("60", TypeError, "is a timedelta or a number of seconds, not '60'"),
+        (True, TypeError, "is a timedelta or a number of seconds, not True"),
+        (None, TypeError, "is a timedelta or a number of seconds, not None"),
+        (timedelta(days=366 * 9_000), ValueError, "no calendar has the moment"),
+    ],
+)
+def test_time_is_advanced_by_what_is_a_span(by: Any, error: type[Exception], why: str) -> None:
+    clock = Scenario(Clock).when(Wind(after_s=1))
+    with pytest.raises(error, match=why):
+        clock.advance(by)
+    clock.advance(0).then()
+    assert clock.timers == {"k": EPOCH + timedelta(seconds=1)}
+
+
+def test_the_timers_of_an_actor_that_is_stopped_wait_until_it_is_started() -> None:
+    clock = Scenario(Clock).when(Wind(after_s=1, every_s=1, number=3))
+    clock.given(ActorWasStopped(reason="it failed"))
+    clock.advance(2.5).then()
+    clock.given(ActorWasStarted()).advance(0).then(Rang(number=3))
+    assert clock.timers == {"k": EPOCH + timedelta(seconds=3)}
+
+
+def test_a_cancel_of_no_timer_is_yielded_and_comes_to_nothing() -> None:
+    clock = Scenario(Counts).when(Unwind()).then(Cancel("k"))
+    assert clock.state == {}
+    clock.when(Wind(after_s=1)).when(Unwind()).then(Cancel("k"))
+    assert clock.state["cancelled"] == 1
+    clock.when(Unwind()).then(Cancel("k"))
+    assert clock.state["cancelled"] == 1
 
 
 def test_an_actor_may_apply_what_timers_do() -> None:
@@ -268,23 +320,36 @@ def test_what_no_actor_may_yield_is_refused(number: int, error: type[Exception],
 
 
 def test_pending_timers_are_told_as_they_were_and_old_ones_without_every() -> None:
-    pending = {"k": Pending("t", 5, 2, 7, "skip"), "ö": Pending("u", 6)}
-    text = encode_pending(pending)
+    pending = {"k": Pending(ID, 5, 2, 7, "skip"), "ö": Pending(OTHER, 6)}
+    packed = pack_all(pending)
+    assert packed is not None
+    text = encode_pending(packed)
+    assert text.startswith(b'{"k":["%s",5,2,7,"skip"],' % str(UUID(bytes=ID)).encode())
     assert b"\n" not in text
-    assert decode_pending(text) == pending
+    read = decode_pending(text)
+    assert read is not None
+    assert all_packed(read) == pending
 
 
 def test_events_of_a_user_under_these_names_are_none_of_ours() -> None:
     actor = Clock("a")
-    fold_stored_timer(actor, "timer-set", b'{"minutes": 5}')
-    assert actor._pending_timers is None
-    data = TimerSet(key="k", timer="t", due_us=9, message_type="ring", message={})
+    for text in (
+        b'{"minutes": 5}',
+        b'{"key": "k", "timer": "5", "due_us": 9}',
+        b'{"key": "k", "timer": "%s", "due_us": 9223372036854775808}' % b"00" * 16,
+        b'{"key": "k", "timer": "%s", "due_us": 9, "missed": "oops"}' % b"00" * 16,
+    ):
+        fold_stored_timer(actor, "timer-set", text)
+        assert actor._pending_timers is None
+    timer = str(UUID(bytes=ID))
+    data = TimerSet(key="k", timer=timer, due_us=9, message_type="ring", message={})
     fold_stored_timer(actor, "timer-set", data.model_dump_json().encode())
-    assert actor._pending_timers == {"k": Pending("t", 9)}
-    skipped = TimerSkipped(key="k", timer="other", occurrence=0, due_us=9, missed=1, next_us=10)
+    assert all_pending(actor) == {"k": Pending(ID, 9)}
+    other = str(UUID(bytes=OTHER))
+    skipped = TimerSkipped(key="k", timer=other, occurrence=0, due_us=9, missed=1, next_us=10)
     fold_stored_timer(actor, "timer-skipped", skipped.model_dump_json().encode())
-    assert actor._pending_timers == {"k": Pending("t", 9)}
-    fired = TimerFired(key="k", timer="t", occurrence=0, due_us=9)
+    assert all_pending(actor) == {"k": Pending(ID, 9)}
+    fired = TimerFired(key="k", timer=timer, occurrence=0, due_us=9)
     fold_stored_timer(actor, "timer-fired", fired.model_dump_json().encode())
     assert actor._pending_timers is None
 

@@ -14,7 +14,8 @@ from actors.errors import Rejected
 from actors.event import DeviceEvent, Event, Payload
 from actors.messages import Yielded
 from actors.naming import aggregate_id_of
-from actors.pending_timers import Pending
+from actors.packed_timers import Pending, pack_all
+from actors.pending_timers import all_pending
 from actors.timer_events import TimerFired
 from actors.timers import Cancel, Missed, Schedule
 from runtime.host.resident import KnownType, Resident, restore, take_snapshot
@@ -40,6 +41,10 @@ class Wind(Command):
 
 class Unwind(Command):
     pass
+
+
+class Juggle(Command):
+    does: str  #: s: set, c: cancel
 
 
 class Ring(Command):
@@ -88,8 +93,15 @@ class Bell(Actor[dict[str, int]]):
             raise RuntimeError("broken")
         if message.how == "spoil":
             yield Cracked()
-        if message.how == "again":
+        if "again" in message.how:
             yield Schedule(after=5, message=Ring(), key="k")
+        if "cancel" in message.how:
+            yield Cancel("k")
+
+    @handles
+    def juggle(self, message: Juggle) -> Iterator[Yielded]:
+        for each in message.does:
+            yield Schedule(after=5, message=Ring(), key="k") if each == "s" else Cancel("k")
 
     @applies
     def rang(self, event: Rang) -> None:
@@ -209,6 +221,79 @@ async def test_what_was_cancelled_or_set_anew_has_no_effect() -> None:
     assert "rang" not in types(await host.log("bell/b"))
 
 
+async def test_a_cancel_of_a_key_that_has_no_timer_says_nothing() -> None:
+    host = await begun()
+    unwind = command("bell/b", "unwind")
+    assert not (await host.deliver(unwind)).total
+    set_ = await wound(host)
+    assert types(await host.ask("bell/b", Unwind())) == ["timer-cancelled"]
+    assert not await host.ask("bell/b", Unwind())
+    assert not (await host.deliver(unwind)).total  # a repeat has what it had, although it was set
+    assert not (await fire(host, set_)).total
+    assert types(await host.log("bell/b")) == ["wound", "timer-set", "timer-cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("does", "events"),
+    [
+        ("", []),
+        ("s", ["timer-set"]),
+        ("c", []),
+        ("sc", ["timer-set", "timer-cancelled"]),
+        ("scc", ["timer-set", "timer-cancelled"]),
+        ("csc", ["timer-set", "timer-cancelled"]),
+        ("scs", ["timer-set", "timer-cancelled", "timer-set"]),
+        ("cc", []),
+    ],
+)
+async def test_a_cancel_is_held_against_what_was_yielded_before_it(
+    does: str, events: list[str]
+) -> None:
+    host = await begun()
+    assert types(await host.ask("bell/b", Juggle(does=does))) == events
+    if events and events[-1] == "timer-set":
+        assert types(await host.ask("bell/b", Juggle(does="cc"))) == ["timer-cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("how", "every_s", "rest"),
+    [
+        ("cancel", None, []),
+        ("cancel", 1, ["timer-cancelled"]),
+        ("again, cancel", None, ["timer-set", "timer-cancelled"]),
+    ],
+)
+async def test_a_timer_that_has_fired_for_the_last_time_need_not_be_cancelled(
+    how: str, every_s: float | None, rest: list[str]
+) -> None:
+    host = await begun()
+    set_ = await wound(host, how=how, every_s=every_s)
+    host.now_us += SECOND
+    assert types(read_events(await fire(host, set_), 0)) == ["timer-fired", "rang", *rest]
+
+
+async def test_what_a_timer_fails_at_is_among_the_failures_of_its_host_once() -> None:
+    host = await begun(strategy="resume")
+    for how, key in (("break", "b"), ("spoil", "s"), ("refuse", "r")):
+        set_ = await wound(host, how=how, key=key)
+        host.now_us += SECOND
+        for _ in range(2):  # a repeat is none
+            await fire(host, set_)
+        host.now_us += SECOND
+    broken, refused = host.metrics.failures.records()
+    told = [
+        (one.actor_type, one.message_type, one.name, one.outcome, one.count)
+        for one in (broken, refused)
+    ]
+    assert told == [
+        ("bell", "ring", "RuntimeError", "failed", 2),
+        ("bell", "ring", "Rejected", "rejected", 1),
+    ]
+    assert broken.text == "RuntimeError: cracked"
+    assert broken.frames[-1].endswith("in cracked")
+    assert refused.frames[-1].endswith("in ring")
+
+
 async def test_a_cancel_in_the_same_batch_comes_first_if_it_stands_first() -> None:
     host = await begun()
     set_ = await wound(host)
@@ -257,7 +342,7 @@ async def test_a_timer_whose_handler_fails_has_fired_and_the_actor_goes_on(
     host.now_us += SECOND
     [event] = read_events(await fire(host, set_), 0)
     assert event.data["error"] == "HandlerFailed"
-    assert event.data["reason"] in ("broken", "cracked")
+    assert event.data["reason"] in ("RuntimeError: broken", "RuntimeError: cracked")
     assert event.data["next_us"] == AT_US + 2 * SECOND
     host.now_us += SECOND
     [event] = read_events(await fire(host, set_, 1), 0)  # it runs on
@@ -341,6 +426,18 @@ async def test_pending_timers_outlive_memory_with_snapshots_and_without() -> Non
         assert types(read_events(await fire(host, set_), 0)) == ["timer-fired", "rang"]
 
 
+async def test_pending_timers_keep_no_actor_in_memory() -> None:
+    """Ten times as many as may be there, each with timers, which all fire."""
+    host = await begun(capacity=20)
+    set_ = [await wound(host, f"bell/{number}", key=f"k{number}") for number in range(200)]
+    assert len(host.residents) <= 20
+    host.now_us += SECOND
+    for each in set_:
+        assert types(read_events(await fire(host, each), 0)) == ["timer-fired", "rang"]
+        assert len(host.residents) <= 20
+    assert host.residents.evicted > 300
+
+
 def resident(actor: type[Actor[Any]] = Bell) -> Resident:
     return Resident("bell/b", KnownType(ActorType(actor)))
 
@@ -349,11 +446,11 @@ def test_a_snapshot_of_before_is_read_and_one_without_timers_says_nothing_of_any
     one = resident()
     one.version = 3
     assert take_snapshot(one).data == ActorType(Bell).snapshots.text + b"\n{}"
-    one.actor._pending_timers = {"k": Pending("t", 5)}
+    one.actor._pending_timers = pack_all({"k": Pending(bytes(16), 5)})
     taken = take_snapshot(one)
     other = resident()
     restore(other, taken)
-    assert other.actor._pending_timers == {"k": Pending("t", 5)}
+    assert all_pending(other.actor) == {"k": Pending(bytes(16), 5)}
     assert other.version == 3
     restore(other, Snapshot(aggregate_id=taken.aggregate_id, version=4, data=b'1\n{"rang": 2}'))
     assert other.actor._pending_timers is None

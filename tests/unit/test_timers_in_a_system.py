@@ -224,6 +224,62 @@ def test_the_timer_of_an_actor_that_is_stopped_waits_and_holds_up_nobody() -> No
         wait_until(lambda: facts(system).pending == 1)  # type: ignore[union-attr]
 
 
+HOUR_US = 3_600_000_000
+
+
+def test_the_timer_of_an_actor_that_is_stopped_fires_as_soon_as_it_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Timekeeping, "REST_US", HOUR_US)  # nobody else has it fire
+    monkeypatch.setattr(Timekeeping, "LONGEST_US", HOUR_US)
+    with InProcessSystem(settings_of(supervisor_strategy="stop")) as system:
+        first, stopped = system.actor(Bell, "first"), system.actor(Bell, "stopped")
+        first.ask(Wind()).result()
+        take(system, "rang", 1)
+        stopped.ask(Wind(after_s=0.3)).result()
+        system.stop(stopped).result()
+        wait_until(lambda: facts(system).put_off == 1)  # type: ignore[union-attr]
+        assert facts(system).pending == 1  # type: ignore[union-attr]
+        system.start(first).result()  # another one; it changes nothing
+        system.start(stopped).result()
+        take(system, "rang", 1, sources="bell/stopped")
+        wait_until(lambda: facts(system).pending == 0)  # type: ignore[union-attr]
+
+
+class DeafBell(Actor[dict[str, int]]):
+    """Another class of bells, of which none rings."""
+
+    actor_type = "bell"
+    replaces = (Bell.class_name(),)
+    state_type = dict
+    ignores = (Rang, Wound)
+
+    @handles
+    def unwind(self, message: Unwind) -> Iterator[Payload]:
+        yield Wound()
+
+
+class LoudBell(Bell):
+    """And one that rings again."""
+
+    actor_type = "bell"
+    replaces = (DeafBell.class_name(),)
+
+
+def test_the_timer_whose_class_was_away_fires_as_soon_as_that_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, us in (("REST_US", HOUR_US), ("LONGEST_US", HOUR_US), ("PATIENT_US", -HOUR_US)):
+        monkeypatch.setattr(Timekeeping, name, us)
+    with InProcessSystem(settings_of(hosts=1)) as system:
+        system.actor(Bell, "b").ask(Wind(after_s=1.0)).result()
+        system.actor(DeafBell, "b").ask(Unwind(key="other")).result()
+        wait_until(lambda: facts(system).put_off == 1)  # type: ignore[union-attr]
+        loud = system.actor(LoudBell, "another")
+        loud.ask(Wind(after_s=3600)).result()
+        take(system, "rang", 1, sources="bell/b")
+
+
 class Shifted:
     """A world whose clock is not that of the others."""
 
@@ -298,6 +354,7 @@ class Forger(Handler):
 
 def test_no_program_puts_out_events_of_timers(system: ActorSystem) -> None:
     system.run(Forger).result()
+    system.actor(Bell, "b").ask(Wind(after_s=3600)).result()
     system.actor(Bell, "b").ask(Unwind(key="k")).result()
     wait_until(lambda: "made by actors alone" in str(letters_of(system, "forger")))
     assert len(take(system, "timer-cancelled", 1)) == 1

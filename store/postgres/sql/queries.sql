@@ -572,6 +572,21 @@ ORDER BY look, source, key;
 -- name: hasten_timers
 UPDATE timers SET look = due WHERE look > due AND look > $1;
 
+-- name: wake_timers_of
+-- Those of some actors that were put off; when the first of them is looked at.
+WITH woken AS (
+    UPDATE timers SET look = due WHERE look > due AND source = ANY($1::text[]) RETURNING look
+)
+SELECT min(look) AS look FROM woken;
+
+-- name: wake_timers_of_types
+-- The same for all actors of some types.
+WITH woken AS (
+    UPDATE timers SET look = due WHERE look > due AND split_part(source, '/', 1) = ANY($1::text[])
+    RETURNING look
+)
+SELECT min(look) AS look FROM woken;
+
 -- name: count_timers
 SELECT count(*) AS timers FROM timers;
 

@@ -36,17 +36,17 @@ MUTATIONS: tuple[Mutation, ...] = (
         'timer.timer + timer.occurrence.to_bytes(8, "big")',
         "timer.timer + repr(object()).encode()",
         module=_FIRING,
-        old="        if pending is None or (pending.timer, pending.occurrence) != (\n"
+        old="        if pending is None or (pending.id, pending.occurrence) != (\n"
         "            wanted.timer,\n            wanted.occurrence,\n        ):\n",
-        new="        pending = pending or Pending(wanted.timer, 0, wanted.occurrence)\n"
+        new="        pending = pending or Pending(bytes(16), 0, wanted.occurrence)\n"
         "        if pending is None:\n",
     ),
     mutation(
         "a cancel comes too late",
         "a timer that is cancelled goes on at its host, and in the table",
         _PENDING,
-        "        timers.pop(key, None)\n",
-        "        pass\n",
+        "        actor._pending_timers = without_timer(packed, key)\n    elif",
+        "        pass\n    elif",
         module=_FILING,
         old="            self._changes[name] = None\n        else:\n",
         new="            pass\n        else:\n",
@@ -55,8 +55,22 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a cancel is not heard by the host",
         "only the table knows of it: what is under way fires",
         _PENDING,
-        "        timers.pop(key, None)\n",
-        "        pass\n",
+        "        actor._pending_timers = without_timer(packed, key)\n    elif",
+        "        pass\n    elif",
+    ),
+    mutation(
+        "a cancel of no timer is told",
+        "the log has it, although there was nothing to be cancelled",
+        _PENDING,
+        "    return cancel.key == ended or pending_of(actor, cancel.key) is None\n",
+        "    return False\n",
+    ),
+    mutation(
+        "a cancel is taken for one of no timer",
+        "it comes to nothing, and the timer goes on",
+        _PENDING,
+        "    return cancel.key == ended or pending_of(actor, cancel.key) is None\n",
+        "    return True\n",
     ),
     mutation(
         "the look-ahead skips a stretch",
