@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from runtime.errors import ChannelFailed as ChannelFailed
     from runtime.errors import ConnectionClosed as ConnectionClosed
     from runtime.errors import DatabaseInUse as DatabaseInUse
+    from runtime.errors import HandlerBlocked as HandlerBlocked
     from runtime.errors import HandlerFailed as HandlerFailed
     from runtime.errors import HostFailed as HostFailed
     from runtime.errors import HostUnavailable as HostUnavailable
@@ -206,7 +207,8 @@ _HOMES = {
     "runtime.driver.subscription": ("Subscription",),
     "runtime.errors": (
         "ActorRestarting", "ActorStopped", "ActorsMoved", "AnotherSystem", "AskTimeout",
-        "BusUnavailable", "ChannelFailed", "ConnectionClosed", "DatabaseInUse", "HandlerFailed",
+        "BusUnavailable", "ChannelFailed", "ConnectionClosed", "DatabaseInUse", "HandlerBlocked",
+        "HandlerFailed",
         "HostFailed", "HostUnavailable", "IndexBehind", "InvalidMessage", "InvalidQuery",
         "InvalidState", "Lagged", "LaunchFailed", "MailboxFull", "PublishRefused",
         "RetriesExhausted", "StartFailed", "SubscribeTimeout", "ShareTaken", "SubscriptionTaken",
