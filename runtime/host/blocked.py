@@ -30,6 +30,8 @@ ON_START, ON_STOP, ON_FAILURE, REBUILDING = "on_start", "on_stop", "on_failure",
 
 Key = tuple[str, str, bytes]
 
+_encode = msgspec.msgpack.Encoder().encode
+
 
 class Found(msgspec.Struct, array_like=True):
     """One thing that is not run again."""
@@ -83,6 +85,7 @@ class Blocked:
         self.commands: dict[bytes, Found] = {}
         #: Is told what is at hand, while this host is wary.
         self.note: Callable[[Sequence[Any]], None] | None = None
+        self.noted = False  #: something may be at hand by what was noted
         self._died: dict[Key, int] = {}
         self._before: list[Found] = []  #: what supervisors of earlier incarnations saw to
 
@@ -156,13 +159,14 @@ class Blocked:
 
     def nothing(self) -> None:
         """Nothing is at hand any more."""
+        self.noted = False
         if self._notes is not None:
             self._notes.put_at_hand(b"")
 
     def _note(self, at: Sequence[Any]) -> None:
         assert self._notes is not None
-        key = at[SOURCE], at[MESSAGE_TYPE], bytes(at[ID])
-        self._notes.put_at_hand(msgspec.msgpack.encode(key))
+        self.noted = True
+        self._notes.put_at_hand(_encode((at[SOURCE], at[MESSAGE_TYPE], at[ID])))
 
     def _learn_of_the_end(self) -> None:
         """The incarnation before has ended: was it because of what it had at hand?"""

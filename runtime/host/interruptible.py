@@ -74,7 +74,7 @@ class Interruptible:
             self.at = None
         if self._because is not None:
             _raise_in(self.thread, None)
-        if self.blocked.note is not None:
+        if self.blocked.noted:
             self.blocked.nothing()
 
     def _interrupted(self) -> HandlerBlocked:

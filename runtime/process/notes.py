@@ -65,8 +65,8 @@ class Notes:
         if self._map is None:
             self._map = self._mapped()
         if self._map is not None:
-            said = what[: _AT_HAND - 4]
-            self._map[: 4 + len(said)] = len(said).to_bytes(4, "big") + said
+            size = min(len(what), _AT_HAND - 4)
+            self._map[: 4 + size] = size.to_bytes(4, "big") + what[:size]
 
     def _mapped(self) -> mmap.mmap | None:
         try:

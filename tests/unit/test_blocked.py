@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from runtime.host.blocked import ON_START, Blocked, hook_of
+from runtime.host.interruptible import Interruptible
 from runtime.process.notes import Notes
 
 BLOCK: list[Any] = ["stuck/a", "block", b"0123456789abcdef"]
@@ -93,6 +94,22 @@ def test_ends_with_something_else_or_nothing_at_hand_blame_nobody(tmp_path: Path
     fifth = incarnation(tmp_path)
     assert fifth.note is not None
     fifth.note(BLOCK)
+    assert incarnation(tmp_path).command(BLOCK) is None
+
+
+def test_what_is_noted_while_a_host_ceases_to_be_wary_is_no_more_at_hand_afterwards(
+    tmp_path: Path,
+) -> None:
+    first = incarnation(tmp_path)
+    note = first.note
+    assert note is not None
+
+    def decide() -> None:
+        first.trust()  # another thread says so
+        note(BLOCK)
+
+    Interruptible(first).run(None, decide)
+    (tmp_path / "host.told").write_text("Timeout!")
     assert incarnation(tmp_path).command(BLOCK) is None
 
 
