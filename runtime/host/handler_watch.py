@@ -24,7 +24,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import FrameType
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from actors.naming import actor_type_of
 from runtime.errors import HandlerBlocked
@@ -48,7 +48,7 @@ class Ends(Protocol):
     def end(self) -> None:
         """End this process at once."""
 
-    def end_unless_called(self, within_s: float, telling: IO[str]) -> None:
+    def end_unless_called(self, within_s: float, telling: int) -> None:
         """End it, unless this is called again in time."""
 
 

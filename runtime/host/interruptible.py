@@ -34,20 +34,28 @@ class Interruptible:
         self.at: Sequence[Any] | None = None
         self.thread = 0  #: where it is run
         self._lock = threading.Lock()  # guards that nobody is interrupted who has ended
+        self._ending = False  # what was run has ended, whatever is done about that
         self._because: HandlerBlocked | None = None  # why what is run now was interrupted
 
     def run(self, at: Sequence[Any] | None, work: Callable[..., T], *arguments: Any) -> T:
         """What some work returns, or raises; `at` is what it begins with. Raises HandlerBlocked if
         it was interrupted anywhere, and then whatever it has changed is to be thrown away."""
         self.thread = threading.get_ident()
-        self.at = at
+        self._ending, self.at = False, at
+        # From `_ending` on nobody interrupts any more. One interruption may have been on its way
+        # by then, and another one about to be: each may come within one `_end`.
         try:
             try:
-                result = work(*arguments)
-            finally:
+                try:
+                    result = work(*arguments)
+                finally:
+                    self._ending = True
+                    self._end()
+            except BaseException:
                 self._end()
+                raise
         except BaseException:
-            self._end()  # the interruption may have come within the other one
+            self._end()
             if self._because is not None:
                 raise self._interrupted() from None
             raise
@@ -64,7 +72,7 @@ class Interruptible:
     def interrupt(self, at: Sequence[Any], because: HandlerBlocked) -> None:
         """Have this end, if it still is at hand. Called by another thread."""
         with self._lock:
-            if self.at is at:
+            if self.at is at and not self._ending:
                 self._because = because
                 _raise_in(self.thread, Interruption)
 

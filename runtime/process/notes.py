@@ -8,8 +8,8 @@ that could not say anything itself any more. An incarnation on another machine f
 
 import logging
 import mmap
+import os
 from pathlib import Path
-from typing import IO
 
 logger = logging.getLogger("thornback.process")
 
@@ -52,10 +52,11 @@ class Notes:
         """What was told by whoever ended the one before; empty where that has ended otherwise."""
         return _read(self._told)[:_TOLD].decode(errors="replace")
 
-    def telling(self) -> IO[str] | None:
-        """Where whoever ends this one can tell something; None where there is no such place."""
+    def telling(self) -> int | None:
+        """The number of a file, open as long as this process lives, in which whoever ends it can
+        tell something; None where there is no such place."""
         try:
-            return self._told.open("w")
+            return os.open(self._told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         except OSError:
             logger.exception("whoever ends this process could tell nothing")
             return None

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import ray
 
@@ -180,8 +180,8 @@ class World:
         folder = Path(said).parent if said else Path(tempfile.gettempdir())
         return Notes(folder / f"thornback-{actor}")
 
-    def end_unless_called(self, within_s: float, telling: IO[str]) -> None:
+    def end_unless_called(self, within_s: float, telling: int) -> None:
         """End this process, unless this is called again in time: by a thread that needs no
         interpreter, for where code of C has that and does not give it back. It tells where each
-        thread was."""
+        thread was, in the open file of that number."""
         faulthandler.dump_traceback_later(within_s, exit=True, file=telling)

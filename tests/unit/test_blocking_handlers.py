@@ -1,11 +1,13 @@
 """A handler that blocks fails alone: its neighbours, in its own batch too, have their answers."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FunctionType
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,6 +19,7 @@ from actors.timers import Schedule
 from runtime.errors import ActorRestarting, ActorStopped, HandlerBlocked, HandlerFailed
 from runtime.host.actor_types import ActorTypes
 from runtime.host.handler_watch import HandlerWatch, TimeLimits
+from runtime.process.notes import Notes
 from runtime.wire.answers import read_events
 from runtime.wire.commands import STATE, Answer
 from runtime.wire.error_codec import decode_error
@@ -43,6 +46,7 @@ class Pushed(DeviceEvent):
 
 BEGUN = threading.Event()  #: something blocks
 ENDS: list[float] = []  #: processes that were to end
+TOLD: list[str] = []  #: what actors were told that they failed with
 
 
 def block() -> None:
@@ -85,6 +89,9 @@ class Door(Actor[dict[str, int]]):
     @handles
     def wind(self, message: Wind) -> Iterator[Payload | Schedule]:
         yield Schedule(after=1.0, key="k", message=Push(how=message.how))
+
+    def on_failure(self, error: BaseException) -> None:
+        TOLD.append(type(error).__name__)
 
     @applies
     def pushed(self, event: Pushed) -> None:
@@ -138,7 +145,7 @@ class NoProcess:
     def end(self) -> None:
         ENDS.append(time.monotonic())
 
-    def end_unless_called(self, within_s: float, telling: IO[str]) -> None:
+    def end_unless_called(self, within_s: float, telling: int) -> None:
         raise AssertionError("nobody can tell anything here")
 
 
@@ -164,6 +171,7 @@ def watched(host: Hosting) -> Iterator[HandlerWatch]:
 
     BEGUN.clear()
     ENDS.clear()
+    TOLD.clear()
     looking = threading.Thread(target=look)
     looking.start()
     try:
@@ -204,6 +212,7 @@ async def test_a_handler_that_blocks_costs_its_own_command_and_no_other_of_its_b
     assert totals(await host.log("counter/a")) == [1, 2]
     assert len(await host.log("door/a")) == 2
     assert host.became == ["restart"]
+    assert TOLD == ["HandlerBlocked"]
     await host.deliver(command("counter/a", Add()))  # failures are counted behind the answer
     [record] = [each for each in host.metrics.failures.records() if each.outcome == "failed"]
     assert (record.name, record.message_type) == ("HandlerBlocked", "push")
@@ -324,6 +333,34 @@ async def test_an_actor_whose_past_blocks_is_broken_and_its_neighbours_load() ->
     assert "it is not rebuilt" in str(error_of(state))
     host.register(Door)  # the mended class
     assert versions(read_events(await host.deliver(command("door/a", Push())), 0)) == [2]
+
+
+@virtual_time
+async def test_the_dead_man_s_switch_is_set_before_the_first_look_and_at_each(
+    tmp_path: Path,
+) -> None:
+    host = await begun()
+    set_to: list[float] = []
+
+    class Switched(NoProcess):
+        def end_unless_called(self, within_s: float, telling: int) -> None:
+            set_to.append(within_s)
+
+    limits = TimeLimits(host.types, 5.0)
+    notes = Notes(tmp_path / "host")
+    watch = HandlerWatch(host.decider.work, limits, host.metrics.actors, Switched(), notes)
+    watch.watching()
+    assert set_to == [5.0 + HandlerWatch.MORE_S]
+
+    class Patient(Door):
+        actor_type = "patient"
+        time_limit_s = 60.0
+
+    host.register(Patient)
+    watch.look(0.0)
+    assert set_to[1:] == [60.0 + HandlerWatch.MORE_S]
+    assert watch._telling is not None
+    os.close(watch._telling)
 
 
 @virtual_time

@@ -5,7 +5,6 @@ import logging
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import IO
 
 import pytest
 
@@ -41,7 +40,7 @@ class NoEnd:
     def end(self) -> None:
         raise AssertionError("nothing is that bad")
 
-    def end_unless_called(self, within_s: float, telling: IO[str]) -> None:
+    def end_unless_called(self, within_s: float, telling: int) -> None:
         raise AssertionError("there is no switch")
 
 

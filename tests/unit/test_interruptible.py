@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from runtime.errors import HandlerBlocked
+from runtime.host import interruptible
 from runtime.host.blocked import Blocked
 from runtime.host.interruptible import Interruptible, Interruption
 
@@ -79,6 +80,28 @@ def test_what_is_no_more_at_hand_is_not_interrupted() -> None:
     assert running.run(later, interrupt_the_one_before) == "done"
     with pytest.raises(ZeroDivisionError):  # its own errors are its own
         running.run(later, lambda: 1 / 0)
+
+
+def test_an_end_waits_for_an_interruption_that_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    running, begun, about = work(), threading.Event(), threading.Event()
+    raise_in = interruptible._raise_in
+
+    def raise_late(thread: int, error: type[BaseException] | None) -> None:
+        if error is not None:
+            about.set()
+            time.sleep(0.05)  # meanwhile what is run comes to its end
+        raise_in(thread, error)
+
+    monkeypatch.setattr(interruptible, "_raise_in", raise_late)
+
+    def end_meanwhile() -> None:
+        begun.set()
+        about.wait()
+
+    other = interrupted_soon(running, AT, begun)
+    with pytest.raises(HandlerBlocked):
+        running.run(AT, end_meanwhile)
+    other.join()  # and nothing is raised here
 
 
 def test_nothing_is_raised_outside_however_an_interruption_and_an_end_meet() -> None:
