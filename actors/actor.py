@@ -18,7 +18,7 @@ from actors.event import Payload
 from actors.moments import moment_of
 from actors.naming import check_not_ours, checked_type_name, kebab_case
 from actors.packed_timers import PackedTimers
-from actors.supervision import Supervision
+from actors.supervision import SHORTEST_S, Supervision, is_time_limit
 
 S = TypeVar("S")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -67,7 +67,8 @@ class Actor(Generic[S]):
     that this one takes the place of under its actor type, as "package.module.Class": a class
     that was moved or renamed. `indexes` names fields of the state by which actors of the type can
     be found (`system.find`). `supervision` says what becomes of one that fails; without it the
-    system's settings do.
+    system's settings do. `time_limit_s` says how long any code of an actor may take at a time,
+    instead of the setting `actor_system.actor_timeout_ms`: what takes longer has failed.
 
     The hooks `on_start`, `on_stop` and `on_failure` run in the host, between commands: they may
     look at the state, and neither wait nor change it. What one raises is logged and harms nobody
@@ -83,6 +84,7 @@ class Actor(Generic[S]):
     indexes: ClassVar[tuple[str, ...]] = ()
     replaces: ClassVar[tuple[str, ...]] = ()
     supervision: ClassVar[Supervision | None] = None
+    time_limit_s: ClassVar[float | None] = None
 
     name: str  #: the device's name: the source without its actor type
     at_us: int  #: when the message in hand happened, Unix microseconds (moments.py)
@@ -107,6 +109,11 @@ class Actor(Generic[S]):
         said: Any = cls.supervision
         if not isinstance(said, Supervision | None):
             problem = f"supervision is a Supervision(...), not {said!r:.80}"
+            raise InvalidActor(cls.actor_type, problem)
+        if not is_time_limit(cls.time_limit_s):
+            problem = (
+                f"time_limit_s is seconds, at least {SHORTEST_S}, not {cls.time_limit_s!r:.80}"
+            )
             raise InvalidActor(cls.actor_type, problem)
         for base in cls.__dict__.get("__orig_bases__", ()):  # a base class has its own already
             if get_origin(base) is Actor and not isinstance(get_args(base)[0], TypeVar):

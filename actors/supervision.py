@@ -149,6 +149,16 @@ def judge(
     )
 
 
+#: The shortest time limit: hosts look this often at what their actors are doing, and a machine may
+#: well do something else for as long.
+SHORTEST_S = 0.25
+
+
+def is_time_limit(said: Any) -> bool:
+    """May an actor class have this as its time limit? None is that it has none of its own."""
+    return said is None or (_is_number(said) and said >= SHORTEST_S)
+
+
 def _one_of(kind: type[StrEnum], name: str, given: Any) -> StrEnum:
     try:
         return kind(given)

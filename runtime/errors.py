@@ -106,6 +106,13 @@ class HandlerFailed(ThornbackError):
         return "\n  ".join([said, *self.frames])
 
 
+class HandlerBlocked(HandlerFailed):
+    """A handler took longer than its actor's time limit, or ended its host's process. It was
+    interrupted, or the host replaced, so that others go on; nothing of the command was stored, and
+    its supervisor did what `decision` says. The same command is not run again for an hour: it is
+    answered so at once."""
+
+
 class InvalidState(ThornbackError):
     """The actor's state has no form in JSON, so it cannot be shown, nor snapshots be taken; or
     it does not fit the class that whoever asks has."""

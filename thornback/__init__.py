@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from runtime.errors import ChannelFailed as ChannelFailed
     from runtime.errors import ConnectionClosed as ConnectionClosed
     from runtime.errors import DatabaseInUse as DatabaseInUse
+    from runtime.errors import HandlerBlocked as HandlerBlocked
     from runtime.errors import HandlerFailed as HandlerFailed
     from runtime.errors import HostFailed as HostFailed
     from runtime.errors import HostUnavailable as HostUnavailable
@@ -218,10 +219,10 @@ _HOMES = {
     "runtime.errors": (
         "ActorErased", "ActorRestarting", "ActorStopped", "ActorsMoved", "AnotherSystem",
         "AskTimeout", "BusUnavailable", "ChannelFailed", "ConnectionClosed", "DatabaseInUse",
-        "HandlerFailed", "HostFailed", "HostUnavailable", "IndexBehind", "InvalidMessage",
-        "InvalidQuery", "InvalidState", "Lagged", "LaunchFailed", "MailboxFull", "NotPossible",
-        "PublishRefused", "RetriesExhausted", "ShareTaken", "StartFailed", "SubscribeTimeout",
-        "SubscriptionTaken",
+        "HandlerBlocked", "HandlerFailed", "HostFailed", "HostUnavailable", "IndexBehind",
+        "InvalidMessage", "InvalidQuery", "InvalidState", "Lagged", "LaunchFailed", "MailboxFull",
+        "NotPossible", "PublishRefused", "RetriesExhausted", "ShareTaken", "StartFailed",
+        "SubscribeTimeout", "SubscriptionTaken",
         "SystemDraining", "SystemNotFound", "UnknownActorType", "UnknownMessage", "UnknownProgram",
         "WaitInHandler",
     ),

@@ -24,6 +24,7 @@ from runtime.clocks import NodeClock
 from runtime.errors import (
     ActorErased,
     ActorStopped,
+    HandlerBlocked,
     HandlerFailed,
     InvalidMessage,
     InvalidState,
@@ -39,7 +40,7 @@ from runtime.host.publishing import publish_row
 from runtime.host.recent import Recent
 from runtime.host.resident import FAILURES, Resident, plain_state, take_snapshot
 from runtime.host.residents import Residents
-from runtime.host.supervision import Supervisor, tell_failure
+from runtime.host.supervision import Supervisor
 from runtime.host.type_checks import EventTypesMet
 from runtime.process.no_waiting import allow_waiting, forbid_waiting
 from runtime.wire.commands import (
@@ -141,8 +142,7 @@ class Decider:
         #: Is told the source of each actor that somebody starts.
         self.on_started: Callable[[str], None] = lambda source: None
         self._timers = Timers(self, self._failed, now_us, most_bytes=COMMAND_BYTES)
-        #: The command that is being decided; any thread may look who it is for.
-        self.at: Sequence[Any] | None = None
+        self.work = residents.work
         self._event_types: dict[type, _EventType] = {}  # of whichever actor type was last
         self._by_actor: dict[tuple[ActorType, type], _EventType] = {}
         self._without_snapshots: set[ActorType | None] = set()  #: of which that was said
@@ -150,16 +150,24 @@ class Decider:
     def decide(self, attempt: Attempt) -> None:
         """Run the commands of an attempt; every outcome is left in it.
 
-        A command for an actor that must be rebuilt first is left in `attempt.deferred`.
+        A command for an actor that must be rebuilt first is left in `attempt.deferred`. Raises
+        HandlerBlocked where code of an actor was interrupted: the attempt is to be undone.
         """
         forbid_waiting()
         try:
-            self._decide_each(attempt)
-            if attempt.lifecycle:
-                write_rest(attempt, self.clock, self.met, self._now_us)
+            self.work.run(None, self._decide_all, attempt)
         finally:
             allow_waiting()
-            self.at = None
+
+    @property
+    def at(self) -> Sequence[Any] | None:
+        """The command that is being decided; any thread may look who it is for."""
+        return self.work.at
+
+    def _decide_all(self, attempt: Attempt) -> None:
+        self._decide_each(attempt)
+        if attempt.lifecycle:
+            write_rest(attempt, self.clock, self.met, self._now_us)
 
     def _decide_each(self, attempt: Attempt) -> None:
         recent, known, batch, effects = self._recent, attempt.known, attempt.batch, attempt.effects
@@ -169,9 +177,10 @@ class Decider:
         kinds = effects.message_types
         remembered = recent.in_vain.of if batch.request.again else None
         standing = attempt.standing
+        work, blocked, note = self.work, self.work.blocked.commands, self.work.blocked.note
         total = 0
         for index in attempt.indexes:
-            self.at = command = commands[index]
+            work.at = command = commands[index]
             source, message_type, command_id, at_us, data, correlation, causation = command
             if command_id in recent or command_id in known:
                 attempt.repeats[index] = recent.get(command_id)
@@ -186,7 +195,13 @@ class Decider:
                 continue
             resident: Resident = get(source)  # type: ignore[assignment]
             handler = resident.handlers.get(message_type)
-            if handler is None or not resident.ready:
+            if note is not None:
+                note(command)
+            if (
+                handler is None
+                or not resident.ready
+                or (blocked and command_id in blocked and work.blocked.command(command))
+            ):
                 before = len(rows)
                 self._unusual(attempt, index, resident)
                 total += sum(map(len, rows[before:]))  # of a publication
@@ -284,6 +299,7 @@ class Decider:
     def forget_type(self, actor_type: ActorType) -> None:
         """An actor type was replaced: keep nothing that was made for it."""
         self._event_types.clear()
+        self.work.blocked.forget_type(actor_type.name)
         self._without_snapshots.discard(actor_type)
         for key in [key for key in self._by_actor if key[0] is actor_type]:
             del self._by_actor[key]
@@ -361,10 +377,14 @@ class Decider:
         elif not resident.ready:  # its rest is over, or its group was restarted
             attempt.rebuild.add(source)
             attempt.deferred.append(index)
-        elif message_type == STATE:
-            self._state(attempt, index, resident)
         elif message_type == FIRE:
             self._timers.fire(attempt, index, resident)
+        elif found := self.work.blocked.command(attempt.batch.commands[index]):
+            resident.batch = attempt.batch.number
+            self._failed(attempt, index, resident, found.error())
+            self.work.blocked.judged(found)
+        elif message_type == STATE:
+            self._state(attempt, index, resident)
         else:
             known = ", ".join(resident.type.commands) or "no messages: mark a method @handles"
             attempt.without_effect(index, UnknownMessage(source, message_type, known))
@@ -430,6 +450,7 @@ class Decider:
         *,
         state_spoilt: bool = False,
     ) -> None:
+        self.work.check()
         batch, source = attempt.batch, resident.source
         # A timer fires a message, and that is what it fails at.
         message_type = message_type_of(batch.commands[index])
@@ -438,13 +459,14 @@ class Decider:
             logger.error("%s failed at %s", source, message_type, exc_info=error)
         elif batch.failures == self.FAILURES_SHOWN + 1:
             logger.error("more commands of that batch fail; their callers are told why")
-        tell_failure(resident, error)
-        failure = text_of_error(error)
+        self.supervisor.tell_failure(resident, error)
+        self.work.check()
+        blocked = isinstance(error, HandlerBlocked)
+        failure = error.failure if isinstance(error, HandlerBlocked) else text_of_error(error)
         decision = self.supervisor.failed(
             attempt, attempt.batch.commands[index], resident, clean(failure), spoilt=state_spoilt
         )
-        frames = own_frames(error)
-        attempt.without_effect(
-            index, HandlerFailed(source, told(message_type), failure, decision, frames)
-        )
+        frames = error.frames if isinstance(error, HandlerBlocked) else own_frames(error)
+        kind = HandlerBlocked if blocked else HandlerFailed
+        attempt.without_effect(index, kind(source, told(message_type), failure, decision, frames))
         attempt.vain.append(index)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from runtime.errors import HostFailed, HostUnavailable
+from runtime.errors import HandlerBlocked, HostFailed, HostUnavailable
 from runtime.host.answering import Answering
 from runtime.host.batch import Attempt, Batch
 from runtime.host.decision import Decider
@@ -205,13 +205,16 @@ class Executor:
         return {source for source in attempt.sources if get(source) is None}
 
     async def _abandon(self, attempt: Attempt, error: Exception) -> None:
-        """It could not be decided. Where the store went away, its batch is turned away;
+        """It could not be decided. Where code of an actor was interrupted, the batch is run again
+        without it (blocked.py); where the store went away, its batch is turned away;
         where something failed that should not, that costs the command it failed at."""
         batch = attempt.batch
         await self.wait_settled()  # what was decided before it is in the state that is thrown away
         self._decider.forget_fresh()
         batch.postpone(attempt.deferred)  # perhaps it did not come to its seal, which does that
         self._recovery.undo(attempt, error)
+        if isinstance(error, HandlerBlocked):
+            return  # its batch is run again, without what was interrupted
         if isinstance(error, StoreUnavailable):
             self._recovery.turn_away(batch, error)
             return

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from actors.errors import Rejected
 from actors.naming import actor_type_of
-from runtime.errors import HandlerFailed
+from runtime.errors import HandlerBlocked, HandlerFailed
 from runtime.topology.status import FailureRecord
 from runtime.wire.commands import ID, SOURCE, message_type_of
 from runtime.wire.error_codec import EncodedError, decode_error
@@ -95,7 +95,8 @@ def _told(error: EncodedError) -> _Told:
     if name == Rejected.__name__:
         of_a_class = len(arguments) == 4
         return _Told(arguments[1] if of_a_class else name, "rejected", str(arguments[0]))
-    if name == HandlerFailed.__name__ and len(arguments) == 5:
+    if name in (HandlerFailed.__name__, HandlerBlocked.__name__) and len(arguments) == 5:
         failure = str(arguments[2])
-        return _Told(failure.partition(":")[0], "failed", failure, arguments[4])
+        kind = name if name == HandlerBlocked.__name__ else failure.partition(":")[0]
+        return _Told(kind, "failed", failure, arguments[4])
     return _Told(name, "not run", str(decode_error(error)))

@@ -26,6 +26,7 @@ from runtime.clocks import NodeClock
 from runtime.errors import InvalidMessage, UnknownMessage
 from runtime.host.batch import Attempt
 from runtime.host.failing_code import own_frames
+from runtime.host.interruptible import Interruptible
 from runtime.host.misfits import misfit_message
 from runtime.host.resident import FAILURES, Resident
 from runtime.wire.commands import CAUSATION_ID, CORRELATION_ID, DATA, FIRE, ID
@@ -55,7 +56,7 @@ class Deciding(Protocol):
     """The decider, as its timers see it."""
 
     clock: NodeClock
-    at: Sequence[Any] | None  #: the command that is being decided
+    work: Interruptible  #: that it is doing
 
     def event_type(self, resident: Resident, payload: Any) -> Any:
         """What it knows of the events of a class. Raises TypeError for what is no event."""
@@ -149,8 +150,8 @@ class Timers:
     def _schedule(self, actor: ActorType, schedule: Schedule) -> tuple[bytes, TimerSet]:
         now_us = self._now_us()
         self._set += 1
-        assert self._decider.at is not None
-        key = self._decider.at[ID] + b"timer" + self._set.to_bytes(8, "big")
+        assert self._decider.work.at is not None
+        key = self._decider.work.at[ID] + b"timer" + self._set.to_bytes(8, "big")
         timer = derived_id(now_us // 1000, key)
         return stored_schedule(actor, schedule, timer, now_us)
 
@@ -168,6 +169,12 @@ class Timers:
         handler, actor = resident.handlers[wanted.message_type], resident.actor
         actor.at_us = now_us
         made: list[Made] = []
+        blocked = self._decider.work.blocked
+        if found := blocked.command(attempt.batch.commands[index]):
+            self._failed(attempt, index, resident, found.error())
+            blocked.judged(found)
+            attempt.took_effect(index)
+            return Outcome((), found.error())
         size = 0
         message = None
         try:

@@ -1,81 +1,193 @@
-"""Says which handler keeps its host from everything else, and where.
+"""Ends what keeps a host from everything else: a handler that does not come back.
 
 A handler that waits, or computes for long, stops all actors of its host. The loop that it stops
-cannot say so, and a look at the clock before each command would cost each command; so a thread
-looks once a second at which command is being decided. One that it finds again is logged, and
-again whenever it has taken twice as long.
+cannot do anything about it, and a look at the clock before each command would cost each command; so
+a thread looks four times a second at what is at hand.
+
+| what was found                                  | what is done                                   |
+|-------------------------------------------------|------------------------------------------------|
+| the same as a second ago                        | it is logged, and again at twice that time     |
+| it goes on beyond its actor's time limit        | it is noted, and interrupted (interruptible.py)|
+| a second later it still does: it blocks in C    | the process ends, for Ray to start it anew     |
+| nothing: this thread does not come to run, since| the dead man's switch ends the process         |
+| C code has the interpreter                      |                                                |
+
+What was noted is not run again, by the next incarnation neither (blocked.py): whoever waits for it
+is told, and its actor has failed.
 """
 
 import logging
 import sys
 import threading
 import time
-import traceback
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
-from runtime.host.decision import Decider
-from runtime.wire.commands import MESSAGE_TYPE, SOURCE
+from actors.naming import actor_type_of
+from runtime.errors import HandlerBlocked
+from runtime.host.actor_types import ActorTypes
+from runtime.host.failing_code import running_frames
+from runtime.host.interruptible import Interruptible
+from runtime.process.notes import Notes
+from runtime.telemetry.metrics import ActorMetrics
+from runtime.wire.commands import MESSAGE_TYPE, SOURCE, told
 
 logger = logging.getLogger("thornback.host")
 
+_RUNS = Interruptible.run.__code__
+#: Modules of debuggers: whom somebody looks at with one is left alone.
+_DEBUGGERS = ("pdb", "bdb", "pydevd", "debugpy", "ray.util.rpdb")
+
+
+class Ends(Protocol):
+    """A process's world, as far as its end is concerned."""
+
+    def end(self) -> None:
+        """End this process at once."""
+
+    def end_unless_called(self, within_s: float, telling: int) -> None:
+        """End it, unless this is called again in time."""
+
+
+class TimeLimits:
+    """How long code of actors may take at a time."""
+
+    #: The setting is meant for replies, and may be short. A machine with much to do may well do
+    #: something else for so long.
+    LEAST_S = 1.0
+
+    def __init__(self, types: ActorTypes, default_s: float) -> None:
+        self._types, self._default_s = types, max(default_s, self.LEAST_S)
+
+    def of(self, source: str) -> float:
+        """That of one actor."""
+        known = self._types.get(actor_type_of(source))
+        said = None if known is None else known.type.actor.time_limit_s
+        return self._default_s if said is None else float(said)
+
+    def longest_s(self) -> float:
+        """That of whoever has most time."""
+        return max([self._default_s, *(self.of(f"{name}/") for name in self._types.names())])
+
 
 class HandlerWatch:
-    """Watches the decisions that a decider makes in one thread."""
+    """Watches what is run in the thread of a host's loop. But for its limits and what it acts by,
+    its fields are those of the thread that looks."""
 
-    #: Between two looks; what takes less is not seen.
-    LOOK_S = 1.0
-    #: How many frames of the handler's own code are shown.
-    FRAMES = 3
+    #: Between two looks; what takes less is not seen, and what takes twice as long is.
+    LOOK_S = 0.25
+    #: From then on it is logged.
+    SAY_S = 1.0
+    #: After it was interrupted it may take so long to end.
+    GRACE_S = 1.0
+    #: The dead man's switch waits so much longer than the longest limit.
+    MORE_S = 3.0
 
-    def __init__(self, decider: Decider, thread: int) -> None:
-        self._decider = decider
-        self._thread = thread
-        self._at: Sequence[Any] | None = None  # the command that was found last
-        self._since_s = 0.0
-        self._due_s = self.LOOK_S
+    def __init__(
+        self,
+        work: Interruptible,
+        limits: TimeLimits,
+        metrics: ActorMetrics,
+        world: Ends,
+        notes: Notes | None,
+    ) -> None:
+        self._work, self._limits, self._metrics, self._world = work, limits, metrics, world
+        #: Where a dead man's switch tells what it has seen; None: there is none.
+        self._telling = None if notes is None else notes.telling()
+        self._began_s: float | None = None  # the first look
+        self._at: Sequence[Any] | None = None  # what was found last
+        self._since_s = 0.0  # when that was found first
+        self._took_s = 0.0  # how long it had taken at the last look
+        self._say_s = self.SAY_S  # after so long it is said
+        self._because: HandlerBlocked | None = None  # why it was interrupted
+        self._interrupted_s = 0.0  # when it was
+        self._given_up = False  # its process is to end
 
     def watching(self) -> Callable[[], None]:
-        """To be run in a thread: looks once a second, as long as somebody keeps this object."""
+        """To be run in a thread: looks as long as somebody keeps this object. What comes before the
+        first look is watched by the dead man's switch: a command that is sent again comes early."""
+        self._set_switch()
         return partial(_looking, weakref.WeakMethod(self.look), self.LOOK_S)
 
     def look(self, now_s: float) -> None:
-        """Is the same command still being decided as at the look before?"""
-        command = self._decider.at
-        if command is None or command is not self._at:
-            self._at, self._since_s, self._due_s = command, now_s, self.LOOK_S
-        elif now_s - self._since_s >= self._due_s:
-            self._due_s = 2 * (now_s - self._since_s)
-            self._say(command, now_s - self._since_s)
+        """Is the same at hand as at the look before?"""
+        self._live_on(now_s)
+        at = self._work.at
+        if at is None or at is not self._at:
+            self._has_ended()
+            self._at, self._since_s, self._say_s = at, now_s, self.SAY_S
+            self._because, self._given_up = None, False
+            return
+        self._took_s = now_s - self._since_s
+        if self._took_s >= self._say_s:
+            self._say_s = 2 * self._took_s
+            self._say(at)
+        limit_s = self._limits.of(at[SOURCE])
+        if self._took_s >= limit_s and not self._given_up and not self._is_debugged():
+            self._end(at, limit_s, now_s)
 
-    def _handler(self) -> list[FrameType]:
-        """The handler's own frames, from what decides up to what runs."""
-        decides = Decider.decide.__code__
-        frame: FrameType | None = sys._current_frames().get(self._thread)
-        stack: list[FrameType] = []
-        while frame is not None and frame.f_code is not decides:
-            if frame.f_code.co_filename != decides.co_filename:
-                stack.append(frame)
-            frame = frame.f_back
-        return stack[::-1] if frame is not None else []
+    def _live_on(self, now_s: float) -> None:
+        if self._began_s is None:
+            self._began_s = now_s
+        blocked = self._work.blocked
+        if blocked.note is not None and now_s - self._began_s > blocked.WARY_S:
+            blocked.trust()
+        self._set_switch()
 
-    def _say(self, command: Sequence[Any], took_s: float) -> None:
+    def _set_switch(self) -> None:
+        if self._telling is not None:
+            self._world.end_unless_called(self._limits.longest_s() + self.MORE_S, self._telling)
+
+    def _has_ended(self) -> None:
+        """What was found last is no more at hand, or will not be."""
+        if self._at is not None and self._took_s:
+            self._metrics.took(actor_type_of(self._at[SOURCE]), self._took_s)
+        self._took_s = 0.0
+
+    def _end(self, at: Sequence[Any], limit_s: float, now_s: float) -> None:
+        if self._because is None:
+            self._interrupted_s = now_s
+            failure = f"it took longer than {limit_s:g} s"
+            self._because = self._work.blocked.add(at, failure, self._frames()).error()
+            logger.error("%s is interrupted at %s: %s", at[SOURCE], told(at[MESSAGE_TYPE]), failure)
+        if now_s - self._interrupted_s < self.GRACE_S:
+            self._work.interrupt(at, self._because)  # again, where it has caught that
+            return
+        self._given_up = True
+        self._has_ended()
+        logger.critical(
+            "%s cannot be interrupted at %s: this process ends, for Ray to start it anew",
+            at[SOURCE], told(at[MESSAGE_TYPE]),
+        )  # fmt: skip
+        self._world.end()
+
+    def _say(self, at: Sequence[Any]) -> None:
         logger.warning(
             "%s has been at %s for %.0f s, and nobody else of its host has his turn: its handler "
             "still runs (%s). A handler decides from its state and its message, and does not wait.",
-            command[SOURCE], command[MESSAGE_TYPE], took_s,
-            "; ".join(map(_shown, self._handler()[: self.FRAMES])) or "in the host",
+            at[SOURCE], told(at[MESSAGE_TYPE]), self._took_s,
+            "; ".join(self._frames()) or "in the host",
         )  # fmt: skip
 
+    def _frames(self) -> list[str]:
+        """Where in its own code it is."""
+        return running_frames(self._stack())
 
-def _shown(frame: FrameType) -> str:
-    [line] = traceback.format_list(
-        [traceback.FrameSummary(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)]
-    )
-    return " ".join(line.split())
+    def _is_debugged(self) -> bool:
+        """Somebody looks at it: it is left alone."""
+        return any(
+            str(frame.f_globals.get("__name__")).startswith(_DEBUGGERS) for frame in self._stack()
+        )
+
+    def _stack(self) -> Iterator[FrameType]:
+        """What runs in the thread that is watched, the innermost first."""
+        frame = sys._current_frames().get(self._work.thread)
+        while frame is not None and frame.f_code is not _RUNS:
+            yield frame
+            frame = frame.f_back
 
 
 def _looking(look: "weakref.WeakMethod[Any]", every_s: float) -> None:

@@ -25,10 +25,12 @@ from runtime.errors import (
     UnknownActorType,
 )
 from runtime.host.batch import Batch
+from runtime.host.blocked import Blocked
 from runtime.host.decision import Decider
 from runtime.host.executor import Executor
-from runtime.host.handler_watch import HandlerWatch
+from runtime.host.handler_watch import HandlerWatch, TimeLimits
 from runtime.host.host_metrics import HostMetrics
+from runtime.host.interruptible import Interruptible
 from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
 from runtime.host.registration import Registration
@@ -88,7 +90,6 @@ class Host(Process):
         self._source = source  #: whom it is dedicated to; None: pooled
         # From `start` on, as what else is made there; `register` may come before.
         self._decider: Decider | None = None
-        self._thread = 0  #: that decides
         # Before it has started, too: classes come with its constructor, batches at any time.
         self._classes = Registration(name)
         for module in ("actors.devices", *self.settings.actor_system.actor_modules):
@@ -114,10 +115,14 @@ class Host(Process):
             await self._store.close()
             raise
         self._incarnation = epoch.number
+        notes = self.world.notes()
+        work = Interruptible(Blocked(self.world.now_us, notes))
+        work.blocked.begin(restarted=self.world.restarted())
         clock = NodeClock(self._label, epoch.counter, nodes)
         self._residents = Residents(
-            self._store, self._classes.types, capacity=settings.max_actors, observe=clock.observe
-        )
+            self._store, self._classes.types, capacity=settings.max_actors, observe=clock.observe,
+            work=work,
+        )  # fmt: skip
         recent = Recent(self.RECENT)
         self._metrics = HostMetrics(self.metrics, self._label, self.world.now_us)
         writer = WriterLink(self.world, patience_s=settings.actor_timeout_ms / 2000)
@@ -160,8 +165,8 @@ class Host(Process):
         except BaseException:
             await self._store.close()
             raise
-        self._thread = threading.get_ident()
-        self._watch = HandlerWatch(self._decider, self._thread)
+        limits = TimeLimits(self._classes.types, settings.actor_timeout_ms / 1000)
+        self._watch = HandlerWatch(work, limits, self._metrics.actors, self.world, notes)
         self.world.beside(self._watch.watching())
         self.must_live(self._run())
 
@@ -279,10 +284,12 @@ class Host(Process):
 
     def about(self) -> str | None:
         """The actor whose handler has printed or logged something."""
-        decider = self._decider
-        if decider is None or threading.get_ident() != self._thread or decider.at is None:
+        if self._decider is None:
             return None
-        return str(decider.at[SOURCE])
+        work = self._decider.work
+        if threading.get_ident() != work.thread or (at := work.at) is None:
+            return None
+        return str(at[SOURCE])
 
     async def drain(self) -> int:
         """Answer everything that arrived; how many actors were resident."""
@@ -299,6 +306,7 @@ class Host(Process):
             residents=len(self._residents),
             evicted=self._residents.evicted,
             unanswered=self._mailbox.unanswered,
+            slow=self._metrics.actors.slow,
             actor_types=tuple(self._classes.types.names()),
             code=self._classes.code(),
             source=self._source,

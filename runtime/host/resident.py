@@ -10,6 +10,7 @@ from actors.lifecycle import ERASED, LIFECYCLE, STARTED, STOPPED
 from actors.naming import aggregate_key_of
 from actors.pending_timers import decode_pending, encode_pending, fold_stored_timer
 from actors.timer_events import TIMER_TYPES
+from runtime.host.blocked import Found
 from runtime.host.past_events import misfit
 from runtime.wire.error_codec import message_of_error, text_of_error
 from store.erasures import ERASED_SNAPSHOT
@@ -64,7 +65,8 @@ class Resident:
         "version",
     )  # fmt: skip
 
-    def __init__(self, source: str, known: KnownType | None) -> None:
+    def __init__(self, source: str, known: KnownType | None, blocked: Found | None = None) -> None:
+        """`blocked` says that its code took too long when it was rebuilt, so that none is run."""
         type = known.type if known else None
         self.source = source
         self.known = known
@@ -80,6 +82,9 @@ class Resident:
         self.broken = ""  # why its state could not be rebuilt
         self.shared_with = ""  # another source whose events its aggregate has
         self.actor: Any = None
+        if blocked is not None:
+            self.is_broken(f"it is not rebuilt: {blocked.failure}")
+            return
         self.begin()
 
     def begin(self) -> None:

@@ -3,15 +3,18 @@ unnoticed."""
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from actors.actor_type import ActorType
 from actors.errors import ThornbackError
 from actors.naming import actor_type_of
+from runtime.clocks import now_us
 from runtime.errors import UnknownActorType
 from runtime.host.actor_types import ActorTypes
+from runtime.host.blocked import REBUILDING, Blocked, hook_of
+from runtime.host.interruptible import Interruptible
 from runtime.host.resident import Resident, fold_into, restore
-from store.event_store import EventStore
+from store.event_store import EventStore, Snapshot
 from store.rows.decoding import Fold, folds
 from store.rows.json_text import decode_json
 
@@ -35,11 +38,14 @@ class Residents:
         *,
         capacity: int,
         observe: Callable[[dict[str, int]], None],
+        work: Interruptible | None = None,
     ) -> None:
         self._store = store
         self._types = types
         self._capacity = capacity
         self._observe = observe  # merges a vector clock into the host's
+        #: What runs code of actors here.
+        self.work = work or Interruptible(Blocked(now_us))
         #: Is told of each that is rebuilt, before anybody else has it.
         self.on_load: Callable[[Resident], None] = lambda resident: None
         self._by_source: dict[str, Resident] = {}
@@ -77,7 +83,8 @@ class Residents:
         without an actor. A few at a time: one query for their snapshots, one for their
         events.
 
-        Whose class is replaced meanwhile does not become resident.
+        Whose class is replaced meanwhile does not become resident. Raises HandlerBlocked where
+        code of one of them was interrupted: that one is broken at the next try.
         """
         missing = list(sources)
         for start in range(0, len(missing), self.SOURCES_A_LOAD):
@@ -114,10 +121,7 @@ class Residents:
         self.evicted += len(leaving)
 
     async def _load_some(self, sources: list[str]) -> None:
-        fresh: dict[bytes, Resident] = {}
-        for source in sources:
-            resident = Resident(source, self._types.get(actor_type_of(source)))
-            fresh[resident.aggregate_id] = resident
+        fresh = self.work.run(None, self._made, sources)
         await self._rebuild(fresh)
         for resident in fresh.values():
             if not self.outdated(resident.source, resident):
@@ -126,9 +130,7 @@ class Residents:
 
     async def _rebuild(self, fresh: dict[bytes, Resident]) -> None:
         snapshots = await self._store.load_snapshots(list(fresh))
-        for aggregate, snapshot in snapshots.items():
-            if not restore(fresh[aggregate], snapshot):
-                self._without_theirs.append(fresh[aggregate])
+        self.work.run(None, self._restore, fresh, snapshots)
         # From a snapshot's own event on: a snapshot has no clock, its event has.
         rest: Mapping[bytes, int] = {
             aggregate: max(resident.version - 1, 0) for aggregate, resident in fresh.items()
@@ -140,12 +142,30 @@ class Residents:
 
     async def _fold(self, fresh: dict[bytes, Resident], rows: bytes) -> None:
         last: Fold | None = None
+        coming = folds(rows)
+        more = True
+        while more:
+            last, more = self.work.run(None, self._fold_some, fresh, coming, last)
+            if more:
+                await asyncio.sleep(0)  # others have their turn
+        if last is not None:
+            self._observe(decode_json(last.clock))
+
+    def _fold_some(
+        self, fresh: dict[bytes, Resident], coming: Iterator[Fold], last: Fold | None
+    ) -> tuple[Fold | None, bool]:
+        """A slice of what comes: its last one, and whether there may be more."""
         work = 0
-        for fold in folds(rows):
-            if last is not None and fold.aggregate_id != last.aggregate_id:
-                # An actor's last event is causally after all its earlier ones.
-                self._observe(decode_json(last.clock))
-            last, resident = fold, fresh[fold.aggregate_id]
+        for fold in coming:
+            resident = fresh[fold.aggregate_id]
+            if last is None or fold.aggregate_id != last.aggregate_id:
+                if last is not None:
+                    # An actor's last event is causally after all its earlier ones.
+                    self._observe(decode_json(last.clock))
+                self._at(resident.source)
+            elif not work:
+                self._at(resident.source)
+            last = fold
             if fold.source != resident.source_field:
                 resident.shares(fold)
             if fold.version > resident.version:
@@ -153,7 +173,27 @@ class Residents:
                 fold_into(resident, fold)
             work += 1 + len(fold.data) // 1024
             if work >= self.SLICE:
-                work = 0
-                await asyncio.sleep(0)  # others have their turn
-        if last is not None:
-            self._observe(decode_json(last.clock))
+                return last, True
+        return last, False
+
+    def _made(self, sources: list[str]) -> dict[bytes, Resident]:
+        """New ones, by aggregate, without their past."""
+        fresh: dict[bytes, Resident] = {}
+        for source in sources:
+            known = self._types.get(actor_type_of(source))
+            self._at(source)
+            resident = Resident(source, known, self.work.blocked.hook(source, REBUILDING))
+            fresh[resident.aggregate_id] = resident
+        return fresh
+
+    def _restore(self, fresh: dict[bytes, Resident], snapshots: Mapping[bytes, Snapshot]) -> None:
+        for aggregate, snapshot in snapshots.items():
+            self._at(fresh[aggregate].source)
+            if not restore(fresh[aggregate], snapshot):
+                self._without_theirs.append(fresh[aggregate])
+
+    def _at(self, source: str) -> None:
+        """From now on this one is rebuilt."""
+        self.work.at = at = hook_of(source, REBUILDING)
+        if self.work.blocked.note is not None:
+            self.work.blocked.note(at)

@@ -26,8 +26,9 @@ from actors.supervision import (
     judge,
     without_limit,
 )
-from runtime.errors import ActorRestarting
+from runtime.errors import ActorRestarting, HandlerBlocked
 from runtime.host.batch import Attempt, Batch
+from runtime.host.blocked import ON_FAILURE, ON_START, ON_STOP, hook_of
 from runtime.host.resident import FAILURES, Resident
 from runtime.host.residents import Residents
 from runtime.process.no_waiting import allow_waiting, forbid_waiting
@@ -70,6 +71,7 @@ class Supervisor:
         self._restarts: dict[str, tuple[Restarts, int]] = {}
         self._changes = 0
         self._failed_last: dict[str, str] = {}  #: by actor type: who of a group it was
+        self._work = residents.work
         residents.on_load = self.loaded
 
     # Failing ----------------------------------------------------------------------------------
@@ -81,6 +83,7 @@ class Supervisor:
         supervision = self._of(resident)
         key = self._key(resident, supervision)
         before, change = self._restarts.get(key, _NOTHING)
+        before = self._with_those_before(before, resident, group=key != resident.source)
         verdict, after = judge(
             supervision, before, self._now_s(), spoilt=spoilt, chance=self._chance()
         )
@@ -127,10 +130,45 @@ class Supervisor:
     def settled(self, attempt: Attempt) -> None:
         """An attempt is durable: those that it has stopped are told."""
         for resident in attempt.stopped.values():
-            _call(resident, "on_stop")
+            self._call(resident, ON_STOP)
+
+    def tell_failure(self, resident: Resident, error: BaseException) -> None:
+        """Have an actor know of its failure, while its command is decided."""
+        at, self._work.at = self._work.at, hook_of(resident.source, ON_FAILURE)
+        try:
+            self._run(resident, ON_FAILURE, error)
+        finally:
+            self._work.at = at
+
+    def _call(self, resident: Resident, hook: str) -> str | None:
+        """Run a hook between batches, where its class has one; what is wrong with it."""
+        if not _has(resident, hook):
+            return None
+        forbid_waiting()
+        try:
+            return self._work.run(hook_of(resident.source, hook), self._run, resident, hook)
+        except HandlerBlocked as blocked:
+            return blocked.failure
+        finally:
+            allow_waiting()
+
+    def _run(self, resident: Resident, hook: str, *arguments: Any) -> str | None:
+        if not _has(resident, hook):
+            return None
+        blocked = self._work.blocked
+        if found := blocked.hook(resident.source, hook):
+            return found.failure
+        if blocked.note is not None:
+            blocked.note(hook_of(resident.source, hook))
+        try:
+            getattr(resident.actor, hook)(*arguments)
+        except FAILURES as error:
+            logger.error("%s: its %s failed", resident.source, hook, exc_info=error)
+            return text_of_error(error)
+        return None
 
     def _start(self, resident: Resident) -> None:
-        problem = _call(resident, "on_start")
+        problem = self._call(resident, ON_START)
         if problem is not None:
             resident.is_broken(f"its on_start failed: {problem}")
 
@@ -223,6 +261,15 @@ class Supervisor:
         failed = self._failed_last.get(_keys(resident)[1], "") if group_s > own_s else ""
         return "" if failed == resident.source else failed
 
+    def _with_those_before(self, known: Restarts, of: Resident, *, group: bool) -> Restarts:
+        """With the restarts that earlier incarnations of this host came to, of those that blocked:
+        these alone are known of them."""
+        ago_s = self._work.blocked.failed_before(of.source, group=group)
+        if not ago_s:
+            return known
+        at_s = sorted([*(self._now_s() - each for each in ago_s), *known.at_s])
+        return Restarts(tuple(at_s), known.in_a_row + len(ago_s), max(at_s[-1], known.back_s))
+
     def _remember(self, key: str, restarts: Restarts, change: int) -> None:
         self._restarts.pop(key, None)
         self._restarts[key] = restarts, change
@@ -233,30 +280,13 @@ class Supervisor:
         return int.from_bytes(self._random(4), "big") / (1 << 32)
 
 
-def tell_failure(resident: Resident, error: BaseException) -> None:
-    """Have an actor know of its failure."""
-    _run(resident, "on_failure", error)  # where its handler ran: nobody may wait there
-
-
-def _call(resident: Resident, hook: str) -> str | None:
-    """Run a hook between batches, where its class has one; what is wrong with it."""
-    forbid_waiting()
-    try:
-        return _run(resident, hook)
-    finally:
-        allow_waiting()
-
-
-def _run(resident: Resident, hook: str, *arguments: Any) -> str | None:
+def _has(resident: Resident, hook: str) -> bool:
+    """Does its class have a hook of its own?"""
     actor = resident.actor
-    if actor is None or getattr(type(actor), hook, None) in (None, getattr(Actor, hook)):
-        return None
-    try:
-        getattr(actor, hook)(*arguments)
-    except FAILURES as error:
-        logger.error("%s: its %s failed", resident.source, hook, exc_info=error)
-        return text_of_error(error)
-    return None
+    return actor is not None and getattr(type(actor), hook, None) not in (
+        None,
+        getattr(Actor, hook),
+    )
 
 
 def _keys(resident: Resident) -> tuple[str, str]:

@@ -5,11 +5,14 @@ with a world of its own, in which messages are delayed and lost, time jumps, and
 that ends is started again.
 """
 
+import faulthandler
 import os
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import ray
@@ -17,6 +20,7 @@ import ray
 from runtime.clocks import now_us
 from runtime.process.aside import Aside
 from runtime.process.claim_table import ClaimTable, PostgresClaimTable
+from runtime.process.notes import Notes
 from runtime.process.ray_actors import RayActors
 from runtime.process.ray_machines import machines_of_ray
 from runtime.process.store_access import open_store
@@ -167,3 +171,17 @@ class World:
     def end(self) -> None:
         """End this process at once: Ray is to start it anew."""
         os._exit(1)
+
+    def notes(self) -> Notes | None:
+        """What incarnations of this process leave for one another; None where there is one only."""
+        if not (actor := self.ray_actor()):
+            return None
+        said = ray._private.worker.global_worker.get_out_file_path()
+        folder = Path(said).parent if said else Path(tempfile.gettempdir())
+        return Notes(folder / f"thornback-{actor}")
+
+    def end_unless_called(self, within_s: float, telling: int) -> None:
+        """End this process, unless this is called again in time: by a thread that needs no
+        interpreter, for where code of C has that and does not give it back. It tells where each
+        thread was, in the open file of that number."""
+        faulthandler.dump_traceback_later(within_s, exit=True, file=telling)

@@ -151,7 +151,9 @@ class ActorSystemSettings(_Section):
     namespace: Word = Field("thornback", description="Ray namespace of all named actors")
     hosts: Count = Field(2, description="pooled hosts")
     max_actors: Count = Field(100_000, description="actors resident in one host")
-    actor_timeout_ms: Count = Field(5_000, description="milliseconds a reply is waited for")
+    actor_timeout_ms: Count = Field(
+        5_000, description="milliseconds a reply is waited for, and a handler may take"
+    )
     supervisor_strategy: Annotated[
         SupervisorStrategy, Expected('"restart", "resume", "stop" or "escalate"')
     ] = Field("restart", description="what happens to an actor whose handler failed")

@@ -22,6 +22,10 @@ from runtime.telemetry.totals import PROCESSED, PUBLISHED, Totals, totals_file
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
+#: Seconds, of handlers that take long.
+_SLOW_BUCKETS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
 class Metrics:
     """The instruments of one process. `folder` None counts in memory for nobody.
 
@@ -70,6 +74,13 @@ class Metrics:
         self.actor_failures = self._counter(
             "actor_failures", "Failures of actors, by what became of them", ["actor_type", "became"]
         )
+        self.slow = Histogram(
+            "slow_handler_seconds",
+            "How long handlers took that took long: from half a second on all, to a look exactly",
+            ["actor_type"],
+            registry=self._registry,
+            buckets=_SLOW_BUCKETS,
+        )
         self.timers = self._gauge("timers_pending", "Timers that are still to fire")
         self.fired = self._counter("timers_fired", "Timers that have fired")
         self.lateness = Histogram(
@@ -114,14 +125,20 @@ class HttpMetrics:
 
 
 class ActorMetrics:
-    """What a host counts of actors that fail."""
+    """What a host counts of actors that fail, or take long."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._failures = metrics.actor_failures
+        self._failures, self._slow = metrics.actor_failures, metrics.slow
+        self.slow = 0  #: handlers that took long, since it began
 
     def failed(self, actor_type: str, became: str) -> None:
         """An actor of that type failed, and this has become of it."""
         self._failures.labels(actor_type, became).inc()
+
+    def took(self, actor_type: str, took_s: float) -> None:
+        """Code of an actor of that type took so long."""
+        self.slow += 1
+        self._slow.labels(actor_type).observe(took_s)
 
 
 class WriterMetrics:

@@ -63,6 +63,7 @@ class HostFacts:
     residents: int  #: actors in memory
     evicted: int  #: actors that have left memory because there were too many
     unanswered: int  #: commands
+    slow: int = 0  #: handlers that took half a second or longer, since it began
     shards: int = 0  #: that a pooled one has, of store/shards.py's SHARDS
     actor_types: tuple[str, ...] = field(repr=False)
     code: tuple[TypeCode, ...] = field(repr=False)  #: of each of them

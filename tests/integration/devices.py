@@ -1,5 +1,6 @@
 """Actors that the integration tests drive: small, and each failure mode on demand."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +37,10 @@ class Claim(Command):
 
 class Fail(Command):
     """The handler raises, after it has yielded an event."""
+
+
+class Dawdle(Command):
+    """The handler takes longer than any should, and not as long as it may."""
 
 
 class Spoil(Command):
@@ -105,6 +110,11 @@ class Counter(Actor[CounterState]):
     def fail(self, message: Fail) -> Iterator[Payload]:
         yield Added(amount=1_000_000)
         raise ZeroDivisionError("on request")
+
+    @handles
+    def dawdle(self, message: Dawdle) -> Iterator[Payload]:
+        time.sleep(0.6)
+        yield Added(amount=0)
 
     @handles
     def spoil(self, message: Spoil) -> Iterator[Payload]:

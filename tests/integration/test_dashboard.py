@@ -24,7 +24,7 @@ from actors.examples.device_twin import SetSilenceLimit, WatchedTwin
 from runtime.system import ActorSystem
 from streams.handler import Handler
 from tests.e2e.place import free_port
-from tests.integration.devices import Add, Claim, Counter, Fail
+from tests.integration.devices import Add, Claim, Counter, Dawdle, Fail
 from tests.integration.systems import LIMIT_S, Launcher, eventually
 from tests.integration.test_gateway import facts_of, send, send_until_there
 from tests.integration.test_metrics import scrape
@@ -79,6 +79,8 @@ class Traffic:
             owner += 1  # the first is granted
             self._system.actor(Counter, "device-0").tell(Claim(owner=f"owner-{owner}"))
             self._system.actor(Counter, "device-0").tell(Fail())
+            if owner % 10 == 1:  # it keeps its host from all else
+                self._system.actor(Counter, "device-0").tell(Dawdle())
             self._system.actor(WatchedTwin, f"twin-{owner}").tell(SetSilenceLimit(seconds=0.1))
             report = Report(event_id="1", event_type="metered", properties={})
             self._system.actor(WatchedTwin, f"twin-{owner}").tell(report)

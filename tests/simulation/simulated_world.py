@@ -114,6 +114,9 @@ class SimulatedWorld(World):
     def beside(self, work: Callable[[], None]) -> None:
         """No threads here: nobody looks at real time."""
 
+    def notes(self) -> None:
+        """No handler here is interrupted, so nothing is to be left."""
+
     def end(self) -> None:
         self._end(self._holder)
 

@@ -13,7 +13,7 @@ from actors.event import Payload
 from runtime.errors import (
     HandlerFailed,
 )
-from runtime.host.handler_watch import HandlerWatch, _looking
+from runtime.host.handler_watch import HandlerWatch, TimeLimits, _looking
 from runtime.host.host import Host
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
@@ -32,6 +32,16 @@ def system() -> Iterator[ActorSystem]:
     """A system in this process; what is wrong with a call is told before it travels."""
     with InProcessSystem(small_settings({}, type="memory")) as system:
         yield system
+
+
+class NoEnd:
+    """A world whose processes go on."""
+
+    def end(self) -> None:
+        raise AssertionError("nothing is that bad")
+
+    def end_unless_called(self, within_s: float, telling: int) -> None:
+        raise AssertionError("there is no switch")
 
 
 class Block(Command):
@@ -124,8 +134,9 @@ async def test_a_handler_that_blocks_is_said_with_actor_command_and_place(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     host = await Hosting.begin()
-    watch = HandlerWatch(host.decider, threading.get_ident())
-    seen_s = iter([0.0, 0.5, 3.0, 3.5, 7.0])
+    limits = TimeLimits(host.types, 5.0)
+    watch = HandlerWatch(host.decider.work, limits, host.metrics.actors, NoEnd(), None)
+    seen_s = iter([0.0, 0.5, 3.0, 3.5])
 
     def said() -> list[logging.LogRecord]:
         """By hosts: the system of this module may have something to say, too."""
@@ -154,5 +165,7 @@ async def test_a_handler_that_blocks_is_said_with_actor_command_and_place(
     [record] = said()
     assert record.getMessage().startswith("slow/a has been at block for 3 s, and nobody else")
     assert "test_handlers_watched.py" in record.getMessage()
-    watch.look(7.0)  # nothing is being decided
+    assert host.metrics.actors.slow == 0
+    watch.look(4.0)  # nothing is being decided
     assert len(said()) == 1
+    assert host.metrics.actors.slow == 1

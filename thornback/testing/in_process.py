@@ -94,6 +94,9 @@ class InProcessWorld(World):
     def machine(self) -> str:
         return "this process"
 
+    def notes(self) -> None:
+        """There is one incarnation of each process."""
+
 
 class _ProcessWorld(InProcessWorld):
     """What a process touches. Ray ends a process with all that it had opened; here, what was

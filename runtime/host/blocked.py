@@ -1,0 +1,213 @@
+"""What has kept a host from everything else, and is not run again.
+
+A command whose handler did not come back in time, or that ended its host's process, is sent again
+by whoever waits for it: without a memory it would do so again and again. So it is remembered, by
+its id, and a hook by its actor and name, also by the host's next incarnation (process/notes.py).
+
+There are three ways in. Whoever watches handlers says so, before anything is done about it (`add`).
+A process that nobody could interrupt was ended by its dead man's switch: what it had at hand is it.
+And one may have ended in another way twice with the same thing at hand: it crashed, or took all
+memory. A host has something at hand only while it is **wary**: for a while after Ray has started it
+anew, since noting each command costs a little.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from actors.naming import actor_type_of
+from runtime.errors import HandlerBlocked
+from runtime.process.notes import Notes
+from runtime.wire.commands import ID, MESSAGE_TYPE, SOURCE, told
+
+logger = logging.getLogger("thornback.host")
+
+#: What is at hand beside commands: hooks, by their names, and an actor's being rebuilt.
+ON_START, ON_STOP, ON_FAILURE, REBUILDING = "on_start", "on_stop", "on_failure", "(rebuilding)"
+
+Key = tuple[str, str, bytes]
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Found(msgspec.Struct, array_like=True):
+    """One thing that is not run again."""
+
+    source: str
+    what: str  #: the message's type, or one of those above
+    id: bytes  #: of the command; empty for anything else
+    at_us: int  #: when it was found, Unix microseconds
+    failure: str
+    frames: tuple[str, ...] = ()
+    judged: bool = False  #: its actor's supervision has seen to it
+
+    @property
+    def key(self) -> Key:
+        """What tells it from any other."""
+        return self.source, self.what, self.id
+
+    def error(self, decision: str = "not run") -> HandlerBlocked:
+        """What is told of it."""
+        return HandlerBlocked(self.source, told(self.what), self.failure, decision, self.frames)
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    """What the next incarnation is to know."""
+
+    found: list[Found]
+    died: list[tuple[Key, int]]  #: with what at hand incarnations have ended, and how often
+
+
+def hook_of(source: str, what: str) -> Sequence[Any]:
+    """What is at hand while that is done, as if it were a command."""
+    return source, what, b""
+
+
+class Blocked:
+    """Of one host. The thread that watches adds to it, all else is its loop's."""
+
+    #: Beyond it the first ones are forgotten.
+    MOST = 1_000
+    #: For so long it is not run again.
+    KEPT_US = 3_600_000_000
+    #: For so long after it was started anew a host notes what it has at hand.
+    WARY_S = 120.0
+    #: So often incarnations may end with the same thing at hand.
+    ENDS = 2
+
+    def __init__(self, now_us: Callable[[], int], notes: Notes | None = None) -> None:
+        self._now_us, self._notes = now_us, notes
+        self._found: OrderedDict[Key, Found] = OrderedDict()
+        #: Those that are commands, by id: what the hot loop looks at.
+        self.commands: dict[bytes, Found] = {}
+        #: Is told what is at hand, while this host is wary.
+        self.note: Callable[[Sequence[Any]], None] | None = None
+        self.noted = False  #: something may be at hand by what was noted
+        self._died: dict[Key, int] = {}
+        self._before: list[Found] = []  #: what supervisors of earlier incarnations saw to
+
+    def begin(self, *, restarted: bool) -> None:
+        """Learn what earlier incarnations have left."""
+        if self._notes is None or not restarted:
+            return
+        try:
+            kept = msgspec.msgpack.decode(self._notes.kept() or b"\x92\x90\x90", type=_Kept)
+        except msgspec.MsgspecError:
+            logger.exception("what earlier incarnations knew of handlers that block is lost")
+            kept = _Kept([], [])
+        self._died = dict(kept.died)
+        self._before = [each for each in kept.found if each.judged]
+        for each in kept.found:
+            self._put(each)
+        self._learn_of_the_end()
+        self.note = self._note
+
+    def trust(self) -> None:
+        """Be wary no longer: it has gone well for a while."""
+        self.note = None
+        self.nothing()
+        if self._died:
+            self._died = {}
+            self._keep()
+
+    def add(self, at: Sequence[Any], failure: str, frames: Sequence[str] = ()) -> Found:
+        """This blocks: from now on it is not run again."""
+        found = Found(
+            at[SOURCE], at[MESSAGE_TYPE], bytes(at[ID]), self._now_us(), failure, tuple(frames)
+        )
+        self._put(found)
+        self._keep()
+        return found
+
+    def hook(self, source: str, what: str) -> Found | None:
+        """What is known of a hook of an actor, or of its being rebuilt."""
+        return self._present(self._found.get((source, what, b""))) if self._found else None
+
+    def command(self, command: Sequence[Any]) -> Found | None:
+        """What is known of a command."""
+        found = self.commands.get(command[ID])
+        if found is None or (found.source, found.what) != (command[SOURCE], command[MESSAGE_TYPE]):
+            return None
+        return self._present(found)
+
+    def judged(self, found: Found) -> None:
+        """Its actor's supervisor has seen to it."""
+        if not found.judged:
+            found.judged = True
+            self._keep()
+
+    def forget_type(self, actor_type: str) -> None:
+        """Its class was replaced: everything is tried again."""
+        for found in [*self._found.values()]:
+            if actor_type_of(found.source) == actor_type:
+                self._drop(found)
+
+    def failed_before(self, source: str, *, group: bool) -> list[float]:
+        """How many seconds ago supervisors of earlier incarnations saw to what an actor, or its
+        group, had blocked with. It is told once."""
+        actor_type, now_us = actor_type_of(source), self._now_us()
+        theirs = [
+            each
+            for each in self._before
+            if each.source == source or (group and actor_type_of(each.source) == actor_type)
+        ]
+        self._before = [each for each in self._before if each not in theirs]
+        return [max(now_us - each.at_us, 0) / 1_000_000 for each in theirs]
+
+    def nothing(self) -> None:
+        """Nothing is at hand any more."""
+        self.noted = False
+        if self._notes is not None:
+            self._notes.put_at_hand(b"")
+
+    def _note(self, at: Sequence[Any]) -> None:
+        assert self._notes is not None
+        self.noted = True
+        self._notes.put_at_hand(_encode((at[SOURCE], at[MESSAGE_TYPE], at[ID])))
+
+    def _learn_of_the_end(self) -> None:
+        """The incarnation before has ended: was it because of what it had at hand?"""
+        assert self._notes is not None
+        last, said = self._notes.was_at_hand(), self._notes.was_told()
+        if said:
+            logger.error("the one before held its interpreter, and was ended:\n%s", said)
+        if not last:
+            return
+        try:
+            key = msgspec.msgpack.decode(last, type=Key)
+        except msgspec.MsgspecError:  # it was cut
+            logger.warning("what the one before had at hand cannot be read")
+            return
+        self._died[key] = self._died.get(key, 0) + 1
+        if said:
+            self.add(key, "its code held the interpreter for too long, and its host was replaced")
+        elif self._died[key] >= self.ENDS:
+            self.add(key, f"its host has ended {self._died[key]} times while it was run")
+        else:
+            self._keep()
+
+    def _present(self, found: Found | None) -> Found | None:
+        if found is not None and self._now_us() - found.at_us > self.KEPT_US:
+            self._drop(found)
+            return None
+        return found
+
+    def _put(self, found: Found) -> None:
+        self._found[found.key] = found
+        if found.id:
+            self.commands[found.id] = found
+        while len(self._found) > self.MOST:
+            self._drop(next(iter(self._found.values())))
+
+    def _drop(self, found: Found) -> None:
+        self._found.pop(found.key, None)
+        if self.commands.get(found.id) is found:
+            del self.commands[found.id]
+
+    def _keep(self) -> None:
+        if self._notes is not None:
+            kept = _Kept([*self._found.values()], [*self._died.items()])
+            self._notes.keep(msgspec.msgpack.encode(kept))
