@@ -36,6 +36,8 @@ INTERNAL = {
     "DatabaseClaimed",
     # Between the database and a durable subscription, which says SubscriptionTaken.
     "StaleCheckpoint",
+    # Between the database and an erasure, which says NotPossible.
+    "NotErased",
     # Of the jobs; a driver is told SystemNotFound.
     "NoRay",
     # Of the gateway, whose clients are told in HTTP.
