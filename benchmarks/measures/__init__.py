@@ -14,10 +14,12 @@ from benchmarks.measures import (
     messages,
     programs,
     published,
+    recovery,
     rehydration,
     replay,
     residents,
     rivals,
+    shard_moves,
     timers,
 )
 
@@ -33,6 +35,8 @@ ALL: tuple[Measure, ...] = (
     programs.MEASURE,
     messages.MEASURE,
     *timers.MEASURES,
+    shard_moves.MEASURE,
+    *recovery.MEASURES,
     http.MEASURE,
     akka.MEASURE,
     *residents.MEASURES,

@@ -7,7 +7,15 @@ Its truth is in the event store. A move is made by the host that gives shards aw
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
@@ -19,9 +27,10 @@ from runtime.cluster.system_processes import ready
 from runtime.errors import HostUnavailable, StartFailed
 from runtime.process.world import World
 from runtime.settings.settings import Settings
+from runtime.topology.balancing import moves
 from runtime.topology.names import DIRECTORY_ACTOR, MOST_HOSTS, host_name, number_of_host
 from runtime.transport.peers import awaited
-from store.errors import StoreUnavailable
+from store.errors import StaleEpoch, StoreUnavailable
 from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.directory")
@@ -127,6 +136,36 @@ class Sharding:
         if number_of_host(name) is None:
             raise HostUnavailable(name, "the system has no pooled host of this name")
         await self._unless_over(name, self._removed(name, timeout_s))
+
+    def others_than(self, host: str) -> bool:
+        """Is that a pooled host, and have others shards, too?"""
+        hosts = set() if self.table is None else set(self.table.hosts)
+        return number_of_host(host) is not None and bool(hosts - {host})
+
+    async def take_shards(self, name: str, timeout_s: float) -> tuple[ShardTable, int]:
+        """End a pooled host for good, and have the others that have shards have its own, about as
+        many each; the table as it is then, and how many they were.
+
+        In its place the directory begins the next epoch of that host, which decides nothing and
+        gives all shards away: what any incarnation of it has sent and is not in the log by then
+        never will be (docs/decisions/0095). Raises HostUnavailable where there are no others, or
+        the store is away for that long: then it is ended and may have shards yet, and `keep_host`
+        starts it anew. Raises StartFailed where the system ends."""
+        has_had = 0
+
+        async def take() -> tuple[ShardTable, int]:
+            nonlocal has_had
+            async with self._one_at_a_time:
+                table = await self.learnt()
+                mine = table.of(name)
+                has_had = max(has_had, len(mine))
+                if mine and not (others := sorted(set(table.hosts) - {name})):
+                    raise HostUnavailable(name, "no other host has shards")
+                self._processes.end(name)
+                return (await self._taken(table, name, others) if mine else table), has_had
+
+        taking = self._tried(name, "its shards have not moved", timeout_s, take)
+        return await self._unless_over(name, taking)
 
     async def cancel(self) -> None:
         """Move no shards, start and end no hosts any more, and wait until nothing of that is under
@@ -267,6 +306,32 @@ class Sharding:
             self._saw(await awaited(giving.give_shards.remote(sorted(shards), to)))
         with suppress(RayError, ValueError):  # it will hear of it from drivers, or when it starts
             await awaited(self._processes.find(to).learn_shards.remote())
+        assert self.table is not None
+        return self.table
+
+    async def _taken(self, table: ShardTable, name: str, others: Sequence[str]) -> ShardTable:
+        """All shards of a host that has ended are those of others."""
+        settings = self._settings()
+        node, holder = f"{settings.event_bus.node_id}.{name}", self._world.holder(settings)
+        going: dict[str, list[int]] = {}
+        for move in moves(table, others, {}):
+            if move.host == name:
+                going.setdefault(move.to, []).extend(move.shards)
+        store = await self._world.open_store(settings)
+        try:
+            epoch = await store.open_epoch(node, holder)
+            for to, shards in sorted(going.items()):
+                attempt = int.from_bytes(self._world.random(7)) + 1
+                moved = await store.move_shards(shards, name, to, epoch, attempt)
+                epoch = moved.epoch
+                self._saw(moved.table)
+        except StaleEpoch as error:  # an incarnation of it has begun late; there is none any more
+            raise HostUnavailable(name, str(error)) from error
+        finally:
+            await store.close()
+        for to in going:
+            with suppress(RayError, ValueError):  # it will hear of it from drivers
+                await awaited(self._processes.find(to).learn_shards.remote())
         assert self.table is not None
         return self.table
 
