@@ -69,15 +69,24 @@ class Spares:
 def _there() -> int:
     """So many processes of this machine's Ray belong to nobody."""
     raylet = psutil.Process().parent()
-    found = 0
-    for each in raylet.children() if raylet is not None else ():
-        try:
-            command = each.cmdline()
-        except psutil.Error:  # it has ended since
-            continue
-        starting = any(part.endswith(_STARTING) for part in command[:3])
-        found += command[:1] == [_IDLE] or starting
-    return found
+    beside = raylet.children() if raylet is not None else ()
+    return sum(is_spare(each) or _starts(each) for each in beside)
+
+
+def is_spare(process: psutil.Process) -> bool:
+    """Is that a process of Ray's that has started, and belongs to nobody?"""
+    return _command(process)[:1] == [_IDLE]
+
+
+def _starts(process: psutil.Process) -> bool:
+    return any(part.endswith(_STARTING) for part in _command(process)[:3])
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has ended since
+        return []
 
 
 def _start(raylet: str, count: int) -> None:
