@@ -89,6 +89,8 @@ class Bed:
                 "namespace": namespace,
                 "actor_modules": ["benchmarks.devices"],
                 "actor_timeout_ms": PATIENCE_MS,
+                "process_restarts": 1_000,  # some are killed on purpose
+                "process_backoff_ms": 0,
                 **chosen,
             },
             metrics={"port": _free_port()},

@@ -35,6 +35,10 @@ class Sizes:
     pairs: int = 1_000  #: of actors that answer one another
     rally: int = 100  #: messages of each pair
     timers: int = 100_000  #: that are set, and fire
+    moving: int = 1_000  #: actors of a shard that moves
+    shard_moves: int = 100  #: from host to host
+    recovering: int = 10_000  #: actors that answer again after a strike
+    strikes: int = 10
     http_commands: int = 20_000  #: POSTs of one command
     http_lines: int = 100_000  #: commands in one POST
     http_listeners: int = 100  #: clients that listen to all events
@@ -55,7 +59,9 @@ QUICK = Sizes(
     residents=5_000, killed=600, million=20_000, stored=10_000, live_commands=10_000, some_live=5,
     quiet_live=20, many_live=10, most_live=20, behind=20_000,
     published=2_000, single_published=100, fanned_out=10_000, processed=20_000, pairs=100,
-    rally=20, timers=5_000, http_commands=2_000, http_lines=10_000, http_listeners=10,
+    rally=20, timers=5_000,
+    moving=100, shard_moves=10, recovering=1_000, strikes=2,
+    http_commands=2_000, http_lines=10_000, http_listeners=10,
     http_heard=1_000, idle_clients=50,
     akka_entities=1_000, akka_s=2.0, comparisons=20_000, naive_devices=4, job=1_000,
     rival_s=1.0,

@@ -16,10 +16,12 @@ from benchmarks.measures import (
     node_kill,
     programs,
     published,
+    recovery,
     rehydration,
     replay,
     residents,
     rivals,
+    shard_moves,
     timers,
 )
 
@@ -36,6 +38,8 @@ ALL: tuple[Measure, ...] = (
     programs.MEASURE,
     messages.MEASURE,
     *timers.MEASURES,
+    shard_moves.MEASURE,
+    *recovery.MEASURES,
     http.MEASURE,
     akka.MEASURE,
     *residents.MEASURES,

@@ -20,9 +20,11 @@ from ray.exceptions import RayError
 from actors.errors import ThornbackError
 from runtime.cluster import embedded_database as embedded
 from runtime.cluster.draining import Drain
+from runtime.cluster.host_stopping import HostStopping
 from runtime.cluster.lifecycle import Lifecycle
 from runtime.cluster.machine_keeper import MachineKeeper
 from runtime.cluster.metrics_keeper import MetricsKeeper
+from runtime.cluster.process_supervision import ProcessSupervision, policy_of
 from runtime.cluster.sharding import Sharding
 from runtime.cluster.spawning import DedicatedHosts, reason_of
 from runtime.cluster.succession import Succession
@@ -30,12 +32,13 @@ from runtime.cluster.system_database import SystemDatabase
 from runtime.cluster.system_processes import SystemProcesses
 from runtime.cluster.workers import Workers
 from runtime.errors import AnotherSystem, LaunchFailed, SystemNotFound
+from runtime.process.leave import AT_ONCE, Leave
 from runtime.process.process import Process
 from runtime.process.time_limit import within
 from runtime.process.world import World
 from runtime.processing.dead_letters import Replayed
 from runtime.settings.settings import redacted_url
-from runtime.topology.names import ProcessKind
+from runtime.topology.names import ProcessKind, kind_of
 from runtime.topology.status import (
     DirectoryFacts,
     DrainReport,
@@ -55,6 +58,7 @@ class Directory(Process):
 
     #: The recovery of an embedded database may take minutes, and the others wait for it.
     START_S = 600.0
+    SUPERVISED = False  # by whom? Traffic goes on without it
 
     def __init__(
         self,
@@ -71,6 +75,19 @@ class Directory(Process):
         )
         self._workers = Workers(self._processes, self.world)
         self._sharding = Sharding(self._processes, lambda: self.settings, self.world)
+        self._stopping = HostStopping(
+            self._sharding, lambda: self.settings, self.world, may_act=self._may_stop
+        )
+        self._supervision = ProcessSupervision(
+            policy_of(self.settings.actor_system),
+            now_s=lambda: asyncio.get_running_loop().time(),
+            chance=lambda: int.from_bytes(self.world.random(4)) / 2**32,
+            in_its_place=self._sharding.others_than,
+            stop=self._stopping.stop,
+            count=lambda kind, became: self.metrics.process_ends.labels(kind, became).inc(),
+        )
+        for became in ("restarted", "rested", "stopped"):  # shown from the beginning
+            self.metrics.process_ends.labels(ProcessKind.POOLED_HOST, became)
         # Its parts that are no processes:
         self._metrics = MetricsKeeper(metrics_folder, self.settings.metrics)
         self._database = SystemDatabase(
@@ -251,7 +268,9 @@ class Directory(Process):
         self._life.check_not_replaced()
         self._life.check_not_draining()
         await self.ensure_started()
+        self._supervision.begins_anew(name)
         await self._sharding.add_host(name, timeout_s)
+        self._stopping.started(name)
 
     async def remove_host(self, name: str, timeout_s: float) -> None:
         """End a host that has no shards (Sharding.remove_host). Raises HostUnavailable,
@@ -277,6 +296,20 @@ class Directory(Process):
         self._life.check_not_draining()
         await self.ensure_started()
         return await self._sharding.sharing(timeout_s)
+
+    # Supervision --------------------------------------------------------------------------
+
+    async def begins_again(self, name: str, mark: bytes) -> Leave:
+        """When a process may begin that Ray has started anew (ProcessSupervision). Answered also
+        while this one starts: whoever asks does not wait for long."""
+        kind = kind_of(name, self.settings.actor_system.placement)
+        if kind is None or self._life.draining is not None or self._life.over:
+            return AT_ONCE
+        return self._supervision.begins_again(name, kind, mark)
+
+    async def _may_stop(self) -> bool:
+        await self.ensure_started()
+        return await self._has_system()
 
     # Stream programs ---------------------------------------------------------------------
 
@@ -322,7 +355,8 @@ class Directory(Process):
 
     async def statuses(self) -> tuple[Status, ...]:
         """The status of every process; one that does not answer says so."""
-        return (await self.status(), *await self._processes.statuses())
+        others = await self._processes.statuses()
+        return (await self.status(), *others, *self._stopping.statuses())
 
     async def facts(self) -> DirectoryFacts:
         store = self.settings.event_store
@@ -370,6 +404,7 @@ class Directory(Process):
                 starting.exception()  # whoever waits for it hears of it
         await self._dedicated.cancel()
         await self._workers.cancel()
+        await self._stopping.cancel()
         await self._sharding.cancel()
         if self._keeping is not None and self._keeping is not asyncio.current_task():
             self._keeping.cancel()

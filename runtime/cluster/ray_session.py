@@ -14,6 +14,7 @@ import logging
 import os
 import secrets
 import signal
+import site
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ import psutil
 import ray
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
+import runtime
 from runtime.cluster.coming_back import other_ray, stay_on
 from runtime.cluster.local_nodes import HEALTH_CHECK, LocalNode, loopback_as_it_is
 from runtime.cluster.project_ray import (
@@ -42,6 +44,7 @@ from runtime.cluster.project_ray import (
 )
 from runtime.cluster.rays_here import NoRay as NoRay
 from runtime.cluster.rays_here import address_of_own, check_answers, gcs_addresses
+from runtime.process.spares import PRELOADED
 
 LOOPBACK = "127.0.0.1"
 
@@ -50,6 +53,7 @@ _ADVICE = (
     "the lines)"
 )
 
+_PYTHON_PATH = "PYTHONPATH"
 #: Set where Ray's ports speak TLS.
 _TLS = "RAY_USE_TLS"
 
@@ -214,7 +218,7 @@ def start_ray(
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     Config.initialize("")  # what it has read of them when it was imported is old
     AuthenticationTokenLoader.instance().reset_cache()
-    with loopback_as_it_is():
+    with loopback_as_it_is(), _same_code():
         ray.init(
             address="local",
             include_dashboard=False,
@@ -230,6 +234,8 @@ def start_ray(
                 # By default at 15, behind whatever else runs: hosts serve somebody who waits.
                 "worker_niceness": 0,
                 **(health_check if nodes > 1 else {}),
+                # A process that is killed is there again the sooner (process/spares.py).
+                "preload_python_modules": [PRELOADED],
             },
             _temp_dir=str(folder),
         )
@@ -293,6 +299,25 @@ def _join(address: str, joined: "Future[None]") -> None:
 def _not_about_threads(record: logging.LogRecord) -> bool:
     """Ray deplores that another thread than the main one connects, which is so on purpose."""
     return "SIGTERM handler is not set" not in record.getMessage()
+
+
+@contextmanager
+@contextmanager
+def _same_code() -> Iterator[None]:
+    """What Ray's processes import before they know of any program is the code that this one runs,
+    where several copies of it are installed."""
+    folder, before = str(Path(runtime.__path__[0]).parent), os.environ.get(_PYTHON_PATH)
+    if folder in site.getsitepackages():
+        yield
+        return
+    os.environ[_PYTHON_PATH] = os.pathsep.join([folder, *([before] if before else [])])
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_PYTHON_PATH]
+        else:
+            os.environ[_PYTHON_PATH] = before
 
 
 @contextmanager

@@ -7,7 +7,15 @@ Its truth is in the event store. A move is made by the host that gives shards aw
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +28,7 @@ from runtime.cluster.system_processes import ready
 from runtime.errors import HostUnavailable, StartFailed
 from runtime.process.world import World
 from runtime.settings.settings import Settings
+from runtime.topology.balancing import moves
 from runtime.topology.names import (
     DIRECTORY_ACTOR,
     MOST_HOSTS,
@@ -31,7 +40,7 @@ from runtime.topology.names import (
     promoted_shard,
 )
 from runtime.transport.peers import awaited
-from store.errors import StoreUnavailable
+from store.errors import StaleEpoch, StoreUnavailable
 from store.shards import SHARDS, ShardTable
 
 logger = logging.getLogger("thornback.directory")
@@ -153,6 +162,35 @@ class Sharding:
         if at and self._promoting is None and not self._over:
             self._promoting = asyncio.ensure_future(Promotion(self, at).keep())
             self._under_way.add(self._promoting)
+
+    def others_than(self, host: str) -> bool:
+        """Is that a host that may have shards, and are there pooled ones that have some, too?"""
+        return may_have_shards(host) and bool(_pooled(self.table) - {host})
+
+    async def take_shards(self, name: str, timeout_s: float) -> tuple[ShardTable, int]:
+        """End a host for good, and have the pooled ones that have shards have its own, about as
+        many each; the table as it is then, and how many they were.
+
+        In its place the directory begins the next epoch of that host, which decides nothing and
+        gives all shards away: what any incarnation of it has sent and is not in the log by then
+        never will be (docs/decisions/0095). Raises HostUnavailable where there are no others, or
+        the store is away for that long: then it is ended and may have shards yet, and `keep_host`
+        starts it anew. Raises StartFailed where the system ends."""
+        has_had = 0
+
+        async def take() -> tuple[ShardTable, int]:
+            nonlocal has_had
+            async with self._one_at_a_time:
+                table = await self.learnt()
+                mine = table.of(name)
+                has_had = max(has_had, len(mine))
+                if mine and not (others := sorted(_pooled(table) - {name})):
+                    raise HostUnavailable(name, "no other host has shards")
+                self._processes.end(name)
+                return (await self._taken(table, name, others) if mine else table), has_had
+
+        taking = self._tried(name, "its shards have not moved", timeout_s, take)
+        return await self._unless_over(name, taking)
 
     async def cancel(self) -> None:
         """Move no shards, start and end no hosts any more, and wait until nothing of that is under
@@ -306,6 +344,32 @@ class Sharding:
         assert self.table is not None
         return self.table
 
+    async def _taken(self, table: ShardTable, name: str, others: Sequence[str]) -> ShardTable:
+        """All shards of a host that has ended are those of others."""
+        settings = self._settings()
+        node, holder = f"{settings.event_bus.node_id}.{name}", self._world.holder(settings)
+        going: dict[str, list[int]] = {}
+        for move in moves(table, others, {}, ended=name):
+            if move.host == name:
+                going.setdefault(move.to, []).extend(move.shards)
+        store = await self._world.open_store(settings)
+        try:
+            epoch = await store.open_epoch(node, holder)
+            for to, shards in sorted(going.items()):
+                attempt = int.from_bytes(self._world.random(7)) + 1
+                moved = await store.move_shards(shards, name, to, epoch, attempt)
+                epoch = moved.epoch
+                self._saw(moved.table)
+        except StaleEpoch as error:  # an incarnation of it has begun late; there is none any more
+            raise HostUnavailable(name, str(error)) from error
+        finally:
+            await store.close()
+        for to in going:
+            with suppress(RayError, ValueError):  # it will hear of it from drivers
+                await awaited(self._processes.find(to).learn_shards.remote())
+        assert self.table is not None
+        return self.table
+
     async def _bring_classes(self, giving: Any, host: str, to: str) -> None:
         """Have a host know the classes that another one was sent: whoever speaks to its actors
         without their classes, a gateway say, has none to send."""
@@ -322,3 +386,9 @@ class Sharding:
             return await store.open_shards(self._of_settings(), anew=anew)
         finally:
             await store.close()
+
+
+def _pooled(table: ShardTable | None) -> set[str]:
+    """The pooled hosts that have shards."""
+    hosts = () if table is None else table.hosts
+    return {host for host in hosts if number_of_host(host) is not None}

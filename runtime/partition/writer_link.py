@@ -10,6 +10,7 @@ from ray.exceptions import RayError
 
 from runtime.process.world import Calls, World
 from runtime.topology.names import WRITER_ACTOR
+from runtime.transport.asking import soonest
 from runtime.wire.commits import pack_append, unpack_acknowledgement
 from runtime.wire.error_codec import decode_error
 from store.appends import Acknowledged, Append
@@ -62,7 +63,7 @@ class WriterLink:
             try:
                 async with asyncio.timeout_at(deadline):
                     writer = await self._world.handle(WRITER_ACTOR)
-                    await writer.ready.remote()
+                    await soonest(writer.ready.remote)
                 return
             except (RayError, ValueError, TimeoutError) as error:
                 if loop.time() >= deadline:

@@ -2,9 +2,9 @@
 
 Whoever makes a process calls it, and it comes to life with that call: `start` runs once, and
 again after it failed, because a store that is away at start is back later. One that Ray has
-restarted comes to life by itself: its predecessor may have left something undone, and nobody
-need call. What a process cannot do without runs under `must_live`: where that fails, the
-process ends, and Ray starts it anew.
+restarted comes to life by itself, once its directory gives it leave (process/leave.py): its
+predecessor may have left something undone, and nobody need call. What a process cannot do without
+runs under `must_live`: where that fails, the process ends, and Ray starts it anew.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ from actors.errors import ThornbackError
 from actors.tell import class_named
 from runtime.errors import StartFailed
 from runtime.process import log_lines
+from runtime.process.leave import AT_ONCE, leave_for
+from runtime.process.spares import Spares
 from runtime.process.time_limit import within
 from runtime.process.world import World
 from runtime.settings.settings import Settings
@@ -38,12 +40,18 @@ logger = logging.getLogger("thornback.process")
 
 
 class Process(ABC):
-    """One named Ray actor process of the system."""
+    """One named Ray actor process of the system.
+
+    More than fifteen fields: who it is and what it works with, set once, and one state, of coming
+    to life, that its start, its leave and its restart change together.
+    """
 
     #: The methods that others call over loopback; all are of bytes to bytes.
     SERVES: tuple[str, ...] = ()
     #: How long one try to start may take: more than all that it may have to wait for.
     START_S = 60.0
+    #: Does the directory say when it may begin again?
+    SUPERVISED = True
     #: Between two tries at something that others prevent, who do not say when they no longer do.
     AGAIN_S = 1.0
 
@@ -77,10 +85,18 @@ class Process(ABC):
         self._unasked: asyncio.Task[None] | None = None  #: the last try that nobody asked for
         self._started = False
         self._trouble: str | None = None  #: why the last try failed
+        self._allowed = asyncio.Event()  #: it may begin, or has been told when
+        self._resting: str | None = None  #: why it may not begin yet
+        #: In a process of its own, which may have been one:
+        self._spares = world is None and Spares(self.settings.actor_system.spare_processes)
         self._living: set[asyncio.Task[None]] = set()  #: what it cannot do without
         self._since_s = time.time()  #: of this incarnation, for its status
         #: Coming to life by itself, in the next turn of the loop: when the constructors are done.
-        self._reviving = self.must_live(self._revive()) if self.world.restarted() else None
+        self._reviving = None
+        if self.world.restarted():
+            self._reviving = self.must_live(self._revive())
+        else:
+            self._allowed.set()
 
     @abstractmethod
     async def start(self) -> None:
@@ -89,9 +105,12 @@ class Process(ABC):
     async def ensure_started(self) -> None:
         """Start if that has not happened yet. Who calls meanwhile shares the try, and its
         failure: a ThornbackError, StartFailed where `start` raised something else or took
-        longer than START_S. The next call tries again. A try that this process began by
-        itself is waited for; where that one fails, its reason is from before anybody called, so
-        there is another try."""
+        longer than START_S, or where this process is to rest first. The next call tries again. A
+        try that this process began by itself is waited for; where that one fails, its reason is
+        from before anybody called, so there is another try."""
+        await self._allowed.wait()
+        if self._resting is not None:
+            raise StartFailed(self.name, self._resting)
         if self._unasked is not None and not self._unasked.done():
             await asyncio.wait({self._unasked})
             if self._unasked.cancelled():
@@ -221,6 +240,8 @@ class Process(ABC):
                 await asyncio.sleep(self.AGAIN_S)
 
     async def _revive(self) -> None:
+        if not self._allowed.is_set():
+            await self._take_leave()
         while not self._started:
             try:
                 if self._starting is None:
@@ -230,10 +251,23 @@ class Process(ABC):
                 logger.error("%s does not come back to life: %s", self.name, error)
                 await asyncio.sleep(self.AGAIN_S)
 
+    async def _take_leave(self) -> None:
+        """Wait until it may begin. Whoever calls meanwhile is told so."""
+        leave = await leave_for(self.name, self.world) if self.SUPERVISED else AT_ONCE
+        if leave.rest_s:
+            logger.warning("%s rests for %.1f s: %s", self.name, leave.rest_s, leave.why)
+            self._resting = self._trouble = f"{leave.why}, and rests for {leave.rest_s:.1f} s"
+        self._allowed.set()
+        if leave.rest_s:
+            await asyncio.sleep(leave.rest_s)
+            self._resting = None
+
     async def _start(self) -> None:
         try:
             await within(self.START_S, self.start(), self.uncounted_s)
             self._started, self._trouble = True, None
+            if self._spares:
+                self._spares.soon()
         except Exception as error:
             self._trouble = str(error) or f"not done within {self.START_S:g} s"
             if isinstance(error, ThornbackError):

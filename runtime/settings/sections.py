@@ -157,6 +157,22 @@ class ActorSystemSettings(_Section):
     supervisor_strategy: Annotated[
         SupervisorStrategy, Expected('"restart", "resume", "stop" or "escalate"')
     ] = Field("restart", description="what happens to an actor whose handler failed")
+    spare_processes: CountOrNone = Field(
+        1, description="warm processes on each machine, to start a process in that has died"
+    )
+    process_restarts: Count = Field(
+        5, description="restarts of a process in one period; beyond them it is stopped, or rests"
+    )
+    process_period_ms: Count = Field(
+        30_000, description="milliseconds of that period, and of what is in a row"
+    )
+    process_backoff_ms: CountOrNone = Field(
+        100,
+        description="milliseconds before a second restart in a row, doubled at each further one",
+    )
+    process_max_backoff_ms: CountOrNone = Field(
+        10_000, description="milliseconds before a restart at most"
+    )
     mailbox_size: Count = Field(20_000, description="commands one host holds unanswered")
     placement: Placements = Field(
         default_factory=dict, description="actor type -> pooled or dedicated host"

@@ -81,6 +81,10 @@ class Metrics:
             registry=self._registry,
             buckets=_SLOW_BUCKETS,
         )
+        self.process_ends = self._counter(
+            "process_restarts", "Processes that had ended, by what became of them",
+            ["kind", "became"],
+        )  # fmt: skip
         self.timers = self._gauge("timers_pending", "Timers that are still to fire")
         self.fired = self._counter("timers_fired", "Timers that have fired")
         self.lateness = Histogram(

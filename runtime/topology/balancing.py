@@ -6,7 +6,7 @@ for about the time of a commit.
 """
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from runtime.topology.names import promoted_shard
@@ -31,16 +31,21 @@ class ShardMove(NamedTuple):
 
 
 def moves(
-    table: ShardTable, hosts: Sequence[str], commands: Mapping[int, float]
+    table: ShardTable, hosts: Sequence[str], commands: Mapping[int, float], *, ended: str = ""
 ) -> Iterator[ShardMove]:
     """The moves after which these hosts have all shards but the promoted ones, and about as much to
-    do each; none where that is so. `commands` is how many came for each shard in some time."""
-    promoted = {shard for shard, one in enumerate(table.hosts) if promoted_shard(one) is not None}
+    do each; none where that is so. `commands` is how many came for each shard in some time. A host
+    that has `ended` keeps none, though it was a promoted one."""
+    promoted = {
+        shard
+        for shard, one in enumerate(table.hosts)
+        if one != ended and promoted_shard(one) is not None
+    }
     weights = _weights({one: count for one, count in commands.items() if one not in promoted})
     for shard in promoted:  # each has its own host, and is no part of what others share
         weights[shard] = 0.0
     mean = sum(weights) / len(hosts)
-    gone = _goals(table, hosts, weights, mean)
+    gone = _goals(table, hosts, weights, mean, promoted)
     for (host, to), shards in gone.items():
         company: list[int] = []
         for shard in sorted(shards, key=lambda one: -weights[one]):
@@ -65,7 +70,11 @@ def _weights(commands: Mapping[int, float]) -> list[float]:
 
 
 def _goals(
-    table: ShardTable, hosts: Sequence[str], weights: Sequence[float], mean: float
+    table: ShardTable,
+    hosts: Sequence[str],
+    weights: Sequence[float],
+    mean: float,
+    promoted: Collection[int],
 ) -> dict[tuple[str, str], list[int]]:
     """Which shards go, by where from and where to."""
     theirs: dict[str, list[int]] = {host: [] for host in (*hosts, *table.hosts)}
@@ -76,7 +85,7 @@ def _goals(
     homeless = [
         (shard, host)
         for shard, host in enumerate(table.hosts)
-        if host not in loads and promoted_shard(host) is None
+        if host not in loads and shard not in promoted
     ]
     lightest = [(load, host) for host, load in loads.items()]
     heapq.heapify(lightest)

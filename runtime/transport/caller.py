@@ -10,6 +10,7 @@ from typing import Any
 
 from ray.exceptions import RayError
 
+from runtime.transport.asking import soonest
 from runtime.transport.loopback import GREETING, LOOPBACK, Address, Frames, this_machine
 
 logger = logging.getLogger("thornback.loopback")
@@ -99,7 +100,7 @@ class Caller:
             standing = self._near is not None and not self._near.lost
             if standing and not self._doubted:
                 return self._near  # somebody was quicker
-            address: Address = await self._handle.address.remote()
+            address: Address = await soonest(self._handle.address.remote)
             if not standing or address != self._address:
                 self._hang_up()
                 self._address = address

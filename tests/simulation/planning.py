@@ -94,6 +94,9 @@ def _setup(draw: Random) -> Setup:
             "supervisor_strategy": draw.choice(("restart", "restart", "resume", "stop")),
             "mailbox_size": draw.choice((2, 5, 10, 50, 1000)),
             "actor_modules": ("tests.simulation.devices",),
+            # Faults strike more often than any policy for real machines allows.
+            "process_restarts": 1_000_000,
+            "process_backoff_ms": 0,
         },
     }
     knobs = {

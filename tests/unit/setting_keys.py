@@ -94,6 +94,11 @@ KEYS = [
     Key("actor_system", "actor_timeout_ms", "5", 5, "0.5", COUNT),
     Key("actor_system", "supervisor_strategy", "stop", "stop", "5", STRATEGIES),
     Key("actor_system", "mailbox_size", "5", 5, "true", COUNT),
+    Key("actor_system", "process_restarts", "3", 3, "0", COUNT),
+    Key("actor_system", "process_period_ms", "500", 500, "0", COUNT),
+    Key("actor_system", "process_backoff_ms", "0", 0, "-1", COUNT_OR_NONE),
+    Key("actor_system", "process_max_backoff_ms", "0", 0, "-1", COUNT_OR_NONE),
+    Key("actor_system", "spare_processes", "0", 0, "-1", COUNT_OR_NONE),
     Key(
         "actor_system", "placement", '{"radar": "dedicated"}', {"radar": "dedicated"}, "[]", PLACES
     ),

@@ -77,7 +77,7 @@ class Played:
         self.asked[method] += 1
         return getattr(self, f"_{method}")(*arguments)
 
-    def _sharing(self, _: float) -> tuple[ShardTable, dict[int, int], list[str]]:
+    def _sharing(self, _: float) -> tuple[ShardTable, dict[int, float], list[str]]:
         return self.table, {}, list(self.there)
 
     def _add_host(self, name: str, _: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from runtime.errors import StartFailed
+from runtime.process.leave import ASKED_S, Leave
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.settings.settings import Settings
@@ -25,6 +26,7 @@ class Mortal(World):
 
     ended = 0
     of_system: str | None = None
+    directory: Any = None  #: who gives leave to begin again; None: it is away
 
     def __init__(self, *, lives: int = 1) -> None:
         super().__init__("n")
@@ -35,6 +37,11 @@ class Mortal(World):
 
     def ray_actor(self) -> str:
         return "this one"
+
+    async def handle(self, name: str) -> Any:
+        if self.directory is None:
+            raise ValueError(name)
+        return self.directory
 
     def system(self, settings: Settings) -> str | None:
         return self.of_system
@@ -256,3 +263,69 @@ async def test_a_process_of_before_the_drain_that_opens_its_epoch_late_is_kin() 
     process.must_live(process.outlive_fence(store, StaleEpoch("node", 1)))
     await settled()
     assert process.mortal.ended == 1
+
+
+class Directory:
+    """Says the same to all who ask for leave."""
+
+    def __init__(self, leave: Leave, takes_s: float = 0.0) -> None:
+        self._leave, self._takes_s = leave, takes_s
+        self.asked: list[tuple[str, bytes]] = []
+
+    @property
+    def begins_again(self) -> Any:
+        return self
+
+    async def remote(self, name: str, mark: bytes) -> Leave:
+        """What a call by Ray comes to."""
+        self.asked.append((name, mark))
+        await asyncio.sleep(self._takes_s)
+        return self._leave
+
+
+def begun_again(directory: Directory) -> Sample:
+    process = Sample(lives=2)
+    process.mortal.directory = directory
+    return process
+
+
+@virtual_time
+async def test_who_begins_again_has_the_leave_of_the_directory_first() -> None:
+    directory = Directory(Leave(), takes_s=0.3)
+    process = begun_again(directory)
+    assert await process.ready() == "node-001.host-0"  # who calls meanwhile waits
+    assert now_s() == pytest.approx(1.3)
+    assert {name for name, _ in directory.asked} == {"host-0"}
+    assert len(directory.asked) > 1
+    assert len({mark for _, mark in directory.asked}) == 1  # and is counted once
+
+
+@virtual_time
+async def test_who_is_to_rest_says_so_to_all_who_call_and_begins_behind_it() -> None:
+    process = begun_again(Directory(Leave(5.0, "it has ended 3 times in a row")))
+    with pytest.raises(StartFailed, match=r"ended 3 times in a row, and rests for 5\.0 s"):
+        await process.ready()
+    assert "in a row" in str(process.trouble)
+    assert process.tries == 0
+    await asyncio.sleep(5.5)
+    assert process.tries == 1
+    assert await process.ready() == "node-001.host-0"
+    assert process.trouble is None
+
+
+@virtual_time
+async def test_nobody_waits_for_a_directory_that_is_away_or_hangs() -> None:
+    process = Sample(lives=2)
+    await process.ready()
+    assert now_s() == 1
+    hanging = begun_again(Directory(Leave(), takes_s=60.0))
+    await hanging.ready()
+    assert now_s() == pytest.approx(2 + ASKED_S)
+
+
+@virtual_time
+async def test_a_first_life_asks_for_no_leave() -> None:
+    process = Sample()
+    process.mortal.directory = Directory(Leave(60.0, "never"))
+    await process.ready()
+    assert process.mortal.directory.asked == []

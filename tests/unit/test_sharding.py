@@ -12,7 +12,8 @@ from runtime.errors import HostUnavailable
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import ProcessKind, kind_of
-from store.errors import StoreUnavailable
+from store.errors import StaleEpoch, StoreUnavailable
+from store.event_store import Epoch, ShardsMoved
 from store.shards import ShardTable, dealt
 
 LIMIT_S = 30.0
@@ -79,6 +80,8 @@ class Played:
         self.hosts = {name: PlayedHost(self, name) for name in ("host-0", "host-1")}
         self.next: PlayedHost | None = None  #: what is started next, if that is no plain one
         self.store_away = 0
+        self.epochs = 0  #: the latest one of a host
+        self.late = 0
         self.sharding = Sharding(self, lambda: Settings.model_validate({}), cast(World, self))
 
     # What a world is:
@@ -94,6 +97,29 @@ class Played:
 
     async def close(self) -> None:
         return None
+
+    async def open_epoch(self, node: str, holder: str) -> Epoch:
+        self.epochs += 1
+        return Epoch(name=node, number=self.epochs, counter=0)
+
+    async def move_shards(
+        self, shards: Iterable[int], host: str, to: str, epoch: Epoch, attempt: int
+    ) -> ShardsMoved:
+        if self.late:  # an incarnation that was begun before the host was ended
+            self.late -= 1
+            self.epochs += 1
+        if epoch.number != self.epochs:
+            raise StaleEpoch(epoch.name, epoch.number)
+        self.table = self.table.given(list(shards), host, to)
+        self.epochs += 1
+        begun = Epoch(name=epoch.name, number=self.epochs, counter=0)
+        return ShardsMoved(table=self.table, epoch=begun)
+
+    def holder(self, settings: Settings) -> str:
+        return "this system"
+
+    def random(self, size: int) -> bytes:
+        return bytes(size)
 
     # What the processes are:
 
@@ -172,3 +198,35 @@ async def test_of_a_host_that_is_away_nobody_says_what_its_shards_have_to_do() -
     played.hosts["host-0"].away = 1
     assert await played.sharding.loads() == {7: 3}
     assert await played.sharding.loads() == {7: 6}
+
+
+async def test_the_shards_of_a_host_that_is_stopped_are_taken_by_its_next_epoch() -> None:
+    played = Played()
+    await played.sharding.learn()
+    assert played.sharding.others_than("host-1")
+    assert not played.sharding.others_than("writer")
+    table, taken = await played.sharding.take_shards("host-1", LIMIT_S)
+    assert (taken, dict(table.by_host())) == (2_048, {"host-0": 4_096})
+    assert set(played.hosts) == {"host-0"}
+    assert played.epochs == 2  # opened once, and begun anew by the one move
+    assert not played.sharding.others_than("host-0")
+    with pytest.raises(HostUnavailable, match="no other host has shards"):
+        await played.sharding.take_shards("host-0", SHORT_S)
+    assert set(played.hosts) == {"host-0"}  # it is not ended
+
+
+async def test_an_incarnation_that_was_begun_late_does_not_keep_its_shards() -> None:
+    played = Played()
+    played.late, played.store_away = 2, 2
+    table, taken = await played.sharding.take_shards("host-1", LIMIT_S)
+    assert (taken, dict(table.by_host())) == (2_048, {"host-0": 4_096})
+
+
+async def test_shards_that_nobody_could_take_are_there_for_the_host_to_be_started_again() -> None:
+    played = Played()
+    played.late = 1_000
+    with pytest.raises(HostUnavailable, match="its shards have not moved"):
+        await played.sharding.take_shards("host-1", SHORT_S)
+    assert set(played.hosts) == {"host-0"}
+    await played.sharding.keep_host("host-1")
+    assert set(played.hosts) == {"host-0", "host-1"}

@@ -14,6 +14,7 @@ def small_settings(sections: Mapping[str, Mapping[str, Any]], **event_store: Any
     smaller = {
         "namespace": f"test-{uuid4().hex[:12]}",
         "hosts": 1,
+        "spare_processes": 0,  # each takes a second of a processor, and nobody waits for it
         # On a machine that runs several tests at a time, a process may take seconds to start.
         "actor_timeout_ms": 30_000,
     }

@@ -1,0 +1,153 @@
+"""Hosts that have ended too often: each is stopped, its shards go to others, and the log is told.
+
+Whether one is to be stopped, ProcessSupervision says; how shards are taken from it, Sharding knows.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from ray.exceptions import RayError
+
+from actors.errors import ThornbackError
+from actors.event import Event, SystemEvent
+from actors.ids import time_ordered_id
+from actors.process_events import HostWasStarted, HostWasStopped
+from runtime.cluster.process_supervision import Stop
+from runtime.driver.connection import Connection
+from runtime.driver.own_loop import OwnLoop
+from runtime.driver.publishing import publish
+from runtime.process.world import World
+from runtime.settings.settings import Settings
+from runtime.topology.names import ProcessKind
+from runtime.topology.status import ProcessAway, Topology
+from store.shards import ShardTable
+
+logger = logging.getLogger("thornback.directory")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Shards(Protocol):
+    """What is needed of the table of shards. What Sharding is."""
+
+    table: ShardTable | None
+
+    async def take_shards(self, name: str, timeout_s: float) -> tuple[ShardTable, int]:
+        """End a host for good, and have others have its shards; the table, and how many."""
+
+    async def keep_host(self, name: str) -> None:
+        """Start a host that has shards and is not there."""
+
+
+class HostStopping:
+    """The directory's. In its event loop."""
+
+    #: How long the shards of a host may take to move; PostgreSQL may be away.
+    TAKEN_S = 60.0
+    #: How long the log may take to be told.
+    TOLD_S = 60.0
+
+    def __init__(
+        self,
+        shards: Shards,
+        settings: Callable[[], Settings],
+        world: World,
+        *,
+        may_act: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """`may_act` says whether the system runs, and is this directory's."""
+        self._shards, self._settings, self._world = shards, settings, world
+        self._may_act = may_act
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._over = False
+        self.stopped: dict[str, str] = {}  #: by name: what there is to say of it
+
+    def stop(self, stop: Stop) -> None:
+        """Have a host stopped, in the background. Where that does not come about it is started
+        again, in its time."""
+        self._begin(self._stop(stop))
+
+    def started(self, host: str) -> None:
+        """Somebody has had a host started; if it was stopped, the log is told."""
+        if self.stopped.pop(host, None) is not None:
+            self._begin(self._tell(host, HostWasStarted(host=host)))
+
+    def statuses(self) -> list[ProcessAway]:
+        """A line for each that is stopped."""
+        return [
+            ProcessAway(name=host, kind=ProcessKind.POOLED_HOST, reason=said)
+            for host, said in sorted(self.stopped.items())
+        ]
+
+    async def cancel(self) -> None:
+        """Stop none any more, and wait until nothing of that is under way: the system ends."""
+        self._over = True
+        under_way = list(self._under_way)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._over:
+            work.close()
+            return
+        self._under_way.add(task := asyncio.ensure_future(work))
+        task.add_done_callback(self._under_way.discard)
+
+    async def _stop(self, stop: Stop) -> None:
+        logger.critical("%s is to be stopped: %s", stop.host, stop.why)
+        try:
+            if not await self._may_act():
+                return
+            table, taken = await self._shards.take_shards(stop.host, self.TAKEN_S)
+        except (RayError, ThornbackError) as error:
+            logger.error("%s could not be stopped, and goes on: %s", stop.host, error)
+            await self._keep(stop.host)
+            return
+        heirs = ", ".join(sorted(set(table.hosts)))
+        moved = f"its {taken:,} shards are with {heirs}" if taken else "it had no shards"
+        logger.critical("%s is stopped: %s; %s", stop.host, stop.why, moved)
+        self.stopped[stop.host] = f"stopped: {stop.why}; {moved}; `thornback scale` starts it again"
+        event = HostWasStopped(host=stop.host, reason=stop.why, shards=taken)
+        await self._tell(stop.host, event)
+
+    async def _keep(self, host: str) -> None:
+        """It may have been ended, and have shards: they are not to wait for somebody who asks."""
+        try:
+            await self._shards.keep_host(host)
+        except (RayError, ThornbackError) as error:
+            logger.error("%s is started when somebody asks for it: %s", host, error)
+
+    async def _tell(self, host: str, payload: SystemEvent) -> None:
+        """Put it into the log."""
+        now_us = self._world.now_us()
+        made = time_ordered_id(now_us // 1000, int.from_bytes(self._world.random(10)))
+        event = Event.of(
+            payload,
+            source=f"process/{host}",
+            id=UUID(bytes=made),
+            timestamp=_EPOCH + timedelta(microseconds=now_us),
+        )
+        connection = self._connection()
+        try:
+            async with asyncio.timeout(self.TOLD_S):
+                await publish(connection, event)
+        except (RayError, ThornbackError, TimeoutError) as error:
+            logger.error("the log was not told of %s: %s", payload.event_type, error)
+        finally:
+            connection.close()
+
+    def _connection(self) -> Connection:
+        """As it takes one to publish something; nobody else in this process has one."""
+        table = self._shards.table
+        assert table is not None  # somebody has just read it
+        topology = Topology(
+            settings_json=self._settings().model_dump_json(),
+            hosts=tuple(sorted(set(table.hosts))),
+            shards=table,
+        )
+        return Connection(topology, self._world, OwnLoop(), of_system=True)

@@ -1,0 +1,123 @@
+"""The supervision of Ray actors, in the hands of the directory.
+
+Ray starts a process anew as often as it ends. Each one asks here before it begins, and the policy
+of the settings, which is what device actors have (actors/supervision.py), says when it may: the
+first time at once, as to start it takes longer than a first rest; then after rests that grow.
+
+What becomes of one beyond its limit depends on whether others can do what it did:
+
+| process                         | beyond its limit                                          |
+|---------------------------------|-----------------------------------------------------------|
+| pooled host, others have shards | it is stopped: they get its shards (Sharding.take_shards) |
+| the last pooled host            | it has the longest rest, and is started again             |
+| a host that ends since another  | likewise: what it took over may be what ends it, and      |
+| was stopped                     | would end all others, one after the other                 |
+| all others                      | likewise: nobody is there in their place                  |
+| directory                       | it asks nobody, and is started as often as it takes       |
+
+All of it is in memory: a directory that is started anew counts from nought. That a host is stopped
+lasts, because it has no shards any more; who scales starts it again.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from actors.supervision import NEVER, RestartPolicy, Restarts, Strategy, Supervision, judge
+from runtime.process.leave import AT_ONCE, Leave
+from runtime.settings.sections import ActorSystemSettings
+from runtime.topology.names import ProcessKind
+
+
+def policy_of(settings: ActorSystemSettings) -> RestartPolicy:
+    """The policy of all processes. Its longest rest is no less than its first one."""
+    backoff_s = settings.process_backoff_ms / 1000
+    return RestartPolicy(
+        intensity=settings.process_restarts,
+        period_s=settings.process_period_ms / 1000,
+        backoff_s=backoff_s,
+        max_backoff_s=max(backoff_s, settings.process_max_backoff_ms / 1000),
+    )
+
+
+class Stop(NamedTuple):
+    """A host is to be stopped."""
+
+    host: str
+    why: str  #: like "it has ended 6 times within 30 s"
+
+
+class ProcessSupervision:
+    """Counts the ends of processes. In the event loop of the directory."""
+
+    #: Who begins to end within that time from when another host was stopped is taken for an heir
+    #: of what ended that one.
+    HEIR_S = 600.0
+
+    def __init__(
+        self,
+        policy: RestartPolicy,
+        *,
+        now_s: Callable[[], float],
+        chance: Callable[[], float],
+        in_its_place: Callable[[str], bool],
+        stop: Callable[[Stop], None],
+        count: Callable[[ProcessKind, str], None],
+    ) -> None:
+        """`in_its_place` says whether others can do what a process did. `stop` has one stopped, in
+        the background; `count` what became of one that had ended."""
+        self._supervision = Supervision(strategy=Strategy.RESTART, policy=policy)
+        self._now_s, self._chance = now_s, chance
+        self._in_its_place, self._stop, self._count = in_its_place, stop, count
+        self._restarts: dict[str, Restarts] = {}
+        self._told: dict[str, tuple[bytes, Leave]] = {}  #: of each, to which incarnation last
+        self._stopped_s: float | None = None  #: when one was stopped last
+
+    def begins_again(self, name: str, kind: ProcessKind, mark: bytes) -> Leave:
+        """When the incarnation of that mark, of a process that has ended, may begin."""
+        told = self._told.get(name)
+        if told is None or told[0] != mark:
+            self._told[name] = told = (mark, self._judged(name, kind))
+        return told[1]
+
+    def begins_anew(self, name: str) -> None:
+        """Somebody has a process started: what was before does not count any more."""
+        self._restarts.pop(name, None)
+        self._told.pop(name, None)
+
+    def _judged(self, name: str, kind: ProcessKind) -> Leave:
+        policy, now_s = self._supervision.policy, self._now_s()
+        before = self._restarts.get(name, NEVER)
+        chance = self._chance()
+        verdict, after = judge(self._supervision, before, now_s, spoilt=False, chance=chance)
+        if not verdict.exhausted:
+            self._restarts[name] = after
+            if after.in_a_row == 1:
+                self._restarts[name] = replace(after, back_s=now_s)
+                self._count(kind, "restarted")
+                return AT_ONCE
+            self._count(kind, "rested")
+            return Leave(verdict.rest_s, f"it has ended {after.in_a_row} times in a row")
+        why = f"it has ended {len(before.at_s) + 1} times within {policy.period_s:g} s"
+        # Not even one that is stopped waits for ever: what stops it may fail.
+        rest_s = policy.rest_s(64, chance)
+        kept = (*before.at_s[1:], now_s)  # no more of them than count
+        self._restarts[name] = Restarts(kept, before.in_a_row + 1, now_s + rest_s)
+        if self._is_heir(before, now_s):
+            self._count(kind, "rested")
+            return Leave(rest_s, f"{why}, perhaps of what it took over from a stopped host")
+        if self._in_its_place(name):
+            self._stopped_s = now_s
+            self._count(kind, "stopped")
+            self._stop(Stop(name, why))
+            return Leave(max(rest_s, policy.period_s), f"{why}: it is stopped")
+        self._count(kind, "rested")
+        return Leave(rest_s, f"{why}, and no other process can do what it does")
+
+    def _is_heir(self, before: Restarts, now_s: float) -> bool:
+        """Does it end since it has what another host ended of? Were it stopped for that, all others
+        would be, one after the other."""
+        stopped_s = self._stopped_s
+        return (
+            stopped_s is not None and now_s - stopped_s < self.HEIR_S and before.at_s[0] > stopped_s
+        )

@@ -1,0 +1,106 @@
+"""Spares: warm processes of Ray's, of which the next one that starts on a machine is made.
+
+Ray starts an actor anew in a process of its own. To make one takes most of a second of a processor:
+Python, Ray itself and the modules of this system are imported. Where a process waits that has all
+that behind it and belongs to nobody yet, Ray takes that one, and the actor begins after a fifth of
+a second. Ray is asked for spares ahead of time, by the processes of the system, in a call
+that only its own programs use; whatever comes of it, all works without them.
+
+What they have imported, PRELOADED says, to a Ray that is started with it
+(runtime/cluster/ray_session.py, or RAY_preload_python_modules in the manifests of a cluster).
+"""
+
+import asyncio
+import fcntl
+import logging
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+from ray._private.grpc_utils import init_grpc_channel
+from ray.core.generated.common_pb2 import Language
+from ray.core.generated.node_manager_pb2 import PrestartWorkersRequest
+from ray.core.generated.node_manager_pb2_grpc import NodeManagerServiceStub
+
+logger = logging.getLogger("thornback.process")
+
+#: The module that imports all that a process of a system needs.
+PRELOADED = "runtime.cluster.warm"
+#: How long Ray keeps one that nobody needs.
+KEPT_S = 30 * 24 * 3600
+#: How long Ray may take to hear of it.
+ASKED_S = 5.0
+#: Behind the start of a process: making a spare takes the time of those who wait for that start.
+AFTER_S = 2.0
+#: How Ray calls a process that belongs to nobody, and what it runs while it starts.
+_IDLE, _STARTING = "ray::IDLE", "default_worker.py"
+
+
+class Spares:
+    """Sees to those of this machine. For processes that Ray has started."""
+
+    def __init__(self, wanted: int) -> None:
+        self._wanted = wanted
+        self._looking: asyncio.Task[None] | None = None
+
+    def soon(self) -> None:
+        """This process has started, and has perhaps taken a spare: a little later there are to be
+        as many again."""
+        if self._wanted:
+            asyncio.get_running_loop().call_later(AFTER_S, self._look)
+
+    def _look(self) -> None:
+        self._looking = asyncio.ensure_future(asyncio.to_thread(self._keep))
+
+    def _keep(self) -> None:
+        """Have Ray start those that are missing. Of several processes that look at one time, one
+        after the other does."""
+        try:
+            node = ray._private.worker.global_worker.node
+            with (Path(node.get_session_dir_path()) / "thornback-spares.lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if (missing := self._wanted - _there()) > 0:
+                    _start(f"{node.node_ip_address}:{node.node_manager_port}", missing)
+        except Exception:  # it is another program's call, and nothing depends on it
+            logger.warning("there may be no spare process on this machine", exc_info=True)
+
+
+def _there() -> int:
+    """So many processes of this machine's Ray belong to nobody."""
+    raylet = psutil.Process().parent()
+    beside = raylet.children() if raylet is not None else ()
+    return sum(is_spare(each) or _starts(each) for each in beside)
+
+
+def is_spare(process: psutil.Process) -> bool:
+    """Is that a process of Ray's that has started, and belongs to nobody?"""
+    return _command(process)[:1] == [_IDLE]
+
+
+def _starts(process: psutil.Process) -> bool:
+    return any(part.endswith(_STARTING) for part in _command(process)[:3])
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has ended since
+        return []
+
+
+def _start(raylet: str, count: int) -> None:
+    """Ask the Ray of this machine for so many."""
+    request = PrestartWorkersRequest(
+        language=Language.PYTHON, keep_alive_duration_secs=KEPT_S, num_workers=count
+    )
+    # For those who have what this process has: Ray gives a process only to its own environment.
+    context: Any = ray.get_runtime_context()
+    request.runtime_env_info.serialized_runtime_env = context.get_runtime_env_string()
+    if context.get_runtime_env_string() != "{}":
+        request.job_id = bytes.fromhex(context.get_job_id())
+    channel = init_grpc_channel(raylet)
+    try:
+        NodeManagerServiceStub(channel).PrestartWorkers(request, timeout=ASKED_S)
+    finally:
+        channel.close()
