@@ -6,6 +6,7 @@ import contextlib
 import hmac
 import logging
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -94,6 +95,7 @@ class Caller:
         self._looking = asyncio.Lock()
         self._trying: asyncio.Task[None] | None = None  #: again, beside calls through Ray
         self._try_s = 0.0  #: not before, by the loop's clock
+        self._reaching: asyncio.Future[_Calling] | None = None  #: for longer than calls wait
 
     async def call(self, method: str, request: bytes) -> bytes:
         """The answer of the process."""
@@ -118,8 +120,9 @@ class Caller:
         """End the connection; calls under way fail, and so does every later one."""
         self._closed = True
         self._hang_up()
-        if self._trying is not None:
-            self._trying.cancel()
+        for task in (self._trying, self._reaching):
+            if task is not None:
+                task.cancel()
         if (network := self._network()) is not None:
             network.through_ray.pop(self._name, None)
 
@@ -131,11 +134,14 @@ class Caller:
             address: Address = await self._handle.address.remote()
             if not standing or address != self._address:
                 self._hang_up()
+                if self._reaching is not None:
+                    self._reaching.cancel()
                 self._address = address
                 self._methods = {name: index for index, name in enumerate(address.methods)}
                 here = address.machine == (self._machine or this_machine)()
-                self._near = await (self._reach(address) if here else self._reach_far(address))
-                self._far = self._near is None
+                found = await (self._reach(address) if here else self._reach_far(address))
+                self._hang_up()  # what has come late meanwhile
+                self._near, self._far = found, found is None
             self._doubted = False
             if self._closed:  # while we looked, so that nobody else would end what was found
                 self._hang_up()
@@ -149,7 +155,7 @@ class Caller:
     def _try_again_in_time(self) -> None:
         """Look for the process in the background, while calls go through Ray, if it is time."""
         network = self._network()
-        if network is None or self._closed or (self._trying and not self._trying.done()):
+        if network is None or self._closed or any(map(_under_way, (self._trying, self._reaching))):
             return
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._try_s > 0.0:
@@ -165,20 +171,53 @@ class Caller:
             logger.debug("not tried again: %r; whoever calls hears it, too", error)
 
     async def _reach_far(self, address: Address) -> _Calling | None:
-        """A connection to a process of another machine, or None where calls go through Ray."""
+        """A connection to a process of another machine, or None where calls go through Ray; for as
+        long as it takes, if that is longer than they wait for it."""
         network = self._network()
         if network is None:
             return None
-        why = "it does not answer there"
-        if address.network is not None:
-            try:
-                return await self._over(network, address)
-            except NotReached as error:
-                why = str(error)
+        if address.network is None:
+            self._through_ray("it does not answer there")
+            return None
+        reaching = asyncio.ensure_future(self._over(network, address))
+        waited = False
+        try:
+            await asyncio.wait({reaching}, timeout=network.WAIT_S)
+            waited = reaching.done()
+        finally:
+            if not waited:  # it takes long, or this call was given up
+                self._reaching = reaching
+                reaching.add_done_callback(partial(self._reached, address))
+        if not waited:
+            self._through_ray(f"no answer within {network.WAIT_S:g} s")
+            return None
+        try:
+            return reaching.result()
+        except NotReached as error:
+            self._through_ray(str(error))
+            return None
+
+    def _reached(self, address: Address, reaching: "asyncio.Future[_Calling]") -> None:
+        """A connection has come, or not, for which nobody waits any more."""
+        if reaching.cancelled():
+            return
+        if (error := reaching.exception()) is not None:
+            self._through_ray(str(error))
+            return
+        found = reaching.result()
+        standing = self._near is not None and not self._near.lost
+        if self._closed or standing or address != self._address:
+            found.transport.abort()
+            return
+        self._near, self._far = found, False
+
+    def _through_ray(self, why: str) -> None:
+        """Calls go through Ray, because of this."""
+        if (network := self._network()) is None or self._closed:
+            return
         if network.through_ray.get(self._name) != why:
             logger.warning("%s is called through Ray: %s", self._name or "a process", why)
         network.through_ray[self._name] = why
-        return None
 
     async def _over(self, network: Network, address: Address) -> _Calling:
         assert address.network is not None
@@ -215,3 +254,7 @@ class Caller:
             return near
         logger.warning("port %d does not answer: calls go through Ray", address.port)
         return None
+
+
+def _under_way(task: "asyncio.Future[Any] | None") -> bool:
+    return task is not None and not task.done()

@@ -118,7 +118,7 @@ class Server:
                 )
                 keep_from_children(self._server, _listening)
             if self._listening is None and self._network is not None and not self._closed:
-                self._listening = await self._network.listen(self._far_end)
+                self._listening = self._network.listen(self._far_end)
             if self._closed or self._server is None:
                 self._listen_no_more()
                 raise ConnectionError("this process answers no calls any more")
@@ -212,22 +212,6 @@ class _Answering(Frames):
 
 class Sealed(Frames):
     """One end of a connection between machines, in TLS."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._early = bytearray()  #: what came with the end of the handshake
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        early, self._early = self._early, bytearray()
-        if early:
-            self.data_received(bytes(early))
-
-    def data_received(self, data: bytes) -> None:
-        if self.transport is None:
-            self._early += data
-        else:
-            super().data_received(data)
 
     def send(self, number: int, method: int, payload: bytes) -> None:
         # As one: each piece would be encrypted, and marked, by itself.

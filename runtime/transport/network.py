@@ -19,11 +19,11 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from runtime.settings.settings import ConfigurationError
 from runtime.transport.certificates import Certificates
-from store.own_sockets import descriptors_of, keep_from_children
+from store.own_sockets import keep_from_children
 
 logger = logging.getLogger("thornback.transport")
 
@@ -44,19 +44,6 @@ class NotReached(Exception):
     """A process does not answer on the machines' network; the text says why."""
 
 
-class End(Protocol):
-    """A protocol that is given its connection when TLS stands. What Frames is."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It begins."""
-
-    def data_received(self, data: bytes) -> None:
-        """Something has come."""
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """It has ended."""
-
-
 class Network:
     """One process on the network of its machine: how it shows itself, whom it turns away, and whom
     it calls through Ray all the same. Its methods are for any loop, each call of one for its own.
@@ -65,10 +52,11 @@ class Network:
     #: How long TLS may take to begin, and so many connections may be at that: the oldest one gives
     #: way. Each of them takes a file of this process, and any machine of the network can open one.
     HANDSHAKE_S, HANDSHAKES = 5.0, 64
-    #: How long a process may take to be reached.
-    REACH_S = 3.0
+    #: How long a process may take to be reached, and how much of that calls wait for: then they go
+    #: through Ray, until it is.
+    REACH_S, WAIT_S = 10.0, 1.0
     #: After which a process that was not reached is tried again, beside the calls through Ray.
-    AGAIN_S = 30.0
+    AGAIN_S = 5.0
     #: Of the same reason, strangers are logged so often.
     SAY_S = 60.0
     #: A machine that is gone says nothing. After so long the system takes it for gone.
@@ -91,19 +79,15 @@ class Network:
         """Raises ConfigurationError where the certificates cannot be used."""
         self.certificates.newest()
 
-    async def listen(self, end: Callable[[bytes], End]) -> "Listening | None":
+    def listen(self, end: Callable[[bytes], asyncio.Protocol]) -> "Listening | None":
         """Answer on this machine's address; `end` makes a connection's end, given the certificate
         that the caller is shown. None where that cannot be done, which is logged."""
         try:
             self.check()
-            host = self._host()
-            listening = _bound(host, self.GONE_S)
+            return Listening(self, end, _bound(self._host(), self.GONE_S))
         except (ConfigurationError, OSError) as error:
             logger.error("other machines have to call this process through Ray: %s", error)
             return None
-        made = Listening(self, end)
-        await made.begin(listening)
-        return made
 
     async def reach(self, address: NetworkAddress, end: Callable[[], Any]) -> tuple[Any, bytes]:
         """A connection's end, and the certificate that was shown there. Raises NotReached."""
@@ -139,74 +123,62 @@ class Network:
 
 
 class Listening:
-    """Where a process answers calls of other machines, until it is closed."""
+    """Where a process answers calls of other machines, until it is closed. In its loop only."""
 
-    def __init__(self, network: Network, end: Callable[[bytes], End]) -> None:
-        self._network, self._end = network, end
-        self._server: asyncio.Server | None = None
-        self._beginning: dict[_Beginning, asyncio.Task[None]] = {}  # oldest first
-        self.address = NetworkAddress("", 0)
+    #: After a connection could not be taken (there are no files left, say).
+    PAUSE_S = 1.0
 
-    async def begin(self, listening: socket.socket) -> None:
-        """Take connections of a socket."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Beginning(self), sock=listening)
-        keep_from_children(self._server, lambda server: [each.fileno() for each in server.sockets])
-        self.address = NetworkAddress(*self._server.sockets[0].getsockname()[:2])
+    def __init__(
+        self, network: Network, end: Callable[[bytes], asyncio.Protocol], plain: socket.socket
+    ) -> None:
+        self._network, self._end, self._plain = network, end, plain
+        self.address = NetworkAddress(*plain.getsockname()[:2])
+        #: Handshakes under way, the oldest first.
+        self._beginning: dict[asyncio.Task[None], socket.socket] = {}
+        self._taking = asyncio.ensure_future(self._take())
+        keep_from_children(self, Listening._descriptors)
 
     def close(self) -> None:
         """Listen no more; connections that stand are their ends' own."""
-        if self._server is not None:
-            self._server.close()
-        for beginning in list(self._beginning):
-            beginning.transport.abort()
+        self._taking.cancel()
+        self._plain.close()
+        for task in self._beginning:
+            task.cancel()
 
-    def knocked(self, beginning: "_Beginning") -> None:
-        """Somebody has connected and said nothing yet."""
-        if len(self._beginning) >= Network.HANDSHAKES:
-            oldest = next(iter(self._beginning))
-            self._beginning.pop(oldest)
-            self._turn_away("too many at a time", oldest)
-        task = asyncio.ensure_future(self._shake_hands(beginning))
-        self._beginning[beginning] = task
-
-    async def _shake_hands(self, beginning: "_Beginning") -> None:
+    async def _take(self) -> None:
         loop = asyncio.get_running_loop()
+        while True:
+            try:
+                plain, who = await loop.sock_accept(self._plain)
+            except OSError as error:
+                logger.warning("a connection could not be taken: %s", error)
+                await asyncio.sleep(self.PAUSE_S)
+                continue
+            if len(self._beginning) >= Network.HANDSHAKES:
+                oldest = next(iter(self._beginning))
+                del self._beginning[oldest]
+                oldest.cancel()
+                self._network.turn_away("too many at a time", who)
+            task = asyncio.ensure_future(self._shake_hands(plain, who))
+            self._beginning[task] = plain
+            task.add_done_callback(self._ended)
+
+    async def _shake_hands(self, plain: socket.socket, who: Any) -> None:
         try:
             identity = self._network.certificates.newest()
-            end: Any = self._end(identity.shown)
-            transport = await loop.start_tls(
-                beginning.transport, end, identity.server, server_side=True,
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: self._end(identity.shown), plain, ssl=identity.server,
                 ssl_handshake_timeout=Network.HANDSHAKE_S,
             )  # fmt: skip
         except (OSError, TimeoutError) as error:
-            if beginning in self._beginning:  # or it has given way, and was counted then
-                self._turn_away(_reason(error), beginning)
-        else:
-            if transport is not None:
-                end.connection_made(transport)
-        finally:
-            self._beginning.pop(beginning, None)
+            self._network.turn_away(_reason(error), who)
 
-    def _turn_away(self, reason: str, beginning: "_Beginning") -> None:
-        self._network.turn_away(reason, beginning.who)
-        beginning.transport.abort()
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._beginning.pop(task, None)
 
-
-class _Beginning(asyncio.Protocol):
-    """A connection whose TLS has not begun."""
-
-    def __init__(self, listening: Listening) -> None:
-        self._listening = listening
-        self.transport: Any = None
-        self.who: Any = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        self.who = transport.get_extra_info("peername")
-        self.transport.pause_reading()  # what comes is for TLS
-        keep_from_children(self, lambda beginning: descriptors_of(beginning.transport))
-        self._listening.knocked(self)
+    def _descriptors(self) -> list[int]:
+        sockets = (self._plain, *self._beginning.values())
+        return [each.fileno() for each in sockets if each.fileno() >= 0]
 
 
 def digest(secret: bytes, shown: bytes) -> bytes:

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from runtime.settings.settings import ConfigurationError, Settings, TlsFile
 from runtime.transport import loopback
 from runtime.transport.caller import Caller
 from runtime.transport.certificates import Certificates
 from runtime.transport.loopback import Server
-from runtime.transport.network import REFUSALS, Listening, Network, NetworkAddress, digest
+from runtime.transport.network import REFUSALS, Network, NetworkAddress, digest
 from tests.unit.calling import Held, Process
 from tests.unit.certificates import Authority
 
@@ -161,6 +162,33 @@ async def test_who_was_not_reached_is_tried_again_beside_calls_through_ray(
     assert cluster.here.network.through_ray == {}
 
 
+async def test_calls_go_through_ray_while_a_process_takes_long_to_be_reached(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Network, "WAIT_S", 0.0)
+    caller = cluster.caller()
+    assert await caller.call("echo", b"1") == b"through Ray: 1"
+    assert caller._reaching is not None
+    await caller._reaching
+    assert await caller.call("echo", b"2") == b"2"
+    assert cluster.here.network.through_ray == {}
+    assert len(cluster.process.server.connections) == 1
+
+
+async def test_a_caller_that_is_closed_meanwhile_keeps_no_connection(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Network, "WAIT_S", 0.0)
+    caller = cluster.caller()
+    assert await caller.call("echo", b"1") == b"through Ray: 1"
+    assert caller._reaching is not None
+    caller.close()
+    await asyncio.wait({caller._reaching}, timeout=30.0)
+    assert caller._reaching.cancelled()
+    assert caller._near is None
+    assert cluster.here.network.through_ray == {}
+
+
 async def test_a_caller_of_another_ca_is_turned_away(cluster: Cluster, tmp_path: Path) -> None:
     stranger = cluster.machine("stranger", Authority(tmp_path, "other"))
     # It does not care who answers, so that it is the process that turns it away.
@@ -211,6 +239,25 @@ def nobodys(*, highest: ssl.TLSVersion | None = None) -> ssl.SSLContext:
     if highest is not None:
         made.maximum_version = highest
     return made
+
+
+@pytest.mark.parametrize("make", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_every_loop_begins_tls_with_all_that_a_caller_says(
+    make: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
+) -> None:
+    """Drivers and Ray's processes have different loops, whose TLS is not the same code."""
+
+    async def called_often() -> None:
+        cluster = Cluster(tmp_path)
+        for number in range(20):
+            assert await cluster.caller().call("echo", b"%d" % number) == b"%d" % number
+        assert len(await said_to(await cluster.port(), says=b"GET / HTTP/1.1\r\n\r\n")) <= 7
+        await cluster.there.turned_away("no TLS")
+        assert cluster.process.through_ray == []
+        await cluster.end()
+
+    with asyncio.Runner(loop_factory=make) as runner:
+        runner.run(called_often())
 
 
 async def test_without_a_certificate_nobody_gets_in(cluster: Cluster) -> None:
@@ -392,13 +439,6 @@ async def test_a_connection_notices_the_end_of_the_other_machine(cluster: Cluste
             assert s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             assert s.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= Network.GONE_S
             assert s.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
-
-
-async def test_a_handshake_that_gave_way_is_counted_once(cluster: Cluster) -> None:
-    """Its end comes later, and is no second refusal."""
-    listening = Listening(cluster.there.network, lambda shown: None)  # type: ignore[arg-type, return-value]
-    assert listening.address.port == 0
-    listening.close()
 
 
 def test_the_digest_depends_on_the_certificate_that_was_seen() -> None:
