@@ -115,7 +115,7 @@ async def _bare(way: str) -> dict[str, float]:
 
 
 def _system(both: Pair, way: str, hosts: str, core: str) -> dict[str, float]:
-    given = both.settings(hosts=hosts, core=core)
+    given: dict[str, Any] = both.settings(hosts=hosts, core=core)
     given["actor_system"] |= {
         "namespace": f"{way}-{hosts}", "actor_modules": ["benchmarks.devices"],
         "actor_timeout_ms": 60_000,
@@ -167,6 +167,6 @@ def _show(found: dict[str, Taken], rounds: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--near"]:
-        near(sys.argv[2], int((*sys.argv[3:], 3)[0]))
+        near(sys.argv[2], int(sys.argv[3]) if sys.argv[3:] else 3)
     else:
         sys.exit(main())

@@ -111,9 +111,7 @@ class Connection:
         # Immutable, and what has locks of its own where it needs them:
         self.settings = Settings.model_validate_json(topology.settings_json)
         self.world = world or World(self.settings.actor_system.namespace)
-        if world is None:
-            self.world.join_network(self.settings)
-        self._of_others = world is not None  # then it is on the network as its process is
+        self.world.follow_network(self.settings)
         self.courier = courier or Courier()
         section = self.settings.actor_system
         self.clock = DriverClock(
@@ -286,8 +284,7 @@ class Connection:
         """The system was launched anew."""
         topology = self._adapted(found)
         self.settings = Settings.model_validate_json(topology.settings_json)
-        if not self._of_others:
-            self.world.join_network(self.settings)
+        self.world.follow_network(self.settings)
         same_system, same_log = self._known.found(topology)
         self.channels.adopt(topology.table, self.settings, same_system=same_system)
         self.log.adopt(self.settings, another_log=not same_log)

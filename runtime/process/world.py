@@ -90,6 +90,7 @@ class World:
 
     #: How this process is on the network of its machine; None: it calls others through Ray.
     network: Network | None = None
+    _of_process = False  #: has a process of the system joined?
 
     def __init__(self, namespace: str) -> None:
         self._peers = Peers(namespace)
@@ -103,6 +104,12 @@ class World:
         over = settings.transport.between_machines == "tls"
         certificates = Certificates(settings.tls_files)
         self.network = Network(certificates, address_here, refused) if over else None
+        self._of_process = refused is not _nobody
+
+    def follow_network(self, settings: Settings) -> None:
+        """The same for a connection: in a process of the system that has joined by itself."""
+        if not self._of_process:
+            self.join_network(settings)
 
     def restarted(self) -> bool:
         """Has this process had a life before? Ray alone has made this one then, and nobody

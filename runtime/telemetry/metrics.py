@@ -82,6 +82,7 @@ class Metrics:
         self._refused = self._counter(
             "refused_connections", "Connections of other machines that were turned away", ["reason"]
         )
+        self._refused.labels("no TLS")  # shown from the beginning: nobody is the rule
         self._compared = 0
 
     def connection_refused(self, reason: str) -> None:

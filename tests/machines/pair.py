@@ -59,7 +59,7 @@ class Pair:
         files = (*self.certificates[machine.name], self.authority.file)
         return dict(zip(FILES_OF_TLS.values(), map(str, files), strict=True))
 
-    def settings(self, *, hosts: str, core: str) -> dict[str, dict[str, Any]]:
+    def settings(self, *, hosts: str, core: str) -> dict[str, Any]:
         """Hosts on one machine and the core on one, without exporter and gateway."""
         return {
             "gateway": {"enabled": False},

@@ -133,7 +133,7 @@ def _shown(address: Address) -> bytes | None:
 
 def played(both: Pair, way: str) -> dict[str, Any]:
     """What became of it."""
-    given = both.settings(hosts="far", core="near")
+    given: dict[str, Any] = both.settings(hosts="far", core="near")
     given["actor_system"] |= {
         "hosts": 1, "namespace": way, "actor_modules": ["tests.integration.devices"],
         "actor_timeout_ms": 60_000,

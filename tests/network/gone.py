@@ -30,7 +30,8 @@ def network(folder: Path, host: str) -> Network:
 async def answer(folder: Path, host: str) -> None:
     async def ask(_: bytes) -> bytes:
         print("asked", flush=True)
-        return await asyncio.get_running_loop().create_future()
+        never: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        return await never
 
     server = Server({"ask": ask}, lambda: "far", network(folder, host))
     machine, port, token, proof, methods, there = await server.address()

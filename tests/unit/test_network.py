@@ -152,7 +152,7 @@ async def test_who_was_not_reached_is_tried_again_beside_calls_through_ray(
     plain.server.close()
     plain.server = Server({"echo": echo}, lambda: "there", cluster.there.network)
     cluster.ending(plain.dies)
-    answers = []
+    answers: list[bytes] = []
     async with asyncio.timeout(30.0):
         while answers[-1:] != [b"2"]:
             answers.append(await caller.call("echo", b"2"))
