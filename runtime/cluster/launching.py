@@ -22,7 +22,7 @@ from runtime.settings.settings import Settings
 from runtime.telemetry.exporter import fresh_folder
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.status import Progress, Topology
-from runtime.transport.certificates import Certificates
+from runtime.transport.certificates import check_certificates
 from runtime.transport.loopback import this_machine
 from runtime.transport.ray_stay import InNoRay, asking_ray
 from store.errors import SystemReplaced
@@ -44,8 +44,7 @@ def launch(
     ConfigurationError where calls between machines are to be in TLS and there are no certificates
     here for that.
     """
-    if settings.transport.between_machines == "tls":
-        Certificates(settings.tls_files).newest()
+    check_certificates(settings)
     try:
         with asking_ray():
             return _launched(settings, Patience(timeout_s), progress, take_over=take_over)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from runtime.settings.settings import ConfigurationError, Problem, TlsFile
+from runtime.settings.settings import ConfigurationError, Problem, Settings, TlsFile
 
 logger = logging.getLogger("thornback.transport")
 
@@ -58,6 +58,13 @@ class Certificates:
                 except ConfigurationError as error:
                     logger.error("the old certificate stays in use: %s", error)
             return self._identity
+
+
+def check_certificates(settings: Settings) -> None:
+    """Raises ConfigurationError where calls between machines are to be in TLS, and there are no
+    usable certificates for that on this machine."""
+    if settings.transport.between_machines == "tls":
+        Certificates(settings.tls_files).newest()
 
 
 def _sign(file: TlsFile) -> object:

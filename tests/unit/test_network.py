@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import uvloop
 
+from runtime.partition.writer import WriterActor
 from runtime.settings.settings import ConfigurationError, Settings, TlsFile
+from runtime.system import ActorSystem
+from runtime.telemetry.metrics import Metrics
 from runtime.transport import loopback
 from runtime.transport.caller import Caller
 from runtime.transport.certificates import Certificates
@@ -444,6 +448,35 @@ async def test_a_connection_notices_the_end_of_the_other_machine(cluster: Cluste
 def test_the_digest_depends_on_the_certificate_that_was_seen() -> None:
     assert digest(b"token", b"one") != digest(b"token", b"two")
     assert len(digest(b"token", b"one")) == 32
+
+
+def test_a_launch_without_certificates_is_refused_before_anything_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RAY_TLS_SERVER_CERT", raising=False)
+    settings = Settings.load(environ={}, transport={"between_machines": "tls"})
+    with pytest.raises(ConfigurationError, match=r"transport\.certificate: found neither"):
+        ActorSystem.launch(settings)
+    assert not ray.is_initialized()
+
+
+async def test_a_process_does_not_start_without_certificates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RAY_TLS_SERVER_CERT", raising=False)
+    settings = Settings.load(environ={}, transport={"between_machines": "tls"})
+    process = WriterActor("writer", settings.model_dump_json(), None)
+    with pytest.raises(ConfigurationError, match=r"transport\.certificate: found neither"):
+        await process.ensure_started()
+    process.close()
+
+
+def test_refusals_are_counted_by_reason() -> None:
+    metrics = Metrics("node", None)
+    metrics.connection_refused("no token")
+    for reason, count in (("no token", 1.0), ("no TLS", 0.0)):
+        found = metrics._registry.get_sample_value("refused_connections_total", {"reason": reason})
+        assert found == count
 
 
 def test_files_are_those_of_the_settings_or_of_rays_own_tls(tmp_path: Path) -> None:
