@@ -42,6 +42,8 @@ def table(statuses: Iterable[Status]) -> Table:
             said += "\n" + escape("code: " + ", ".join(map(str, status.facts.code)))
         if status.trouble:
             said = f"[red]{escape(status.trouble)}[/]\n{said}"
+        if status.through_ray:
+            said += "\n" + escape("called through Ray: " + "; ".join(status.through_ray))
         made.add_row(
             status.name,
             *([status.machine[:MACHINE_LETTERS]] if several else []),

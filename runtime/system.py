@@ -52,6 +52,7 @@ from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.placement import checked_shards
 from runtime.topology.status import DrainReport, Progress, Status, Topology
+from runtime.transport.certificates import check_certificates
 from store.causality import LIMIT, Explanation
 from store.erasures import ErasureReceipt
 from store.event_store import EventStore
@@ -150,6 +151,7 @@ class ActorSystem:
         from runtime.cluster.ray_session import NoRay, ensure_ray  # noqa: PLC0415 - nor of this
 
         settings = own_settings(settings)
+        check_certificates(settings)  # before a Ray is started for nothing
         with opening():
             try:
                 ensure_ray()

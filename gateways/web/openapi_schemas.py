@@ -202,6 +202,12 @@ SCHEMAS: dict[str, Any] = {
                         "rss_bytes": {"type": "integer"},
                         "private_bytes": {"type": "integer"},
                         "trouble": {"type": ["string", "null"]},
+                        "through_ray": {
+                            "type": "array",
+                            "items": {"type": "string"},
+                            "description": "whom it calls through Ray although calls are to go "
+                            "past it, each with why",
+                        },
                         "facts": {"type": ["object", "null"], "description": "by its kind"},
                     },
                 },

@@ -22,6 +22,7 @@ from runtime.settings.settings import Settings
 from runtime.telemetry.exporter import fresh_folder
 from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.status import Progress, Topology
+from runtime.transport.certificates import check_certificates
 from runtime.transport.loopback import this_machine
 from runtime.transport.ray_stay import InNoRay, asking_ray
 from store.errors import SystemReplaced
@@ -39,8 +40,11 @@ def launch(
     `progress` hears now and then how far the start has come. Raises LaunchFailed with the
     reason, after stopping what this launch had started and nothing else, and SystemDraining
     for a system that is just being drained. `take_over` takes the database from whichever
-    system has it. What migrations of the database take is not counted in `timeout_s`.
+    system has it. What migrations of the database take is not counted in `timeout_s`. Raises
+    ConfigurationError where calls between machines are to be in TLS and there are no certificates
+    here for that.
     """
+    check_certificates(settings)
     try:
         with asking_ray():
             return _launched(settings, Patience(timeout_s), progress, take_over=take_over)

@@ -111,6 +111,7 @@ class Connection:
         # Immutable, and what has locks of its own where it needs them:
         self.settings = Settings.model_validate_json(topology.settings_json)
         self.world = world or World(self.settings.actor_system.namespace)
+        self.world.follow_network(self.settings)
         self.courier = courier or Courier()
         section = self.settings.actor_system
         self.clock = DriverClock(
@@ -283,6 +284,7 @@ class Connection:
         """The system was launched anew."""
         topology = self._adapted(found)
         self.settings = Settings.model_validate_json(topology.settings_json)
+        self.world.follow_network(self.settings)
         same_system, same_log = self._known.found(topology)
         self.channels.adopt(topology.table, self.settings, same_system=same_system)
         self.log.adopt(self.settings, another_log=not same_log)

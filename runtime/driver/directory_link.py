@@ -23,6 +23,9 @@ from runtime.transport.ray_stay import InNoRay, asking_ray, stay_now
 _OF_DRIVERS = (
     ("actor_system", "actor_timeout_ms"),
     ("event_store", "connection_pool_size"),
+    ("transport", "certificate"),
+    ("transport", "key"),
+    ("transport", "ca"),
 )
 #: Between two tries: Ray does not say when a process that restarts is back.
 _PAUSE_S = 0.1

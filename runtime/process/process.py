@@ -46,7 +46,7 @@ class Process(ABC):
     to life, that its start, its leave and its restart change together.
     """
 
-    #: The methods that others call over loopback; all are of bytes to bytes.
+    #: The methods that others call past Ray; all are of bytes to bytes.
     SERVES: tuple[str, ...] = ()
     #: How long one try to start may take: more than all that it may have to wait for.
     START_S = 60.0
@@ -77,8 +77,11 @@ class Process(ABC):
         # What lives long here is many and acyclic: actors, rows, tables. Looking through it
         # all for cycles as often as Python does by default is work that finds nothing.
         gc.set_threshold(50_000, 20, 100)
+        self.world.join_network(self.settings, self.metrics.connection_refused)
         self._server = Server(
-            {name: getattr(self, name) for name in self.SERVES}, self.world.machine
+            {name: getattr(self, name) for name in self.SERVES},
+            self.world.machine,
+            self.world.network,
         )
         # Whether it has come to life; changed by its event loop alone:
         self._starting: asyncio.Task[None] | None = None  #: the try under way, for all callers
@@ -153,7 +156,7 @@ class Process(ABC):
             raise stale
 
     async def address(self) -> Address:
-        """Where processes of the same machine reach what it SERVES."""
+        """Where other processes reach what it SERVES."""
         return await self._server.address()
 
     # Where a machine is about to go, it is named: of whoever was found there, Ray may have made a
@@ -220,6 +223,7 @@ class Process(ABC):
             rss_bytes=memory.rss,
             private_bytes=memory.uss,
             trouble=self.trouble,
+            through_ray=self._through_ray(),
             facts=await self.facts(),
         )
 
@@ -231,6 +235,13 @@ class Process(ABC):
     @abstractmethod
     async def facts(self) -> Facts | None:
         """What else there is to say of this kind of process; None until it has started."""
+
+    def _through_ray(self) -> tuple[str, ...]:
+        network = self.world.network
+        return tuple(
+            f"{name}: {why}"
+            for name, why in sorted({} if network is None else network.through_ray.items())
+        )
 
     async def _holder_of(self, store: EventStore, name: str) -> str:
         while True:
@@ -264,6 +275,8 @@ class Process(ABC):
 
     async def _start(self) -> None:
         try:
+            if self.world.network is not None:
+                self.world.network.check()
             await within(self.START_S, self.start(), self.uncounted_s)
             self._started, self._trouble = True, None
             if self._spares:

@@ -28,12 +28,18 @@ from runtime.settings.settings import Settings
 from runtime.topology.machines import Machine
 from runtime.topology.names import ProcessKind
 from runtime.transport.caller import Caller
+from runtime.transport.certificates import Certificates
 from runtime.transport.loopback import this_machine
+from runtime.transport.network import Network
 from runtime.transport.peers import Peers
 from runtime.transport.ray_stay import stay_now
 from store.event_store import EventStore
 
 T = TypeVar("T")
+
+
+def _nobody(_: str) -> None:
+    """It is counted for nobody."""
 
 
 class Calls(Protocol):
@@ -77,8 +83,18 @@ class Actors(Protocol):
         """Kill the process of a handle for good, and no other one that has its name by now."""
 
 
+def address_here() -> str:
+    """The address by which Ray knows this machine."""
+    address: str = ray.util.get_node_ip_address()
+    return address
+
+
 class World:
     """The real one: Ray, PostgreSQL, the machine's clock and its randomness."""
+
+    #: How this process is on the network of its machine; None: it calls others through Ray.
+    network: Network | None = None
+    _of_process = False  #: has a process of the system joined?
 
     def __init__(self, namespace: str) -> None:
         self._peers = Peers(namespace)
@@ -86,6 +102,18 @@ class World:
         #: For questions to the head of the Ray in this stay: one that has ended answers none.
         self._head, self._stay = Aside(), stay_now()
         self.actors: Actors = RayActors(namespace)  #: for who starts processes and ends them
+
+    def join_network(self, settings: Settings, refused: Callable[[str], None] = _nobody) -> None:
+        """Have calls to other machines go over their network, if the settings have that."""
+        over = settings.transport.between_machines == "tls"
+        certificates = Certificates(settings.tls_files)
+        self.network = Network(certificates, address_here, refused) if over else None
+        self._of_process = refused is not _nobody
+
+    def follow_network(self, settings: Settings) -> None:
+        """The same for a connection: in a process of the system that has joined by itself."""
+        if not self._of_process:
+            self.join_network(settings)
 
     def restarted(self) -> bool:
         """Has this process had a life before? Ray alone has made this one then, and nobody
@@ -123,7 +151,7 @@ class World:
 
     async def caller(self, name: str) -> Calls:
         """A way to a process. Raises ValueError when there is none."""
-        return Caller(await self.handle(name), self.machine)
+        return Caller(await self.handle(name), self.machine, lambda: self.network, name)
 
     async def aside(self, work: Callable[[], T]) -> T:
         """What some work returns, or raises, that blocks the thread it runs in: another one than

@@ -86,6 +86,8 @@ ConnectionString = Annotated[
 
 StoreType = Literal["postgres", "memory"]
 
+BetweenMachines = Literal["ray", "tls"]
+
 SupervisorStrategy = Literal["restart", "resume", "stop", "escalate"]
 
 Placement = Literal["pooled", "dedicated"]
@@ -187,6 +189,19 @@ class ActorSystemSettings(_Section):
         default_factory=dict, description="labels a machine must have for all other processes"
     )
     actor_modules: ModuleNames = Field((), description="modules every host imports at start")
+
+
+class TransportSettings(_Section):
+    between_machines: Annotated[BetweenMachines, Expected('"ray" or "tls"')] = Field(
+        "ray", description="how processes of different machines call one another"
+    )
+    certificate: FileOrNone = Field(
+        "", description="PEM file of a machine's certificate; empty: what Ray's TLS has"
+    )
+    key: FileOrNone = Field("", description="PEM file of its key; empty: what Ray's TLS has")
+    ca: FileOrNone = Field(
+        "", description="PEM file of who signs all of them; empty: what Ray's TLS has"
+    )
 
 
 class ProcessingSettings(_Section):

@@ -10,10 +10,10 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import (
     ModelWrapValidatorHandler,
@@ -37,6 +37,7 @@ from runtime.settings.sections import (
     GatewaySettings,
     MetricsSettings,
     ProcessingSettings,
+    TransportSettings,
 )
 
 logger = logging.getLogger("thornback.settings")
@@ -49,7 +50,23 @@ DEFAULT_FILES = (Path("thornback.toml"), Path("config/event_driven.toml"))
 #: Where a value comes from that nobody has given.
 BUILT_IN = "default"
 
+#: The files of calls between machines, by key of `transport`, and the variables in which Ray has
+#: those of its own TLS, on each machine.
+FILES_OF_TLS = {
+    "certificate": "RAY_TLS_SERVER_CERT",
+    "key": "RAY_TLS_SERVER_KEY",
+    "ca": "RAY_TLS_CA_CERT",
+}
+
 _ORIGINS = "origins"  #: beside the sections, in the JSON alone
+
+
+class TlsFile(NamedTuple):
+    """A file of calls between machines, as it is named on this machine."""
+
+    key: str  #: of `transport`
+    path: str  #: empty: it is not named
+    origin: str
 
 
 class Settings(BaseSettings):
@@ -65,6 +82,7 @@ class Settings(BaseSettings):
     event_bus: EventBusSettings = EventBusSettings()
     event_store: EventStoreSettings = EventStoreSettings()
     actor_system: ActorSystemSettings = ActorSystemSettings()
+    transport: TransportSettings = TransportSettings()
     processing: ProcessingSettings = ProcessingSettings()
     metrics: MetricsSettings = MetricsSettings()
     gateway: GatewaySettings = GatewaySettings()
@@ -112,6 +130,19 @@ class Settings(BaseSettings):
         """Where a value came from: a file's path, "environment variable NAME", "argument",
         or BUILT_IN, which is also said of what a constructor was given."""
         return self._origins.get(f"{section}.{key}", BUILT_IN)
+
+    def tls_files(self, environ: Mapping[str, str] | None = None) -> Sequence[TlsFile]:
+        """Certificate, key and CA of calls between machines, in this order. What the settings do
+        not name is where Ray's own TLS has it on this machine, by the environment here."""
+        variables = os.environ if environ is None else environ
+        found = []
+        for key, variable in FILES_OF_TLS.items():
+            if path := getattr(self.transport, key):
+                found.append(TlsFile(key, path, self.origin("transport", key)))
+            else:
+                origin = f"environment variable {variable}"
+                found.append(TlsFile(key, variables.get(variable, ""), origin))
+        return found
 
     def replaced(self, section: str, key: str, value: Any, origin: str) -> Self:
         """The same settings but for one value."""

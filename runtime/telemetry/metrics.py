@@ -94,7 +94,15 @@ class Metrics:
             buckets=_BUCKETS,
         )
         self.position = self._gauge("log_position", "How far the bus has counted the log")
+        self._refused = self._counter(
+            "refused_connections", "Connections of other machines that were turned away", ["reason"]
+        )
+        self._refused.labels("no TLS")  # shown from the beginning: nobody is the rule
         self._compared = 0
+
+    def connection_refused(self, reason: str) -> None:
+        """Somebody on the machines' network was turned away, for this reason."""
+        self._refused.labels(reason).inc()
 
     def count_comparisons(self) -> None:
         """Carry over what the clocks counted since the last call."""

@@ -186,6 +186,9 @@ class ProcessStatus:
     rss_bytes: int  #: resident memory, with what it shares
     private_bytes: int  #: memory that is its own
     trouble: str | None  #: why its last try to start failed, or what it cannot keep up
+    #: Where calls to other machines are to go past Ray: whom it calls through Ray all the same,
+    #: each with why.
+    through_ray: tuple[str, ...] = ()
     facts: Facts | None  #: None until it has started
 
 

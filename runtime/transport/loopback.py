@@ -4,7 +4,7 @@ A call through Ray wakes five threads on its way and takes about a millisecond t
 back; over a loopback connection it takes a tenth. So the calls that every command makes
 go this way where caller and process share a machine. Ray starts, names, finds and
 restarts the processes all the same, tells their addresses, and carries the same calls
-between machines.
+between machines, unless these go over the machines' network (network.py).
 
 On the wire: frames of a length and a number (each 32 bits, big-endian), a method's index
 (8 bits) and a payload; an answer has the number of its call. A connection begins with a
@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import ray
 
 from runtime.transport.begun import begun
+from runtime.transport.network import Listening, Network, NetworkAddress, digest
 from store.own_sockets import descriptors_of, keep_from_children
 
 logger = logging.getLogger("thornback.loopback")
@@ -38,13 +39,14 @@ STRANGE_S = 10.0
 
 
 class Address(NamedTuple):
-    """Where a process answers calls over loopback, and which."""
+    """Where a process answers calls, and which."""
 
     machine: str  #: Ray's id of the node it runs on
-    port: int
+    port: int  #: of loopback there
     token: bytes
     proof: bytes
     methods: tuple[str, ...]
+    network: NetworkAddress | None = None  #: for other machines; None: they call through Ray
 
 
 class Frames(asyncio.Protocol):
@@ -92,12 +94,15 @@ class Server:
         self,
         methods: Mapping[str, Callable[[bytes], Awaitable[bytes]]],
         machine: Callable[[], str] | None = None,
+        network: Network | None = None,
     ) -> None:
         self._methods = dict(methods)
         self._machine = machine  # what tells where this process runs; Ray does, unless given
+        self._network = network  # where other machines call it, too
         self.token, self.proof = map(secrets.token_bytes, (TOKEN_BYTES, TOKEN_BYTES))
         self._opening = asyncio.Lock()
         self._server: asyncio.Server | None = None
+        self._listening: Listening | None = None
         self._closed = False
         self._answering: set[asyncio.Future[None]] = set()
         self.connections: set[_Answering] = set()
@@ -108,23 +113,43 @@ class Server:
         async with self._opening:
             if self._server is None and not self._closed:
                 loop = asyncio.get_running_loop()
-                self._server = await loop.create_server(lambda: _Answering(self), LOOPBACK, 0)
+                self._server = await loop.create_server(
+                    lambda: _Answering(self, self.token, self.proof), LOOPBACK, 0
+                )
                 keep_from_children(self._server, _listening)
+            if self._listening is None and self._network is not None and not self._closed:
+                self._listening = self._network.listen(self._far_end)
             if self._closed or self._server is None:
-                if self._server is not None:
-                    self._server.close()
+                self._listen_no_more()
                 raise ConnectionError("this process answers no calls any more")
         port = self._server.sockets[0].getsockname()[1]
         machine = (self._machine or this_machine)()
-        return Address(machine, port, self.token, self.proof, tuple(self._methods))
+        network = None if self._listening is None else self._listening.address
+        return Address(machine, port, self.token, self.proof, tuple(self._methods), network)
 
     def close(self) -> None:
         """Listen no more, and end all connections."""
         self._closed = True
-        if self._server is not None:
-            self._server.close()
+        self._listen_no_more()
         for connection in list(self.connections):
             connection.transport.abort()
+
+    def refuse(self, connection: "_Answering") -> None:
+        """A stranger called, who knows no token."""
+        if self._network is not None and isinstance(connection, _FarAnswering):
+            who = connection.transport.get_extra_info("peername")
+            self._network.turn_away("no token", who)
+        else:
+            logger.warning("a stranger called: its connection ends")
+        connection.transport.abort()
+
+    def _far_end(self, shown: bytes) -> "_FarAnswering":
+        return _FarAnswering(self, digest(self.token, shown), digest(self.proof, shown))
+
+    def _listen_no_more(self) -> None:
+        for each in (self._server, self._listening):
+            if each is not None:
+                each.close()
 
     async def wait_flushed(self) -> None:
         """Wait until every call that has arrived by now is answered; not for what comes
@@ -154,9 +179,10 @@ class Server:
 class _Answering(Frames):
     """The server's end."""
 
-    def __init__(self, server: Server) -> None:
-        super().__init__(TOKEN_BYTES)  # until we know whose it is
+    def __init__(self, server: Server, token: bytes, proof: bytes) -> None:
+        super().__init__(len(token))  # until we know whose it is
         self._server = server
+        self._token, self._proof = token, proof
         self._trusted = False
         self._patience: asyncio.TimerHandle | None = None
 
@@ -172,17 +198,28 @@ class _Answering(Frames):
     def received(self, number: int, method: int, payload: bytes) -> None:
         if self._trusted:
             self._server.answer(self, number, method, payload)
-        elif number == GREETING and hmac.compare_digest(payload, self._server.token):
+        elif number == GREETING and hmac.compare_digest(payload, self._token):
             self._trusted, self.largest = True, LARGEST
             self._heard()
-            self.send(GREETING, 0, self._server.proof)
+            self.send(GREETING, 0, self._proof)
         else:
-            logger.warning("a stranger called: its connection ends")
-            self.transport.abort()
+            self._server.refuse(self)
 
     def _heard(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
+
+
+class Sealed(Frames):
+    """One end of a connection between machines, in TLS."""
+
+    def send(self, number: int, method: int, payload: bytes) -> None:
+        # As one: each piece would be encrypted, and marked, by itself.
+        self.transport.write(HEADER.pack(len(payload), number, method) + payload)
+
+
+class _FarAnswering(Sealed, _Answering):
+    """The server's end between machines."""
 
 
 def _listening(server: asyncio.Server) -> list[int]:

@@ -117,3 +117,22 @@ def test_the_probe_asks_gateways_with_tls_the_same(
 def test_with_tls_rays_processes_speak_it(tmp_path: Path) -> None:
     [cluster] = of_kind(with_component("tls", tmp_path), "RayCluster")
     assert cluster["spec"]["tlsOptions"] == {"enabled": True}
+
+
+def test_with_tls_of_calls_launch_and_pods_mean_the_same_files(tmp_path: Path) -> None:
+    manifests = with_component("calls-tls", tmp_path)
+    variables = {each["name"]: each.get("value") for each in groups(manifests)[0].ray["env"]}
+    assert variables["THORNBACK_TRANSPORT__BETWEEN_MACHINES"] == "tls"
+    files = [variables[f"THORNBACK_TRANSPORT__{what}"] for what in ("CERTIFICATE", "KEY", "CA")]
+    [certificate] = of_kind(manifests, "Certificate")
+    assert {"server auth", "client auth"} <= set(certificate["spec"]["usages"])
+    for group in groups(manifests):
+        [volume] = [
+            v
+            for v in group.template["spec"]["volumes"]
+            if v.get("secret", {}).get("secretName") == certificate["spec"]["secretName"]
+        ]
+        [mount] = [m for m in group.ray["volumeMounts"] if m["name"] == volume["name"]]
+        assert files == [
+            f"{mount['mountPath']}/{name}" for name in ("tls.crt", "tls.key", "ca.crt")
+        ]

@@ -29,6 +29,9 @@ URL = "a postgres:// or postgresql:// URL without spaces, or nothing"
 SWITCH = "true or false"
 
 
+BETWEEN = '"ray" or "tls"'
+
+
 STORES = '"postgres" or "memory"'
 
 
@@ -106,6 +109,10 @@ KEYS = [
     Key("actor_system", "host_labels", '{"zone": "a"}', {"zone": "a"}, "{ zone = 1 }", LABELS),
     Key("actor_system", "core_labels", '{"x.io/a": "b"}', {"x.io/a": "b"}, '{ "" = "a" }', LABELS),
     Key("actor_system", "actor_modules", '["one.two"]', ("one.two",), '"one.two"', MODULES),
+    Key("transport", "between_machines", "tls", "tls", "true", BETWEEN),
+    Key("transport", "certificate", "/a/c.pem", "/a/c.pem", "5", FILE_OR_NONE),
+    Key("transport", "key", "/a/k.pem", "/a/k.pem", "[]", FILE_OR_NONE),
+    Key("transport", "ca", "/a/ca.pem", "/a/ca.pem", "5", FILE_OR_NONE),
     Key("processing", "pipeline_parallelism", "5", 5, '""', COUNT),
     Key("processing", "batch_processing_size", "5", 5, "false", COUNT),
     Key("processing", "processing_timeout_ms", "5", 5, "1e3", COUNT),
