@@ -159,9 +159,7 @@ class ActorSystemSettings(_Section):
     supervisor_strategy: Annotated[
         SupervisorStrategy, Expected('"restart", "resume", "stop" or "escalate"')
     ] = Field("restart", description="what happens to an actor whose handler failed")
-    spare_processes: CountOrNone = Field(
-        1, description="warm processes on each machine, to start a process in that has died"
-    )
+    mailbox_size: Count = Field(20_000, description="commands one host holds unanswered")
     process_restarts: Count = Field(
         5, description="restarts of a process in one period; beyond them it is stopped, or rests"
     )
@@ -175,7 +173,9 @@ class ActorSystemSettings(_Section):
     process_max_backoff_ms: CountOrNone = Field(
         10_000, description="milliseconds before a restart at most"
     )
-    mailbox_size: Count = Field(20_000, description="commands one host holds unanswered")
+    spare_processes: CountOrNone = Field(
+        1, description="warm processes on each machine, to start a process in that has died"
+    )
     placement: Placements = Field(
         default_factory=dict, description="actor type -> pooled or dedicated host"
     )
