@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from runtime.topology.names import program_of_worker, worker_name
 from tests.simulation.companies import COMPANIES
-from tests.simulation.database_requests import AtCommit, Trouble
-from tests.simulation.draws import stream
 from tests.simulation.plan import Fault
 from tests.simulation.planned_work import door_steps
-from tests.simulation.processes import CallTrouble, SimulatedProcess
+from thornback.simulation.database_requests import AtCommit, Trouble
+from thornback.simulation.draws import stream
+from thornback.simulation.processes import CallTrouble, SimulatedProcess
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

@@ -18,13 +18,13 @@ from runtime.driver.scaling import scale
 from runtime.errors import HostUnavailable
 from runtime.topology.names import DIRECTORY_ACTOR, host_name, number_of_host
 from runtime.topology.placement import shard_of
-from tests.simulation.draws import stream
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
 from tests.simulation.planned_faults import FIRST_FAULT_S
+from thornback.simulation.draws import stream
 
 if TYPE_CHECKING:
-    from tests.simulation.scheduler import Owner
     from tests.simulation.simulation import Simulation
+    from thornback.simulation.scheduler import Owner
 
 #: Of plans with several hosts, so many have moves.
 CHANCE = 0.4

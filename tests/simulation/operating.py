@@ -19,11 +19,11 @@ from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import BUS_ACTOR, DIRECTORY_ACTOR, HOSTS, ProcessKind
 from runtime.topology.status import DrainReport, Topology
-from tests.simulation.draws import stream
 from tests.simulation.plan import Fault
-from tests.simulation.processes import SimulatedProcess
-from tests.simulation.scheduler import Owner
 from tests.simulation.steady_load import AFTER_S, BEFORE_S, SteadyLoad
+from thornback.simulation.draws import stream
+from thornback.simulation.processes import SimulatedProcess
+from thornback.simulation.scheduler import Owner
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

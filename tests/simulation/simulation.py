@@ -13,7 +13,6 @@ from runtime.driver.connection import Connection
 from runtime.settings.settings import Settings
 from runtime.topology.status import Topology
 from tests.simulation.checker import check, check_idle
-from tests.simulation.database import Database
 from tests.simulation.drivers import Driver
 from tests.simulation.faults import cease, strike
 from tests.simulation.fencing import fenced_off
@@ -22,15 +21,16 @@ from tests.simulation.history import History
 from tests.simulation.knobs import turned
 from tests.simulation.moves import move, scale_hosts
 from tests.simulation.operating import drain_and_launch, launch, take_over
-from tests.simulation.plain_rows import Record, record_of
 from tests.simulation.plan import ACTIVE_S, Fault, Plan, Step, lasts_s
 from tests.simulation.probing import knock, probe
-from tests.simulation.processes import Cluster, Incarnation
 from tests.simulation.rebuilds import finish_rebuilds
-from tests.simulation.scheduler import Owner, SimulatedLoop, TurnsInCircles
-from tests.simulation.simulated_world import SimulatedCourier, SimulatedWorld
-from tests.simulation.sockets import Network
 from tests.simulation.watching import watch
+from thornback.simulation.database import Database
+from thornback.simulation.plain_rows import Record, record_of
+from thornback.simulation.processes import Cluster, Incarnation
+from thornback.simulation.scheduler import Owner, SimulatedLoop, TurnsInCircles
+from thornback.simulation.simulated_world import SimulatedCourier, SimulatedWorld
+from thornback.simulation.sockets import Network
 
 #: Seconds after the last fault in which everything has to come to rest: more than a batch whose
 #: predecessor is lost may wait for it (Mailbox.EARLY_S).

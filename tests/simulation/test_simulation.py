@@ -11,11 +11,11 @@ import pytest
 
 from tests.simulation.plan import ACTIVE_S, Fault, Step
 from tests.simulation.planning import plan_of
-from tests.simulation.processes import Cluster
 from tests.simulation.reduction import _fewest
-from tests.simulation.scheduler import Owner, SimulatedLoop
 from tests.simulation.simulation import Simulation, simulate
-from tests.simulation.sockets import Network
+from thornback.simulation.processes import Cluster
+from thornback.simulation.scheduler import Owner, SimulatedLoop
+from thornback.simulation.sockets import Network
 
 #: Seeds from here on, this many in each test: enough to meet every kind of step and fault.
 FIRST, SEEDS, GROUPS = 0, 25, 6

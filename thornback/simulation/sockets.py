@@ -11,8 +11,8 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from tests.simulation.draws import latency_s, stream
-from tests.simulation.scheduler import Owner, SimulatedLoop, owner
+from thornback.simulation.draws import latency_s, stream
+from thornback.simulation.scheduler import Owner, SimulatedLoop, owner
 
 
 class Transport:

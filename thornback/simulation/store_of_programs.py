@@ -14,8 +14,8 @@ from store.selection import Selection
 from store.slots import SLOTS
 from store.subscriptions import SubscriptionRecord
 from store.timers import Place, Timer, TimerChanges
-from tests.simulation.database import POISON
-from tests.simulation.database_link import DatabaseLink
+from thornback.simulation.database import POISON
+from thornback.simulation.database_link import DatabaseLink
 
 #: How long a swap holds up whoever works for what is in service (store/postgres/projections.py).
 HOLD_S = 2.0

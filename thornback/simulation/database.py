@@ -39,10 +39,10 @@ from store.memory_timers import TimersInMemory
 from store.postgres.claims import Claim, MayTake
 from store.projected import REBUILD, ProjectedTable
 from store.shards import ShardTable, opened
-from tests.simulation.database_requests import ClientRequest, Drop, Swap, Transaction, Trouble
-from tests.simulation.draws import stream
-from tests.simulation.scheduler import Owner, SimulatedLoop
-from tests.simulation.watched_groups import WatchedGroups
+from thornback.simulation.database_requests import ClientRequest, Drop, Swap, Transaction, Trouble
+from thornback.simulation.draws import stream
+from thornback.simulation.scheduler import Owner, SimulatedLoop
+from thornback.simulation.watched_groups import WatchedGroups
 
 #: A row whose data has this text in it is one that the database cannot hold.
 POISON = b"poisonous"
