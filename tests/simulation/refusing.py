@@ -19,9 +19,10 @@ from tests.simulation.failing_programs import (
     plan_worker_faults,
 )
 from tests.simulation.plan import Fault, Setup, Step
-from thornback.simulation.database import POISON
 from thornback.simulation.draws import stream
 
+#: A row whose data has this text in it is one that the simulated database cannot hold.
+POISON = b"poisonous"
 ODD_INDEX = "odd-index"
 #: What a ledger is marked with when it is opened, by its token: what no row can hold, what the
 #: database refuses, and what is well.

@@ -6,7 +6,7 @@ transaction, and whoever waits for a lock checks again what it then finds. What 
 for may happen after the client has given up; the answer to a commit may be lost.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -44,8 +44,6 @@ from thornback.simulation.draws import stream
 from thornback.simulation.scheduler import Owner, SimulatedLoop
 from thornback.simulation.watched_groups import WatchedGroups
 
-#: A row whose data has this text in it is one that the database cannot hold.
-POISON = b"poisonous"
 #: Between two looks whether what a transaction waits for, with its locks held, is so.
 LOOK_S = 0.02
 #: The name by which the table of shards is locked; no node is called so.
@@ -58,8 +56,10 @@ class Database:
     More than fifteen fields: a table of the real one each, and what is under way.
     """
 
-    def __init__(self, loop: SimulatedLoop) -> None:
+    def __init__(self, loop: SimulatedLoop, poison: bytes | None = None) -> None:
         self.loop = loop
+        self.poison = poison  #: a row whose data has this text in it is one that it cannot hold
+        self.asked: Callable[[ClientRequest], None] = lambda _: None  #: is told of each request
         self.server = Owner(loop, "database")
         self.draw = stream(loop.seed, "database")
         self.trouble = Trouble()
@@ -118,6 +118,7 @@ class Database:
 
     def ask(self, request: ClientRequest) -> None:
         """A request has arrived."""
+        self.asked(request)
         if self.away:
             if not self.trouble.silent:
                 self._answer(request, None, gone("connection refused"))
@@ -269,7 +270,7 @@ class Database:
         ids: set[bytes] = set()
         versions: set[tuple[bytes, int]] = set()
         for row, position in zip(rows, positions, strict=True):
-            if POISON in row:
+            if self.poison is not None and self.poison in row:
                 raise RowsRefused("invalid input: poison")
             self._check(row, position, ids, versions)
         self.commits += 1

@@ -159,6 +159,7 @@ class SimulatedProcess:
 
     def send(self, call: _Call) -> None:
         """A call sets out."""
+        self.cluster.loop.news()
         if self.trouble.losing and not self.ended:
             self.trouble.losing -= 1
             call.fail(0.2 + self.draw.random())

@@ -38,6 +38,7 @@ class Transport:
         if self._closing or self._broken or self.holder.dead:
             return
         loop = self.holder.loop
+        loop.news()
         now = loop.time()
         self._arrives_s = max(self._arrives_s, now + latency_s(self._draw), self.silent_until_s)
         if len(data) > 16 and self._draw.random() < 0.1:
