@@ -1,12 +1,13 @@
 """What a test has of a simulation: the system, time, trouble of its own making, and the log."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
+from actors.actor import Actor
 from actors.command import Command
 from actors.event import Event
 from actors.moments import moment_of
@@ -19,6 +20,7 @@ from runtime.processing.durable_subscription import DurableSubscription
 from store.errors import StoreUnavailable
 from store.rows.decoding import Decoder
 from store.selection import row_filter
+from streams.programs import Runnable
 from streams.projection import Projection
 from thornback.simulation.draws import stream
 from thornback.simulation.scheduler import Owner
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from thornback.simulation.simulation import Simulation
 
 Row = TypeVar("Row")
+T = TypeVar("T")
 
 #: What leaves open whether a command has taken effect, or says that it has not for now: it is sent
 #: again under the same id.
@@ -91,9 +94,24 @@ class Night:
         (AskTimeout, HostUnavailable, StoreUnavailable, MailboxFull), as a driver does that means
         it. What else `ref.ask` raises is raised."""
         command = self.system.connection.new_id() if id is None else id
+        return await self.insist(lambda: ref.ask(message, id=command, **more))
+
+    async def run(
+        self,
+        program: Runnable | type[Actor[Any]],
+        *,
+        workers: int | None = None,
+        after: Start = 0,
+    ) -> None:
+        """Have a stream program run, as `system.run` does, and ask for that until it does."""
+        await self.insist(lambda: self.system.run(program, workers=workers, after=after))
+
+    async def insist(self, asked: Callable[[], Awaitable[T]]) -> T:
+        """Ask for something until it is answered: again where the system, or the database, is away
+        for now. What is asked has to bear that."""
         while True:
             try:
-                return await ref.ask(message, id=command, **more)
+                return await asked()
             except PASSING:
                 await asyncio.sleep(PAUSE_S)
 

@@ -146,13 +146,13 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             events._set_running_loop(None)
         self._now_s = max(self._now_s, until_s)
 
-    def run_until_done(self, task: "asyncio.Task[Any]") -> bool:
+    def run_until_done(self, task: "asyncio.Task[Any]", until_s: float = math.inf) -> bool:
         """Run everything that happens until a task is done; False if nothing is left that could
-        happen before that."""
+        happen before that, up to then."""
         events._set_running_loop(self)
         try:
             while not task.done():
-                if not self._step(math.inf):
+                if not self._step(until_s):
                     return False
         finally:
             events._set_running_loop(None)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 from runtime.settings.settings import Settings
@@ -30,6 +31,9 @@ from thornback.simulation.striking import Fault
 from thornback.simulation.system import SimulatedSystem
 from thornback.simulation.timer_checks import check_timers
 from thornback.simulation.trouble import Faults, TroubleMaker
+
+#: Seconds of virtual time that a night may last: two weeks.
+LONGEST_S = 1_209_600.0
 
 #: What drives a system: a test, with a night of its own.
 Test = Callable[[Night], Awaitable[None]]
@@ -65,6 +69,8 @@ class Simulation:
         self.clusters[0].head_slow = False
         self.database = Database(self.loop)
         self.database.asked = self._asked
+        if self.loop.heartbeats is not None:
+            self.loop.heartbeats.due_s = self._timer_due_s
         self.settings = settings
         # What comes to be while it runs:
         self.worlds: dict[str, list[SimulatedWorld]] = {}  #: by name: one a life, or connection
@@ -139,7 +145,7 @@ class Simulation:
             raise PromiseBroken("; ".join(problems[:10]))
 
     def _wait_for(self, task: "asyncio.Task[Any]") -> None:
-        if not self.loop.run_until_done(task):
+        if not self.loop.run_until_done(task, LONGEST_S):
             after = str(timedelta(seconds=round(self.loop.time())))
             raise WaitsForEver(_where(task), after)
 
@@ -152,6 +158,11 @@ class Simulation:
         names = [TIMEKEEPER_ACTOR, *self.topology.hosts]
         slowest_us = min(self.jumped_us.get(name, 0) for name in names)
         yield from check_timers(log, BEGIN_US + int(self.loop.time() * 1e6) + slowest_us)
+
+    def _timer_due_s(self) -> float:
+        looks_us = (timer.look_us for timer in self.database.timers._timers.values())
+        first_us = min(looks_us, default=None)
+        return inf if first_us is None else (first_us - BEGIN_US) / 1e6
 
     def _made(self, life: Incarnation, kind: type[Any], arguments: tuple[Any, ...]) -> Any:
         return kind(*arguments, world=self._world(life.process.name, life))

@@ -38,7 +38,6 @@ class Transport:
         if self._closing or self._broken or self.holder.dead:
             return
         loop = self.holder.loop
-        loop.news()
         now = loop.time()
         self._arrives_s = max(self._arrives_s, now + latency_s(self._draw), self.silent_until_s)
         if len(data) > 16 and self._draw.random() < 0.1:
@@ -160,6 +159,7 @@ class Network:
         self, factory: Callable[[], Any], host: str, port: int
     ) -> tuple[Transport, Any]:
         caller = owner()
+        self.loop.news()
         listening = self.listening.get(port)
         server = listening.holder.name if listening else "nobody"
         draw = stream(self.loop.seed, "connection", caller, server, next(self._numbers))
