@@ -48,7 +48,8 @@ _EXAMPLES = tuple(
 )
 
 
-def _is_simulated(frame: FrameType) -> bool:
+def is_users(frame: FrameType) -> bool:
+    """Is it of a user's code?"""
     name = frame.f_code.co_filename
     if name.startswith("<"):
         return False
@@ -109,7 +110,7 @@ class Guards:
 
     def _refused(self, real: Callable[..., Any], what: str, instead: str) -> Callable[..., Any]:
         def refused(*arguments: Any, **named: Any) -> Any:
-            if self._here() and _is_simulated(sys._getframe(1)):
+            if self._here() and is_users(sys._getframe(1)):
                 self._refuse(what, instead)
             return real(*arguments, **named)
 

@@ -5,7 +5,7 @@ import gc
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
@@ -19,12 +19,12 @@ from thornback.simulation.checks import check_answers, check_log, check_receipts
 from thornback.simulation.database import Database
 from thornback.simulation.database_requests import ClientRequest
 from thornback.simulation.errors import PromiseBroken, WaitsForEver
-from thornback.simulation.guards import Guards
+from thornback.simulation.guards import Guards, is_users
 from thornback.simulation.launching import launch
 from thornback.simulation.night import SETTLE_S, Night
 from thornback.simulation.plain_rows import Record, record_of
 from thornback.simulation.processes import Cluster, Incarnation
-from thornback.simulation.scheduler import Owner, SimulatedLoop
+from thornback.simulation.scheduler import Owner, SimulatedLoop, TurnsInCircles
 from thornback.simulation.simulated_world import BEGIN_US, SimulatedCourier, SimulatedWorld
 from thornback.simulation.sockets import Network
 from thornback.simulation.striking import Fault
@@ -185,6 +185,8 @@ class Simulation:
             self.trouble.heard(request)
 
     def _end(self) -> None:
+        with suppress(TurnsInCircles):  # which has been told
+            self.loop.run_until(self.loop.time())  # what has just begun does begin
         self.loop.end()
         for system in self._systems:
             system.connection.left_behind()
@@ -220,7 +222,7 @@ def _where(task: "asyncio.Task[Any]") -> str:
     while work is not None and getattr(work, "cr_frame", None) is not None:
         frames.append(work.cr_frame)
         work = work.cr_await
-    theirs = [frame for frame in frames if "thornback/simulation" not in frame.f_code.co_filename]
+    theirs = [frame for frame in frames if is_users(frame)]
     if not theirs:
         return "its end"
     frame = theirs[-1]
