@@ -37,7 +37,7 @@ def noted() -> Iterator[list[Answered]]:
         if first and answer is not None and outgoing.whole is None:
             found.extend(_answered(outgoing, answer))
 
-    Outgoing.finish = noting  # type: ignore[method-assign]
+    Outgoing.finish = noting  # type: ignore[method-assign,assignment]
     try:
         yield found
     finally:

@@ -100,7 +100,7 @@ class Heartbeats:
     def give_back(self, timers: Timers, until_s: float) -> bool:
         """Put those among the timers of the loop that come before any of these, each as late as it
         may come. False where there is nothing else that could ever happen, and all is at rest."""
-        self._kept = [each for each in self._kept if not each.timer._cancelled]  # type: ignore[attr-defined]
+        self._kept = [each for each in self._kept if not each.timer._cancelled]
         if not self._kept:
             return True
         next_s = min(timers[0][0] if timers else math.inf, until_s)

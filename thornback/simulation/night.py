@@ -195,7 +195,8 @@ class Night:
     ) -> list[Event]:
         """The events of the log as it is now, in its order: `*` stands for any text."""
         match = row_filter(selection_of(event_types, sources, ()))
-        return Decoder().events(b"".join(filter(match, self._simulation.database.rows)))
+        rows = self._simulation.database.rows
+        return Decoder().events(b"".join([row for row in rows if match(row)]))
 
     def table(self, projection: Projection[Row]) -> dict[str, Row]:
         """The rows of a projection's table as they are now, by key."""
