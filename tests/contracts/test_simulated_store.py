@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 
 from tests.contracts.event_store_contract import EventStoreContract
-from tests.simulation.database import Database
-from tests.simulation.scheduler import Owner, SimulatedLoop
-from tests.simulation.simulated_store import SimulatedStore
+from thornback.simulation.database import Database
+from thornback.simulation.scheduler import Owner, SimulatedLoop
+from thornback.simulation.simulated_store import SimulatedStore
 
 
 class _ThisLoop:

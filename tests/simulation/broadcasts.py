@@ -11,9 +11,9 @@ from runtime.driver.broadcasting import Audience
 from runtime.driver.bulk import BulkCall, BulkResult, Send
 from runtime.driver.bulk_steps import telling
 from tests.simulation import devices
-from tests.simulation.draws import stream
 from tests.simulation.history import Call, Cast, CastCall
 from tests.simulation.plan import Fault, Setup, Step
+from thornback.simulation.draws import stream
 
 if TYPE_CHECKING:
     from tests.simulation.drivers import Driver

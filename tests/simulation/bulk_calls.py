@@ -11,10 +11,10 @@ from runtime.driver.bulk_steps import asking, telling
 from runtime.driver.reply import Reply
 from runtime.wire.commands import ID
 from runtime.wire.values import unpack_value
-from tests.simulation.draws import stream
 from tests.simulation.history import Call, seen
 from tests.simulation.log_index import must_fail
 from tests.simulation.plan import Step
+from thornback.simulation.draws import stream
 
 if TYPE_CHECKING:
     from tests.simulation.drivers import Driver

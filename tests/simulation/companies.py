@@ -11,9 +11,9 @@ from streams.failures import OnFailure
 from streams.handler import Handler
 from streams.handlers import Handlers
 from tests.programs import Echoed
-from tests.simulation.draws import stream
 from tests.simulation.failing_programs import BAD_STEP, SOURCES, fails_at
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
+from thornback.simulation.draws import stream
 
 #: The numbers of its steps begin here.
 FIRST_STEP = 360_000

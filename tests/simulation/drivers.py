@@ -24,7 +24,6 @@ from runtime.wire.commands import DATA
 from tests.simulation import devices, shipped
 from tests.simulation.broadcasts import broadcast
 from tests.simulation.bulk_calls import bulk
-from tests.simulation.draws import stream
 from tests.simulation.dropping import forget
 from tests.simulation.finds import find_own
 from tests.simulation.followers import follow
@@ -35,8 +34,9 @@ from tests.simulation.plan import ACTIVE_S, Step
 from tests.simulation.programs import run_or_stop
 from tests.simulation.readers import read
 from tests.simulation.rebuilds import begin_sightings, build_anew, look
-from tests.simulation.scheduler import Owner
-from tests.simulation.simulated_world import BEGIN_US, SimulatedCourier, SimulatedWorld
+from thornback.simulation.draws import stream
+from thornback.simulation.scheduler import Owner
+from thornback.simulation.simulated_world import BEGIN_US, SimulatedCourier, SimulatedWorld
 
 #: How much later than its deadline a call may end: an answer that arrives in that moment.
 SLACK_S = 0.5

@@ -17,11 +17,11 @@ from runtime.topology.names import worker_name
 from store.event_store import EventStore
 from streams.projection import Projection
 from tests.programs import Echo
-from tests.simulation.draws import stream
 from tests.simulation.failing_programs import SOURCES
 from tests.simulation.followers import PASSING
 from tests.simulation.group_members import CROWD
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
+from thornback.simulation.draws import stream
 
 if TYPE_CHECKING:
     from tests.simulation.drivers import Driver

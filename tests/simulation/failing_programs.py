@@ -12,8 +12,8 @@ from runtime.topology.names import worker_name
 from streams.failures import OnFailure
 from streams.program import Change
 from tests.programs import Echo, Totals
-from tests.simulation.draws import stream
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
+from thornback.simulation.draws import stream
 
 SOURCES = ("ledger/*", "feed/*")
 FAILING = ("fussy", "skips", "stands")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from runtime.topology.names import program_of_worker, worker_name
 from tests.simulation.companies import COMPANIES
-from tests.simulation.database_requests import AtCommit, Trouble
-from tests.simulation.draws import stream
 from tests.simulation.plan import Fault
 from tests.simulation.planned_work import door_steps
-from tests.simulation.processes import CallTrouble, SimulatedProcess
+from thornback.simulation.database_requests import AtCommit
+from thornback.simulation.draws import stream
+from thornback.simulation.processes import SimulatedProcess
+from thornback.simulation.striking import OF_NO_PROCESS, STRIKES
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -31,91 +32,8 @@ def strike(simulation: "Simulation", fault: Fault) -> None:
         _HOW[fault.kind](simulation, fault)
 
 
-def cease(simulation: "Simulation") -> None:
-    """Nothing goes wrong any more: what was still to go wrong is forgotten."""
-    database = simulation.database
-    database.trouble = Trouble(away_until_s=database.trouble.away_until_s)
-    for cluster in simulation.clusters:
-        cluster.head_slow = False
-        for process in cluster.processes.values():
-            process.trouble = CallTrouble()
-
-
 def _process(simulation: "Simulation", fault: Fault) -> SimulatedProcess:
     return simulation.cluster.processes[fault.target]
-
-
-def _crash(simulation: "Simulation", fault: Fault) -> None:
-    _process(simulation, fault).crash(down_s=fault.amount)
-
-
-def _replace(simulation: "Simulation", fault: Fault) -> None:
-    lives_on_s = fault.amount + fault.seconds
-    _process(simulation, fault).replace(down_s=fault.amount, lives_on_s=lives_on_s)
-
-
-def _stop(simulation: "Simulation", fault: Fault) -> None:
-    life = _process(simulation, fault).incarnation
-    if life is not None:
-        life.stop()
-        simulation.loop.world.later(fault.seconds, life.go_on)
-
-
-def _break(simulation: "Simulation", fault: Fault) -> None:
-    draw = stream(simulation.loop.seed, "fault", fault.number)
-    simulation.network.break_connections(fault.target, fault.other, draw)
-
-
-def _silence(simulation: "Simulation", fault: Fault) -> None:
-    simulation.network.silence(fault.target, fault.other, fault.seconds)
-
-
-def _calls_lost(simulation: "Simulation", fault: Fault) -> None:
-    _process(simulation, fault).trouble.losing += int(fault.amount)
-
-
-def _calls_unheard(simulation: "Simulation", fault: Fault) -> None:
-    _process(simulation, fault).trouble.muting += int(fault.amount)
-
-
-def _calls_doubled(simulation: "Simulation", fault: Fault) -> None:
-    _process(simulation, fault).trouble.doubling += int(fault.amount)
-
-
-def _calls_late(simulation: "Simulation", fault: Fault) -> None:
-    """By Ray, and so most of all the question where a process listens."""
-    _process(simulation, fault).trouble.delaying += [fault.seconds] * int(fault.amount)
-
-
-def _store_away(simulation: "Simulation", fault: Fault) -> None:
-    simulation.database.go_away(fault.seconds, silent=fault.kind == "store silent")
-
-
-def _store_slow(simulation: "Simulation", fault: Fault) -> None:
-    def quick_again() -> None:
-        simulation.database.trouble.slow = 1.0
-
-    simulation.database.trouble.slow = 1 + 500 * fault.amount
-    simulation.loop.world.later(fault.seconds, quick_again)
-
-
-def _commit_late(simulation: "Simulation", fault: Fault) -> None:
-    late = [fault.seconds / n for n in range(1, int(fault.amount) + 1)]
-    simulation.database.trouble.late += late
-
-
-def _epoch_late(simulation: "Simulation", fault: Fault) -> None:
-    """A process dies, and what its successor opens its epoch with takes its time. It may be
-    replaced meanwhile, and live on to try again beside its own successor."""
-    process, down_s = _process(simulation, fault), fault.amount
-    simulation.database.trouble.late_epochs.append(fault.seconds)
-    process.crash(down_s=down_s)
-    if fault.other:
-        draw = stream(simulation.loop.seed, "fault", fault.number)
-        simulation.loop.world.later(
-            down_s + draw.uniform(0.01, 1.0),
-            lambda: process.replace(down_s=draw.uniform(0.01, 1.0), lives_on_s=fault.seconds + 3),
-        )
 
 
 def _move_late(simulation: "Simulation", fault: Fault) -> None:
@@ -145,14 +63,6 @@ def _dies_as_asked(simulation: "Simulation", fault: Fault) -> None:
 def _give_up_late(simulation: "Simulation", fault: Fault) -> None:
     """Whoever gives the claim up next hears nothing, and the database does it later."""
     simulation.database.trouble.late_give_ups.append(fault.seconds)
-
-
-def _commit_locked(simulation: "Simulation", fault: Fault) -> None:
-    simulation.database.trouble.locked_late += [fault.seconds] * int(fault.amount)
-
-
-def _commit_unheard(simulation: "Simulation", fault: Fault) -> None:
-    simulation.database.trouble.unheard += int(fault.amount)
 
 
 def _dies_at_commit(simulation: "Simulation", fault: Fault) -> None:
@@ -214,14 +124,6 @@ def _answers_lost(simulation: "Simulation", fault: Fault) -> None:
     simulation.loop.world.later(draw.uniform(0.2, 1.0) * takes_s, break_off)
 
 
-def _jump(simulation: "Simulation", fault: Fault) -> None:
-    """The wall clock of a process's machine is set."""
-    jumped_us = int(fault.amount * 1e6)
-    simulation.jumped_us[fault.target] = simulation.jumped_us.get(fault.target, 0) + jumped_us
-    for world in simulation.worlds.get(fault.target, []):
-        world.jumped_us += jumped_us
-
-
 def _operate(simulation: "Simulation", fault: Fault) -> None:
     simulation.operate(fault)
 
@@ -242,27 +144,11 @@ def _kill_driver(simulation: "Simulation", fault: Fault) -> None:
 
 
 _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
-    "crash": _crash,
-    "replace": _replace,
-    "stop": _stop,
-    "break": _break,
-    "silence": _silence,
-    "calls lost": _calls_lost,
-    "calls unheard": _calls_unheard,
-    "calls doubled": _calls_doubled,
-    "calls late": _calls_late,
-    "store away": _store_away,
-    "store silent": _store_away,
-    "store slow": _store_slow,
-    "commit late": _commit_late,
-    "commit locked": _commit_locked,
-    "commit unheard": _commit_unheard,
+    **STRIKES,
     "dies at commit": _dies_at_commit,
     "hangs as it begins": _hangs_as_it_begins,
-    "epoch late": _epoch_late,
     "answers lost": _answers_lost,
     "give up late": _give_up_late,
-    "jump": _jump,
     "driver dies": _kill_driver,
     "drain": _operate,
     "take over": _operate,
@@ -276,8 +162,9 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
 
 #: What befalls connections, machines, drivers, the database or all of the system: whatever else
 #: befalls a process does not where there is none of its name.
-_OF_NO_PROCESS = {kind for kind in _HOW if kind.startswith(("store", "commit"))} | {
-    "break", "silence", "answers lost", "jump", "driver dies", "drain", "take over",
-    "give up late", "dies at commit", "hangs as it begins", "scale", "promote", "move", "move late",
+_OF_NO_PROCESS = OF_NO_PROCESS | {
+    "answers lost", "driver dies", "drain", "take over",
+    "give up late", "dies at commit", "hangs as it begins", "scale", "promote",
+    "move", "move late",
     "move unheard",
 }  # fmt: skip

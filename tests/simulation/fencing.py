@@ -13,7 +13,7 @@ from runtime.processing.posting import Posting
 from runtime.processing.timekeeper import Timekeeper
 from runtime.processing.worker import Worker
 from store.event_store import WRITER
-from tests.simulation.processes import Incarnation
+from thornback.simulation.processes import Incarnation
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

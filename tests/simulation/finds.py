@@ -10,9 +10,9 @@ from actors.naming import aggregate_id_of
 from runtime.processing.finding import find
 from runtime.topology.names import worker_name
 from tests.simulation import shipped
-from tests.simulation.draws import stream
 from tests.simulation.history import FindPage
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
+from thornback.simulation.draws import stream
 
 if TYPE_CHECKING:
     from tests.simulation.drivers import Driver

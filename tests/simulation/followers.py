@@ -9,9 +9,9 @@ from runtime.driver.selecting import selection_of
 from runtime.errors import SubscriptionTaken, SystemNotFound
 from runtime.processing.durable_subscription import DurableSubscription
 from store.errors import StoreUnavailable, SystemReplaced
-from tests.simulation.draws import stream
 from tests.simulation.history import Following, seen
 from tests.simulation.plan import Setup, Step
+from thornback.simulation.draws import stream
 
 if TYPE_CHECKING:
     from tests.simulation.drivers import Driver

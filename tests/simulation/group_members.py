@@ -10,9 +10,9 @@ from runtime.driver.selecting import selection_of
 from runtime.errors import ShareTaken, SubscriptionTaken, SystemNotFound
 from runtime.processing.group_subscription import GroupSubscription
 from store.errors import StoreUnavailable, SystemReplaced
-from tests.simulation.draws import stream
 from tests.simulation.history import Belonging, seen
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
+from thornback.simulation.draws import stream
 
 if TYPE_CHECKING:
     from tests.simulation.drivers import Driver

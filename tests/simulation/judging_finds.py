@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.history import FindPage
 from tests.simulation.log_index import LogIndex
-from tests.simulation.plain_rows import Record
+from thornback.simulation.plain_rows import Record
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.simulation.followers import FOLLOWED, PASSING
 from tests.simulation.history import Following, History
 from tests.simulation.log_index import LogIndex, same
-from tests.simulation.plain_rows import Record
+from thornback.simulation.plain_rows import Record
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

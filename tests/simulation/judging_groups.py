@@ -12,8 +12,8 @@ from actors.naming import aggregate_key_of
 from tests.simulation.group_members import GROUPED
 from tests.simulation.history import Belonging, History, Seen
 from tests.simulation.log_index import LogIndex, same
-from tests.simulation.plain_rows import Record
-from tests.simulation.watched_groups import Tenure
+from thornback.simulation.plain_rows import Record
+from thornback.simulation.watched_groups import Tenure
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

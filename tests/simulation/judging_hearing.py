@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.judging_programs import is_wished
 from tests.simulation.log_index import LogIndex
-from tests.simulation.plain_rows import Record
+from thornback.simulation.plain_rows import Record
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

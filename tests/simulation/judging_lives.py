@@ -8,7 +8,7 @@ from actors.ids import event_id
 from tests.simulation.history import Call
 from tests.simulation.lives import REASON
 from tests.simulation.log_index import LogIndex, same
-from tests.simulation.plain_rows import Record
+from thornback.simulation.plain_rows import Record
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.log_index import RETURNS, LogIndex
-from tests.simulation.plain_rows import Record
+from thornback.simulation.plain_rows import Record
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

@@ -21,10 +21,10 @@ from tests.simulation.judging_parked import judge_parked, judge_passing
 from tests.simulation.judging_refused import judge_choosy, judge_odd_index
 from tests.simulation.judging_tables import judge_sightings
 from tests.simulation.log_index import LogIndex
-from tests.simulation.plain_rows import Record
 from tests.simulation.programs import PROGRAMS, SPAN_US
 from tests.simulation.rebuilds import PROJECTION
 from tests.simulation.refusing import ODD_INDEX
+from thornback.simulation.plain_rows import Record
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.history import History, Reading
 from tests.simulation.log_index import LogIndex, same
-from tests.simulation.plain_rows import Record
+from thornback.simulation.plain_rows import Record
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tests.simulation.failing_programs import BAD_STEP, fails_at
-from tests.simulation.plain_rows import Record
 from tests.simulation.refusing import MARKS, OF, SPOILT
+from thornback.simulation.plain_rows import Record
 
 if TYPE_CHECKING:
     from tests.simulation.judging_programs import Finished

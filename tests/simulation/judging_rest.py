@@ -16,8 +16,8 @@ from tests.simulation.failing_programs import STANDING
 from tests.simulation.fencing import fenced_off
 
 if TYPE_CHECKING:
-    from tests.simulation.processes import Incarnation
     from tests.simulation.simulation import Simulation
+    from thornback.simulation.processes import Incarnation
 
 
 def judge_idle(simulation: "Simulation", due: Collection[int]) -> list[str]:

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from runtime.topology.names import host_name
 from tests.simulation.log_index import LogIndex
-from tests.simulation.plain_rows import Record
-from tests.simulation.simulated_world import BEGIN_US
 from tests.simulation.timers import AWAY_FIRST
+from thornback.simulation.plain_rows import Record
+from thornback.simulation.simulated_world import BEGIN_US
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

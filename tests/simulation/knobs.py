@@ -11,7 +11,7 @@ KNOBS = {
     "fewest": ("runtime.host.batch", "", "FEWEST"),
     "recent": ("runtime.host.host", "Host", "RECENT"),
     "page": ("runtime.partition.feed", "Feed", "FIRST_PAGE"),
-    "page_bytes": ("tests.simulation.simulated_store", "SimulatedStore", "PAGE_BYTES"),
+    "page_bytes": ("thornback.simulation.simulated_store", "SimulatedStore", "PAGE_BYTES"),
     "snapshot_bytes": ("runtime.host.snapshots", "SnapshotSaving", "MAX_BYTES"),
     "snapshot_write": ("runtime.host.snapshots", "SnapshotSaving", "WRITE_BYTES"),
     "commit_bytes": ("store.group_commit", "GroupCommit", "MAX_BYTES"),

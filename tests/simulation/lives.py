@@ -5,9 +5,9 @@ from uuid import UUID
 
 from actors.errors import ThornbackError
 from runtime.driver.life import start_actor, stop_actor
-from tests.simulation.draws import stream
 from tests.simulation.history import seen
 from tests.simulation.plan import Setup, Step
+from thornback.simulation.draws import stream
 
 if TYPE_CHECKING:
     from tests.simulation.drivers import Driver

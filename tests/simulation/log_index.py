@@ -4,8 +4,8 @@ from collections import defaultdict
 
 from tests.simulation.companies import MEMBERS
 from tests.simulation.history import Call, Seen
-from tests.simulation.plain_rows import Record
 from tests.simulation.programs import PROGRAMS
+from thornback.simulation.plain_rows import Record
 
 #: The source of what says that messages were refused.
 RETURNS = "messages/returned"

@@ -15,9 +15,9 @@ from runtime.processing.making_slots import make_checkpoints
 from runtime.topology.names import DELIVERER_ACTOR, host_name, worker_name
 from runtime.wire.actor_code import ActorCode
 from tests.simulation.devices import Ear
-from tests.simulation.draws import stream
 from tests.simulation.history import Running
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
+from thornback.simulation.draws import stream
 
 if TYPE_CHECKING:
     from tests.simulation.drivers import Driver

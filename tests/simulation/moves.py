@@ -19,13 +19,13 @@ from runtime.driver.promoting import demote, promote
 from runtime.driver.scaling import Ask, scale
 from runtime.topology.names import DIRECTORY_ACTOR, host_name, number_of_host, promoted_name
 from runtime.topology.placement import shard_of
-from tests.simulation.draws import stream
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
 from tests.simulation.planned_faults import FIRST_FAULT_S
+from thornback.simulation.draws import stream
 
 if TYPE_CHECKING:
-    from tests.simulation.scheduler import Owner
     from tests.simulation.simulation import Simulation
+    from thornback.simulation.scheduler import Owner
 
 T = TypeVar("T")
 

@@ -1,8 +1,5 @@
-"""What operators do with the system of a simulation: launch it, drain it, launch it anew.
-
-Launching is what runtime/cluster/launching.py does, whose calls block a thread and so have no place
-in a simulation. Draining is the runtime's own.
-"""
+"""What operators do with the system of a simulation: drain it, launch it anew. Draining is the
+runtime's own."""
 
 import asyncio
 from bisect import bisect_right
@@ -18,22 +15,17 @@ from runtime.cluster.directory import Directory
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import BUS_ACTOR, DIRECTORY_ACTOR, HOSTS, ProcessKind
-from runtime.topology.status import DrainReport, Topology
-from tests.simulation.draws import stream
+from runtime.topology.status import DrainReport
 from tests.simulation.plan import Fault
-from tests.simulation.processes import SimulatedProcess
-from tests.simulation.scheduler import Owner
 from tests.simulation.steady_load import AFTER_S, BEFORE_S, SteadyLoad
+from thornback.simulation.draws import stream
+from thornback.simulation.launching import AGAIN_S, LAUNCH_S, launch
+from thornback.simulation.processes import SimulatedProcess
+from thornback.simulation.scheduler import Owner
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
-#: Between two tries to reach a directory that is away, or to launch what is being drained.
-PAUSE_S = 0.1
-#: Between two launches of somebody who is impatient.
-AGAIN_S = 0.01
-#: How long one try to launch may take.
-LAUNCH_S = 30.0
 #: How long a message may be on its way to the database.
 ON_ITS_WAY_S = 1.0
 #: A directory that was struck is back so long after it could be, at the latest.
@@ -42,26 +34,6 @@ SETTLED_S = 1.0
 LATE_S = 2.0
 #: How long each process may take to flush.
 FLUSH_S = 5.0
-
-
-async def launch(world: World, settings: Settings, *, take_over: bool = False) -> Topology:
-    """The topology of the system; what does not run yet is started. Tries until it runs."""
-    while True:
-        directory = world.actors.spawn(Directory, settings, DIRECTORY_ACTOR, None)
-        try:
-            topology: Topology | None = await directory.launch.remote(LAUNCH_S, take_over)
-            if topology is not None:
-                return topology
-            if await directory.over.remote():
-                world.actors.kill(directory)
-        except ActorDiedError:
-            continue  # whoever drained the system has just ended this one
-        except ActorUnavailableError:
-            await asyncio.sleep(PAUSE_S)
-        except RayTaskError as error:
-            if not isinstance(error.cause, ThornbackError):
-                raise
-            await asyncio.sleep(AGAIN_S)
 
 
 async def drain_and_launch(simulation: "Simulation", operator: Owner, fault: Fault) -> None:

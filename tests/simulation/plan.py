@@ -7,6 +7,8 @@ stays.
 from dataclasses import dataclass, field
 from typing import Any
 
+from thornback.simulation.striking import Fault as Fault
+
 #: Seconds of virtual time in which drivers begin new work and faults strike.
 ACTIVE_S = 10.0
 
@@ -25,20 +27,6 @@ class Step:
     repeats: int | None = None  #: the number of the step whose id and content are sent again
     parts: tuple["Step", ...] = ()  #: of a bulk call, or of a burst
     more: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that goes wrong."""
-
-    number: int
-    at_s: float
-    kind: str
-    target: str = ""
-    other: str = ""
-    seconds: float = 0.0
-    amount: float = 0.0
-    with_step: int | None = None  #: then `at_s` counts from when the step of this number begins
 
 
 def lasts_s(fault: Fault) -> float:

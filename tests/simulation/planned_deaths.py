@@ -5,9 +5,9 @@ from random import Random
 
 from runtime.topology.names import worker_name
 from store.projected import REBUILD
-from tests.simulation.draws import stream
 from tests.simulation.plan import Fault, Step
 from tests.simulation.rebuilds import FIRST_REBUILD, PROJECTION
+from thornback.simulation.draws import stream
 
 #: The numbers of these faults begin here.
 FIRST_NUMBER, FIRST_HANG = 1_000, 1_500

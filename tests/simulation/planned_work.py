@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from actors.naming import aggregate_id_of
-from tests.simulation.draws import stream
 from tests.simulation.plan import ACTIVE_S, Setup, Step
+from thornback.simulation.draws import stream
 
 
 def door_steps(source: str, kind: str, times: int, numbers: Iterator[int]) -> tuple[Step, ...]:

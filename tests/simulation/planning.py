@@ -5,7 +5,6 @@ from typing import Any
 
 from tests.simulation.broadcasts import plan_broadcasts
 from tests.simulation.companies import plan_companies
-from tests.simulation.draws import stream
 from tests.simulation.dropping import plan_dropped_readings, plan_drops
 from tests.simulation.failing_programs import plan_failing
 from tests.simulation.finds import plan_finds
@@ -22,6 +21,7 @@ from tests.simulation.programs import plan_programs
 from tests.simulation.rebuilds import plan_rebuilds
 from tests.simulation.refusing import plan_refused
 from tests.simulation.timers import plan_timers
+from thornback.simulation.draws import stream
 
 #: Seconds after the last step in which it is answered, where nothing goes wrong.
 ANSWERED_S = 0.3

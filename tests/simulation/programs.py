@@ -18,13 +18,13 @@ from tests.programs import Echo, Hours, Totals
 from tests.projections import Presence
 from tests.simulation.companies import COMPANIES, Ahead
 from tests.simulation.devices import Ledger
-from tests.simulation.draws import stream
 from tests.simulation.dropping import BRIEF, DROPPED, forgotten
 from tests.simulation.failing_programs import FAILING, Fussy, Passing
 from tests.simulation.history import Running
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
 from tests.simulation.rebuilds import PROJECTION, Sightings
 from tests.simulation.refusing import MENDED, REFUSED
+from thornback.simulation.draws import stream
 
 if TYPE_CHECKING:
     from tests.simulation.drivers import Driver

@@ -9,9 +9,9 @@ from runtime.driver.selecting import selection_of
 from runtime.driver.subscription import Subscription
 from runtime.errors import SystemNotFound
 from store.errors import SystemReplaced
-from tests.simulation.draws import stream
 from tests.simulation.history import Reading, seen
 from tests.simulation.plan import Step
+from thornback.simulation.draws import stream
 
 if TYPE_CHECKING:
     from tests.simulation.drivers import Driver

@@ -20,9 +20,9 @@ from runtime.topology.names import worker_name
 from runtime.wire.actor_code import ActorCode
 from store.projected import REBUILD
 from streams.projection import Projection
-from tests.simulation.draws import stream
 from tests.simulation.history import Look, Rebuilding, Running
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
+from thornback.simulation.draws import stream
 
 if TYPE_CHECKING:
     from tests.simulation.drivers import Driver

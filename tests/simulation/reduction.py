@@ -1,13 +1,11 @@
 """A failing plan, reduced to the faults that matter (delta debugging, Zeller 1999)."""
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 
 from tests.simulation.plan import Fault, Plan
 from tests.simulation.simulation import simulate
-
-Fails = Callable[[list[Fault]], bool]
+from thornback.simulation.reducing import fewest
 
 
 def reduced(plan: Plan, problems: list[str]) -> Plan:
@@ -18,7 +16,7 @@ def reduced(plan: Plan, problems: list[str]) -> Plan:
         outcome = simulate(replace(plan, faults=faults))
         return bool(wanted & kinds_of(outcome.problems))
 
-    return replace(plan, faults=_fewest(plan.faults, fails))
+    return replace(plan, faults=fewest(plan.faults, fails))
 
 
 def kinds_of(problems: list[str]) -> set[str]:
@@ -27,19 +25,3 @@ def kinds_of(problems: list[str]) -> set[str]:
         re.sub(r"[\[({].*|[\d.]+|(ledger|vault|feed|shipped|driver|host)\S*", "", one)
         for one in problems
     }
-
-
-def _fewest(faults: list[Fault], fails: Fails) -> list[Fault]:
-    parts = 2
-    while len(faults) >= 1:
-        size = max(len(faults) // parts, 1)
-        for start in range(0, len(faults), size):
-            rest = faults[:start] + faults[start + size :]
-            if fails(rest):
-                faults, parts = rest, max(parts - 1, 2)
-                break
-        else:
-            if size == 1:
-                break
-            parts = min(parts * 2, len(faults))
-    return faults

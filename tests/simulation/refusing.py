@@ -10,9 +10,7 @@ from actors.event import Event
 from streams.actor_index import ActorIndex
 from streams.failures import OnFailure
 from streams.projection import Projection
-from tests.simulation.database import POISON
 from tests.simulation.devices import Ledger, LedgerState, Noted, Opened
-from tests.simulation.draws import stream
 from tests.simulation.failing_programs import (
     BAD_STEP,
     fails_at,
@@ -21,7 +19,10 @@ from tests.simulation.failing_programs import (
     plan_worker_faults,
 )
 from tests.simulation.plan import Fault, Setup, Step
+from thornback.simulation.draws import stream
 
+#: A row whose data has this text in it is one that the simulated database cannot hold.
+POISON = b"poisonous"
 ODD_INDEX = "odd-index"
 #: What a ledger is marked with when it is opened, by its token: what no row can hold, what the
 #: database refuses, and what is well.

@@ -13,24 +13,27 @@ from runtime.driver.connection import Connection
 from runtime.settings.settings import Settings
 from runtime.topology.status import Topology
 from tests.simulation.checker import check, check_idle
-from tests.simulation.database import Database
 from tests.simulation.drivers import Driver
-from tests.simulation.faults import cease, strike
+from tests.simulation.faults import strike
 from tests.simulation.fencing import fenced_off
 from tests.simulation.group_members import belong, probe_groups
 from tests.simulation.history import History
 from tests.simulation.knobs import turned
 from tests.simulation.moves import move, promote_shards, scale_hosts
-from tests.simulation.operating import drain_and_launch, launch, take_over
-from tests.simulation.plain_rows import Record, record_of
+from tests.simulation.operating import drain_and_launch, take_over
 from tests.simulation.plan import ACTIVE_S, Fault, Plan, Step, lasts_s
 from tests.simulation.probing import knock, probe
-from tests.simulation.processes import Cluster, Incarnation
 from tests.simulation.rebuilds import finish_rebuilds
-from tests.simulation.scheduler import Owner, SimulatedLoop, TurnsInCircles
-from tests.simulation.simulated_world import SimulatedCourier, SimulatedWorld
-from tests.simulation.sockets import Network
+from tests.simulation.refusing import POISON
 from tests.simulation.watching import watch
+from thornback.simulation.database import Database
+from thornback.simulation.launching import launch
+from thornback.simulation.plain_rows import Record, record_of
+from thornback.simulation.processes import Cluster, Incarnation
+from thornback.simulation.scheduler import Owner, SimulatedLoop, TurnsInCircles
+from thornback.simulation.simulated_world import SimulatedCourier, SimulatedWorld
+from thornback.simulation.sockets import Network
+from thornback.simulation.striking import calm
 
 #: Seconds after the last fault in which everything has to come to rest: more than a batch whose
 #: predecessor is lost may wait for it (Mailbox.EARLY_S).
@@ -76,7 +79,7 @@ class Simulation:
             # A steady load is to be all that keeps a drain: the limit is short, so that what the
             # load alone would keep for ever is seen.
             self.clusters[0].head_slow = False
-        self.database = Database(self.loop)
+        self.database = Database(self.loop, POISON)
         self.history = History()
         self.database.groups.moment = self.history.moment
         # A gateway has sockets of the real world, and nothing of the system needs it.
@@ -122,7 +125,7 @@ class Simulation:
                 self.loop.world.later(fault.at_s - self.loop.time(), strike, self, fault)
         self.loop.run_until(ACTIVE_S)
         self.loop.run_until(max([ACTIVE_S, *map(lasts_s, self.plan.faults)]))
-        cease(self)
+        calm(self)
         self.wait(self._operating, OPERATED_S, "a drain and the launch after it do not end")
         for operation in self._operating:
             if operation.done() and (error := operation.exception()) is not None:

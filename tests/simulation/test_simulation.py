@@ -11,11 +11,11 @@ import pytest
 
 from tests.simulation.plan import ACTIVE_S, Fault, Step
 from tests.simulation.planning import plan_of
-from tests.simulation.processes import Cluster
-from tests.simulation.reduction import _fewest
-from tests.simulation.scheduler import Owner, SimulatedLoop
 from tests.simulation.simulation import Simulation, simulate
-from tests.simulation.sockets import Network
+from thornback.simulation.processes import Cluster
+from thornback.simulation.reducing import fewest
+from thornback.simulation.scheduler import Owner, SimulatedLoop
+from thornback.simulation.sockets import Network
 
 #: Seeds from here on, this many in each test: enough to meet every kind of step and fault.
 FIRST, SEEDS, GROUPS = 0, 25, 6
@@ -95,7 +95,7 @@ def test_of_many_faults_those_are_left_that_matter() -> None:
     def fails(tried: list[Fault]) -> bool:
         return {3, 8} <= {fault.number for fault in tried}
 
-    assert [fault.number for fault in _fewest(faults, fails)] == [3, 8]
+    assert [fault.number for fault in fewest(faults, fails)] == [3, 8]
 
 
 def _run(code: str, *arguments: str, **environment: str) -> str:

@@ -4,8 +4,8 @@ from dataclasses import replace
 from random import Random
 
 from runtime.topology.names import TIMEKEEPER_ACTOR, host_name
-from tests.simulation.draws import stream
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
+from thornback.simulation.draws import stream
 
 #: The first number of those steps and bells whose timers wait for one host alone.
 AWAY_FIRST = 440_000

@@ -6,6 +6,8 @@ installed; docs/howto/test.md says when to use which.
 - `postgres_system`: the same over a database of its own, in a real PostgreSQL.
 - `ray_system`: the whole thing, on a Ray that is started once a session: seconds.
 
+And `--simulation-seed N` runs one night of every simulation (thornback.simulation).
+
 Each test has a system, and a log, of its own. Settings are those of the project's file, not of
 the environment; a test says what shall differ, section by section:
 
@@ -35,8 +37,20 @@ S = TypeVar("S")
 Sections = Mapping[str, Mapping[str, Any]]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """One night of a simulation (thornback.simulation), which has failed, can be run alone."""
+    parser.addoption(
+        "--simulation-seed", type=int, default=None, metavar="N",
+        help="have every simulation run the night of this seed alone",
+    )  # fmt: skip
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the marker known, and the seed that is asked for."""
+    if (seed := config.getoption("--simulation-seed")) is not None:
+        from thornback.simulation.chosen_seed import choose_seed  # noqa: PLC0415 - nobody else asks
+
+        choose_seed(seed)
     config.addinivalue_line(
         "markers", "thornback(**sections): settings of this test's system, section by section"
     )

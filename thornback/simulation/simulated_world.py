@@ -10,12 +10,12 @@ from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.machines import Machine
 from store.event_store import EventStore
-from tests.simulation.database import Database
-from tests.simulation.draws import latency_s, stream
-from tests.simulation.processes import Cluster, Handle, Incarnation, SimulatedActors
-from tests.simulation.scheduler import Owner
-from tests.simulation.simulated_claims import SimulatedClaimTable
-from tests.simulation.simulated_store import SimulatedStore
+from thornback.simulation.database import Database
+from thornback.simulation.draws import latency_s, stream
+from thornback.simulation.processes import Cluster, Handle, Incarnation, SimulatedActors
+from thornback.simulation.scheduler import Owner
+from thornback.simulation.simulated_claims import SimulatedClaimTable
+from thornback.simulation.simulated_store import SimulatedStore
 
 T = TypeVar("T")
 

@@ -18,9 +18,9 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
 from runtime.settings.settings import Settings
 from runtime.topology.names import ProcessKind, processes_among
-from tests.simulation.draws import latency_s, stream
-from tests.simulation.scheduler import Owner, SimulatedLoop, owner
-from tests.simulation.sockets import Network
+from thornback.simulation.draws import latency_s, stream
+from thornback.simulation.scheduler import Owner, SimulatedLoop, owner
+from thornback.simulation.sockets import Network
 
 #: A process of that incarnation: its class, and what its constructor takes besides its world.
 Make = Callable[["Incarnation", type[Any], tuple[Any, ...]], Any]
@@ -159,6 +159,7 @@ class SimulatedProcess:
 
     def send(self, call: _Call) -> None:
         """A call sets out."""
+        self.cluster.loop.news()
         if self.trouble.losing and not self.ended:
             self.trouble.losing -= 1
             call.fail(0.2 + self.draw.random())

@@ -6,7 +6,7 @@ from typing import Any
 
 from store.dead_letters import LetterChange
 from store.event_store import CheckpointMove, CounterMove, StateChange
-from tests.simulation.scheduler import Owner
+from thornback.simulation.scheduler import Owner
 
 
 @dataclass

@@ -8,7 +8,7 @@ from store.groups import NOBODY
 from store.memory_groups import GroupsInMemory
 from store.memory_subscriptions import SubscriptionsInMemory
 from store.subscriptions import SubscriptionRecord
-from tests.simulation.scheduler import SimulatedLoop
+from thornback.simulation.scheduler import SimulatedLoop
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from tests.simulation.draws import latency_s, stream
-from tests.simulation.scheduler import Owner, SimulatedLoop, owner
+from thornback.simulation.draws import latency_s, stream
+from thornback.simulation.scheduler import Owner, SimulatedLoop, owner
 
 
 class Transport:
@@ -159,6 +159,7 @@ class Network:
         self, factory: Callable[[], Any], host: str, port: int
     ) -> tuple[Transport, Any]:
         caller = owner()
+        self.loop.news()
         listening = self.listening.get(port)
         server = listening.holder.name if listening else "nobody"
         draw = stream(self.loop.seed, "connection", caller, server, next(self._numbers))

@@ -7,7 +7,7 @@ from store.groups import GroupView
 from store.selection import Selection
 from store.slots import slot_name
 from store.subscriptions import SubscriptionRecord
-from tests.simulation.database_link import DatabaseLink
+from thornback.simulation.database_link import DatabaseLink
 
 
 class StoreOfGroups(DatabaseLink):

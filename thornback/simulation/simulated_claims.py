@@ -2,9 +2,9 @@
 
 from store.postgres.claims import Claim, MayTake
 from store.postgres.migrations import Telling
-from tests.simulation.database import Database
-from tests.simulation.database_link import DatabaseLink
-from tests.simulation.scheduler import Owner
+from thornback.simulation.database import Database
+from thornback.simulation.database_link import DatabaseLink
+from thornback.simulation.scheduler import Owner
 
 
 class SimulatedClaimTable:

@@ -6,7 +6,7 @@ transaction, and whoever waits for a lock checks again what it then finds. What 
 for may happen after the client has given up; the answer to a commit may be lost.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,13 +40,11 @@ from store.memory_timers import TimersInMemory
 from store.postgres.claims import Claim, MayTake
 from store.projected import REBUILD, ProjectedTable
 from store.shards import ShardTable, opened
-from tests.simulation.database_requests import ClientRequest, Drop, Swap, Transaction, Trouble
-from tests.simulation.draws import stream
-from tests.simulation.scheduler import Owner, SimulatedLoop
-from tests.simulation.watched_groups import WatchedGroups
+from thornback.simulation.database_requests import ClientRequest, Drop, Swap, Transaction, Trouble
+from thornback.simulation.draws import stream
+from thornback.simulation.scheduler import Owner, SimulatedLoop
+from thornback.simulation.watched_groups import WatchedGroups
 
-#: A row whose data has this text in it is one that the database cannot hold.
-POISON = b"poisonous"
 #: Between two looks whether what a transaction waits for, with its locks held, is so.
 LOOK_S = 0.02
 #: The name by which the table of shards is locked; no node is called so.
@@ -59,8 +57,10 @@ class Database:
     More than fifteen fields: a table of the real one each, and what is under way.
     """
 
-    def __init__(self, loop: SimulatedLoop) -> None:
+    def __init__(self, loop: SimulatedLoop, poison: bytes | None = None) -> None:
         self.loop = loop
+        self.poison = poison  #: a row whose data has this text in it is one that it cannot hold
+        self.asked: Callable[[ClientRequest], None] = lambda _: None  #: is told of each request
         self.server = Owner(loop, "database")
         self.draw = stream(loop.seed, "database")
         self.trouble = Trouble()
@@ -124,6 +124,7 @@ class Database:
 
     def ask(self, request: ClientRequest) -> None:
         """A request has arrived."""
+        self.asked(request)
         if self.away:
             if not self.trouble.silent:
                 self._answer(request, None, gone("connection refused"))
@@ -275,7 +276,7 @@ class Database:
         ids: set[bytes] = set()
         versions: set[tuple[bytes, int]] = set()
         for row, position in zip(rows, positions, strict=True):
-            if POISON in row:
+            if self.poison is not None and self.poison in row:
                 raise RowsRefused("invalid input: poison")
             self._check(row, position, ids, versions)
         self.commits += 1

@@ -20,6 +20,8 @@ from typing import Any
 from weakref import WeakSet
 from zlib import crc32
 
+from thornback.simulation.heartbeats import Heartbeats
+
 _OWNER: ContextVar["Owner"] = ContextVar("owner")
 _MIX = 0x9E37_79B9_7F4A_7C15
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
@@ -95,14 +97,20 @@ def _world() -> Owner:
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
-    """The loop. `run_until(seconds)` lets so much virtual time pass."""
+    """The loop. `run_until(seconds)` lets so much virtual time pass.
 
-    def __init__(self, seed: int) -> None:
+    More than fifteen fields: it is one state, time and what happens in it, that every turn changes
+    together.
+    """
+
+    def __init__(self, seed: int, *, rests: bool = False) -> None:
         self.seed = seed
+        #: Where a system at rest may be passed over.
+        self.heartbeats = Heartbeats(self) if rests else None
         # The time, and what is to happen then:
         self._now_s = 0.0
         self._timers: list[tuple[float, int, events.TimerHandle]] = []
-        self._numbers = count()  #: of timers: of two at one instant the earlier made comes first
+        self.numbers = count()  #: of timers: of two at one instant the earlier made comes first
         self._active: list[Owner] = []
         self._over = False
         self.steps = 0
@@ -138,6 +146,23 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             events._set_running_loop(None)
         self._now_s = max(self._now_s, until_s)
 
+    def run_until_done(self, task: "asyncio.Task[Any]", until_s: float = math.inf) -> bool:
+        """Run everything that happens until a task is done; False if nothing is left that could
+        happen before that, up to then."""
+        events._set_running_loop(self)
+        try:
+            while not task.done():
+                if not self._step(until_s):
+                    return False
+        finally:
+            events._set_running_loop(None)
+        return True
+
+    def news(self) -> None:
+        """Something has happened that is no mere heartbeat."""
+        if self.heartbeats is not None:
+            self.heartbeats.news()
+
     def end(self) -> None:
         """The run is over: what is unfinished is thrown away, and does nothing any more."""
         self._over = True
@@ -156,8 +181,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     ) -> asyncio.TimerHandle:
         timer = events.TimerHandle(when, callback, args, self, context)
         if not self._over:
-            heapq.heappush(self._timers, (when, next(self._numbers), timer))
             timer._scheduled = True  # type: ignore[attr-defined]
+            if self.heartbeats is None or not self.heartbeats.takes(when, timer):
+                heapq.heappush(self._timers, (when, next(self.numbers), timer))
         return timer
 
     def call_soon_threadsafe(  # type: ignore[override]
@@ -215,6 +241,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         timers = self._timers
         while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
+        if self.heartbeats is not None and not self.heartbeats.give_back(timers, until_s):
+            return False
         if not timers or timers[0][0] > until_s:
             return False
         self._now_s = max(self._now_s, timers[0][0])

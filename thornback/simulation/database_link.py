@@ -4,10 +4,10 @@ from asyncio import Future, Semaphore, get_running_loop
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.simulation.database import Database, gone
-from tests.simulation.database_requests import ClientRequest
-from tests.simulation.draws import latency_s, stream
-from tests.simulation.scheduler import Owner
+from thornback.simulation.database import Database, gone
+from thornback.simulation.database_requests import ClientRequest
+from thornback.simulation.draws import latency_s, stream
+from thornback.simulation.scheduler import Owner
 
 
 class DatabaseLink:

@@ -26,10 +26,10 @@ from store.rows.decoding import Decoder
 from store.rows.layout import EncodedRows, causes_at, source_at
 from store.selection import EVERYTHING, Selection, row_filter
 from store.shards import ShardTable
-from tests.simulation.database import SHARD_TABLE, gone
-from tests.simulation.database_requests import Transaction
-from tests.simulation.store_of_groups import StoreOfGroups
-from tests.simulation.store_of_programs import StoreOfPrograms
+from thornback.simulation.database import SHARD_TABLE, gone
+from thornback.simulation.database_requests import Transaction
+from thornback.simulation.store_of_groups import StoreOfGroups
+from thornback.simulation.store_of_programs import StoreOfPrograms
 
 #: What PostgreSQL's index takes of the names of one row.
 INDEX_BYTES = 2_704
