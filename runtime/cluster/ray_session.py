@@ -302,7 +302,6 @@ def _not_about_threads(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-@contextmanager
 def _same_code() -> Iterator[None]:
     """What Ray's processes import before they know of any program is the code that this one runs,
     where several copies of it are installed."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from actors.actor import Actor, Command, applies, handles
 from actors.event import DeviceEvent
@@ -82,7 +82,7 @@ class Delivered(DeviceEvent):
     kwh: float
     tariff: str
 
-    in_kilowatt_hours = EnergyDelivered.in_kilowatt_hours
+    in_kilowatt_hours: ClassVar[Any] = EnergyDelivered.in_kilowatt_hours
 
     @upcasts(2)
     @staticmethod
