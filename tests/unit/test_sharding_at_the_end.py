@@ -53,7 +53,7 @@ def _directory(sharding: Sharding) -> Directory:
         return None
 
     nothing: Any = SimpleNamespace(cancel=cancel)
-    directory._dedicated = directory._workers = nothing
+    directory._dedicated = directory._workers = directory._stopping = nothing
     directory._sharding = sharding
     return directory
 
