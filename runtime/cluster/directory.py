@@ -165,7 +165,7 @@ class Directory(Process):
             await self._machines.start()
         life.found_running = True
         self._keeping = self._keeping or self.must_live(self._machines.keep())
-        self._sharding.keep_promoting()
+        self._sharding.keep_promoting(lambda: self._stopping.stopped)
 
     async def progress(self) -> Progress:
         """How far the launch, or the drain, has come."""

@@ -22,7 +22,7 @@ from runtime.driver.own_loop import OwnLoop
 from runtime.driver.publishing import publish
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import ProcessKind
+from runtime.topology.names import kind_of, promoted_shard
 from runtime.topology.status import ProcessAway, Topology
 from store.shards import ShardTable
 
@@ -79,8 +79,9 @@ class HostStopping:
     def statuses(self) -> list[ProcessAway]:
         """A line for each that is stopped."""
         return [
-            ProcessAway(name=host, kind=ProcessKind.POOLED_HOST, reason=said)
+            ProcessAway(name=host, kind=kind, reason=said)
             for host, said in sorted(self.stopped.items())
+            if (kind := kind_of(host, {})) is not None
         ]
 
     async def cancel(self) -> None:
@@ -109,9 +110,12 @@ class HostStopping:
             await self._keep(stop.host)
             return
         heirs = ", ".join(sorted(set(table.hosts)))
+        again = "scale" if promoted_shard(stop.host) is None else "promote"
         moved = f"its {taken:,} shards are with {heirs}" if taken else "it had no shards"
         logger.critical("%s is stopped: %s; %s", stop.host, stop.why, moved)
-        self.stopped[stop.host] = f"stopped: {stop.why}; {moved}; `thornback scale` starts it again"
+        self.stopped[stop.host] = (
+            f"stopped: {stop.why}; {moved}; `thornback {again}` starts it again"
+        )
         event = HostWasStopped(host=stop.host, reason=stop.why, shards=taken)
         await self._tell(stop.host, event)
 

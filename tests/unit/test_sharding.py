@@ -1,7 +1,7 @@
 """The directory's part in moves and in scaling, of processes that are away, hang or never come."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import pytest
@@ -14,7 +14,7 @@ from runtime.settings.settings import Settings
 from runtime.topology.names import ProcessKind, kind_of
 from store.errors import StaleEpoch, StoreUnavailable
 from store.event_store import Epoch, ShardsMoved
-from store.shards import ShardTable, dealt
+from store.shards import SHARDS, ShardTable, dealt
 
 LIMIT_S = 30.0
 #: Of what is not to come about.
@@ -91,6 +91,9 @@ class Played:
             self.store_away -= 1
             raise StoreUnavailable("the database", "on cue")
         return self
+
+    async def aside(self, work: Callable[[], Any]) -> Any:
+        return work()
 
     async def open_shards(self, hosts: list[str], *, anew: bool = False) -> ShardTable:
         return self.table
@@ -196,8 +199,11 @@ async def test_shards_of_a_host_that_has_ended_are_given_by_one_that_is_started(
 async def test_of_a_host_that_is_away_nobody_says_what_its_shards_have_to_do() -> None:
     played = Played()
     played.hosts["host-0"].away = 1
-    assert await played.sharding.loads() == {7: 3}
-    assert await played.sharding.loads() == {7: 6}
+    _, rates, _ = await played.sharding.sharing(LIMIT_S)
+    assert {shard: rate for shard, rate in rates.items() if rate} == {7: 3}
+    assert len(rates) == SHARDS // 2 + 1  # but for what the one that is away has
+    _, rates, _ = await played.sharding.sharing(LIMIT_S)
+    assert rates == {**dict.fromkeys(range(SHARDS), 0.0), 7: 6}
 
 
 async def test_the_shards_of_a_host_that_is_stopped_are_taken_by_its_next_epoch() -> None:
