@@ -246,7 +246,7 @@ def start_ray(
 def add_node() -> LocalNode:
     """One more node for the Ray that `start_ray` started, with which it ends. To be called where it
     is in the main thread's hands: the node ends with the thread that has started it, too."""
-    with loopback_as_it_is():
+    with loopback_as_it_is(), _same_code():
         node = LocalNode(joined_ray(), LOOPBACK)
     _Started.nodes.append(node)
     return node
