@@ -41,7 +41,7 @@ def run_kills(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
     for key, name in ((HOST, KILLED), (WRITER, WRITER_ACTOR)):
         if key not in wanted:
             continue
-        with bed.database() as url, bed.system(url) as system:
+        with bed.database() as url, bed.system(url, spares=1) as system:
             took_s = _measured(system, bed, url, lambda: _kill(system, name))  # noqa: B023
             measured[key] = statistics.median(took_s)
     return measured
@@ -49,7 +49,7 @@ def run_kills(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
 
 def run_restarts(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
     """See the figure below."""
-    with _own_server() as server, bed.system(server.url) as system:
+    with _own_server() as server, bed.system(server.url, spares=1) as system:
 
         def restart() -> float:
             server.stop()
