@@ -7,8 +7,8 @@ has started anew begins that anew.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
 
 from ray.exceptions import RayError
 
@@ -51,14 +51,29 @@ class Heat:
         return sorted(up, key=lambda one: (-rates[one], one)), sorted(down)
 
 
+class Sharing(Protocol):
+    """What promoting asks for (driver/promoting.py). What Sharding is."""
+
+    async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, float], list[str]]:
+        """The table, what is sent to each shard, and the hosts that there are."""
+
+    async def add_host(self, name: str, timeout_s: float) -> None:
+        """Have a host of this name."""
+
+    async def move_shards(self, shards: Collection[int], to: str, timeout_s: float) -> ShardTable:
+        """Have a host have these shards."""
+
+    async def remove_host(self, name: str, timeout_s: float) -> None:
+        """End a host that has no shards."""
+
+
 class Promotion:
     """Looks again and again at what the shards are sent."""
 
     #: Between two looks: as long as a window of ShardLoads.
     LOOK_S = 10.0
 
-    def __init__(self, sharding: Any, promote_at: float) -> None:
-        """`sharding` has the methods of the directory that promoting asks for."""
+    def __init__(self, sharding: Sharing, promote_at: float) -> None:
         self._sharding, self._heat = sharding, Heat(promote_at)
 
     async def keep(self) -> None:
@@ -82,5 +97,4 @@ class Promotion:
             logger.info("shard %d is hot (%.0f/s), and has %s", shard, rates[shard], host)
 
     async def _ask(self, method: str, *arguments: Any) -> Any:
-        named = {"move_shards": "move"}
-        return await getattr(self._sharding, named.get(method, method))(*arguments)
+        return await getattr(self._sharding, method)(*arguments)
