@@ -6,7 +6,6 @@ Whether one is to be stopped, ProcessSupervision says; how shards are taken from
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from ray.exceptions import RayError
 from actors.errors import ThornbackError
 from actors.event import Event, SystemEvent
 from actors.ids import time_ordered_id
+from actors.moments import moment_of
 from actors.process_events import HostWasStarted, HostWasStopped
 from runtime.cluster.process_supervision import Stop
 from runtime.driver.connection import Connection
@@ -27,8 +27,6 @@ from runtime.topology.status import ProcessAway, Topology
 from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.directory")
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Shards(Protocol):
@@ -134,7 +132,7 @@ class HostStopping:
             payload,
             source=f"process/{host}",
             id=UUID(bytes=made),
-            timestamp=_EPOCH + timedelta(microseconds=now_us),
+            timestamp=moment_of(now_us),
         )
         connection = self._connection()
         try:

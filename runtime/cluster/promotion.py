@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from ray.exceptions import RayError
 
@@ -63,6 +63,22 @@ def _counted(before: Counter[int], now: Collection[int], known: Collection[int])
     return Counter({one: before[one] + 1 for one in now} | unknown)
 
 
+class Sharing(Protocol):
+    """What promoting asks for (driver/promoting.py). What Sharding is."""
+
+    async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, float], list[str]]:
+        """The table, what is sent to each shard, and the hosts that there are."""
+
+    async def add_host(self, name: str, timeout_s: float) -> None:
+        """Have a host of this name."""
+
+    async def move_shards(self, shards: Collection[int], to: str, timeout_s: float) -> ShardTable:
+        """Have a host have these shards."""
+
+    async def remove_host(self, name: str, timeout_s: float) -> None:
+        """End a host that has no shards."""
+
+
 class Promotion:
     """Looks again and again at what the shards are sent."""
 
@@ -70,10 +86,9 @@ class Promotion:
     LOOK_S = 10.0
 
     def __init__(
-        self, sharding: Any, promote_at: float, stopped: Callable[[], Container[str]]
+        self, sharding: Sharing, promote_at: float, stopped: Callable[[], Container[str]]
     ) -> None:
-        """`sharding` has the methods of the directory that promoting asks for. `stopped` hosts have
-        ended too often: whoever wants one back says so."""
+        """`stopped` hosts have ended too often: whoever wants one back says so."""
         self._sharding, self._heat, self._stopped = sharding, Heat(promote_at), stopped
 
     async def keep(self) -> None:
@@ -106,5 +121,4 @@ class Promotion:
                 logger.info("%s: its host is %s", why, done)
 
     async def _ask(self, method: str, *arguments: Any) -> Any:
-        named = {"move_shards": "move"}
-        return await getattr(self._sharding, named.get(method, method))(*arguments)
+        return await getattr(self._sharding, method)(*arguments)

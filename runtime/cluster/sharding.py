@@ -51,7 +51,7 @@ T = TypeVar("T")
 class Processes(Protocol):
     """Those of a system, as far as shards are concerned. What SystemProcesses is."""
 
-    def pooled(self) -> list[str]:
+    def sharded(self) -> list[str]:
         """The names of the hosts that there are to be, dedicated ones aside."""
 
     def others(self) -> dict[str, ProcessKind]:
@@ -113,13 +113,13 @@ class Sharding:
         """See how it is. Raises StoreUnavailable."""
         self._saw(await self._open(anew=False))
 
-    async def move(self, shards: Collection[int], to: str, timeout_s: float) -> ShardTable:
+    async def move_shards(self, shards: Collection[int], to: str, timeout_s: float) -> ShardTable:
         """Have a host have these shards; the table as it is then. No command fails because of it.
         Raises HostUnavailable where there is no such host, or whoever has some of them does not
         give them within that time: then they may have moved, or may do so yet. Raises StartFailed
         where the system ends."""
         if not self._is_there(to):
-            there = ", ".join(self._processes.pooled())
+            there = ", ".join(self._processes.sharded())
             raise HostUnavailable(to, f"there is no such host to have shards: there are {there}")
         alone = promoted_shard(to)
         if alone is not None and set(shards) - {alone}:

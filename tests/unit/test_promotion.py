@@ -1,7 +1,7 @@
 """A shard has a host of its own while it is hot: asked for, or by itself."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
@@ -145,15 +145,20 @@ class Sharding(Asked):
             raise HostUnavailable(name, "on cue")
         super()._add_host(name, timeout_s)
 
-    async def move(self, shards: list[int], to: str, timeout_s: float) -> ShardTable:
+    async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, float], list[str]]:
+        found: Any = await self.ask("sharing", timeout_s)
+        table, rates, there = found
+        return table, rates, there
+
+    async def add_host(self, name: str, timeout_s: float) -> None:
+        await self.ask("add_host", name, timeout_s)
+
+    async def move_shards(self, shards: Collection[int], to: str, timeout_s: float) -> ShardTable:
         self.moved_s.append(now_s())
-        return self._move_shards(shards, to, timeout_s)
+        return self._move_shards(list(shards), to, timeout_s)
 
-    def __getattr__(self, method: str) -> Any:
-        async def call(*arguments: Any) -> Any:
-            return await self.ask(method, *arguments)
-
-        return call
+    async def remove_host(self, name: str, timeout_s: float) -> None:
+        await self.ask("remove_host", name, timeout_s)
 
 
 @virtual_time

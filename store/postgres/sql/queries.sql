@@ -754,9 +754,3 @@ DELETE FROM {table} WHERE key = ANY ($1) RETURNING 1;
 
 -- name: count_projected
 SELECT count(*) AS rows FROM {table} WHERE key = ANY ($1);
-
--- name: count_mentions
--- Events of others that have a text somewhere in their data.
-SELECT count(*) AS events, count(DISTINCT source) AS sources FROM events
-WHERE position > $1 AND position <= $2 AND aggregate_id <> $3
-    AND strpos(event_data::text, $4) > 0;
