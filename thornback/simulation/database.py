@@ -30,7 +30,7 @@ from store.event_store import (
     Snapshot,
     Tallied,
 )
-from store.memory import after_move
+from store.memory import after_move, makes_way
 from store.memory_erasing import ErasingInMemory
 from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
@@ -378,10 +378,10 @@ class Database:
         }
 
     def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
-        """Newer ones replace older ones."""
+        """Newer ones replace older ones, and those of the same version."""
         for snapshot in snapshots:
             old = self.snapshots.get(snapshot.aggregate_id)
-            if old is None or old.version < snapshot.version:
+            if old is None or makes_way(old, snapshot):
                 self.snapshots[snapshot.aggregate_id] = snapshot
 
     def _fence(self, transaction: Transaction) -> None:
