@@ -48,7 +48,7 @@ class FencedPosting(Posted):
 class FencedRun(ProgramRun):
     """Likewise."""
 
-    slot_names = frozenset({"mine"})  # type: ignore[assignment]
+    slot_names = frozenset({"mine"})
 
     def __init__(self, store: Any) -> None:
         self.program: Any = SimpleNamespace(name="mine")
