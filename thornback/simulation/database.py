@@ -65,6 +65,7 @@ class Database:
         self.draw = stream(loop.seed, "database")
         self.trouble = Trouble()
         self.rows: list[bytes] = []  #: by position, from 1
+        self.written: list[bytes] = []  #: the same as they were committed, also what was erased
         #: Of each row, the epochs of the nodes in its commit.
         self.epochs_of: list[dict[str, int]] = []
         self.committed_s: list[float] = []  #: of each row, when
@@ -284,6 +285,7 @@ class Database:
         epochs = {move.name: move.epoch for move in transaction.nodes}
         for row in rows:
             self.rows.append(row)
+            self.written.append(row)
             self.epochs_of.append(epochs)
             self.by_id[row[6:22]] = len(self.rows)
             self.versions.setdefault(row[26:42], {})[_version(row)] = len(self.rows)

@@ -102,8 +102,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a process waits to be called",
         "one that Ray has restarted comes to life with its first call",
         "runtime.process.process",
-        "if self.world.restarted() else None\n",
-        "if False else None\n",
+        "        if self.world.restarted():\n",
+        "        if False:\n",
     ),
     mutation(
         "fenced off for good",
