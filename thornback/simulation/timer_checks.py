@@ -33,9 +33,11 @@ def check_timers(log: Sequence[Record], now_us: int) -> Iterator[str]:
         running: dict[str, _Running] = {}
         takes_none = False
         for record in records:
-            takes_none = record.event_type == "actor-stopped" or (
+            takes_none = record.event_type in ("actor-stopped", "actor-erased") or (
                 takes_none and record.event_type != "actor-started"
             )
+            if record.event_type == "actor-erased":
+                running.clear()  # they are gone, and those that are set later are others
             yield from _follow(record, running)
         for key, timer in running.items():
             if not takes_none and timer.due_us < now_us - PROMPT_US:
