@@ -119,7 +119,24 @@ def plan_erasing(
     faults += [
         _fault(draw, FIRST_NUMBER + number, setup, names, erasing) for number in range(count)
     ]
+    faults += _moves(stream(seed, "moves of who is erased"), setup, erasing)
     faults.sort(key=lambda fault: fault.at_s)
+
+
+def _moves(draw: Random, setup: Setup, erasing: list[Step]) -> list[Fault]:
+    """Shards go elsewhere as somebody is erased: before that, with it, or behind it; and he is
+    erased, and started, by another host than that which remembers him."""
+    if setup.hosts < 2 or draw.random() < 0.5:
+        return []
+    first = FIRST_NUMBER + 100
+    return [
+        Fault(
+            first + number, round(draw.choice((0.0, draw.uniform(0.0, 0.3))), 4), "move",
+            other=draw.choice(("around", host_name(draw.randrange(setup.hosts)))),
+            amount=99, with_step=draw.choice(erasing).number,
+        )
+        for number in range(draw.choice((1, 1, 2)))
+    ]  # fmt: skip
 
 
 def _living(draw: Random, tenants: list[str], first: int) -> list[Step]:
