@@ -7,7 +7,7 @@ strikes in the moments of that.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +119,22 @@ def plan_erasing(
     faults += [
         _fault(draw, FIRST_NUMBER + number, setup, names, erasing) for number in range(count)
     ]
+    faults += _late_snapshots(stream(seed, "late snapshots of who is erased"), erasing)
     faults += _moves(stream(seed, "moves of who is erased"), setup, erasing)
     faults.sort(key=lambda fault: fault.at_s)
+
+
+def _late_snapshots(draw: Random, erasing: list[Step]) -> list[Fault]:
+    """What hosts have saved before the end of somebody reaches the database behind it."""
+    if draw.random() < 0.5:
+        return []
+    seconds = round(draw.uniform(0.2, 2.0), 3)
+    before = Fault(
+        FIRST_NUMBER + 200, round(draw.uniform(0.3, 2.0), 4), "saves late", "database",
+        seconds=seconds, amount=draw.choice((1, 3, 10)),
+    )  # fmt: skip
+    step = draw.choice([step.number for step in erasing if step.kind == "erase"])
+    return [before, replace(before, number=FIRST_NUMBER + 201, at_s=0.0, with_step=step)]
 
 
 def _moves(draw: Random, setup: Setup, erasing: list[Step]) -> list[Fault]:

@@ -147,6 +147,8 @@ class Database:
             return self.trouble.late_epochs
         if request.moves:
             return self.trouble.late_moves
+        if request.saves:
+            return self.trouble.late_saves
         return self.trouble.late if request.commits else []
 
     def _run(self, request: ClientRequest) -> None:
