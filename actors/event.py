@@ -25,7 +25,7 @@ from actors.errors import UnreadableEvent
 from actors.ids import uuid_of
 from actors.moments import microseconds, moment_of
 from actors.naming import aggregate_id_of, checked_source, checked_type_name, kebab_case
-from actors.schema import EventSchema, check_schema, metadata_of, schema_of, version_of
+from actors.schema import EventSchema, check_schema, schema_of, version_of, with_schema
 
 
 class Kind(StrEnum):
@@ -39,6 +39,11 @@ class Kind(StrEnum):
 #: The data of an event whose own was erased (ActorSystem.erase): all else of its row stays, so that
 #: positions, versions, ids and receipts do. It is no payload of anybody's.
 TOMBSTONE: Mapping[str, Any] = {"$erased": True}
+
+
+def is_erased(data: Mapping[str, Any]) -> bool:
+    """Is this what is left of an event's data? A 1 is none, though it equals True."""
+    return data == TOMBSTONE and data["$erased"] is True
 
 
 class Payload(BaseModel):
@@ -157,7 +162,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         causation_id: UUID | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Self:
-        """An event that is not committed yet. Raises InvalidName for a bad source,
+        """An event that is not committed yet; the metadata may be that of another one, whose schema
+        it does not take over. Raises InvalidName for a bad source,
         ValueError for a timestamp without a zone, TypeError for a payload that is none and
         AttributeError for one without a kind."""
         _check_parts(payload, timestamp)
@@ -173,7 +179,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             data=payload.model_dump(mode="json"),
             correlation_id=correlation_id,
             causation_id=causation_id,
-            metadata={**(metadata or {}), **metadata_of(version_of(type(payload)))},
+            metadata=with_schema(metadata or {}, version_of(type(payload))),
         )
 
     @property
@@ -212,7 +218,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def erased(self) -> bool:
         """Was its data erased? `data` is then the same for all such events, and fits no payload."""
-        return self.data == TOMBSTONE
+        return is_erased(self.data)
 
     @property
     def clock_counts(self) -> Mapping[str, int]:

@@ -70,6 +70,13 @@ def metadata_of(version: int) -> dict[str, str]:
     return {SCHEMA: str(version)} if version > 1 else {}
 
 
+def with_schema(metadata: Mapping[str, str], version: int) -> dict[str, str]:
+    """This metadata as that of an event of that schema, whatever it says of another one."""
+    rest = dict(metadata)
+    rest.pop(SCHEMA, None)
+    return {**rest, **metadata_of(version)}
+
+
 def version_of(model: Any) -> int:
     """The schema version that a class of events writes. A class that has a field of this name, from
     before there were schemas, has the first one."""

@@ -4,12 +4,36 @@ A snapshot hides the log behind it. One of a state with other fields may be read
 and be wrong all the same: a new field would have its default, and not what the log says. So it
 names the schema of its state; and of each event type the schema, so that a class which cannot read
 the events that are in it does not go on from it either, but meets them in the log, and says so.
+
+A snapshot is its mark, a blank and the pending timers where there are any, a newline, and the
+state. A release that knows no timers takes them for a part of the mark, and ignores it.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 #: Between the parts of a mark; no name of an event type has it, nor has a digest.
 _SEPARATOR = b";"
+
+
+class SnapshotParts(NamedTuple):
+    """What a snapshot is made of, as bytes."""
+
+    mark: bytes
+    timers: bytes  #: empty where none is pending
+    state: bytes
+
+    def joined(self) -> bytes:
+        """The snapshot."""
+        header = self.mark + b" " + self.timers if self.timers else self.mark
+        return header + b"\n" + self.state
+
+
+def snapshot_parts(data: bytes) -> SnapshotParts:
+    """The parts of a snapshot: the inverse of `joined`."""
+    header, _, state = data.partition(b"\n")
+    mark, _, timers = header.partition(b" ")
+    return SnapshotParts(mark, timers, state)
 
 
 class SnapshotMark:

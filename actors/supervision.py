@@ -149,8 +149,8 @@ def judge(
     )
 
 
-#: The shortest time limit: hosts look this often at what their actors are doing, and a machine may
-#: well do something else for as long.
+#: The shortest time limit: hosts look this often at what their actors are doing (HandlerWatch), and
+#: a machine may well do something else for as long.
 SHORTEST_S = 0.25
 
 

@@ -61,7 +61,7 @@ TIMER_TYPES = frozenset((SET, CANCELLED, FIRED, SKIPPED))
 
 
 #: The classes of them, by event type.
-_CLASSES: dict[str, type[SystemEvent]] = {
+TIMER_CLASSES: dict[str, type[SystemEvent]] = {
     each.event_type: each for each in (TimerSet, TimerCancelled, TimerFired, TimerSkipped)
 }
 
@@ -75,7 +75,7 @@ def is_timer_event(event_type: str, kind: str) -> bool:
 def forged(payload: Any) -> bool:
     """Does this class of events, somebody else's, have the name of one of these?"""
     event_type = getattr(payload, "event_type", None)
-    return event_type in TIMER_TYPES and payload is not _CLASSES[event_type]
+    return event_type in TIMER_TYPES and payload is not TIMER_CLASSES[event_type]
 
 
 def reserved(event_type: str) -> str:

@@ -64,12 +64,13 @@ class Bed:
         *,
         max_actors: int | None = None,
         hosts: int | None = None,
+        spares: int = 0,
         gateway: bool = False,
     ) -> Iterator[ActorSystem]:
         """A freshly launched system on that database, drained afterwards; with room for
         the default number of resident actors in each host, or for `max_actors`; with as many pooled
-        hosts as by default, or so many; with a gateway where one is measured."""
-        given = {"max_actors": max_actors, "hosts": hosts}
+        hosts as by default, or so many; with spare processes or a gateway where these count."""
+        given = {"max_actors": max_actors, "hosts": hosts, "spare_processes": spares}
         chosen = {name: value for name, value in given.items() if value is not None}
         settings = self._settings(url, chosen, gateway=gateway)
         require(settings.event_bus.metrics_enabled, "metrics are switched off")

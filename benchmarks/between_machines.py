@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.devices import Meter, TakeReading
-from benchmarks.measures.asks import Refs, _timed_ms
+from benchmarks.measures.asks import Refs, timed_ms
 from benchmarks.sizes import require
 from runtime.process.world import address_here
 from runtime.settings.settings import Settings
@@ -137,8 +137,8 @@ def _asks(refs: Refs) -> float:
     def ask() -> None:
         next(turns).ask(TakeReading(celsius=21.5, room="hall", number=1)).result()
 
-    _timed_ms(ask, ASKS // 10)  # warms up
-    return statistics.median(_timed_ms(ask, ASKS))
+    timed_ms(ask, ASKS // 10)  # warms up
+    return statistics.median(timed_ms(ask, ASKS))
 
 
 def _commands(system: ActorSystem, refs: Refs) -> float:

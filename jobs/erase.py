@@ -6,12 +6,13 @@ docs/howto/erase.md says what goes and what stays, and what is not reached.
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from actors.naming import source_of
 from jobs.terminal import as_json, console, problems
 from jobs.whole_files import written_whole
+from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
 from store.erasures import ErasureReceipt
 
@@ -30,7 +31,7 @@ def confirmed(source: str) -> bool:
 
 def erase(
     system: ActorSystem,
-    source: str,
+    ref: ActorRef[Any],
     reason: str,
     keys: Sequence[str],
     receipt_file: Path | None,
@@ -39,9 +40,7 @@ def erase(
 ) -> int:
     """Have it erased, and say what was; the exit code. Raises NotPossible where the log has no
     event of it."""
-    actor_type, _, name = source.partition("/")
-    source_of(actor_type, name)
-    receipt = system.erase(system.actor(actor_type, name), reason, keys=keys).result()
+    receipt = system.erase(ref, reason, keys=keys).result()
     text = json.dumps(receipt.as_json(), ensure_ascii=False, indent=2)
     if receipt_file is not None:
         with written_whole(receipt_file) as part:

@@ -3,6 +3,7 @@
 The one that is struck has a host, and is not the head's: that has what Ray knows, and who drives.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +16,8 @@ from actors.errors import ThornbackError
 from runtime.driver.ref import ActorRef
 from runtime.topology.names import MACHINE_LETTERS, ProcessKind
 from runtime.topology.status import ProcessStatus, Status
+
+logger = logging.getLogger("thornback.run")
 
 T = TypeVar("T")
 
@@ -42,8 +45,8 @@ class Struck:
     lost: Sequence[str] = ()  #: the system's processes on it
     killed: int = 0  #: processes of it in all, Ray's own among them
     at: int = 0  #: so many commands had been answered
-    noticed_s: float | None = None  #: when Ray took the node for dead
-    answered_s: float | None = None  #: when actors of all hosts on it had answered again
+    noticed_s: float | None = None  #: when Ray took the node for dead; None: it has not
+    answered_s: float | None = None  #: when actors of its hosts had answered again, if any were met
     paused_s: float = 0.0  #: the longest time in which no command was answered
     back: dict[str, str] = field(default_factory=dict)  #: process -> the node where it is now
     trouble: str | None = None  #: why there is nothing to tell
@@ -108,15 +111,20 @@ class Strike:
             self._watch(came, struck_s, asked)
         except (ThornbackError, LookupError) as error:
             came.trouble = str(error)
+        except Exception as error:  # whoever waits for the outcome is told of any
+            logger.exception("the strike has failed")
+            came.trouble = f"{type(error).__name__}: {error}"
 
     def _watch(self, came: Struck, struck_s: float, asked: Sequence[ActorRef[Any]]) -> None:
         until_s = struck_s + self._patience_s
-        while self._nodes[came.node].known_alive() and time.monotonic() < until_s:
+        while alive := self._nodes[came.node].known_alive():
+            if time.monotonic() >= until_s:
+                break
             time.sleep(_LOOK_S)
-        came.noticed_s = time.monotonic() - struck_s
+        came.noticed_s = None if alive else time.monotonic() - struck_s
         for ref in asked:
             _until(until_s, lambda ref=ref: ref.state().result(timeout_s=self._patience_s))  # type: ignore[misc]
-        came.answered_s = time.monotonic() - struck_s
+        came.answered_s = time.monotonic() - struck_s if asked else None
         while came.back.keys() != set(came.lost) and time.monotonic() < until_s:
             for name, (_, node) in _until(until_s, self._where).items():
                 if name in came.lost and node != came.node:
@@ -134,7 +142,7 @@ class Strike:
     def _one_of_each(self, hosts: Iterable[str]) -> list[ActorRef[Any]]:
         """An actor of each of these hosts, if there is one."""
         left, found = set(hosts), []
-        for ref in self._actors():
+        for ref in list(self._actors()):  # whoever sends meets others meanwhile
             if ref.channel.host in left:
                 left.discard(ref.channel.host)
                 found.append(ref)

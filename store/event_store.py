@@ -408,7 +408,8 @@ class EventStore(Protocol):
         id as their cause, too, but for the events of the command of that id."""
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
-        """Keep each unless a newer one of its aggregate is there already."""
+        """Keep each unless a newer one of its aggregate is there already. One of the same version
+        makes way, it may be of another state; but what marks an erasure does not."""
 
     async def load_snapshots(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, Snapshot]:
         """The snapshots of those aggregates that have one."""

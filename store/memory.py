@@ -11,7 +11,7 @@ from uuid import UUID
 from actors.columns import TableSchema
 from actors.event import Event
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
-from store.erasures import Erasure, ErasureReceipt, Searched
+from store.erasures import ERASED_SNAPSHOT, Erasure, ErasureReceipt, Searched
 from store.errors import DuplicateEvent, StaleEpoch, StoreUnavailable, VersionConflict
 from store.event_store import (
     WRITER,
@@ -368,7 +368,7 @@ class MemoryEventStore:
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         for snapshot in snapshots:
             old = self._snapshots.get(snapshot.aggregate_id)
-            if old is None or old.version < snapshot.version:
+            if old is None or makes_way(old, snapshot):
                 self._snapshots[snapshot.aggregate_id] = snapshot
 
     async def load_snapshots(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, Snapshot]:
@@ -478,6 +478,13 @@ def after_move(present: Epoch | None, epoch: Epoch, attempt: int) -> Epoch:
     if present is None or (present.number, present.attempt) != (epoch.number + 1, attempt):
         raise StaleEpoch(epoch.name, epoch.number)
     return present
+
+
+def makes_way(old: Snapshot, new: Snapshot) -> bool:
+    """Does a snapshot make way for another one? For one of its version, too, which may be of
+    another state; but what marks an erasure does not, for one that comes late."""
+    erased = old.data == ERASED_SNAPSHOT
+    return old.version < new.version or (old.version == new.version and not erased)
 
 
 def begun_tally(launch: str, head: int) -> Tallied:

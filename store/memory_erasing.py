@@ -28,7 +28,7 @@ from store.memory_states import StatesInMemory
 from store.memory_subscriptions import SubscriptionsInMemory
 from store.memory_timers import TimersInMemory
 from store.receipts import Receipt
-from store.rows.layout import causes_at, event_type_at, kind_at
+from store.rows.layout import causes_at, event_type_at, id_at, kind_at
 from store.rows.tombstones import data_of, is_tombstone, tombstone_of
 from store.timers import TimerChanges
 
@@ -102,7 +102,9 @@ class ErasingInMemory:
         snapshot = self._snapshots.get(aggregate)
         outputs = self._outputs(erasure, self._subscriptions.programs())
         tells = self._tells_of(aggregate)
-        erased = self._rows[receipt.position - 1][6:22] if receipt.position in self._kept else b""
+        erased = (
+            id_at(self._rows[receipt.position - 1], 0) if receipt.position in self._kept else b""
+        )
         remains = Remains(
             events=self._with_data(self._positions(aggregate, version - 1)),
             snapshots=int(
@@ -167,7 +169,7 @@ class ErasingInMemory:
     def _old_timers(self, source: str, version: int) -> list[tuple[str, str]]:
         aggregate = aggregate_key_of(source)
         later = {
-            self._rows[position - 1][6:22]
+            id_at(self._rows[position - 1], 0)
             for each, position in self._aggregates.get(aggregate, {}).items()
             if each > version
         }
@@ -189,11 +191,11 @@ class ErasingInMemory:
 
     def _is_of(self, letter: DeadLetter, aggregate: bytes) -> bool:
         positions = self._aggregates.get(aggregate, {}).values()
-        return any(self._rows[at - 1][6:22] == letter.event_id for at in positions)
+        return any(id_at(self._rows[at - 1], 0) == letter.event_id for at in positions)
 
     def _ids(self, aggregate: bytes, version: int) -> Receipt:
         positions = self._positions(aggregate, version)
-        return Receipt().plus(self._rows[position - 1][6:22] for position in positions)
+        return Receipt().plus(id_at(self._rows[position - 1], 0) for position in positions)
 
 
 def _says_erased(row: bytes) -> bool:

@@ -28,7 +28,7 @@ from actors.pending_timers import all_pending, cancels_nothing, fold_timer, turn
 from actors.sameness import changed_fields
 from actors.state_form import NotGivenBack
 from actors.tell import Tell
-from actors.timer_events import TimerFired, TimerSet, TimerSkipped, is_timer_event
+from actors.timer_events import TIMER_CLASSES, TimerFired, TimerSet, TimerSkipped, is_timer_event
 from actors.timers import Cancel, Schedule, span_us
 from store.rows.read_back import stored
 from store.rows.tells import check_yielded, stored_tell
@@ -84,9 +84,13 @@ class Scenario(Generic[S]):
     ) -> Self:
         """Fold a past event as an older release has stored it: its data, in JSON's types, of that
         schema version. Raises InvalidActor where nothing applies it or it cannot be read, and says
-        of an upcaster which one fails."""
+        of an upcaster which one fails. What the runtime has stored of the actor's life and of its
+        timers is taken as a host takes it."""
         if not self._type.folds(event_type):
             raise InvalidActor(self._type.name, f"its log has {nothing_applies(event_type)}")
+        ours = LIFECYCLE.get(event_type) or TIMER_CLASSES.get(event_type)
+        if ours is not None:
+            return self._given_ours(ours, data)
         applier = self._type.appliers.get(event_type)
         if applier is None:
             return self
@@ -95,6 +99,26 @@ class Scenario(Generic[S]):
         except (UnreadableEvent, ValidationError) as error:
             problem = f"its log has events that it cannot read: {error}"
             raise InvalidActor(self._type.name, problem) from error
+        self._apply([payload])
+        return self
+
+    def _given_ours(self, ours: type[Payload], data: Mapping[str, Any]) -> Self:
+        """A past event that the runtime has made, which has one schema for good."""
+        try:
+            payload = ours.model_validate_json(json_text(dict(data)))
+        except ValidationError as error:
+            problem = f"its log has events that it cannot read: {error}"
+            raise InvalidActor(self._type.name, problem) from error
+        if isinstance(payload, TimerSet):
+            handler = self._type.handlers.get(payload.message_type)
+            if handler is None:
+                problem = (
+                    f"its log has a timer for {payload.message_type!r}, which it does not handle"
+                )
+                raise InvalidActor(self._type.name, problem)
+            self._messages[payload.timer] = handler.read(payload.message)
+        if ours in LIFECYCLE.values():
+            return self.given(payload)
         self._apply([payload])
         return self
 

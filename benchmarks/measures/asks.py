@@ -10,8 +10,9 @@ import psycopg
 
 from benchmarks.baselines import two_hops
 from benchmarks.bed import Bed, one_value, settle
-from benchmarks.devices import Meter, MeterState, TakeReading
+from benchmarks.devices import Meter, MeterState
 from benchmarks.figures import Figure, Measure, at_least, times
+from benchmarks.measures.commands import READINGS, check_own, reading
 from benchmarks.schema import schema
 from benchmarks.sizes import require
 from runtime.driver.ref import ActorRef
@@ -19,7 +20,6 @@ from runtime.driver.ref import ActorRef
 MANY, P50, P99 = "ask_per_s", "ask_p50_ms", "ask_p99_ms"
 FLOOR, HOPS = "commit_floor_p50_ms", "ray_two_hop_p50_ms"
 BLOCKS = 20  #: asks, commits and hops take turns in blocks, so that all see the same machine
-READINGS = "SELECT count(*) FROM events WHERE event_type = 'reading-taken'"
 
 Refs = list[ActorRef[MeterState]]
 
@@ -59,7 +59,7 @@ async def _burst(refs: Refs, asks: int) -> None:
 
 
 async def _ask(ref: ActorRef[MeterState], number: int) -> int:
-    (event,) = await ref.ask(TakeReading(celsius=21.5, room="hall", number=number))
+    (event,) = await ref.ask(reading(number))
     return int(event.data["number"])
 
 
@@ -69,17 +69,15 @@ def _one_at_a_time(refs: Refs, asks: int, url: str) -> dict[str, float]:
 
         def ask() -> None:
             number = next(numbers)
-            message = TakeReading(celsius=21.5, room="hall", number=number)
-            (event,) = refs[number % len(refs)].ask(message).result()
-            require(event.data["number"] == number, "an ask was answered with the event of another")
+            check_own(refs[number % len(refs)].ask(reading(number)).result(), number)
 
         calls: dict[str, Callable[[], object]] = {HOPS: hop, FLOOR: commit, P50: ask}
         for call in calls.values():
-            _timed_ms(call, asks // 10)  # warms up
+            timed_ms(call, asks // 10)  # warms up
         took_ms: dict[str, list[float]] = {key: [] for key in calls}
         for _ in range(BLOCKS):
             for key, call in calls.items():
-                took_ms[key] += _timed_ms(call, asks // BLOCKS)
+                took_ms[key] += timed_ms(call, asks // BLOCKS)
     return {
         **{key: statistics.median(each) for key, each in took_ms.items()},
         P99: statistics.quantiles(took_ms[P50], n=100)[98],
@@ -95,7 +93,8 @@ def _bare_commit(url: str) -> Iterator[Callable[[], object]]:
         yield lambda: connection.execute("INSERT INTO floor.commits VALUES (1)", prepare=True)
 
 
-def _timed_ms(call: Callable[[], object], calls: int) -> list[float]:
+def timed_ms(call: Callable[[], object], calls: int) -> list[float]:
+    """How long each of so many calls took."""
     took_ms = []
     for _ in range(calls):
         started_s = time.perf_counter()

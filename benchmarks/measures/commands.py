@@ -8,12 +8,14 @@ acknowledged and the subscriber has seen the last event.
 """
 
 import asyncio
+import itertools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 import asyncpg
 import ray
 
+from actors.event import Event
 from benchmarks.bed import Bed, one_value, settle
 from benchmarks.devices import Meter, TakeReading
 from benchmarks.figures import Figure, Measure, at_least, times
@@ -23,6 +25,7 @@ from jobs.flights.report import GAPS
 from runtime.driver.bulk import BulkResult
 from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
+from runtime.topology.placement import shard_of
 from store.postgres.migrations import migration
 
 READINGS = "SELECT count(*) FROM events WHERE event_type = 'reading-taken'"
@@ -48,6 +51,24 @@ def readings(
     for number in range(count):
         ref = refs[number % len(refs)]
         yield ref, TakeReading(celsius=number / 8, room="room 101, second floor", number=number)
+
+
+def reading(number: int) -> TakeReading:
+    """One reading, of that number."""
+    return TakeReading(celsius=21.5, room="hall", number=number)
+
+
+def check_own(events: Sequence[Event], number: int) -> None:
+    """The answer to a reading is its own event, and that alone."""
+    (event,) = events
+    require(event.data["number"] == number, "an ask was answered with the event of another")
+
+
+def meters(count: int, belongs: Callable[[int], bool]) -> list[str]:
+    """The names of so many meters whose shard belongs."""
+    names = (f"{number:x}" for number in itertools.count())
+    mine = (name for name in names if belongs(shard_of(f"meter/{name}")))
+    return list(itertools.islice(mine, count))
 
 
 def all_told(told: BulkResult, count: int) -> None:

@@ -7,18 +7,17 @@ import os
 import signal
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from actors.event import Event
 from benchmarks.bed import BUILD, Bed, one_value
-from benchmarks.devices import Meter, MeterState, TakeReading
+from benchmarks.devices import Meter, MeterState
 from benchmarks.figures import Figure, Measure, at_least
+from benchmarks.measures.commands import READINGS, check_own, meters, reading
 from benchmarks.sizes import require
 from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
 from runtime.topology.names import WRITER_ACTOR, host_name
-from runtime.topology.placement import shard_of
 from runtime.topology.status import ProcessStatus
 from store.embedded.server import EmbeddedPostgres
 
@@ -28,7 +27,6 @@ KILLED = host_name(0)
 CALLERS = 8  #: each with one ask under way at a time, all the while
 AWAY_S = 1.0  #: PostgreSQL, from its end to its start
 APART_S = 4.0  #: from one recovery to the next strike: by then everything is as it was before
-READINGS = "SELECT count(*) FROM events WHERE event_type = 'reading-taken'"
 
 Refs = list[ActorRef[MeterState]]
 #: Strikes, and returns the moment from which the recovery counts.
@@ -41,7 +39,7 @@ def run_kills(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
     for key, name in ((HOST, KILLED), (WRITER, WRITER_ACTOR)):
         if key not in wanted:
             continue
-        with bed.database() as url, bed.system(url) as system:
+        with bed.database() as url, bed.system(url, spares=1) as system:
             took_s = _measured(system, bed, url, lambda: _kill(system, name))  # noqa: B023
             measured[key] = statistics.median(took_s)
     return measured
@@ -49,7 +47,7 @@ def run_kills(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
 
 def run_restarts(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
     """See the figure below."""
-    with _own_server() as server, bed.system(server.url) as system:
+    with _own_server() as server, bed.system(server.url, spares=1) as system:
 
         def restart() -> float:
             server.stop()
@@ -63,18 +61,13 @@ def run_restarts(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
 
 def _measured(system: ActorSystem, bed: Bed, url: str, strike: Strike) -> list[float]:
     """How long each recovery took. What was asked is in the log, each once."""
-    refs = [system.actor(Meter, name) for name in _names(bed.sizes.recovering)]
+    # Those of the host that is killed, of two.
+    names = meters(bed.sizes.recovering, lambda shard: shard % 2 == 0)
+    refs = [system.actor(Meter, name) for name in names]
     took_s, asked = asyncio.run(_recoveries(system, refs, bed.sizes.strikes, strike))
     stored = one_value(url, READINGS)
     require(stored == asked, f"{stored:,} events for {asked:,} asks")
     return took_s
-
-
-def _names(count: int) -> list[str]:
-    """So many meters of the host that is killed, of two."""
-    names = (f"{number:x}" for number in itertools.count())
-    mine = (name for name in names if shard_of(f"meter/{name}") % 2 == 0)
-    return list(itertools.islice(mine, count))
 
 
 async def _recoveries(
@@ -97,9 +90,9 @@ async def _recoveries(
 
 def _all_asked(system: ActorSystem, refs: Refs, numbers: Iterator[int]) -> None:
     """Every one has answered."""
-    asked = [(ref, _reading(next(numbers))) for ref in refs]
-    for (_, reading), reply in zip(asked, system.ask_many(asked), strict=True):
-        _check(reply.result(), reading.number)
+    asked = [(ref, reading(next(numbers))) for ref in refs]
+    for (_, each), reply in zip(asked, system.ask_many(asked), strict=True):
+        check_own(reply.result(), each.number)
 
 
 async def _call(refs: Refs, numbers: Iterator[int], over: asyncio.Event) -> None:
@@ -111,16 +104,7 @@ async def _call(refs: Refs, numbers: Iterator[int], over: asyncio.Event) -> None
 
 
 async def _ask(ref: ActorRef[MeterState], number: int) -> None:
-    _check(await ref.ask(_reading(number)), number)
-
-
-def _reading(number: int) -> TakeReading:
-    return TakeReading(celsius=21.5, room="hall", number=number)
-
-
-def _check(events: Sequence[Event], number: int) -> None:
-    (event,) = events
-    require(event.data["number"] == number, "an ask was answered with the event of another")
+    check_own(await ref.ask(reading(number)), number)
 
 
 def _kill(system: ActorSystem, name: str) -> float:

@@ -6,19 +6,18 @@ import statistics
 import time
 
 from benchmarks.bed import Bed, one_value
-from benchmarks.devices import Meter, MeterState, TakeReading
+from benchmarks.devices import Meter, MeterState
 from benchmarks.figures import Figure, Measure, at_least
+from benchmarks.measures.commands import READINGS, check_own, meters, reading
 from benchmarks.sizes import require
 from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
-from runtime.topology.placement import shard_of
 
 PAUSE, MOVE = "shard_move_pause_ms", "shard_move_p50_ms"
 SHARD = 0
 BESIDE = 100  #: actors of other shards, as many of them as of the shard that moves are asked
 CALLERS = 20  #: each with one ask under way at a time
 APART_S = 0.05  #: from one move to the next
-READINGS = "SELECT count(*) FROM events WHERE event_type = 'reading-taken'"
 
 Refs = list[ActorRef[MeterState]]
 
@@ -26,7 +25,8 @@ Refs = list[ActorRef[MeterState]]
 def run(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
     """See the figures below."""
     with bed.database() as url, bed.system(url) as system:
-        moving = [system.actor(Meter, name) for name in _names(bed.sizes.moving)]
+        names = meters(bed.sizes.moving, lambda shard: shard == SHARD)
+        moving = [system.actor(Meter, name) for name in names]
         beside = [system.actor(Meter, f"beside-{number}") for number in range(BESIDE)]
         measured, asked = asyncio.run(_moved(system, moving, beside, bed.sizes.shard_moves))
         stored = one_value(url, READINGS)
@@ -34,17 +34,10 @@ def run(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
     return {key: measured[key] for key in wanted}
 
 
-def _names(count: int) -> list[str]:
-    """So many meters of one shard."""
-    names = (f"{number:x}" for number in itertools.count())
-    mine = (name for name in names if shard_of(f"meter/{name}") == SHARD)
-    return list(itertools.islice(mine, count))
-
-
 async def _moved(
     system: ActorSystem, moving: Refs, beside: Refs, times: int
 ) -> tuple[dict[str, float], int]:
-    asks = [ref.ask(_reading(0)) for ref in (*moving, *beside)]  # all are resident
+    asks = [ref.ask(reading(0)) for ref in (*moving, *beside)]  # all are resident
     await asyncio.gather(*asks)
     waits: list[tuple[float, float]] = []  #: of each ask, from when to when
     over = asyncio.Event()
@@ -81,13 +74,9 @@ async def _call(
         if over.is_set():
             return
         began_s = time.perf_counter()
-        (event,) = await refs[at * CALLERS % len(refs)].ask(_reading(at))
+        events = await refs[at * CALLERS % len(refs)].ask(reading(at))
         waits.append((began_s, time.perf_counter()))
-        require(event.data["number"] == at, "an ask was answered with the event of another")
-
-
-def _reading(number: int) -> TakeReading:
-    return TakeReading(celsius=21.5, room="hall", number=number)
+        check_own(events, at)
 
 
 MEASURE = Measure(

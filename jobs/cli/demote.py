@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from jobs.cli import options
-from jobs.cli.promote import ref_of, said
+from jobs.cli.devices import ref_of
+from jobs.cli.promote import said
 from jobs.command_line import connected_by
 
 

@@ -1,9 +1,12 @@
 """What the commands about one device share: its name, and whether there is such a device."""
 
+from typing import Any
+
 import click
 
 from actors.errors import InvalidName
 from actors.naming import aggregate_id_of, checked_source
+from runtime.driver.ref import ActorRef
 from runtime.system import ActorSystem
 
 #: How one device is named.
@@ -20,6 +23,12 @@ def checked(source: str, *, of_an_actor: bool = True) -> str:
     if of_an_actor and not (actor_type and name):
         raise click.UsageError(f"SOURCE is {FORM}; {source!r} is not")
     return source
+
+
+def ref_of(system: ActorSystem, source: str) -> ActorRef[Any]:
+    """The device of that name. Raises UsageError for what can be none."""
+    actor_type, _, name = checked(source).partition("/")
+    return system.actor(actor_type, name)
 
 
 def unknown(source: str) -> str:

@@ -6,6 +6,7 @@ import click
 
 from jobs import erase
 from jobs.cli import options
+from jobs.cli.devices import ref_of
 from jobs.command_line import connected_by
 from jobs.terminal import UNWELL, problems
 
@@ -44,4 +45,6 @@ def command(
         problems.print("nothing was done", markup=False)
         return UNWELL
     with connected_by(config) as system:
-        return erase.erase(system, source, reason, keys, receipt_file, for_programs=for_programs)
+        return erase.erase(
+            system, ref_of(system, source), reason, keys, receipt_file, for_programs=for_programs
+        )

@@ -27,7 +27,6 @@ COMMANDS = {
         "drain": "End the system; its Ray stays.",
     },
     "Change a running system": {
-        "check": "This code against a log, before it is deployed.",
         "scale": "More pooled hosts, or fewer, under traffic.",
         "promote": "A process of its own for a hot device, under traffic.",
         "demote": "And back to the others.",
@@ -58,6 +57,7 @@ COMMANDS = {
     "Find out what is wrong": {
         "logs": "What the processes say, and what handlers print.",
         "doctor": "What is wrong here, and what to do.",
+        "check": "This code against a log, before it is deployed.",
         "completion": "How a shell completes these commands.",
         "settings": "Each setting, and where its value comes from.",
     },

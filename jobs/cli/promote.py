@@ -6,12 +6,11 @@ from typing import Any
 import click
 
 from jobs.cli import options
-from jobs.cli.devices import checked
+from jobs.cli.devices import ref_of
 from jobs.command_line import connected_by
 from jobs.terminal import as_json, console
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
-from runtime.system import ActorSystem
 
 
 @click.command
@@ -38,9 +37,3 @@ def said(ref: ActorRef[Any], host: Reply[str], for_programs: bool) -> int:
     else:
         console.print(f"{ref.source} is at {host.result()}, with shard {ref.shard:,}", markup=False)
     return 0
-
-
-def ref_of(system: ActorSystem, source: str) -> ActorRef[Any]:
-    """The device of that name. Raises UsageError for what can be none."""
-    actor_type, _, name = checked(source).partition("/")
-    return system.actor(actor_type, name)

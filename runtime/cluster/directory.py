@@ -165,7 +165,7 @@ class Directory(Process):
             await self._machines.start()
         life.found_running = True
         self._keeping = self._keeping or self.must_live(self._machines.keep())
-        self._sharding.keep_promoting()
+        self._sharding.keep_promoting(lambda: self._stopping.stopped)
 
     async def progress(self) -> Progress:
         """How far the launch, or the drain, has come."""
@@ -213,7 +213,7 @@ class Directory(Process):
     def _topology(self) -> Topology:
         return Topology(
             settings_json=self.settings.model_dump_json(),
-            hosts=tuple(self._processes.pooled()),
+            hosts=tuple(self._processes.sharded()),
             shards=self._sharding.table,
             # In memory it lives and dies with this system.
             log=self.world.ray_actor() if self._database.log is None else self._database.log,
@@ -260,7 +260,7 @@ class Directory(Process):
         self._life.check_not_replaced()
         self._life.check_not_draining()
         await self.ensure_started()
-        return await self._sharding.move(shards, to, timeout_s)
+        return await self._sharding.move_shards(shards, to, timeout_s)
 
     async def add_host(self, name: str, timeout_s: float) -> None:
         """Have a pooled or promoted host of this name (Sharding.add_host). Raises HostUnavailable,
@@ -299,13 +299,13 @@ class Directory(Process):
 
     # Supervision --------------------------------------------------------------------------
 
-    async def begins_again(self, name: str, mark: bytes) -> Leave:
+    async def begins_again(self, name: str, incarnation: bytes) -> Leave:
         """When a process may begin that Ray has started anew (ProcessSupervision). Answered also
         while this one starts: whoever asks does not wait for long."""
         kind = kind_of(name, self.settings.actor_system.placement)
         if kind is None or self._life.draining is not None or self._life.over:
             return AT_ONCE
-        return self._supervision.begins_again(name, kind, mark)
+        return self._supervision.begins_again(name, kind, incarnation)
 
     async def _may_stop(self) -> bool:
         await self.ensure_started()

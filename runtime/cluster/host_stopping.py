@@ -6,7 +6,6 @@ Whether one is to be stopped, ProcessSupervision says; how shards are taken from
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from ray.exceptions import RayError
 from actors.errors import ThornbackError
 from actors.event import Event, SystemEvent
 from actors.ids import time_ordered_id
+from actors.moments import moment_of
 from actors.process_events import HostWasStarted, HostWasStopped
 from runtime.cluster.process_supervision import Stop
 from runtime.driver.connection import Connection
@@ -22,13 +22,11 @@ from runtime.driver.own_loop import OwnLoop
 from runtime.driver.publishing import publish
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.topology.names import ProcessKind
+from runtime.topology.names import kind_of, promoted_shard
 from runtime.topology.status import ProcessAway, Topology
 from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.directory")
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Shards(Protocol):
@@ -79,8 +77,9 @@ class HostStopping:
     def statuses(self) -> list[ProcessAway]:
         """A line for each that is stopped."""
         return [
-            ProcessAway(name=host, kind=ProcessKind.POOLED_HOST, reason=said)
+            ProcessAway(name=host, kind=kind, reason=said)
             for host, said in sorted(self.stopped.items())
+            if (kind := kind_of(host, {})) is not None
         ]
 
     async def cancel(self) -> None:
@@ -109,9 +108,12 @@ class HostStopping:
             await self._keep(stop.host)
             return
         heirs = ", ".join(sorted(set(table.hosts)))
+        again = "scale" if promoted_shard(stop.host) is None else "promote"
         moved = f"its {taken:,} shards are with {heirs}" if taken else "it had no shards"
         logger.critical("%s is stopped: %s; %s", stop.host, stop.why, moved)
-        self.stopped[stop.host] = f"stopped: {stop.why}; {moved}; `thornback scale` starts it again"
+        self.stopped[stop.host] = (
+            f"stopped: {stop.why}; {moved}; `thornback {again}` starts it again"
+        )
         event = HostWasStopped(host=stop.host, reason=stop.why, shards=taken)
         await self._tell(stop.host, event)
 
@@ -130,7 +132,7 @@ class HostStopping:
             payload,
             source=f"process/{host}",
             id=UUID(bytes=made),
-            timestamp=_EPOCH + timedelta(microseconds=now_us),
+            timestamp=moment_of(now_us),
         )
         connection = self._connection()
         try:

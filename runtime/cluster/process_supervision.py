@@ -40,6 +40,10 @@ def policy_of(settings: ActorSystemSettings) -> RestartPolicy:
     )
 
 
+#: Ends in a row after which a rest is the longest one, whatever the policy: 2**64 first ones.
+LONG_SINCE = 64
+
+
 class Stop(NamedTuple):
     """A host is to be stopped."""
 
@@ -73,11 +77,11 @@ class ProcessSupervision:
         self._told: dict[str, tuple[bytes, Leave]] = {}  #: of each, to which incarnation last
         self._stopped_s: float | None = None  #: when one was stopped last
 
-    def begins_again(self, name: str, kind: ProcessKind, mark: bytes) -> Leave:
-        """When the incarnation of that mark, of a process that has ended, may begin."""
+    def begins_again(self, name: str, kind: ProcessKind, incarnation: bytes) -> Leave:
+        """When this incarnation of a process that has ended may begin."""
         told = self._told.get(name)
-        if told is None or told[0] != mark:
-            self._told[name] = told = (mark, self._judged(name, kind))
+        if told is None or told[0] != incarnation:
+            self._told[name] = told = (incarnation, self._judged(name, kind))
         return told[1]
 
     def begins_anew(self, name: str) -> None:
@@ -100,7 +104,7 @@ class ProcessSupervision:
             return Leave(verdict.rest_s, f"it has ended {after.in_a_row} times in a row")
         why = f"it has ended {len(before.at_s) + 1} times within {policy.period_s:g} s"
         # Not even one that is stopped waits for ever: what stops it may fail.
-        rest_s = policy.rest_s(64, chance)
+        rest_s = policy.rest_s(LONG_SINCE, chance)
         kept = (*before.at_s[1:], now_s)  # no more of them than count
         self._restarts[name] = Restarts(kept, before.in_a_row + 1, now_s + rest_s)
         if self._is_heir(before, now_s):

@@ -44,9 +44,11 @@ from runtime.cluster.project_ray import (
 )
 from runtime.cluster.rays_here import NoRay as NoRay
 from runtime.cluster.rays_here import address_of_own, check_answers, gcs_addresses
-from runtime.process.spares import PRELOADED
 
 LOOPBACK = "127.0.0.1"
+
+#: The module that imports all that a process of a system needs.
+_PRELOADED = "runtime.cluster.warm"
 
 _ADVICE = (
     f"; if it asks for a token, {AUTH_MODE} and {TOKEN_FILE} have to say which ('make run' prints "
@@ -235,7 +237,7 @@ def start_ray(
                 "worker_niceness": 0,
                 **(health_check if nodes > 1 else {}),
                 # A process that is killed is there again the sooner (process/spares.py).
-                "preload_python_modules": [PRELOADED],
+                "preload_python_modules": [_PRELOADED],
             },
             _temp_dir=str(folder),
         )
@@ -246,7 +248,7 @@ def start_ray(
 def add_node() -> LocalNode:
     """One more node for the Ray that `start_ray` started, with which it ends. To be called where it
     is in the main thread's hands: the node ends with the thread that has started it, too."""
-    with loopback_as_it_is():
+    with loopback_as_it_is(), _same_code():
         node = LocalNode(joined_ray(), LOOPBACK)
     _Started.nodes.append(node)
     return node

@@ -6,11 +6,11 @@ Its truth is in the event store. A move is made by the host that gives shards aw
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import (
     Awaitable,
     Callable,
     Collection,
+    Container,
     Coroutine,
     Iterable,
     Mapping,
@@ -51,7 +51,7 @@ T = TypeVar("T")
 class Processes(Protocol):
     """Those of a system, as far as shards are concerned. What SystemProcesses is."""
 
-    def pooled(self) -> list[str]:
+    def sharded(self) -> list[str]:
         """The names of the hosts that there are to be, dedicated ones aside."""
 
     def others(self) -> dict[str, ProcessKind]:
@@ -113,13 +113,13 @@ class Sharding:
         """See how it is. Raises StoreUnavailable."""
         self._saw(await self._open(anew=False))
 
-    async def move(self, shards: Collection[int], to: str, timeout_s: float) -> ShardTable:
+    async def move_shards(self, shards: Collection[int], to: str, timeout_s: float) -> ShardTable:
         """Have a host have these shards; the table as it is then. No command fails because of it.
         Raises HostUnavailable where there is no such host, or whoever has some of them does not
         give them within that time: then they may have moved, or may do so yet. Raises StartFailed
         where the system ends."""
         if not self._is_there(to):
-            there = ", ".join(self._processes.pooled())
+            there = ", ".join(self._processes.sharded())
             raise HostUnavailable(to, f"there is no such host to have shards: there are {there}")
         alone = promoted_shard(to)
         if alone is not None and set(shards) - {alone}:
@@ -156,11 +156,12 @@ class Sharding:
             raise HostUnavailable(name, "it is no host that may have shards")
         await self._unless_over(name, self._removed(name, timeout_s))
 
-    def keep_promoting(self) -> None:
-        """From now on have what is hot be promoted, where the settings ask for that."""
+    def keep_promoting(self, stopped: Callable[[], Container[str]]) -> None:
+        """From now on have what is hot be promoted, where the settings ask for that; but no host is
+        started that was `stopped`."""
         at = self._settings().actor_system.promote_at
         if at and self._promoting is None and not self._over:
-            self._promoting = asyncio.ensure_future(Promotion(self, at).keep())
+            self._promoting = asyncio.ensure_future(Promotion(self, at, stopped).keep())
             self._under_way.add(self._promoting)
 
     def others_than(self, host: str) -> bool:
@@ -291,31 +292,31 @@ class Sharding:
             await self._unless_over(name, keep())
 
     async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, float], list[str]]:
-        """Which host has which shard, about how many commands a second came for each lately, and
-        which hosts there are that may have some. Raises HostUnavailable where the store does not
-        say in time."""
+        """Which host has which shard, about how many commands a second came for each lately, but
+        for those of hosts that do not say, and which hosts there are that may have some. Raises
+        HostUnavailable where the store does not say in time."""
         table = await self.known_within(timeout_s)
         others = await self._world.aside(self._processes.others)
         there = [name for name, kind in others.items() if kind in SHARDED_HOSTS]
-        return table, await self.loads(), there
+        return table, await self._loads(table), there
 
-    async def loads(self) -> dict[int, float]:
-        """So many commands a second, about, came for each shard lately; of hosts that are away,
-        nothing is known."""
-        found: defaultdict[int, float] = defaultdict(float)
-        for loads in await asyncio.gather(*map(self._loads_of, self._processes.pooled())):
-            for shard, rate in loads.items():  # one that has just moved is known to both
-                found[shard] += rate
-        return dict(found)
+    async def _loads(self, table: ShardTable) -> dict[int, float]:
+        hosts = sorted(set(table.hosts))
+        said = dict(zip(hosts, await asyncio.gather(*map(self._loads_of, hosts)), strict=True))
+        found = {one: 0.0 for one, host in enumerate(table.hosts) if said[host] is not None}
+        for loads in said.values():
+            for shard, rate in (loads or {}).items():  # one that has just moved is known to both
+                found[shard] = found.get(shard, 0.0) + rate
+        return found
 
-    async def _loads_of(self, host: str) -> Mapping[int, float]:
+    async def _loads_of(self, host: str) -> Mapping[int, float] | None:
         try:
             async with asyncio.timeout(self.LOADS_S):
                 asked = self._processes.find(host).shard_loads.remote()
                 loads: Mapping[int, float] = await awaited(asked)
         except (RayError, ThornbackError, ValueError, TimeoutError) as error:
             logger.info("%s does not say what its shards have to do: %s", host, error)
-            return {}
+            return None
         return loads
 
     def _is_there(self, host: str) -> bool:

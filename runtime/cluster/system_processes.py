@@ -74,8 +74,8 @@ class SystemProcesses:
         where the settings ask for hosts on a machine from which none reaches the database."""
         await self._check_labels()
         kinds: dict[str, type[Process]] = {WRITER_ACTOR: WriterActor, BUS_ACTOR: Bus}
-        kinds |= dict.fromkeys(self.pooled(), Host)
-        prefers = await self._spread(self.pooled())
+        kinds |= dict.fromkeys(self.sharded(), Host)
+        prefers = await self._spread(self.sharded())
         actors = [
             self._spawn(kind, name, prefers=prefers.get(name, "")) for name, kind in kinds.items()
         ]
@@ -116,7 +116,7 @@ class SystemProcesses:
         """The handle of what fires timers, which is started if it is not there."""
         return self._spawn(Timekeeper, TIMEKEEPER_ACTOR)
 
-    def pooled(self) -> list[str]:
+    def sharded(self) -> list[str]:
         """The names of the hosts that there are to be, dedicated ones aside: those that have
         shards, and as long as none has, those of the settings."""
         if self._hosts is not None:

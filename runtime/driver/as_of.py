@@ -19,6 +19,7 @@ from actors.actor_type import ActorType, nothing_applies
 from actors.lifecycle import ERASED
 from actors.moments import checked_us
 from actors.naming import aggregate_key_of
+from actors.snapshot_mark import snapshot_parts
 from runtime.driver.connection import Connection
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
@@ -155,9 +156,7 @@ class _Past:
     def takes(self, snapshot: Snapshot) -> bool:
         """May its snapshot be begun with? Its own event tells whether it is old enough, and is read
         for that."""
-        header, _, _ = snapshot.data.partition(b"\n")
-        mark, _, _ = header.partition(b" ")  # pending timers may follow (host/resident.py)
-        fits = self._described.snapshots.fits(mark)
+        fits = self._described.snapshots.fits(snapshot_parts(snapshot.data).mark)
         self._snapshot = snapshot if fits else None
         return fits
 
@@ -184,9 +183,9 @@ class _Past:
         return PastState(self._version, self._actor.state, self._happened_us, self._in_log)
 
     def _restored(self, snapshot: Snapshot, event: Fold) -> bool:
-        _, _, text = snapshot.data.partition(b"\n")
         try:
-            self._actor.state = self._described.states.read(text)
+            state = snapshot_parts(snapshot.data).state
+            self._actor.state = self._described.states.read(state)
         except ValidationError:
             return False
         self._version, self._happened_us = event.version, event.timestamp_us

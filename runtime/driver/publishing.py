@@ -17,7 +17,7 @@ from runtime.wire.answers import read_events
 from runtime.wire.commands import DATA, PUBLISH, Answer
 from runtime.wire.publications import Publication
 from store.errors import InvalidData
-from store.rows.json_text import decode_json, encode_json
+from store.rows.json_text import decode_json, encode_data, encode_json
 
 
 def publish_fields(event: Any) -> tuple[Any, ...]:
@@ -35,7 +35,7 @@ def publish_fields(event: Any) -> tuple[Any, ...]:
     publication = Publication(
         event_type=event_type,
         kind=_kind(event.kind, source, event_type),
-        data=encode_json(event_type, event.data),
+        data=encode_data(event_type, event.data),
         metadata=dict(event.metadata),
         clock=_clock(event.vector_clock, source, event_type),
     )

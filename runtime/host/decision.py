@@ -461,12 +461,16 @@ class Decider:
             logger.error("more commands of that batch fail; their callers are told why")
         self.supervisor.tell_failure(resident, error)
         self.work.check()
-        blocked = isinstance(error, HandlerBlocked)
-        failure = error.failure if isinstance(error, HandlerBlocked) else text_of_error(error)
+        kind, failure, frames = _told_as(error)
         decision = self.supervisor.failed(
             attempt, attempt.batch.commands[index], resident, clean(failure), spoilt=state_spoilt
         )
-        frames = error.frames if isinstance(error, HandlerBlocked) else own_frames(error)
-        kind = HandlerBlocked if blocked else HandlerFailed
         attempt.without_effect(index, kind(source, told(message_type), failure, decision, frames))
         attempt.vain.append(index)
+
+
+def _told_as(error: BaseException) -> tuple[type[HandlerFailed], str, Sequence[str]]:
+    """What a caller is told of what a handler has raised: the error, why, and where."""
+    if isinstance(error, HandlerBlocked):
+        return HandlerBlocked, error.failure, error.frames
+    return HandlerFailed, text_of_error(error), own_frames(error)

@@ -27,6 +27,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from actors.naming import actor_type_of
+from actors.supervision import SHORTEST_S
 from runtime.errors import HandlerBlocked
 from runtime.host.actor_types import ActorTypes
 from runtime.host.failing_code import running_frames
@@ -78,7 +79,7 @@ class HandlerWatch:
     its fields are those of the thread that looks."""
 
     #: Between two looks; what takes less is not seen, and what takes twice as long is.
-    LOOK_S = 0.25
+    LOOK_S = SHORTEST_S
     #: From then on it is logged.
     SAY_S = 1.0
     #: After it was interrupted it may take so long to end.

@@ -15,6 +15,7 @@ from actors.actor_type import ActorType, Applier, nothing_applies
 from actors.lifecycle import ERASED
 from actors.naming import aggregate_key_of
 from actors.pending_timers import fold_stored_timer
+from actors.snapshot_mark import snapshot_parts
 from actors.timer_events import TIMER_TYPES
 from runtime.host.past_events import misfit
 from runtime.host.resident import FAILURES
@@ -80,9 +81,9 @@ class HistoryCheck:
         """Would it be taken?"""
         if snapshot.data == ERASED_SNAPSHOT:
             return
-        header, _, state = snapshot.data.partition(b"\n")
+        mark, _, state = snapshot_parts(snapshot.data)
         self.snapshots += 1
-        if self._described.snapshots.fits(header.partition(b" ")[0]):
+        if self._described.snapshots.fits(mark):
             try:
                 self._described.states.read(state)
                 return

@@ -9,6 +9,7 @@ from actors.actor_type import ActorType, nothing_applies
 from actors.lifecycle import ERASED, LIFECYCLE, STARTED, STOPPED
 from actors.naming import aggregate_key_of
 from actors.pending_timers import decode_pending, encode_pending, fold_stored_timer
+from actors.snapshot_mark import SnapshotParts, snapshot_parts
 from actors.timer_events import TIMER_TYPES
 from runtime.host.blocked import Found
 from runtime.host.past_events import misfit
@@ -161,10 +162,12 @@ def take_snapshot(resident: Resident) -> Snapshot:
     does."""
     data = b""
     if resident.type is not None:
-        header = resident.type.snapshots.text
-        if resident.actor._pending_timers:  # a release that knows none of them ignores it
-            header += b" " + encode_pending(resident.actor._pending_timers)
-        data = header + b"\n" + resident.type.states.snapshot(resident.actor.state).encode()
+        pending = resident.actor._pending_timers
+        data = SnapshotParts(
+            mark=resident.type.snapshots.text,
+            timers=encode_pending(pending) if pending else b"",
+            state=resident.type.states.snapshot(resident.actor.state).encode(),
+        ).joined()
     return Snapshot(aggregate_id=resident.aggregate_id, version=resident.version, data=data)
 
 
@@ -182,8 +185,7 @@ def restore(resident: Resident, snapshot: Snapshot) -> bool:
         return True
     if resident.broken:
         return True
-    header, _, state = snapshot.data.partition(b"\n")
-    mark, _, timers = header.partition(b" ")
+    mark, timers, state = snapshot_parts(snapshot.data)
     if not resident.type.snapshots.fits(mark):
         logger.debug("%s: snapshot ignored, of other schemas: %r", resident.source, mark)
         return False

@@ -35,11 +35,11 @@ AT_ONCE = Leave()
 async def leave_for(name: str, world: World) -> Leave:
     """What the directory says to a process of that name that begins anew. It may be asked several
     times, and counts this incarnation once."""
-    mark = world.random(8)
+    incarnation = world.random(8)
     try:
         async with asyncio.timeout(ASKED_S):
             directory: Any = await world.handle(DIRECTORY_ACTOR)
-            leave: Leave = await soonest(partial(directory.begins_again.remote, name, mark))
+            leave: Leave = await soonest(partial(directory.begins_again.remote, name, incarnation))
     except (RayError, ThornbackError, ConnectionError, ValueError, TimeoutError) as error:
         logger.info("%s begins without the directory's leave: %s", name, type(error).__name__)
         return AT_ONCE

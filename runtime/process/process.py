@@ -91,7 +91,9 @@ class Process(ABC):
         self._allowed = asyncio.Event()  #: it may begin, or has been told when
         self._resting: str | None = None  #: why it may not begin yet
         #: In a process of its own, which may have been one:
-        self._spares = world is None and Spares(self.settings.actor_system.spare_processes)
+        self._spares: Spares | None = None
+        if world is None:
+            self._spares = Spares(self.settings.actor_system.spare_processes)
         self._living: set[asyncio.Task[None]] = set()  #: what it cannot do without
         self._since_s = time.time()  #: of this incarnation, for its status
         #: Coming to life by itself, in the next turn of the loop: when the constructors are done.
@@ -279,7 +281,7 @@ class Process(ABC):
                 self.world.network.check()
             await within(self.START_S, self.start(), self.uncounted_s)
             self._started, self._trouble = True, None
-            if self._spares:
+            if self._spares is not None:
                 self._spares.soon()
         except Exception as error:
             self._trouble = str(error) or f"not done within {self.START_S:g} s"

@@ -6,8 +6,8 @@ that behind it and belongs to nobody yet, Ray takes that one, and the actor begi
 a second. Ray is asked for spares ahead of time, by the processes of the system, in a call
 that only its own programs use; whatever comes of it, all works without them.
 
-What they have imported, PRELOADED says, to a Ray that is started with it
-(runtime/cluster/ray_session.py, or RAY_preload_python_modules in the manifests of a cluster).
+What they have imported, is told to Ray when it is started (runtime/cluster/ray_session.py; where a
+cluster is started by others, RAY_preload_python_modules may be set).
 """
 
 import asyncio
@@ -25,8 +25,6 @@ from ray.core.generated.node_manager_pb2_grpc import NodeManagerServiceStub
 
 logger = logging.getLogger("thornback.process")
 
-#: The module that imports all that a process of a system needs.
-PRELOADED = "runtime.cluster.warm"
 #: How long Ray keeps one that nobody needs.
 KEPT_S = 30 * 24 * 3600
 #: How long Ray may take to hear of it.

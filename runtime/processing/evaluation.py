@@ -30,7 +30,7 @@ from store.event_store import EventStore
 from store.projected import RowChange
 from store.rows.decoding import Decoder
 from store.rows.encoding import CLOCK, cause_fields, encode_row, type_fields
-from store.rows.json_text import encode_json, encode_payload
+from store.rows.json_text import encode_data, encode_payload
 from store.rows.tells import is_message_event, tell_text
 from store.selection import Selection
 from store.slots import SLOTS, slot_of_event, slot_of_key
@@ -561,7 +561,7 @@ class Evaluation:
             if known is None:
                 known = payload.event_type, type_fields(payload.event_type, payload.kind), 1
                 self._types[payload.event_type, payload.kind] = known
-            data = encode_json(payload.event_type, dict(payload.data))
+            data = encode_data(payload.event_type, dict(payload.data))
             return *known[:2], data, payload.schema_version
         if not isinstance(payload, Payload):
             raise InvalidData(

@@ -27,6 +27,7 @@ from runtime.errors import ActorRestarting, UnknownActorType
 from runtime.partition.feed import Feed
 from runtime.process.world import World
 from runtime.processing.mailing import Mailing, Message
+from runtime.processing.patience import until_answered
 from runtime.settings.settings import Settings
 from runtime.topology.names import WORKERS_NODE
 from runtime.wire.commands import CommandPacker
@@ -169,7 +170,10 @@ class Posting:
             try:
                 await self._deliver()
             except (StaleEpoch, StaleCheckpoint):
-                if not await self._was_interrupted():
+                if not await until_answered(
+                    self._was_interrupted, self._waits,
+                    pause_s=self.PAUSE_S, longest_s=self.LONGEST_PAUSE_S,
+                ):  # fmt: skip
                     raise
             except (ThornbackError, ConnectionError, TimeoutError) as error:
                 self._say(trouble=str(error) or type(error).__name__)
@@ -178,6 +182,9 @@ class Posting:
                     pause_s = self.PAUSE_S
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, self.LONGEST_PAUSE_S)
+
+    def _waits(self, error: StoreUnavailable) -> None:
+        self._say(trouble=str(error))
 
     async def _was_interrupted(self) -> bool:
         """Is its checkpoint in nobody's hands? Then something was erased that it may have read."""

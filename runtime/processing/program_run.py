@@ -33,6 +33,7 @@ from runtime.processing.handler_limit import handled_by
 from runtime.processing.key_table import KeyTable
 from runtime.processing.lanes import Lane
 from runtime.processing.parked_here import ParkedHere
+from runtime.processing.patience import until_answered
 from runtime.processing.program_selection import selection_of_program
 from runtime.processing.projected_rows import ProjectedRows, tabled
 from runtime.processing.replaying import Piece, Replay, Wish
@@ -42,7 +43,13 @@ from runtime.topology.names import WORKERS_NODE, possible_nodes
 from runtime.topology.status import WorkerFacts
 from store.appends import CheckpointMove
 from store.dead_letters import Parked, merged
-from store.errors import AnotherTable, NoProjection, StaleCheckpoint, StaleEpoch
+from store.errors import (
+    AnotherTable,
+    NoProjection,
+    StaleCheckpoint,
+    StaleEpoch,
+    StoreUnavailable,
+)
 from store.event_store import EventStore, Page
 from store.projected import REBUILD, ProjectedTable, RefusedRow
 from store.rows.decoding import Decoder
@@ -148,7 +155,10 @@ class ProgramRun:
             except StaleEpoch:
                 raise
             except StaleCheckpoint:
-                if not (await self._has_another_table() or await self._was_interrupted()):
+                if not await until_answered(
+                    self._is_to_go_on, self._waits,
+                    pause_s=self.PAUSE_S, longest_s=self.LONGEST_PAUSE_S,
+                ):  # fmt: skip
                     raise
             except NoProjection as error:
                 if not self.program.name.endswith(REBUILD):
@@ -174,6 +184,13 @@ class ProgramRun:
     def slot_names(self) -> frozenset[str]:
         """What its slots are called."""
         return frozenset(slot_name(self.program.name, slot) for slot in self._slots)
+
+    def _waits(self, error: StoreUnavailable) -> None:
+        self._say(trouble=str(error))
+
+    async def _is_to_go_on(self) -> bool:
+        """It was fenced off: by nobody who goes on with it?"""
+        return await self._has_another_table() or await self._was_interrupted()
 
     async def _was_interrupted(self) -> bool:
         """Is it nobody who has its slots? Then dead letters of it were dropped; or all that there

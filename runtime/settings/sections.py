@@ -150,6 +150,7 @@ class EventStoreSettings(_Section):
 
 
 class ActorSystemSettings(_Section):
+    # More than fifteen fields: each is a key of the section, and none needs another.
     namespace: Word = Field("thornback", description="Ray namespace of all named actors")
     hosts: Count = Field(2, description="pooled hosts")
     max_actors: Count = Field(100_000, description="actors resident in one host")

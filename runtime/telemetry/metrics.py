@@ -76,13 +76,13 @@ class Metrics:
         )
         self.slow = Histogram(
             "slow_handler_seconds",
-            "How long handlers took that took long: from half a second on all, to a look exactly",
+            "Durations of handlers that took 0.5 s or more, to within 0.25 s",
             ["actor_type"],
             registry=self._registry,
             buckets=_SLOW_BUCKETS,
         )
         self.process_ends = self._counter(
-            "process_restarts", "Processes that had ended, by what became of them",
+            "process_ends", "Processes that had ended, by what became of them",
             ["kind", "became"],
         )  # fmt: skip
         self.timers = self._gauge("timers_pending", "Timers that are still to fire")

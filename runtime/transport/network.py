@@ -29,8 +29,6 @@ logger = logging.getLogger("thornback.transport")
 
 #: What callers name as the server's name, which TLS wants to have one; nobody looks at it.
 _NAME = "thornback"
-#: Bytes of the digests that stand in for token and proof.
-DIGEST_BYTES = 32
 
 
 class NetworkAddress(NamedTuple):
@@ -224,10 +222,6 @@ _REASONS = {
     "WRONG_VERSION_NUMBER": "no TLS",
     "UNSUPPORTED_PROTOCOL": "an older TLS",
 }
-#: All that `refused` is told.
-REFUSALS = (
-    *dict.fromkeys(_REASONS.values()), "no end of the handshake", "too many at a time", "no token"
-)  # fmt: skip
 
 
 def _reason(error: Exception) -> str:

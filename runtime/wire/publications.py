@@ -12,7 +12,7 @@ from actors.schema import SCHEMA, UNKNOWN, schema_of
 from runtime.errors import PublishRefused
 from runtime.wire.commands import Counts
 from store.errors import InvalidData
-from store.rows.json_text import MAX_EVENT_BYTES, decode_json, encode_json
+from store.rows.json_text import MAX_EVENT_BYTES, check_not_erased, decode_json, encode_json
 
 #: What shows that a text, which may be anybody's, may hold what PostgreSQL would not give back
 #: as it is read here: an exponent, which it writes out, more digits than a float has, which are
@@ -57,6 +57,7 @@ def read_publication(source: str, data: object) -> Publication:
         raise InvalidData(found.event_type, f"its data is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise InvalidData(found.event_type, "its data is not a JSON object")
+    check_not_erased(found.event_type, value)
     if _UNUSUAL(found.data) or found.data.count(b"[") + found.data.count(b"{") > _NESTED:
         # Every part is looked at, and written as the log will give it back.
         return msgspec.structs.replace(found, data=encode_json(found.event_type, value))

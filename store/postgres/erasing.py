@@ -124,8 +124,11 @@ class Erasing:
         """What is kept of it beside the log, and beside the events of programs."""
         source, keys = erasure.source, list(erasure.keys)
 
-        async def gone(name: str, *arguments: Any, query: str | None = None) -> int:
-            return len(await within.fetch(query or QUERIES[name], *arguments, timeout=REPORT_S))
+        async def fetched(query: str, *arguments: Any) -> int:
+            return len(await within.fetch(query, *arguments, timeout=REPORT_S))
+
+        async def gone(name: str, *arguments: Any) -> int:
+            return await fetched(QUERIES[name], *arguments)
 
         counts = {
             "snapshots": await gone("erase_snapshot", aggregate, version, ERASED_SNAPSHOT),
@@ -137,7 +140,7 @@ class Erasing:
         }
         for table in await self._projections.all():
             query = QUERIES["erase_projected"].format(table=numbered_table(table))
-            counts["rows"] += await gone("", keys, query=query)
+            counts["rows"] += await fetched(query, keys)
         await within.fetch(QUERIES["bury_snapshot"], aggregate, version, ERASED_SNAPSHOT)
         return counts
 

@@ -73,7 +73,7 @@ class Projections:
     async def load(self, table: ProjectedTable, keys: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         """Those rows that there are."""
         columns = _names(table.columns)
-        query = QUERIES["load_projected"].format(columns=columns, table=_table_name(table))
+        query = QUERIES["load_projected"].format(columns=columns, table=numbered_table(table))
         rows = await self._connections.fetch(query, list(keys))
         return {row[0]: tuple(row)[1:] for row in rows}
 
@@ -92,7 +92,7 @@ class Projections:
                 async with transaction(connection):
                     await move_checkpoints(connection, checkpoints)
                     if gone:
-                        query = QUERIES["delete_projected"].format(table=_table_name(table))
+                        query = QUERIES["delete_projected"].format(table=numbered_table(table))
                         await connection.fetch(query, gone)
                     if kept:
                         await _put(connection, table, kept)
@@ -153,7 +153,8 @@ class Projections:
             table = ProjectedTable(schema.name, schema.columns, row["number"])
             await connection.execute(_create(table))
             for index in schema.indexes:
-                await connection.execute(f"CREATE INDEX ON {_table_name(table)} ({_quoted(index)})")
+                name = numbered_table(table)
+                await connection.execute(f"CREATE INDEX ON {name} ({_quoted(index)})")
             if table.in_service:
                 await connection.execute(_view(table))
             return table
@@ -175,7 +176,7 @@ class Projections:
         await connection.fetch(QUERIES["hold_slots"], rebuild)
         await connection.execute(f"SET LOCAL lock_timeout = {_LOCK_MS}")
         await connection.execute(_replaced(_table(old[0]), new))
-        await connection.execute(f"DROP TABLE {_table_name(_table(old[0]))}")
+        await connection.execute(f"DROP TABLE {numbered_table(_table(old[0]))}")
         await connection.fetch(QUERIES["forget_projection"], name)
         await connection.fetch(QUERIES["rename_projection"], rebuild, name)
         await connection.fetch(QUERIES["drop_slots"], name)
@@ -249,13 +250,9 @@ def _numbered(projection: str, number: int) -> str:
     return f"projection_tables.{_quoted(f'{name}${number}')}"
 
 
-def _table_name(table: ProjectedTable) -> str:
-    return _numbered(table.projection, table.number)
-
-
 def numbered_table(table: ProjectedTable) -> str:
     """The table itself, quoted, as it stands in SQL."""
-    return _table_name(table)
+    return _numbered(table.projection, table.number)
 
 
 def _view_name(projection: str) -> str:
@@ -274,7 +271,7 @@ def _create(table: ProjectedTable) -> str:
         for column in table.columns
     ]
     return (
-        f'CREATE TABLE {_table_name(table)} (key text COLLATE "C" PRIMARY KEY, '
+        f'CREATE TABLE {numbered_table(table)} (key text COLLATE "C" PRIMARY KEY, '
         f"{', '.join(columns)}) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05)"
     )
 
@@ -282,7 +279,7 @@ def _create(table: ProjectedTable) -> str:
 def _view(table: ProjectedTable) -> str:
     return (
         f"CREATE OR REPLACE VIEW {_view_name(table.projection)} AS "
-        f"SELECT {_names(table.columns)} FROM {_table_name(table)}"
+        f"SELECT {_names(table.columns)} FROM {numbered_table(table)}"
     )
 
 
@@ -299,7 +296,7 @@ def _upsert(table: ProjectedTable) -> str:
     ]
     assigned = [f"{_quoted(c.name)} = excluded.{_quoted(c.name)}" for c in table.columns]
     return QUERIES["upsert_projected"].format(
-        table=_table_name(table),
+        table=numbered_table(table),
         columns=_names(table.columns),
         arrays=", ".join(arrays),
         assigned=", ".join(assigned),

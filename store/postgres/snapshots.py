@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from asyncpg.pgproto.pgproto import UUID
 
+from store.erasures import ERASED_SNAPSHOT
 from store.event_store import Snapshot
 from store.postgres.connections import Connections
 from store.postgres.queries import QUERIES
@@ -16,7 +17,8 @@ class Snapshots:
         self._connections = connections
 
     async def save(self, snapshots: Sequence[Snapshot]) -> None:
-        """Keep each unless a newer one of its aggregate is there already."""
+        """Keep each unless a newer one of its aggregate is there already, or it was erased at that
+        version."""
         if not snapshots:
             return
         in_order = sorted(snapshots, key=lambda snapshot: snapshot.version)
@@ -26,6 +28,7 @@ class Snapshots:
             [UUID(snapshot.aggregate_id) for snapshot in newest],
             [snapshot.version for snapshot in newest],
             [snapshot.data for snapshot in newest],
+            ERASED_SNAPSHOT,
         )
 
     async def load(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, Snapshot]:

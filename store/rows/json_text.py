@@ -5,12 +5,14 @@ are kept up to the 4,300 digits that Python reads; NaN, infinities and NUL chara
 refused; and a large float is written out with ".0", because jsonb would otherwise hand
 1e23 back as an integer that no float equals. An event read live then equals the same event
 read from the log. What is nested more deeply than pydantic reads is refused as well: a class
-could never be made of it again.
+could never be made of it again. And so is the data of a tombstone (tombstones.py) as that of a new
+event.
 """
 
 import json
 import math
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +20,7 @@ import msgspec
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
+from actors.event import TOMBSTONE, is_erased
 from store.errors import InvalidData
 
 #: An event's data may take this much JSON text; more belongs into an object store.
@@ -34,6 +37,8 @@ _PLUS, _BACKSLASH, _N, _I = _EXPONENT[-1], ord("\\"), ord("N"), ord("I")
 MAX_DIGITS = 4300
 _FIRST_TOO_LONG = 10**MAX_DIGITS
 _LAST_TOO_LONG = -_FIRST_TOO_LONG
+#: What is left of an event whose data was erased, as it is written here.
+_TOMBSTONE = to_json(dict(TOMBSTONE))
 #: Of objects and lists in one another, pydantic reads so many and no more.
 MAX_DEPTH = 200
 
@@ -54,6 +59,8 @@ def encode_payload(event_type: str, payload: BaseModel) -> bytes:
         text = payload.__pydantic_serializer__.to_json(payload)
     except (PydanticSerializationError, ValueError) as error:
         raise InvalidData(event_type, str(error)) from error
+    if text == _TOMBSTONE:
+        raise _erased(event_type)
     if (_PLUS in text or _BACKSLASH in text or _N in text or _I in text) and (
         _EXPONENT in text or b"\\u0000" in text or b"NaN" in text or b"Infinity" in text
     ):
@@ -75,6 +82,21 @@ def encode_json(event_type: str, value: Any) -> bytes:
     if len(text) > MAX_EVENT_BYTES:
         raise _too_large(event_type, len(text))
     return text
+
+
+def encode_data(event_type: str, data: Mapping[str, Any]) -> bytes:
+    """The data of an event as text, every part looked at. Raises InvalidData, also for what is left
+    of an event that was erased: nobody would be shown it."""
+    text = encode_json(event_type, data)
+    if text == _TOMBSTONE:
+        raise _erased(event_type)
+    return text
+
+
+def check_not_erased(event_type: str, data: Mapping[str, Any]) -> None:
+    """Raises InvalidData for data, as it was read, that is what is left of an erased event."""
+    if is_erased(data):
+        raise _erased(event_type)
 
 
 def decode_json(text: bytes) -> Any:
@@ -152,6 +174,12 @@ def _number(event_type: str, value: float) -> str:
     if abs(value) < 1e16:
         return repr(value)
     return f"{Decimal(value):f}.0"
+
+
+def _erased(event_type: str) -> InvalidData:
+    return InvalidData(
+        event_type, "its data is that of an event which was erased, and readers would skip it"
+    )
 
 
 def _too_large(event_type: str, size: int) -> InvalidData:

@@ -94,6 +94,12 @@ def stamp(data: bytearray, lengths: "array[int]", recorded_us: int, first_positi
         at += length
 
 
+def id_at(data: bytes | bytearray, row_start: int) -> bytes:
+    """The event id of the row that starts there, without decoding the rest."""
+    event_id: bytes = FIELDS.unpack_from(data, row_start)[0]
+    return event_id
+
+
 def aggregate_at(data: bytes | bytearray, row_start: int) -> bytes:
     """The aggregate id of the row that starts there, without decoding the rest."""
     aggregate: bytes = FIELDS.unpack_from(data, row_start)[1]

@@ -6,10 +6,10 @@ from typing import Any
 from tests.chaos.history import EventRow, History, Problem, Sending
 from tests.chaos.identity import event_ids
 
-#: Commands that are rejected in some states. One that a host has rejected, and could tell nobody
-#: before it was killed, leaves no trace: its next incarnation decides it anew, behind what followed
-#: it (docs/decisions/0048).
-_MAY_BE_REJECTED = {"plug-in", "unplug"}
+#: Commands that are rejected in some states: of a charger with a car, or of one without. One that a
+#: host has rejected, and could tell nobody before it was killed, leaves no trace: its next
+#: incarnation decides it anew, behind what followed it (docs/decisions/0048).
+_REJECTED_WHERE_PLUGGED = {"plug-in": True, "unplug": False}
 
 
 def driver_problems(history: History) -> Iterator[Problem]:
@@ -98,11 +98,36 @@ def _order_of_each_driver(history: History) -> Iterator[Problem]:
             continue
         way = each.driver, each.source
         position, before = last.get(way, (0, each))
-        if positions[each.id] < position and before.message_type not in _MAY_BE_REJECTED:
+        earlier = positions[each.id] < position
+        if earlier and not _may_have_been_rejected(history, before, positions[each.id]):
             yield Problem(
                 "reordering", f"{_name(each)} stands before {_name(before)}, sent earlier"
             )
         last[way] = positions[each.id], each
+
+
+def _may_have_been_rejected(history: History, sending: Sending, until: int) -> bool:
+    """Was its charger, at any place where the command may have been decided before that position,
+    in a state in which it is rejected? Not before what was acknowledged when it was sent."""
+    rejected_where = _REJECTED_WHERE_PLUGGED.get(sending.message_type)
+    if rejected_where is None:
+        return False
+    known = max(
+        (
+            each.events[-1].position
+            for each in history.sendings
+            if each.events and each.answered_ns is not None and each.answered_ns < sending.sent_ns
+        ),
+        default=0,
+    )
+    plugged, states = False, [False]
+    for row in history.events:
+        if row.position >= until:
+            break
+        if row.source == sending.source and row.event_type in ("plugged-in", "unplugged"):
+            plugged = row.event_type == "plugged-in"
+            states = [plugged] if row.position <= known else [*states, plugged]
+    return rejected_where in states
 
 
 def _order_of_acknowledgements(history: History) -> Iterator[Problem]:

@@ -444,6 +444,20 @@ def test_what_may_be_rejected_may_stand_behind_what_was_sent_after_it() -> None:
     assert problems(_of(history, sendings=sendings)) == []
 
 
+def test_what_nothing_could_have_rejected_stands_in_its_order() -> None:
+    """A car that was plugged in later stands first, and the charger was free before it."""
+    history = made_history()
+    sendings = list(history.sendings)
+    places = [at for at, each in enumerate(sendings) if each.source == "managed-charger/one"]
+    first, away, second = (sendings[at] for at in places)
+    assert [each.message_type for each in (first, away, second)] == ["plug-in", "unplug", "plug-in"]
+    for at, number in zip(places, (away.number, second.number, first.number), strict=True):
+        sendings[at] = replace(sendings[at], number=number, sent_ns=0)
+
+    [problem] = problems(_of(history, sendings=sendings))
+    assert problem.kind == "reordering"
+
+
 def test_what_follows_from_an_event_with_a_command_s_id_is_no_effect_of_the_command() -> None:
     history = made_history()
     last = history.sendings[-1]

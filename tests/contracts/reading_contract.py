@@ -378,6 +378,13 @@ class ReadingContract:
         await store.save_snapshot(ONE, 30, b"")
         assert await store.load_snapshot(ONE) == (30, b"")
 
+    async def test_a_snapshot_makes_way_for_one_of_the_same_version(
+        self, store: EventStore
+    ) -> None:
+        await store.save_snapshot(ONE, 20, b"of another state")
+        await store.save_snapshot(ONE, 20, b"of this one")
+        assert await store.load_snapshot(ONE) == (20, b"of this one")
+
     @pytest.mark.parametrize("versions", [(10, 20), (20, 10)])
     async def test_the_newest_of_several_snapshots_saved_together_is_kept(
         self, store: EventStore, versions: tuple[int, int]

@@ -76,12 +76,11 @@ def said(url: str, *arguments: str, code: int = 0) -> str:
         catch_exceptions=False,
     )  # fmt: skip
     assert (done.return_value or 0) == code, done.output
-    return done.output
+    return " ".join(done.output.split())  # however wide the terminal is taken to be
 
 
 def verdict(url: str, *arguments: str, code: int = 0) -> Any:
-    [line] = said(url, "--json", *arguments, code=code).splitlines()
-    return json.loads(line)
+    return json.loads(said(url, "--json", *arguments, code=code))
 
 
 TABLES = ("events", "snapshots", "epochs", "actor_types", "event_types", "event_schemas", "claim",

@@ -81,7 +81,7 @@ def test_a_host_that_is_killed_again_and_again_is_stopped_and_others_answer(
     ends = {
         sample.labels["became"]: sample.value
         for sample in scrape(metrics_port)
-        if sample.name == "process_restarts_total" and sample.labels["kind"] == "pooled-host"
+        if sample.name == "process_ends_total" and sample.labels["kind"] == "pooled-host"
     }
     assert ends == {"restarted": 1, "rested": 1, "stopped": 1}
 

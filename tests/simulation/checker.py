@@ -27,16 +27,11 @@ from tests.simulation.judging_rest import judge_idle, judge_replaced, judge_rest
 from tests.simulation.judging_tables import judge_rebuilt, judge_tables
 from tests.simulation.judging_timers import judge_fired, judge_timers
 from tests.simulation.log_index import LIVES, LogIndex, effect_of, expected_error, must_fail, same
+from thornback.simulation.checks import NOTHING_STORED
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
-#: Errors that say that nothing of the command was stored.
-_NOTHING_STORED = {
-    "Rejected", "HandlerFailed", "InvalidMessage", "UnknownMessage", "UnknownActorType",
-    "RowsRefused", "InvalidData", "PublishRefused", "InvalidName",
-    "RetriesExhausted",
-}  # fmt: skip
 #: Messages that have an effect, whatever the state is.
 _EFFECTIVE = ("Note", "Demand", "Pass", "Wind", "Unwind", "Rent")
 #: Errors that a repeat of what took effect is not answered with.
@@ -205,7 +200,7 @@ def _judge_error(
     stored = log.by_command.get(call.id, [])
     name = f"call {call.number} ({call.kind} {call.message} to {call.source})"
     wrong = []
-    if alone and stored and call.error in _NOTHING_STORED:
+    if alone and stored and call.error in NOTHING_STORED:
         wrong.append(f"{name} failed with {call.error} and is in the log")
     if stored and call.error in _DECIDED and acknowledged.get(call.id, call.moment) < call.moment:
         wrong.append(f"{name} failed with {call.error}; it had been acknowledged before")

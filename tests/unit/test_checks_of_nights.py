@@ -74,3 +74,20 @@ def test_a_timer_fires_once_and_not_before_its_time() -> None:
     cancelled = record(2, 2, "timer-cancelled", "system", key="k")
     assert not list(check_timers([begun, cancelled], late_us))
     assert list(check_timers([begun, cancelled, fired(3, 100)], late_us))
+
+
+def test_tombstones_say_nothing_of_timers_and_who_is_erased_has_none() -> None:
+    gone = {"$erased": True}
+    tombs = [
+        record(1, 1, "timer-set", "system", **gone),
+        record(2, 2, "timer-fired", "system", **gone),
+    ]
+    erased = record(3, 3, "actor-erased", "system")
+    started = record(4, 4, "actor-started", "system")
+    assert not list(check_timers([*tombs, erased, started], 100))
+    facts: dict[str, Any] = {"due_us": 100, "every_us": None, "missed": "once"}
+    begun = record(1, 1, "timer-set", "system", key="k", timer="t", **facts)
+    late_us = 100 + 61_000_000
+    assert not list(check_timers([begun, erased, started], late_us))
+    again = record(5, 5, "timer-set", "system", key="k", timer="u", **facts)
+    assert list(check_timers([begun, erased, started, again], late_us))

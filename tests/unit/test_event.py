@@ -11,6 +11,7 @@ from actors.clock import CausalRelation, VectorClock
 from actors.errors import InvalidName
 from actors.event import BusinessEvent, DeviceEvent, Event, Kind, Payload, SystemEvent
 from actors.naming import aggregate_id_of
+from actors.schema import SCHEMA
 
 WHEN = datetime(2013, 7, 1, 12, 0, tzinfo=timezone(timedelta(hours=-4)))
 
@@ -62,6 +63,14 @@ def test_an_event_is_not_committed_when_it_is_made() -> None:
 def test_an_events_data_is_plain_json() -> None:
     event = made(Measured(at=datetime(2013, 1, 1, tzinfo=UTC), celsius=1.5))
     assert event.data == {"at": "2013-01-01T00:00:00Z", "celsius": 1.5}
+
+
+def test_an_event_says_its_own_schema_whatever_the_metadata_is_of() -> None:
+    told = {SCHEMA: "2", "by": "test"}
+    event = made(Restarted(), metadata=told)
+    assert (event.metadata, event.schema_version) == ({"by": "test"}, 1)
+    assert event.read(Restarted) == Restarted()
+    assert made(Restarted(), metadata={SCHEMA: "none"}).metadata == {}
 
 
 def test_an_events_metadata_is_a_copy() -> None:

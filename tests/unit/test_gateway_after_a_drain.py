@@ -1,5 +1,6 @@
 """A gateway that was drained by a directory which ended then, while the system goes on."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -25,7 +26,9 @@ async def test_it_begins_anew_for_who_goes_on_with_its_system() -> None:
     gateway = cast(Any, Gateway.__new__(Gateway))
     gateway._serving = serving
     gateway._streams = gateway._bulk = SimpleNamespace(end=lambda: None)
-    gateway._unasked, gateway._started = None, True
+    gateway._unasked, gateway._resting, gateway._started = None, None, True
+    gateway._allowed = asyncio.Event()
+    gateway._allowed.set()
     gateway.name, gateway.node, gateway.world = "gateway-0", "n", SimpleNamespace(end=_end)
     assert await gateway.ready() == "n"
     await gateway.drain()

@@ -1,7 +1,7 @@
 """A shard has a host of its own while it is hot: asked for, or by itself."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
@@ -102,7 +102,7 @@ def test_a_burst_promotes_nothing_and_what_stays_hot_is_promoted_hottest_first()
     heat, table = Heat(1_000), dealt(TWO, version=1)
     assert heat.look(table, {1: 5_000, 2: 1_000, 3: 999}) == ([], [])
     assert heat.look(table, {1: 5_000, 2: 6_000, 4: 9_000}) == ([2, 1], [])
-    assert heat.look(table, {}) == ([], [])
+    assert heat.look(table, {1: 0, 2: 0}) == ([], [])
     assert heat.look(table, {1: 5_000}) == ([], [])
 
 
@@ -111,11 +111,25 @@ def test_what_has_cooled_down_for_a_while_is_demoted() -> None:
     for _ in range(Heat.COLD_LOOKS - 1):
         assert heat.look(table, {1: 499}) == ([], [])
     assert heat.look(table, {1: 500}) == ([], [])  # neither hot nor cold
-    for _ in range(Heat.COLD_LOOKS - 1):
-        assert heat.look(table, {}) == ([], [])
-    assert heat.look(table, {1: 5_000}) == ([], [])
-    looks = [heat.look(table, {}) for _ in range(Heat.COLD_LOOKS)]
+    looks = [heat.look(table, {1: 0}) for _ in range(Heat.COLD_LOOKS)]
     assert looks == [([], [])] * (Heat.COLD_LOOKS - 1) + [([], [1])]
+
+
+def test_of_a_host_that_does_not_answer_nobody_knows_how_hot_it_is() -> None:
+    heat, table = Heat(1_000), dealt(TWO, version=1).given([1], "host-1", promoted_name(1))
+    for _ in range(3 * Heat.COLD_LOOKS):
+        assert heat.look(table, {2: 0}) == ([], [])
+    assert heat.look(table, {2: 5_000}) == ([], [])
+    assert heat.look(table, {}) == ([], [])
+    assert heat.look(table, {2: 5_000}) == ([2], [])
+
+
+def test_a_promoted_host_that_has_no_shard_for_a_while_is_left_over() -> None:
+    heat, table = Heat(1_000), dealt(TWO, version=1).given([1], "host-1", promoted_name(1))
+    there = [*TWO, promoted_name(1), promoted_name(2)]
+    looks = [heat.left_over(table, there) for _ in range(Heat.COLD_LOOKS)]
+    assert looks == [[]] * (Heat.COLD_LOOKS - 1) + [[promoted_name(2)]]
+    assert heat.left_over(table, there[:-1]) == []
 
 
 class Sharding(Asked):
@@ -124,23 +138,34 @@ class Sharding(Asked):
     def __init__(self) -> None:
         super().__init__()
         self.moved_s: list[float] = []
+        self.never = ""  #: a host that does not come to life
 
-    async def move(self, shards: list[int], to: str, timeout_s: float) -> ShardTable:
+    def _add_host(self, name: str, timeout_s: float) -> None:
+        if name == self.never:
+            raise HostUnavailable(name, "on cue")
+        super()._add_host(name, timeout_s)
+
+    async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, float], list[str]]:
+        found: Any = await self.ask("sharing", timeout_s)
+        table, rates, there = found
+        return table, rates, there
+
+    async def add_host(self, name: str, timeout_s: float) -> None:
+        await self.ask("add_host", name, timeout_s)
+
+    async def move_shards(self, shards: Collection[int], to: str, timeout_s: float) -> ShardTable:
         self.moved_s.append(now_s())
-        return self._move_shards(shards, to, timeout_s)
+        return self._move_shards(list(shards), to, timeout_s)
 
-    def __getattr__(self, method: str) -> Any:
-        async def call(*arguments: Any) -> Any:
-            return await self.ask(method, *arguments)
-
-        return call
+    async def remove_host(self, name: str, timeout_s: float) -> None:
+        await self.ask("remove_host", name, timeout_s)
 
 
 @virtual_time
 async def test_the_directory_looks_every_ten_seconds_also_behind_a_look_that_failed() -> None:
     sharding = Sharding()
     sharding.rates = {HOT: 2_000.0}
-    keeping = asyncio.ensure_future(Promotion(sharding, 1_000).keep())
+    keeping = asyncio.ensure_future(Promotion(sharding, 1_000, set).keep())
     sharding.left = 1  # the second look fails
     await asyncio.sleep(25)
     assert sharding.moved_s == []
@@ -148,8 +173,21 @@ async def test_the_directory_looks_every_ten_seconds_also_behind_a_look_that_fai
     await asyncio.sleep(10)
     assert sharding.moved_s == [30.0]
     assert sharding.table.hosts[HOT] == promoted_name(HOT)
-    sharding.rates = {}
+    sharding.rates = {HOT: 0.0}
     await asyncio.sleep(10 * Heat.COLD_LOOKS)
     assert sharding.moved_s == [30.0, 90.0]
     assert sharding.there == TWO
+    keeping.cancel()
+
+
+@virtual_time
+async def test_what_fails_for_one_shard_and_what_was_stopped_keeps_no_other_from_its_turn() -> None:
+    sharding = Sharding()
+    sharding.rates = {HOT: 9_000.0, 8: 8_000.0, 9: 7_000.0}
+    sharding.never = promoted_name(HOT)
+    stopped = {promoted_name(8)}
+    keeping = asyncio.ensure_future(Promotion(sharding, 1_000, lambda: stopped).keep())
+    await asyncio.sleep(25)
+    assert [sharding.table.hosts[shard] for shard in (HOT, 8)] == ["host-1", "host-0"]
+    assert sharding.table.hosts[9] == promoted_name(9)
     keeping.cancel()

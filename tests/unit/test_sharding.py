@@ -1,7 +1,7 @@
 """The directory's part in moves and in scaling, of processes that are away, hang or never come."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import pytest
@@ -14,7 +14,7 @@ from runtime.settings.settings import Settings
 from runtime.topology.names import ProcessKind, kind_of
 from store.errors import StaleEpoch, StoreUnavailable
 from store.event_store import Epoch, ShardsMoved
-from store.shards import ShardTable, dealt
+from store.shards import SHARDS, ShardTable, dealt
 
 LIMIT_S = 30.0
 #: Of what is not to come about.
@@ -92,6 +92,9 @@ class Played:
             raise StoreUnavailable("the database", "on cue")
         return self
 
+    async def aside(self, work: Callable[[], Any]) -> Any:
+        return work()
+
     async def open_shards(self, hosts: list[str], *, anew: bool = False) -> ShardTable:
         return self.table
 
@@ -123,7 +126,7 @@ class Played:
 
     # What the processes are:
 
-    def pooled(self) -> list[str]:
+    def sharded(self) -> list[str]:
         return sorted(set(self.table.hosts))
 
     def have_shards(self, hosts: Iterable[str]) -> None:
@@ -148,7 +151,7 @@ class Played:
 async def test_what_is_away_for_a_while_is_waited_for() -> None:
     played = Played()
     played.store_away, played.hosts["host-0"].away = 2, 2
-    table = await played.sharding.move([0, 2], "host-1", LIMIT_S)
+    table = await played.sharding.move_shards([0, 2], "host-1", LIMIT_S)
     assert (table.hosts[0], table.hosts[2]) == ("host-1", "host-1")
     played.store_away = 1
     assert await played.sharding.known_within(LIMIT_S) == table
@@ -158,7 +161,7 @@ async def test_who_stays_away_is_named_with_the_reason() -> None:
     played = Played()
     played.hosts["host-0"].away = 1_000
     with pytest.raises(HostUnavailable, match=r"host-1 is not .*: shards have not come.*: .*away"):
-        await played.sharding.move([0], "host-1", SHORT_S)
+        await played.sharding.move_shards([0], "host-1", SHORT_S)
     played.store_away = 1_000
     with pytest.raises(HostUnavailable, match=r"nobody says who has shards.*on cue"):
         await played.sharding.known_within(SHORT_S)
@@ -171,16 +174,16 @@ async def test_a_host_that_does_not_come_to_life_gets_no_shards() -> None:
     with pytest.raises(HostUnavailable, match=r"host-2 is not .*: it is not ready within"):
         await played.sharding.add_host("host-2", SHORT_S)
     with pytest.raises(HostUnavailable, match="shards have not come within"):
-        await played.sharding.move([0], "host-2", SHORT_S)
+        await played.sharding.move_shards([0], "host-2", SHORT_S)
     assert "host-2" not in played.table.hosts
     played.next.ready_now.set()
     await played.sharding.add_host("host-2", LIMIT_S)
-    assert (await played.sharding.move([0], "host-2", LIMIT_S)).of("host-2") == {0}
+    assert (await played.sharding.move_shards([0], "host-2", LIMIT_S)).of("host-2") == {0}
 
 
 async def test_a_host_without_shards_is_ended_though_it_is_away() -> None:
     played = Played()
-    await played.sharding.move(range(4096), "host-0", LIMIT_S)
+    await played.sharding.move_shards(range(4096), "host-0", LIMIT_S)
     played.hosts["host-1"].away = 1
     await played.sharding.remove_host("host-1", LIMIT_S)
     assert sorted(played.hosts) == ["host-0"]
@@ -189,15 +192,18 @@ async def test_a_host_without_shards_is_ended_though_it_is_away() -> None:
 async def test_shards_of_a_host_that_has_ended_are_given_by_one_that_is_started() -> None:
     played = Played()
     played.end("host-1")
-    table = await played.sharding.move(range(4096), "host-0", LIMIT_S)
+    table = await played.sharding.move_shards(range(4096), "host-0", LIMIT_S)
     assert set(table.hosts) == {"host-0"}
 
 
 async def test_of_a_host_that_is_away_nobody_says_what_its_shards_have_to_do() -> None:
     played = Played()
     played.hosts["host-0"].away = 1
-    assert await played.sharding.loads() == {7: 3}
-    assert await played.sharding.loads() == {7: 6}
+    _, rates, _ = await played.sharding.sharing(LIMIT_S)
+    assert {shard: rate for shard, rate in rates.items() if rate} == {7: 3}
+    assert len(rates) == SHARDS // 2  # but for those of the one that is away
+    _, rates, _ = await played.sharding.sharing(LIMIT_S)
+    assert rates == {**dict.fromkeys(range(SHARDS), 0.0), 7: 6}
 
 
 async def test_the_shards_of_a_host_that_is_stopped_are_taken_by_its_next_epoch() -> None:

@@ -53,7 +53,7 @@ def _directory(sharding: Sharding) -> Directory:
         return None
 
     nothing: Any = SimpleNamespace(cancel=cancel)
-    directory._dedicated = directory._workers = nothing
+    directory._dedicated = directory._workers = directory._stopping = nothing
     directory._sharding = sharding
     return directory
 
@@ -65,7 +65,7 @@ def _add(played: Played, dying: Dying) -> Coroutine[Any, Any, Any]:
 
 def _move(played: Played, dying: Dying) -> Coroutine[Any, Any, Any]:
     played.hosts["host-0"] = dying
-    return played.sharding.move([0], "host-1", LIMIT_S)
+    return played.sharding.move_shards([0], "host-1", LIMIT_S)
 
 
 def _remove(played: Played, dying: Dying) -> Coroutine[Any, Any, Any]:
@@ -139,7 +139,7 @@ async def test_what_goes_on_though_it_was_to_end_starts_nothing(error: Exception
     played = Played()
     played.end("host-0")  # which is to give
     played.hosts["host-1"] = unmoved = Unmoved(played, "host-1", error)
-    moving = asyncio.ensure_future(played.sharding.move([0], "host-1", LIMIT_S))
+    moving = asyncio.ensure_future(played.sharding.move_shards([0], "host-1", LIMIT_S))
     await unmoved.asked.wait()
     await _directory(played.sharding)._cancel_starts()
     assert unmoved.done
@@ -154,7 +154,7 @@ async def test_what_is_asked_when_the_system_ends_is_refused_and_starts_nothing(
     await _directory(played.sharding)._cancel_starts()
     for asked in (
         played.sharding.add_host("host-2", LIMIT_S),
-        played.sharding.move(range(4096), "host-0", LIMIT_S),
+        played.sharding.move_shards(range(4096), "host-0", LIMIT_S),
         played.sharding.remove_host("host-0", LIMIT_S),
         played.sharding.keep_host("host-1"),
     ):
@@ -204,7 +204,7 @@ async def test_whoever_ends_a_host_leaves_its_turn_to_others_whatever_comes_of_i
         await played.sharding.remove_host("host-1", LIMIT_S)
     played.store_away = 2
     await played.sharding.remove_host("host-2", LIMIT_S)
-    await played.sharding.move(range(4096), "host-0", LIMIT_S)
+    await played.sharding.move_shards(range(4096), "host-0", LIMIT_S)
     await played.sharding.remove_host("host-1", LIMIT_S)
     assert sorted(played.hosts) == ["host-0"]
 

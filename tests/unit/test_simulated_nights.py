@@ -107,6 +107,19 @@ async def test_an_actor_is_erased_with_its_timers_and_begins_anew(night: Night) 
     assert len(night.log("device-offline")) == 1
 
 
+@simulated(nights=3, settings=TWINS)
+async def test_an_actor_with_a_timer_is_erased_for_good(night: Night) -> None:
+    twin = night.system.actor(WatchedTwin, "meter")
+    await night.ask(twin, SetSilenceLimit(seconds=1_200))
+    await night.ask(twin, Report(event_id="1", event_type="read", properties={}))
+    await night.sleep(hours=1)
+    receipt = await night.insist(lambda: night.system.erase(twin, "its owner has asked for it"))
+    assert all(event.erased for event in night.log(sources=twin.source)[: receipt.events])
+    await night.sleep(hours=1)
+    await night.settle()
+    assert night.log(sources=twin.source)[-1].event_type == "actor-erased"
+
+
 @simulated(nights=2)
 async def test_a_subscription_has_what_is_committed_from_when_it_began(night: Night) -> None:
     kitchen = night.system.actor(Thermostat, "kitchen")

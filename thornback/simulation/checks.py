@@ -20,6 +20,7 @@ from thornback.simulation.plain_rows import Record
 NOTHING_STORED = frozenset({
     "Rejected", "HandlerFailed", "InvalidMessage", "UnknownMessage", "UnknownActorType",
     "RowsRefused", "InvalidData", "PublishRefused", "InvalidName", "RetriesExhausted",
+    "ActorErased", "ActorStopped", "HandlerBlocked",
 })  # fmt: skip
 #: The checkpoints of whoever delivers messages, and of whoever fires timers.
 SERVICES = frozenset({"messages", "thornback.timers"})

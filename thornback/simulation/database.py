@@ -30,7 +30,7 @@ from store.event_store import (
     Snapshot,
     Tallied,
 )
-from store.memory import after_move
+from store.memory import after_move, makes_way
 from store.memory_erasing import ErasingInMemory
 from store.memory_letters import LettersInMemory
 from store.memory_projections import ProjectionsInMemory
@@ -39,6 +39,7 @@ from store.memory_subscriptions import SubscriptionsInMemory
 from store.memory_timers import TimersInMemory
 from store.postgres.claims import Claim, MayTake
 from store.projected import REBUILD, ProjectedTable
+from store.rows.layout import aggregate_at, id_at
 from store.shards import ShardTable, opened
 from thornback.simulation.database_requests import ClientRequest, Drop, Swap, Transaction, Trouble
 from thornback.simulation.draws import stream
@@ -289,8 +290,8 @@ class Database:
             self.rows.append(row)
             self.written.append(row)
             self.epochs_of.append(epochs)
-            self.by_id[row[6:22]] = len(self.rows)
-            self.versions.setdefault(row[26:42], {})[_version(row)] = len(self.rows)
+            self.by_id[id_at(row, 0)] = len(self.rows)
+            self.versions.setdefault(aggregate_at(row, 0), {})[_version(row)] = len(self.rows)
         for move in transaction.nodes:
             self.epochs[move.name] = replace(
                 self.epochs[move.name], counter=move.counter, attempt=0
@@ -381,10 +382,10 @@ class Database:
         }
 
     def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
-        """Newer ones replace older ones."""
+        """Newer ones replace older ones, and those of the same version."""
         for snapshot in snapshots:
             old = self.snapshots.get(snapshot.aggregate_id)
-            if old is None or old.version < snapshot.version:
+            if old is None or makes_way(old, snapshot):
                 self.snapshots[snapshot.aggregate_id] = snapshot
 
     def _fence(self, transaction: Transaction) -> None:
@@ -401,7 +402,7 @@ class Database:
     def _check(
         self, row: bytes, position: int, ids: set[bytes], versions: set[tuple[bytes, int]]
     ) -> None:
-        event_id, aggregate, version = row[6:22], row[26:42], _version(row)
+        event_id, aggregate, version = id_at(row, 0), aggregate_at(row, 0), _version(row)
         if event_id in self.by_id or event_id in ids:
             raise DuplicateEvent(f"Key (id)=({UUID(bytes=event_id)}) already exists.")
         if version in self.versions.get(aggregate, {}) or (aggregate, version) in versions:

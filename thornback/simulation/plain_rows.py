@@ -35,6 +35,11 @@ class Record:
         return found
 
     @property
+    def erased(self) -> bool:
+        """Is it a tombstone, whose data is gone?"""
+        return self.payload == {"$erased": True}
+
+    @property
     def counts(self) -> dict[str, int]:
         """The vector clock; the node that ticked stands last."""
         found: dict[str, int] = json.loads(self.clock)

@@ -14,7 +14,6 @@ from typing import Any
 from runtime.settings.settings import Settings
 from runtime.topology.names import TIMEKEEPER_ACTOR
 from runtime.topology.status import Topology
-from store.rows.tombstones import is_tombstone
 from thornback.simulation.answers import Answered, noted
 from thornback.simulation.checks import check_answers, check_log, check_receipts, check_services
 from thornback.simulation.database import Database
@@ -125,9 +124,8 @@ class Simulation:
         return system
 
     def records(self) -> list[Record]:
-        """The log; of what was erased since, as it was written."""
-        pairs = zip(self.database.rows, self.database.written, strict=False)
-        return [record_of(then if is_tombstone(row) else row) for row, then in pairs]
+        """The log."""
+        return [record_of(row) for row in self.database.rows]
 
     def _play(self, test: Test) -> None:
         operator = Owner(self.loop, "operator")

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from actors.lifecycle import ERASED, STARTED, STOPPED
 from thornback.simulation.plain_rows import Record
 
 #: Microseconds in which what is due fires, when nothing goes wrong any more.
 PROMPT_US = 60_000_000
 #: The year 2000, from which rows count.
 ROWS_BEGIN_US = 946_684_800_000_000
+#: Behind them an actor takes nothing, until it is started.
+_ENDS = (STOPPED, ERASED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,7 @@ def check_timers(log: Sequence[Record], now_us: int) -> Iterator[str]:
         running: dict[str, _Running] = {}
         takes_none = False
         for record in records:
-            takes_none = record.event_type in ("actor-stopped", "actor-erased") or (
-                takes_none and record.event_type != "actor-started"
-            )
-            if record.event_type == "actor-erased":
-                running.clear()  # they are gone, and those that are set later are others
+            takes_none = record.event_type in _ENDS or (takes_none and record.event_type != STARTED)
             yield from _follow(record, running)
         for key, timer in running.items():
             if not takes_none and timer.due_us < now_us - PROMPT_US:
@@ -46,7 +45,9 @@ def check_timers(log: Sequence[Record], now_us: int) -> Iterator[str]:
 
 
 def _follow(record: Record, running: dict[str, _Running]) -> Iterator[str]:
-    if not record.event_type.startswith("timer-"):
+    if record.event_type == ERASED:
+        running.clear()
+    if not record.event_type.startswith("timer-") or record.erased:
         return
     payload = record.payload
     match record.event_type:

@@ -258,7 +258,7 @@ class Processes:
 
     async def move_shards(self, shards: list[int], to: str, timeout_s: float) -> ShardTable:
         """Have a pooled host have these shards (Sharding.move). Raises HostUnavailable."""
-        return await self._sharding.move(shards, to, timeout_s)
+        return await self._sharding.move_shards(shards, to, timeout_s)
 
     async def add_host(self, name: str, timeout_s: float) -> None:
         """Have a pooled host of this name (Sharding.add_host). Raises HostUnavailable."""
@@ -301,7 +301,7 @@ class Processes:
         kinds = {name: kind_of(name, self._placement) for name in list(self._named)}
         return {name: kind for name, kind in kinds.items() if kind is not None}
 
-    def pooled(self) -> list[str]:
+    def sharded(self) -> list[str]:
         """The names of the pooled hosts that have shards."""
         return self._pooled
 
@@ -347,7 +347,7 @@ class Processes:
 
     async def _start(self) -> Topology:
         await migrate_store(self._settings)
-        hosts = tuple(self.pooled())
+        hosts = tuple(self.sharded())
         shards = await self._dealt(hosts)
         kinds: dict[str, type[Process]] = {WRITER_ACTOR: WriterActor, BUS_ACTOR: Bus}
         for name, kind in (kinds | dict.fromkeys(hosts, Host)).items():

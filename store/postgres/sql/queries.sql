@@ -407,12 +407,13 @@ ON CONFLICT (actor_type, event_type) DO UPDATE SET schema_version = excluded.sch
 WHERE s.schema_version < excluded.schema_version;
 
 -- name: save_snapshots
--- Each unless a newer one of its aggregate is there already.
+-- Each unless a newer one of its aggregate is there already. One of the same version may be of
+-- another state, and makes way; what marks an erasure does not, for one that comes late.
 INSERT INTO snapshots AS s (aggregate_id, version, data)
 SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[])
 ON CONFLICT (aggregate_id) DO UPDATE
 SET version = excluded.version, data = excluded.data, timestamp = now()
-WHERE s.version < excluded.version;
+WHERE s.version < excluded.version OR (s.version = excluded.version AND s.data <> $4);
 
 -- name: load_snapshots
 SELECT aggregate_id, version, data FROM snapshots WHERE aggregate_id = ANY ($1::uuid[]);
@@ -754,9 +755,3 @@ DELETE FROM {table} WHERE key = ANY ($1) RETURNING 1;
 
 -- name: count_projected
 SELECT count(*) AS rows FROM {table} WHERE key = ANY ($1);
-
--- name: count_mentions
--- Events of others that have a text somewhere in their data.
-SELECT count(*) AS events, count(DISTINCT source) AS sources FROM events
-WHERE position > $1 AND position <= $2 AND aggregate_id <> $3
-    AND strpos(event_data::text, $4) > 0;

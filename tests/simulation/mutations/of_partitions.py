@@ -102,8 +102,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a process waits to be called",
         "one that Ray has restarted comes to life with its first call",
         "runtime.process.process",
-        "        if self.world.restarted():\n",
-        "        if False:\n",
+        "        if self.world.restarted():\n            self._reviving",
+        "        self._allowed.set()\n        if False:\n            self._reviving",
     ),
     mutation(
         "fenced off for good",
