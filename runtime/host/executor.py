@@ -118,8 +118,7 @@ class Executor:
         """Forget the actors of such sources, and what became of their commands: they live
         elsewhere, and may come back changed."""
         self._residents.drop([source for source in self._residents.sources() if gone(source)])
-        self._recent.in_vain.forget_of(gone)
-        self._recent.open.forget_of(gone)
+        self._recent.forget_of(gone)
 
     async def run_batch(self, batch: Batch) -> None:
         """Run what is left of a batch, up to where its durability alone is open.

@@ -91,6 +91,8 @@ def change_life(
         if event is None:  # it is so already
             attempt.in_vain.append(index)
             attempt.vain.append(index)
+            if command[MESSAGE_TYPE] == ERASE:  # who has written its end may not have heard of that
+                attempt.erased = (*attempt.erased, resident.source)
             return False
         row = write_row(event, resident, clock, command, event_id(command[ID], 0), command[AT_US])
     except ThornbackError as error:

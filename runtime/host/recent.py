@@ -8,6 +8,7 @@ from actors.naming import aggregate_key_of
 from runtime.host.effects import Effects
 from runtime.wire.error_codec import EncodedError
 from runtime.wire.values import encode
+from store.rows.layout import row_starts, source_at
 
 
 class Recent(dict[bytes, Effects]):
@@ -48,17 +49,38 @@ class Recent(dict[bytes, Effects]):
         """Keep nothing that has anything of these sources. What of others goes with it is looked
         up in the log, where it is asked for again."""
         aggregates = [aggregate_key_of(source) for source in sources]
+        self._drop(lambda effects: any(each in effects.rows.data for each in aggregates))
+        for outcomes in (self.in_vain, self.open):
+            outcomes.forget_of(sources.__contains__)
+
+    def forget_of(self, gone: Callable[[str], bool]) -> None:
+        """Keep nothing that has anything of such sources, which live elsewhere now: when one of
+        them is erased, nobody tells this host."""
+        known: dict[bytes, bool] = {}
+
+        def has_some(effects: Effects) -> bool:
+            data = effects.rows.data
+            for source in {source_at(data, start) for start in row_starts(effects.rows)}:
+                if source not in known:
+                    known[source] = gone(source.decode())
+                if known[source]:
+                    return True
+            return False
+
+        self._drop(has_some)
+        for outcomes in (self.in_vain, self.open):
+            outcomes.forget_of(gone)
+
+    def _drop(self, unwanted: Callable[[Effects], bool]) -> None:
         kept, self._kept = self._kept, deque()
         self._commands = self.bytes = 0
         for effects in kept:
-            if any(aggregate in effects.rows.data for aggregate in aggregates):
+            if unwanted(effects):
                 self.forget(effects)
             else:
                 self._kept.append(effects)
                 self._commands += len(effects.counts)
                 self.bytes += effects.size
-        for outcomes in (self.in_vain, self.open):
-            outcomes.forget_of(sources.__contains__)
 
     def forget(self, effects: Effects) -> None:
         """Take its commands out: it was undone, or is too old."""

@@ -14,7 +14,7 @@ from runtime.errors import InvalidMessage
 from runtime.host.batch import Attempt
 from runtime.host.effects import Effects
 from runtime.host.recent import Outcome, Recent
-from runtime.wire.commands import ID, PUBLISH, SOURCE
+from runtime.wire.commands import ERASE, ID, PUBLISH, SOURCE
 from store.event_store import EventStore
 from store.rows.layout import aggregate_at, split_rows
 
@@ -85,6 +85,10 @@ class Lookups:
         not remembered. Here, in the line of work: an attempt whose rows cannot be read is
         abandoned before anything that its driver sent after it is decided."""
         self._check(attempt)
+        for index in attempt.repeats:
+            source, message_type, *_ = attempt.batch.commands[index]
+            if message_type == ERASE:  # its end was written by an attempt that did not hear of it
+                attempt.erased = (*attempt.erased, source)
         if attempt.batch.request.want_events:
             commands = attempt.batch.commands
             wanted = {at: commands[at] for at, first in attempt.repeats.items() if first is None}

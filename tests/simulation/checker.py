@@ -12,6 +12,7 @@ from actors.naming import aggregate_key_of
 from tests.simulation.history import Call, History
 from tests.simulation.judging_broadcasts import judge_broadcasts
 from tests.simulation.judging_clocks import judge_clocks
+from tests.simulation.judging_erasing import judge_erasing, tombstones
 from tests.simulation.judging_finds import judge_finds
 from tests.simulation.judging_followings import judge_followings
 from tests.simulation.judging_groups import judge_groups
@@ -32,19 +33,21 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 #: Messages that have an effect, whatever the state is.
-_EFFECTIVE = ("Note", "Demand", "Pass", "Wind", "Unwind")
+_EFFECTIVE = ("Note", "Demand", "Pass", "Wind", "Unwind", "Rent")
 #: Errors that a repeat of what took effect is not answered with.
 _DECIDED = {"Rejected", "HandlerFailed", "UnknownMessage", "ActorStopped", "ActorRestarting"}
 #: Errors that any command may be answered with: what is away, too much, or too late.
 _PASSING = {
     "AskTimeout", "HostUnavailable", "ActorsMoved", "StartFailed", "StoreUnavailable",
-    "MailboxFull", "ActorStopped", "ActorRestarting",
+    "MailboxFull", "ActorStopped", "ActorRestarting", "ActorErased",
 }  # fmt: skip
 
 
 def check(simulation: "Simulation") -> list[str]:
     """Everything that is wrong with what happened."""
-    log = LogIndex(simulation.records(), simulation.database.epochs_of)
+    log = LogIndex(
+        simulation.records(), simulation.database.epochs_of, tombstones(simulation.database)
+    )
     history = simulation.history
     return [
         *history.complaints,
@@ -60,6 +63,7 @@ def check(simulation: "Simulation") -> list[str]:
         *judge_messages(log, simulation),
         *judge_hearing(log, simulation),
         *judge_lives(log, simulation),
+        *judge_erasing(log, simulation),
         *judge_broadcasts(log, simulation),
         *judge_finds(log, simulation),
         *judge_timers(log, simulation),
@@ -72,7 +76,9 @@ def check(simulation: "Simulation") -> list[str]:
 def check_idle(simulation: "Simulation", before_s: float) -> list[str]:
     """What is wrong before anybody says anything more: everybody has what was committed before
     then."""
-    log = LogIndex(simulation.records(), simulation.database.epochs_of)
+    log = LogIndex(
+        simulation.records(), simulation.database.epochs_of, tombstones(simulation.database)
+    )
     committed_s = simulation.database.committed_s
     due = {record.position for record in log.records if committed_s[record.position - 1] < before_s}
     prompt = judge_promptness(log, simulation.history, due)
@@ -175,7 +181,7 @@ def _judge_success(log: LogIndex, call: Call) -> list[str]:
         )
     else:
         for one, record in zip(call.events, stored, strict=True):
-            if problem := same(one, record):
+            if problem := same(one, record, erased=record.position in log.erased):
                 wrong.append(f"{name} was acknowledged with another {problem} than the log has")
     if call.repeated and not stored:
         wrong.append(f"{name} was acknowledged as a repeat of what is not in the log")

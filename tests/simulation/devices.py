@@ -17,6 +17,7 @@ from actors.listening import listens
 from actors.messages import MessageRefused
 from actors.supervision import RestartPolicy, Supervision
 from actors.tell import Tell
+from actors.timers import Schedule
 from tests.simulation.bells import Bell as Bell
 from tests.simulation.bells import Unwind as Unwind
 from tests.simulation.bells import Wind as Wind
@@ -346,6 +347,25 @@ def _ears(token: int) -> tuple[str, ...] | None:
 def _next(token: int, hop: int, way: list[str]) -> Tell:
     source, how, *rest = way
     return Tell(source, Take(token=token, hop=hop, how=how, rest=rest))
+
+
+class Rent(Command):
+    """Have it told something, long after all else."""
+
+    token: int
+    key: str
+    after_ms: int
+
+
+class Tenant(Ledger):
+    """The same, of which everything is erased sometimes; with timers that nobody lives to see."""
+
+    actor_type = "tenant"
+
+    @handles
+    def rent(self, message: Rent) -> Iterator[Schedule]:
+        note = Note(token=message.token)
+        yield Schedule(after=message.after_ms / 1000, key=message.key, message=note)
 
 
 class Vault(Ledger):

@@ -25,6 +25,7 @@ from tests.simulation import devices, shipped
 from tests.simulation.broadcasts import broadcast
 from tests.simulation.bulk_calls import bulk
 from tests.simulation.dropping import forget
+from tests.simulation.erasing import erase
 from tests.simulation.finds import find_own
 from tests.simulation.followers import follow
 from tests.simulation.history import Call, History, seen
@@ -47,6 +48,7 @@ _HAPPENED = datetime(2024, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
 #: Of actors that hosts know by their modules; the rest is published, or has classes brought along.
 _CLASSES: dict[str, type[Actor[Any]]] = {
     "ledger": devices.Ledger, "vault": devices.Vault, "bell": devices.Bell,
+    "tenant": devices.Tenant,
 }  # fmt: skip
 
 
@@ -376,4 +378,5 @@ _ELSEWHERE = {
     "subscribe": read, "follow": follow, "program": run_or_stop, "listen": listen_or_stop,
     "begin sightings": begin_sightings, "rebuild": build_anew, "look": look, "find": find_own,
     "broadcast": broadcast, "forget": forget, "life": live,
+    "erase": erase,
 }  # fmt: skip

@@ -41,6 +41,11 @@ def _move_late(simulation: "Simulation", fault: Fault) -> None:
     simulation.database.trouble.late_moves.append(fault.seconds)
 
 
+def _saves_late(simulation: "Simulation", fault: Fault) -> None:
+    """Whoever saves snapshots next hears nothing, and the database does it later; some of them."""
+    simulation.database.trouble.late_saves += [fault.seconds] * int(fault.amount)
+
+
 def _move_unheard(simulation: "Simulation", fault: Fault) -> None:
     """The database moves shards next, and whoever has it done hears of that late, or never."""
     simulation.database.trouble.unheard_moves.append((fault.seconds, fault.other != "lost"))
@@ -156,6 +161,7 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "scale": _operate,
     "promote": _operate,
     "move late": _move_late,
+    "saves late": _saves_late,
     "move unheard": _move_unheard,
     "dies as asked": _dies_as_asked,
 }
@@ -167,4 +173,5 @@ _OF_NO_PROCESS = OF_NO_PROCESS | {
     "give up late", "dies at commit", "hangs as it begins", "scale", "promote",
     "move", "move late",
     "move unheard",
+    "saves late",
 }  # fmt: skip

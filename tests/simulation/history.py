@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from actors.event import Event
+from store.erasures import ErasureReceipt
 
 #: Where PostgreSQL's time begins.
 _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -167,6 +168,17 @@ class Rebuilding:
     abandoned: bool = False  #: its driver died
 
 
+@dataclass(slots=True)
+class Erasing:
+    """One wish of a driver: that an actor is erased."""
+
+    number: int
+    source: str
+    reason: str  #: no other wish has it
+    receipt: ErasureReceipt | None = None  #: None: nobody has said that it is done
+    error: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """A table, as one reader saw it."""
@@ -228,6 +240,7 @@ class History:
         self.runnings: list[Running] = []
         self.wishes: list[Running] = []  #: what else was to be done with programs
         self.rebuildings: list[Rebuilding] = []
+        self.erasings: list[Erasing] = []
         self.looks: list[Look] = []  #: at one projection, in the order of the database
         self.finds: list[FindPage] = []
         self.casts: dict[int, Cast] = {}  #: by the number of the step that is the first

@@ -48,8 +48,12 @@ def _judge_reader(
             wrong.append(f"{name} was given event {event.position}, which is not in the log")
         elif problem := same(event, record):
             wrong.append(f"{name} was given event {event.position} with another {problem}")
-    given = [event.position for event in following.events]
-    due = [one.position for one in _wanted(log, following.name) if one.position > following.begins]
+    given = [each.position for each in following.events if each.position not in log.erased]
+    due = [
+        one.position
+        for one in _wanted(log, following.name)
+        if one.position > following.begins and one.position not in log.erased
+    ]
     if given != due[: len(given)]:
         wrong.append(f"{name} was given {given} after {following.begins}, not {due[: len(given)]}")
     ended = following.began if following.ended is None else following.ended
@@ -89,7 +93,8 @@ def _judge_kept(
     finished = {event.id for one in theirs for event in one.events[: one.finished]}
     counted = [one for one in _wanted(log, name) if kept.began < one.position <= kept.position]
     wrong = []
-    if early := [one.position for one in counted if one.id not in finished]:
+    owed = [one for one in counted if one.position not in log.erased]
+    if early := [one.position for one in owed if one.id not in finished]:
         wrong.append(f"{name} is said to be finished up to {kept.position}; {early[:5]} are not")
     sums = [0, 0]
     for one in counted:

@@ -2,7 +2,7 @@
 twice but of whoever left or was out; the receipts are those of the log."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -51,12 +51,15 @@ def judge_groups(log: LogIndex, history: History, simulation: "Simulation") -> l
         handed = sorted(_handed_out(theirs, tenures), key=lambda one: one.moment)
         wanted = [one for one in _wanted(log, name) if one.position > slots[0].began]
         wrong += _judge_events(log, handed)
-        wrong += _judge_order(handed, wanted, name)
-        wrong += _judge_streams(handed, wanted)
+        # Of what was erased nobody has to hear, and who has heard of it had it before.
+        whole = [one for one in wanted if one.position not in log.erased]
+        handed = [one for one in handed if one.event.position not in log.erased]
+        wrong += _judge_order(handed, whole, name)
+        wrong += _judge_streams(handed, whole)
         wrong += _judge_repeats(handed)
         wrong += _judge_tenures(handed, tenures)
         wrong += _judge_kept(theirs, handed, tenures, simulation)
-        wrong += _judge_receipts(name, theirs, wanted, simulation)
+        wrong += _judge_receipts(name, theirs, wanted, simulation, log.erased)
     return wrong
 
 
@@ -204,7 +207,11 @@ def _judge_kept(
 
 
 def _judge_receipts(
-    name: str, theirs: list[Belonging], wanted: list[Record], simulation: "Simulation"
+    name: str,
+    theirs: list[Belonging],
+    wanted: list[Record],
+    simulation: "Simulation",
+    erased: Set[int],
 ) -> Iterator[str]:
     finished = {event.id for one in theirs for event in one.finished}
     for slot, record in simulation.database.groups.slots(name).items():
@@ -213,7 +220,8 @@ def _judge_receipts(
             for one in wanted
             if aggregate_key_of(one.source)[15] % 16 == slot and one.position <= record.position
         ]
-        if early := [one.position for one in counted if one.id not in finished]:
+        owed = [one for one in counted if one.position not in erased]
+        if early := [one.position for one in owed if one.id not in finished]:
             yield f"{record.name} is said to be finished up to {record.position}; {early[:5]} not"
         sums = [0, 0]
         for one in counted:

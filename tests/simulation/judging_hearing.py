@@ -25,7 +25,8 @@ def judge_hearing(log: LogIndex, simulation: "Simulation") -> list[str]:
         found = [one.source for one in theirs]
         if len(set(found)) != len(found) or not set(found) <= wanted:
             wrong.append(f"event {record.position} was heard by {found}, and is for {wanted}")
-        if record.position <= through and set(found) != wanted:
+        heard_of = record.position not in log.erased
+        if record.position <= through and set(found) != wanted and heard_of:
             wrong.append(f"event {record.position} is finished: {found} of {wanted}")
         for one in theirs:
             if one.position < last.get(one.source, 0):
@@ -45,7 +46,7 @@ def judge_heard(log: LogIndex, simulation: "Simulation", due: set[int]) -> list[
     return [
         f"event {record.position} was not heard by {missing}"
         for record in log.records
-        if record.position in due
+        if record.position in due - log.erased
         and (missing := set(_ears(record)) - {one.source for one in heard[record.id]})
     ]
 

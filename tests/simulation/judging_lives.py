@@ -27,6 +27,8 @@ def judge_lives(log: LogIndex, simulation: "Simulation") -> list[str]:
     asked = {event_id(call.id, 0): call for call in calls if call.kind == "life"}
     known = sent.keys() | {record.id for record in log.records}
     for record in log.lives:
+        if record.event_type == "actor-erased":
+            continue  # judge_erasing looks at it
         wrong += _judge_record(record, asked, known)
     for call in calls:
         name = f"call {call.number} ({call.kind} {call.message} to {call.source})"
@@ -38,20 +40,24 @@ def judge_lives(log: LogIndex, simulation: "Simulation") -> list[str]:
                 for record in log.by_source.get(call.source, [])
             ):
                 wrong.append(f"{name} has stopped its actor, and the log does not say so")
-        elif call.error == "ActorStopped" and sent[call.id] == 1:
+        elif call.error in _ENDS and sent[call.id] == 1:
             wrong += [f"{name} {problem}" for problem in _judge_stopped(log, call, calls)]
     return wrong
 
 
 def _judge_order(source: str, records: list[Record]) -> list[str]:
-    wrong, stopped = [], False
+    wrong, stopped, erased = [], False, False
     for record in sorted(records, key=lambda one: one.version):
-        if record.event_type == "actor-started":
+        if record.event_type == "actor-erased":
+            if erased:
+                wrong.append(f"{source} is erased twice, as version {record.version}")
+            stopped = erased = True
+        elif record.event_type == "actor-started":
             if not stopped:
                 wrong.append(
                     f"{source} is started as version {record.version}, and was not stopped"
                 )
-            stopped = False
+            stopped = erased = False
         elif stopped:
             wrong.append(f"{source} is stopped, and has {record.event_type} {record.version}")
         elif record.event_type == "actor-stopped":
@@ -97,9 +103,13 @@ def _judge_stopped(log: LogIndex, call: Call, calls: list[Call]) -> list[str]:
     stops = [
         record.position
         for record in log.by_source.get(call.source, [])
-        if record.event_type == "actor-stopped" and record.position > since
+        if record.event_type == _ENDS[call.error] and record.position > since
     ]
-    return [] if stops else [f"says that its actor is stopped, and it was started at {since}"]
+    return [] if stops else [f"ends with {call.error}, and its actor was started at {since}"]
+
+
+#: By error, what has happened then.
+_ENDS = {"ActorStopped": "actor-stopped", "ActorErased": "actor-erased"}
 
 
 _ASKED_ERRORS = {

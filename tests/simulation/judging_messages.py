@@ -55,19 +55,24 @@ def judge_delivered(log: LogIndex, simulation: "Simulation", due: set[int]) -> l
     wrong = []
     dead = _dead_letters(simulation)
     stops = any(record.event_type == "actor-stopped" for record in log.lives)
+    erased = {record.source for record in log.lives if record.event_type == "actor-erased"}
     for sent in log.sent:
         if sent.position not in due:
             continue
         backs = log.returns_of[sent.id]
         found = _EFFECT if log.of_cause[sent.id] else _BACK if backs else _NOTHING
         wanted = _WANTED[sent.payload["message"]["how"]]
-        # An actor that was stopped refuses everything.
-        if found not in wanted and not (stops and found == _BACK):
+        if found == _NOTHING and sent.position in log.erased:
+            continue  # nobody knows any more what it was
+        # An actor that was stopped refuses everything, as one does that was erased.
+        refuses = stops or sent.payload["to"] in erased
+        if found not in wanted and not (refuses and found == _BACK):
             how = sent.payload["message"]["how"]
             wrong.append(f"message {sent.position} ({how}) has come to {found}")
         for back in backs:
             taken = log.of_cause[back.id]
-            if back.position in due and not taken and back.id not in dead:
+            over = sent.source in erased  # then nothing is told, or a dead letter has gone
+            if back.position in due and not taken and back.id not in dead and not over:
                 wrong.append(f"message {sent.position} came back, and its sender does not know")
     return wrong
 

@@ -66,16 +66,29 @@ def _judge_state(log: LogIndex, call: Call, least: int, reached_by: int) -> list
     """A state is the fold of a prefix of the log that has all that was sent before it."""
     assert call.state is not None
     tokens, noted = call.state["tokens"], log.tokens.get(call.source, [])
-    if noted[: len(tokens)] != tokens:
+    fits = [at for at in _beginnings(log, call.source) if noted[at : at + len(tokens)] == tokens]
+    if not fits:
         return [f"state {call.number} of {call.source} is the fold of no prefix: {tokens}"]
-    if tokens and call.state["latest"] != (latest := _latest(log, call.source, len(tokens))):
+    shown = fits[-1] + len(tokens)
+    if tokens and call.state["latest"] != (latest := _latest(log, call.source, shown)):
         return [f"state {call.number} of {call.source} has {call.state['latest']}, not {latest}"]
-    if len(tokens) < least:
+    if shown < least:
         return [
             f"state {call.number} of {call.source} has {len(tokens)} tokens, call {reached_by}"
             f" was sent before it and made it {least}"
         ]
     return []
+
+
+def _beginnings(log: LogIndex, source: str) -> list[int]:
+    """So many tokens were there each time that an actor began: first, and when it was erased."""
+    ends = [
+        record.version
+        for record in log.by_source.get(source, [])
+        if record.event_type == "actor-erased"
+    ]
+    notes = [record.version for record in log.noted.get(source, [])]
+    return [0, *(bisect_left(notes, version) for version in ends)]
 
 
 def _latest(log: LogIndex, source: str, count: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tests.simulation.dropping import DROPPED
 from tests.simulation.failing_programs import STANDING
 from tests.simulation.judging_companies import judge_order
 from tests.simulation.judging_drops import judge_echoes, judge_glimpses, judge_gone
+from tests.simulation.judging_erasing import judge_doors, judge_rents, judge_tenants
 from tests.simulation.judging_parked import judge_parked, judge_passing
 from tests.simulation.judging_refused import judge_choosy, judge_odd_index
 from tests.simulation.judging_tables import judge_sightings
@@ -310,4 +311,7 @@ _JUDGES = {
     "upper": judge_echoes,
     "lower": judge_echoes,
     "fleeting": judge_glimpses,
+    "rents": judge_rents,
+    "doors": judge_doors,
+    "index-of-tenant": judge_tenants,
 }

@@ -27,7 +27,7 @@ def judge_promptness(log: LogIndex, history: History, due: Collection[int]) -> l
         if _complete(reading) and not reading.error:
             begin = reading.head if reading.after is None else reading.after
             given = {event.position for event in reading.events}
-            wanted = {one.position for one in log.records if _wants(reading, one)}
+            wanted = {one.position for one in log.records if _wants(reading, one)} - log.erased
             missing = sorted(
                 one for one in wanted.intersection(due) - given if begin < one and begin >= 0
             )
@@ -39,8 +39,13 @@ def judge_promptness(log: LogIndex, history: History, due: Collection[int]) -> l
 
 def _judge(log: LogIndex, reading: Reading) -> list[str]:
     name = f"subscription {reading.number} of {reading.driver}"
-    wanted = [record for record in log.records if _wants(reading, record)]
-    positions = [event.position for event in reading.events]
+    # Of what was erased nobody has to hear; who has, had it before.
+    wanted = [
+        record
+        for record in log.records
+        if _wants(reading, record) and record.position not in log.erased
+    ]
+    positions = [one.position for one in reading.events if one.position not in log.erased]
     wrong: list[str] = []
     for event in reading.events:
         record = log.by_id.get(event.id)

@@ -1,6 +1,7 @@
 """The log by id, by source and by command; and what each message has to do to it."""
 
 from collections import defaultdict
+from collections.abc import Set
 
 from tests.simulation.companies import MEMBERS
 from tests.simulation.history import Call, Seen
@@ -10,14 +11,19 @@ from thornback.simulation.plain_rows import Record
 #: The source of what says that messages were refused.
 RETURNS = "messages/returned"
 #: What the log says of an actor's own life.
-LIVES = {"actor-failed", "actor-stopped", "actor-started"}
+LIVES = {"actor-failed", "actor-stopped", "actor-started", "actor-erased"}
+#: What is left of the data of an event that was erased.
+TOMBSTONE = {"$erased": True}
 
 
 class LogIndex:
-    """What the log says, for whoever judges it."""
+    """What the log says, for whoever judges it; of events that were erased, what they had said."""
 
-    def __init__(self, records: list[Record], epochs_of: list[dict[str, int]]) -> None:
+    def __init__(
+        self, records: list[Record], epochs_of: list[dict[str, int]], erased: Set[int] = frozenset()
+    ) -> None:
         self.records = records
+        self.erased = erased  #: positions of tombstones
         self.epochs_of = epochs_of
         self.by_id = {record.id: record for record in records}
         self.by_source: dict[str, list[Record]] = defaultdict(list)
@@ -116,8 +122,14 @@ def _winds(call: Call, records: list[Record]) -> str:
     return "" if not set_ or second["every_us"] == every_us else f"has set {second}"
 
 
+def _rents(call: Call, records: list[Record]) -> str:
+    """What is wrong with the events of a tenant that sets a timer."""
+    set_ = [(record.event_type, record.payload.get("key")) for record in records]
+    return "" if set_ == [("timer-set", call.fields["key"])] else f"has the events {set_}"
+
+
 #: Messages all of whose events are looked at by themselves.
-_IN_FULL = {"Pass": _passes, "Wind": _winds, "Unwind": _winds}
+_IN_FULL = {"Pass": _passes, "Wind": _winds, "Unwind": _winds, "Rent": _rents}
 
 
 def _parts_of(call: Call, records: list[Record]) -> str:
@@ -165,8 +177,9 @@ def must_fail(call: Call) -> bool:
     return bool(expected_error(call)) and "actor" not in call.fields
 
 
-def same(seen: Seen, record: Record) -> str:
-    """The first part in which an event as it was handed out differs from the log's."""
+def same(seen: Seen, record: Record, *, erased: bool = False) -> str:
+    """The first part in which an event as it was handed out differs from the log's; the data of one
+    that was `erased` may be gone."""
     pairs = {
         "source": (seen.source, record.source),
         "version": (seen.version, record.version),
@@ -176,4 +189,6 @@ def same(seen: Seen, record: Record) -> str:
         "clock": (seen.clock, record.counts),
         "timestamp": (seen.timestamp_us, record.timestamp_us),
     }
+    if erased and seen.data == TOMBSTONE:
+        del pairs["data"]
     return next((part for part, (one, other) in pairs.items() if one != other), "")

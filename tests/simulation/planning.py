@@ -6,6 +6,7 @@ from typing import Any
 from tests.simulation.broadcasts import plan_broadcasts
 from tests.simulation.companies import plan_companies
 from tests.simulation.dropping import plan_dropped_readings, plan_drops
+from tests.simulation.erasing import plan_erasing
 from tests.simulation.failing_programs import plan_failing
 from tests.simulation.finds import plan_finds
 from tests.simulation.followers import followers_of
@@ -55,6 +56,7 @@ def plan_of(seed: int) -> Plan:
     plan_lives(seed, setup, strands)
     members = members_of(seed, setup, faults)
     plan_dropped_readings(seed, setup, strands, members)
+    plan_erasing(seed, setup, strands, faults)
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)
     return Plan(seed, setup, strands, faults, members)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests.simulation import shipped
 from tests.simulation.broadcasts import finish_broadcasts
 from tests.simulation.drivers import Driver
+from tests.simulation.erasing import finish_erasings
 from tests.simulation.fencing import fenced_off
 from tests.simulation.finds import finish_finds
 from tests.simulation.history import Call
@@ -56,6 +57,7 @@ def probe(simulation: "Simulation") -> None:
     simulation.prober = prober = simulation.driver("prober")
     probing = [prober.start(_ask_all(simulation, prober, ledgers))]
     simulation.wait(probing, ANSWERED_S, unanswered)
+    finish_erasings(simulation, prober)
     finish_broadcasts(simulation, prober)
     finish_finds(simulation, prober)
     for driver in simulation.drivers.values():

@@ -19,6 +19,7 @@ from tests.projections import Presence
 from tests.simulation.companies import COMPANIES, Ahead
 from tests.simulation.devices import Ledger
 from tests.simulation.dropping import BRIEF, DROPPED, forgotten
+from tests.simulation.erasing import OF_TENANTS
 from tests.simulation.failing_programs import FAILING, Fussy, Passing
 from tests.simulation.history import Running
 from tests.simulation.plan import ACTIVE_S, Fault, Setup, Step
@@ -44,6 +45,7 @@ PROGRAMS: dict[str, Any] = {
     PROJECTION: Sightings(),
     **REFUSED,
     **BRIEF,
+    **OF_TENANTS,
 }
 
 _RUN = PROGRAMS | COMPANIES | {"ahead": Ahead()}
@@ -76,7 +78,8 @@ def plan_programs(
     )
     setup.knobs["due"] = stream(seed, "due together").choice((1, 2, 5_000))
     names = draw.sample(
-        sorted(PROGRAMS.keys() - {*FAILING, *REFUSED, *BRIEF, PROJECTION}), draw.choice((1, 1, 2))
+        sorted(PROGRAMS.keys() - {*FAILING, *REFUSED, *BRIEF, *OF_TENANTS, PROJECTION}),
+        draw.choice((1, 1, 2)),
     )
     strands[0].append(_steps(draw, names))
     workers = [worker_name(name, index) for name in names for index in (0, 0, 1)]

@@ -140,9 +140,9 @@ class Simulation:
         return idle + check(self)
 
     def records(self) -> list[Record]:
-        """The log, read by a decoder of its own."""
+        """The log as it was written, also what was erased since; read by a decoder of its own."""
         known = self._records
-        new = [record_of(row) for row in self.database.rows[len(known) :]]
+        new = [record_of(row) for row in self.database.written[len(known) :]]
         self.last_versions.update((one.source, one.version) for one in new)
         known += new
         return known

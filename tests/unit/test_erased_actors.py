@@ -6,8 +6,10 @@ import pytest
 from actors.event import Kind
 from actors.naming import aggregate_key_of
 from runtime.errors import ActorErased, HandlerFailed
+from runtime.partition.writer_link import WriterAway
 from runtime.wire.answers import read_events
 from runtime.wire.commands import ERASE, PUBLISH, START, STATE, STOP
+from store.appends import Acknowledged, Append
 from store.erasures import ERASED_SNAPSHOT, Erasure
 from store.event_store import Snapshot
 from tests.unit.hosting import Add, Break, Hosting, Spoil, command, versions
@@ -175,3 +177,34 @@ async def test_who_was_stopped_is_erased_too() -> None:
     assert versions(read_events(answer, 1)) == [3]
     with pytest.raises(ActorErased):
         await host.ask("counter/a", Add())
+
+
+@virtual_time
+async def test_whoever_does_not_hear_that_its_end_is_durable_remembers_nothing_either() -> None:
+    host = await Hosting.begin()
+    await host.ask("counter/a", Add())
+    lost: list[Append] = []
+
+    async def lose_the_first(append: Append) -> Acknowledged:
+        acknowledged = await host.writing.writer.append(append)
+        if not lost:
+            lost.append(append)
+            raise WriterAway("killed")
+        return acknowledged
+
+    host.way = lose_the_first  # type: ignore[method-assign]
+    assert await erase(host) == [2]
+    assert (lost != [], host.recent.bytes) == (True, 0)
+
+
+@virtual_time
+async def test_nothing_of_actors_that_have_left_is_remembered() -> None:
+    host = await Hosting.begin()
+    await host.ask("counter/a", Add())
+    await host.ask("counter/b", Add())
+    await host.deliver(command("counter/a", Add()), command("counter/b", Add()))
+    host.executor.forget(lambda source: source == "counter/a")
+    assert len(host.recent) == 1
+    assert host.recent.bytes > 0
+    host.executor.forget(lambda source: source == "counter/b")
+    assert (len(host.recent), host.recent.bytes) == (0, 0)

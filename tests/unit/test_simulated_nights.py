@@ -14,7 +14,17 @@ from actors.devices.device_twin import Report
 from actors.examples.device_twin import SetSilenceLimit, WatchedTwin
 from examples.thermostat import ReportTemperature, Thermostat
 from tests.programs import Echo
-from thornback import Actor, Command, DeviceEvent, Event, Projection, Rejected, applies, handles
+from thornback import (
+    Actor,
+    ActorErased,
+    Command,
+    DeviceEvent,
+    Event,
+    Projection,
+    Rejected,
+    applies,
+    handles,
+)
 from thornback.simulation import (
     Faults,
     Night,
@@ -77,6 +87,24 @@ async def test_timers_fire_in_virtual_time(night: Night) -> None:
         await night.ask(twin, Report(event_id=str(hour), event_type="read", properties={}))
         await night.sleep(hours=1)
     assert len(night.log("device-offline")) == 4
+
+
+@simulated(nights=3, settings=TWINS)
+async def test_an_actor_is_erased_with_its_timers_and_begins_anew(night: Night) -> None:
+    twin = night.system.actor(WatchedTwin, "meter")
+    await night.ask(twin, SetSilenceLimit(seconds=1_200))
+    await night.ask(twin, Report(event_id="1", event_type="read", properties={}))
+    receipt = await night.system.erase(twin, "its owner asked")
+    assert receipt.events >= 3
+    await night.sleep(hours=1)
+    assert not night.log("device-offline")
+    with pytest.raises(ActorErased):
+        await night.ask(twin, SetSilenceLimit(seconds=60))
+    await night.system.start(twin)
+    await night.ask(twin, SetSilenceLimit(seconds=600))
+    await night.ask(twin, Report(event_id="2", event_type="read", properties={}))
+    await night.sleep(hours=1)
+    assert len(night.log("device-offline")) == 1
 
 
 @simulated(nights=3, settings=TWINS)

@@ -66,6 +66,7 @@ class Database:
         self.draw = stream(loop.seed, "database")
         self.trouble = Trouble()
         self.rows: list[bytes] = []  #: by position, from 1
+        self.written: list[bytes] = []  #: the same as they were committed, also what was erased
         #: Of each row, the epochs of the nodes in its commit.
         self.epochs_of: list[dict[str, int]] = []
         self.committed_s: list[float] = []  #: of each row, when
@@ -147,6 +148,8 @@ class Database:
             return self.trouble.late_epochs
         if request.moves:
             return self.trouble.late_moves
+        if request.saves:
+            return self.trouble.late_saves
         return self.trouble.late if request.commits else []
 
     def _run(self, request: ClientRequest) -> None:
@@ -285,6 +288,7 @@ class Database:
         epochs = {move.name: move.epoch for move in transaction.nodes}
         for row in rows:
             self.rows.append(row)
+            self.written.append(row)
             self.epochs_of.append(epochs)
             self.by_id[id_at(row, 0)] = len(self.rows)
             self.versions.setdefault(aggregate_at(row, 0), {})[_version(row)] = len(self.rows)

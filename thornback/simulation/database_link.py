@@ -42,6 +42,7 @@ class DatabaseLink:
         opens: bool = False,
         gives_up: bool = False,
         moves: bool = False,
+        saves: bool = False,
         ready: Callable[[], bool] | None = None,
         holds_s: float = 0.0,
     ) -> Any:
@@ -60,6 +61,7 @@ class DatabaseLink:
                 opens=opens,
                 gives_up=gives_up,
                 moves=moves,
+                saves=saves,
                 ready=ready,
                 holds_s=holds_s,
             )

@@ -21,6 +21,7 @@ class ClientRequest:
     opens: bool = False  #: an epoch
     gives_up: bool = False  #: the claim
     moves: bool = False  #: shards
+    saves: bool = False  #: snapshots
     ready: Callable[[], bool] | None = None  #: it holds its locks until this is so
     holds_s: float = 0.0  #: so long at the most
     held_since_s: float | None = None
@@ -102,6 +103,7 @@ class Trouble:
     unheard: int = 0  #: commits whose answer is lost
     late_epochs: list[float] = field(default_factory=list)  #: seconds that opening one takes longer
     late_moves: list[float] = field(default_factory=list)  #: and moving shards, unheard
+    late_saves: list[float] = field(default_factory=list)  #: and saving snapshots, unheard
     #: Seconds after which a move that was made is heard of; or it is not, though it was made.
     unheard_moves: list[tuple[float, bool]] = field(default_factory=list)
     late_give_ups: list[float] = field(default_factory=list)  #: and giving up the claim

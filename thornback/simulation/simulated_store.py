@@ -208,7 +208,7 @@ class SimulatedStore(StoreOfPrograms, StoreOfGroups):
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         kept, work = list(snapshots), self._database.save_snapshots
-        await self.ask(lambda: work(kept))
+        await self.ask(lambda: work(kept), saves=True)
 
     async def load_snapshots(self, aggregate_ids: Sequence[bytes]) -> dict[bytes, Snapshot]:
         wanted, snapshots = sorted(aggregate_ids), self._database.snapshots

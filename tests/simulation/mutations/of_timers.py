@@ -111,8 +111,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a snapshot has no timers",
         "an actor that comes back from one knows of none that was set before it",
         _RESIDENT,
-        "        if resident.actor._pending_timers:",
-        "        if ():",
+        '            timers=encode_pending(pending) if pending else b"",\n',
+        '            timers=b"",\n',
     ),
     mutation(
         "a timer that was put off is put off for good",
