@@ -68,11 +68,15 @@ class Window:
         more."""
         for timer in timers:
             name = timer.source, timer.key
-            there = self._at_work.get(name) or (
-                self._pending[name] if name in self._early else None
-            )
+            there = self._at_work.get(name) or self._pending.get(name)
             if there is None or (there.timer, there.occurrence) != (timer.timer, timer.occurrence):
                 self._put(timer)
+            elif (
+                name not in self._at_work
+                and name not in self._early
+                and there.look_us != timer.look_us
+            ):
+                self._put(timer)  # it was woken
         self.reach = timers[-1].place if more else Place(until_us + 1, "", "")
 
     def read_again(self) -> None:
