@@ -213,7 +213,7 @@ class Timekeeping(Posting):
             if now_s - since_s < self.CALLED_S
         } | dict.fromkeys(names, now_s)
         if woken.first_us is not None:
-            self._window.woken(woken.first_us)
+            self._window.woken(woken.first_us, self._world.now_us())
 
     def _silent(self) -> set[Channel]:
         before_s = self._now_s() - self.SILENT_S

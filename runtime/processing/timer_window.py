@@ -85,10 +85,16 @@ class Window:
         self._bytes = self._early_bytes = 0
         self.reach = FIRST
 
-    def woken(self, first_us: int) -> None:
+    def woken(self, first_us: int, now_us: int) -> None:
         """The table has some earlier than before, the first of them at a moment: it is read again
-        from there."""
+        from there. Where there is no room, what is not due yet makes some, and is read again."""
         self.reach = min(self.reach, Place(first_us, "", ""))
+        if not self._has_room:
+            for name, timer in list(self._pending.items()):
+                if name not in self._early and timer.place > self.reach and timer.look_us > now_us:
+                    self._drop(name)
+            self._order = [timer.place for timer in self._pending.values()]
+            heapify(self._order)
 
     def filed(self, changes: TimerChanges) -> None:
         """The table has been changed."""
