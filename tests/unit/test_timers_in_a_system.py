@@ -254,6 +254,8 @@ def test_a_host_that_had_no_timer_wakes_those_that_came_with_its_shards(
     monkeypatch.setattr(Timekeeping, "REST_US", HOUR_US)  # nobody else has it fire
     monkeypatch.setattr(Timekeeping, "LONGEST_US", HOUR_US)
     with InProcessSystem(settings_of(supervisor_strategy="stop")) as system:
+        for number in range(10):  # both hosts begin before the log has any timer
+            system.actor(Bell, f"b-{number}").ask(Unwind(key="k")).result()
         stopped = system.actor(Bell, "stopped")
         stopped.ask(Wind(after_s=0.3)).result()
         system.stop(stopped).result()
