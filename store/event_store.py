@@ -22,7 +22,7 @@ from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
 from store.shards import ShardTable
 from store.subscriptions import SubscriptionRecord
-from store.timers import Place, Timer, TimerChanges
+from store.timers import Place, Timer, TimerChanges, Woken
 
 #: The writer's name in the table of epochs: one writer a database may append.
 WRITER = "writer"
@@ -332,12 +332,17 @@ class EventStore(Protocol):
         that raises. Quick, however many there are that nobody has put off."""
 
     async def wake_timers(
-        self, checkpoint: CheckpointMove, sources: Sequence[str], actor_types: Sequence[str]
-    ) -> int | None:
-        """Those of these actors, and of all actors of these types, that were put off are to be
-        looked at when they are due; when the first of them is, None where there are none. With the
-        checkpoint, as `file_timers` does, and it raises what that raises. Quick, however many there
-        are that nobody has put off."""
+        self,
+        checkpoint: CheckpointMove,
+        sources: Sequence[str],
+        actor_types: Sequence[str],
+        beyond_us: int,
+        limit: int,
+    ) -> Woken:
+        """Those of these actors, and of all actors of these types, that were put off beyond a
+        moment are to be looked at when they are due: at most `limit`. With the checkpoint, as
+        `file_timers` does, and it raises what that raises. Quick, however many there are that
+        nobody has put off."""
 
     async def count_timers(self) -> int:
         """How many are to fire."""

@@ -55,7 +55,7 @@ from store.rows.layout import (
 from store.selection import EVERYTHING, Selection, row_filter
 from store.shards import ShardTable, opened
 from store.subscriptions import SubscriptionRecord
-from store.timers import Place, Timer, TimerChanges
+from store.timers import Place, Timer, TimerChanges, Woken
 
 
 class MemoryEventStore:
@@ -256,10 +256,15 @@ class MemoryEventStore:
         self._timers.hasten(beyond_us)
 
     async def wake_timers(
-        self, checkpoint: CheckpointMove, sources: Sequence[str], actor_types: Sequence[str]
-    ) -> int | None:
+        self,
+        checkpoint: CheckpointMove,
+        sources: Sequence[str],
+        actor_types: Sequence[str],
+        beyond_us: int,
+        limit: int,
+    ) -> Woken:
         await self.move_checkpoint(checkpoint)
-        return self._timers.wake(sources, actor_types)
+        return self._timers.wake(sources, actor_types, beyond_us, limit)
 
     async def count_timers(self) -> int:
         return len(self._timers)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from store.timers import Place, Timer, TimerChanges
+from store.timers import Place, Timer, TimerChanges, Woken
 
 
 class TimersInMemory:
@@ -39,16 +39,21 @@ class TimersInMemory:
             if timer.look_us > max(beyond_us, timer.due_us):
                 self._timers[name] = timer._replace(look_us=timer.due_us)
 
-    def wake(self, sources: Collection[str], actor_types: Collection[str]) -> int | None:
-        """Those of such actors that were put off have a look as they are due: the first of that."""
-        woken = [
-            (name, timer._replace(look_us=timer.due_us))
-            for name, timer in self._timers.items()
-            if timer.look_us > timer.due_us
+    def wake(
+        self, sources: Collection[str], actor_types: Collection[str], beyond_us: int, limit: int
+    ) -> Woken:
+        """Those of such actors that were put off beyond a moment have a look as they are due: so
+        many, the first ones first."""
+        late = [
+            timer
+            for timer in self._timers.values()
+            if timer.look_us > max(beyond_us, timer.due_us)
             and (timer.source in sources or timer.source.partition("/")[0] in actor_types)
         ]
-        self._timers.update(woken)
-        return min((timer.look_us for _, timer in woken), default=None)
+        woken = sorted(late, key=lambda timer: _order(timer.place))[:limit]
+        for timer in woken:
+            self._timers[timer.source, timer.key] = timer._replace(look_us=timer.due_us)
+        return Woken(len(woken), min((timer.due_us for timer in woken), default=None))
 
     def due(self, after: Place, until_us: int, limit: int, most_bytes: int) -> list[Timer]:
         """In their order, up to where their messages have so many bytes."""

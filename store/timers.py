@@ -46,6 +46,13 @@ class TimerMove(NamedTuple):
     look_us: int
 
 
+class Woken(NamedTuple):
+    """Timers that were put off, and are looked at when they are due after all."""
+
+    timers: int  #: so many
+    first_us: int | None  #: when the first of them is; None where there are none
+
+
 class TimerChanges(NamedTuple):
     """What becomes of some timers; none of them is in two of these."""
 

@@ -155,7 +155,7 @@ class Host(Process):
             shards=self._shards,
         )
         deliverer = DelivererCall(self.world, self.must_live)
-        timekeeper = TimekeeperCall(self.world, self.must_live)
+        timekeeper = TimekeeperCall(self.world, self.must_live, self._store)
         self._decider.met.on_first = {each.EVENT_TYPE: each.say for each in (deliverer, timekeeper)}
         self._decider.on_started = self._classes.on_class = timekeeper.wake
         try:

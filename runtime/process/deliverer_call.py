@@ -73,20 +73,23 @@ class TimekeeperCall(ServiceCall):
     EVENT_TYPE, METHOD = SET, "keep_timers"
 
     def __init__(
-        self, world: World, must_live: Callable[[Coroutine[Any, Any, None]], object]
+        self,
+        world: World,
+        must_live: Callable[[Coroutine[Any, Any, None]], object],
+        store: EventStore,
     ) -> None:
         super().__init__(world, must_live)
+        self._store = store
         self._awake: set[str] = set()
         self._waking = False
 
     def wake(self, name: str) -> None:
-        """An actor, by its source, was started, or the class of an actor type has come. Where no
-        timer is known of here, nobody is told. Does not wait."""
-        if self._said:
-            self._awake.add(name)
-            if not self._waking:
-                self._waking = True
-                self._must_live(self._wake())
+        """An actor, by its source, was started, or the class of an actor type has come. Where the
+        log has no timer, nobody is told. Does not wait."""
+        self._awake.add(name)
+        if not self._waking:
+            self._waking = True
+            self._must_live(self._wake())
 
     async def _wake(self) -> None:
         """All that comes meanwhile goes with the next call. What is not heard is not said again:
@@ -96,6 +99,10 @@ class TimekeeperCall(ServiceCall):
             names, self._awake = sorted(self._awake), set()
             try:
                 async with asyncio.timeout(self.LIMIT_S):
+                    if not self._said:  # others may have set one, of actors that came here since
+                        await self.say_if_any(self._store)
+                    if not self._said:
+                        continue
                     timekeeper = await self._world.handle(TIMEKEEPER_ACTOR)
                     await timekeeper.wake.remote(names)
             except (RayError, ThornbackError, ConnectionError, ValueError, TimeoutError) as error:

@@ -40,7 +40,7 @@ from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
 from store.shards import ShardTable
 from store.subscriptions import SubscriptionRecord
-from store.timers import Place, Timer, TimerChanges
+from store.timers import Place, Timer, TimerChanges, Woken
 
 #: Finds the handle of a process. Raises ValueError when there is none.
 Find = Callable[[str], Awaitable[Any]]
@@ -216,9 +216,14 @@ class WriterMemoryStore:
         await self._call("hasten_timers", checkpoint, beyond_us)
 
     async def wake_timers(
-        self, checkpoint: CheckpointMove, sources: Sequence[str], actor_types: Sequence[str]
-    ) -> int | None:
-        return await self._call("wake_timers", checkpoint, sources, actor_types)  # type: ignore[no-any-return]
+        self,
+        checkpoint: CheckpointMove,
+        sources: Sequence[str],
+        actor_types: Sequence[str],
+        beyond_us: int,
+        limit: int,
+    ) -> Woken:
+        return await self._call("wake_timers", checkpoint, sources, actor_types, beyond_us, limit)  # type: ignore[no-any-return]
 
     async def count_timers(self) -> int:
         return await self._call("count_timers")  # type: ignore[no-any-return]

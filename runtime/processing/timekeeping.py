@@ -10,7 +10,7 @@ table have it.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from actors.event import Kind
 from actors.ids import derived_id
@@ -79,6 +79,8 @@ class Timekeeping(Posting):
     #: The shortest rest of what was put off; and the rest, at most, of what was sent before the
     #: moment in which its actor was started, or its class came: so long after that.
     REST_US, CALLED_S = 1_000_000, 5.0
+    #: What is tried so soon in any case is not woken: no less than the shortest rest.
+    SOON_US = 1_000_000
     #: A clock that is set back by more was wrong, and so is what it has put off.
     STEP_US = 5_000_000
 
@@ -165,8 +167,8 @@ class Timekeeping(Posting):
             filing.add_late(each for each in late if self._window.holds(each[0]))
             async with self._moving:
                 await self._file(filing, self._kept, self._receipt)
-        if self._calls:
-            await self._wake(sorted(self._calls))
+        if self._calls and not self._window.wants_more(self._world.now_us()):
+            await self._wake()  # otherwise what was woken before is read first
         await self._look_at_clock()
         now_us = self._world.now_us()
         if self._window.wants_more(now_us):
@@ -184,23 +186,34 @@ class Timekeeping(Posting):
                 self._put_off(firing, self._unanswered())
             else:
                 self._mailing.queue(firing, way)
+        if self._calls:
+            self._changed.set()  # the others come next
 
-    async def _wake(self, names: Sequence[str]) -> None:
-        """Whatever was put off because of them, and is in the table by now."""
+    async def _wake(self) -> None:
+        """Of what was put off because of those that call, and is in the table by now, a page; where
+        there may be more, they go on calling. What is tried soon in any case is left, or what comes
+        to nothing once more would be woken again and again.
+
+        Where this fails they are dropped: the word is not durable, and whatever it fails at must
+        not keep all other timers from their time."""
+        names = sorted(self._calls)[: self.PAGE]
+        self._calls.difference_update(names)
         sources = [name for name in names if "/" in name]
         actor_types = [name for name in names if "/" not in name]
+        beyond_us = self._world.now_us() + self.SOON_US
         async with self._moving:
             move = self._checkpoint(self._kept, self._receipt)
-            first_us = await self._store.wake_timers(move, sources, actor_types)
-        self._calls.difference_update(names)
+            woken = await self._store.wake_timers(move, sources, actor_types, beyond_us, self.PAGE)
+        if woken.timers >= self.PAGE:
+            self._calls.update(names)
         now_s = self._now_s()
         self._called_s = {
             name: since_s
             for name, since_s in self._called_s.items()
             if now_s - since_s < self.CALLED_S
         } | dict.fromkeys(names, now_s)
-        if first_us is not None:
-            self._window.woken(first_us)
+        if woken.first_us is not None:
+            self._window.woken(woken.first_us, self._world.now_us())
 
     def _silent(self) -> set[Channel]:
         before_s = self._now_s() - self.SILENT_S

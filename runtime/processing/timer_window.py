@@ -68,11 +68,15 @@ class Window:
         more."""
         for timer in timers:
             name = timer.source, timer.key
-            there = self._at_work.get(name) or (
-                self._pending[name] if name in self._early else None
-            )
+            there = self._at_work.get(name) or self._pending.get(name)
             if there is None or (there.timer, there.occurrence) != (timer.timer, timer.occurrence):
                 self._put(timer)
+            elif (
+                name not in self._at_work
+                and name not in self._early
+                and there.look_us != timer.look_us
+            ):
+                self._put(timer)  # it was woken
         self.reach = timers[-1].place if more else Place(until_us + 1, "", "")
 
     def read_again(self) -> None:
@@ -81,10 +85,16 @@ class Window:
         self._bytes = self._early_bytes = 0
         self.reach = FIRST
 
-    def woken(self, first_us: int) -> None:
+    def woken(self, first_us: int, now_us: int) -> None:
         """The table has some earlier than before, the first of them at a moment: it is read again
-        from there."""
+        from there. Where there is no room, what is not due yet makes some, and is read again."""
         self.reach = min(self.reach, Place(first_us, "", ""))
+        if not self._has_room:
+            for name, timer in list(self._pending.items()):
+                if name not in self._early and timer.place > self.reach and timer.look_us > now_us:
+                    self._drop(name)
+            self._order = [timer.place for timer in self._pending.values()]
+            heapify(self._order)
 
     def filed(self, changes: TimerChanges) -> None:
         """The table has been changed."""

@@ -71,7 +71,7 @@ from store.selection import EVERYTHING, Selection, after_all_of
 from store.shards import ShardTable
 from store.slots import SLOTS
 from store.subscriptions import SubscriptionRecord
-from store.timers import Place, Timer, TimerChanges
+from store.timers import Place, Timer, TimerChanges, Woken
 
 
 class PostgresEventStore:
@@ -293,9 +293,14 @@ class PostgresEventStore:
         await self._timers.hasten(checkpoint, beyond_us)
 
     async def wake_timers(
-        self, checkpoint: CheckpointMove, sources: Sequence[str], actor_types: Sequence[str]
-    ) -> int | None:
-        return await self._timers.wake(checkpoint, sources, actor_types)
+        self,
+        checkpoint: CheckpointMove,
+        sources: Sequence[str],
+        actor_types: Sequence[str],
+        beyond_us: int,
+        limit: int,
+    ) -> Woken:
+        return await self._timers.wake(checkpoint, sources, actor_types, beyond_us, limit)
 
     async def count_timers(self) -> int:
         return await self._timers.count()

@@ -8,7 +8,7 @@ from store.appends import CheckpointMove
 from store.postgres.connections import Connections, transaction
 from store.postgres.queries import QUERIES
 from store.postgres.subscriptions import move_checkpoints
-from store.timers import Place, Timer, TimerChanges
+from store.timers import Place, Timer, TimerChanges, Woken
 
 
 class Timers:
@@ -32,19 +32,28 @@ class Timers:
             await connection.fetch(QUERIES["hasten_timers"], beyond_us)
 
     async def wake(
-        self, checkpoint: CheckpointMove, sources: Sequence[str], actor_types: Sequence[str]
-    ) -> int | None:
-        """Those of such actors that were put off are looked at when they are due, with their
-        checkpoint: the first of that. Raises StaleCheckpoint."""
+        self,
+        checkpoint: CheckpointMove,
+        sources: Sequence[str],
+        actor_types: Sequence[str],
+        beyond_us: int,
+        limit: int,
+    ) -> Woken:
+        """Those of such actors that were put off beyond a moment are looked at when they are due,
+        so many, with their checkpoint. Raises StaleCheckpoint."""
         asked = [("wake_timers_of", sources), ("wake_timers_of_types", actor_types)]
+        count, looks_us = 0, []
         async with self._connections.use() as connection, transaction(connection):
             await move_checkpoints(connection, [checkpoint])
-            found = [
-                (await connection.fetch(QUERIES[query], list(names)))[0]["look"]
-                for query, names in asked
-                if names
-            ]
-        return min((look_us for look_us in found if look_us is not None), default=None)
+            for query, names in asked:
+                if names and count < limit:
+                    [row] = await connection.fetch(
+                        QUERIES[query], list(names), beyond_us, limit - count
+                    )
+                    count += row["timers"]
+                    looks_us.append(row["look"])
+        first_us = min((look_us for look_us in looks_us if look_us is not None), default=None)
+        return Woken(count, first_us)
 
     async def due(self, after: Place, until_us: int, limit: int, most_bytes: int) -> list[Timer]:
         """Some that are to be looked at, in order."""

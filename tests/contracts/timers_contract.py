@@ -9,7 +9,7 @@ from store.errors import StaleCheckpoint
 from store.event_store import EventStore
 from store.selection import EVERYTHING
 from store.subscriptions import SubscriptionRecord
-from store.timers import FIRST, Place, Timer, TimerChanges, TimerMove
+from store.timers import FIRST, Place, Timer, TimerChanges, TimerMove, Woken
 
 
 def timer(source: str, key: str, look_us: int, number: int = 1) -> Timer:
@@ -158,10 +158,14 @@ class TimersContract:
             )
         ]
         await keeper.file(changes(*told))
-        assert await store.wake_timers(keeper.next_move(), ["bell/none"], ["bel"]) is None
-        assert await store.wake_timers(keeper.next_move(), ["bell/b"], []) == 20
-        assert await store.wake_timers(keeper.next_move(), ["bell/b"], ["gong"]) == 7
-        assert await store.wake_timers(keeper.next_move(), ["bell/b"], ["gong"]) is None
+
+        async def wake(sources: list[str], actor_types: list[str]) -> Woken:
+            return await store.wake_timers(keeper.next_move(), sources, actor_types, 0, 9)
+
+        assert await wake(["bell/none"], ["bel"]) == Woken(0, None)
+        assert await wake(["bell/b"], []) == Woken(2, 20)
+        assert await wake(["bell/b"], ["gong"]) == Woken(2, 7)
+        assert await wake(["bell/b"], ["gong"]) == Woken(0, None)
         woken = {"put off", "also", "of a type", "of it, too"}
         now = [each._replace(look_us=each.due_us) if each.key in woken else each for each in told]
         assert await all_of(store) == sorted(now, key=lambda each: each.place)
@@ -169,8 +173,26 @@ class TimersContract:
         assert record.position == 5
         await Keeper.begin(store)
         with pytest.raises(StaleCheckpoint):
-            await store.wake_timers(keeper.next_move(), ["bell/bb"], [])
+            await store.wake_timers(keeper.next_move(), ["bell/bb"], [], 0, 9)
         assert await all_of(store) == sorted(now, key=lambda each: each.place)
+
+    async def test_so_many_are_woken_at_a_time_and_what_is_looked_at_soon_is_left(
+        self, store: EventStore
+    ) -> None:
+        keeper = await Keeper.begin(store)
+        told = [
+            timer(f"{actor_type}/b", f"{number}", number, place)._replace(look_us=100 - number)
+            for place, (actor_type, number) in enumerate(
+                (actor_type, number) for actor_type in ("bell", "gong") for number in range(5)
+            )
+        ]
+        await keeper.file(changes(*told))
+
+        for limit, count in ((2, 2), (3, 3), (3, 1), (3, 0)):
+            asked = ["bell/b"], ["gong"], 97, limit
+            assert (await store.wake_timers(keeper.next_move(), *asked)).timers == count
+        late = [each for each in await all_of(store) if each.look_us > each.due_us]
+        assert sorted(each.look_us for each in late) == [96, 96, 97, 97]
 
     async def test_the_checkpoint_moves_with_the_timers(self, store: EventStore) -> None:
         keeper = await Keeper.begin(store)

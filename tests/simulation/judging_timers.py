@@ -9,6 +9,8 @@ from uuid import UUID
 from runtime.topology.names import host_name
 from tests.simulation.log_index import LogIndex
 from tests.simulation.timers import AWAY_FIRST
+from tests.simulation.waking import FIRST as WAKING_FIRST
+from tests.simulation.waking import MOVES
 from thornback.simulation.plain_rows import Record
 from thornback.simulation.simulated_world import BEGIN_US
 
@@ -17,9 +19,14 @@ if TYPE_CHECKING:
 
 #: Microseconds in which what is due fires, when nothing goes wrong any more.
 PROMPT_US = 20_000_000
+#: Microseconds in which what waits for its actor fires behind that one's start, when nothing goes
+#: wrong: less than it would rest.
+WOKEN_US = 6_000_000
 
 #: What the place in the log of whoever fires them is called.
 _CHECKPOINT = "thornback.timers"
+#: What says whether an actor is stopped.
+_LIVES = ("actor-started", "actor-stopped")
 #: The year 2000, from which rows count.
 _ROWS_BEGIN_US = 946_684_800_000_000
 
@@ -37,11 +44,35 @@ class _Running:
 def judge_timers(log: LogIndex, simulation: "Simulation") -> list[str]:
     """What holds at any time."""
     wrong: list[str] = _judge_receipt(log, simulation)
+    # What moves may be at the host that is away in between, and the log does not say so.
+    moved = not MOVES.isdisjoint(fault.kind for fault in simulation.plan.faults)
     for source, records in log.by_source.items():
         if source.startswith("bell/"):
             wrong += _follow(records)[0]
-        if source.startswith(f"bell/{AWAY_FIRST // 1_000}"):
+        if source.startswith(f"bell/{AWAY_FIRST // 1_000}") and not moved:
             wrong += _judge_others(records)
+        if source.startswith(f"bell/{WAKING_FIRST // 1_000}"):
+            wrong += _judge_woken(records, simulation)
+    return wrong
+
+
+def _judge_woken(records: list[Record], simulation: "Simulation") -> list[str]:
+    """What was due before its actor was started fires soon behind that, and not when it would have
+    been tried again."""
+    if not {fault.kind for fault in simulation.plan.faults} <= MOVES:
+        return []
+    wrong, due_us, started_us = [], None, None
+    for record in records:
+        match record.event_type:
+            case "timer-set":
+                due_us = record.payload["due_us"]
+            case "actor-started":
+                started_us = record.timestamp_us + _ROWS_BEGIN_US
+            case "timer-fired" if started_us is not None and due_us is not None:
+                late_us = record.timestamp_us + _ROWS_BEGIN_US - max(started_us, due_us)
+                if late_us > WOKEN_US:
+                    name = f"event {record.position} of {record.source}"
+                    wrong.append(f"{name} comes {late_us / 1e6:.3f} s behind its actor's start")
     return wrong
 
 
@@ -71,9 +102,11 @@ def judge_fired(log: LogIndex, simulation: "Simulation", due: set[int]) -> list[
     for source, records in log.by_source.items():
         if not source.startswith("bell/"):
             continue
+        lives = [each.event_type for each in records if each.event_type in _LIVES]
+        stopped = lives[-1:] == ["actor-stopped"]  # its timers wait
         for key, timer in _follow(records)[1].items():
             running[source, key] = timer
-            if timer.due_us < now_us - PROMPT_US:
+            if timer.due_us < now_us - PROMPT_US and not stopped:
                 late_s = (now_us - timer.due_us) / 1e6
                 wrong.append(f"timer {key} of {source} is {late_s:.3f} s late, and does not fire")
     kept = {

@@ -22,6 +22,7 @@ from tests.simulation.programs import plan_programs
 from tests.simulation.rebuilds import plan_rebuilds
 from tests.simulation.refusing import plan_refused
 from tests.simulation.timers import plan_timers
+from tests.simulation.waking import plan_waking
 from thornback.simulation.draws import stream
 
 #: Seconds after the last step in which it is answered, where nothing goes wrong.
@@ -55,6 +56,7 @@ def plan_of(seed: int) -> Plan:
     plan_moves(seed, setup, strands, faults)
     plan_lives(seed, setup, strands)
     members = members_of(seed, setup, faults)
+    plan_waking(seed, setup, strands, faults)
     plan_dropped_readings(seed, setup, strands, members)
     plan_erasing(seed, setup, strands, faults)
     if any(fault.other == "busy" for fault in faults):

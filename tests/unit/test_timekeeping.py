@@ -15,6 +15,7 @@ from runtime.processing.timekeeping import SELECTION, Timekeeping
 from runtime.processing.timer_window import Window
 from runtime.telemetry.metrics import TimerMetrics
 from store.appends import CheckpointMove
+from store.errors import StoreUnavailable
 from store.event_store import EventStore
 from store.memory import MemoryEventStore
 from store.timers import FIRST, TimerChanges
@@ -123,3 +124,79 @@ async def test_a_host_that_answers_nothing_takes_no_room_from_others(
     assert (len(ways["away"].sent), len(ways["there"].sent)) == (3, 1)
     looks = [each.look_us for each in await store.due_timers(FIRST, 2**62, 9, 2**40)]
     assert sum(look > 9 for look in looks) == 4
+
+
+async def put_off(store: EventStore, keeping: Timekeeping, count: int) -> None:
+    """Timers of bells that are due, and were put off for long."""
+    record = await store.open_subscription(keeping.name, SELECTION, 0, keeping._epoch)
+    move = CheckpointMove(name=record.name, epoch=record.epoch, position=0, receipt=record.receipt)
+    late = [
+        timer(f"bell/{number}", "k", 1, number)._replace(look_us=60_000_000)
+        for number in range(count)
+    ]
+    await store.file_timers(move, TimerChanges(late, [], []))
+
+
+async def still_put_off(store: EventStore) -> int:
+    return sum(
+        each.look_us > each.due_us for each in await store.due_timers(FIRST, 2**62, 99, 2**40)
+    )
+
+
+def keeping_with_ways(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> Timekeeping:
+    keeping, way = keeping_of(store, lambda: 2), Way()
+    monkeypatch.setattr(keeping, "PAGE", 5)
+    found = SimpleNamespace(way=lambda receiver, _: (way, 1))
+    keeping._connection = SimpleNamespace(channels=found)  # type: ignore[assignment]
+    return keeping
+
+
+async def test_very_many_are_woken_a_page_at_a_time_and_all_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = MemoryEventStore()
+    keeping = keeping_with_ways(store, monkeypatch)
+    await put_off(store, keeping, 12)
+    await keeping._prepare()
+    keeping.wake(["bell"])
+    left = []
+    for _ in range(20):
+        await keeping._prepare()
+        left.append(await still_put_off(store))
+    assert sorted(set(left)) == [0, 2, 7]
+    assert sum(keeping._window.holds(each) for each in keeping._window._at_work.values()) == 12
+    assert not keeping._calls
+
+
+class Refusing(MemoryEventStore):
+    """Wakes nobody."""
+
+    async def wake_timers(self, *_: Any) -> Any:
+        raise StoreUnavailable("wake_timers", "it takes too long")
+
+
+async def test_a_wake_that_fails_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Refusing()
+    keeping = keeping_with_ways(store, monkeypatch)
+    await put_off(store, keeping, 1)
+    await keeping._prepare()
+    keeping.wake(["bell"])
+    with pytest.raises(StoreUnavailable):
+        await keeping._prepare()
+    await keeping._prepare()  # the others have their turn
+
+
+async def test_what_fails_again_is_not_woken_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = MemoryEventStore()
+    keeping = keeping_with_ways(store, monkeypatch)
+    await put_off(store, keeping, 12)
+    await keeping._prepare()
+    keeping.wake(["bell"])
+    for _ in range(40):
+        await keeping._prepare()
+        for each in list(keeping._window._at_work.values()):
+            keeping._put_off(timekeeping.Firing(each, b""), TimeoutError())
+    assert not keeping._calls
+    assert await still_put_off(store) == 12

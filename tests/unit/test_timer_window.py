@@ -78,6 +78,30 @@ def test_what_was_early_is_bounded_and_the_rest_of_it_stays_at_work() -> None:
     assert keeper.window.holds(third)
 
 
+def test_what_is_pending_is_pending_once_however_often_it_is_read() -> None:
+    window = Window()
+    timers = [bell(f"{number}", 1_000 + number) for number in range(100)]
+    window.read(timers, 5_000_000, more=False)
+    early = timers[7]._replace(look_us=500)
+    for _ in range(10):
+        window.woken(0, 0)
+        window.read([early, *timers[:7], *timers[8:]], 5_000_000, more=False)
+    assert (len(window), len(window._order)) == (100, 101)
+    assert window.take(1_000, 5) == [early, timers[0]]
+
+
+def test_what_was_woken_comes_before_what_fills_the_window_and_is_not_due() -> None:
+    keeper, woken = Keeper(), bell("woken", 10)
+    later = [bell(f"later-{number}", 600 + number) for number in range(2)]
+    keeper.file([woken._replace(look_us=5_000), *later])
+    assert keeper.take(100) == []
+    keeper.table.wake(["bell/woken"], [], 0, 9)
+    keeper.window.woken(10, 100)
+    assert keeper.take(100) == [woken]
+    keeper.file(gone=[woken])
+    assert keeper.take(700) == later
+
+
 def test_messages_take_no_more_memory_than_may_be_and_all_timers_come() -> None:
     keeper = Keeper(SmallInBytes)
     large = [bell(f"b-{number:02}", 100 + number)._replace(message=b"1234") for number in range(30)]

@@ -22,6 +22,8 @@ from runtime.process.world import World
 from runtime.processing.timekeeping import Timekeeping
 from runtime.processing.timer_window import Window
 from runtime.system import ActorSystem
+from runtime.topology.names import host_name
+from runtime.topology.placement import shard_of
 from runtime.topology.status import ProcessStatus, TimekeeperFacts
 from store.timers import TimerChanges
 from streams.handler import Handler
@@ -244,6 +246,25 @@ def test_the_timer_of_an_actor_that_is_stopped_fires_as_soon_as_it_is_started(
         system.start(stopped).result()
         take(system, "rang", 1, sources="bell/stopped")
         wait_until(lambda: facts(system).pending == 0)  # type: ignore[union-attr]
+
+
+def test_a_host_that_had_no_timer_wakes_those_that_came_with_its_shards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Timekeeping, "REST_US", HOUR_US)  # nobody else has it fire
+    monkeypatch.setattr(Timekeeping, "LONGEST_US", HOUR_US)
+    with InProcessSystem(settings_of(supervisor_strategy="stop")) as system:
+        for number in range(10):  # both hosts begin before the log has any timer
+            system.actor(Bell, f"b-{number}").ask(Unwind(key="k")).result()
+        stopped = system.actor(Bell, "stopped")
+        stopped.ask(Wind(after_s=0.3)).result()
+        system.stop(stopped).result()
+        wait_until(lambda: facts(system).put_off == 1)  # type: ignore[union-attr]
+        shard = shard_of("bell/stopped")
+        [other] = {0, 1} - {shard % 2}
+        system.move_shards([shard], to=host_name(other)).result()
+        system.start(stopped).result()
+        take(system, "rang", 1, sources="bell/stopped")
 
 
 class DeafBell(Actor[dict[str, int]]):

@@ -14,7 +14,7 @@ from store.receipts import Receipt
 from store.selection import Selection
 from store.slots import SLOTS
 from store.subscriptions import SubscriptionRecord
-from store.timers import Place, Timer, TimerChanges
+from store.timers import Place, Timer, TimerChanges, Woken
 from thornback.simulation.database_link import DatabaseLink
 
 #: How long a swap holds up whoever works for what is in service (store/postgres/projections.py).
@@ -76,14 +76,19 @@ class StoreOfPrograms(DatabaseLink):
         await self.ask(hasten, names=(checkpoint.name,), commits=True)
 
     async def wake_timers(
-        self, checkpoint: CheckpointMove, sources: Sequence[str], actor_types: Sequence[str]
-    ) -> int | None:
+        self,
+        checkpoint: CheckpointMove,
+        sources: Sequence[str],
+        actor_types: Sequence[str],
+        beyond_us: int,
+        limit: int,
+    ) -> Woken:
         database = self._database
 
-        def wake() -> int | None:
+        def wake() -> Woken:
             database.subscriptions.check(checkpoint)
             database.subscriptions.move(checkpoint)
-            return database.timers.wake(sources, actor_types)
+            return database.timers.wake(sources, actor_types, beyond_us, limit)
 
         return await self.ask(wake, names=(checkpoint.name,), commits=True)  # type: ignore[no-any-return]
 

@@ -574,19 +574,28 @@ ORDER BY look, source, key;
 UPDATE timers SET look = due WHERE look > due AND look > $1;
 
 -- name: wake_timers_of
--- Those of some actors that were put off; when the first of them is looked at.
-WITH woken AS (
-    UPDATE timers SET look = due WHERE look > due AND source = ANY($1::text[]) RETURNING look
+-- Those of some actors that were put off beyond a moment, so many: how many, and when the first of them is looked at.
+WITH late AS (
+    SELECT source, key FROM timers
+    WHERE look > due AND look > $2 AND source = ANY($1::text[])
+    ORDER BY look LIMIT $3
+), woken AS (
+    UPDATE timers t SET look = due FROM late WHERE t.source = late.source AND t.key = late.key
+    RETURNING t.look
 )
-SELECT min(look) AS look FROM woken;
+SELECT count(*) AS timers, min(look) AS look FROM woken;
 
 -- name: wake_timers_of_types
 -- The same for all actors of some types.
-WITH woken AS (
-    UPDATE timers SET look = due WHERE look > due AND split_part(source, '/', 1) = ANY($1::text[])
-    RETURNING look
+WITH late AS (
+    SELECT source, key FROM timers
+    WHERE look > due AND look > $2 AND split_part(source, '/', 1) = ANY($1::text[])
+    ORDER BY look LIMIT $3
+), woken AS (
+    UPDATE timers t SET look = due FROM late WHERE t.source = late.source AND t.key = late.key
+    RETURNING t.look
 )
-SELECT min(look) AS look FROM woken;
+SELECT count(*) AS timers, min(look) AS look FROM woken;
 
 -- name: count_timers
 SELECT count(*) AS timers FROM timers;

@@ -169,6 +169,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        return {channel for channel in self._quiet_s if before_s < 0}\n",
     ),
     mutation(
+        "who is started wakes nobody",
+        "what waits for an actor is tried when its rest is over, although it was started",
+        "runtime.host.decision",
+        "                self.on_started(resident.source)\n",
+        "                pass\n",
+    ),
+    mutation(
+        "what was woken is not read again",
+        "the table has it earlier, and nobody looks there any more",
+        _KEEPING,
+        "            self._window.woken(woken.first_us, self._world.now_us())\n",
+        "            pass\n",
+    ),
+    mutation(
         "nobody keeps time",
         "a host that comes back does not look whether the log has timers, and has nobody called",
         "runtime.host.host",
