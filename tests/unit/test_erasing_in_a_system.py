@@ -4,22 +4,31 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actors.actor import Actor, applies, handles
 from actors.command import Command
-from actors.event import DeviceEvent, Event, Payload
-from actors.lifecycle import ActorWasErased
+from actors.event import DeviceEvent, Event, Kind, Payload
+from actors.lifecycle import ERASED, ActorWasErased
+from actors.naming import aggregate_key_of
 from actors.timers import Schedule
-from runtime.errors import ActorErased, NotPossible
+from runtime.driver.as_of import AsOf, PastState, past_states
+from runtime.driver.life import asked_life
+from runtime.errors import ActorErased, InvalidState, NotPossible
+from runtime.host.history_check import HistoryCheck
 from runtime.system import ActorSystem
 from runtime.topology.names import WRITER_ACTOR
+from runtime.topology.status import ProcessStatus, WorkerFacts
+from runtime.wire.commands import ERASE
 from store.memory import MemoryEventStore
+from store.rows.tombstones import tombstone_of
 from store.scenario import Scenario
 from streams.pipeline import EventPipeline
 from streams.projection import Projection
+from tests.contracts.appending import Log, made_event
 from tests.integration.systems import eventually
 from thornback.testing.in_process import InProcessSystem
 from thornback.testing.settings import small_settings
@@ -101,6 +110,40 @@ def rows_with(system: ActorSystem, text: str) -> list[str]:
     """Sources of events of the log that have a text in them."""
     store = memory_of(system)
     return [str(row) for row in store._rows if text.encode() in row]
+
+
+def second(standing: Path) -> EventPipeline:
+    """What the last of each key was, of `passed`; it stands there until it may go on."""
+
+    def may_go_on(event: Event) -> bool:
+        if event.event_type == "passed" and standing.exists():
+            raise RuntimeError("it stands")
+        return True
+
+    return (
+        EventPipeline("second", ["passed", "moved"], on_failure="pause")
+        .filter(may_go_on)
+        .key_by(lambda event: event.source.removeprefix("first/"))
+        .fold([0, ""], lambda kept, event: [kept[0] + 1, event.data["to"]])
+        .emit("second-counted")
+    )
+
+
+def first(standing: Path) -> EventPipeline:
+    """It puts out what it is given."""
+
+    def may_go_on(event: Event) -> bool:
+        if event.source == "dwelling/a" and standing.exists():
+            raise RuntimeError("it stands")
+        return True
+
+    return (
+        EventPipeline("first", ["moved"], on_failure="pause")
+        .key_by(lambda event: event.source)
+        .filter(may_go_on)
+        .map(lambda event: {"to": event.data["to"]})
+        .emit("passed")
+    )
 
 
 def memory_of(system: ActorSystem) -> MemoryEventStore:
@@ -252,3 +295,86 @@ def test_programs_that_begin_behind_an_erasure_meet_no_tombstone(system: ActorSy
     slots = [each for each in store._subscriptions.all() if each.name.startswith("addresses/")]
     assert sum(each.receipt.count for each in slots) == 6  # tombstones are finished, too
     assert asyncio.run(store.search_erased(receipt)).agrees(receipt)
+
+
+def test_what_a_program_puts_out_behind_the_end_is_read_by_nobody_once_it_is_erased(
+    system: ActorSystem, tmp_path: Path
+) -> None:
+    one, other = system.actor(Dwelling, "a"), system.actor(Dwelling, "b")
+    first_stands, second_stands = tmp_path / "first", tmp_path / "second"
+    first_stands.touch()
+    second_stands.touch()
+    system.run(first(first_stands), workers=1).result(LIMIT_S)
+    system.run(second(second_stands), workers=1).result(LIMIT_S)
+    one.ask(Move(to=SECRET)).result(LIMIT_S)
+    [erased] = asked_life(one, ERASE, "asked", system.connection.new_id()).result(LIMIT_S)
+    store = memory_of(system)
+    eventually(lambda: stands(system, "first"))
+    first_stands.unlink()
+    system.resume("first").result(LIMIT_S)
+    eventually(lambda: len(rows_with(system, SECRET)) >= 2)
+    eventually(lambda: stands(system, "second"))  # it has read that, and not written it
+
+    receipt = system.erase(one, "asked").result(LIMIT_S)
+    assert rows_with(system, SECRET) == []
+    second_stands.unlink()
+    system.resume("second").result(LIMIT_S)
+    other.ask(Move(to="last")).result(LIMIT_S)
+    eventually(lambda: len(rows_with(system, "second/dwelling/b")) == 2)
+    assert rows_with(system, SECRET) == []
+    assert asyncio.run(store.search_erased(receipt)).agrees(receipt)
+    with system.subscribe("passed", after=erased.position) as events:
+        assert next(iter(events)).source == "first/dwelling/b"
+
+
+def stands(system: ActorSystem, program: str) -> bool:
+    """Does a program stand at an event?"""
+    found = [
+        status.facts
+        for status in system.status().result(LIMIT_S)
+        if isinstance(status, ProcessStatus)
+    ]
+    return any(isinstance(f, WorkerFacts) and f.program == program and f.paused for f in found)
+
+
+def test_a_state_of_the_past_is_refused_while_its_erasure_is_half_done(
+    system: ActorSystem,
+) -> None:
+    one = system.actor(Dwelling, "a")
+    for number in range(7):
+        one.ask(Move(to=str(number))).result(LIMIT_S)
+    asked_life(one, ERASE, "asked", system.connection.new_id()).result(LIMIT_S)
+    store = memory_of(system)
+    store._snapshots.clear()
+    for at in range(4):  # one stretch is done, and whoever did it has died
+        store._rows[at] = tombstone_of(store._rows[at])
+    with pytest.raises(InvalidState, match="is being erased"):
+        system.state_as_of(one, position=6).result(LIMIT_S)
+    system.erase(one, "asked").result(LIMIT_S)
+    for position in (6, 8):
+        assert system.state_as_of(one, position=position).result(LIMIT_S) == DwellingState()
+
+
+def test_what_could_not_be_applied_before_an_erasure_is_no_trouble_behind_it(
+    system: ActorSystem,
+) -> None:
+    store = MemoryEventStore()
+    log = asyncio.run(Log.open(store))
+    odd = made_event("dwelling/a", event_type="odd")
+    ends = {"reason": "sold", "events": 1}
+    erased = made_event("dwelling/a", 2, data=ends, event_type=ERASED, kind=Kind.SYSTEM)
+    asyncio.run(log.append(odd, erased))
+    key = aggregate_key_of("dwelling/a")
+    rows = asyncio.run(store.load_rows({key: 0})).rows
+    actor = system.actor(Dwelling, "a").actor
+    assert actor is not None
+    check = HistoryCheck(actor.described())
+    check.begin(["dwelling/a"])
+    check.fold(rows)
+    assert [each.event_type for each in check.misfits] == ["odd"]
+    assert not check._folded[key][1].broken
+    found = asyncio.run(past_states(store, actor.described(), ["dwelling/a"], AsOf(position=2)))[
+        "dwelling/a"
+    ]
+    assert isinstance(found, PastState)
+    assert found.state == DwellingState()
