@@ -80,6 +80,16 @@ class Supervisor:
         self, attempt: Attempt, command: Any, resident: Resident, failure: str, *, spoilt: bool
     ) -> str:
         """An actor has failed at a command: see to it. What is told to the command's sender."""
+        # For a large group that takes long, and no code of the actor blocks in it.
+        at, self._work.at = self._work.at, None
+        try:
+            return self._judged(attempt, command, resident, failure, spoilt=spoilt)
+        finally:
+            self._work.at = at
+
+    def _judged(
+        self, attempt: Attempt, command: Any, resident: Resident, failure: str, *, spoilt: bool
+    ) -> str:
         supervision = self._of(resident)
         key = self._key(resident, supervision)
         before, change = self._restarts.get(key, _NOTHING)
