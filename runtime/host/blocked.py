@@ -188,6 +188,7 @@ class Blocked:
             self.add(key, f"its host has ended {self._died[key]} times while it was run")
         else:
             self._keep()
+        self.nothing()  # it is counted once, however often this process tries to start
 
     def _present(self, found: Found | None) -> Found | None:
         if found is not None and self._now_us() - found.at_us > self.KEPT_US:
