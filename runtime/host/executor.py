@@ -206,8 +206,9 @@ class Executor:
 
     async def _abandon(self, attempt: Attempt, error: Exception) -> None:
         """It could not be decided. Where code of an actor was interrupted, the batch is run again
-        without it (blocked.py), and if the same is interrupted once more, that costs the command it
-        is run for; where the store went away, its batch is turned away; where something failed that should not, that costs the command it failed at."""
+        without it (blocked.py), and if the same is interrupted once more, that costs the command
+        it is run for; where the store went away, its batch is turned away; where something failed
+        that should not, that costs the command it failed at."""
         batch = attempt.batch
         await self.wait_settled()  # what was decided before it is in the state that is thrown away
         self._decider.forget_fresh()

@@ -48,7 +48,8 @@ def block(where: str) -> None:
         return
     RUNS.append(where)
     work = HOSTS[0].decider.work
-    assert work.at is not None and len(RUNS) < 9
+    assert work.at is not None
+    assert len(RUNS) < 9
     work.interrupt(work.at, work.blocked.add(work.at, "it took longer than 0.5 s").error())
     while True:
         pass
@@ -152,7 +153,7 @@ async def test_a_timer_at_whose_event_an_actor_blocks_has_fired_all_the_same(
     host.now_us += 3 * SECOND + SECOND // 2
     WHERE.append(where)
     await fire(host, set_)
-    assert RUNS == [where]
+    assert len(RUNS) == 1
     last = (await host.log("bell/a"))[-1]
     assert last.event_type == fires
     assert last.data.get("error") in ("HandlerBlocked", None)
