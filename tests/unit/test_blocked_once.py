@@ -1,18 +1,21 @@
 """What is known to block is not run again, whatever would run it; and if it is, there is an end."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actors.actor import Actor, Command, applies, handles
 from actors.event import DeviceEvent, Payload
-from actors.supervision import Supervision
+from actors.supervision import RestartPolicy, Supervision
 from actors.timer_events import TimerFired, TimerSkipped
 from actors.timers import Schedule
 from runtime.errors import HandlerBlocked, HandlerFailed, PublishRefused
 from runtime.host import decision
+from runtime.host.blocked import Blocked
 from runtime.host.lifecycle import write_rest
+from runtime.process.notes import Notes
 from runtime.wire.answers import read_events
 from runtime.wire.commands import ERASE, Answer
 from runtime.wire.error_codec import decode_error
@@ -102,6 +105,13 @@ class Pack(Actor[dict[str, int]]):
             raise RuntimeError("it is stuck")
 
 
+class Lid(Bell):
+    """May be restarted once."""
+
+    actor_type = "lid"
+    supervision = Supervision(policy=RestartPolicy(intensity=1, period_s=60.0))
+
+
 @pytest.fixture(autouse=True)
 def _nothing_blocks() -> None:
     for each in (WHERE, RUNS, HOSTS):
@@ -112,6 +122,7 @@ async def begun() -> Hosting:
     host = await Hosting.begin()
     host.register(Bell)
     host.register(Pack)
+    host.register(Lid)
     HOSTS.append(host)
     return host
 
@@ -234,3 +245,19 @@ async def test_what_a_failure_leads_to_is_not_held_against_its_command(
     await host.deliver(command("pack/b", Push()), command("pack/a", Push()))
     assert at_hand == [None, None]
     assert [each.event_type for each in await host.log("pack/b")] == ["pushed", "actor-stopped"]
+
+
+async def test_a_command_that_is_sent_again_to_the_next_incarnation_is_one_failure(
+    tmp_path: Path,
+) -> None:
+    sent = command("lid/a", Push())
+    became = []
+    for incarnation in range(2):  # the answer of the first one is lost
+        host = await begun()
+        known = host.decider.work.blocked = Blocked(lambda: 1, Notes(tmp_path / "host"))
+        known.begin(restarted=True)
+        if incarnation == 0:
+            known.add(sent, "it took longer than 0.5 s")
+        assert isinstance(error_of(await host.deliver(sent)), HandlerBlocked)
+        became += host.became
+    assert became == ["restart", "restart"]
