@@ -212,6 +212,8 @@ class Executor:
         batch = attempt.batch
         await self.wait_settled()  # what was decided before it is in the state that is thrown away
         self._decider.forget_fresh()
+        if isinstance(error, HandlerBlocked):
+            self._decider.clock.renew()
         batch.postpone(attempt.deferred)  # perhaps it did not come to its seal, which does that
         self._recovery.undo(attempt, error)
         if isinstance(error, HandlerBlocked) and self._is_news(batch):

@@ -261,3 +261,12 @@ async def test_a_command_that_is_sent_again_to_the_next_incarnation_is_one_failu
         assert isinstance(error_of(await host.deliver(sent)), HandlerBlocked)
         became += host.became
     assert became == ["restart", "restart"]
+
+
+async def test_after_an_interruption_events_are_above_all_that_was_observed() -> None:
+    host = await begun()
+    host.decider.clock._merged({"elsewhere": 5})  # as one that came in the middle of observing
+    WHERE.append("handler")
+    answer = await host.deliver(command("bell/a", Push()), command("counter/a", Add()))
+    [event] = read_events(answer, 1)
+    assert event.vector_clock["elsewhere"] == 5
