@@ -110,6 +110,10 @@ class NodeClock:
                 changed = True
         return changed
 
+    def renew(self) -> None:
+        """Whoever observed something last was interrupted in it, perhaps before its end."""
+        self.prefix = self._prefix()
+
     def keep(self, ticks: int) -> None:
         """Events of this process are durable, the last of them with so many ticks."""
         self.stored = max(self.stored, ticks)

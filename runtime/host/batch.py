@@ -50,6 +50,7 @@ class Batch:
         self.alone = False  #: its commands are run one by one
         self.stretch = len(self.commands)  #: so many are run at a time, else
         self.refused: set[str] = set()  #: who rested at one of its commands
+        self.interrupted: set[Any] = set()  #: what blocked while it was decided
         self.failures = 0  #: of handlers and appliers, in all its attempts
 
     @property

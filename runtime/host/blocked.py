@@ -145,9 +145,10 @@ class Blocked:
             if actor_type_of(found.source) == actor_type:
                 self._drop(found)
 
-    def failed_before(self, source: str, *, group: bool) -> list[float]:
+    def failed_before(self, source: str, *, group: bool, but: bytes | None = None) -> list[float]:
         """How many seconds ago supervisors of earlier incarnations saw to what an actor, or its
-        group, had blocked with. It is told once."""
+        group, had blocked with. It is told once. `but` is the command that fails now: sent again,
+        it is one failure and not two."""
         actor_type, now_us = actor_type_of(source), self._now_us()
         theirs = [
             each
@@ -155,7 +156,8 @@ class Blocked:
             if each.source == source or (group and actor_type_of(each.source) == actor_type)
         ]
         self._before = [each for each in self._before if each not in theirs]
-        return [max(now_us - each.at_us, 0) / 1_000_000 for each in theirs]
+        others = [each for each in theirs if not each.id or each.id != but]
+        return [max(now_us - each.at_us, 0) / 1_000_000 for each in others]
 
     def nothing(self) -> None:
         """Nothing is at hand any more."""
@@ -188,6 +190,7 @@ class Blocked:
             self.add(key, f"its host has ended {self._died[key]} times while it was run")
         else:
             self._keep()
+        self.nothing()  # it is counted once, however often this process tries to start
 
     def _present(self, found: Found | None) -> Found | None:
         if found is not None and self._now_us() - found.at_us > self.KEPT_US:

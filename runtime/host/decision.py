@@ -167,6 +167,7 @@ class Decider:
     def _decide_all(self, attempt: Attempt) -> None:
         self._decide_each(attempt)
         if attempt.lifecycle:
+            self.work.at = None  # of a large group it takes long, and no command blocks in it
             write_rest(attempt, self.clock, self.met, self._now_us)
 
     def _decide_each(self, attempt: Attempt) -> None:
@@ -423,6 +424,9 @@ class Decider:
 
     def _publish(self, attempt: Attempt, index: int, resident: Resident) -> None:
         command = attempt.batch.commands[index]
+        if found := self.work.blocked.command(command):
+            attempt.without_effect(index, PublishRefused(resident.source, found.failure))
+            return
         try:
             row, name, schema = publish_row(command, resident, self.clock)
         except ThornbackError as error:

@@ -205,14 +205,17 @@ class Executor:
 
     async def _abandon(self, attempt: Attempt, error: Exception) -> None:
         """It could not be decided. Where code of an actor was interrupted, the batch is run again
-        without it (blocked.py); where the store went away, its batch is turned away;
-        where something failed that should not, that costs the command it failed at."""
+        without it (blocked.py), and if the same is interrupted once more, that costs the command
+        it is run for; where the store went away, its batch is turned away; where something failed
+        that should not, that costs the command it failed at."""
         batch = attempt.batch
         await self.wait_settled()  # what was decided before it is in the state that is thrown away
         self._decider.forget_fresh()
+        if isinstance(error, HandlerBlocked):
+            self._decider.clock.renew()
         batch.postpone(attempt.deferred)  # perhaps it did not come to its seal, which does that
         self._recovery.undo(attempt, error)
-        if isinstance(error, HandlerBlocked):
+        if isinstance(error, HandlerBlocked) and self._is_news(batch):
             return  # its batch is run again, without what was interrupted
         if isinstance(error, StoreUnavailable):
             self._recovery.turn_away(batch, error)
@@ -223,9 +226,19 @@ class Executor:
             return
         for index in attempt.indexes:
             batch.left.remove(index)
-            batch.conclude(index, HostFailed(self._name, text_of_error(error)))
+            told = isinstance(error, HandlerBlocked)
+            failure = error if told else HostFailed(self._name, text_of_error(error))
+            batch.conclude(index, failure)
         if batch.complete:
             self.answer(batch)
+
+    def _is_news(self, batch: Batch) -> bool:
+        """Is what was interrupted last so for the first time, as far as this batch knows? Whatever
+        runs it again although it was noted, there is an end to that."""
+        what = self._decider.work.interrupted
+        known = what in batch.interrupted
+        batch.interrupted.add(what)
+        return not known
 
     async def _send(self, attempt: Attempt) -> None:
         await self._window.acquire()

@@ -23,8 +23,9 @@ from actors.pending_timers import Turn, cancels_nothing, fold_timer, pending_of,
 from actors.timer_events import TimerCancelled, TimerFired, TimerSet, TimerSkipped
 from actors.timers import Cancel, Schedule
 from runtime.clocks import NodeClock
-from runtime.errors import InvalidMessage, UnknownMessage
+from runtime.errors import HandlerBlocked, InvalidMessage, UnknownMessage
 from runtime.host.batch import Attempt
+from runtime.host.blocked import Found
 from runtime.host.failing_code import own_frames
 from runtime.host.interruptible import Interruptible
 from runtime.host.misfits import misfit_message
@@ -142,7 +143,9 @@ class Timers:
             return
         resident.batch = attempt.batch.number
         outcome = Outcome(())
-        if turn.fires:
+        if found := self._decider.work.blocked.command(command):
+            outcome = self._not_run(attempt, index, resident, found)
+        elif turn.fires:
             ended = wanted.key if turn.next_us is None else ""
             outcome = self._decided(attempt, index, resident, wanted, ended, now_us)
         self._store(attempt, index, resident, wanted, pending, turn, outcome, now_us)
@@ -169,12 +172,6 @@ class Timers:
         handler, actor = resident.handlers[wanted.message_type], resident.actor
         actor.at_us = now_us
         made: list[Made] = []
-        blocked = self._decider.work.blocked
-        if found := blocked.command(attempt.batch.commands[index]):
-            self._failed(attempt, index, resident, found.error())
-            blocked.judged(found)
-            attempt.took_effect(index)
-            return Outcome((), found.error())
         size = 0
         message = None
         try:
@@ -203,6 +200,13 @@ class Timers:
             return Outcome((), error)
         return Outcome(made)
 
+    def _not_run(self, attempt: Attempt, index: int, resident: Resident, found: Found) -> Outcome:
+        """It is known to block: the message's handler, or what the actor applies the timer by."""
+        self._failed(attempt, index, resident, found.error())
+        self._decider.work.blocked.judged(found)
+        attempt.took_effect(index)
+        return Outcome((), found.error())
+
     def _untold(self, attempt: Attempt, index: int, error: Exception) -> Outcome:
         attempt.untold[index] = encode_error(error)
         if len(attempt.raised) < MOST_FRAMES:
@@ -223,7 +227,10 @@ class Timers:
         """Put what the log is to say into the attempt, and apply it."""
         try:
             first = self._first(resident, wanted, pending, turn, outcome.error)
-            _apply(resident, first)
+            if isinstance(outcome.error, HandlerBlocked):
+                _fold(attempt, resident, first)
+            else:
+                _apply(resident, first)
         except FAILURES as error:  # the actor applies it, and fails: nothing has happened
             self._failed(attempt, index, resident, error, state_spoilt=True)
             attempt.untold.pop(index, None)
@@ -324,6 +331,15 @@ YIELDED: dict[type, type[Payload]] = {Schedule: TimerSet, Cancel: TimerCancelled
 def _apply(resident: Resident, made: Made) -> None:
     if made.type.apply is not None:
         made.type.apply(resident.actor, made.payload)
+
+
+def _fold(attempt: Attempt, resident: Resident, made: Made) -> None:
+    """Apply it to the pending timers alone, since the actor's own method may be what blocks. An
+    actor that has one is rebuilt before it decides anything, as one whose past may block."""
+    fold_timer(resident.actor, made.type.name, made.payload)
+    if resident.type is not None and made.type.name in resident.type.appliers:
+        resident.ready = False
+        attempt.rebuild.add(resident.source)
 
 
 def _name_of(error: BaseException) -> str:

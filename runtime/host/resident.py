@@ -53,6 +53,7 @@ class Resident:
         "actor",
         "aggregate_id",
         "batch",
+        "blocked",
         "broken",
         "erased",
         "handlers",
@@ -81,6 +82,7 @@ class Resident:
         self.stopped = ""  # why it takes no commands
         self.erased = False  # that is why
         self.broken = ""  # why its state could not be rebuilt
+        self.blocked = blocked is not None  # none of its code is run, whatever the log says
         self.shared_with = ""  # another source whose events its aggregate has
         self.actor: Any = None
         if blocked is not None:
@@ -148,7 +150,7 @@ def fold_lifecycle(resident: Resident, event_type: bytes, data: bytes) -> None:
     if event_type in (_STOPPED, _ERASED):
         resident.stopped = str(decode_json(data).get("reason") or "stopped")
         resident.ready, resident.erased = False, event_type == _ERASED
-        if resident.erased:
+        if resident.erased and not resident.blocked:
             resident.broken = ""  # whatever it was
             resident.begin()
     elif event_type == _STARTED:

@@ -171,6 +171,8 @@ class Residents:
             if fold.version > resident.version:
                 self.folded += 1
                 fold_into(resident, fold)
+                if resident.broken:
+                    self.work.check()
             work += 1 + len(fold.data) // 1024
             if work >= self.SLICE:
                 return last, True

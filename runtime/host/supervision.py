@@ -32,7 +32,7 @@ from runtime.host.blocked import ON_FAILURE, ON_START, ON_STOP, hook_of
 from runtime.host.resident import FAILURES, Resident
 from runtime.host.residents import Residents
 from runtime.process.no_waiting import allow_waiting, forbid_waiting
-from runtime.wire.commands import message_type_of
+from runtime.wire.commands import ID, message_type_of
 from runtime.wire.error_codec import text_of_error
 
 logger = logging.getLogger("thornback.host")
@@ -80,10 +80,21 @@ class Supervisor:
         self, attempt: Attempt, command: Any, resident: Resident, failure: str, *, spoilt: bool
     ) -> str:
         """An actor has failed at a command: see to it. What is told to the command's sender."""
+        # For a large group that takes long, and no code of the actor blocks in it.
+        at, self._work.at = self._work.at, None
+        try:
+            return self._judged(attempt, command, resident, failure, spoilt=spoilt)
+        finally:
+            self._work.at = at
+
+    def _judged(
+        self, attempt: Attempt, command: Any, resident: Resident, failure: str, *, spoilt: bool
+    ) -> str:
         supervision = self._of(resident)
         key = self._key(resident, supervision)
         before, change = self._restarts.get(key, _NOTHING)
-        before = self._with_those_before(before, resident, group=key != resident.source)
+        group, this = key != resident.source, command[ID]
+        before = self._with_those_before(before, resident, group=group, but=this)
         verdict, after = judge(
             supervision, before, self._now_s(), spoilt=spoilt, chance=self._chance()
         )
@@ -261,10 +272,12 @@ class Supervisor:
         failed = self._failed_last.get(_keys(resident)[1], "") if group_s > own_s else ""
         return "" if failed == resident.source else failed
 
-    def _with_those_before(self, known: Restarts, of: Resident, *, group: bool) -> Restarts:
+    def _with_those_before(
+        self, known: Restarts, of: Resident, *, group: bool, but: bytes
+    ) -> Restarts:
         """With the restarts that earlier incarnations of this host came to, of those that blocked:
         these alone are known of them."""
-        ago_s = self._work.blocked.failed_before(of.source, group=group)
+        ago_s = self._work.blocked.failed_before(of.source, group=group, but=but)
         if not ago_s:
             return known
         at_s = sorted([*(self._now_s() - each for each in ago_s), *known.at_s])

@@ -78,6 +78,17 @@ def test_one_end_of_a_host_blames_nobody_and_a_second_one_does(tmp_path: Path) -
     assert found.failure == "its host has ended 2 times while it was run"
 
 
+def test_one_end_is_counted_once_however_often_the_next_process_tries_to_start(
+    tmp_path: Path,
+) -> None:
+    first = incarnation(tmp_path)
+    assert first.note is not None
+    first.note(BLOCK)
+    for _ in range(3):  # its store is away, say
+        again = incarnation(tmp_path)
+    assert again.command(BLOCK) is None
+
+
 def test_ends_with_something_else_or_nothing_at_hand_blame_nobody(tmp_path: Path) -> None:
     for at in (BLOCK, OTHER):
         one = incarnation(tmp_path)

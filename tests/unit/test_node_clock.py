@@ -26,3 +26,11 @@ def test_the_last_of_several_clocks_may_bring_nothing_new() -> None:
     clock = NodeClock("own", 0, ("a",))
     clock.observe_all([{"a": 5}, {"a": 1}])
     assert entries(clock) == {"a": 5, "own": 0}
+
+
+def test_an_observation_that_was_interrupted_is_in_the_next_events_once_it_is_renewed() -> None:
+    clock = NodeClock("own", 0, ("a",))
+    clock._merged({"a": 5})  # an interruption may come behind this
+    clock.observe({"a": 5})  # and the same brings nothing new
+    clock.renew()
+    assert entries(clock) == {"a": 5, "own": 0}
