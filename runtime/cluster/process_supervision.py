@@ -72,7 +72,7 @@ class ProcessSupervision:
         self._restarts: dict[str, Restarts] = {}
         self._told: dict[str, tuple[bytes, Leave]] = {}  #: of each, to which incarnation last
         self._beyond: set[str] = set()  #: their limit, and have not lived for a period since
-        self._stopped_s: float | None = None  #: when one was stopped last
+        self._stopped_s: dict[str, float] = {}  #: who was stopped, and when, within HEIR_S
 
     def begins_again(self, name: str, kind: ProcessKind, mark: bytes) -> Leave:
         """When the incarnation of that mark, of a process that has ended, may begin."""
@@ -109,7 +109,7 @@ class ProcessSupervision:
             why = f"it has ended {before.in_a_row + 1} times in a row"
         # Not even one that is stopped waits for ever: what stops it may fail.
         rest_s = policy.rest_s(64, chance)
-        is_heir = self._is_heir(before, now_s)
+        is_heir = self._is_heir(name, before, now_s)
         stopped = not is_heir and self._in_its_place(name)
         if stopped:
             rest_s = max(rest_s, policy.period_s)
@@ -120,17 +120,18 @@ class ProcessSupervision:
             self._count(kind, "rested")
             return Leave(rest_s, f"{why}, perhaps of what it took over from a stopped host")
         if stopped:
-            self._stopped_s = now_s
+            self._stopped_s[name] = now_s
             self._count(kind, "stopped")
             self._stop(Stop(name, why))
             return Leave(rest_s, f"{why}: it is stopped")
         self._count(kind, "rested")
         return Leave(rest_s, f"{why}, and no other process can do what it does")
 
-    def _is_heir(self, before: Restarts, now_s: float) -> bool:
+    def _is_heir(self, name: str, before: Restarts, now_s: float) -> bool:
         """Does it end since it has what another host ended of? Were it stopped for that, all others
-        would be, one after the other."""
-        stopped_s = self._stopped_s
-        return (
-            stopped_s is not None and now_s - stopped_s < self.HEIR_S and before.at_s[0] > stopped_s
-        )
+        would be, one after the other. An end from before, of its machine say, does not clear it:
+        most of them are since then."""
+        stopped_s = {host: at for host, at in self._stopped_s.items() if now_s - at < self.HEIR_S}
+        self._stopped_s = stopped_s
+        middle_s = before.at_s[len(before.at_s) // 2]
+        return any(host != name and middle_s > at for host, at in stopped_s.items())

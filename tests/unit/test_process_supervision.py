@@ -156,6 +156,27 @@ def test_who_begins_to_end_once_it_has_the_shards_of_a_stopped_host_is_not_stopp
     assert [stop.host for stop in ends.stops] == ["host-0", "host-1"]
 
 
+def test_a_host_that_is_started_again_is_no_heir_of_itself() -> None:
+    ends = Ends("host-0", "host-1")
+    for _ in range(2):
+        for _ in range(4):
+            ends.end("host-0", lived_s=0.5)
+        ends.hosts.add("host-0")
+        ends.supervision.begins_anew("host-0")
+    assert [stop.host for stop in ends.stops] == ["host-0", "host-0"]
+
+
+def test_hosts_that_had_ended_once_before_are_not_stopped_one_after_the_other() -> None:
+    ends = Ends(*(f"host-{number}" for number in range(6)), policy=default_policy())
+    for number in range(6):
+        ends.end(f"host-{number}")
+    for number in range(6):
+        for _ in range(8):
+            if f"host-{number}" in ends.hosts:
+                ends.end(f"host-{number}", lived_s=1.3)
+    assert [stop.host for stop in ends.stops] == ["host-0"]
+
+
 def test_hosts_that_end_side_by_side_are_stopped_as_long_as_another_is_left() -> None:
     ends = Ends("host-0", "host-1", "host-2")
     for _ in range(4):
