@@ -24,6 +24,7 @@ from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import kind_of, promoted_shard
 from runtime.topology.status import ProcessAway, Topology
+from store.errors import StoreUnavailable
 from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.directory")
@@ -37,8 +38,11 @@ class Shards(Protocol):
     async def take_shards(self, name: str, timeout_s: float) -> tuple[ShardTable, int]:
         """End a host for good, and have others have its shards; the table, and how many."""
 
-    async def keep_host(self, name: str) -> None:
-        """Start a host that has shards and is not there."""
+    async def known_within(self, timeout_s: float) -> ShardTable:
+        """The table as it is."""
+
+    async def keep_host(self, name: str) -> bool:
+        """Start a host that has shards and is not there; is it there now?"""
 
 
 class HostStopping:
@@ -48,6 +52,8 @@ class HostStopping:
     TAKEN_S = 60.0
     #: How long the log may take to be told.
     TOLD_S = 60.0
+    #: Between two tries to learn what became of a stop: the store does not say when it is back.
+    AGAIN_S = 1.0
 
     def __init__(
         self,
@@ -61,13 +67,16 @@ class HostStopping:
         self._shards, self._settings, self._world = shards, settings, world
         self._may_act = may_act
         self._under_way: set[asyncio.Task[None]] = set()
+        self._stopping: set[str] = set()  #: the hosts among that
         self._over = False
         self.stopped: dict[str, str] = {}  #: by name: what there is to say of it
 
     def stop(self, stop: Stop) -> None:
         """Have a host stopped, in the background. Where that does not come about it is started
-        again, in its time."""
-        self._begin(self._stop(stop))
+        again, in its time. One that is being stopped already is being stopped once."""
+        if stop.host not in self._stopping:
+            self._stopping.add(stop.host)
+            self._begin(self._stop(stop), over=lambda: self._stopping.discard(stop.host))
 
     def started(self, host: str) -> None:
         """Somebody has had a host started; if it was stopped, the log is told."""
@@ -90,23 +99,29 @@ class HostStopping:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(
+        self, work: Coroutine[Any, Any, None], over: Callable[[], None] = lambda: None
+    ) -> None:
         if self._over:
             work.close()
             return
         self._under_way.add(task := asyncio.ensure_future(work))
         task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(lambda _: over())
 
     async def _stop(self, stop: Stop) -> None:
         logger.critical("%s is to be stopped: %s", stop.host, stop.why)
+        had = 0
         try:
             if not await self._may_act():
                 return
+            had = len((await self._shards.known_within(self.TAKEN_S)).of(stop.host))
             table, taken = await self._shards.take_shards(stop.host, self.TAKEN_S)
         except (RayError, ThornbackError) as error:
-            logger.error("%s could not be stopped, and goes on: %s", stop.host, error)
-            await self._keep(stop.host)
-            return
+            logger.error("nobody knows yet whether %s is stopped: %s", stop.host, error)
+            if (found := await self._outcome(stop.host)) is None:
+                return
+            table, taken = found, had  # its shards moved, and nobody heard of it
         heirs = ", ".join(sorted(set(table.hosts)))
         again = "scale" if promoted_shard(stop.host) is None else "promote"
         moved = f"its {taken:,} shards are with {heirs}" if taken else "it had no shards"
@@ -117,12 +132,21 @@ class HostStopping:
         event = HostWasStopped(host=stop.host, reason=stop.why, shards=taken)
         await self._tell(stop.host, event)
 
-    async def _keep(self, host: str) -> None:
-        """It may have been ended, and have shards: they are not to wait for somebody who asks."""
-        try:
-            await self._shards.keep_host(host)
-        except (RayError, ThornbackError) as error:
-            logger.error("%s is started when somebody asks for it: %s", host, error)
+    async def _outcome(self, host: str) -> ShardTable | None:
+        """What became of a stop that may have come about in part: the table where the host is not
+        there and has no shards any more, and so is stopped. Otherwise it goes on: it is started
+        where it was ended, as its shards are not to wait for somebody who asks."""
+        while True:
+            try:
+                if await self._shards.keep_host(host):
+                    logger.error("%s could not be stopped, and goes on", host)
+                    return None
+                return self._shards.table
+            except StoreUnavailable:
+                await asyncio.sleep(self.AGAIN_S)
+            except (RayError, ThornbackError) as error:
+                logger.error("%s is started when somebody asks for it: %s", host, error)
+                return None
 
     async def _tell(self, host: str, payload: SystemEvent) -> None:
         """Put it into the log."""

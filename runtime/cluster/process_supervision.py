@@ -75,7 +75,8 @@ class ProcessSupervision:
         self._in_its_place, self._stop, self._count = in_its_place, stop, count
         self._restarts: dict[str, Restarts] = {}
         self._told: dict[str, tuple[bytes, Leave]] = {}  #: of each, to which incarnation last
-        self._stopped_s: float | None = None  #: when one was stopped last
+        self._beyond: set[str] = set()  #: their limit, and have not lived for a period since
+        self._stopped_s: dict[str, float] = {}  #: who was stopped, and when, within HEIR_S
 
     def begins_again(self, name: str, kind: ProcessKind, incarnation: bytes) -> Leave:
         """When this incarnation of a process that has ended may begin."""
@@ -88,13 +89,18 @@ class ProcessSupervision:
         """Somebody has a process started: what was before does not count any more."""
         self._restarts.pop(name, None)
         self._told.pop(name, None)
+        self._beyond.discard(name)
 
     def _judged(self, name: str, kind: ProcessKind) -> Leave:
         policy, now_s = self._supervision.policy, self._now_s()
         before = self._restarts.get(name, NEVER)
         chance = self._chance()
         verdict, after = judge(self._supervision, before, now_s, spoilt=False, chance=chance)
-        if not verdict.exhausted:
+        # The rests of one beyond its limit are so long that its ends are fewer than the limit. It
+        # is beyond it all the same, and perhaps there is somebody in its place by now.
+        in_a_row = now_s - before.back_s < policy.period_s
+        if not verdict.exhausted and not (name in self._beyond and in_a_row):
+            self._beyond.discard(name)
             self._restarts[name] = after
             if after.in_a_row == 1:
                 self._restarts[name] = replace(after, back_s=now_s)
@@ -103,25 +109,33 @@ class ProcessSupervision:
             self._count(kind, "rested")
             return Leave(verdict.rest_s, f"it has ended {after.in_a_row} times in a row")
         why = f"it has ended {len(before.at_s) + 1} times within {policy.period_s:g} s"
+        if not verdict.exhausted:
+            why = f"it has ended {before.in_a_row + 1} times in a row"
         # Not even one that is stopped waits for ever: what stops it may fail.
         rest_s = policy.rest_s(LONG_SINCE, chance)
+        is_heir = self._is_heir(name, before, now_s)
+        stopped = not is_heir and self._in_its_place(name)
+        if stopped:
+            rest_s = max(rest_s, policy.period_s)
         kept = (*before.at_s[1:], now_s)  # no more of them than count
         self._restarts[name] = Restarts(kept, before.in_a_row + 1, now_s + rest_s)
-        if self._is_heir(before, now_s):
+        self._beyond.add(name)
+        if is_heir:
             self._count(kind, "rested")
             return Leave(rest_s, f"{why}, perhaps of what it took over from a stopped host")
-        if self._in_its_place(name):
-            self._stopped_s = now_s
+        if stopped:
+            self._stopped_s[name] = now_s
             self._count(kind, "stopped")
             self._stop(Stop(name, why))
-            return Leave(max(rest_s, policy.period_s), f"{why}: it is stopped")
+            return Leave(rest_s, f"{why}: it is stopped")
         self._count(kind, "rested")
         return Leave(rest_s, f"{why}, and no other process can do what it does")
 
-    def _is_heir(self, before: Restarts, now_s: float) -> bool:
+    def _is_heir(self, name: str, before: Restarts, now_s: float) -> bool:
         """Does it end since it has what another host ended of? Were it stopped for that, all others
-        would be, one after the other."""
-        stopped_s = self._stopped_s
-        return (
-            stopped_s is not None and now_s - stopped_s < self.HEIR_S and before.at_s[0] > stopped_s
-        )
+        would be, one after the other. An end from before, of its machine say, does not clear it:
+        most of them are since then."""
+        stopped_s = {host: at for host, at in self._stopped_s.items() if now_s - at < self.HEIR_S}
+        self._stopped_s = stopped_s
+        middle_s = before.at_s[len(before.at_s) // 2]
+        return any(host != name and middle_s > at for host, at in stopped_s.items())

@@ -77,6 +77,8 @@ class Sharding:
     PAUSE_S = 0.1
     #: How long a host may take to say what its shards have to do.
     LOADS_S = 2.0
+    #: How long one is waited for that is told of shards it has got.
+    HEARS_S = 2.0
 
     def __init__(
         self, processes: Processes, settings: Callable[[], Settings], world: World
@@ -125,11 +127,16 @@ class Sharding:
         if alone is not None and set(shards) - {alone}:
             raise HostUnavailable(to, f"it is there for shard {alone:,} alone")
 
-        async def move() -> ShardTable:
+        async def in_turn() -> ShardTable:
             async with self._one_at_a_time:
                 return await self._moved(shards, to)
 
-        return await self._unless_over(to, self._tried(to, "shards have not come", timeout_s, move))
+        async def move() -> ShardTable:
+            table = await self._tried(to, "shards have not come", timeout_s, in_turn)
+            await self._say_so([to])
+            return table
+
+        return await self._unless_over(to, move())
 
     async def add_host(self, name: str, timeout_s: float) -> None:
         """Have a pooled or a promoted host of this name, which has no shards until some are moved
@@ -178,8 +185,9 @@ class Sharding:
         the store is away for that long: then it is ended and may have shards yet, and `keep_host`
         starts it anew. Raises StartFailed where the system ends."""
         has_had = 0
+        heirs: set[str] = set()
 
-        async def take() -> tuple[ShardTable, int]:
+        async def in_turn() -> ShardTable:
             nonlocal has_had
             async with self._one_at_a_time:
                 table = await self.learnt()
@@ -188,10 +196,17 @@ class Sharding:
                 if mine and not (others := sorted(_pooled(table) - {name})):
                     raise HostUnavailable(name, "no other host has shards")
                 self._processes.end(name)
-                return (await self._taken(table, name, others) if mine else table), has_had
+                if mine:
+                    heirs.update(others)
+                    table = await self._taken(table, name, others)
+                return table
 
-        taking = self._tried(name, "its shards have not moved", timeout_s, take)
-        return await self._unless_over(name, taking)
+        async def take() -> tuple[ShardTable, int]:
+            table = await self._tried(name, "its shards have not moved", timeout_s, in_turn)
+            await self._say_so(heirs)
+            return table, has_had
+
+        return await self._unless_over(name, take())
 
     async def cancel(self) -> None:
         """Move no shards, start and end no hosts any more, and wait until nothing of that is under
@@ -277,19 +292,21 @@ class Sharding:
                 reason = f"{failing} within {timeout_s:g} s{why}"
                 raise HostUnavailable(host, reason) from error
 
-    async def keep_host(self, name: str) -> None:
+    async def keep_host(self, name: str) -> bool:
         """Have a host be there that has shards: whoever made a move may have given it up,
         and ended the host that was to get them, before they came. One that has none, or that is
-        there, is left alone. Raises StoreUnavailable, and StartFailed where the system ends."""
+        there, is left alone; is it there now? Raises StoreUnavailable, and StartFailed where the
+        system ends."""
 
-        async def keep() -> None:
+        async def keep() -> bool:
             async with self._one_at_a_time:
-                if (await self.learnt()).of(name):
-                    logger.warning("%s has shards, and is started anew", name)
-                    await self._started(name)
+                if not (await self.learnt()).of(name):
+                    return False
+                logger.warning("%s has shards, and is started anew", name)
+                await self._started(name)
+                return True
 
-        if not self._is_there(name):
-            await self._unless_over(name, keep())
+        return self._is_there(name) or await self._unless_over(name, keep())
 
     async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, float], list[str]]:
         """Which host has which shard, about how many commands a second came for each lately, but
@@ -340,8 +357,6 @@ class Sharding:
             giving = await self._started(host)
             await self._bring_classes(giving, host, to)
             self._saw(await awaited(giving.give_shards.remote(sorted(shards), to)))
-        with suppress(RayError, ValueError):  # it will hear of it from drivers, or when it starts
-            await awaited(self._processes.find(to).learn_shards.remote())
         assert self.table is not None
         return self.table
 
@@ -365,11 +380,20 @@ class Sharding:
             raise HostUnavailable(name, str(error)) from error
         finally:
             await store.close()
-        for to in going:
-            with suppress(RayError, ValueError):  # it will hear of it from drivers
-                await awaited(self._processes.find(to).learn_shards.remote())
         assert self.table is not None
         return self.table
+
+    async def _say_so(self, hosts: Iterable[str]) -> None:
+        """Have hosts know that they have got shards. That is so whether they hear of it or not, so
+        nobody waits for long for one that hangs, and no other move does at all."""
+
+        async def say(host: str) -> None:
+            # Otherwise it hears of it from drivers, or when it starts.
+            with suppress(RayError, ValueError, TimeoutError):
+                async with asyncio.timeout(self.HEARS_S):
+                    await awaited(self._processes.find(host).learn_shards.remote())
+
+        await asyncio.gather(*map(say, hosts))
 
     async def _bring_classes(self, giving: Any, host: str, to: str) -> None:
         """Have a host know the classes that another one was sent: whoever speaks to its actors

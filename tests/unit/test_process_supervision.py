@@ -17,14 +17,15 @@ POLICY = RestartPolicy(intensity=3, period_s=10.0, backoff_s=0.1, max_backoff_s=
 class Ends:
     """Processes that end, of a directory whose clock a test sets; a rest is over at once."""
 
-    def __init__(self, *hosts: str) -> None:
+    def __init__(self, *hosts: str, policy: RestartPolicy = POLICY) -> None:
         self.hosts = set(hosts)  #: that have shards
         self.now_s = 100.0
         self.stops: list[Stop] = []
+        self.failing = False  #: stops do not come about
         self.counted: Counter[str] = Counter()
         self._marks = 0
         self.supervision = ProcessSupervision(
-            POLICY,
+            policy,
             now_s=lambda: self.now_s,
             chance=lambda: 0.5,
             in_its_place=lambda host: host in self.hosts and bool(self.hosts - {host}),
@@ -43,7 +44,8 @@ class Ends:
 
     def _stop(self, stop: Stop) -> None:
         self.stops.append(stop)
-        self.hosts.discard(stop.host)
+        if not self.failing:
+            self.hosts.discard(stop.host)
 
 
 def test_the_first_restart_is_at_once_and_further_ones_behind_rests_that_grow() -> None:
@@ -90,6 +92,49 @@ def test_the_last_host_rests_and_is_started_again_for_ever() -> None:
     assert leaves[3].rest_s == pytest.approx(2.0)
 
 
+def default_policy() -> RestartPolicy:
+    """Its longest rests leave fewer ends in a period than its limit."""
+    return policy_of(Settings.load(None, environ={}).actor_system)
+
+
+def test_a_host_that_rests_as_the_last_one_is_stopped_once_another_one_has_shards() -> None:
+    ends = Ends("host-0", policy=default_policy())
+    for _ in range(20):
+        ends.end("host-0", lived_s=1.3)
+    assert ends.stops == []
+    ends.hosts.add("host-1")
+    ends.end("host-0", lived_s=1.3)
+    assert ends.stops == [Stop("host-0", "it has ended 21 times in a row")]
+
+
+def test_a_stop_that_has_not_come_about_is_tried_again_when_it_ends_again() -> None:
+    ends = Ends("host-0", "host-1", policy=default_policy())
+    ends.failing = True
+    for _ in range(8):
+        ends.end("host-0", lived_s=1.3)
+    assert len(ends.stops) == 3
+
+
+def test_an_heir_is_stopped_when_it_still_ends_much_later() -> None:
+    ends = Ends("host-0", "host-1", "host-2", policy=default_policy())
+    for _ in range(6):
+        ends.end("host-0", lived_s=1.3)
+    until_s = ends.now_s + ProcessSupervision.HEIR_S
+    while ends.now_s < until_s + 20.0:
+        ends.end("host-1", lived_s=1.3)
+        if ends.now_s < until_s - 20.0:
+            assert [stop.host for stop in ends.stops] == ["host-0"]
+    assert "host-1" in {stop.host for stop in ends.stops}
+
+
+def test_who_was_beyond_its_limit_and_has_lived_for_a_period_begins_at_once_again() -> None:
+    ends = Ends("host-0")
+    for _ in range(6):
+        ends.end("host-0")
+    assert ends.end("host-0", lived_s=10.0) is AT_ONCE
+    assert ends.end("host-0").why == "it has ended 2 times in a row"
+
+
 def test_who_has_nobody_in_its_place_rests_and_is_started_again_for_ever() -> None:
     ends = Ends("host-0", "host-1")
     leaves = [ends.end("writer", WRITER) for _ in range(50)]
@@ -109,6 +154,27 @@ def test_who_begins_to_end_once_it_has_the_shards_of_a_stopped_host_is_not_stopp
     for _ in range(4):
         ends.end("host-1")
     assert [stop.host for stop in ends.stops] == ["host-0", "host-1"]
+
+
+def test_a_host_that_is_started_again_is_no_heir_of_itself() -> None:
+    ends = Ends("host-0", "host-1")
+    for _ in range(2):
+        for _ in range(4):
+            ends.end("host-0", lived_s=0.5)
+        ends.hosts.add("host-0")
+        ends.supervision.begins_anew("host-0")
+    assert [stop.host for stop in ends.stops] == ["host-0", "host-0"]
+
+
+def test_hosts_that_had_ended_once_before_are_not_stopped_one_after_the_other() -> None:
+    ends = Ends(*(f"host-{number}" for number in range(6)), policy=default_policy())
+    for number in range(6):
+        ends.end(f"host-{number}")
+    for number in range(6):
+        for _ in range(8):
+            if f"host-{number}" in ends.hosts:
+                ends.end(f"host-{number}", lived_s=1.3)
+    assert [stop.host for stop in ends.stops] == ["host-0"]
 
 
 def test_hosts_that_end_side_by_side_are_stopped_as_long_as_another_is_left() -> None:

@@ -1,0 +1,137 @@
+"""Hosts that are stopped: what is said of each, whatever becomes of those who are needed for it."""
+
+import asyncio
+from typing import cast
+
+from actors.event import SystemEvent
+from actors.process_events import HostWasStarted, HostWasStopped
+from runtime.cluster.host_stopping import HostStopping
+from runtime.cluster.process_supervision import Stop
+from runtime.process.world import World
+from runtime.settings.settings import Settings
+from store.errors import StoreUnavailable
+from store.event_store import ShardsMoved
+from tests.unit.test_sharding import Played
+from tests.virtual_time import virtual_time
+
+WHY = "it has ended 6 times within 30 s"
+
+
+class Log(HostStopping):
+    """One whose log is a list."""
+
+    def __init__(self, system: Played) -> None:
+        self.told: list[tuple[str, SystemEvent]] = []
+        self.may = True
+        super().__init__(
+            system.sharding,
+            lambda: Settings.model_validate({}),
+            cast(World, system),
+            may_act=self._asked,
+        )
+
+    async def _asked(self) -> bool:
+        return self.may
+
+    async def _tell(self, host: str, payload: SystemEvent) -> None:
+        self.told.append((host, payload))
+
+    async def whole(self) -> None:
+        """Wait until nothing is under way."""
+        await asyncio.gather(*self._under_way)
+
+
+class Doubtful(Played):
+    """The connection breaks behind a COMMIT, and the store stays away for a while."""
+
+    async def move_shards(self, *arguments: object) -> ShardsMoved:
+        await super().move_shards(*arguments)  # type: ignore[arg-type]
+        self.store_away = 10_000
+        raise StoreUnavailable("the database", "lost behind its COMMIT")
+
+
+async def stopped(system: Played, log: Log) -> None:
+    """`host-1` is, of which all are told."""
+    assert set(system.hosts) == {"host-0"}
+    assert system.table.of("host-1") == set()
+    [status] = log.statuses()
+    assert (status.name, WHY in status.reason) == ("host-1", True)
+    assert "its 2,048 shards are with host-0" in status.reason
+    assert log.told == [("host-1", HostWasStopped(host="host-1", reason=WHY, shards=2_048))]
+
+
+async def test_a_stop_is_shown_and_told_and_so_is_a_start() -> None:
+    system = Played()
+    log = Log(system)
+    log.stop(Stop("host-1", WHY))
+    log.stop(Stop("host-1", WHY))  # it is being stopped
+    await log.whole()
+    await stopped(system, log)
+    log.started("host-1")
+    log.started("host-1")
+    await log.whole()
+    assert log.told[1:] == [("host-1", HostWasStarted(host="host-1"))]
+    assert log.statuses() == []
+
+
+@virtual_time
+async def test_an_heir_that_hangs_keeps_nobody_waiting() -> None:
+    system = Played()
+    log = Log(system)
+    hangs = asyncio.Event()
+    system.hosts["host-0"]._learn_shards = hangs.wait  # type: ignore[assignment, method-assign]
+    log.stop(Stop("host-1", WHY))
+    await asyncio.sleep(system.sharding.HEARS_S / 2)
+    assert system.table.of("host-1") == set()
+    # Nor any other move, which goes on at once.
+    async with asyncio.timeout(0.1):
+        await system.sharding.keep_host("host-9")
+    await log.whole()
+    await stopped(system, log)
+    await system.sharding.add_host("host-1", 1.0)
+    assert (await system.sharding.move([0], "host-1", 5.0)).of("host-1") == {0}
+
+
+@virtual_time
+async def test_a_stop_that_came_about_unheard_is_told_once_the_store_is_back() -> None:
+    system = Doubtful()
+    log = Log(system)
+    log.stop(Stop("host-1", WHY))
+    await asyncio.sleep(2 * log.TAKEN_S)
+    assert (log.statuses(), log.told) == ([], [])  # nobody knows
+    system.store_away = 0
+    await log.whole()
+    await stopped(system, log)
+
+
+@virtual_time
+async def test_a_host_that_was_ended_and_has_its_shards_yet_is_started_again() -> None:
+    system = Played()
+    log = Log(system)
+    system.late = 10_000  # there is always another incarnation
+    log.stop(Stop("host-1", WHY))
+    await log.whole()
+    assert set(system.hosts) == {"host-0", "host-1"}
+    assert (log.statuses(), log.told) == ([], [])
+
+
+@virtual_time
+async def test_what_is_under_way_ends_with_the_system() -> None:
+    system = Played()
+    log = Log(system)
+    system.store_away = 10_000_000
+    log.stop(Stop("host-1", WHY))
+    await asyncio.sleep(3 * log.TAKEN_S)
+    await log.cancel()
+    assert set(system.hosts) == {"host-0", "host-1"}
+    log.stop(Stop("host-1", WHY))
+    assert (log.statuses(), log.told) == ([], [])
+
+
+async def test_a_directory_that_has_the_system_no_more_stops_nobody() -> None:
+    system = Played()
+    log = Log(system)
+    log.may = False
+    log.stop(Stop("host-1", WHY))
+    await log.whole()
+    assert set(system.hosts) == {"host-0", "host-1"}
