@@ -15,6 +15,7 @@ from runtime.errors import HandlerBlocked, HandlerFailed, PublishRefused
 from runtime.host import decision
 from runtime.host.blocked import Blocked
 from runtime.host.lifecycle import write_rest
+from runtime.host.publishing import publish_row
 from runtime.process.notes import Notes
 from runtime.wire.answers import read_events
 from runtime.wire.commands import ERASE, Answer
@@ -194,7 +195,7 @@ async def test_a_publication_at_which_its_host_blocks_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     host = await begun()
-    real = decision.publish_row
+    real = publish_row
 
     def blocking(*arguments: Any) -> Any:
         block("encoding")

@@ -89,7 +89,7 @@ async def test_an_heir_that_hangs_keeps_nobody_waiting() -> None:
     await log.whole()
     await stopped(system, log)
     await system.sharding.add_host("host-1", 1.0)
-    assert (await system.sharding.move([0], "host-1", 5.0)).of("host-1") == {0}
+    assert (await system.sharding.move_shards([0], "host-1", 5.0)).of("host-1") == {0}
 
 
 @virtual_time
