@@ -170,6 +170,7 @@ class Channels(TableOfShards):
                     table: ShardTable | None = await handle.shard_table.remote(anew=True)
                     return table
             except _UNTOLD as error:
+                self._world.forget(other)  # it may be another one by now, under this name
                 logger.info("%s says nothing of the shards of %s: %s", other, host, error)
         return None
 
@@ -183,6 +184,7 @@ class Channels(TableOfShards):
                 directory = await self._world.handle(DIRECTORY_ACTOR)
                 await directory.keep_host.remote(host)
         except _UNTOLD as error:
+            self._world.forget(DIRECTORY_ACTOR)
             logger.info("%s is not started anew: %s", host, error)
 
     async def _adopt_table(self, table: ShardTable, launch: int) -> None:

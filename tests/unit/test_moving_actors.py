@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import GetTimeoutError
+from ray.exceptions import ActorDiedError, GetTimeoutError
 
 from actors.actor import Command
 from runtime.driver.bulk import BulkCall
@@ -575,3 +575,30 @@ async def test_a_head_that_is_away_as_a_host_is_looked_for_closes_no_way_to_it()
     world.away = False
     assert await one == "1"
     assert await ask(other, "2") == "2"
+
+
+class Remembering(SharingWorld):
+    """It has the handle of a host that has ended, under whose name there is another one by now."""
+
+    remembered = True
+
+    def forget(self, name: str) -> None:
+        if name == "host-0":
+            self.remembered = False
+
+    async def handle(self, name: str) -> Any:
+        handle: Any = await super().handle(name)
+
+        async def told(anew: bool = False) -> Any:
+            if name == "host-0" and self.remembered:
+                raise ActorDiedError
+            return self.sharing.table
+
+        handle.shard_table = SimpleNamespace(remote=told)
+        return handle
+
+
+async def test_who_has_ended_is_not_asked_again_for_the_shards_of_another() -> None:
+    world = Remembering()
+    await connected(world).channels.look_elsewhere("host-1")
+    assert not world.remembered
