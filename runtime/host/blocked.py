@@ -27,6 +27,10 @@ logger = logging.getLogger("thornback.host")
 
 #: What is at hand beside commands: hooks, by their names, and an actor's being rebuilt.
 ON_START, ON_STOP, ON_FAILURE, REBUILDING = "on_start", "on_stop", "on_failure", "(rebuilding)"
+#: A snapshot that is made where an actor was loaded.
+SNAPSHOT = "(snapshot)"
+#: A class's reading the past of an actor before it is taken; behind it stands which class.
+READING = "(reading its past)"
 
 Key = tuple[str, str, bytes]
 

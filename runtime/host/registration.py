@@ -126,7 +126,8 @@ class Registration:
         described = described_or_why(known)
         assert self._decider is not None
         if (resident := self._residents.one_of(described.name)) is not None:
-            await check_history(self._store, resident.source, described)
+            work = self._residents.work
+            await check_history(self._store, resident.source, described, work, fingerprint)
         wrong = await check_types(self._store, [described], self._decider.met)
         if not over and self.types.get(described.name) is not None:
             return
