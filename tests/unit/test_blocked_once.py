@@ -18,6 +18,7 @@ from runtime.host import decision
 from runtime.host.blocked import Blocked
 from runtime.host.lifecycle import write_rest
 from runtime.host.past_events import check_history
+from runtime.host.publishing import publish_row
 from runtime.process.notes import Notes
 from runtime.wire.answers import read_events
 from runtime.wire.commands import ERASE, Answer
@@ -211,11 +212,10 @@ async def test_a_publication_at_which_its_host_blocks_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     host = await begun()
-    real = decision.publish_row
 
     def blocking(*arguments: Any) -> Any:
         block("encoding")
-        return real(*arguments)
+        return publish_row(*arguments)
 
     monkeypatch.setattr(decision, "publish_row", blocking)
     WHERE.append("encoding")
