@@ -27,6 +27,10 @@ logger = logging.getLogger("thornback.host")
 
 #: What is at hand beside commands: hooks, by their names, and an actor's being rebuilt.
 ON_START, ON_STOP, ON_FAILURE, REBUILDING = "on_start", "on_stop", "on_failure", "(rebuilding)"
+#: A snapshot that is made where an actor was loaded.
+SNAPSHOT = "(snapshot)"
+#: A class's reading the past of an actor before it is taken; behind it stands which class.
+READING = "(reading its past)"
 
 Key = tuple[str, str, bytes]
 
@@ -43,6 +47,7 @@ class Found(msgspec.Struct, array_like=True):
     failure: str
     frames: tuple[str, ...] = ()
     judged: bool = False  #: its actor's supervision has seen to it
+    code: str = ""  #: the fingerprint of its class; empty where that was not known
 
     @property
     def key(self) -> Key:
@@ -86,6 +91,8 @@ class Blocked:
         #: Is told what is at hand, while this host is wary.
         self.note: Callable[[Sequence[Any]], None] | None = None
         self.noted = False  #: something may be at hand by what was noted
+        #: The fingerprint of the class of an actor type, as far as it is known.
+        self.code_of: Callable[[str], str] = lambda actor_type: ""
         self._died: dict[Key, int] = {}
         self._before: list[Found] = []  #: what supervisors of earlier incarnations saw to
 
@@ -116,8 +123,9 @@ class Blocked:
     def add(self, at: Sequence[Any], failure: str, frames: Sequence[str] = ()) -> Found:
         """This blocks: from now on it is not run again."""
         found = Found(
-            at[SOURCE], at[MESSAGE_TYPE], bytes(at[ID]), self._now_us(), failure, tuple(frames)
-        )
+            at[SOURCE], at[MESSAGE_TYPE], bytes(at[ID]), self._now_us(), failure, tuple(frames),
+            code=self.code_of(actor_type_of(at[SOURCE])),
+        )  # fmt: skip
         self._put(found)
         self._keep()
         return found
@@ -141,9 +149,21 @@ class Blocked:
 
     def forget_type(self, actor_type: str) -> None:
         """Its class was replaced: everything is tried again."""
-        for found in [*self._found.values()]:
-            if actor_type_of(found.source) == actor_type:
-                self._drop(found)
+        self._forget(self._of_type(actor_type))
+
+    def forget_other_code(self, actor_type: str, code: str) -> None:
+        """A class has come, by whose fingerprint it may be another one than that which blocked in
+        an earlier incarnation: what is known to be another's is tried again."""
+        self._forget([one for one in self._of_type(actor_type) if one.code not in ("", code)])
+
+    def _of_type(self, actor_type: str) -> list[Found]:
+        return [one for one in self._found.values() if actor_type_of(one.source) == actor_type]
+
+    def _forget(self, these: list[Found]) -> None:
+        for found in these:
+            self._drop(found)
+        if these:
+            self._keep()
 
     def failed_before(self, source: str, *, group: bool, but: bytes | None = None) -> list[float]:
         """How many seconds ago supervisors of earlier incarnations saw to what an actor, or its

@@ -32,6 +32,7 @@ from runtime.errors import (
     UnknownMessage,
 )
 from runtime.host.batch import Attempt
+from runtime.host.blocked import SNAPSHOT, hook_of
 from runtime.host.failing_code import own_frames
 from runtime.host.firing import YIELDED, Timers, applying
 from runtime.host.lifecycle import change_life, clean, write_rest
@@ -421,6 +422,20 @@ class Decider:
             logger.warning(
                 "%s: no snapshot, its state has no JSON: %s", resident.source, text_of_error(error)
             )
+
+    def snapshot_of_loaded(self, attempt: Attempt, resident: Resident) -> None:
+        """The same while nothing else is decided. None of whoever blocks at that."""
+        at, blocked = hook_of(resident.source, SNAPSHOT), self.work.blocked
+        before = len(attempt.snapshots)
+        if blocked.hook(resident.source, SNAPSHOT):
+            return
+        if blocked.note is not None:
+            blocked.note(at)
+        try:
+            self.work.run(at, self.snapshot, attempt, resident)
+        except HandlerBlocked as error:
+            del attempt.snapshots[before:]
+            logger.error("%s: no snapshot: %s", resident.source, error.failure)
 
     def _publish(self, attempt: Attempt, index: int, resident: Resident) -> None:
         command = attempt.batch.commands[index]

@@ -197,7 +197,7 @@ class Executor:
         while missing := self._missing(attempt):
             await self._residents.load(sorted(missing))  # the same order every time
             for resident in self._residents.without_snapshot():
-                self._decider.snapshot(attempt, resident)
+                self._decider.snapshot_of_loaded(attempt, resident)
 
     def _missing(self, attempt: Attempt) -> set[str]:
         get = self._residents.get

@@ -40,7 +40,7 @@ logger = logging.getLogger("thornback.host")
 
 _RUNS = Interruptible.run.__code__
 #: Modules of debuggers: whom somebody looks at with one is left alone.
-_DEBUGGERS = ("pdb", "bdb", "pydevd", "debugpy", "ray.util.rpdb")
+_DEBUGGERS = frozenset({"pdb", "bdb", "pydevd", "debugpy", "ray.util.rpdb"})
 
 
 class Ends(Protocol):
@@ -179,9 +179,8 @@ class HandlerWatch:
 
     def _is_debugged(self) -> bool:
         """Somebody looks at it: it is left alone."""
-        return any(
-            str(frame.f_globals.get("__name__")).startswith(_DEBUGGERS) for frame in self._stack()
-        )
+        names = (str(frame.f_globals.get("__name__")) for frame in self._stack())
+        return any(not _DEBUGGERS.isdisjoint((name, name.partition(".")[0])) for name in names)
 
     def _stack(self) -> Iterator[FrameType]:
         """What runs in the thread that is watched, the innermost first."""

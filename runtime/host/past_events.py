@@ -13,7 +13,11 @@ from actors.actor_type import ActorType
 from actors.errors import InvalidActor, UnreadableEvent
 from actors.event import Payload
 from actors.naming import aggregate_key_of
-from store.event_store import EventStore
+from runtime.errors import HandlerBlocked
+from runtime.host.blocked import READING, hook_of
+from runtime.host.interruptible import Interruptible, Interruption
+from runtime.wire.commands import MESSAGE_TYPE
+from store.event_store import EventStore, Load
 from store.rows.decoding import folds
 from store.rows.encoding import text_field
 from store.rows.tombstones import TOMBSTONE_TEXT
@@ -24,10 +28,26 @@ logger = logging.getLogger("thornback.host")
 _HOWTO = "docs/howto/evolve-events.md"
 
 
-async def check_history(store: EventStore, source: str, described: ActorType) -> None:
+async def check_history(
+    store: EventStore, source: str, described: ActorType, work: Interruptible, code: str
+) -> None:
     """Read the first event of each type and schema in the beginning of an actor's history with a
-    class. Raises InvalidActor where one does not fit, and StoreUnavailable."""
+    class, whose fingerprint is `code`. Raises InvalidActor where one does not fit or the class
+    takes too long, and StoreUnavailable."""
     load = await store.load_rows({aggregate_key_of(source): 0})
+    at = hook_of(source, f"{READING} {code}")
+    try:
+        if found := work.blocked.hook(source, at[MESSAGE_TYPE]):
+            raise found.error()
+        if work.blocked.note is not None:
+            work.blocked.note(at)
+        work.run(at, _read, load, source, described)
+    except HandlerBlocked as error:
+        problem = f"its log has events that it does not come to the end of: {error.failure}"
+        raise InvalidActor(described.name, problem) from error
+
+
+def _read(load: Load, source: str, described: ActorType) -> None:
     column, seen = text_field(source), set[tuple[bytes, int]]()
     for fold in folds(load.rows):
         applier = described.appliers.get(fold.event_type.decode())
@@ -45,7 +65,9 @@ async def check_history(store: EventStore, source: str, described: ActorType) ->
         except UnreadableEvent as error:
             problem = f"its log has events that it cannot read: {error}"
             raise InvalidActor(described.name, problem) from error
-        except Exception as error:  # code of the class: whoever is loaded with it will say so
+        except Interruption:
+            raise
+        except BaseException as error:  # code of the class: whoever is loaded with it will say so
             logger.debug("%s: %s cannot be tried: %s", described.name, fold.event_type, error)
 
 

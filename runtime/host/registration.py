@@ -80,6 +80,7 @@ class Registration:
         """There is a log: hold against it the classes that came before. Of a host that is dedicated
         to `source`, that is the one of its type. Raises StoreUnavailable."""
         self._store, self._residents, self._decider = store, residents, decider
+        residents.work.blocked.code_of = lambda of: self._fingerprints.get(of, "")
         types = self.types.described()
         if source is not None:
             types = [one for one in types if one.name == actor_type_of(source)]
@@ -126,7 +127,8 @@ class Registration:
         described = described_or_why(known)
         assert self._decider is not None
         if (resident := self._residents.one_of(described.name)) is not None:
-            await check_history(self._store, resident.source, described)
+            work = self._residents.work
+            await check_history(self._store, resident.source, described, work, fingerprint)
         wrong = await check_types(self._store, [described], self._decider.met)
         if not over and self.types.get(described.name) is not None:
             return
@@ -147,8 +149,10 @@ class Registration:
             )  # fmt: skip
         self._fingerprints[known.actor_type] = fingerprint
         self.types.sent[known.actor_type] = packed
-        if replaced is not None and self._decider is not None:
-            self._decider.forget_type(replaced)
+        if self._decider is not None:
+            if replaced is not None:
+                self._decider.forget_type(replaced)
+            self._residents.work.blocked.forget_other_code(known.actor_type, fingerprint)
         self.on_class(known.actor_type)
 
     def _code_of(self, known: ActorType) -> TypeCode:

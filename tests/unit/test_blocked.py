@@ -160,6 +160,31 @@ def test_after_an_hour_and_for_a_new_class_everything_is_tried_again() -> None:
     assert not known.commands
 
 
+def test_what_another_class_has_ended_no_later_incarnation_knows(tmp_path: Path) -> None:
+    first = incarnation(tmp_path)
+    first.code_of = {"stuck": "code one"}.__getitem__
+    first.add(BLOCK, "it took longer than 5 s")
+    assert incarnation(tmp_path).command(BLOCK)
+    # A driver brings the class to the next incarnation, where it takes the place of none.
+    second = incarnation(tmp_path)
+    second.forget_other_code("stuck", "code one")
+    assert second.command(BLOCK)
+    second.forget_other_code("other", "code two")
+    assert second.command(BLOCK)
+    second.forget_other_code("stuck", "code two")
+    assert second.command(BLOCK) is None
+    assert incarnation(tmp_path).command(BLOCK) is None
+    first.forget_type("stuck")
+    assert incarnation(tmp_path).command(BLOCK) is None
+
+
+def test_a_class_that_was_replaced_is_forgotten_by_later_incarnations_too(tmp_path: Path) -> None:
+    first = incarnation(tmp_path)
+    first.add(BLOCK, "it took longer than 5 s")
+    first.forget_type("stuck")
+    assert incarnation(tmp_path).command(BLOCK) is None
+
+
 def test_so_many_are_known_and_the_first_ones_are_forgotten() -> None:
     known = Blocked(Clock())
     for number in range(Blocked.MOST + 10):

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, field_validator, model_serializer
 
 from actors.actor import Actor, Command, applies, handles
+from actors.errors import InvalidActor
 from actors.event import DeviceEvent, Payload
 from actors.supervision import RestartPolicy, Supervision
 from actors.timer_events import TimerFired, TimerSkipped
@@ -15,6 +17,8 @@ from runtime.errors import HandlerBlocked, HandlerFailed, PublishRefused
 from runtime.host import decision
 from runtime.host.blocked import Blocked
 from runtime.host.lifecycle import write_rest
+from runtime.host.publishing import publish_row
+from runtime.host.past_events import check_history
 from runtime.host.publishing import publish_row
 from runtime.process.notes import Notes
 from runtime.wire.answers import read_events
@@ -44,6 +48,20 @@ class Wind(Command):
 
 class Pushed(DeviceEvent):
     n: int = 1
+
+
+class Read(Pushed):
+    """Blocks, or ends its process, where it is read."""
+
+    event_type = "pushed"
+
+    @field_validator("n")
+    @classmethod
+    def valid(cls, n: int) -> int:
+        block("reading")
+        if "exit" in WHERE:
+            raise SystemExit
+        return n
 
 
 def block(where: str) -> None:
@@ -195,11 +213,10 @@ async def test_a_publication_at_which_its_host_blocks_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     host = await begun()
-    real = publish_row
 
     def blocking(*arguments: Any) -> Any:
         block("encoding")
-        return real(*arguments)
+        return publish_row(*arguments)
 
     monkeypatch.setattr(decision, "publish_row", blocking)
     WHERE.append("encoding")
@@ -271,3 +288,65 @@ async def test_after_an_interruption_events_are_above_all_that_was_observed() ->
     answer = await host.deliver(command("bell/a", Push()), command("counter/a", Add()))
     [event] = read_events(answer, 1)
     assert event.vector_clock["elsewhere"] == 5
+
+
+class Slate(BaseModel):
+    pushed: int = 0
+
+    @model_serializer(mode="wrap")
+    def written(self, handler: Any) -> Any:
+        block("snapshot")
+        return handler(self)
+
+
+async def test_a_snapshot_of_one_that_was_loaded_is_left_out_where_it_blocks() -> None:
+    class Written(Actor[Slate]):
+        actor_type = "bell"
+
+        @handles
+        def push(self, message: Push) -> Iterator[Payload]:
+            yield Pushed()
+
+        @applies
+        def pushed(self, event: Pushed) -> None:
+            self.state.pushed += 1
+
+    host = await Hosting.begin(frequency=3)
+    HOSTS.append(host)
+    host.register(Bell)
+    await host.deliver(*(command("bell/a", Push()) for _ in range(3)))
+    await host.executor.wait_settled()
+    host.register(Written)  # its snapshots have another form
+    WHERE.append("snapshot")
+    answer = await host.deliver(command("bell/a", Push()), command("counter/a", Add()))
+    assert [versions(read_events(answer, index)) for index in range(2)] == [[4], [1]]
+    host.residents.drop(["bell/a"])
+    assert versions(read_events(await host.deliver(command("bell/a", Push())), 0)) == [5]
+    assert RUNS == ["snapshot"]
+
+
+class Reader(Actor[dict[str, int]]):
+    """Another class of bells."""
+
+    actor_type = "bell"
+    state_type = dict
+
+    @handles
+    def push(self, message: Push) -> Iterator[Payload]:
+        yield Pushed()
+
+    @applies
+    def pushed(self, event: Read) -> None: ...
+
+
+async def test_a_class_that_blocks_at_the_past_of_an_actor_is_refused_and_not_tried_again() -> None:
+    host = await begun()
+    await host.deliver(command("bell/a", Push()))
+    work, described = host.decider.work, Reader.described()
+    WHERE.append("reading")
+    for _ in range(2):
+        with pytest.raises(InvalidActor, match="took longer than"):
+            await check_history(host.store, "bell/a", described, work, "its code")
+    assert RUNS == ["reading"]
+    WHERE[:] = ["exit"]  # of one that is loaded with it that is a failure, and here it is none
+    await check_history(host.store, "bell/a", described, work, "other code")
