@@ -1,8 +1,9 @@
 """Erasing an actor, as a driver has it done.
 
 In this order: its host ends it (`actor-erased`, behind all that it has decided); the bus has heard
-of that, and keeps nothing of before; then the store forgets it. Each of these may be done again, so
-whoever erases it anew goes on where somebody has ended in between (docs/decisions/0091).
+of that, and keeps nothing of before; the store forgets it, also what programs have put out since;
+and the bus keeps nothing of that either. Each of these may be done again, so whoever erases it anew
+goes on where somebody has ended in between (docs/decisions/0091).
 """
 
 import asyncio
@@ -77,9 +78,12 @@ async def _erased(
     await patiently(partial(_check_bus, connection, head))
     epoch = -1 - secrets.randbelow(2**62)
     try:
-        return await patiently(lambda: with_store(lambda store: store.erase(erasure, epoch)))
+        receipt = await patiently(lambda: with_store(lambda store: store.erase(erasure, epoch)))
     except NotErased as error:
         raise NotPossible(f"the log has no event of {ref.source}") from error
+    head = await patiently(lambda: with_store(lambda store: store.head()))
+    await patiently(lambda: connection.log.forget(head))
+    return receipt
 
 
 async def _patiently(step: Callable[[], Awaitable[T]], patience_s: float) -> T:

@@ -30,7 +30,15 @@ from runtime.topology.names import host_name
 from runtime.topology.placement import node_that_decides
 from runtime.topology.status import BusFacts
 from runtime.wire.commits import unpack_commit
-from runtime.wire.polls import FROM_NOW, Poll, Polled, pack_polled, unpack_names, unpack_poll
+from runtime.wire.polls import (
+    FROM_NOW,
+    Poll,
+    Polled,
+    pack_polled,
+    unpack_names,
+    unpack_poll,
+    unpack_position,
+)
 from store.appends import Commit, nothing_after
 from store.errors import StoreUnavailable
 from store.selection import Selection
@@ -39,7 +47,7 @@ from store.selection import Selection
 class Bus(Process):
     """Named `bus`: one a partition."""
 
-    SERVES = ("publish", "poll", "leave")
+    SERVES = ("publish", "poll", "leave", "forget")
     #: However long a poll would wait, it is answered, so that its subscriber stays known.
     LONGEST_WAIT_S = Subscribers.FORGOTTEN_AFTER_S / 2
     #: A subscriber that is so many events behind is answered without a pause.
@@ -95,6 +103,16 @@ class Bus(Process):
         for name in unpack_names(packed):
             self._subscribers.leaves(name)
         self._count_live()
+        return b""
+
+    async def forget(self, packed: bytes) -> bytes:
+        """Keep nothing up to a position (wire/polls.py), whether or not it has come here: something
+        of it was erased in the log. Answers nothing."""
+        await self.ensure_started()
+        position = unpack_position(packed)
+        if position > self._buffer.head:
+            self._take(nothing_after(position))
+        self._buffer.empty()
         return b""
 
     async def facts(self) -> BusFacts | None:

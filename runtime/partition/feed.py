@@ -66,11 +66,14 @@ class Feed:
         begin: Callable[[], Awaitable[int]] | None = None,
         on_change: Callable[[], None] | None = None,
         met: bool = False,
+        committed: bool = False,
     ) -> None:
         """Begin after a position (0: with the first event), or after the one that `begin` finds,
         or from now on. One that does not catch up has a Gap in its pages where it fell behind what
         the bus has kept. `on_change` is called, in the loop, when it has begun, when a page is
-        there, and when it ended. `met`: there was a system before, which is waited for."""
+        there, and when it ended. `met`: there was a system before, which is waited for.
+        `committed`: what is in the log when it begins it reads there, as it is by then, and takes
+        none of it from the bus, which may have kept what was erased meanwhile."""
         # What it reads, and for whom:
         self.name = log.world.random(8).hex()  #: the bus knows it by that
         self.start = after  #: after which position it begins; None until that is known
@@ -89,7 +92,7 @@ class Feed:
         self._closed = False
         self._changed = asyncio.Event()  # for who waits in `begin`: begun, or ended
         log.joined(self)
-        self._task = asyncio.ensure_future(self._fetch())
+        self._task = asyncio.ensure_future(self._fetch(committed=committed))
 
     @property
     def error(self) -> Exception | None:
@@ -135,14 +138,17 @@ class Feed:
             self._log.left(self)
             self._tell()
 
-    async def _fetch(self) -> None:
+    async def _fetch(self, *, committed: bool) -> None:
         try:
             if self.start is None:
                 self.start = self.position = await self._patiently(self._find_start)
                 self._tell()
+            until = 0  # so far it reads the log alone
+            if committed:
+                until = await self._patiently(partial(self._log.ask, _committed_head))
             while True:
                 await self._ahead.wait_room(self.AHEAD_PAGES, self.AHEAD_BYTES)
-                page = await self._patiently(self._page)
+                page = await self._patiently(partial(self._page, until))
                 if page.through > self.position:
                     self._arrived(page)
         except Exception as error:
@@ -153,16 +159,21 @@ class Feed:
     async def _head(self) -> int:
         return (await self._log.poll(self._question(FROM_NOW, 0.0))).through
 
-    async def _page(self) -> Page:
+    async def _page(self, until: int) -> Page:
+        if self.position < until:
+            return await self._read(until)
         polled = await self._log.poll(self._question(self.position, self.WAIT_S))
         if polled.covered:
             return Page(rows=polled.rows, through=polled.through)
         if not self._catch_up:
             return await self._gap(polled.through)
-        limit = min(self._limit, polled.through - self.position)
+        return await self._read(polled.through)
+
+    async def _read(self, through: int) -> Page:
+        limit = min(self._limit, through - self.position)
         page = await self._log.read(self.position, limit, self._selection)
         if page.through == self.position:
-            raise StoreUnavailable("the log", f"it ends before {polled.through}")
+            raise StoreUnavailable("the log", f"it ends before {through}")
         fits = (page.through - self.position) * self.PAGE_BYTES // max(len(page.rows), 1)
         self._limit = max(min(fits, 4 * self._limit, self.PAGE), 1)
         return page
@@ -216,3 +227,7 @@ class Feed:
 
 async def _count(selection: Selection, after: int, through: int, store: EventStore) -> int:
     return (await store.recount(selection, after, through)).count
+
+
+async def _committed_head(store: EventStore) -> int:
+    return await store.head()

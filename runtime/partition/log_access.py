@@ -17,7 +17,15 @@ from runtime.errors import BusUnavailable, ConnectionClosed, HostUnavailable, Sy
 from runtime.process.world import Calls, World
 from runtime.settings.settings import Settings
 from runtime.topology.names import BUS_ACTOR
-from runtime.wire.polls import FROM_NOW, Poll, Polled, pack_names, pack_poll, unpack_polled
+from runtime.wire.polls import (
+    FROM_NOW,
+    Poll,
+    Polled,
+    pack_names,
+    pack_poll,
+    pack_position,
+    unpack_polled,
+)
 from store.appends import CheckpointMove
 from store.causality import Explanation, explain
 from store.errors import StoreUnavailable, SystemReplaced
@@ -126,6 +134,11 @@ class LogAccess:
         return unpack_polled(
             await self._asked("poll", pack_poll(poll), poll.wait_s + self.ANSWER_S)
         )
+
+    async def forget(self, position: int) -> None:
+        """Have the bus keep nothing up to a position: what was erased up to there comes from it no
+        more. Raises what `poll` does."""
+        await self._asked("forget", pack_position(position), self.ANSWER_S)
 
     async def read(self, after: int, limit: int, selection: Selection) -> Page:
         """A page of the log. Raises StoreUnavailable while it is away or says nothing."""

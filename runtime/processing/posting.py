@@ -212,7 +212,8 @@ class Posting:
         assert self._connection is not None
         self._say(trouble=None, position=position)
         log = self._connection.log
-        feed = Feed(log, self._selection, position, on_change=self._changed.set)
+        # What it is to do again after an erasure, it meets as that has left it.
+        feed = Feed(log, self._selection, position, on_change=self._changed.set, committed=True)
         try:
             while True:
                 self._changed.clear()

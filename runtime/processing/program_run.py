@@ -365,7 +365,10 @@ class ProgramRun:
         self._settled.set()  # what was under way with the incarnation before may be there
         self._say(position=lane.position)
         self._told_s = asyncio.get_running_loop().time()
-        feed = Feed(self._log, self._selection, lane.position, on_change=self._changed.set)
+        # What it is to do again after an erasure, it meets as that has left it.
+        feed = Feed(
+            self._log, self._selection, lane.position, on_change=self._changed.set, committed=True
+        )
         try:
             while True:
                 self._changed.clear()

@@ -76,8 +76,20 @@ def unpack_names(packed: bytes) -> list[str]:
     return _decode_names(packed)
 
 
+def pack_position(position: int) -> bytes:
+    """Up to where something was erased, as bytes."""
+    return encode(position)
+
+
+def unpack_position(packed: bytes) -> int:
+    """The position of its bytes. Raises ValueError for bytes that are none."""
+    return _decode_position(packed)
+
+
 _decode_poll = msgspec.msgpack.Decoder(Poll).decode
 
 _decode_polled = msgspec.msgpack.Decoder(Polled).decode
 
 _decode_names = msgspec.msgpack.Decoder(list[str]).decode
+
+_decode_position = msgspec.msgpack.Decoder(int).decode

@@ -19,6 +19,7 @@ from runtime.wire.polls import (
     Polled,
     pack_names,
     pack_poll,
+    pack_position,
     unpack_poll,
     unpack_polled,
 )
@@ -369,5 +370,22 @@ async def test_a_bus_that_hears_of_an_erasure_has_nothing_of_before() -> None:
         assert (answer.covered, answer.through, answer.rows) == (False, 4, b"")
     assert not (await waits).covered
     assert (await asked(partition, 4, wait_s=0.0)).covered
+    await partition.commit("c")
+    assert found(await asked(partition, 4)) == [5]
+
+
+@virtual_time
+async def test_a_bus_forgets_what_was_erased_behind_that_also_where_it_has_not_heard_of_it() -> (
+    None
+):
+    partition = Partition()
+    await partition.commit("a", "b")
+    late = await partition.append(made_event("totals/a"), made_event("b", 3))
+    await bus_of(partition).forget(pack_position(4))
+    assert not (await asked(partition, 0, name="reads", wait_s=0.0)).covered
+    await partition.publish(late)  # of a writer that was slow to say so
+    for after in (0, 2, 3):
+        answer = await asked(partition, after, name=f"reads after {after}", wait_s=0.0)
+        assert (answer.covered, answer.through, answer.rows) == (False, 4, b"")
     await partition.commit("c")
     assert found(await asked(partition, 4)) == [5]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,12 @@ from actors.command import Command
 from actors.event import DeviceEvent, Event, Payload
 from actors.lifecycle import ActorWasErased
 from actors.timers import Schedule
+from runtime.driver.life import asked_life
 from runtime.errors import ActorErased, NotPossible
 from runtime.system import ActorSystem
 from runtime.topology.names import WRITER_ACTOR
+from runtime.topology.status import ProcessStatus, WorkerFacts
+from runtime.wire.commands import ERASE
 from store.memory import MemoryEventStore
 from store.scenario import Scenario
 from streams.pipeline import EventPipeline
@@ -101,6 +105,40 @@ def rows_with(system: ActorSystem, text: str) -> list[str]:
     """Sources of events of the log that have a text in them."""
     store = memory_of(system)
     return [str(row) for row in store._rows if text.encode() in row]
+
+
+def second(standing: Path) -> EventPipeline:
+    """What the last of each key was, of `passed`; it stands there until it may go on."""
+
+    def may_go_on(event: Event) -> bool:
+        if event.event_type == "passed" and standing.exists():
+            raise RuntimeError("it stands")
+        return True
+
+    return (
+        EventPipeline("second", ["passed", "moved"], on_failure="pause")
+        .filter(may_go_on)
+        .key_by(lambda event: event.source.removeprefix("first/"))
+        .fold([0, ""], lambda kept, event: [kept[0] + 1, event.data["to"]])
+        .emit("second-counted")
+    )
+
+
+def first(standing: Path) -> EventPipeline:
+    """It puts out what it is given."""
+
+    def may_go_on(event: Event) -> bool:
+        if event.source == "dwelling/a" and standing.exists():
+            raise RuntimeError("it stands")
+        return True
+
+    return (
+        EventPipeline("first", ["moved"], on_failure="pause")
+        .key_by(lambda event: event.source)
+        .filter(may_go_on)
+        .map(lambda event: {"to": event.data["to"]})
+        .emit("passed")
+    )
 
 
 def memory_of(system: ActorSystem) -> MemoryEventStore:
@@ -252,3 +290,43 @@ def test_programs_that_begin_behind_an_erasure_meet_no_tombstone(system: ActorSy
     slots = [each for each in store._subscriptions.all() if each.name.startswith("addresses/")]
     assert sum(each.receipt.count for each in slots) == 6  # tombstones are finished, too
     assert asyncio.run(store.search_erased(receipt)).agrees(receipt)
+
+
+def test_what_a_program_puts_out_behind_the_end_is_read_by_nobody_once_it_is_erased(
+    system: ActorSystem, tmp_path: Path
+) -> None:
+    one, other = system.actor(Dwelling, "a"), system.actor(Dwelling, "b")
+    first_stands, second_stands = tmp_path / "first", tmp_path / "second"
+    first_stands.touch()
+    second_stands.touch()
+    system.run(first(first_stands), workers=1).result(LIMIT_S)
+    system.run(second(second_stands), workers=1).result(LIMIT_S)
+    one.ask(Move(to=SECRET)).result(LIMIT_S)
+    [erased] = asked_life(one, ERASE, "asked", system.connection.new_id()).result(LIMIT_S)
+    store = memory_of(system)
+    eventually(lambda: stands(system, "first"))
+    first_stands.unlink()
+    system.resume("first").result(LIMIT_S)
+    eventually(lambda: len(rows_with(system, SECRET)) >= 2)
+    eventually(lambda: stands(system, "second"))  # it has read that, and not written it
+
+    receipt = system.erase(one, "asked").result(LIMIT_S)
+    assert rows_with(system, SECRET) == []
+    second_stands.unlink()
+    system.resume("second").result(LIMIT_S)
+    other.ask(Move(to="last")).result(LIMIT_S)
+    eventually(lambda: len(rows_with(system, "second/dwelling/b")) == 2)
+    assert rows_with(system, SECRET) == []
+    assert asyncio.run(store.search_erased(receipt)).agrees(receipt)
+    with system.subscribe("passed", after=erased.position) as events:
+        assert next(iter(events)).source == "first/dwelling/b"
+
+
+def stands(system: ActorSystem, program: str) -> bool:
+    """Does a program stand at an event?"""
+    found = [
+        status.facts
+        for status in system.status().result(LIMIT_S)
+        if isinstance(status, ProcessStatus)
+    ]
+    return any(isinstance(f, WorkerFacts) and f.program == program and f.paused for f in found)
