@@ -34,6 +34,8 @@ logger = logging.getLogger("thornback.driver")
 #: Nobody asks for a moment before, in microseconds since 1970: it is a position, in its place.
 _FIRST_DAYS_US = 10**12
 
+_ERASED = ERASED.encode()
+
 S = TypeVar("S")
 
 
@@ -147,6 +149,7 @@ class _Past:
         self._source_field = text_field(source)
         self._snapshot: Snapshot | None = None  # that was not judged yet
         self._problem: InvalidState | None = None
+        self._erased = False  # tombstones came, and their actor-erased not yet
         self._version = 0
         self._happened_us: int | None = None
         self._in_log = False
@@ -168,13 +171,16 @@ class _Past:
         if self._snapshot is not None:
             snapshot, self._snapshot = self._snapshot, None
             return self._as_of.counts(event) and self._restored(snapshot, event)
-        if (
-            self._problem is None
-            and event.source == self._source_field
-            and self._as_of.counts(event)
-        ):
-            self._version, self._happened_us = event.version, event.timestamp_us
-            self._problem = self._applied(event)
+        if event.source == self._source_field:
+            ends = event.event_type == _ERASED
+            self._erased = not ends and (self._erased or event.data == TOMBSTONE_TEXT)
+            if self._as_of.counts(event):
+                if ends:  # it begins anew, whatever it was
+                    self._problem = None
+                    self._actor = self._made()
+                if self._problem is None:
+                    self._version, self._happened_us = event.version, event.timestamp_us
+                    self._problem = self._applied(event)
         return True
 
     def found(self) -> PastState | InvalidState:
@@ -202,9 +208,9 @@ class _Past:
     def _applied(self, event: Fold) -> InvalidState | None:
         if event.data == TOMBSTONE_TEXT:
             return None
+        if self._erased:  # what was before is gone, and this is to go
+            return InvalidState(self.source, "is being erased: ask again when that is done")
         event_type = event.event_type.decode()
-        if event_type == ERASED:
-            self._actor = self._made()
         applier = self._described.appliers.get(event_type)
         if applier is None:
             if event_type in self._described.ignores:

@@ -110,7 +110,8 @@ class HistoryCheck:
         if event.data == TOMBSTONE_TEXT:
             return
         name = event.event_type.decode()
-        if name == ERASED and not folded.broken:  # it begins anew
+        if name == ERASED and folded.actor is not None:  # it begins anew, whatever it was
+            folded.broken = False
             folded.actor = self._described.actor(folded.source.partition("/")[2])
         if name in TIMER_TYPES and not folded.broken:
             fold_stored_timer(folded.actor, name, event.data)

@@ -11,19 +11,24 @@ import pytest
 
 from actors.actor import Actor, applies, handles
 from actors.command import Command
-from actors.event import DeviceEvent, Event, Payload
-from actors.lifecycle import ActorWasErased
+from actors.event import DeviceEvent, Event, Kind, Payload
+from actors.lifecycle import ERASED, ActorWasErased
+from actors.naming import aggregate_key_of
 from actors.timers import Schedule
+from runtime.driver.as_of import AsOf, PastState, past_states
 from runtime.driver.life import asked_life
-from runtime.errors import ActorErased, NotPossible
+from runtime.errors import ActorErased, InvalidState, NotPossible
+from runtime.host.history_check import HistoryCheck
 from runtime.system import ActorSystem
 from runtime.topology.names import WRITER_ACTOR
 from runtime.topology.status import ProcessStatus, WorkerFacts
 from runtime.wire.commands import ERASE
 from store.memory import MemoryEventStore
+from store.rows.tombstones import tombstone_of
 from store.scenario import Scenario
 from streams.pipeline import EventPipeline
 from streams.projection import Projection
+from tests.contracts.appending import Log, made_event
 from tests.integration.systems import eventually
 from thornback.testing.in_process import InProcessSystem
 from thornback.testing.settings import small_settings
@@ -330,3 +335,46 @@ def stands(system: ActorSystem, program: str) -> bool:
         if isinstance(status, ProcessStatus)
     ]
     return any(isinstance(f, WorkerFacts) and f.program == program and f.paused for f in found)
+
+
+def test_a_state_of_the_past_is_refused_while_its_erasure_is_half_done(
+    system: ActorSystem,
+) -> None:
+    one = system.actor(Dwelling, "a")
+    for number in range(7):
+        one.ask(Move(to=str(number))).result(LIMIT_S)
+    asked_life(one, ERASE, "asked", system.connection.new_id()).result(LIMIT_S)
+    store = memory_of(system)
+    store._snapshots.clear()
+    for at in range(4):  # one stretch is done, and whoever did it has died
+        store._rows[at] = tombstone_of(store._rows[at])
+    with pytest.raises(InvalidState, match="is being erased"):
+        system.state_as_of(one, position=6).result(LIMIT_S)
+    system.erase(one, "asked").result(LIMIT_S)
+    for position in (6, 8):
+        assert system.state_as_of(one, position=position).result(LIMIT_S) == DwellingState()
+
+
+def test_what_could_not_be_applied_before_an_erasure_is_no_trouble_behind_it(
+    system: ActorSystem,
+) -> None:
+    store = MemoryEventStore()
+    log = asyncio.run(Log.open(store))
+    odd = made_event("dwelling/a", event_type="odd")
+    ends = {"reason": "sold", "events": 1}
+    erased = made_event("dwelling/a", 2, data=ends, event_type=ERASED, kind=Kind.SYSTEM)
+    asyncio.run(log.append(odd, erased))
+    key = aggregate_key_of("dwelling/a")
+    rows = asyncio.run(store.load_rows({key: 0})).rows
+    actor = system.actor(Dwelling, "a").actor
+    assert actor is not None
+    check = HistoryCheck(actor.described())
+    check.begin(["dwelling/a"])
+    check.fold(rows)
+    assert [each.event_type for each in check.misfits] == ["odd"]
+    assert not check._folded[key][1].broken
+    found = asyncio.run(past_states(store, actor.described(), ["dwelling/a"], AsOf(position=2)))[
+        "dwelling/a"
+    ]
+    assert isinstance(found, PastState)
+    assert found.state == DwellingState()
