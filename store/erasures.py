@@ -5,7 +5,7 @@ comes behind that. What the store does then is the same however often it is done
 that event, and does not know whether all is done, does it (docs/decisions/0091).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self, get_origin
 
@@ -54,9 +54,10 @@ class Erasure:
         return cls(source=source, keys=(source, *sorted(set(more) - {source})))
 
 
-def outputs_of(erasure: Erasure, programs: Sequence[str]) -> list[str]:
-    """The sources under which programs may have put something out of it: PROGRAM/KEY."""
-    return sorted(f"{program}/{key}" for program in programs for key in erasure.keys)
+def outputs_of(keys: Iterable[str], programs: Sequence[str]) -> list[str]:
+    """The sources under which programs may have put something out under these keys: PROGRAM/KEY.
+    That of one is the key of the next, where that gives none of its own."""
+    return sorted(f"{program}/{key}" for program in programs for key in keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

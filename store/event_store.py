@@ -447,7 +447,8 @@ class EventStore(Protocol):
         been opened under `epoch`, a number below zero, which is nobody's: what they have read
         before is never written; they find out, and begin anew.
 
-        May be done again, whole, and does then what is left of it; the receipt is of all of it.
+        May be done again, whole, and does then what is left of it; the receipt is of all of it. Of
+        an actor that has begun anew behind an erasure with a receipt it changes nothing.
         Its parts may come about one after the other, and after StoreUnavailable any of them has,
         or may yet. Raises NotErased where the log does not say that the actor is over."""
 

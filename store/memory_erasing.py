@@ -1,7 +1,7 @@
 """Forgetting an actor in a store in memory."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from actors.event import Kind
@@ -60,12 +60,17 @@ class ErasingInMemory:
         source, keys = erasure.source, erasure.keys
         aggregate = aggregate_key_of(source)
         version, position, reason = self._last_erasure(source)
+        kept = self._kept.get(position)
+        if kept is not None and max(self._aggregates[aggregate]) > version:
+            return kept  # it has begun anew since, and what there is is not of before
         self._bury(self._positions(aggregate, version - 1))
         programs = self._subscriptions.fence(READERS, epoch)
         for name, one in self._epochs.items():
             if name.endswith(RETURNER):
                 self._epochs[name] = replace(one, number=one.number + 1)
-        outputs = sum(map(self._bury, self._outputs(erasure, programs)))
+        theirs = self._outputs(erasure, programs)
+        keys = (*keys, *theirs)
+        outputs = sum(map(self._bury, self._positions_of(theirs)))
         outputs += self._bury(self._returned(source))
         snapshot = self._snapshots.get(aggregate)
         old = snapshot is not None and snapshot.version < version
@@ -78,12 +83,15 @@ class ErasingInMemory:
         self._timers.change(TimerChanges(gone=timers, moved=[], kept=[]))
         ids = self._ids(aggregate, version)
         receipt = ErasureReceipt(
-            source=source, reason=reason, keys=keys, version=version, position=position,
+            source=source, reason=reason, keys=erasure.keys, version=version, position=position,
             events=ids.count - 1, digest=ids.digest.hex(), snapshots=int(fresh),
             timers=len(timers), states=self._states.erase(programs, keys),
             rows=self._projections.erase(keys),
-            dead_letters=self._letters.erase(lambda one: self._is_its(one, erasure))
-            + self._letters.give_reason(self._tells_of(aggregate), REASON_ERASED),
+            dead_letters=self._letters.erase(
+                lambda one: self._waits_for(one, (source, *theirs), keys, messages=True)
+                or self._is_message_of(one, aggregate)
+            )
+            + self._letters.give_reason(self._tells, REASON_ERASED),
             outputs=outputs,
         )  # fmt: skip
         if position in self._kept:
@@ -97,11 +105,11 @@ class ErasingInMemory:
 
     def search(self, receipt: ErasureReceipt) -> Searched:
         """See EventStore.search_erased."""
-        aggregate, keys, version = aggregate_key_of(receipt.source), receipt.keys, receipt.version
-        erasure = Erasure.of(receipt.source, keys)
+        aggregate, version = aggregate_key_of(receipt.source), receipt.version
+        erasure = Erasure.of(receipt.source, receipt.keys)
         snapshot = self._snapshots.get(aggregate)
         outputs = self._outputs(erasure, self._subscriptions.programs())
-        tells = self._tells_of(aggregate)
+        keys, sources = (*receipt.keys, *outputs), (receipt.source, *outputs)
         erased = self._rows[receipt.position - 1][6:22] if receipt.position in self._kept else b""
         remains = Remains(
             events=self._with_data(self._positions(aggregate, version - 1)),
@@ -114,9 +122,19 @@ class ErasingInMemory:
             states=self._states.count(keys),
             rows=self._projections.count(keys),
             dead_letters=sum(
-                self._is_its(one, erasure) or tells(one) for one in self._letters.all()
+                # What came behind its end, like a message of somebody that finds it erased, is
+                # not of it.
+                (
+                    one.position < receipt.position
+                    and self._waits_for(one, sources, keys, messages=False)
+                )
+                or self._is_message_of(one, aggregate, version)
+                or self._tells(one)
+                for one in self._letters.all()
             ),
-            outputs=sum(self._with_data(self._but_for(erased, each)) for each in outputs)
+            outputs=sum(
+                self._with_data(self._but_for(erased, each)) for each in self._positions_of(outputs)
+            )
             + self._with_data(self._returned(receipt.source)),
         )
         return Searched(
@@ -137,8 +155,20 @@ class ErasingInMemory:
         versions = self._aggregates.get(aggregate, {})
         return [at for version, at in versions.items() if through is None or version <= through]
 
-    def _outputs(self, erasure: Erasure, programs: list[str]) -> Iterator[list[int]]:
-        for source in outputs_of(erasure, programs):
+    def _outputs(self, erasure: Erasure, programs: list[str]) -> list[str]:
+        found: dict[str, None] = {}
+        keys: Sequence[str] = erasure.keys
+        while keys:
+            there = [
+                source for source in outputs_of(keys, programs)
+                if self._positions(aggregate_key_of(source))
+            ]  # fmt: skip
+            keys = [source for source in there if source not in found]
+            found.update(dict.fromkeys(keys))
+        return list(found)
+
+    def _positions_of(self, sources: Iterable[str]) -> Iterator[list[int]]:
+        for source in sources:
             yield self._positions(aggregate_key_of(source))
 
     def _but_for(self, cause: bytes, positions: Iterable[int]) -> list[int]:
@@ -174,22 +204,29 @@ class ErasingInMemory:
         theirs = self._timers.of(source)
         return [(each.source, each.key) for each in theirs if each.event_id not in later]
 
-    def _is_its(self, letter: DeadLetter, erasure: Erasure) -> bool:
+    def _waits_for(
+        self, letter: DeadLetter, sources: Sequence[str], keys: Sequence[str], *, messages: bool
+    ) -> bool:
+        """For an actor or a key; with or without the messages that others have sent to it."""
         parked = letter.parked
         if parked.by_source:
-            return parked.name == erasure.source
-        if parked.name in erasure.keys:
-            return True
-        return parked.program == OURS and self._is_of(letter, aggregate_key_of(erasure.source))
+            return parked.name in sources
+        return parked.name in keys and (messages or parked.program != OURS)
 
-    def _tells_of(self, aggregate: bytes) -> Callable[[DeadLetter], bool]:
-        return lambda letter: (
-            letter.reason not in (None, REASON_ERASED) and self._is_of(letter, aggregate)
+    def _is_message_of(
+        self, letter: DeadLetter, aggregate: bytes, before: int | None = None
+    ) -> bool:
+        theirs = self._aggregates.get(aggregate, {}).items()
+        return letter.parked.program == OURS and any(
+            self._rows[at - 1][6:22] == letter.event_id
+            for version, at in theirs
+            if before is None or version < before
         )
 
-    def _is_of(self, letter: DeadLetter, aggregate: bytes) -> bool:
-        positions = self._aggregates.get(aggregate, {}).values()
-        return any(self._rows[at - 1][6:22] == letter.event_id for at in positions)
+    def _tells(self, letter: DeadLetter) -> bool:
+        """Does its reason tell of what is a tombstone?"""
+        row = self._rows[letter.position - 1]
+        return letter.reason not in (None, REASON_ERASED) and is_tombstone(row)
 
     def _ids(self, aggregate: bytes, version: int) -> Receipt:
         positions = self._positions(aggregate, version)

@@ -54,10 +54,18 @@ class Erasing:
         if not last:
             raise NotErased(erasure.source)
         [(version, position, reason)] = last
+        tops = {
+            output: await self._top(aggregate_id_of(output))
+            for output in await self._outputs(erasure, await self._programs(), self._connections)
+        }
+        # Asked behind those: what they are of then, is not of the life that it has begun anew.
+        over = QUERIES["begun_anew"], position, aggregate, version
+        if begun := await fetch(*over):
+            return ErasureReceipt.from_json(json.loads(begun[0]["receipt"]))
         await self._bury(aggregate, version - 1)
         outputs = 0
-        for output in _outputs(erasure, await self._programs()):
-            outputs += await self._bury(output, None)
+        for output, top in tops.items():
+            outputs += await self._bury(aggregate_id_of(output), top)
         ids, _ = await self._ids(aggregate, version)
         async with self._connections.use() as connection, transaction(connection):
             await connection.execute("SET LOCAL statement_timeout = 0")
@@ -65,15 +73,18 @@ class Erasing:
             # of an append, and what that has written the next ones see.
             await connection.fetch(QUERIES["end_epochs_of"], RETURNER)
             fenced = await connection.fetch(QUERIES["fence_readers"], list(READERS), epoch)
+            if begun := await connection.fetch(*over):  # somebody else has done it meanwhile
+                return ErasureReceipt.from_json(json.loads(begun[0]["receipt"]))
             programs = sorted({row["program"] for row in fenced})
-            counts = await self._forget(connection, erasure, aggregate, version, programs)
-            for output in _outputs(erasure, programs):
-                outputs += await self._bury(output, None, connection)
+            theirs = await self._outputs(erasure, programs, connection)
+            for output in theirs:
+                outputs += await self._bury(aggregate_id_of(output), None, connection)
             outputs += len(
                 await connection.fetch(
                     QUERIES["bury_returned"], _RETURNS, erasure.source, _TOMBSTONE, timeout=REPORT_S
                 )
             )
+            counts = await self._forget(connection, erasure, aggregate, version, programs, theirs)
             receipt = ErasureReceipt(
                 source=erasure.source, reason=reason or "", keys=erasure.keys, version=version,
                 position=position, events=ids.count - 1, digest=ids.digest.hex(),
@@ -96,17 +107,19 @@ class Erasing:
         aggregate, source = aggregate_id_of(receipt.source), receipt.source
         erasure = Erasure.of(source, receipt.keys)
         report = self._connections.report
+        theirs = await self._outputs(erasure, await self._programs(), self._connections)
+        keys = [*receipt.keys, *theirs]
         [found] = await report(
-            QUERIES["count_remains"], aggregate, receipt.version, ERASED_SNAPSHOT, source,
-            list(receipt.keys), REASON_ERASED,
+            QUERIES["count_remains"], aggregate, receipt.version, ERASED_SNAPSHOT, source, keys,
+            REASON_ERASED, [source, *theirs], OURS, receipt.position, _TOMBSTONE,
         )  # fmt: skip
         rows = 0
         for table in await self._projections.all():
             query = QUERIES["count_projected"].format(table=numbered_table(table))
-            [row] = await report(query, list(receipt.keys))
+            [row] = await report(query, keys)
             rows += row["rows"]
-        outputs = _outputs(erasure, await self._programs())
-        [theirs] = await report(
+        outputs = [aggregate_id_of(output) for output in theirs]
+        [put_out] = await report(
             QUERIES["count_outputs"], outputs, _RETURNS, source, _TOMBSTONE, receipt.position
         )
         ids, left_over = await self._ids(aggregate, receipt.version)
@@ -114,15 +127,21 @@ class Erasing:
         remains = Remains(
             events=left_over, snapshots=found["snapshots"], timers=found["timers"],
             states=found["states"], rows=rows, dead_letters=found["dead_letters"],
-            outputs=theirs["outputs"],
+            outputs=put_out["outputs"],
         )  # fmt: skip
         return Searched(remains=remains, ids=ids, since=found["since"], kept=bool(kept))
 
     async def _forget(
-        self, within: Any, erasure: Erasure, aggregate: UUID, version: int, programs: Sequence[str]
+        self,
+        within: Any,
+        erasure: Erasure,
+        aggregate: UUID,
+        version: int,
+        programs: Sequence[str],
+        outputs: Sequence[str],
     ) -> dict[str, int]:
         """What is kept of it beside the log, and beside the events of programs."""
-        source, keys = erasure.source, list(erasure.keys)
+        source, keys = erasure.source, [*erasure.keys, *outputs]
 
         async def gone(name: str, *arguments: Any, query: str | None = None) -> int:
             return len(await within.fetch(query or QUERIES[name], *arguments, timeout=REPORT_S))
@@ -131,8 +150,8 @@ class Erasing:
             "snapshots": await gone("erase_snapshot", aggregate, version, ERASED_SNAPSHOT),
             "timers": await gone("erase_timers", source, aggregate, version),
             "states": await gone("erase_states", list(programs), keys),
-            "dead_letters": await gone("erase_letters", source, keys, aggregate, OURS)
-            + await gone("erase_reasons", aggregate, REASON_ERASED),
+            "dead_letters": await gone("erase_letters", [source, *outputs], keys, aggregate, OURS)
+            + await gone("erase_reasons", REASON_ERASED, _TOMBSTONE),
             "rows": 0,
         }
         for table in await self._projections.all():
@@ -145,15 +164,32 @@ class Erasing:
         """Make tombstones of an aggregate's events up to a version, or of all that there are."""
         within = within or self._connections
         if through is None:
-            [(through,)] = await within.fetch(
-                "SELECT coalesce(max(version), 0) FROM events WHERE aggregate_id = $1", aggregate
-            )
+            through = await self._top(aggregate, within)
         buried = 0
         for after in range(0, through, self.STRETCH):
             end = min(after + self.STRETCH, through)
             query = QUERIES["bury_events"]
             buried += len(await within.fetch(query, aggregate, after, end, _TOMBSTONE, ERASED))
         return buried
+
+    async def _top(self, aggregate: UUID, within: Any = None) -> int:
+        """The version of the last event of an aggregate."""
+        [(version,)] = await (within or self._connections).fetch(
+            "SELECT coalesce(max(version), 0) FROM events WHERE aggregate_id = $1", aggregate
+        )
+        return int(version)
+
+    async def _outputs(self, erasure: Erasure, programs: Sequence[str], within: Any) -> list[str]:
+        """The sources under which programs have put something out of it, also one of what another
+        one has put out. They are keys of whoever gives none."""
+        found: dict[str, None] = {}
+        keys: Sequence[str] = erasure.keys
+        while keys:
+            outputs = {aggregate_id_of(each): each for each in outputs_of(keys, programs)}
+            there = await within.fetch(QUERIES["existing_aggregates"], list(outputs))
+            keys = [source for row in there if (source := outputs[row["id"]]) not in found]
+            found.update(dict.fromkeys(keys))
+        return list(found)
 
     async def _programs(self) -> list[str]:
         rows = await self._connections.fetch(QUERIES["programs_with_slots"])
@@ -165,7 +201,3 @@ class Erasing:
         )
         ids = Receipt.of_sums(row["count"], int(row["high"]), int(row["low"]))
         return ids, int(row["left_over"])
-
-
-def _outputs(erasure: Erasure, programs: Sequence[str]) -> list[UUID]:
-    return [aggregate_id_of(source) for source in outputs_of(erasure, programs)]

@@ -208,6 +208,58 @@ class ErasingContract:
         assert second.reason is None
         assert (await store.search_erased(receipt)).agrees(receipt)
 
+    async def test_what_one_program_makes_of_what_another_one_has_put_out_goes(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        by_first, by_second = f"first/{SOURCE}", f"second/first/{SOURCE}"
+        returned = made_event(
+            RETURNS_SOURCE, data={"sender": SOURCE}, event_type=RETURNED, kind=Kind.SYSTEM
+        )
+        made = await log.append(
+            made_event(SOURCE), made_event(by_first), made_event(by_second), returned,
+            erased_event(2),
+        )  # fmt: skip
+        moves = []
+        for name in ("first/0", "second/0"):
+            record = await store.open_subscription(name, EVERYTHING, 0, randbelow(2**62))
+            moves.append(CheckpointMove(
+                name=name, epoch=record.epoch, position=5, receipt=NOTHING_FINISHED
+            ))  # fmt: skip
+        state = StateChange(program="second", key=by_first, data=b"x", due_us=None)
+        queues = [
+            (Parked("second", False, by_first), made[1]), (Parked("first", False, "x"), made[3]),
+            (Parked("third", True, by_second), made[2]),
+        ]  # fmt: skip
+        letters = [
+            LetterChange(
+                parked=parked, position=event.position or 0, event_id=event.id_bytes, slots=1,
+                watermark_us=0, reason="of 12 Main Street", frames=(), tries=1,
+            ) for parked, event in queues
+        ]  # fmt: skip
+        await log.append_rows(log.stamped(()), checkpoints=moves, states=[state], letters=letters)
+        receipt = await store.erase(Erasure.of(SOURCE), EPOCH)
+        assert (receipt.states, receipt.outputs, receipt.dead_letters) == (1, 3, 3)
+        assert await store.load_states("second", [by_first]) == {}
+        [kept] = await store.dead_letters(queues[1][0], 0, 10)
+        assert (kept.reason, receipt.keys) == (REASON_ERASED, (SOURCE,))
+        for parked in (queues[0][0], queues[2][0]):
+            assert await store.dead_letters(parked, 0, 10) == []
+        assert (await store.search_erased(receipt)).agrees(receipt)
+
+    async def test_a_message_that_finds_it_erased_is_nothing_of_it(self, store: EventStore) -> None:
+        log = await Log.open(store)
+        await log.append(made_event(SOURCE), erased_event(2))
+        receipt = await store.erase(Erasure.of(SOURCE), EPOCH)
+        [told] = await log.append(made_event(OTHER))
+        letter = LetterChange(
+            parked=Parked(OURS, False, SOURCE), position=told.position or 0,
+            event_id=told.id_bytes, slots=1, watermark_us=0,
+            reason="it was erased", frames=(), tries=1,
+        )  # fmt: skip
+        await log.append_rows(log.stamped(()), letters=[letter])
+        assert (await store.search_erased(receipt)).agrees(receipt)
+
     async def test_its_messages_that_were_returned_go_and_those_of_others_stay(
         self, store: EventStore
     ) -> None:
@@ -252,6 +304,25 @@ class ErasingContract:
         more = await store.erase(Erasure.of(SOURCE, ["c-17"]), EPOCH)
         assert more == replace(first, keys=(SOURCE, "c-17"), states=1)
         assert await store.erasures() == [more]
+
+    async def test_who_is_slow_to_do_it_again_takes_nothing_from_what_has_begun_anew(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        await log.append(made_event(SOURCE), erased_event(2))
+        record = await store.open_subscription("totals/0", EVERYTHING, 0, randbelow(2**62))
+        first = await store.erase(Erasure.of(SOURCE), EPOCH)
+        record = await store.open_subscription("totals/0", EVERYTHING, 0, randbelow(2**62))
+        await log.append(made_event(SOURCE, 3), made_event(f"totals/{SOURCE}"))
+        move = CheckpointMove(
+            name="totals/0", epoch=record.epoch, position=3, receipt=NOTHING_FINISHED
+        )
+        state = StateChange(program="totals", key=SOURCE, data=b"new", due_us=None)
+        await log.append_rows(log.stamped(()), checkpoints=[move], states=[state])
+        before = await all_events(store)
+        assert await store.erase(Erasure.of(SOURCE), EPOCH) == first
+        assert await store.load_states("totals", [SOURCE]) == {SOURCE: b"new"}
+        assert (await all_events(store))[2:] == before[2:]
 
     async def test_a_group_and_a_subscription_of_somebody_go_on(self, store: EventStore) -> None:
         log = await Log.open(store)

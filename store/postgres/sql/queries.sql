@@ -685,25 +685,35 @@ RETURNING 1;
 -- name: erase_states
 DELETE FROM program_states WHERE program = ANY ($1) AND key = ANY ($2) RETURNING 1;
 
+-- name: existing_aggregates
+SELECT a.id FROM unnest($1::uuid[]) AS a (id)
+WHERE EXISTS (SELECT FROM events e WHERE e.aggregate_id = a.id);
+
 -- name: erase_letters
 -- Those that wait for the actor, or for a key of it; and its messages that nobody has taken.
 DELETE FROM dead_letters AS d
-WHERE (d.by_source AND d.name = $1) OR (NOT d.by_source AND d.name = ANY ($2))
+WHERE (d.by_source AND d.name = ANY ($1)) OR (NOT d.by_source AND d.name = ANY ($2))
     OR (d.program = $4 AND EXISTS (
         SELECT FROM events e WHERE e.id = d.event_id AND e.aggregate_id = $3
     ))
 RETURNING 1;
 
 -- name: erase_reasons
--- An event of the actor that waits for another key stays in its queue, which others may be in.
-UPDATE dead_letters AS d SET reason = $2, frames = ''
-WHERE d.reason <> $2 AND EXISTS (
-    SELECT FROM events e WHERE e.id = d.event_id AND e.aggregate_id = $1
+-- A tombstone that waits for another key stays in its queue, which others may be in.
+UPDATE dead_letters AS d SET reason = $1, frames = ''
+WHERE d.reason <> $1 AND EXISTS (
+    SELECT FROM events e WHERE e.id = d.event_id AND e.event_data = $2::text::jsonb
 )
 RETURNING 1;
 
 -- name: kept_erasure
 SELECT receipt::text FROM erasures WHERE position = $1;
+
+-- name: begun_anew
+-- The receipt of an erasure behind which its actor has begun anew.
+SELECT receipt::text FROM erasures WHERE position = $1 AND EXISTS (
+    SELECT FROM events WHERE aggregate_id = $2 AND version > $3
+);
 
 -- name: keep_erasure
 INSERT INTO erasures (position, source, receipt) VALUES ($1, $2, $3::text::jsonb)
@@ -735,10 +745,17 @@ SELECT
     )) AS timers,
     (SELECT count(*) FROM program_states WHERE key = ANY ($5)) AS states,
     (SELECT count(*) FROM dead_letters AS d
-        WHERE (d.by_source AND d.name = $4) OR (NOT d.by_source AND d.name = ANY ($5))
-            OR (d.reason <> $6 AND EXISTS (
+        -- What came behind its end, like a message of somebody that finds it erased, is not of it.
+        WHERE (d.position < $9 AND (
+                (d.by_source AND d.name = ANY ($7))
+                OR (NOT d.by_source AND d.program <> $8 AND d.name = ANY ($5))
+            ))
+            OR (d.program = $8 AND EXISTS (
                 SELECT FROM events e
                 WHERE e.id = d.event_id AND e.aggregate_id = $1 AND e.version < $2
+            ))
+            OR (d.reason <> $6 AND EXISTS (
+                SELECT FROM events e WHERE e.id = d.event_id AND e.event_data = $10::text::jsonb
             ))) AS dead_letters;
 
 -- name: count_outputs
