@@ -43,7 +43,10 @@ def verify_receipt(settings: Settings, file: Path, *, for_programs: bool = False
         say(f"{receipt.source}: this receipt does not agree with the database")
         for line in _wrong(receipt, searched):
             say(f"  {line}")
-        say("erasing it again does what is left to do")
+        if searched.since:
+            say("it has begun anew: erasing it again would erase what it has been since, too")
+        else:
+            say("erasing it again does what is left to do")
     return 0 if agrees else UNWELL
 
 
