@@ -59,6 +59,7 @@ class Erasing:
             for output in await self._outputs(erasure, await self._programs(), self._connections)
         }
         # Asked behind those: what they are of then, is not of the life that it has begun anew.
+        returned = await self._top(_RETURNS)
         over = QUERIES["begun_anew"], position, aggregate, version
         if begun := await fetch(*over):
             return ErasureReceipt.from_json(json.loads(begun[0]["receipt"]))
@@ -66,6 +67,7 @@ class Erasing:
         outputs = 0
         for output, top in tops.items():
             outputs += await self._bury(aggregate_id_of(output), top)
+        outputs += await self._bury_returned(erasure.source, 0, returned)
         ids, _ = await self._ids(aggregate, version)
         async with self._connections.use() as connection, transaction(connection):
             await connection.execute("SET LOCAL statement_timeout = 0")
@@ -77,12 +79,12 @@ class Erasing:
                 return ErasureReceipt.from_json(json.loads(begun[0]["receipt"]))
             programs = sorted({row["program"] for row in fenced})
             theirs = await self._outputs(erasure, programs, connection)
-            for output in theirs:
-                outputs += await self._bury(aggregate_id_of(output), None, connection)
-            outputs += len(
-                await connection.fetch(
-                    QUERIES["bury_returned"], _RETURNS, erasure.source, _TOMBSTONE, timeout=REPORT_S
-                )
+            for output in theirs:  # what has come since
+                top = tops.get(output, 0)
+                outputs += await self._bury(aggregate_id_of(output), None, connection, after=top)
+            last_returned = await self._top(_RETURNS, connection)
+            outputs += await self._bury_returned(
+                erasure.source, returned, last_returned, connection
             )
             counts = await self._forget(connection, erasure, aggregate, version, programs, theirs)
             receipt = ErasureReceipt(
@@ -160,16 +162,29 @@ class Erasing:
         await within.fetch(QUERIES["bury_snapshot"], aggregate, version, ERASED_SNAPSHOT)
         return counts
 
-    async def _bury(self, aggregate: UUID, through: int | None, within: Any = None) -> int:
+    async def _bury(
+        self, aggregate: UUID, through: int | None, within: Any = None, *, after: int = 0
+    ) -> int:
         """Make tombstones of an aggregate's events up to a version, or of all that there are."""
         within = within or self._connections
         if through is None:
             through = await self._top(aggregate, within)
         buried = 0
-        for after in range(0, through, self.STRETCH):
-            end = min(after + self.STRETCH, through)
+        for begin in range(after, through, self.STRETCH):
+            end = min(begin + self.STRETCH, through)
             query = QUERIES["bury_events"]
-            buried += len(await within.fetch(query, aggregate, after, end, _TOMBSTONE, ERASED))
+            buried += len(await within.fetch(query, aggregate, begin, end, _TOMBSTONE, ERASED))
+        return buried
+
+    async def _bury_returned(
+        self, source: str, after: int, through: int, within: Any = None
+    ) -> int:
+        """The same, of the messages of an actor that came back."""
+        within, query, buried = within or self._connections, QUERIES["bury_returned"], 0
+        for begin in range(after, through, self.STRETCH):
+            end = min(begin + self.STRETCH, through)
+            rows = await within.fetch(query, _RETURNS, source, _TOMBSTONE, begin, end)
+            buried += len(rows)
         return buried
 
     async def _top(self, aggregate: UUID, within: Any = None) -> int:

@@ -3,17 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from secrets import randbelow
+from typing import Any
 
 import asyncpg
 import pytest
 
 from actors.columns import Column, ColumnType, TableSchema
+from actors.event import Event, Kind
+from actors.lifecycle import ERASED
+from actors.messages import RETURNED, RETURNS_SOURCE
+from store.erasures import Erasure
 from store.errors import RowsRefused, SchemaMismatch, StoreUnavailable
+from store.postgres.erasing import Erasing
 from store.postgres.event_store import PostgresEventStore
 from store.postgres.migrations import migrate
 from store.projected import RefusedRow, RowChange
 from store.rows.encoding import encode_event
 from store.rows.layout import EncodedRows, stamp
+from store.selection import EVERYTHING
 from tests.contracts.append_contract import AppendContract
 from tests.contracts.appending import RECORDED_US, Log, made_event
 from tests.contracts.event_store_contract import EventStoreContract
@@ -195,3 +202,31 @@ async def test_who_opens_a_store_changes_no_schema_and_says_which_one_it_finds(
         await PostgresEventStore.connect(database)
     assert older.value.args == (known - 1, known)
     await store.close()
+
+
+async def test_while_all_programs_wait_only_what_has_come_since_is_looked_through(
+    store: PostgresEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, output = await Log.open(store), "totals/charger/c-17"
+    end = made_event("charger/c-17", 2, event_type=ERASED, kind=Kind.SYSTEM)
+
+    def returned(version: int) -> Event:
+        data = {"sender": "charger/c-17"}
+        return made_event(RETURNS_SOURCE, version, data=data, event_type=RETURNED, kind=Kind.SYSTEM)
+
+    await log.append(made_event("charger/c-17"), end, made_event(output), returned(1))
+    await store.open_subscription("totals/0", EVERYTHING, 0, randbelow(2**62))
+    looked: list[int] = []
+    bury = Erasing._bury_returned
+
+    async def bury_returned(self: Erasing, source: str, after: int, *more: Any) -> int:
+        buried = await bury(self, source, after, *more)
+        if not looked:  # all that there was has been done, and nobody waits yet
+            await log.append(made_event(output, 2), returned(2))
+        looked.append(after)
+        return buried
+
+    monkeypatch.setattr(Erasing, "_bury_returned", bury_returned)
+    receipt = await store.erase(Erasure.of("charger/c-17"), -7)
+    assert (looked, receipt.outputs) == ([0, 1], 4)
+    assert (await store.search_erased(receipt)).agrees(receipt)

@@ -640,9 +640,10 @@ WHERE aggregate_id = $1 AND version > $2 AND version <= $3
 RETURNING 1;
 
 -- name: bury_returned
--- The messages of an actor that were returned to it, which stand in the system's own stream.
+-- The messages of an actor that were returned to it, which stand in the system's own stream: a
+-- stretch of versions of that.
 UPDATE events SET event_data = $3::text::jsonb, metadata = NULL
-WHERE aggregate_id = $1 AND event_data ->> 'sender' = $2
+WHERE aggregate_id = $1 AND event_data ->> 'sender' = $2 AND version > $4 AND version <= $5
 RETURNING 1;
 
 -- name: fence_readers
