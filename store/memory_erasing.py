@@ -63,7 +63,7 @@ class ErasingInMemory:
         kept = self._kept.get(position)
         if kept is not None and max(self._aggregates[aggregate]) > version:
             return kept  # it has begun anew since, and what there is is not of before
-        self._bury(self._positions(aggregate, version - 1))
+        self._bury(self._but_erasures(self._positions(aggregate, version - 1)))
         programs = self._subscriptions.fence(READERS, epoch)
         for name, one in self._epochs.items():
             if name.endswith(RETURNER):
@@ -112,7 +112,7 @@ class ErasingInMemory:
         keys, sources = (*receipt.keys, *outputs), (receipt.source, *outputs)
         erased = self._rows[receipt.position - 1][6:22] if receipt.position in self._kept else b""
         remains = Remains(
-            events=self._with_data(self._positions(aggregate, version - 1)),
+            events=self._with_data(self._but_erasures(self._positions(aggregate, version - 1))),
             snapshots=int(
                 snapshot is not None
                 and snapshot.version < version
@@ -171,6 +171,9 @@ class ErasingInMemory:
         for source in sources:
             yield self._positions(aggregate_key_of(source))
 
+    def _but_erasures(self, positions: Iterable[int]) -> list[int]:
+        return [at for at in positions if not _says_erased(self._rows[at - 1])]
+
     def _but_for(self, cause: bytes, positions: Iterable[int]) -> list[int]:
         return [at for at in positions if causes_at(self._rows[at - 1], 0)[1] != cause]
 
@@ -185,14 +188,14 @@ class ErasingInMemory:
         buried = 0
         for position in positions:
             row = self._rows[position - 1]
-            if not (_says_erased(row) or is_tombstone(row)):
+            if not is_tombstone(row):
                 self._rows[position - 1] = tombstone_of(row)
                 buried += 1
         return buried
 
     def _with_data(self, positions: Iterable[int]) -> int:
         rows = (self._rows[position - 1] for position in positions)
-        return sum(not (_says_erased(row) or is_tombstone(row)) for row in rows)
+        return sum(not is_tombstone(row) for row in rows)
 
     def _old_timers(self, source: str, version: int) -> list[tuple[str, str]]:
         aggregate = aggregate_key_of(source)

@@ -63,7 +63,7 @@ class Erasing:
         over = QUERIES["begun_anew"], position, aggregate, version
         if begun := await fetch(*over):
             return ErasureReceipt.from_json(json.loads(begun[0]["receipt"]))
-        await self._bury(aggregate, version - 1)
+        await self._bury(aggregate, version - 1, own=ERASED)
         outputs = 0
         for output, top in tops.items():
             outputs += await self._bury(aggregate_id_of(output), top)
@@ -163,9 +163,16 @@ class Erasing:
         return counts
 
     async def _bury(
-        self, aggregate: UUID, through: int | None, within: Any = None, *, after: int = 0
+        self,
+        aggregate: UUID,
+        through: int | None,
+        within: Any = None,
+        *,
+        after: int = 0,
+        own: str | None = None,
     ) -> int:
-        """Make tombstones of an aggregate's events up to a version, or of all that there are."""
+        """Make tombstones of an aggregate's events up to a version, or of all that there are; but
+        for those of the type `own`, which say that it was erased."""
         within = within or self._connections
         if through is None:
             through = await self._top(aggregate, within)
@@ -173,7 +180,7 @@ class Erasing:
         for begin in range(after, through, self.STRETCH):
             end = min(begin + self.STRETCH, through)
             query = QUERIES["bury_events"]
-            buried += len(await within.fetch(query, aggregate, begin, end, _TOMBSTONE, ERASED))
+            buried += len(await within.fetch(query, aggregate, begin, end, _TOMBSTONE, own))
         return buried
 
     async def _bury_returned(

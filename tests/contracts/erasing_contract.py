@@ -361,3 +361,20 @@ class ErasingContract:
         for each in (first, second):
             assert (await store.search_erased(each)).agrees(each)
         assert aggregate_id_of(SOURCE).bytes == KEY
+
+    async def test_what_a_program_has_passed_on_of_an_erasure_goes_with_the_next_one(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        await log.append(made_event(SOURCE), erased_event(2))
+        passed = made_event(
+            f"totals/{SOURCE}", data={"reason": "r", "events": 1}, event_type=ERASED,
+            kind=Kind.SYSTEM,
+        )  # fmt: skip
+        await log.append(passed, made_event(SOURCE, 3), erased_event(4))
+        await store.open_subscription("totals/0", EVERYTHING, 0, randbelow(2**62))
+        receipt = await store.erase(Erasure.of(SOURCE), EPOCH)
+        erased = [event.erased for event in await all_events(store)]
+        assert erased == [True, False, True, True, False]
+        assert receipt.outputs == 1
+        assert (await store.search_erased(receipt)).agrees(receipt)

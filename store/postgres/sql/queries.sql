@@ -632,10 +632,11 @@ WHERE aggregate_id = $1 AND event_type = $2 AND kind = 'system'
 ORDER BY version DESC LIMIT 1;
 
 -- name: bury_events
--- Tombstones of a stretch of versions of an aggregate. What says that it was erased stays.
+-- Tombstones of a stretch of versions of an aggregate. What says that it was erased stays, where it
+-- is the actor's own ($5; null: of none).
 UPDATE events SET event_data = $4::text::jsonb, metadata = NULL
 WHERE aggregate_id = $1 AND version > $2 AND version <= $3
-    AND NOT (event_type = $5 AND kind = 'system')
+    AND NOT (event_type IS NOT DISTINCT FROM $5 AND kind = 'system')
     AND (event_data <> $4::text::jsonb OR metadata IS NOT NULL)
 RETURNING 1;
 
