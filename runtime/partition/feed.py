@@ -85,7 +85,6 @@ class Feed:
         # How far it is; all but `_ahead` is touched in the loop alone:
         self.position = FROM_NOW if after is None else after  #: how far it has fetched
         self._limit = self.FIRST_PAGE  # positions to read from the log next time
-        self._until: int | None = None if committed else 0  # so far it reads the log alone
         self._ahead = PagesAhead()  # pages that nobody took yet
         self._met = met  # has the bus ever answered? Else there was no system to begin with
         # How it ends:
@@ -93,7 +92,7 @@ class Feed:
         self._closed = False
         self._changed = asyncio.Event()  # for who waits in `begin`: begun, or ended
         log.joined(self)
-        self._task = asyncio.ensure_future(self._fetch())
+        self._task = asyncio.ensure_future(self._fetch(committed=committed))
 
     @property
     def error(self) -> Exception | None:
@@ -139,14 +138,17 @@ class Feed:
             self._log.left(self)
             self._tell()
 
-    async def _fetch(self) -> None:
+    async def _fetch(self, *, committed: bool) -> None:
         try:
             if self.start is None:
                 self.start = self.position = await self._patiently(self._find_start)
                 self._tell()
+            until = 0  # so far it reads the log alone
+            if committed:
+                until = await self._patiently(partial(self._log.ask, _committed_head))
             while True:
                 await self._ahead.wait_room(self.AHEAD_PAGES, self.AHEAD_BYTES)
-                page = await self._patiently(self._page)
+                page = await self._patiently(partial(self._page, until))
                 if page.through > self.position:
                     self._arrived(page)
         except Exception as error:
@@ -157,11 +159,9 @@ class Feed:
     async def _head(self) -> int:
         return (await self._log.poll(self._question(FROM_NOW, 0.0))).through
 
-    async def _page(self) -> Page:
-        if self._until is None:
-            self._until = await self._log.ask(_committed_head)
-        if self.position < self._until:
-            return await self._read(self._until)
+    async def _page(self, until: int) -> Page:
+        if self.position < until:
+            return await self._read(until)
         polled = await self._log.poll(self._question(self.position, self.WAIT_S))
         if polled.covered:
             return Page(rows=polled.rows, through=polled.through)

@@ -17,7 +17,6 @@ from runtime.errors import HandlerBlocked, HandlerFailed, PublishRefused
 from runtime.host import decision
 from runtime.host.blocked import Blocked
 from runtime.host.lifecycle import write_rest
-from runtime.host.publishing import publish_row
 from runtime.host.past_events import check_history
 from runtime.host.publishing import publish_row
 from runtime.process.notes import Notes
