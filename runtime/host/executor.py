@@ -235,7 +235,8 @@ class Executor:
     def _is_news(self, batch: Batch) -> bool:
         """Is what was interrupted last so for the first time, as far as this batch knows? Whatever
         runs it again although it was noted, there is an end to that."""
-        what = self._decider.work.interrupted
+        at = self._decider.work.interrupted
+        what = at[SOURCE], at[MESSAGE_TYPE], bytes(at[ID])
         known = what in batch.interrupted
         batch.interrupted.add(what)
         return not known

@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from runtime.errors import HandlerBlocked
-from runtime.host.blocked import Blocked, Key
-from runtime.wire.commands import ID, MESSAGE_TYPE, SOURCE
+from runtime.host.blocked import Blocked
 
 T = TypeVar("T")
 
@@ -35,7 +34,7 @@ class Interruptible:
         self.at: Sequence[Any] | None = None
         self.thread = 0  #: where it is run
         #: What was interrupted last; of use where `run` has raised HandlerBlocked.
-        self.interrupted: Key | None = None
+        self.interrupted: Sequence[Any] = ()
         self._lock = threading.Lock()  # guards that nobody is interrupted who has ended
         self._ending = False  # what was run has ended, whatever is done about that
         self._because: HandlerBlocked | None = None  # why what is run now was interrupted
@@ -77,7 +76,7 @@ class Interruptible:
         with self._lock:
             if self.at is at and not self._ending:
                 self._because = because
-                self.interrupted = at[SOURCE], at[MESSAGE_TYPE], bytes(at[ID])
+                self.interrupted = at
                 _raise_in(self.thread, Interruption)
 
     def _end(self) -> None:
