@@ -158,7 +158,8 @@ class Directory(Process):
             again=life.found_running,
         )
         await self._sharding.deal(launched=not life.found_running)
-        await self._processes.start(self._show)
+        life.has_shards.set()
+        await self._processes.start(self._show, again=life.found_running)
         if self._sharding.table is None:
             await self._sharding.learn()
         if not life.found_running:
@@ -308,7 +309,8 @@ class Directory(Process):
         return self._supervision.begins_again(name, kind, mark)
 
     async def _may_stop(self) -> bool:
-        await self.ensure_started()
+        # Not until it has started: whoever is to be stopped may keep it from that.
+        await self._life.has_shards.wait()
         return await self._has_system()
 
     # Stream programs ---------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """A directory deals shards out to the hosts that are to be, and leaves them where they are."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,3 +71,27 @@ async def test_one_that_is_started_anew_leaves_moved_shards_where_they_are() -> 
     await directory.start()
     assert directory._sharding.table == moved.table
     assert "host-2" not in moved.table.hosts
+
+
+async def test_one_that_waits_for_a_host_may_stop_it() -> None:
+    directory = directory_of(OneStore(), 2)
+    parts: Any = directory
+    hangs = asyncio.Event()
+
+    async def waits(*arguments: Any, **named: Any) -> None:
+        assert named == {"again": True}
+        await hangs.wait()
+
+    async def ours() -> bool:
+        return True
+
+    parts._processes.start, parts._has_system = waits, ours
+    may_stop = asyncio.ensure_future(directory._may_stop())
+    await asyncio.sleep(0)
+    assert not may_stop.done()  # the database may be another system's by now
+    starting = asyncio.ensure_future(directory.start())
+    async with asyncio.timeout(5):
+        assert await may_stop
+    assert not starting.done()
+    hangs.set()
+    starting.cancel()
