@@ -166,7 +166,7 @@ class Directory(Process):
             await self._machines.start()
         life.found_running = True
         self._keeping = self._keeping or self.must_live(self._machines.keep())
-        self._sharding.keep_promoting(lambda: self._stopping.stopped)
+        self._sharding.keep_promoting(self, lambda: self._stopping.stopped)
 
     async def progress(self) -> Progress:
         """How far the launch, or the drain, has come."""
@@ -280,6 +280,7 @@ class Directory(Process):
         self._life.check_not_draining()
         await self.ensure_started()
         await self._sharding.remove_host(name, timeout_s)
+        self._stopping.removed(name)
 
     async def keep_host(self, name: str) -> None:
         """Have a host be there that has shards (Sharding.keep_host). Raises

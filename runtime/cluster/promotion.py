@@ -70,11 +70,11 @@ class Promotion:
     LOOK_S = 10.0
 
     def __init__(
-        self, sharding: Any, promote_at: float, stopped: Callable[[], Container[str]]
+        self, directory: Any, promote_at: float, stopped: Callable[[], Container[str]]
     ) -> None:
-        """`sharding` has the methods of the directory that promoting asks for. `stopped` hosts have
+        """`directory` has the methods of a directory that promoting asks for. `stopped` hosts have
         ended too often: whoever wants one back says so."""
-        self._sharding, self._heat, self._stopped = sharding, Heat(promote_at), stopped
+        self._directory, self._heat, self._stopped = directory, Heat(promote_at), stopped
 
     async def keep(self) -> None:
         """Look, and do what is to be done, until this is cancelled. What fails is logged, and
@@ -106,5 +106,4 @@ class Promotion:
                 logger.info("%s: its host is %s", why, done)
 
     async def _ask(self, method: str, *arguments: Any) -> Any:
-        named = {"move_shards": "move"}
-        return await getattr(self._sharding, named.get(method, method))(*arguments)
+        return await getattr(self._directory, method)(*arguments)

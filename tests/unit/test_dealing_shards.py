@@ -95,3 +95,35 @@ async def test_one_that_waits_for_a_host_may_stop_it() -> None:
     assert not starting.done()
     hangs.set()
     starting.cancel()
+
+
+async def test_who_promotes_asks_the_directory_which_knows_of_hosts_that_it_starts_and_ends() -> (
+    None
+):
+    directory = directory_of(OneStore(), 2)
+    parts: Any = directory
+    parts.settings = directory.settings.model_copy(
+        update={
+            "actor_system": directory.settings.actor_system.model_copy(update={"promote_at": 1})
+        }
+    )
+    await directory.start()
+    [promoting] = parts._sharding._under_way
+    asked = promoting.get_coro().cr_frame.f_locals["self"]._directory
+    promoting.cancel()
+    assert asked is directory
+    name, parts.ensure_started = "promoted-7", nothing
+    parts._sharding.add_host = parts._sharding.remove_host = nothing
+    parts._stopping.stopped[name] = "stopped"
+    await asked.remove_host(name, 1.0)
+    assert directory._stopping.statuses() == []
+    told: list[str] = []
+
+    async def tell(host: str, *_: Any) -> None:
+        told.append(host)
+
+    parts._stopping.stopped[name], parts._stopping._tell = "stopped", tell
+    await asked.add_host(name, 1.0)
+    assert directory._stopping.statuses() == []
+    await asyncio.gather(*directory._stopping._under_way)
+    assert told == [name]

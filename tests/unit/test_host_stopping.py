@@ -1,7 +1,7 @@
 """Hosts that are stopped: what is said of each, whatever becomes of those who are needed for it."""
 
 import asyncio
-from typing import Any, cast
+from typing import cast
 
 from actors.event import SystemEvent
 from actors.process_events import HostWasStarted, HostWasStopped

@@ -145,7 +145,7 @@ class Sharding(Asked):
             raise HostUnavailable(name, "on cue")
         super()._add_host(name, timeout_s)
 
-    async def move(self, shards: list[int], to: str, timeout_s: float) -> ShardTable:
+    async def move_shards(self, shards: list[int], to: str, timeout_s: float) -> ShardTable:
         self.moved_s.append(now_s())
         return self._move_shards(shards, to, timeout_s)
 
