@@ -53,6 +53,9 @@ class ProcessSupervision:
     #: Who begins to end within that time from when another host was stopped is taken for an heir
     #: of what ended that one.
     HEIR_S = 600.0
+    #: So many incarnations of one are known again: two may ask in turn, where Ray has taken one for
+    #: dead that lives on.
+    TOLD = 4
 
     def __init__(
         self,
@@ -70,16 +73,19 @@ class ProcessSupervision:
         self._now_s, self._chance = now_s, chance
         self._in_its_place, self._stop, self._count = in_its_place, stop, count
         self._restarts: dict[str, Restarts] = {}
-        self._told: dict[str, tuple[bytes, Leave]] = {}  #: of each, to which incarnation last
+        self._told: dict[str, dict[bytes, Leave]] = {}  #: of each, to its last incarnations
         self._beyond: set[str] = set()  #: their limit, and have not lived for a period since
         self._stopped_s: dict[str, float] = {}  #: who was stopped, and when, within HEIR_S
 
     def begins_again(self, name: str, kind: ProcessKind, mark: bytes) -> Leave:
         """When the incarnation of that mark, of a process that has ended, may begin."""
-        told = self._told.get(name)
-        if told is None or told[0] != mark:
-            self._told[name] = told = (mark, self._judged(name, kind))
-        return told[1]
+        told = self._told.get(name, {})
+        if mark not in told:
+            leave = self._judged(name, kind)
+            kept = list(told.items())[1 - self.TOLD :]
+            self._told[name] = {**dict(kept), mark: leave}
+            self._forget()
+        return self._told[name][mark]
 
     def begins_anew(self, name: str) -> None:
         """Somebody has a process started: what was before does not count any more."""
@@ -87,9 +93,17 @@ class ProcessSupervision:
         self._told.pop(name, None)
         self._beyond.discard(name)
 
+    def _forget(self) -> None:
+        """Of whoever has not ended for as long as counts, nothing need be remembered. They stand in
+        the order in which they have ended last."""
+        now_s, policy = self._now_s(), self._supervision.policy
+        for name, restarts in list(self._restarts.items())[:2]:  # more than are added
+            if now_s - max(restarts.at_s[-1], restarts.back_s) >= policy.period_s:
+                self.begins_anew(name)
+
     def _judged(self, name: str, kind: ProcessKind) -> Leave:
         policy, now_s = self._supervision.policy, self._now_s()
-        before = self._restarts.get(name, NEVER)
+        before = self._restarts.pop(name, NEVER)  # and it is the last one again
         chance = self._chance()
         verdict, after = judge(self._supervision, before, now_s, spoilt=False, chance=chance)
         # The rests of one beyond its limit are so long that its ends are fewer than the limit. It
