@@ -15,6 +15,8 @@ What becomes of one beyond its limit depends on whether others can do what it di
 | all others                      | likewise: nobody is there in their place                  |
 | directory                       | it asks nobody, and is started as often as it takes       |
 
+It is beyond its limit until it has lived for a period, and is judged anew at each end.
+
 All of it is in memory: a directory that is started anew counts from nought. That a host is stopped
 lasts, because it has no shards any more; who scales starts it again.
 """
