@@ -158,14 +158,15 @@ class Directory(Process):
             again=life.found_running,
         )
         await self._sharding.deal(launched=not life.found_running)
-        await self._processes.start(self._show)
+        life.has_shards.set()
+        await self._processes.start(self._show, again=life.found_running)
         if self._sharding.table is None:
             await self._sharding.learn()
         if not life.found_running:
             await self._machines.start()
         life.found_running = True
         self._keeping = self._keeping or self.must_live(self._machines.keep())
-        self._sharding.keep_promoting(lambda: self._stopping.stopped)
+        self._sharding.keep_promoting(self, lambda: self._stopping.stopped)
 
     async def progress(self) -> Progress:
         """How far the launch, or the drain, has come."""
@@ -279,6 +280,7 @@ class Directory(Process):
         self._life.check_not_draining()
         await self.ensure_started()
         await self._sharding.remove_host(name, timeout_s)
+        self._stopping.removed(name)
 
     async def keep_host(self, name: str) -> None:
         """Have a host be there that has shards (Sharding.keep_host). Raises
@@ -308,7 +310,8 @@ class Directory(Process):
         return self._supervision.begins_again(name, kind, incarnation)
 
     async def _may_stop(self) -> bool:
-        await self.ensure_started()
+        # Not until it has started: whoever is to be stopped may keep it from that.
+        await self._life.has_shards.wait()
         return await self._has_system()
 
     # Stream programs ---------------------------------------------------------------------

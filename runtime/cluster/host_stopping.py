@@ -83,6 +83,10 @@ class HostStopping:
         if self.stopped.pop(host, None) is not None:
             self._begin(self._tell(host, HostWasStarted(host=host)))
 
+    def removed(self, host: str) -> None:
+        """Somebody does not want that host: nobody need hear of it any more."""
+        self.stopped.pop(host, None)
+
     def statuses(self) -> list[ProcessAway]:
         """A line for each that is stopped."""
         return [

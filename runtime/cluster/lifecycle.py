@@ -29,6 +29,7 @@ class Lifecycle:
         self._namespace = namespace  #: immutable
         #: Ran the system before this incarnation, or has a start of it succeeded?
         self.found_running = found_running
+        self.has_shards = asyncio.Event()  #: the database is claimed, and they are dealt out
         self.replaced: SystemReplaced | None = None  #: by another system, for good
         self.undoing: asyncio.Task[None] | None = None  #: of a start in vain; launches wait for it
         self.draining: asyncio.Task[DrainReport] | None = None  #: from the first drain on, for good

@@ -15,6 +15,8 @@ What becomes of one beyond its limit depends on whether others can do what it di
 | all others                      | likewise: nobody is there in their place                  |
 | directory                       | it asks nobody, and is started as often as it takes       |
 
+It is beyond its limit until it has lived for a period, and is judged anew at each end.
+
 All of it is in memory: a directory that is started anew counts from nought. That a host is stopped
 lasts, because it has no shards any more; who scales starts it again.
 """
@@ -57,6 +59,9 @@ class ProcessSupervision:
     #: Who begins to end within that time from when another host was stopped is taken for an heir
     #: of what ended that one.
     HEIR_S = 600.0
+    #: So many incarnations of one are known again: two may ask in turn, where Ray has taken one for
+    #: dead that lives on.
+    TOLD = 4
 
     def __init__(
         self,
@@ -74,16 +79,19 @@ class ProcessSupervision:
         self._now_s, self._chance = now_s, chance
         self._in_its_place, self._stop, self._count = in_its_place, stop, count
         self._restarts: dict[str, Restarts] = {}
-        self._told: dict[str, tuple[bytes, Leave]] = {}  #: of each, to which incarnation last
+        self._told: dict[str, dict[bytes, Leave]] = {}  #: of each, to its last incarnations
         self._beyond: set[str] = set()  #: their limit, and have not lived for a period since
         self._stopped_s: dict[str, float] = {}  #: who was stopped, and when, within HEIR_S
 
     def begins_again(self, name: str, kind: ProcessKind, incarnation: bytes) -> Leave:
         """When this incarnation of a process that has ended may begin."""
-        told = self._told.get(name)
-        if told is None or told[0] != incarnation:
-            self._told[name] = told = (incarnation, self._judged(name, kind))
-        return told[1]
+        told = self._told.get(name, {})
+        if incarnation not in told:
+            leave = self._judged(name, kind)
+            kept = list(told.items())[1 - self.TOLD :]
+            self._told[name] = {**dict(kept), incarnation: leave}
+            self._forget()
+        return self._told[name][incarnation]
 
     def begins_anew(self, name: str) -> None:
         """Somebody has a process started: what was before does not count any more."""
@@ -91,9 +99,17 @@ class ProcessSupervision:
         self._told.pop(name, None)
         self._beyond.discard(name)
 
+    def _forget(self) -> None:
+        """Of whoever has not ended for as long as counts, nothing need be remembered. They stand in
+        the order in which they have ended last."""
+        now_s, policy = self._now_s(), self._supervision.policy
+        for name, restarts in list(self._restarts.items())[:2]:  # more than are added
+            if now_s - max(restarts.at_s[-1], restarts.back_s) >= policy.period_s:
+                self.begins_anew(name)
+
     def _judged(self, name: str, kind: ProcessKind) -> Leave:
         policy, now_s = self._supervision.policy, self._now_s()
-        before = self._restarts.get(name, NEVER)
+        before = self._restarts.pop(name, NEVER)  # and it is the last one again
         chance = self._chance()
         verdict, after = judge(self._supervision, before, now_s, spoilt=False, chance=chance)
         # The rests of one beyond its limit are so long that its ends are fewer than the limit. It

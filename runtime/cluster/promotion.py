@@ -64,7 +64,7 @@ def _counted(before: Counter[int], now: Collection[int], known: Collection[int])
 
 
 class Sharing(Protocol):
-    """What promoting asks for (driver/promoting.py). What Sharding is."""
+    """What promoting asks for (driver/promoting.py). What a directory is."""
 
     async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, float], list[str]]:
         """The table, what is sent to each shard, and the hosts that there are."""
@@ -72,7 +72,7 @@ class Sharing(Protocol):
     async def add_host(self, name: str, timeout_s: float) -> None:
         """Have a host of this name."""
 
-    async def move_shards(self, shards: Collection[int], to: str, timeout_s: float) -> ShardTable:
+    async def move_shards(self, shards: list[int], to: str, timeout_s: float) -> ShardTable:
         """Have a host have these shards."""
 
     async def remove_host(self, name: str, timeout_s: float) -> None:
@@ -86,10 +86,10 @@ class Promotion:
     LOOK_S = 10.0
 
     def __init__(
-        self, sharding: Sharing, promote_at: float, stopped: Callable[[], Container[str]]
+        self, directory: Sharing, promote_at: float, stopped: Callable[[], Container[str]]
     ) -> None:
         """`stopped` hosts have ended too often: whoever wants one back says so."""
-        self._sharding, self._heat, self._stopped = sharding, Heat(promote_at), stopped
+        self._directory, self._heat, self._stopped = directory, Heat(promote_at), stopped
 
     async def keep(self) -> None:
         """Look, and do what is to be done, until this is cancelled. What fails is logged, and
@@ -121,4 +121,4 @@ class Promotion:
                 logger.info("%s: its host is %s", why, done)
 
     async def _ask(self, method: str, *arguments: Any) -> Any:
-        return await getattr(self._sharding, method)(*arguments)
+        return await getattr(self._directory, method)(*arguments)

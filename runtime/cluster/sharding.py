@@ -163,12 +163,13 @@ class Sharding:
             raise HostUnavailable(name, "it is no host that may have shards")
         await self._unless_over(name, self._removed(name, timeout_s))
 
-    def keep_promoting(self, stopped: Callable[[], Container[str]]) -> None:
+    def keep_promoting(self, directory: Any, stopped: Callable[[], Container[str]]) -> None:
         """From now on have what is hot be promoted, where the settings ask for that; but no host is
-        started that was `stopped`."""
+        started that was `stopped`. The directory is asked for it, as by anybody else: it also has
+        to know of hosts that are started and ended."""
         at = self._settings().actor_system.promote_at
         if at and self._promoting is None and not self._over:
-            self._promoting = asyncio.ensure_future(Promotion(self, at, stopped).keep())
+            self._promoting = asyncio.ensure_future(Promotion(directory, at, stopped).keep())
             self._under_way.add(self._promoting)
 
     def others_than(self, host: str) -> bool:

@@ -14,7 +14,7 @@ from ray.exceptions import ActorUnavailableError, RayError
 
 from runtime.cluster import embedded_database as embedded
 from runtime.cluster.services import Service, services_of
-from runtime.errors import LaunchFailed
+from runtime.errors import LaunchFailed, StartFailed
 from runtime.host.host import Host
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
@@ -68,10 +68,12 @@ class SystemProcesses:
         self._world, self._metrics_folder = world, metrics_folder
         self._hosts: tuple[str, ...] | None = None  # that have shards; None: nobody knows yet
 
-    async def start(self, tell: Callable[[Progress], None]) -> None:
+    async def start(self, tell: Callable[[Progress], None], *, again: bool = False) -> None:
         """Start writer, bus and pooled hosts where they are not there, and wait until each is
-        ready; `tell` hears how far that is. Raises what keeps one from starting, and LaunchFailed
-        where the settings ask for hosts on a machine from which none reaches the database."""
+        ready; `tell` hears how far that is. `again`: the system ran before this directory, which is
+        not to wait for one that keeps ending, and rests: it could not stop it otherwise. Raises
+        what keeps one from starting, and LaunchFailed where the settings ask for hosts on a machine
+        from which none reaches the database."""
         await self._check_labels()
         kinds: dict[str, type[Process]] = {WRITER_ACTOR: WriterActor, BUS_ACTOR: Bus}
         kinds |= dict.fromkeys(self.sharded(), Host)
@@ -84,7 +86,7 @@ class SystemProcesses:
 
         async def wait_ready(actor: Any) -> None:
             nonlocal progress
-            await ready(actor)
+            await ready(actor, or_rests=again)
             progress = replace(progress, done=progress.done + 1)
             tell(progress)
 
@@ -238,15 +240,28 @@ def _order(host: str) -> tuple[bool, int]:
     return (False, number) if number is not None else (True, promoted_shard(host) or 0)
 
 
-async def ready(actor: Any) -> None:
-    """Wait until a process has started, also where Ray starts it anew meanwhile: its machine may
-    just have gone. Raises what keeps it from starting; whoever waits has a limit."""
+async def ready(actor: Any, *, or_rests: bool = False) -> None:
+    """Wait until a process has started, also where Ray starts it anew meanwhile, as its machine may
+    just have gone, and where it is to rest first; but not for its rest with `or_rests`. Raises what
+    keeps it from starting; whoever waits has a limit."""
+    while True:
+        try:
+            await _ready(actor, or_rests=or_rests)
+            return
+        except ActorUnavailableError:
+            await asyncio.sleep(_PAUSE_S)
+
+
+async def _ready(actor: Any, *, or_rests: bool) -> None:
     while True:
         try:
             await actor.ready.remote()
             return
-        except ActorUnavailableError:
-            await asyncio.sleep(_PAUSE_S)
+        except StartFailed:
+            if not await actor.rested.remote(not or_rests):
+                raise
+            if or_rests:
+                return
 
 
 async def _where(handle: Any, limit_s: float) -> str | None:

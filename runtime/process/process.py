@@ -90,6 +90,7 @@ class Process(ABC):
         self._trouble: str | None = None  #: why the last try failed
         self._allowed = asyncio.Event()  #: it may begin, or has been told when
         self._resting: str | None = None  #: why it may not begin yet
+        self._rested = asyncio.Event()  #: a rest is over
         #: In a process of its own, which may have been one:
         self._spares: Spares | None = None
         if world is None:
@@ -133,6 +134,13 @@ class Process(ABC):
         """The node's name, once it has started. Raises what `ensure_started` raises."""
         await self.ensure_started()
         return self.node
+
+    async def rested(self, wait: bool) -> bool:
+        """Was it to rest before it begins? Waits, if that is wanted, until the rest is over."""
+        resting = self._resting is not None
+        if resting and wait:
+            await self._rested.wait()
+        return resting
 
     def must_live(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run what this process cannot do without, in the background: should it fail, that
@@ -272,8 +280,11 @@ class Process(ABC):
             self._resting = self._trouble = f"{leave.why}, and rests for {leave.rest_s:.1f} s"
         self._allowed.set()
         if leave.rest_s:
-            await asyncio.sleep(leave.rest_s)
-            self._resting = None
+            try:
+                await asyncio.sleep(leave.rest_s)
+            finally:
+                self._resting = None
+                self._rested.set()
 
     async def _start(self) -> None:
         try:

@@ -114,6 +114,9 @@ class _Run:
                 "actor_system": {
                     "hosts": 2,
                     "actor_timeout_ms": 10_000,
+                    # Faults strike more often than any policy for real machines allows.
+                    "process_restarts": 1_000,
+                    "process_backoff_ms": 0,
                     "actor_modules": ["actors.examples.load_management", "tests.chaos.alarms"],
                 }
             },

@@ -55,6 +55,9 @@ FILE_OR_NONE = "the path of a file, or nothing"
 COUNT_OR_NONE = "a whole number of at least 0"
 
 
+UP_TO_SIXTEEN = "a whole number from 0 to 16"
+
+
 MODULES = 'a list of module names, like ["examples.thermostat"]'
 
 
@@ -101,7 +104,7 @@ KEYS = [
     Key("actor_system", "process_period_ms", "500", 500, "0", COUNT),
     Key("actor_system", "process_backoff_ms", "0", 0, "-1", COUNT_OR_NONE),
     Key("actor_system", "process_max_backoff_ms", "0", 0, "-1", COUNT_OR_NONE),
-    Key("actor_system", "spare_processes", "0", 0, "-1", COUNT_OR_NONE),
+    Key("actor_system", "spare_processes", "0", 0, "17", UP_TO_SIXTEEN),
     Key(
         "actor_system", "placement", '{"radar": "dedicated"}', {"radar": "dedicated"}, "[]", PLACES
     ),

@@ -1,5 +1,6 @@
 """A directory deals shards out to the hosts that are to be, and leaves them where they are."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,3 +71,59 @@ async def test_one_that_is_started_anew_leaves_moved_shards_where_they_are() -> 
     await directory.start()
     assert directory._sharding.table == moved.table
     assert "host-2" not in moved.table.hosts
+
+
+async def test_one_that_waits_for_a_host_may_stop_it() -> None:
+    directory = directory_of(OneStore(), 2)
+    parts: Any = directory
+    hangs = asyncio.Event()
+
+    async def waits(*arguments: Any, **named: Any) -> None:
+        assert named == {"again": True}
+        await hangs.wait()
+
+    async def ours() -> bool:
+        return True
+
+    parts._processes.start, parts._has_system = waits, ours
+    may_stop = asyncio.ensure_future(directory._may_stop())
+    await asyncio.sleep(0)
+    assert not may_stop.done()  # the database may be another system's by now
+    starting = asyncio.ensure_future(directory.start())
+    async with asyncio.timeout(5):
+        assert await may_stop
+    assert not starting.done()
+    hangs.set()
+    starting.cancel()
+
+
+async def test_who_promotes_asks_the_directory_which_knows_of_hosts_that_it_starts_and_ends() -> (
+    None
+):
+    directory = directory_of(OneStore(), 2)
+    parts: Any = directory
+    parts.settings = directory.settings.model_copy(
+        update={
+            "actor_system": directory.settings.actor_system.model_copy(update={"promote_at": 1})
+        }
+    )
+    await directory.start()
+    [promoting] = parts._sharding._under_way
+    asked = promoting.get_coro().cr_frame.f_locals["self"]._directory
+    promoting.cancel()
+    assert asked is directory
+    name, parts.ensure_started = "promoted-7", nothing
+    parts._sharding.add_host = parts._sharding.remove_host = nothing
+    parts._stopping.stopped[name] = "stopped"
+    await asked.remove_host(name, 1.0)
+    assert directory._stopping.statuses() == []
+    told: list[str] = []
+
+    async def tell(host: str, *_: Any) -> None:
+        told.append(host)
+
+    parts._stopping.stopped[name], parts._stopping._tell = "stopped", tell
+    await asked.add_host(name, 1.0)
+    assert directory._stopping.statuses() == []
+    await asyncio.gather(*directory._stopping._under_way)
+    assert told == [name]

@@ -35,7 +35,11 @@ class PlayedProcess:
     def __init__(self, name: str, played: "Played") -> None:
         self.name, self._played = name, played
         self.ready, self.drain_on = Called(self._ready), Called(self._drain_on)
+        self.rested = Called(self._rested)
         self.move_away = Called(self._move_away)
+
+    async def _rested(self, wait: bool) -> bool:
+        return False
 
     async def _ready(self) -> str:
         """It starts where it is to run, once there is such a machine."""

@@ -307,7 +307,12 @@ async def test_who_is_to_rest_says_so_to_all_who_call_and_begins_behind_it() -> 
         await process.ready()
     assert "in a row" in str(process.trouble)
     assert process.tries == 0
-    await asyncio.sleep(5.5)
+    assert await process.rested(False)
+    assert now_s() < 5
+    assert await process.rested(True)
+    assert now_s() == 5
+    assert not await process.rested(True)
+    await asyncio.sleep(0.5)
     assert process.tries == 1
     assert await process.ready() == "node-001.host-0"
     assert process.trouble is None

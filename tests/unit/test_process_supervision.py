@@ -73,6 +73,21 @@ def test_an_incarnation_that_asks_several_times_is_counted_once() -> None:
     assert ends.counted == {"restarted": 1}
 
 
+def test_incarnations_that_ask_in_turn_are_counted_once_each() -> None:
+    ends = Ends("host-0", "host-1")
+    asked = [ends.supervision.begins_again("host-0", HOST, mark) for mark in (b"a", b"b") * 10]
+    assert asked == asked[:2] * 10
+    assert (ends.counted, ends.stops) == ({"restarted": 1, "rested": 1}, [])
+
+
+def test_what_ended_long_ago_is_forgotten() -> None:
+    ends = Ends("host-0", "host-1")
+    for number in range(1_000):
+        ends.end(f"meter/{number}", ProcessKind.DEDICATED_HOST, lived_s=1.0)
+    kept = (ends.supervision._restarts, ends.supervision._told)
+    assert [len(each) for each in kept] == [POLICY.period_s, POLICY.period_s]
+
+
 def test_a_host_beyond_its_limit_is_stopped_where_others_have_shards() -> None:
     ends = Ends("host-0", "host-1")
     leaves = [ends.end("host-0") for _ in range(4)]
