@@ -110,6 +110,7 @@ class Posting:
         self._mailing: Mailing[Channel] = Mailing(0)
         self._receipt: Receipt = NOTHING_FINISHED
         self._kept = 0  #: the position that the store has
+        self._meant = 0  #: the one that it was told last, and has perhaps, though nobody heard so
         self._kept_s = 0.0  #: when it was told last
         self._under_way: dict[Outgoing, tuple[Channel, list[Message]]] = {}
         self._answered: deque[Outgoing] = deque()
@@ -251,7 +252,7 @@ class Posting:
             self.name, self._selection, self._after, self._epoch, make=self.MAKES
         )
         await self._begin_more()
-        self._kept, self._receipt = record.position, record.receipt
+        self._kept, self._meant, self._receipt = record.position, 0, record.receipt
         self._kept_s = self._now_s()
         self._mailing = Mailing(record.position)
         self._under_way.clear()
@@ -431,6 +432,7 @@ class Posting:
             move = CheckpointMove(
                 name=self.name, epoch=self._epoch, position=position, receipt=receipt
             )
+            self._meant = position
             try:
                 await self._store.move_checkpoint(move)
                 self._kept = position

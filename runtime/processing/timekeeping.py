@@ -166,7 +166,7 @@ class Timekeeping(Posting):
             filing = Filing()
             filing.add_late(each for each in late if self._window.holds(each[0]))
             async with self._moving:
-                await self._file(filing, self._kept, self._receipt)
+                await self._file(filing, max(self._kept, self._meant), self._receipt)
         if self._calls and not self._window.wants_more(self._world.now_us()):
             await self._wake()  # otherwise what was woken before is read first
         await self._look_at_clock()
@@ -202,7 +202,7 @@ class Timekeeping(Posting):
         actor_types = [name for name in names if "/" not in name]
         beyond_us = self._world.now_us() + self.SOON_US
         async with self._moving:
-            move = self._checkpoint(self._kept, self._receipt)
+            move = self._checkpoint(max(self._kept, self._meant), self._receipt)
             woken = await self._store.wake_timers(move, sources, actor_types, beyond_us, self.PAGE)
         if woken.timers >= self.PAGE:
             self._calls.update(names)
@@ -248,7 +248,7 @@ class Timekeeping(Posting):
         if before_us is None:
             beyond_us += self.LONGEST_US + self.STEP_US
         async with self._moving:
-            move = self._checkpoint(self._kept, self._receipt)
+            move = self._checkpoint(max(self._kept, self._meant), self._receipt)
             await self._store.hasten_timers(move, beyond_us)
         self._window.read_again()
         self._ahead_us = ahead_us

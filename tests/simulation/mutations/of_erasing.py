@@ -78,7 +78,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "outputs of who is erased stay",
         "what programs have put out of an actor has its data yet",
         _STORE,
-        "        outputs = sum(map(self._bury, self._outputs(erasure, programs)))\n",
+        "        outputs = sum(map(self._bury, self._positions_of(theirs)))\n",
         "        outputs = 0\n",
     ),
     mutation(
