@@ -129,7 +129,8 @@ class SubscriptionsInMemory:
             program, slash, _ = name.partition("/")
             if record.member is None and (slash or name in others):
                 self._records[name] = replace(record, epoch=epoch)
-                programs.add(program)
+                if slash:
+                    programs.add(program)
         return sorted(programs)
 
     def programs(self) -> list[str]:

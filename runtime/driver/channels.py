@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Any
 
-from ray.exceptions import RayError
+from ray.exceptions import ActorDiedError, RayError
 
 from actors.actor import Actor
 from actors.errors import InvalidActor, ThornbackError
@@ -170,7 +170,8 @@ class Channels(TableOfShards):
                     table: ShardTable | None = await handle.shard_table.remote(anew=True)
                     return table
             except _UNTOLD as error:
-                self._world.forget(other)  # it may be another one by now, under this name
+                if isinstance(error, ActorDiedError):  # it may be another one by now
+                    self._world.forget(other)
                 logger.info("%s says nothing of the shards of %s: %s", other, host, error)
         return None
 
@@ -184,7 +185,8 @@ class Channels(TableOfShards):
                 directory = await self._world.handle(DIRECTORY_ACTOR)
                 await directory.keep_host.remote(host)
         except _UNTOLD as error:
-            self._world.forget(DIRECTORY_ACTOR)
+            if isinstance(error, ActorDiedError):
+                self._world.forget(DIRECTORY_ACTOR)
             logger.info("%s is not started anew: %s", host, error)
 
     async def _adopt_table(self, table: ShardTable, launch: int) -> None:

@@ -77,7 +77,7 @@ class Erasing:
             fenced = await connection.fetch(QUERIES["fence_readers"], list(READERS), epoch)
             if begun := await connection.fetch(*over):  # somebody else has done it meanwhile
                 return ErasureReceipt.from_json(json.loads(begun[0]["receipt"]))
-            programs = sorted({row["program"] for row in fenced})
+            programs = sorted({row["program"] for row in fenced} - set(READERS))
             theirs = await self._outputs(erasure, programs, connection)
             for output in theirs:  # what has come since
                 top = tops.get(output, 0)
@@ -159,7 +159,7 @@ class Erasing:
             + await gone("erase_reasons", REASON_ERASED, _TOMBSTONE),
             "rows": 0,
         }
-        for table in await self._projections.all():
+        for table in await self._projections.all(within):
             query = QUERIES["erase_projected"].format(table=numbered_table(table))
             counts["rows"] += await fetched(query, keys)
         await within.fetch(QUERIES["bury_snapshot"], aggregate, version, ERASED_SNAPSHOT)

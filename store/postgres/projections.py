@@ -66,9 +66,10 @@ class Projections:
         rows = await self._connections.fetch(QUERIES["projection"], name)
         return _table(rows[0]) if rows else None
 
-    async def all(self) -> list[ProjectedTable]:
-        """By name."""
-        return [_table(row) for row in await self._connections.fetch(QUERIES["projections"])]
+    async def all(self, within: Any = None) -> list[ProjectedTable]:
+        """By name; `within` a connection whose transaction is under way."""
+        rows = await (within or self._connections).fetch(QUERIES["projections"])
+        return [_table(row) for row in rows]
 
     async def load(self, table: ProjectedTable, keys: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         """Those rows that there are."""

@@ -274,7 +274,9 @@ class ErasingContract:
         await log.append(
             made_event(SOURCE), returned(1, SOURCE), returned(2, OTHER), erased_event(2)
         )
-        receipt = await store.erase(Erasure.of(SOURCE), EPOCH)
+        await store.open_subscription(OURS, EVERYTHING, 0, randbelow(2**62))  # who returns them
+        # A key that is called as theirs is none of their sender's.
+        receipt = await store.erase(Erasure.of(SOURCE, ("returned",)), EPOCH)
         assert receipt.outputs == 1
         assert [event.erased for event in await all_events(store)] == [True, True, False, False]
         assert (await store.search_erased(receipt)).agrees(receipt)

@@ -23,6 +23,7 @@ from store.rows.layout import EncodedRows, stamp
 from store.selection import EVERYTHING
 from tests.contracts.append_contract import AppendContract
 from tests.contracts.appending import RECORDED_US, Log, made_event
+from tests.contracts.erasing_contract import EPOCH, SOURCE, erased_event
 from tests.contracts.event_store_contract import EventStoreContract
 from tests.contracts.projections_contract import opened
 from tests.contracts.values_contract import ValuesContract
@@ -182,6 +183,17 @@ async def test_a_database_is_brought_up_to_date_once_however_many_try(database: 
     assert len(set(await asyncio.gather(*(migrate(database) for _ in range(4))))) == 1
     store = await PostgresEventStore.connect(database, pool_size=1)
     assert await store.head() == 0
+    await store.close()
+
+
+async def test_whoever_has_one_connection_may_erase(database: str) -> None:
+    await migrate(database)
+    store = await PostgresEventStore.connect(database, pool_size=1)
+    log = await Log.open(store)
+    await log.append(made_event(SOURCE), erased_event(2))
+    async with asyncio.timeout(10):
+        receipt = await store.erase(Erasure.of(SOURCE), EPOCH)
+        assert (await store.search_erased(receipt)).agrees(receipt)
     await store.close()
 
 
