@@ -174,7 +174,7 @@ class Host(Process):
         """Run a batch of commands (wire/commands.py). The answer comes when all of it is
         durable; whatever goes wrong, there is one."""
         try:
-            await self.ensure_started()
+            await self.ensure_at_work()  # a driver sends it again for as long as its callers wait
             if self._replaced:
                 raise HostUnavailable(self.name, _REPLACED)
             batch = self._mailbox.put(unpack_request(request), len(request))

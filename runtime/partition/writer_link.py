@@ -6,8 +6,9 @@ waits until the writer is back and asks the log.
 
 import asyncio
 
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
+from actors.errors import ThornbackError
 from runtime.process.world import Calls, World
 from runtime.topology.names import WRITER_ACTOR
 from runtime.transport.asking import soonest
@@ -58,7 +59,7 @@ class WriterLink:
     async def wait_back(self) -> None:
         """Wait until the writer answers again; StoreUnavailable if it takes too long."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience_s
+        deadline, said = loop.time() + self._patience_s, ""
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
@@ -66,7 +67,15 @@ class WriterLink:
                     await soonest(writer.ready.remote)
                 return
             except (RayError, ValueError, TimeoutError) as error:
+                said = _said(error) or said
                 if loop.time() >= deadline:
-                    reason = f"its process is away ({type(error).__name__})"
+                    reason = said or f"its process is away ({type(error).__name__})"
                     raise StoreUnavailable("the writer", reason) from error
                 await asyncio.sleep(self.PAUSE_S)
+
+
+def _said(error: Exception) -> str:
+    """What the writer itself has answered: that it rests, or why it does not start."""
+    if isinstance(error, RayTaskError) and isinstance(error.cause, ThornbackError):
+        return str(error.cause)
+    return ""

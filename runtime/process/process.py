@@ -90,7 +90,11 @@ class Process(ABC):
         self._trouble: str | None = None  #: why the last try failed
         self._allowed = asyncio.Event()  #: it may begin, or has been told when
         self._resting: str | None = None  #: why it may not begin yet
+        self._rests_until_s = 0.0  #: by the loop's clock, where it rests
         self._rested = asyncio.Event()  #: a rest is over
+        #: For how long a rest is waited for by those who call: half of what an ask waits, as for
+        #: all that is away (Host, WriterActor), so that its caller hears of the rest, not of time.
+        self._patience_s = self.settings.actor_system.actor_timeout_ms / 2000
         #: In a process of its own, which may have been one:
         self._spares: Spares | None = None
         if world is None:
@@ -111,12 +115,15 @@ class Process(ABC):
     async def ensure_started(self) -> None:
         """Start if that has not happened yet. Who calls meanwhile shares the try, and its
         failure: a ThornbackError, StartFailed where `start` raised something else or took
-        longer than START_S, or where this process is to rest first. The next call tries again. A
+        longer than START_S, or where this process is to rest first for longer than whoever calls
+        would wait; a shorter rest is waited for. The next call tries again. A
         try that this process began by itself is waited for; where that one fails, its reason is
         from before anybody called, so there is another try."""
         await self._allowed.wait()
         if self._resting is not None:
-            raise StartFailed(self.name, self._resting)
+            if self._rest_left_s() > self._patience_s:
+                raise StartFailed(self.name, self._resting)
+            await self._rested.wait()
         if self._unasked is not None and not self._unasked.done():
             await asyncio.wait({self._unasked})
             if self._unasked.cancelled():
@@ -131,9 +138,19 @@ class Process(ABC):
         return 0.0
 
     async def ready(self) -> str:
-        """The node's name, once it has started. Raises what `ensure_started` raises."""
-        await self.ensure_started()
+        """The node's name, once it has started. Raises what `ensure_started` raises, and
+        StartFailed for a rest, however short: who asks this may ask again, or wait (`rested`)."""
+        await self.ensure_at_work()
         return self.node
+
+    async def ensure_at_work(self) -> None:
+        """Start if that has not happened yet, for callers who ask again by themselves, as they know
+        how long they may. Raises what `ensure_started` raises, and StartFailed at once where this
+        process is to rest first, however short that rest is."""
+        await self._allowed.wait()
+        if self._resting is not None:
+            raise StartFailed(self.name, self._resting)
+        await self.ensure_started()
 
     async def rested(self, wait: bool) -> bool:
         """Was it to rest before it begins? Waits, if that is wanted, until the rest is over."""
@@ -273,11 +290,12 @@ class Process(ABC):
                 await asyncio.sleep(self.AGAIN_S)
 
     async def _take_leave(self) -> None:
-        """Wait until it may begin. Whoever calls meanwhile is told so."""
+        """Wait until it may begin. Whoever calls meanwhile waits, too, or is told so."""
         leave = await leave_for(self.name, self.world) if self.SUPERVISED else AT_ONCE
         if leave.rest_s:
             logger.warning("%s rests for %.1f s: %s", self.name, leave.rest_s, leave.why)
             self._resting = self._trouble = f"{leave.why}, and rests for {leave.rest_s:.1f} s"
+            self._rests_until_s = asyncio.get_running_loop().time() + leave.rest_s
         self._allowed.set()
         if leave.rest_s:
             try:
@@ -285,6 +303,9 @@ class Process(ABC):
             finally:
                 self._resting = None
                 self._rested.set()
+
+    def _rest_left_s(self) -> float:
+        return self._rests_until_s - asyncio.get_running_loop().time()
 
     async def _start(self) -> None:
         try:

@@ -27,6 +27,7 @@ from tests.simulation.judging_rest import judge_idle, judge_replaced, judge_rest
 from tests.simulation.judging_tables import judge_rebuilt, judge_tables
 from tests.simulation.judging_timers import judge_fired, judge_timers
 from tests.simulation.log_index import LIVES, LogIndex, effect_of, expected_error, must_fail, same
+from tests.simulation.rests import judge_rests
 from thornback.simulation.checks import NOTHING_STORED
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def check(simulation: "Simulation") -> list[str]:
         *judge_moves(log, simulation),
         *_judge_deadlines(history),
         *judge_rest(simulation),
+        *judge_rests(history, simulation.plan.setup),
     ]
 
 

@@ -21,6 +21,7 @@ from tests.simulation.planned_work import Work
 from tests.simulation.programs import plan_programs
 from tests.simulation.rebuilds import plan_rebuilds
 from tests.simulation.refusing import plan_refused
+from tests.simulation.rests import plan_rests
 from tests.simulation.timers import plan_timers
 from tests.simulation.waking import plan_waking
 from thornback.simulation.draws import stream
@@ -59,6 +60,7 @@ def plan_of(seed: int) -> Plan:
     plan_waking(seed, setup, strands, faults)
     plan_dropped_readings(seed, setup, strands, members)
     plan_erasing(seed, setup, strands, faults)
+    plan_rests(seed, setup, faults, _busy_s(strands))
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)
     return Plan(seed, setup, strands, faults, members)

@@ -319,6 +319,38 @@ async def test_who_is_to_rest_says_so_to_all_who_call_and_begins_behind_it() -> 
 
 
 @virtual_time
+async def test_who_calls_waits_for_a_rest_that_is_shorter_than_calls_wait() -> None:
+    """Calls wait for five seconds by default, and for half of that for what is away."""
+    process = begun_again(Directory(Leave(2.4, "it has ended 9 times in a row")))
+    await asyncio.gather(*(process.ensure_started() for _ in range(50)))
+    assert now_s() == pytest.approx(2.4 + process.takes_s)
+    assert process.tries == 1
+
+
+@virtual_time
+async def test_who_calls_is_told_at_once_of_a_rest_that_is_longer_than_calls_wait() -> None:
+    process = begun_again(Directory(Leave(3.0, "it has ended 9 times in a row")))
+    with pytest.raises(StartFailed, match=r"ended 9 times in a row, and rests for 3\.0 s"):
+        await process.ensure_started()
+    assert now_s() < 0.1
+    await asyncio.sleep(1)  # what is left of it is shorter
+    await process.ensure_started()
+    assert now_s() == pytest.approx(3 + process.takes_s)
+
+
+@virtual_time
+async def test_who_asks_again_by_himself_is_told_at_once_of_every_rest() -> None:
+    process = begun_again(Directory(Leave(0.2, "it has ended 2 times in a row")))
+    for asked in (process.ready, process.ensure_at_work):
+        with pytest.raises(StartFailed, match=r"rests for 0\.2 s"):
+            await asked()
+    assert now_s() < 0.1
+    await asyncio.sleep(0.2)
+    await process.ensure_at_work()
+    assert process.tries == 1
+
+
+@virtual_time
 async def test_nobody_waits_for_a_directory_that_is_away_or_hangs() -> None:
     process = Sample(lives=2)
     await process.ready()

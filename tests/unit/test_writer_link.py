@@ -6,8 +6,9 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorUnavailableError
+from ray.exceptions import ActorUnavailableError, RayTaskError
 
+from runtime.errors import StartFailed
 from runtime.partition.writer_link import WriterAway, WriterLink
 from runtime.process.world import World
 from runtime.wire.commits import pack_acknowledgement, unpack_append
@@ -49,6 +50,7 @@ class PlayedWriter(World):
         self.answer = answer
         self.looked = 0  #: how often it was looked for anew
         self.away_s = 0.0  #: so long it is away
+        self.why: Exception = ActorUnavailableError("being restarted", b"\x01" * 16)
 
     async def caller(self, name: str) -> "PlayedWriter":
         assert name == "writer"
@@ -86,7 +88,7 @@ class Reference:
     def __await__(self) -> Generator[Any, None, str]:
         yield from asyncio.sleep(0).__await__()
         if now_s() < self._world.away_s:
-            raise ActorUnavailableError("being restarted", b"\x01" * 16)
+            raise self._world.why
         return "writer"
 
 
@@ -163,3 +165,13 @@ async def test_a_writer_that_is_away_is_waited_for_until_patience_ends() -> None
     world.away_s = 1000.0
     with pytest.raises(StoreUnavailable, match=r"the writer .* its process is away"):
         await link.wait_back()
+
+
+@virtual_time
+async def test_a_writer_that_rests_for_too_long_is_what_its_hosts_hear_of() -> None:
+    world = PlayedWriter(answering(Superseded("host", 0)))
+    world.away_s = 1000.0
+    rests = StartFailed("writer", "it has ended 9 times in a row, and rests for 9.0 s")
+    world.why = RayTaskError("ready", "", rests).as_instanceof_cause()
+    with pytest.raises(StoreUnavailable, match=r"the writer .* in a row, and rests for 9\.0 s"):
+        await WriterLink(world, patience_s=PATIENCE_S).wait_back()

@@ -2,18 +2,28 @@
 where it does not start it says so to its hosts."""
 
 import asyncio
+from array import array
 from collections import deque
 from typing import Any
 
 import pytest
 
 from runtime.partition.writer import WriterActor
+from runtime.process.leave import Leave
 from runtime.process.world import World
 from runtime.settings.settings import Settings
-from runtime.wire.commits import unpack_acknowledgement
-from store.appends import nothing_after
+from runtime.wire.commits import pack_append, unpack_acknowledgement
+from store.appends import Append, nothing_after
 from store.errors import SchemaMismatch, StoreUnavailable
+from store.rows.layout import EncodedRows
 from tests.virtual_time import now_s, settled, virtual_time
+
+APPENDED = pack_append(
+    Append(
+        node="host", epoch=1, generation=0, sequence=0, tick=1,
+        rows=EncodedRows(b"row", array("I", [3])), types={"counted": 1},
+    )
+)  # fmt: skip
 
 
 class BrokenBus:
@@ -95,6 +105,48 @@ def test_a_writer_that_does_not_start_answers_its_hosts_with_the_reason(
         assert said in str(refusal[1])
 
     test()
+
+
+class BegunAgain(Played):
+    """A world in which a process is to rest before it begins again."""
+
+    def __init__(self, rest_s: float) -> None:
+        super().__init__("n")
+        self._leave = Leave(rest_s, "it has ended 2 times in a row")
+        self.bus = HeardBus()
+
+    def restarted(self) -> bool:
+        return True
+
+    async def handle(self, name: str) -> Any:
+        return self
+
+    @property
+    def begins_again(self) -> Any:
+        return self
+
+    async def remote(self, name: str, incarnation: bytes) -> Leave:
+        """What the directory says."""
+        return self._leave
+
+
+@virtual_time
+async def test_an_append_waits_for_a_writer_that_rests_for_a_moment() -> None:
+    process = writer(BegunAgain(0.2), "memory")
+    answered = unpack_acknowledgement(await process.append(APPENDED))
+    assert isinstance(answered, tuple)
+    assert answered[0] == "RowsRefused"  # these are none: it has come to that
+    assert now_s() == pytest.approx(0.2)
+
+
+@virtual_time
+async def test_an_append_is_refused_at_once_by_a_writer_that_rests_for_longer() -> None:
+    process = writer(BegunAgain(20.0), "memory")
+    refusal = unpack_acknowledgement(await process.append(APPENDED))
+    assert isinstance(refusal, tuple)
+    assert refusal[0] == "StoreUnavailable"
+    assert "it has ended 2 times in a row, and rests for 20.0 s" in str(refusal[1])
+    assert now_s() < 0.1
 
 
 class HeldBus(HeardBus):

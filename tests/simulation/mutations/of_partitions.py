@@ -106,6 +106,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        self._allowed.set()\n        if False:\n            self._reviving",
     ),
     mutation(
+        "nobody waits for a rest",
+        "a process that is to rest refuses all calls at once, however short its rest is",
+        "runtime.process.process",
+        "            if self._rest_left_s() > self._patience_s:\n",
+        "            if True:\n",
+    ),
+    mutation(
         "fenced off for good",
         "a process that its late predecessor has fenced off is done, and nothing starts it anew",
         "runtime.process.process",
