@@ -18,6 +18,7 @@ from runtime.driver.beyond_head import say_beyond
 from runtime.driver.broadcasting import broadcast
 from runtime.driver.bulk import BulkResult, Item
 from runtime.driver.connection import Connection
+from runtime.driver.courier import SameLoop
 from runtime.driver.directory_link import for_driver, join
 from runtime.driver.erasing import erase_actor
 from runtime.driver.explaining import explain_event
@@ -35,6 +36,7 @@ from runtime.driver.subscription import Subscription
 from runtime.driver.unknown_types import LOOK_S, say_unknown
 from runtime.errors import AskTimeout, HostUnavailable, LaunchFailed, SystemNotFound
 from runtime.process.no_waiting import in_a_loop
+from runtime.process.partitioning import check_partitioned
 from runtime.process.world import World
 from runtime.processing.dead_letters import (
     DeadLetters,
@@ -50,6 +52,7 @@ from runtime.processing.rebuilding import rebuild
 from runtime.processing.running import resume_program, run_program, stop_program
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.partitions import named_partition
 from runtime.topology.placement import checked_shards
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from runtime.transport.certificates import check_certificates
@@ -60,6 +63,16 @@ from store.shards import ShardTable
 from streams.programs import Runnable
 
 S = TypeVar("S")
+
+
+def _partitioned() -> type["ActorSystem"]:
+    from runtime.partitioned_system import PartitionedSystem  # noqa: PLC0415 - it is one of these
+
+    return PartitionedSystem
+
+
+def _as_it_is(topology: Topology) -> Topology:
+    return topology
 
 
 class ActorSystem:
@@ -78,9 +91,17 @@ class ActorSystem:
         self,
         topology: Topology,
         world: World | None = None,
-        adapted: Callable[[Topology], Topology] = lambda topology: topology,
+        adapted: Callable[[Topology], Topology] | None = None,
+        beside: Connection | None = None,
     ) -> None:
-        self.connection = Connection(adapted(topology), world, adapted=adapted)
+        """`beside` is a connection to another partition of the same system: it is closed after
+        this one, and they share a loop and a clock."""
+        adapted = adapted or _as_it_is
+        courier = None if beside is None else SameLoop(beside.courier)
+        clock = None if beside is None else beside.clock
+        self.connection = Connection(
+            adapted(topology), world, courier, adapted=adapted, clock=clock
+        )
         self.namespace = self.connection.namespace
 
     @property
@@ -104,6 +125,9 @@ class ActorSystem:
         is waited for (`actor_system.actor_timeout_ms`) and how many connections to the database
         it may open (`event_store.connection_pool_size`); all else is the system's.
 
+        A system of several partitions (event_store.partitions) is a PartitionedSystem; one of them
+        alone is named by its namespace, with `.partition-0` and so on behind that of the system.
+
         Waits while the system is just being started, and takes no longer than about `timeout_s`
         to find a Ray and as long to find the system. Raises ConfigurationError, SystemNotFound,
         which says where it was looked for, SystemDraining while it is being stopped, and
@@ -121,9 +145,16 @@ class ActorSystem:
                 join_ray(timeout_s, stay=True)
             except NoRay as error:
                 raise SystemNotFound(namespace, error.reason, error.remedy) from None
-            topology = join(namespace, timeout_s)
-            say_what_does_not_count(settings, Settings.model_validate_json(topology.settings_json))
-            return cls(topology, adapted=partial(for_driver, own=settings))
+            named = named_partition(namespace)
+            single = named is not None and named[1] == 0
+            topology = join(named[0] if named and single else namespace, timeout_s)
+            running = Settings.model_validate_json(topology.settings_json)
+            say_what_does_not_count(settings, running)
+            adapted = partial(for_driver, own=settings)
+            if running.event_store.partitions == 1 or running.event_store.partition or single:
+                return cls(topology, adapted=adapted)
+            several: Any = _partitioned()
+            return several.joined(topology, partial(join, timeout_s=timeout_s), adapted)  # type: ignore[no-any-return]
 
     @classmethod
     def launch(
@@ -152,12 +183,17 @@ class ActorSystem:
 
         settings = own_settings(settings)
         check_certificates(settings)  # before a Ray is started for nothing
+        check_partitioned(settings)
         with opening():
             try:
                 ensure_ray()
             except NoRay as error:
                 raise LaunchFailed(str(error)) from error
-            return cls(launch(settings, timeout_s, progress, take_over=take_over))
+            start = partial(launch, timeout_s=timeout_s, progress=progress, take_over=take_over)
+            if settings.event_store.partitions == 1:
+                return cls(start(settings))
+            several: Any = _partitioned()
+            return several.launched(settings, start)  # type: ignore[no-any-return]
 
     @overload
     def actor(self, actor: type[Actor[S]], name: str) -> ActorRef[S]: ...

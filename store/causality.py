@@ -8,15 +8,17 @@ comes later in the log is no cause of what was there before.
 Causes are what senders have said; how two events stand in time is read off their vector clocks.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 from actors.clock import CausalRelation
 from actors.event import Event
 from actors.ids import event_id
+from actors.moments import checked_us
 from store.errors import UnknownEvent
-from store.event_store import EventStore
+from store.event_store import Found
 from store.rows.decoding import Decoder
 
 #: An explanation has so many ancestors, so many descendants and so many events of the correlation,
@@ -24,6 +26,23 @@ from store.rows.decoding import Decoder
 LIMIT, LARGEST_LIMIT = 1_000, 10_000
 #: Causes that one query asks for.
 _CAUSES = 500
+
+
+class Traced(Protocol):
+    """What is asked of a log. What EventStore is, and whatever reads several of them."""
+
+    async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
+        """See EventStore."""
+
+    async def find_caused(self, causes: Sequence[bytes], limit: int) -> Found:
+        """See EventStore."""
+
+    async def find_correlated(self, correlation_id: bytes, limit: int) -> Found:
+        """See EventStore."""
+
+
+#: Which of several logs an event is in.
+LogOf = Callable[[Event], int]
 
 _APART = (CausalRelation.CONCURRENT, CausalRelation.CAUSALLY_INDEPENDENT)
 
@@ -42,12 +61,16 @@ class Explanation:
     correlated: tuple[Event, ...]  #: all events of its correlation, itself among them, by position
     causes: Mapping[UUID, UUID]  #: of each event here whose cause is here: the id of that
     cuts: tuple[str, ...]  #: what is left out, a sentence each
+    #: Is it of several logs? Their events then stand in the order in which they were committed, by
+    #: their writers' clocks, where it says "by position" here.
+    across: bool = False
 
     @property
     def events(self) -> tuple[Event, ...]:
         """All that are here, by position."""
         parts = (self.ancestors, (self.event,), self.descendants, self.correlated)
-        return _by_position({event.id: event for part in parts for event in part}.values())
+        found = {event.id: event for part in parts for event in part}
+        return _in_order(found.values(), across=self.across)
 
     @property
     def concurrent(self) -> tuple[Event, ...]:
@@ -72,10 +95,13 @@ class Explanation:
         raise ValueError(f"{given} is none of the events of this explanation")
 
 
-async def explain(store: EventStore, id: UUID, limit: int = LIMIT) -> Explanation:
-    """Explain the event of this id, or the first event of the command of this id. Raises
-    UnknownEvent where the log has neither, and StoreUnavailable."""
-    explained = _Explaining(store, limit)
+async def explain(
+    store: Traced, id: UUID, limit: int = LIMIT, log_of: LogOf | None = None
+) -> Explanation:
+    """Explain the event of this id, or the first event of the command of this id. `log_of` says
+    which of several logs has an event, where `store` reads several. Raises UnknownEvent where
+    there is neither, and StoreUnavailable."""
+    explained = _Explaining(store, limit, log_of)
     event = await explained.find(id)
     await explained.look_back(event)
     await explained.look_ahead(event)
@@ -86,8 +112,9 @@ async def explain(store: EventStore, id: UUID, limit: int = LIMIT) -> Explanatio
 class _Explaining:
     """An explanation on its way."""
 
-    def __init__(self, store: EventStore, limit: int) -> None:
+    def __init__(self, store: Traced, limit: int, log_of: LogOf | None) -> None:
         self._store = store
+        self._log_of = log_of
         self._limit = limit
         self._decoder = Decoder()
         self._ancestors: list[Event] = []  # the nearest first
@@ -131,11 +158,11 @@ class _Explaining:
                 found, whole = await self._caused_by(generation[start : start + _CAUSES])
                 complete = complete and whole
                 for effect in found:
-                    if cause_among(effect, causes) is not None:
+                    if cause_among(effect, causes, self._log_of) is not None:
                         fresh[effect.id] = effect
             room = self._limit - len(self._descendants)
             complete = complete and len(fresh) <= room
-            generation = list(_by_position(fresh.values())[:room])
+            generation = list(self._ordered(fresh.values())[:room])
             self._descendants |= {effect.id: effect for effect in generation}
         if not complete:
             self._cuts.append(
@@ -168,23 +195,27 @@ class _Explaining:
         causes = {
             effect.id: cause
             for effect in known.values()
-            if (cause := cause_among(effect, known)) is not None
+            if (cause := cause_among(effect, known, self._log_of)) is not None
         }
         return Explanation(
             event=event,
             ancestors=ancestors,
             origin=self._origin,
-            descendants=_by_position(self._descendants.values()),
-            correlated=_by_position(self._correlated.values()),
+            descendants=self._ordered(self._descendants.values()),
+            correlated=self._ordered(self._correlated.values()),
             causes=causes,
             cuts=tuple(self._cuts),
+            across=self._log_of is not None,
         )
+
+    def _ordered(self, events: Iterable[Event]) -> tuple[Event, ...]:
+        return _in_order(events, across=self._log_of is not None)
 
     async def _cause_of(self, event: Event) -> Event | None:
         if event.causation_id is None:
             return None
         named = await self._named(event.causation_id)
-        cause = cause_among(event, named)
+        cause = cause_among(event, named, self._log_of)
         return None if cause is None else named[cause]
 
     async def _named(self, id: UUID) -> dict[UUID, Event]:
@@ -214,20 +245,25 @@ def first_event_of(command: UUID) -> UUID:
     return UUID(bytes=event_id(command.bytes, 0))
 
 
-def cause_among(effect: Event, known: Mapping[UUID, Event]) -> UUID | None:
+def cause_among(
+    effect: Event, known: Mapping[UUID, Event], log_of: LogOf | None = None
+) -> UUID | None:
     """The one of the known events, by its id, that has caused another one."""
     named = effect.causation_id
     if named is None:
         return None
-    if (cause := known.get(named)) is not None and _before(cause, effect):
+    if (cause := known.get(named)) is not None and _before(cause, effect, log_of):
         return cause.id
     first = known.get(first_event_of(named))
-    if first is None or not _before(first, effect) or _of_one_command(first, effect, named):
+    if first is None or not _before(first, effect, log_of) or _of_one_command(first, effect, named):
         return None
     return first.id
 
 
-def _before(cause: Event, effect: Event) -> bool:
+def _before(cause: Event, effect: Event, log_of: LogOf | None) -> bool:
+    """By their positions in one log; what is in two, only their clocks can tell."""
+    if log_of is not None and log_of(cause) != log_of(effect):
+        return cause.relation_to(effect) is CausalRelation.HAPPENED_BEFORE
     return (cause.position or 0) < (effect.position or 0)
 
 
@@ -242,5 +278,12 @@ def _of_one_command(first: Event, other: Event, command: UUID) -> bool:
     )
 
 
-def _by_position(events: Iterable[Event]) -> tuple[Event, ...]:
-    return tuple(sorted(events, key=lambda event: event.position or 0))
+def _in_order(events: Iterable[Event], *, across: bool) -> tuple[Event, ...]:
+    if not across:
+        return tuple(sorted(events, key=lambda event: event.position or 0))
+    return tuple(sorted(events, key=_committed))
+
+
+def _committed(event: Event) -> tuple[int, int]:
+    at = event.recorded_at
+    return 0 if at is None else checked_us(at), event.position or 0

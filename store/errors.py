@@ -191,6 +191,21 @@ class SchemaMismatch(StoreError):
         return f"the database has schema {self.found}, this release knows {self.known}: {advice}"
 
 
+class AnotherPartition(StoreError):
+    """The log is another partition than the one that is meant, or one of another number of them:
+    which of how many it is, its first launch has said for ever."""
+
+    def __init__(self, found: str, wanted: str) -> None:
+        super().__init__(found, wanted)
+        self.found, self.wanted = found, wanted
+
+    def __str__(self) -> str:
+        return (
+            f"the log is partition {self.found}, and partition {self.wanted} is wanted: the number "
+            "of partitions (event_store.partitions) is that of the first launch, for ever"
+        )
+
+
 class EmbeddedError(StoreError):
     """Base of what an embedded server raises: where, and what is wrong there."""
 

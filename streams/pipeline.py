@@ -97,6 +97,11 @@ class EventPipeline:
         self.keeps_state = False
         self._made = _Made()
 
+    @property
+    def by_source(self) -> bool:
+        """Is each of its keys the source of all the events that come for it?"""
+        return self._made.key is None and self._made.joining is None
+
     def __repr__(self) -> str:
         return f"EventPipeline({self.name!r}, {list(self.event_types)}, {self._made.steps} steps)"
 

@@ -18,6 +18,7 @@ from uuid import UUID
 from actors.actor import Command
 from actors.errors import ThornbackError
 from runtime.driver.channel import Channel
+from runtime.driver.connection import Connection
 from runtime.driver.outgoing import Outgoing
 from runtime.driver.ref import ActorRef
 from runtime.driver.validation import check_message, id_bytes, moment_us
@@ -74,6 +75,16 @@ class BulkResult:
         self.repeats += len(outgoing.answer.repeats)
         self._fail(outgoing, outgoing.answer.errors)
 
+    def __add__(self, other: "BulkResult") -> "BulkResult":
+        """What became of the commands of both."""
+        return BulkResult(
+            self.commands + other.commands,
+            self.events + other.events,
+            self.repeats + other.repeats,
+            self.failed + other.failed,
+            [*self.errors, *other.errors][: self.MAX_ERRORS],
+        )
+
     def _fail(self, outgoing: Outgoing, indexes: Iterable[int]) -> None:
         for index in indexes:
             self.failed += 1
@@ -105,7 +116,11 @@ class BulkCall:
         self._under_way: dict[Channel, int] = {}
         self._answered: deque[tuple[Channel, Outgoing]] = deque()  # appended to by the loop
         self._no_room: Item | None = None  # was offered last, in vain
-        self._routed = 0  # by which version of the table of shards all these were found
+        # By which version of its table of shards all these were found, of each connection: there is
+        # one, but for a system of several partitions. The first two are those of the last item.
+        self._of: Connection | None = None
+        self._routed = 0
+        self._routed_by: dict[Connection, int] = {}
         self._left = False  # the caller went before the end
 
     def offer(self, item: Item) -> tuple[Outgoing, int] | None:
@@ -119,8 +134,8 @@ class BulkCall:
             channel, routed = ref.way
         except (AttributeError, TypeError, LookupError) as error:
             raise no_item(item) from error
-        if routed != self._routed:
-            self._send_found_before(routed)
+        if routed != self._routed or ref.connection is not self._of:
+            self._found_by(ref.connection, routed)
         outgoing, self._no_room = self._filling.get(channel), None
         if outgoing is None and channel in self._stalled and not self._send(channel):
             self._no_room = item
@@ -194,10 +209,13 @@ class BulkCall:
             )  # fmt: skip
         return unsent
 
-    def _send_found_before(self, routed: int) -> None:
-        """Some actors live elsewhere by now: what was taken for them goes before what comes next,
-        and so does the rest, though there may be no room for it."""
-        self._routed = routed
+    def _found_by(self, connection: Connection, routed: int) -> None:
+        """Where some actors live elsewhere by now, what was taken for them goes before what comes
+        next, and so does the rest, though there may be no room for it."""
+        self._of, self._routed = connection, routed
+        if self._routed_by.get(connection) == routed:
+            return
+        self._routed_by[connection] = routed
         for channel in (*self._stalled, *self._filling):
             self._send(channel, in_any_case=True)
 

@@ -23,10 +23,11 @@ from runtime.driver.outgoing import Outgoing
 from runtime.driver.rejoining import Rejoining
 from runtime.driver.shipped_classes import ShippedClasses
 from runtime.driver.table_of_shards import TableOfShards
-from runtime.errors import ConnectionClosed, HostUnavailable, SystemNotFound, fresh
+from runtime.errors import ConnectionClosed, HostUnavailable, NotPossible, SystemNotFound, fresh
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, host_name, may_have_shards
+from runtime.topology.partitions import partition_of
 from runtime.topology.placement import shard_of
 from runtime.transport.ray_stay import InNoRay
 from runtime.wire.commands import SOURCE
@@ -70,6 +71,7 @@ class Channels(TableOfShards):
         self._rejoining = rejoining
         self._lock = threading.Lock()  # guards what follows
         self._settings, self._shards = settings, table  # of the system as it is now
+        self._partitions = settings.event_store.partitions  #: for ever
         self._launch = 0  #: counts the systems that it was launched as
         self._classes = _classes_of(settings)
         self._open: dict[str, Channel] = {}
@@ -223,9 +225,19 @@ class Channels(TableOfShards):
                 self._channel(where).take_over(part)
 
     def _host_of(self, source: str) -> str:
+        if self._partitions > 1:
+            self._check_partition(source)
         if self._is_dedicated(source):
             return source
         return self._shards.hosts[shard_of(source)]
+
+    def _check_partition(self, source: str) -> None:
+        """Raises NotPossible for what belongs to another partition: here it would begin anew."""
+        own, theirs = self._settings.event_store.partition, partition_of(source, self._partitions)
+        if own != theirs:
+            raise NotPossible(
+                f"{source} is of partition {theirs}, and this is a connection to partition {own}"
+            )
 
     def _is_dedicated(self, source: str) -> bool:
         return self._settings.actor_system.placement.get(actor_type_of(source)) == "dedicated"

@@ -29,6 +29,7 @@ from runtime.driver.reply import Reply
 from runtime.driver.tells import Tells
 from runtime.errors import ConnectionClosed, fresh
 from runtime.partition.log_access import LogAccess
+from runtime.process.partitioning import node_ids_of
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import possible_nodes
@@ -107,6 +108,7 @@ class Connection:
         adapted: Callable[[Topology], Topology] = lambda topology: topology,
         *,
         of_system: bool = False,
+        clock: DriverClock | None = None,
     ) -> None:
         # Immutable, and what has locks of its own where it needs them:
         self.settings = Settings.model_validate_json(topology.settings_json)
@@ -114,8 +116,9 @@ class Connection:
         self.world.follow_network(self.settings)
         self.courier = courier or Courier()
         section = self.settings.actor_system
-        self.clock = DriverClock(
-            possible_nodes(self.settings.event_bus.node_id, section.hosts, section.placement)
+        #: Of this connection, or of all to the partitions of one system.
+        self.clock = clock or DriverClock(
+            possible_nodes(node_ids_of(self.settings), section.hosts, section.placement)
         )
         driver = self.world.random(8)
         self._ids = FreshIds(Random(self.world.random(16)).getrandbits)

@@ -44,6 +44,20 @@ class Loop(Protocol):
         """End what runs, and the loop. Calling it again changes nothing."""
 
 
+class SameLoop:
+    """The loop of another connection, which is closed after whatever works in it by this."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._own, self.loop = loop, loop.loop
+
+    def run(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Run a coroutine in the loop. Raises ConnectionClosed once it is closed."""
+        return self._own.run(work)
+
+    def close(self) -> None:
+        """It is the other connection's to end."""
+
+
 class Courier:
     """The thread. It ends with `close`, or with the process."""
 

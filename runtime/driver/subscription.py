@@ -153,6 +153,49 @@ class Subscription:
                     self._inlet.give_back(waiter)
         raise StopAsyncIteration
 
+    def begin_again(self) -> None:
+        """An iteration begins anew, by `next_now` or `page_now`."""
+
+    def next_now(self) -> Event | None:
+        """The next event, if one is there: for whoever reads several of these. None also where it
+        is closed. Raises what iterating does."""
+        while not self._inlet.over():
+            in_hand = self._in_hand
+            if (event := next(in_hand.events, None)) is not None:
+                self._clock.observe_events((event.clock_counts,))
+                self._position = event.position or self._position
+                return event
+            if (waiter := self._turned_or(in_hand)) is not None:
+                self._inlet.give_back(waiter)
+                return None
+        return None
+
+    def page_now(self) -> list[Event] | None:
+        """The next piece in which the stream arrives, likewise."""
+        while not self._inlet.over():
+            in_hand = self._in_hand
+            if events := list(in_hand.events):
+                self._clock.observe_events(in_hand.clocks)
+                self._position = max(self._position, in_hand.through)
+                return events
+            if (waiter := self._turned_or(in_hand)) is not None:
+                self._inlet.give_back(waiter)
+                return None
+        return None
+
+    @property
+    def closed(self) -> bool:
+        """Was it closed? Raises what else ended it."""
+        return self._inlet.over()
+
+    def waiter(self) -> "Future[None]":
+        """What is resolved as soon as something has changed (Inlet.waiter)."""
+        return self._inlet.waiter()
+
+    def give_back(self, waiter: "Future[None]") -> None:
+        """It is waited for no more."""
+        self._inlet.give_back(waiter)
+
     def close(self) -> None:
         """End the stream; whoever iterates comes to its end."""
         self._inlet.close()

@@ -40,6 +40,7 @@ from runtime.host.supervision import Supervisor
 from runtime.partition.journal import Journal
 from runtime.partition.writer_link import WriterLink
 from runtime.process.deliverer_call import DelivererCall, TimekeeperCall
+from runtime.process.partitioning import node_ids_of
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.topology.names import PROMOTED_NODE, host_name, possible_nodes, promoted_shard
@@ -109,7 +110,7 @@ class Host(Process):
             epoch = await self._store.open_epoch(self.node, self.world.holder(self.settings))
             self._shards = await self._shards_of(epoch)
             nodes = await self._store.nodes() | possible_nodes(
-                self.settings.event_bus.node_id, settings.hosts, settings.placement
+                node_ids_of(self.settings), settings.hosts, settings.placement
             )
         except BaseException:
             await self._store.close()

@@ -14,6 +14,7 @@ from store.postgres.claims import Claim, Claimant, MayTake, find
 from store.postgres.connections import Connections
 from store.postgres.migrations import Telling, migrate
 from store.postgres.moving_address import MovingAddress
+from store.postgres.partition_database import ensure_database
 from store.postgres.queries import QUERIES
 
 
@@ -66,15 +67,19 @@ class PostgresClaimTable:
 
     async def take(self, holder: str, may_take: MayTake, tell: Telling) -> None:
         settings, traces = self._settings(), own_traces()
+        timeout_s = settings.actor_system.actor_timeout_ms / 1000
+        await ensure_database(self._url(), settings.event_store.partition, timeout_s)
         await migrate(
             self._url(),
-            timeout_s=settings.actor_system.actor_timeout_ms / 1000,
+            timeout_s=timeout_s,
             claimant=Claimant(
                 holder=holder,
                 system=settings.event_bus.node_id,
                 namespace=settings.actor_system.namespace,
                 place=f"{_user()}@{socket.gethostname()} on the Ray at {traces.head}",
                 traces=msgspec.json.encode(traces).decode(),
+                partition=settings.event_store.partition,
+                partitions=settings.event_store.partitions,
             ),
             may_take=may_take,
             tell=tell,

@@ -4,7 +4,7 @@ such messages, and none otherwise."""
 from runtime.process.process import Process
 from runtime.process.world import World
 from runtime.processing.delivery import Delivery
-from runtime.processing.own_connection import connecting
+from runtime.processing.own_connection import connecting, connecting_elsewhere
 from runtime.topology.status import DelivererFacts
 from store.errors import StaleEpoch
 
@@ -30,7 +30,11 @@ class Deliverer(Process):
     async def start(self) -> None:
         self._store = await self.world.open_store(self.settings)
         self._delivery = Delivery(
-            self.world, self.settings, self._store, connecting(self.settings, self.world)
+            self.world,
+            self.settings,
+            self._store,
+            connecting(self.settings, self.world),
+            connecting_elsewhere(self.settings),
         )
         self.must_live(self._deliver(self._delivery))
 

@@ -19,8 +19,9 @@ from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
 from runtime.partition.journal import Journal
 from runtime.partition.writer_link import WriterLink
+from runtime.process.partitioning import node_ids_of
 from runtime.process.world import World
-from runtime.processing.class_bringing import bring_class
+from runtime.processing.class_bringing import bring_class, bring_class_from
 from runtime.processing.letters import (
     Letter,
     ReturnedLetter,
@@ -31,8 +32,8 @@ from runtime.processing.letters import (
     returned,
 )
 from runtime.processing.mailing import Message
+from runtime.processing.posting import Elsewhere, Posting
 from runtime.processing.posting import Letter as Posted
-from runtime.processing.posting import Posting
 from runtime.settings.settings import Settings
 from runtime.topology.names import possible_nodes
 from runtime.topology.status import DelivererFacts
@@ -62,10 +63,11 @@ class Delivery(Posting):
         settings: Settings,
         store: EventStore,
         connect: Callable[[], Connection],
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         super().__init__(
             MESSAGES, SELECTION, 0,
-            world=world, settings=settings, store=store, connect=connect,
+            world=world, settings=settings, store=store, connect=connect, elsewhere=elsewhere,
         )  # fmt: skip
         # Set once:
         self._node = f"{self._label}/{MESSAGES}"
@@ -91,7 +93,7 @@ class Delivery(Posting):
         self._journal = Journal(epoch, self._writer.append)
         system = self._settings.actor_system
         nodes = await store.nodes() | possible_nodes(
-            self._settings.event_bus.node_id, system.hosts, system.placement
+            node_ids_of(self._settings), system.hosts, system.placement
         )
         self._clock = NodeClock(self._label, epoch.counter, nodes)
         # Whoever delivered before is fenced off from here on, and what he has returned is there.
@@ -208,6 +210,9 @@ class Delivery(Posting):
 
     async def _bring(self, hosts: Hosts, receiver: str) -> bool:
         return await bring_class(hosts, actor_type_of(receiver), receiver)
+
+    async def _bring_from(self, known: Hosts, hosts: Hosts, receiver: str) -> bool:
+        return await bring_class_from(known, hosts, actor_type_of(receiver), receiver)
 
     def _count(self, answered: int) -> None:
         waiting = self._mailing.unfinished

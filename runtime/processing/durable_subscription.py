@@ -139,6 +139,44 @@ class DurableSubscription(Subscription):
         finally:
             self._reader.release()
 
+    def begin_again(self) -> None:
+        """What is in hand comes once more."""
+        self._hand_again()
+
+    def next_now(self) -> Event | None:
+        """See Subscription; what was handed out before is finished."""
+        self._claim()
+        try:
+            self._progress.finish()
+            if (event := self._next_again()) is not None:
+                return event
+            while (event := super().next_now()) is not None:
+                if self._hands_out(event, self._in_hand.deal):
+                    return event
+        finally:
+            self._reader.release()
+        return None
+
+    def page_now(self) -> list[Event] | None:
+        """See Subscription; the piece that was handed out before is finished."""
+        if again := self._again:
+            self._again = []
+            return _there(self._progress.hand_out(again, again[-1].position or 0, self._again_deal))
+        self._claim()
+        try:
+            self._progress.finish()
+            page = super().page_now()
+            if page is None:
+                return None
+            in_hand = self._in_hand
+            return _there(self._progress.hand_out(page, in_hand.through, in_hand.deal))
+        finally:
+            self._reader.release()
+
+    def finish_in_hand(self) -> None:
+        """What was handed out is finished."""
+        self._progress.finish()
+
     def close(self) -> None:
         """End the stream, and keep the checkpoint: that is waited for, for five seconds at most,
         unless an event loop runs in this thread (`aclose`). What is in hand is not finished."""

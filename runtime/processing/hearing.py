@@ -21,7 +21,7 @@ from runtime.host.resident import FAILURES
 from runtime.process.world import World
 from runtime.processing.letters import derived
 from runtime.processing.mailing import Message
-from runtime.processing.posting import CLASS_AWAY, Letter, Posting
+from runtime.processing.posting import CLASS_AWAY, Elsewhere, Letter, Posting
 from runtime.settings.settings import Settings
 from runtime.topology.status import WorkerFacts
 from runtime.wire.error_codec import EncodedError, decode_error, text_of_error
@@ -66,12 +66,13 @@ class Hearing(Posting):
         settings: Settings,
         store: EventStore,
         connect: Callable[[], Connection],
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """`code` is what hosts are brought that do not know the class."""
         known = actor.described()
         super().__init__(
             known.name, selection_of_listeners(known), after,
-            world=world, settings=settings, store=store, connect=connect,
+            world=world, settings=settings, store=store, connect=connect, elsewhere=elsewhere,
         )  # fmt: skip
         self._code = code
         self._listeners = known.listeners
@@ -169,6 +170,9 @@ class Hearing(Posting):
     async def _bring(self, hosts: Hosts, receiver: str) -> bool:
         await hosts.offer(receiver, self._code)
         return True
+
+    async def _bring_from(self, known: Hosts, hosts: Hosts, receiver: str) -> bool:
+        return await self._bring(hosts, receiver)
 
     def _count(self, answered: int) -> None:
         self._say(events=self.facts.events + answered)

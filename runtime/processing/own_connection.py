@@ -2,20 +2,35 @@
 
 from collections.abc import Callable
 
+from runtime.clocks import DriverClock
 from runtime.driver.connection import Connection
 from runtime.driver.own_loop import OwnLoop
+from runtime.process.partitioning import sibling
 from runtime.process.world import World
+from runtime.processing.posting import Elsewhere
 from runtime.settings.settings import Settings
 from runtime.topology.names import host_name
 from runtime.topology.status import Topology
 
 
-def connecting(settings: Settings, world: World) -> Callable[[], Connection]:
+def connecting(
+    settings: Settings, world: World, clock: DriverClock | None = None
+) -> Callable[[], Connection]:
     """What makes one, in the loop in which it is called."""
 
     def connect() -> Connection:
         hosts = tuple(host_name(number) for number in range(settings.actor_system.hosts))
         topology = Topology(settings_json=settings.model_dump_json(), hosts=hosts)
-        return Connection(topology, world, OwnLoop(), of_system=True)
+        return Connection(topology, world, OwnLoop(), of_system=True, clock=clock)
+
+    return connect
+
+
+def connecting_elsewhere(settings: Settings) -> Elsewhere:
+    """What makes one to another partition, likewise."""
+
+    def connect(partition: int, clock: DriverClock) -> Connection:
+        theirs = sibling(settings, partition)
+        return connecting(theirs, World(theirs.actor_system.namespace), clock)()
 
     return connect

@@ -19,6 +19,7 @@ from typing import Any
 from actors.errors import ThornbackError
 from actors.event import Event
 from actors.naming import actor_type_of
+from runtime.clocks import DriverClock
 from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
@@ -30,6 +31,7 @@ from runtime.processing.mailing import Mailing, Message
 from runtime.processing.patience import until_answered
 from runtime.settings.settings import Settings
 from runtime.topology.names import WORKERS_NODE
+from runtime.topology.partitions import partition_of
 from runtime.wire.commands import CommandPacker
 from runtime.wire.error_codec import EncodedError, decode_error
 from store.appends import CheckpointMove
@@ -52,6 +54,9 @@ _NOBODY_KNOWS = (
 CLASS_AWAY = ("UnknownActorType", "InvalidActor")
 #: Of a command whose actor has failed before, and takes it in a moment.
 RESTS = ActorRestarting.__name__
+
+#: Makes a connection to another partition, which shares a clock with that to the own one.
+Elsewhere = Callable[[int, DriverClock], Connection]
 
 #: A receiver's source, and the command that it is sent.
 Letter = tuple[str, bytes]
@@ -95,8 +100,10 @@ class Posting:
         settings: Settings,
         store: EventStore,
         connect: Callable[[], Connection],
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        """Where it is new it begins after that position."""
+        """Where it is new it begins after that position. `elsewhere` makes connections to other
+        partitions, where there are several and receivers may be in any of them."""
         # Set once:
         self.name = name
         self._selection, self._after = selection, after
@@ -104,9 +111,12 @@ class Posting:
         self._label = f"{settings.event_bus.node_id}.{WORKERS_NODE}"
         self._decoder = Decoder()
         self._packer = CommandPacker()
+        self._elsewhere = elsewhere
+        self._partitions = settings.event_store.partitions
         # One incarnation, made anew by `_begin`:
         self._epoch = 0  #: of its checkpoint
         self._connection: Connection | None = None
+        self._connections: dict[int, Connection] = {}  #: to other partitions, as they are needed
         self._mailing: Mailing[Channel] = Mailing(0)
         self._receipt: Receipt = NOTHING_FINISHED
         self._kept = 0  #: the position that the store has
@@ -117,8 +127,8 @@ class Posting:
         #: To the hosts of receivers, as they were found first: what belongs elsewhere by now, their
         #: channels see to.
         self._ways: dict[str, Channel] = {}
-        #: By which version of the table of shards the first of them was found.
-        self._routed: int | None = None
+        #: By which version of its table of shards the first of them was found, by channel.
+        self._routed: dict[Channel, int] = {}
         self._resting: set[str] = set()  # receivers whose messages are to be sent again
         self._woken: set[str] = set()  # those of them that were sent again early, once
         self._bringing: dict[str, asyncio.Task[None]] = {}  # classes, by actor type
@@ -141,6 +151,10 @@ class Posting:
     async def _bring(self, hosts: Hosts, receiver: str) -> bool:
         """Have the host of a receiver know its class; is there anybody who has it? Raises
         ThornbackError."""
+        raise NotImplementedError
+
+    async def _bring_from(self, known: Hosts, hosts: Hosts, receiver: str) -> bool:
+        """The same, from whom the hosts of this partition know. Raises ThornbackError."""
         raise NotImplementedError
 
     def _count(self, answered: int) -> None:
@@ -212,6 +226,8 @@ class Posting:
             bringing.cancel()
         if self._connection is not None:
             self._connection.close()
+        for connection in self._connections.values():
+            connection.close()
 
     # One incarnation -------------------------------------------------------------------------
 
@@ -246,7 +262,7 @@ class Posting:
 
     async def _begin(self) -> int:
         self.close()
-        self._connection = self._connect()
+        self._connection, self._connections = self._connect(), {}
         self._epoch = int.from_bytes(self._world.random(8)) % 2**62
         record = await self._store.open_subscription(
             self.name, self._selection, self._after, self._epoch, make=self.MAKES
@@ -261,7 +277,7 @@ class Posting:
         self._resting.clear()
         self._woken.clear()
         self._ways.clear()
-        self._routed = None
+        self._routed = {}
         return record.position
 
     async def _wait_changed(self) -> None:
@@ -294,13 +310,22 @@ class Posting:
     def _way_to(self, receiver: str) -> Channel:
         way = self._ways.get(receiver)
         if way is None or way.moved:
-            assert self._connection is not None
             if len(self._ways) >= self.WAYS:
                 self._ways.clear()
-            way, routed = self._connection.channels.way(receiver, None)
+            way, routed = self._connection_to(receiver).channels.way(receiver, None)
             self._ways[receiver] = way
-            self._routed = routed if self._routed is None else min(self._routed, routed)
+            self._routed[way] = min(routed, self._routed.get(way, routed))
         return way
+
+    def _connection_to(self, receiver: str) -> Connection:
+        """That to the partition of a receiver."""
+        assert self._connection is not None
+        partition = partition_of(receiver, self._partitions)
+        if self._elsewhere is None or partition == self._settings.event_store.partition:
+            return self._connection
+        if partition not in self._connections:
+            self._connections[partition] = self._elsewhere(partition, self._connection.clock)
+        return self._connections[partition]
 
     # Batches ---------------------------------------------------------------------------------
 
@@ -310,7 +335,7 @@ class Posting:
         for channel in mailing.ways():
             while under_way[channel] < self.WINDOW:
                 outgoing = Outgoing(self.PATIENCE_S, bulk=True, want_events=False)
-                outgoing.routed = self._routed
+                outgoing.routed = self._routed.get(channel)
                 messages = mailing.take(channel, outgoing)
                 if not messages:
                     break
@@ -404,8 +429,11 @@ class Posting:
     async def _brought(self, receiver: str) -> None:
         assert self._connection is not None
         actor_type, mailing = actor_type_of(receiver), self._mailing
+        theirs, own = self._connection_to(receiver), self._connection
         try:
-            found = await self._bring(Hosts(self._connection), receiver)
+            found = await self._bring(Hosts(theirs), receiver)
+            if not found and theirs is not own:
+                found = await self._bring_from(Hosts(own), Hosts(theirs), receiver)
         except (ThornbackError, ConnectionError) as error:
             logger.info("%s: no class of %s was brought: %s", self.name, receiver, error)
             found = False

@@ -25,6 +25,7 @@ from runtime.partition.feed import Feed
 from runtime.partition.journal import Journal
 from runtime.partition.log_access import LogAccess
 from runtime.partition.writer_link import WriterLink
+from runtime.process.partitioning import node_ids_of
 from runtime.process.world import World
 from runtime.processing.dead_letters import Replayed
 from runtime.processing.evaluation import Effects, Evaluation, StepFailed
@@ -275,7 +276,7 @@ class ProgramRun:
         self._journal = Journal(epoch, self._writer.append)
         system = self._settings.actor_system
         nodes = await store.nodes() | possible_nodes(
-            self._settings.event_bus.node_id, system.hosts, system.placement
+            node_ids_of(self._settings), system.hosts, system.placement
         )
         self._clock = NodeClock(self._label, epoch.counter, nodes)
         self._effects = Effects()

@@ -22,7 +22,7 @@ from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
 from runtime.driver.outgoing import Outgoing
 from runtime.process.world import World
-from runtime.processing.class_bringing import bring_class
+from runtime.processing.class_bringing import bring_class, bring_class_from
 from runtime.processing.mailing import Message
 from runtime.processing.posting import CLASS_AWAY, Posting
 from runtime.processing.timer_filing import Filing
@@ -328,6 +328,9 @@ class Timekeeping(Posting):
 
     async def _bring(self, hosts: Hosts, receiver: str) -> bool:
         return await bring_class(hosts, actor_type_of(receiver), receiver)
+
+    async def _bring_from(self, known: Hosts, hosts: Hosts, receiver: str) -> bool:
+        return await bring_class_from(known, hosts, actor_type_of(receiver), receiver)
 
     def _count(self, answered: int) -> None:
         self._say(waiting=len(self._under_way))

@@ -20,7 +20,7 @@ from runtime.processing.company import Company
 from runtime.processing.dead_letters import Replayed
 from runtime.processing.hearing import Hearing
 from runtime.processing.member import Member
-from runtime.processing.own_connection import connecting
+from runtime.processing.own_connection import connecting, connecting_elsewhere
 from runtime.processing.program_code import loaded_program
 from runtime.processing.program_run import ProgramRun
 from runtime.processing.projected_rows import tabled
@@ -89,6 +89,7 @@ class Worker(Process):
                 settings=self.settings,
                 store=self._store,
                 connect=connecting(self.settings, self.world),
+                elsewhere=connecting_elsewhere(self.settings),
             )
             self.must_live(self._run_program(self._run))
             return

@@ -86,6 +86,9 @@ ConnectionString = Annotated[
 
 StoreType = Literal["postgres", "memory"]
 
+#: The slots of stream programs can be shared out among so many.
+PartitionCount = Literal[1, 2, 4, 8, 16]
+
 BetweenMachines = Literal["ray", "tls"]
 
 SupervisorStrategy = Literal["restart", "resume", "stop", "escalate"]
@@ -143,6 +146,12 @@ class EventStoreSettings(_Section):
     )
     data_folder: Folder = Field(
         Path("~/.local/share/thornback"), description="home of the embedded PostgreSQL"
+    )
+    partitions: Annotated[PartitionCount, Expected("1, 2, 4, 8 or 16")] = Field(
+        1, description="logs of their own, each with a writer and a bus; fixed once there is one"
+    )
+    partition: Annotated[int, Field(ge=0, le=15), Expected("a whole number from 0 to 15")] = Field(
+        0, description="which of them these settings are of; launching the system sets it"
     )
     connection_pool_size: Count = Field(20, description="connections one process may open")
     batch_size: Count = Field(5_000, description="events in one commit at most")

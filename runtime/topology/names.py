@@ -137,10 +137,14 @@ def may_have_shards(name: str) -> bool:
     return number_of_host(name) is not None or promoted_shard(name) is not None
 
 
-def possible_nodes(node_id: str, hosts: int, placement: Mapping[str, str]) -> frozenset[str]:
+def possible_nodes(
+    node_ids: Iterable[str], hosts: int, placement: Mapping[str, str]
+) -> frozenset[str]:
     """The names that hosts and workers may ever have in vector clocks, however many hosts are
-    added: who keeps a clock for others takes no note of any other name."""
-    return clock_nodes(node_id, max(hosts, MOST_HOSTS), placement)
+    added, in all partitions, of which each has one of the node ids: who keeps a clock for others
+    takes no note of any other name."""
+    most = max(hosts, MOST_HOSTS)
+    return frozenset().union(*(clock_nodes(each, most, placement) for each in node_ids))
 
 
 def clock_nodes(node_id: str, hosts: int, placement: Mapping[str, str]) -> frozenset[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from store.errors import DatabaseClaimed
+from store.errors import AnotherPartition, DatabaseClaimed
 from store.postgres.queries import QUERIES
 
 #: The first schema that knows of claims.
@@ -28,6 +28,8 @@ class Claimant:
     namespace: str
     place: str  #: who launched it and where, for people
     traces: str  #: by which a launch that is near can tell that it has ended
+    partition: int = 0  #: which of its partitions it has the log of
+    partitions: int = 1  #: of how many
 
 
 class Sign(NamedTuple):
@@ -74,7 +76,13 @@ async def take(connection: Any, claimant: Claimant, may_take: MayTake, schema: i
 
 
 async def hold(connection: Any, claimant: Claimant) -> None:
-    """In the same transaction, once the schema has the table: it is ours from now on."""
+    """In the same transaction, once the schema has the table: it is ours from now on. Raises
+    AnotherPartition where the log is that of another one than the claimant's."""
+    ours = claimant.partition, claimant.partitions
+    await connection.fetch(QUERIES["note_partition"], *ours)
+    [found] = await connection.fetch(QUERIES["partition_of_log"])
+    if (there := (found["number"], found["partitions"])) != ours:
+        raise AnotherPartition(*("{} of {}".format(*each) for each in (there, ours)))
     await connection.execute(
         QUERIES["claim"],
         claimant.holder,

@@ -67,8 +67,8 @@ async def migrate(
     claim as they were. One process at a time; it takes the time that it takes, whatever the
     server's or the role's own limit on statements, and `tell` hears of each step. Raises
     StoreUnavailable, also where a lock that a migration needs is not to be had within LOCK_S,
-    SchemaMismatch when the database has been migrated further than this release knows, and
-    DatabaseClaimed when somebody else has it and it may not be taken.
+    SchemaMismatch when the database has been migrated further than this release knows,
+    DatabaseClaimed when somebody else has it and it may not be taken, and AnotherPartition.
     """
     try:
         connection: Any = await asyncpg.connect(url, timeout=timeout_s)

@@ -173,6 +173,11 @@ def topic_parts(topic: bytes) -> tuple[bytes, bytes, bytes]:
     return topic[4:end], topic[end + 4 : kind_end], topic[kind_end + 4 :]
 
 
+def joined(pages: Iterable[bytes]) -> bytes:
+    """The rows of several, back to back; each is that already, or a whole COPY stream."""
+    return b"".join(data[slice(*span(data))] for data in pages)
+
+
 def span(data: bytes) -> tuple[int, int]:
     """Where the rows start and end: a COPY stream has a header and a trailer."""
     if data.startswith(COPY_HEADER):

@@ -39,6 +39,12 @@ SET holder = excluded.holder, system = excluded.system, namespace = excluded.nam
     claimed_at = CASE WHEN claim.holder = excluded.holder AND claim.given_up_at IS NULL
         THEN claim.claimed_at ELSE now() END;
 
+-- name: note_partition
+INSERT INTO log_partition (number, partitions) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: partition_of_log
+SELECT number, partitions FROM log_partition;
+
 -- name: log_born
 SELECT applied_at FROM schema_migrations ORDER BY number LIMIT 1;
 

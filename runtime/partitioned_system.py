@@ -1,0 +1,419 @@
+"""One face for a system of several partitions (docs/decisions/0100).
+
+Each partition is a system of its own, with processes, log and namespace of its own; whatever
+concerns one actor goes to the partition of its source, and whatever concerns all of them goes to
+all. What nobody can do over several logs is refused with NotPossible, which names the way.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import Any, NoReturn, Self, TypeVar
+from uuid import UUID
+
+from actors.actor import Actor, Command, described
+from actors.event import Event
+from actors.naming import checked_type_name, source_of
+from runtime.driver.bulk import BulkResult
+from runtime.driver.connection import Connection
+from runtime.driver.explaining import explain_in
+from runtime.driver.ref import ActorRef
+from runtime.driver.reply import Reply
+from runtime.driver.scaling import ScalingStep, checked_hosts
+from runtime.driver.selecting import checked_seconds
+from runtime.driver.starting import Start
+from runtime.errors import LaunchFailed, NotPossible
+from runtime.process.partitioning import of_partition, share_of
+from runtime.processing.dead_letters import DeadLetters, Replayed, added_up
+from runtime.processing.finding import USUAL, Found
+from runtime.processing.merged_subscription import MergedSubscription
+from runtime.processing.partitioned_programs import check_for_partitions
+from runtime.settings.settings import Settings
+from runtime.system import ActorSystem
+from runtime.topology.partitions import namespace_of, partition_of
+from runtime.topology.positions import Positions
+from runtime.topology.status import DrainReport, Progress, Status, Topology
+from store.causality import LIMIT, Explanation
+from store.event_store import EventStore
+from streams.programs import Runnable
+
+S = TypeVar("S")
+
+
+class PartitionedSystem(ActorSystem):
+    """What `ActorSystem.connect` and `launch` return for a system of several partitions. `parts`
+    are these, in their order: each an ActorSystem by itself."""
+
+    def __init__(self, parts: Sequence[ActorSystem]) -> None:
+        self.parts = tuple(parts)
+        self.namespace = parts[0].namespace
+
+    @property
+    def connection(self) -> Connection:  # type: ignore[override]
+        """There are several. Raises NotPossible."""
+        self._refuse("this works on one log")
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the first partition, as it was launched last."""
+        return self.parts[0].settings
+
+    @classmethod
+    def launched(cls, settings: Settings, launch: Callable[[Settings], Topology]) -> Self:
+        """All partitions of a system, each launched if it does not run. Where one cannot be, those
+        that ran before run on, and so do those that this has started: launching again goes on.
+        Raises what `launch` raises."""
+        found: list[Topology] = []
+        for partition in range(settings.event_store.partitions):
+            try:
+                found.append(launch(of_partition(settings, partition)))
+            except LaunchFailed as error:
+                raise LaunchFailed(f"partition {partition}: {error}") from error
+        return cls.opened(found)
+
+    @classmethod
+    def joined(cls, first: Topology, join: Callable[[str], Topology], adapted: Any = None) -> Self:
+        """All partitions of a system that runs, by its first one. Raises what `join` raises."""
+        settings = Settings.model_validate_json(first.settings_json)
+        namespace = settings.actor_system.namespace
+        others = range(1, settings.event_store.partitions)
+        return cls.opened([first, *(join(namespace_of(namespace, one)) for one in others)], adapted)
+
+    @classmethod
+    def opened(cls, topologies: Iterable[Topology], adapted: Any = None) -> Self:
+        """Connections to all of them, which work in one loop and share one clock: what a driver has
+        heard from one partition is in the past of what it tells another."""
+        parts: list[ActorSystem] = []
+        try:
+            for topology in topologies:
+                beside = parts[0].connection if parts else None
+                parts.append(ActorSystem(topology, adapted=adapted, beside=beside))
+        except BaseException:
+            for part in reversed(parts):
+                part.close()
+            raise
+        return cls(parts)
+
+    # Actors -------------------------------------------------------------------------------
+
+    def part_of(self, source: str) -> ActorSystem:
+        """The partition of whatever has that source."""
+        return self.parts[partition_of(source, len(self.parts))]
+
+    def actor(self, actor: type[Actor[Any]] | str, name: str) -> ActorRef[Any]:
+        """See ActorSystem."""
+        if isinstance(actor, str):
+            source = source_of(checked_type_name(actor), name)
+        else:
+            described(actor)
+            source = source_of(actor.actor_type, name)
+        return self.part_of(source).actor(actor, name)
+
+    def broadcast(
+        self,
+        message: Command,
+        actor: type[Actor[Any]] | str,
+        *,
+        id: UUID | bytes | None = None,
+        patience_s: float = 60.0,
+    ) -> BulkResult:
+        """See ActorSystem: to those of one partition after the other."""
+        found = BulkResult()
+        own = self.parts[0].connection.new_id() if id is None else id
+        for part in self.parts:
+            found += part.broadcast(message, actor, id=own, patience_s=patience_s)
+        return found
+
+    def publish(self, event: Event) -> Reply[list[Event]]:
+        """See ActorSystem."""
+        return self._of(event).publish(event)
+
+    def stop(
+        self, what: str | ActorRef[Any], *, reason: str = "", id: UUID | bytes | None = None
+    ) -> Any:
+        """See ActorSystem. A stream program is stopped in all partitions."""
+        if not isinstance(what, str):
+            return self.parts[0].stop(what, reason=reason, id=id)  # by what the ref says
+        return self._all(f"stopping {what}", lambda part: part.stop(what), lambda _: None)
+
+    def state_as_of(
+        self,
+        ref: ActorRef[S],
+        when: datetime | int | None = None,
+        *,
+        position: Any = None,
+    ) -> Reply[S]:
+        """See ActorSystem. A position is one of the actor's own partition, or one of each."""
+        part = self._of(ref)
+        if position is not None and not isinstance(position, int):
+            position = Positions.of(position, len(self.parts))[self.parts.index(part)]
+        return part.state_as_of(ref, when, position=position)
+
+    def promote(self, ref: ActorRef[Any]) -> Reply[str]:
+        """See ActorSystem: to a host of its own partition."""
+        return self._of(ref).promote(ref)
+
+    def demote(self, ref: ActorRef[Any]) -> Reply[str]:
+        """See ActorSystem."""
+        return self._of(ref).demote(ref)
+
+    # Reading ------------------------------------------------------------------------------
+
+    def subscribe(  # type: ignore[override]
+        self,
+        event_types: str | Iterable[str] = "*",
+        *,
+        after: Any = None,
+        **wanted: Any,
+    ) -> MergedSubscription:
+        """See ActorSystem. The events of all partitions in one stream (MergedSubscription); `after`
+        is a moment, or a position of each (`subscription.position`, `head()`), or 0. With a name a
+        checkpoint is kept in each."""
+        parts: list[Any] = []
+        given = list(event_types) if not isinstance(event_types, str) else event_types
+        try:
+            for part, start in zip(self.parts, self._starts(after), strict=True):
+                subscribe: Any = part.subscribe
+                parts.append(subscribe(given, after=start, **wanted))
+        except BaseException:
+            for opened in parts:
+                opened.close()
+            raise
+        return MergedSubscription(parts)
+
+    def head(self) -> Reply[Positions]:  # type: ignore[override]
+        """See ActorSystem: of each partition."""
+        return self._all("the heads of the logs", ActorSystem.head, Positions)
+
+    def position_at(self, moment: datetime) -> Reply[Positions]:  # type: ignore[override]
+        """See ActorSystem: of each partition."""
+        wanted = f"what was committed from {moment} on"
+        return self._all(wanted, lambda part: part.position_at(moment), Positions)
+
+    def explain(self, event: Event | UUID | str, *, limit: int = LIMIT) -> Reply[Explanation]:
+        """See ActorSystem. Causes and effects are looked for in all partitions; what is in two of
+        them is told apart by its clocks, and all stands in the order of its commit times."""
+        connections = [part.connection for part in self.parts]
+        return explain_in(connections, event, limit)
+
+    # Stream programs ----------------------------------------------------------------------
+
+    def run(
+        self,
+        program: Runnable | type[Actor[Any]],
+        *,
+        workers: int | None = None,
+        after: Any = 0,
+    ) -> Reply[None]:
+        """See ActorSystem. It runs in each partition on its own log, in so many workers there.
+        Raises NotPossible for a program whose keys are not the sources of events."""
+        check_for_partitions(program)
+        starts = iter(self._starts(after))
+        return self._all(
+            "running a program",
+            lambda part: part.run(program, workers=workers, after=next(starts)),
+            lambda _: None,
+        )
+
+    def resume(self, program: str, *, skip: bool = False) -> Reply[int]:
+        """See ActorSystem."""
+        return self._all(f"resuming {program}", lambda part: part.resume(program, skip=skip), sum)
+
+    def rebuild(self, projection: Runnable | str, *, workers: int | None = None) -> Reply[None]:
+        """See ActorSystem: in each partition, one after another."""
+        if not isinstance(projection, str):
+            check_for_partitions(projection)
+        return self._all(
+            "rebuilding", lambda part: part.rebuild(projection, workers=workers), lambda _: None
+        )
+
+    def index(self, actor: type[Actor[Any]], *, workers: int | None = None) -> Reply[None]:
+        """See ActorSystem: one in each partition."""
+        return self._all(
+            "an index", lambda part: part.index(actor, workers=workers), lambda _: None
+        )
+
+    def find(
+        self,
+        actor: Any,
+        *,
+        at_least: Any = None,
+        after: str = "",
+        limit: int = USUAL,
+        timeout_s: float | None = None,
+        **where: Any,
+    ) -> Reply[Found[Any]]:
+        """See ActorSystem: from all partitions, in the order of their names. `at_least` and what is
+        found have a position of each."""
+        least: Iterable[int | None] = [None] * len(self.parts)
+        if at_least is not None:
+            least = Positions.of(at_least, len(self.parts))
+        each = iter(least)
+
+        def find(part: ActorSystem) -> Reply[Found[Any]]:
+            return part.find(
+                actor, at_least=next(each), after=after, limit=limit, timeout_s=timeout_s, **where
+            )
+
+        return self._all("find", find, partial(_merged, limit))
+
+    def dead_letters(self, program: str | None = None) -> Reply[list[DeadLetters]]:
+        """See ActorSystem: those of all partitions."""
+        return self._all(
+            "dead letters",
+            lambda part: part.dead_letters(program),
+            lambda found: [each for theirs in found for each in theirs],
+        )
+
+    def replay_dead_letters(
+        self, program: str, *, key: str | None = None, source: str | None = None
+    ) -> Reply[Replayed]:
+        """See ActorSystem. Those of one key or source are in one partition, that of its home."""
+        if (of := key if key is not None else source) is not None:
+            return self.part_of(of).replay_dead_letters(program, key=key, source=source)
+        return self._all("replaying", lambda part: part.replay_dead_letters(program), added_up)
+
+    def drop_dead_letters(
+        self, program: str, *, key: str | None = None, source: str | None = None
+    ) -> Reply[int]:
+        """See ActorSystem, and likewise."""
+        if (of := key if key is not None else source) is not None:
+            return self.part_of(of).drop_dead_letters(program, key=key, source=source)
+        return self._all("dropping", lambda part: part.drop_dead_letters(program), sum)
+
+    # The whole ----------------------------------------------------------------------------
+
+    def flush(self) -> Reply[list[tuple[str, Exception]]]:
+        """See ActorSystem."""
+        return self._all(
+            "flush", ActorSystem.flush, lambda found: [one for each in found for one in each]
+        )
+
+    def status(self) -> Reply[tuple[Status, ...]]:
+        """See ActorSystem: of the processes of all partitions. Those of the first one have the
+        names that they have in a system of one; those of the others say their partition."""
+        return self._all("status", ActorSystem.status, _statuses)
+
+    def move_shards(
+        self, shards: Iterable[int], to: str, *, timeout_s: float = 30.0
+    ) -> Reply[dict[str, int]]:
+        """Shards are those of one partition. Raises NotPossible."""
+        self._refuse("shards move within one partition")
+
+    def scale(
+        self, hosts: int, *, tell: Callable[[ScalingStep], None] = lambda _: None
+    ) -> Reply[dict[str, int]]:
+        """See ActorSystem: each partition has its share of the hosts, and at least one. Raises
+        ValueError for fewer hosts than there are partitions."""
+        count = len(self.parts)
+        if checked_hosts(hosts) < count:
+            raise ValueError(f"each of the {count} partitions has a host, so {hosts} are too few")
+        shares = iter([share_of(hosts, partition, count) for partition in range(count)])
+        return self._all("scale", lambda part: part.scale(next(shares), tell=tell), _by_host)
+
+    def progress(self) -> Reply[Progress]:
+        """See ActorSystem: of the first partition."""
+        return self.parts[0].progress()
+
+    def drain(self, *, timeout_s: float = 60.0) -> Reply[DrainReport]:
+        """See ActorSystem: all partitions, the first one last, by which the system is found."""
+        first, *others = self.parts
+
+        async def drain() -> DrainReport:
+            drains = (each.drain(timeout_s=timeout_s) for each in others)
+            return _drained([*await asyncio.gather(*drains), await first._drain(timeout_s)])
+
+        checked_seconds(timeout_s)
+        return first.connection.last_errand("drain", drain)
+
+    async def open_store(self) -> EventStore:
+        """There are several. Raises NotPossible."""
+        self._refuse("a store is that of one log")
+
+    def close(self) -> None:
+        """See ActorSystem."""
+        for part in reversed(self.parts):  # the first one has the loop in which all of them work
+            part.close()
+
+    def __repr__(self) -> str:
+        closed = ", closed" if self.parts[0].connection.closed else ""
+        return (
+            f"<{type(self).__name__} of {len(self.parts)} partitions in namespace "
+            f"{self.namespace!r}{closed}>"
+        )
+
+    def _of(self, what: Any) -> ActorSystem:
+        """The partition of a ref, or of an event; for what is none, whoever says so."""
+        known = isinstance(what, ActorRef | Event)
+        return self.part_of(what.source) if known else self.parts[0]
+
+    def _starts(self, after: Any) -> Sequence[Start]:
+        """Where each of them begins. Raises ValueError."""
+        if after is None or isinstance(after, datetime):
+            return [after] * len(self.parts)
+        return Positions.of(after, len(self.parts))
+
+    def _all(
+        self,
+        name: str,
+        ask: Callable[[ActorSystem], Reply[Any]],
+        together: Callable[[list[Any]], Any],
+    ) -> Reply[Any]:
+        """What all of them answer, as one."""
+        replies = [ask(part) for part in self.parts]
+
+        async def answers() -> Any:
+            return together(list(await asyncio.gather(*replies)))
+
+        return self.parts[0].connection.errand(name, answers)
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise NotPossible(
+            f"{why}, and this system has {len(self.parts)} partitions: take one of system.parts, "
+            f"or name the namespace of one, {self.namespace}.partition-0 and so on"
+        )
+
+
+def _merged(limit: int, found: list[Found[Any]]) -> Found[Any]:
+    refs = sorted((ref for each in found for ref in each.refs), key=lambda ref: ref.name.encode())
+    kept = refs[:limit]
+    more = len(refs) > limit or any(each.next is not None for each in found)
+    position: Any = Positions(each.position for each in found)
+    return Found(kept, position, kept[-1].name if more and kept else None)
+
+
+def _statuses(found: list[tuple[Status, ...]]) -> tuple[Status, ...]:
+    first, *others = found
+    named: list[Status] = [
+        replace(status, name=_named(status.name, partition))
+        for partition, theirs in enumerate(others, 1)
+        for status in theirs
+    ]
+    return (*first, *named)
+
+
+def _drained(reports: list[DrainReport]) -> DrainReport:
+    """What became of all: the others, in their order, and then the first one."""
+    *others, first = reports
+    processes = [
+        replace(each, name=_named(each.name, partition))
+        for partition, report in enumerate(others, 1)
+        for each in report.processes
+    ]
+    problems = [problem for report in reports for problem in report.end_problems]
+    return DrainReport(processes=(*processes, *first.processes), end_problems=tuple(problems))
+
+
+def _named(process: str, partition: int) -> str:
+    return f"{process} of partition {partition}"
+
+
+def _by_host(found: list[dict[str, int]]) -> dict[str, int]:
+    first, *others = found
+    return first | {
+        _named(host, partition): shards
+        for partition, theirs in enumerate(others, 1)
+        for host, shards in theirs.items()
+    }

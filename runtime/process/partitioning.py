@@ -1,0 +1,96 @@
+"""The settings of one partition of a system, made of those of the whole."""
+
+import json
+
+from runtime.settings.configuration import ConfigurationError, Problem
+from runtime.settings.settings import Settings
+from runtime.topology.partitions import namespace_of, node_id_of, node_ids
+from store.postgres.partition_database import url_of_partition
+
+#: Values by section and key.
+Changes = dict[tuple[str, str], object]
+
+_ORIGIN = "the settings of the system, for its partition {}"
+
+
+def check_partitioned(settings: Settings) -> None:
+    """Raises ConfigurationError where a system cannot be launched with so many partitions."""
+    store, system = settings.event_store, settings.actor_system
+    if store.partition:
+        raise ConfigurationError(
+            Problem(
+                settings.origin("event_store", "partition"),
+                "event_store.partition",
+                str(store.partition),
+                "0: a launch is one of all partitions, and sets it for each",
+            )
+        )
+    if system.hosts < store.partitions:
+        raise ConfigurationError(
+            Problem(
+                settings.origin("actor_system", "hosts"),
+                "actor_system.hosts",
+                str(system.hosts),
+                f"at least {store.partitions}: each of event_store.partitions has hosts of its own",
+            )
+        )
+
+
+def node_ids_of(settings: Settings) -> list[str]:
+    """The first parts of node names in vector clocks, of all partitions."""
+    store = settings.event_store
+    return node_ids(settings.event_bus.node_id, store.partition, store.partitions)
+
+
+def sibling(settings: Settings, partition: int) -> Settings:
+    """About those of another partition than the one that these are of: enough to speak to its
+    actors, whose hosts correct what is not so."""
+    changes: Changes = {
+        ("event_store", "partition"): partition,
+        ("event_bus", "node_id"): node_ids_of(settings)[partition],
+        ("actor_system", "namespace"): namespace_of(whole_namespace(settings), partition),
+    }
+    return _changed(settings, changes, partition)
+
+
+def whole_namespace(settings: Settings) -> str:
+    """The namespace of the system that a partition is of."""
+    namespace, partition = settings.actor_system.namespace, settings.event_store.partition
+    return namespace.removesuffix(namespace_of("", partition)) if partition else namespace
+
+
+def share_of(hosts: int, partition: int, partitions: int) -> int:
+    """So many of the pooled hosts of a system are those of one of its partitions."""
+    return hosts // partitions + (partition < hosts % partitions)
+
+
+def of_partition(settings: Settings, partition: int) -> Settings:
+    """Those of one of its partitions, of which it has several. Each has its share of the hosts, and
+    its own namespace, node names and log: a database beside the one that is named, or an embedded
+    PostgreSQL of its own. Metrics are served by each, at a port of its own, and HTTP by the first.
+    """
+    store, system = settings.event_store, settings.actor_system
+    changes: Changes = {
+        ("actor_system", "hosts"): share_of(system.hosts, partition, store.partitions),
+    }
+    if partition:
+        changes |= {
+            ("event_store", "partition"): partition,
+            ("event_store", "data_folder"): str(store.data_folder / f"partition-{partition}"),
+            ("event_bus", "node_id"): node_id_of(settings.event_bus.node_id, partition),
+            ("actor_system", "namespace"): namespace_of(system.namespace, partition),
+            ("gateway", "enabled"): False,
+        }
+        if url := store.connection_string.get_secret_value():
+            changes["event_store", "connection_string"] = url_of_partition(url, partition)
+        if settings.metrics.port:
+            changes["metrics", "port"] = settings.metrics.port + partition
+    return _changed(settings, changes, partition)
+
+
+def _changed(settings: Settings, changes: Changes, partition: int) -> Settings:
+    plain = json.loads(settings.model_dump_json())
+    for (section, key), value in changes.items():
+        plain[section][key] = value
+        plain["origins"][f"{section}.{key}"] = _ORIGIN.format(partition)
+    return Settings.model_validate_json(json.dumps(plain))

@@ -1,0 +1,300 @@
+"""A system of several partitions on real Ray and PostgreSQL: one face, several logs."""
+
+import asyncio
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from actors.actor import Actor, handles
+from actors.clock import CausalRelation
+from actors.command import Command
+from actors.event import DeviceEvent, Event, Payload
+from actors.tell import Tell
+from actors.timers import Schedule
+from runtime.driver.ref import ActorRef
+from runtime.errors import LaunchFailed, NotPossible
+from runtime.partitioned_system import PartitionedSystem
+from runtime.processing.merged_subscription import MergedSubscription
+from runtime.system import ActorSystem
+from runtime.topology.partitions import partition_of
+from streams.handler import Handler
+from streams.pipeline import EventPipeline
+from tests.integration.devices import Add, Added, Counter
+from tests.integration.systems import (
+    LIMIT_S,
+    Launcher,
+    assert_log_is_whole,
+    eventually,
+    kill,
+    log_of,
+    stored,
+    url_of,
+)
+
+pytestmark = pytest.mark.integration
+
+COUNT = 40
+
+
+class Pass(Command):
+    """Have the next one count it."""
+
+    to: str
+
+
+class Passed(DeviceEvent):
+    to: str
+
+
+class Relay(Actor[dict[str, int]]):
+    """Sends on what it is sent, to whatever partition that is in."""
+
+    ignores = (Passed,)
+
+    @handles
+    def pass_on(self, message: Pass) -> Iterator[Payload | Tell | Schedule]:
+        yield Passed(to=message.to)
+        yield Tell((Counter, message.to), Add())
+
+
+@pytest.fixture(scope="module")
+def system(cluster: None, new_database: Callable[[], str]) -> Iterator[PartitionedSystem]:
+    launcher = Launcher(new_database)
+    launched = launcher(actor_system={"hosts": 3}, event_store={"partitions": 2})
+    assert isinstance(launched, PartitionedSystem)
+    yield launched
+    launcher.drain_all()
+
+
+def named(prefix: str, partition: int, of: str = "counter") -> str:
+    """The name of an actor of a partition."""
+    names = (f"{prefix}-{number}" for number in range(100))
+    return next(each for each in names if partition_of(f"{of}/{each}", 2) == partition)
+
+
+def taken(events: MergedSubscription, count: int) -> list[Event]:
+    return list(islice(events, count))
+
+
+def counters(system: ActorSystem, prefix: str) -> list[ActorRef[Any]]:
+    return [system.actor(Counter, f"{prefix}-{number}") for number in range(COUNT)]
+
+
+def test_an_actor_is_in_one_partition_and_a_subscription_reads_all(
+    system: PartitionedSystem,
+) -> None:
+    start = system.head().result()
+    refs = counters(system, "first")
+    for reply in [ref.ask(Add()) for ref in refs]:
+        reply.result()
+    result = system.tell_many((ref, Add(amount=2)) for ref in refs)
+    assert (result.commands, result.failed) == (COUNT, 0)
+    assert [ref.state().result().total for ref in refs] == [3] * COUNT
+
+    with system.subscribe(after=start, sources="counter/first-*") as events:
+        seen = taken(events, 2 * COUNT)
+        assert events.position.reaches(system.head().result())
+    assert Tally(event.source for event in seen) == {ref.source: 2 for ref in refs}
+    for source in {event.source for event in seen}:
+        assert [event.version for event in seen if event.source == source] == [1, 2]
+    for number, part in enumerate(system.parts):
+        assert_log_is_whole(part)
+        theirs = {row["source"] for row in log_of(part, "SELECT source FROM events")}
+        assert {partition_of(source, 2) for source in theirs} == {number}
+        hosts = [one for one in part.status().result() if one.name.startswith("host-")]
+        assert all(one.facts.residents for one in hosts)  # type: ignore[union-attr]
+
+
+def test_a_reader_goes_on_at_its_positions_and_from_a_moment(system: PartitionedSystem) -> None:
+    start, moment = system.head().result(), datetime.now(UTC)
+    refs = counters(system, "resumed")
+    system.tell_many((ref, Add()) for ref in refs)
+    with system.subscribe(after=moment, sources="counter/resumed-*") as events:
+        first = taken(events, COUNT // 2)
+        position = events.position
+    with system.subscribe(after=list(position), sources="counter/resumed-*") as events:
+        rest = taken(events, COUNT - len(first))
+    assert {event.source for event in [*first, *rest]} == {ref.source for ref in refs}
+    assert start.reaches(system.position_at(moment).result())
+    with pytest.raises(ValueError, match="of 2 partitions is a list of 2"):
+        system.subscribe(after=7)
+
+
+async def test_a_stream_may_be_awaited(system: PartitionedSystem) -> None:
+    async with system.subscribe(after=await system.head(), sources="counter/awaited-*") as events:
+        for ref in counters(system, "awaited"):
+            ref.tell(Add())
+        seen = [await asyncio.wait_for(anext(events), LIMIT_S) for _ in range(COUNT)]
+    assert len({event.source for event in seen}) == COUNT
+
+
+def test_a_durable_subscription_keeps_a_checkpoint_in_each_log(system: PartitionedSystem) -> None:
+    name, start = f"durable-{uuid4().hex[:8]}", system.head().result()
+    wanted: dict[str, Any] = {"sources": "counter/kept-*", "name": name}
+    with system.subscribe(after=start, **wanted) as events:
+        system.tell_many((ref, Add()) for ref in counters(system, "kept"))
+        first = taken(events, COUNT // 2)
+        events.finish()
+    with system.subscribe(**wanted) as events:
+        rest = taken(events, COUNT - len(first))
+        assert events.finish().reaches(start)
+        assert events.receipt.count == COUNT
+    assert Tally(event.id for event in [*first, *rest]) == Tally(
+        {event.id: 1 for event in [*first, *rest]}
+    )
+    for part in system.parts:
+        asked = "SELECT position FROM subscriptions WHERE name = $1"
+        assert len(log_of(part, asked, name)) == 1
+
+
+def test_a_message_goes_to_another_partition_and_its_cause_is_found_there(
+    system: PartitionedSystem,
+) -> None:
+    """G6, across two logs."""
+    sender, receiver = named("sender", 0, "relay"), named("receiver", 1)
+    [passed] = system.actor(Relay, sender).ask(Pass(to=receiver)).result()[:1]
+    counter = system.actor(Counter, receiver)
+    eventually(lambda: counter.state().result().total == 1)
+    with system.subscribe(after=0, sources=counter.source) as events:
+        [added] = taken(events, 1)
+    assert passed.relation_to(added) is CausalRelation.HAPPENED_BEFORE
+    explained = system.explain(added).result()
+    assert [event.source for event in explained.ancestors] == [passed.source]
+    assert added.id in {each.id for each in system.explain(passed).result().descendants}
+    kept = counter.ask(Add()).result()
+    assert added.relation_to(kept[0]) is CausalRelation.HAPPENED_BEFORE
+
+
+def test_what_a_driver_has_heard_of_one_partition_is_before_what_it_tells_another(
+    system: PartitionedSystem,
+) -> None:
+    [one] = system.actor(Counter, named("heard", 0)).ask(Add()).result()
+    [other] = system.actor(Counter, named("heard", 1)).ask(Add()).result()
+    assert one.relation_to(other) is CausalRelation.HAPPENED_BEFORE
+
+
+class Doubled(DeviceEvent):
+    amount: int
+
+
+class Doubling(Handler):
+    """Of each count twice as much."""
+
+    event_types = ("added",)
+    sources = ("counter/doubled-*",)
+
+    def handle(self, event: Event) -> Sequence[Payload]:
+        return [Doubled(amount=2 * event.data["amount"])]
+
+
+def test_a_handler_runs_in_each_partition_and_its_outputs_stay_beside_their_causes(
+    system: PartitionedSystem,
+) -> None:
+    system.run(Doubling).result(LIMIT_S)
+    refs = counters(system, "doubled")
+    system.tell_many((ref, Add(amount=3)) for ref in refs)
+    with system.subscribe(after=0, event_types="doubled") as events:
+        outputs = taken(events, COUNT)
+    assert {event.source for event in outputs} == {f"doubling/{ref.source}" for ref in refs}
+    for number, part in enumerate(system.parts):
+        rows = log_of(part, "SELECT source FROM events WHERE event_type = 'doubled'")
+        assert {partition_of(row["source"], 2) for row in rows} == {number}
+        assert_log_is_whole(part)
+    assert all(one.causation_id for one in outputs)
+    cause = system.explain(outputs[0]).result().ancestors[-1]
+    assert outputs[0].source == f"doubling/{cause.source}"
+    system.stop("doubling").result(LIMIT_S)
+
+
+def test_actors_are_found_in_all_partitions_in_the_order_of_their_names(
+    system: PartitionedSystem,
+) -> None:
+    refs = counters(system, "found")
+    system.tell_many((ref, Add(amount=77)) for ref in refs)
+    page = system.find(Counter, total=77, limit=25, timeout_s=LIMIT_S).result(LIMIT_S)
+    rest = system.find(Counter, total=77, after=page.next or "", timeout_s=LIMIT_S).result(LIMIT_S)
+    assert [ref.name for ref in (*page, *rest)] == sorted(ref.name for ref in refs)
+    assert rest.next is None
+
+
+def test_the_rest_of_the_face(system: PartitionedSystem) -> None:
+    ref = system.actor(Counter, named("whole", 1))
+    at = ref.ask(Add()).result()[0].position
+    ref.ask(Add()).result()
+    assert system.state_as_of(ref, position=at).result().total == 1
+    assert system.broadcast(Add(), Counter).failed == 0
+    assert ref.state().result().total == 3
+    system.stop(ref, reason="for a test").result()
+    assert system.start(ref).result()
+    receipt = system.erase(ref, "for a test").result(LIMIT_S)
+    assert receipt.source == ref.source
+    event = Event.of(
+        Added(amount=1), source=f"outside/{uuid4()}", id=uuid4(), timestamp=datetime.now(UTC)
+    )
+    [published] = system.publish(event).result()
+    assert published.position
+    assert system.flush().result() == []
+    promoted = system.actor(Counter, named("promoted", 1))
+    promoted.ask(Add()).result()
+    assert system.promote(promoted).result(LIMIT_S).startswith("promoted-")
+    assert promoted.ask(Add()).result()
+    system.demote(promoted).result(LIMIT_S)
+    shards = system.scale(4).result(LIMIT_S)
+    assert shards["host-0"] + shards["host-1"] == 4096
+    assert shards["host-0 of partition 1"] + shards["host-1 of partition 1"] == 4096
+    assert promoted.state().result().total == 2
+
+
+def test_what_works_on_one_log_alone_is_refused(system: PartitionedSystem) -> None:
+    keyed = EventPipeline("by-amount", "added").key_by(lambda event: str(event.data["amount"]))
+    with pytest.raises(NotPossible, match="other keys than the sources"):
+        system.run(keyed.fold(0, lambda count, _: count + 1).emit("amounts"))
+    for refused in (
+        lambda: system.move_shards([1], "host-0"),
+        lambda: asyncio.run(system.open_store()),
+        lambda: system.connection,
+    ):
+        with pytest.raises(NotPossible, match=r"partition-0 and so on"):
+            refused()
+    other = system.parts[1].actor(Counter, named("foreign", 0))
+    with pytest.raises(NotPossible, match="is of partition 0"):
+        other.ask(Add())
+
+
+def test_a_driver_joins_all_of_it_or_one_partition(system: PartitionedSystem) -> None:
+    with ActorSystem.connect(system.namespace) as joined:
+        assert isinstance(joined, PartitionedSystem)
+        ref = joined.actor(Counter, named("joined", 1))
+        ref.ask(Add()).result()
+    for number in range(2):
+        with ActorSystem.connect(f"{system.namespace}.partition-{number}") as single:
+            assert not isinstance(single, PartitionedSystem)
+            assert url_of(single) == url_of(system.parts[number])
+
+
+def test_the_number_of_partitions_is_for_ever(launch: Launcher) -> None:
+    settings = launch.settings(actor_system={"hosts": 2}, event_store={"partitions": 2})
+    url = settings.event_store.connection_string.get_secret_value()
+    launch.drain(launch.run(settings))
+    other = launch.settings(event_store={"connection_string": url})
+    with pytest.raises(LaunchFailed, match="the log is partition 0 of 2, and partition 0 of 1"):
+        launch.run(other)
+
+
+@pytest.mark.chaos
+def test_a_partition_survives_the_kills_of_its_processes(system: PartitionedSystem) -> None:
+    refs = counters(system, "killed")
+    for name in ("writer", "host-0", "bus"):
+        before = [stored(part) for part in system.parts]
+        kill(system.parts[1], name)
+        told = system.tell_many(((ref, Add()) for ref in refs), patience_s=LIMIT_S)
+        assert (told.commands, told.failed) == (COUNT, 0), told
+        assert sum(map(stored, system.parts)) == sum(before) + COUNT
+    assert [ref.state().result(LIMIT_S).total for ref in refs] == [3] * COUNT
+    for part in system.parts:
+        assert_log_is_whole(part)
