@@ -165,7 +165,9 @@ def test_a_message_goes_to_another_partition_and_its_cause_is_found_there(
     assert passed.relation_to(added) is CausalRelation.HAPPENED_BEFORE
     explained = system.explain(added).result()
     assert [event.source for event in explained.ancestors] == [passed.source]
-    assert added.id in {each.id for each in system.explain(passed).result().descendants}
+    sent = explained.ancestors[-1]  # the message: `passed` is of the same command
+    assert added.id in {each.id for each in system.explain(sent).result().descendants}
+    assert system.explain(sent).result().relation(sent, added) is CausalRelation.HAPPENED_BEFORE
     kept = counter.ask(Add()).result()
     assert added.relation_to(kept[0]) is CausalRelation.HAPPENED_BEFORE
 
