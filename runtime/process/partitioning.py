@@ -25,6 +25,19 @@ def check_partitioned(settings: Settings) -> None:
                 "0: a launch is one of all partitions, and sets it for each",
             )
         )
+    url = store.connection_string.get_secret_value()
+    if store.partitions > 1 and url:
+        try:
+            url_of_partition(url, 1)
+        except ValueError as error:
+            raise ConfigurationError(
+                Problem(
+                    settings.origin("event_store", "connection_string"),
+                    "event_store.connection_string",
+                    str(error),
+                    "the name of a database, beside which the other partitions have theirs",
+                )
+            ) from error
     if system.hosts < store.partitions:
         raise ConfigurationError(
             Problem(

@@ -49,6 +49,12 @@ def _actor_type(name: str) -> str:
         raise ValueError(str(error)) from error
 
 
+def _power_of_two(number: int) -> int:
+    if number & (number - 1):
+        raise ValueError("no power of two")
+    return number
+
+
 Switch = Annotated[bool, Expected("true or false")]
 
 Count = Annotated[int, Field(ge=1), Expected("a whole number of at least 1")]
@@ -86,8 +92,10 @@ ConnectionString = Annotated[
 
 StoreType = Literal["postgres", "memory"]
 
-#: The slots of stream programs can be shared out among so many.
-PartitionCount = Literal[1, 2, 4, 8, 16]
+#: Of a source's hash so many bits are its partition.
+PartitionCount = Annotated[
+    int, Field(ge=1, le=16), AfterValidator(_power_of_two), Expected("1, 2, 4, 8 or 16")
+]
 
 BetweenMachines = Literal["ray", "tls"]
 
@@ -147,7 +155,7 @@ class EventStoreSettings(_Section):
     data_folder: Folder = Field(
         Path("~/.local/share/thornback"), description="home of the embedded PostgreSQL"
     )
-    partitions: Annotated[PartitionCount, Expected("1, 2, 4, 8 or 16")] = Field(
+    partitions: PartitionCount = Field(
         1, description="logs of their own, each with a writer and a bus; fixed once there is one"
     )
     partition: Annotated[int, Field(ge=0, le=15), Expected("a whole number from 0 to 15")] = Field(

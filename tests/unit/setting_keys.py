@@ -32,6 +32,12 @@ SWITCH = "true or false"
 BETWEEN = '"ray" or "tls"'
 
 
+PARTITIONS = "1, 2, 4, 8 or 16"
+
+
+PARTITION = "a whole number from 0 to 15"
+
+
 STORES = '"postgres" or "memory"'
 
 
@@ -91,6 +97,8 @@ KEYS = [
     Key("event_store", "type", "memory", "memory", "true", STORES),
     Key("event_store", "connection_string", "postgres://h/d", "postgres://h/d", "5", URL),
     Key("event_store", "data_folder", "/srv/data", Path("/srv/data"), "5", FOLDER),
+    Key("event_store", "partitions", "4", 4, "3", PARTITIONS),
+    Key("event_store", "partition", "3", 3, "16", PARTITION),
     Key("event_store", "connection_pool_size", "5", 5, "[5]", COUNT),
     Key("event_store", "batch_size", "5", 5, "{}", COUNT),
     Key("event_store", "snapshot_frequency", "5", 5, "nan", COUNT),

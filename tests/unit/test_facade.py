@@ -34,6 +34,8 @@ INTERNAL = {
     "UnusableFolder",
     # Between the database and a launch, which says DatabaseInUse or SystemReplaced.
     "DatabaseClaimed",
+    # The same, which says LaunchFailed.
+    "AnotherPartition",
     # Between the database and a durable subscription, which says SubscriptionTaken.
     "StaleCheckpoint",
     # Between the database and an erasure, which says NotPossible.
