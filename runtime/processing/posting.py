@@ -129,6 +129,7 @@ class Posting:
         self._ways: dict[str, Channel] = {}
         #: By which version of its table of shards the first of them was found, by channel.
         self._routed: dict[Channel, int] = {}
+        self._abroad: set[Channel] = set()  # those of other partitions
         self._resting: set[str] = set()  # receivers whose messages are to be sent again
         self._woken: set[str] = set()  # those of them that were sent again early, once
         self._bringing: dict[str, asyncio.Task[None]] = {}  # classes, by actor type
@@ -209,8 +210,10 @@ class Posting:
     async def flush(self) -> int:
         """Wait until all that is under way by now is answered, and tell the store; up to which
         position all is finished. It goes on meanwhile, and afterwards; one that stands at an event
-        has finished what came before."""
-        wanted, unsettled = set(self._under_way), self._unsettled()
+        has finished what came before. What is under way to another partition is not waited for:
+        that may have ended before this one, and what it has not answered is sent again."""
+        under_way, unsettled = self._under_way.items(), self._unsettled()
+        wanted = {each for each, (channel, _) in under_way if channel not in self._abroad}
         while not self._stands and (
             wanted & self._under_way.keys()
             or (unsettled is not None and unsettled is self._unsettled())
@@ -278,6 +281,7 @@ class Posting:
         self._woken.clear()
         self._ways.clear()
         self._routed = {}
+        self._abroad.clear()
         return record.position
 
     async def _wait_changed(self) -> None:
@@ -312,8 +316,11 @@ class Posting:
         if way is None or way.moved:
             if len(self._ways) >= self.WAYS:
                 self._ways.clear()
-            way, routed = self._connection_to(receiver).channels.way(receiver, None)
+            connection = self._connection_to(receiver)
+            way, routed = connection.channels.way(receiver, None)
             self._ways[receiver] = way
+            if connection is not self._connection:
+                self._abroad.add(way)
             self._routed[way] = min(routed, self._routed.get(way, routed))
         return way
 

@@ -32,6 +32,7 @@ from tests.integration.systems import (
     eventually,
     kill,
     log_of,
+    statuses_of,
     stored,
     url_of,
 )
@@ -286,6 +287,27 @@ def test_the_number_of_partitions_is_for_ever(launch: Launcher) -> None:
     other = launch.settings(event_store={"connection_string": url})
     with pytest.raises(LaunchFailed, match="the log is partition 0 of 2, and partition 0 of 1"):
         launch.run(other)
+
+
+def test_messages_for_a_partition_that_has_ended_wait_for_it(launch: Launcher) -> None:
+    """And keep no other partition from ending."""
+    settings = launch.settings(actor_system={"hosts": 2}, event_store={"partitions": 2})
+    system = launch.run(settings)
+    assert isinstance(system, PartitionedSystem)
+    launch.forget(system)
+    sender, receiver = named("sender", 0, "relay"), named("receiver", 1)
+    relay = system.parts[0].actor(Relay, sender)
+    relay.ask(Pass(to=receiver)).result()
+    counter = system.parts[1].actor(Counter, receiver)
+    eventually(lambda: counter.state().result().total == 1)
+    assert not system.parts[1].drain(timeout_s=LIMIT_S).result().problems
+    relay.ask(Pass(to=receiver)).result()
+    deliverer = eventually(lambda: statuses_of(system.parts[0]).get("deliverer"))
+    eventually(lambda: getattr(statuses_of(system.parts[0])["deliverer"].facts, "waiting", 0))
+    assert deliverer is not None
+    assert not system.parts[0].drain(timeout_s=LIMIT_S).result().problems
+    again = launch.run(settings).actor(Counter, receiver)
+    eventually(lambda: again.state().result().total == 2)
 
 
 @pytest.mark.chaos
