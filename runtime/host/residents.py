@@ -99,17 +99,23 @@ class Residents:
         code of one of them was interrupted: that one is broken at the next try.
         """
         past = _Past(deque(sources))
-        coming = asyncio.ensure_future(self._page(past))
+        ahead: asyncio.Future[bytes | None] | None = None
         try:
-            while (rows := await coming) is not None:
+            rows = await self._page(past)
+            while rows is not None:
                 fresh, complete = past.fresh, not past.rest
-                coming = asyncio.ensure_future(self._page(past))
+                ahead = None
+                if past.rest or past.sources:
+                    ahead = asyncio.ensure_future(self._page(past))
+                    await asyncio.sleep(0)  # it begins
                 await self._fold(fresh, rows)
                 if complete:
                     self._know(fresh.values())
+                rows = None if ahead is None else await ahead
         finally:
-            coming.add_done_callback(_not_needed)
-            coming.cancel()
+            if ahead is not None:
+                ahead.add_done_callback(_not_needed)
+                ahead.cancel()
 
     def without_snapshot(self) -> list[Resident]:
         """Those that were loaded since the last call, and whose snapshot was ignored: whoever

@@ -119,8 +119,15 @@ MUTATIONS: tuple[Mutation, ...] = (
         "the first piece of a load",
         "an actor that is loaded in pieces is taken for whole after the first",
         "runtime.host.residents",
-        "            rest = load.rest\n",
-        "            rest = {}\n",
+        "        past.rest = load.rest\n",
+        "        past.rest = {}\n",
+    ),
+    mutation(
+        "what is read ahead is at hand",
+        "actors are taken for loaded when the past of the next ones is read",
+        "runtime.host.residents",
+        "                if complete:\n                    self._know(fresh.values())\n",
+        "                if not past.rest:\n                    self._know(past.fresh.values())\n",
     ),
     mutation(
         "a request's clock is ignored",
