@@ -123,13 +123,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        past.rest = {}\n",
     ),
     mutation(
-        "what is read ahead is at hand",
-        "actors are taken for loaded when the past of the next ones is read",
-        "runtime.host.residents",
-        "                if complete:\n                    self._know(fresh.values())\n",
-        "                if not past.rest:\n                    self._know(past.fresh.values())\n",
-    ),
-    mutation(
         "a request's clock is ignored",
         "a host does not merge what its drivers have seen",
         "runtime.host.executor",
