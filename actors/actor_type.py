@@ -155,6 +155,13 @@ class ActorType:
         reads = {name: applier.version for name, applier in self.appliers.items()}
         return SnapshotMark(self.actor.snapshot_format, self.states.digest(), reads)
 
+    @cached_property
+    def own_appliers(self) -> dict[bytes, Applier]:
+        """Its appliers, by the event type as the log has it, but for events that mean something for
+        every actor. Whoever folds many events looks here first."""
+        for_all = {*TIMER_TYPES, *LIFECYCLE}
+        return {name.encode(): each for name, each in self.appliers.items() if name not in for_all}
+
     def _add(self, method: Method) -> None:
         if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
             problem = "is async: an actor decides without waiting; make it a plain `def`"

@@ -38,7 +38,7 @@ from runtime.process.time_limit import within
 from runtime.process.world import World
 from runtime.processing.dead_letters import Replayed
 from runtime.settings.settings import redacted_url
-from runtime.topology.names import ProcessKind, kind_of
+from runtime.topology.names import ProcessKind, kind_of, number_of_host
 from runtime.topology.status import (
     DirectoryFacts,
     DrainReport,
@@ -292,12 +292,16 @@ class Directory(Process):
 
     async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, float], list[str]]:
         """Which host has which shard, about how many commands a second came for each lately, and
-        which hosts there are that may have some (Sharding.sharing). Raises HostUnavailable where
-        the store does not say in time, SystemDraining during a drain, SystemReplaced."""
+        which hosts there are that may have some (Sharding.sharing), or were stopped. Raises
+        HostUnavailable where the store does not say in time, SystemDraining during a drain,
+        SystemReplaced."""
         self._life.check_not_replaced()
         self._life.check_not_draining()
         await self.ensure_started()
-        return await self._sharding.sharing(timeout_s)
+        table, loads, there = await self._sharding.sharing(timeout_s)
+        # Who wants fewer hosts does not want those any more, and nobody need hear of them.
+        stopped = [name for name in self._stopping.stopped if number_of_host(name) is not None]
+        return table, loads, sorted({*there, *stopped})
 
     # Supervision --------------------------------------------------------------------------
 

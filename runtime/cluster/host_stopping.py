@@ -35,8 +35,11 @@ class Shards(Protocol):
 
     table: ShardTable | None
 
-    async def take_shards(self, name: str, timeout_s: float) -> tuple[ShardTable, int]:
-        """End a host for good, and have others have its shards; the table, and how many."""
+    async def take_shards(
+        self, name: str, timeout_s: float, ended: Callable[[], None]
+    ) -> tuple[ShardTable, int]:
+        """End a host for good, and have others have its shards; the table, and how many. `ended`
+        is called each time when it has been."""
 
     async def known_within(self, timeout_s: float) -> ShardTable:
         """The table as it is."""
@@ -68,6 +71,8 @@ class HostStopping:
         self._may_act = may_act
         self._under_way: set[asyncio.Task[None]] = set()
         self._stopping: set[str] = set()  #: the hosts among that
+        self._started_since: set[str] = set()  #: hosts among that: somebody had them started again
+        self._telling = asyncio.Lock()  #: the log hears of a start behind the stop before it
         self._over = False
         self.stopped: dict[str, str] = {}  #: by name: what there is to say of it
 
@@ -76,12 +81,15 @@ class HostStopping:
         again, in its time. One that is being stopped already is being stopped once."""
         if stop.host not in self._stopping:
             self._stopping.add(stop.host)
-            self._begin(self._stop(stop), over=lambda: self._stopping.discard(stop.host))
+            self._begin(self._stop(stop), over=lambda: self._is_done(stop.host))
 
     def started(self, host: str) -> None:
-        """Somebody has had a host started; if it was stopped, the log is told."""
+        """Somebody has had a host started; if it was stopped, the log is told. It may have been
+        ended, and others be told yet that they have its shards: then it is, behind the stop."""
+        if host in self._stopping:
+            self._started_since.add(host)
         if self.stopped.pop(host, None) is not None:
-            self._begin(self._tell(host, HostWasStarted(host=host)))
+            self._begin(self._told(host, HostWasStarted(host=host)))
 
     def removed(self, host: str) -> None:
         """Somebody does not want that host: nobody need hear of it any more."""
@@ -103,6 +111,10 @@ class HostStopping:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
 
+    def _is_done(self, host: str) -> None:
+        self._stopping.discard(host)
+        self._started_since.discard(host)
+
     def _begin(
         self, work: Coroutine[Any, Any, None], over: Callable[[], None] = lambda: None
     ) -> None:
@@ -120,7 +132,9 @@ class HostStopping:
             if not await self._may_act():
                 return
             had = len((await self._shards.known_within(self.TAKEN_S)).of(stop.host))
-            table, taken = await self._shards.take_shards(stop.host, self.TAKEN_S)
+            table, taken = await self._shards.take_shards(
+                stop.host, self.TAKEN_S, lambda: self._started_since.discard(stop.host)
+            )
         except (RayError, ThornbackError) as error:
             logger.error("nobody knows yet whether %s is stopped: %s", stop.host, error)
             if (found := await self._outcome(stop.host)) is None:
@@ -133,8 +147,10 @@ class HostStopping:
         self.stopped[stop.host] = (
             f"stopped: {stop.why}; {moved}; `thornback {again}` starts it again"
         )
+        if stop.host in self._started_since:
+            self.started(stop.host)  # what that tells comes behind what is told here
         event = HostWasStopped(host=stop.host, reason=stop.why, shards=taken)
-        await self._tell(stop.host, event)
+        await self._told(stop.host, event)
 
     async def _outcome(self, host: str) -> ShardTable | None:
         """What became of a stop that may have come about in part: the table where the host is not
@@ -152,8 +168,12 @@ class HostStopping:
                 logger.error("%s is started when somebody asks for it: %s", host, error)
                 return None
 
+    async def _told(self, host: str, payload: SystemEvent) -> None:
+        """Put it into the log, in turn."""
+        async with self._telling:
+            await self._tell(host, payload)
+
     async def _tell(self, host: str, payload: SystemEvent) -> None:
-        """Put it into the log."""
         now_us = self._world.now_us()
         made = time_ordered_id(now_us // 1000, int.from_bytes(self._world.random(10)))
         event = Event.of(

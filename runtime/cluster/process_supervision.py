@@ -32,13 +32,12 @@ from runtime.topology.names import ProcessKind
 
 
 def policy_of(settings: ActorSystemSettings) -> RestartPolicy:
-    """The policy of all processes. Its longest rest is no less than its first one."""
-    backoff_s = settings.process_backoff_ms / 1000
+    """The policy of all processes."""
     return RestartPolicy(
         intensity=settings.process_restarts,
         period_s=settings.process_period_ms / 1000,
-        backoff_s=backoff_s,
-        max_backoff_s=max(backoff_s, settings.process_max_backoff_ms / 1000),
+        backoff_s=settings.process_backoff_ms / 1000,
+        max_backoff_s=settings.process_max_backoff_ms / 1000,
     )
 
 

@@ -176,9 +176,12 @@ class Sharding:
         """Is that a host that may have shards, and are there pooled ones that have some, too?"""
         return may_have_shards(host) and bool(_pooled(self.table) - {host})
 
-    async def take_shards(self, name: str, timeout_s: float) -> tuple[ShardTable, int]:
+    async def take_shards(
+        self, name: str, timeout_s: float, ended: Callable[[], None] = lambda: None
+    ) -> tuple[ShardTable, int]:
         """End a host for good, and have the pooled ones that have shards have its own, about as
-        many each; the table as it is then, and how many they were.
+        many each; the table as it is then, and how many they were. `ended` is called each time when
+        it has been ended.
 
         In its place the directory begins the next epoch of that host, which decides nothing and
         gives all shards away: what any incarnation of it has sent and is not in the log by then
@@ -197,6 +200,7 @@ class Sharding:
                 if mine and not (others := sorted(_pooled(table) - {name})):
                     raise HostUnavailable(name, "no other host has shards")
                 self._processes.end(name)
+                ended()
                 if mine:
                     heirs.update(others)
                     table = await self._taken(table, name, others)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from actors.actor_type import ActorType, nothing_applies
+from actors.actor_type import ActorType, Applier, nothing_applies
 from actors.lifecycle import ERASED, LIFECYCLE, STARTED, STOPPED
 from actors.naming import aggregate_key_of
 from actors.pending_timers import decode_pending, encode_pending, fold_stored_timer
@@ -114,19 +114,12 @@ def fold_into(resident: Resident, event: Fold) -> None:
     """Apply one past event. An event that cannot be applied breaks this actor alone: it
     takes no messages, and says why, until it is rebuilt."""
     resident.version = event.version
-    if event.data == TOMBSTONE_TEXT:
-        return
-    if event.event_type in _LIFECYCLE and event.source == resident.source_field:
-        fold_lifecycle(resident, event.event_type, event.data)
-    if resident.type is None or resident.broken or event.source != resident.source_field:
-        return
-    event_type = event.event_type.decode()
-    if event_type in TIMER_TYPES:
-        fold_stored_timer(resident.actor, event_type, event.data)
-    applier = resident.type.appliers.get(event_type)
+    type = resident.type
+    applier = None if type is None else type.own_appliers.get(event.event_type)
     if applier is None:
-        if event_type not in resident.type.ignores:
-            resident.is_broken(f"its event {event.version} is a {nothing_applies(event_type)}")
+        if (applier := _unusual(resident, event)) is None:
+            return
+    elif resident.broken or event.source != resident.source_field or event.data == TOMBSTONE_TEXT:
         return
     payload = None
     try:
@@ -142,6 +135,24 @@ def fold_into(resident: Resident, event: Fold) -> None:
             why = misfit(applier.payload, error)
         problem = f"its event {event.version} cannot be applied: {why}"
         resident.is_broken(problem, error)
+
+
+def _unusual(resident: Resident, event: Fold) -> Applier | None:
+    """An event that means something for every actor, or that its class does not apply: what else is
+    to apply it, if anything does."""
+    if event.data == TOMBSTONE_TEXT:
+        return None
+    if event.event_type in _LIFECYCLE and event.source == resident.source_field:
+        fold_lifecycle(resident, event.event_type, event.data)
+    if resident.type is None or resident.broken or event.source != resident.source_field:
+        return None
+    event_type = event.event_type.decode()
+    if event_type in TIMER_TYPES:
+        fold_stored_timer(resident.actor, event_type, event.data)
+    applier = resident.type.appliers.get(event_type)
+    if applier is None and event_type not in resident.type.ignores:
+        resident.is_broken(f"its event {event.version} is a {nothing_applies(event_type)}")
+    return applier
 
 
 def fold_lifecycle(resident: Resident, event_type: bytes, data: bytes) -> None:

@@ -3,7 +3,9 @@ unnoticed."""
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from actors.actor_type import ActorType
 from actors.errors import ThornbackError
@@ -19,14 +21,24 @@ from store.rows.decoding import Fold, folds
 from store.rows.json_text import decode_json
 
 
+@dataclass(slots=True)
+class _Past:
+    """What is to be read for a load, and how far it is."""
+
+    sources: deque[str]  #: of which nothing was asked yet
+    fresh: dict[bytes, Resident] = field(default_factory=dict)  #: at hand, by aggregate
+    rest: Mapping[bytes, int] = field(default_factory=dict)  #: of these, above which version
+
+
 class Residents:
     """The actors of one host, by source. At most `capacity` stay between batches.
 
     Who is `ready` and of a present type may decide; whoever is not is rebuilt first.
     """
 
-    #: Actors loaded by one query: what one query brings is to stay small.
-    SOURCES_A_LOAD = 2_000
+    #: Actors loaded by one query: what it brings is to stay small, and while that is folded the
+    #: next one is under way. Fewer would wait for more answers than that spares.
+    TOGETHER = 500
     #: Work between two looks at what else there is to do: an event counts one, and one more
     #: for each kibibyte. A few milliseconds.
     SLICE = 500
@@ -81,14 +93,29 @@ class Residents:
     async def load(self, sources: Iterable[str]) -> None:
         """Make those resident that are not; sources of an unknown type become residents
         without an actor. A few at a time: one query for their snapshots, one for their
-        events.
+        events. What is folded next is read meanwhile, as the database has a processor of its own.
 
         Whose class is replaced meanwhile does not become resident. Raises HandlerBlocked where
         code of one of them was interrupted: that one is broken at the next try.
         """
-        missing = list(sources)
-        for start in range(0, len(missing), self.SOURCES_A_LOAD):
-            await self._load_some(missing[start : start + self.SOURCES_A_LOAD])
+        past = _Past(deque(sources))
+        ahead: asyncio.Future[bytes | None] | None = None
+        try:
+            rows = await self._page(past)
+            while rows is not None:
+                fresh, complete = past.fresh, not past.rest
+                ahead = None
+                if past.rest or past.sources:
+                    ahead = asyncio.ensure_future(self._page(past))
+                    await asyncio.sleep(0)  # it begins
+                await self._fold(fresh, rows)
+                if complete:
+                    self._know(fresh.values())
+                rows = None if ahead is None else await ahead
+        finally:
+            if ahead is not None:
+                ahead.add_done_callback(_not_needed)
+                ahead.cancel()
 
     def without_snapshot(self) -> list[Resident]:
         """Those that were loaded since the last call, and whose snapshot was ignored: whoever
@@ -120,25 +147,29 @@ class Residents:
             del self._by_source[source]
         self.evicted += len(leaving)
 
-    async def _load_some(self, sources: list[str]) -> None:
-        fresh = self.work.run(None, self._made, sources)
-        await self._rebuild(fresh)
-        for resident in fresh.values():
+    def _know(self, fresh: Iterable[Resident]) -> None:
+        for resident in fresh:
             if not self.outdated(resident.source, resident):
                 self.on_load(resident)
                 self._by_source[resident.source] = resident
 
-    async def _rebuild(self, fresh: dict[bytes, Resident]) -> None:
-        snapshots = await self._store.load_snapshots(list(fresh))
-        self.work.run(None, self._restore, fresh, snapshots)
-        # From a snapshot's own event on: a snapshot has no clock, its event has.
-        rest: Mapping[bytes, int] = {
-            aggregate: max(resident.version - 1, 0) for aggregate, resident in fresh.items()
-        }
-        while rest:
-            load = await self._store.load_rows(rest)
-            await self._fold(fresh, load.rows)
-            rest = load.rest
+    async def _page(self, past: _Past) -> bytes | None:
+        """The next rows of what is to be loaded, of the actors that are `fresh` then; None where
+        there is no more. Each of these is new, or has what its snapshot says."""
+        if not past.rest:
+            if not past.sources:
+                return None
+            some = [past.sources.popleft() for _ in range(min(len(past.sources), self.TOGETHER))]
+            past.fresh = self.work.run(None, self._made, some)
+            snapshots = await self._store.load_snapshots(list(past.fresh))
+            self.work.run(None, self._restore, past.fresh, snapshots)
+            # From a snapshot's own event on: a snapshot has no clock, its event has.
+            past.rest = {
+                aggregate: max(one.version - 1, 0) for aggregate, one in past.fresh.items()
+            }
+        load = await self._store.load_rows(past.rest)
+        past.rest = load.rest
+        return load.rows
 
     async def _fold(self, fresh: dict[bytes, Resident], rows: bytes) -> None:
         last: Fold | None = None
@@ -156,14 +187,17 @@ class Residents:
     ) -> tuple[Fold | None, bool]:
         """A slice of what comes: its last one, and whether there may be more."""
         work = 0
+        aggregate = b"" if last is None else last.aggregate_id
+        resident = fresh.get(aggregate)
+        if resident is not None:
+            self._at(resident.source)
         for fold in coming:
-            resident = fresh[fold.aggregate_id]
-            if last is None or fold.aggregate_id != last.aggregate_id:
+            if resident is None or fold.aggregate_id != aggregate:
                 if last is not None:
                     # An actor's last event is causally after all its earlier ones.
                     self._observe(decode_json(last.clock))
-                self._at(resident.source)
-            elif not work:
+                aggregate = fold.aggregate_id
+                resident = fresh[aggregate]
                 self._at(resident.source)
             last = fold
             if fold.source != resident.source_field:
@@ -199,3 +233,9 @@ class Residents:
         self.work.at = at = hook_of(source, REBUILDING)
         if self.work.blocked.note is not None:
             self.work.blocked.note(at)
+
+
+def _not_needed(coming: "asyncio.Future[bytes | None]") -> None:
+    """Whatever became of what was read ahead: this load has ended, and says why itself."""
+    if not coming.cancelled():
+        coming.exception()

@@ -13,6 +13,8 @@ cluster is started by others, RAY_preload_python_modules may be set).
 import asyncio
 import fcntl
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import psutil
 import ray
 from ray._private.grpc_utils import init_grpc_channel
 from ray.core.generated.common_pb2 import Language
-from ray.core.generated.node_manager_pb2 import PrestartWorkersRequest
+from ray.core.generated.node_manager_pb2 import GetNodeStatsRequest, PrestartWorkersRequest
 from ray.core.generated.node_manager_pb2_grpc import NodeManagerServiceStub
 
 logger = logging.getLogger("thornback.process")
@@ -31,6 +33,8 @@ KEPT_S = 30 * 24 * 3600
 ASKED_S = 5.0
 #: Behind the start of a process: making a spare takes the time of those who wait for that start.
 AFTER_S = 2.0
+#: The job of a process that belongs to none.
+NO_JOB = bytes.fromhex("ffffffff")
 #: How Ray calls a process that belongs to nobody, and what it runs while it starts.
 _IDLE, _STARTING = "ray::IDLE", "default_worker.py"
 
@@ -58,17 +62,32 @@ class Spares:
             node = ray._private.worker.global_worker.node
             with (Path(node.get_session_dir_path()) / "thornback-spares.lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                if (missing := self._wanted - _there()) > 0:
-                    _start(f"{node.node_ip_address}:{node.node_manager_port}", missing)
+                with _raylet(f"{node.node_ip_address}:{node.node_manager_port}") as raylet:
+                    if (missing := self._wanted - _there(raylet)) > 0:
+                        _start(raylet, missing)
         except Exception:  # it is another program's call, and nothing depends on it
             logger.warning("there may be no spare process on this machine", exc_info=True)
 
 
-def _there() -> int:
-    """So many processes of this machine's Ray belong to nobody."""
-    raylet = psutil.Process().parent()
-    beside = raylet.children() if raylet is not None else ()
-    return sum(is_spare(each) or _starts(each) for each in beside)
+@contextmanager
+def _raylet(address: str) -> Iterator[Any]:
+    """The Ray of this machine, to be asked what its own programs ask it."""
+    channel = init_grpc_channel(address)
+    try:
+        yield NodeManagerServiceStub(channel)
+    finally:
+        channel.close()
+
+
+def _there(raylet: Any) -> int:
+    """So many processes of this machine's Ray are for this system: they belong to no job, or to
+    that of this process. Those of another one, which wait for its next task, are not."""
+    said = raylet.GetNodeStats(GetNodeStatsRequest(), timeout=ASKED_S).core_workers_stats
+    job = bytes.fromhex(ray.get_runtime_context().get_job_id())
+    others = {each.pid for each in said if each.job_id not in (NO_JOB, job)}
+    parent = psutil.Process().parent()
+    beside = parent.children() if parent is not None else ()
+    return sum((is_spare(each) and each.pid not in others) or _starts(each) for each in beside)
 
 
 def is_spare(process: psutil.Process) -> bool:
@@ -87,7 +106,7 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def _start(raylet: str, count: int) -> None:
+def _start(raylet: Any, count: int) -> None:
     """Ask the Ray of this machine for so many."""
     request = PrestartWorkersRequest(
         language=Language.PYTHON, keep_alive_duration_secs=KEPT_S, num_workers=count
@@ -97,8 +116,4 @@ def _start(raylet: str, count: int) -> None:
     request.runtime_env_info.serialized_runtime_env = context.get_runtime_env_string()
     if context.get_runtime_env_string() != "{}":
         request.job_id = bytes.fromhex(context.get_job_id())
-    channel = init_grpc_channel(raylet)
-    try:
-        NodeManagerServiceStub(channel).PrestartWorkers(request, timeout=ASKED_S)
-    finally:
-        channel.close()
+    raylet.PrestartWorkers(request, timeout=ASKED_S)

@@ -189,7 +189,7 @@ class ActorSystemSettings(_Section):
         description="milliseconds before a second restart in a row, doubled at each further one",
     )
     process_max_backoff_ms: CountOrNone = Field(
-        10_000, description="milliseconds before a restart at most, or process_backoff_ms if more"
+        10_000, description="milliseconds before a restart at most; at least process_backoff_ms"
     )
     spare_processes: Annotated[int, Field(ge=0, le=16), Expected("a whole number from 0 to 16")] = (
         Field(1, description="warm processes on each machine, to start a process in that has died")

@@ -124,6 +124,8 @@ class Settings(BaseSettings):
             sections[each.section][each.key] = each.value
         loaded = cls(**sections)
         loaded._origins.update((f"{each.section}.{each.key}", each.origin) for each in given)
+        if (problem := loaded._rests_problem()) is not None:
+            raise ConfigurationError(problem)
         return loaded
 
     def origin(self, section: str, key: str) -> str:
@@ -150,6 +152,21 @@ class Settings(BaseSettings):
         plain[section][key] = value
         plain[_ORIGINS][f"{section}.{key}"] = origin
         return self.model_validate_json(json.dumps(plain))
+
+    def _rests_problem(self) -> Problem | None:
+        """Is the longest rest of processes shorter than the first one?"""
+        system, first, longest = self.actor_system, "process_backoff_ms", "process_max_backoff_ms"
+        if system.process_max_backoff_ms >= system.process_backoff_ms:
+            return None
+        origin = self.origin("actor_system", longest)
+        if origin == BUILT_IN:
+            expected = f"at most {longest}, which is {system.process_max_backoff_ms} unless said"
+            origin = self.origin("actor_system", first)
+            found = str(system.process_backoff_ms)
+            return Problem(origin, f"actor_system.{first}", found, expected)
+        expected = f"at least {first}, which is {system.process_backoff_ms}"
+        found = str(system.process_max_backoff_ms)
+        return Problem(origin, f"actor_system.{longest}", found, expected)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Settings) and self.__dict__ == other.__dict__

@@ -272,28 +272,41 @@ class Fold(msgspec.Struct):
 
 
 def folds(data: bytes) -> Iterator[Fold]:
-    """The rows of a COPY stream or of plain rows, for rehydration: 1.5 us each."""
+    """The rows of a COPY stream or of plain rows, for rehydration: 1 us each. What a row has in
+    common with the one before it is not made again."""
     at, stop = span(data)
-    unpack = LENGTH.unpack_from
+    unpack, fields, causes_at = LENGTH.unpack_from, FIELDS.unpack_from, _CAUSES.unpack_from
+    starts, causes_size = data.startswith, _CAUSES.size
+    type_column = source_column = _UNLIKE
+    event_type = source = b""
+    type_size = source_size = 0
     while at < stop:
-        _, aggregate, version, timestamp, _, position = FIELDS.unpack_from(data, at)
+        _, aggregate, version, timestamp, _, position = fields(data, at)
         at += TYPE_AT
+        if not starts(type_column, at):
+            type_size = 4 + unpack(data, at)[0]
+            type_column = data[at : at + type_size]
+            event_type = type_column[4:]
+        at += type_size
+        at += 4 + unpack(data, at)[0]
+        if not starts(source_column, at):
+            source_size = 4 + unpack(data, at)[0]
+            source_column = source = data[at : at + source_size]
+        at += source_size
         end = at + 4 + unpack(data, at)[0]
-        event_type = data[at + 4 : end]
-        at = end + 4 + unpack(data, end)[0]
-        end = at + 4 + unpack(data, at)[0]
-        source = data[at:end]
-        at = end + 5
-        end += 4 + unpack(data, end)[0]
-        payload = data[at:end]
+        payload = data[at + 5 : end]
         at = end + 5
         end += 4 + unpack(data, end)[0]
         clock = data[at:end]
-        for _ in ("correlation_id", "causation_id"):
-            end += 4 + max(unpack(data, end)[0], 0)
-        size = unpack(data, end)[0]
-        at = end + 4 + max(size, 0)
-        schema = 1 if size <= 0 else _schema_in(data[end + 5 : at])
+        first, _, second, _, size = causes_at(data, end) if end + causes_size <= stop else _SHORTER
+        if first == 16 and second == 16 and size == -1:
+            schema, at = 1, end + causes_size
+        else:
+            for _ in ("correlation_id", "causation_id"):
+                end += 4 + max(unpack(data, end)[0], 0)
+            size = unpack(data, end)[0]
+            at = end + 4 + max(size, 0)
+            schema = 1 if size <= 0 else _schema_in(data[end + 5 : at])
         moment = timestamp + POSTGRES_EPOCH_US
         yield Fold(aggregate, version, moment, event_type, source, payload, clock, position, schema)
 

@@ -10,6 +10,7 @@ KNOBS = {
     "batch": ("runtime.driver.outgoing", "", "MAX_COMMANDS"),
     "fewest": ("runtime.host.batch", "", "FEWEST"),
     "recent": ("runtime.host.host", "Host", "RECENT"),
+    "together": ("runtime.host.residents", "Residents", "TOGETHER"),
     "page": ("runtime.partition.feed", "Feed", "FIRST_PAGE"),
     "page_bytes": ("thornback.simulation.simulated_store", "SimulatedStore", "PAGE_BYTES"),
     "snapshot_bytes": ("runtime.host.snapshots", "SnapshotSaving", "MAX_BYTES"),

@@ -61,6 +61,7 @@ def plan_of(seed: int) -> Plan:
     plan_dropped_readings(seed, setup, strands, members)
     plan_erasing(seed, setup, strands, faults)
     plan_rests(seed, setup, faults, _busy_s(strands))
+    setup.knobs["together"] = stream(seed, "loads").choice((1, 2, 500))
     if any(fault.other == "busy" for fault in faults):
         _make_room(setup)
     return Plan(seed, setup, strands, faults, members)

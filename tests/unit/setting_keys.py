@@ -111,7 +111,7 @@ KEYS = [
     Key("actor_system", "process_restarts", "3", 3, "0", COUNT),
     Key("actor_system", "process_period_ms", "500", 500, "0", COUNT),
     Key("actor_system", "process_backoff_ms", "0", 0, "-1", COUNT_OR_NONE),
-    Key("actor_system", "process_max_backoff_ms", "0", 0, "-1", COUNT_OR_NONE),
+    Key("actor_system", "process_max_backoff_ms", "200", 200, "-1", COUNT_OR_NONE),
     Key("actor_system", "spare_processes", "0", 0, "17", UP_TO_SIXTEEN),
     Key(
         "actor_system", "placement", '{"radar": "dedicated"}', {"radar": "dedicated"}, "[]", PLACES

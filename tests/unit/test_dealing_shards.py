@@ -114,7 +114,15 @@ async def test_who_promotes_asks_the_directory_which_knows_of_hosts_that_it_star
     assert asked is directory
     name, parts.ensure_started = "promoted-7", nothing
     parts._sharding.add_host = parts._sharding.remove_host = nothing
+
+    async def shared(timeout_s: float) -> Any:
+        return parts._sharding.table, {}, ["host-0"]
+
+    parts._sharding.sharing = shared
     parts._stopping.stopped[name] = "stopped"
+    parts._stopping.stopped["host-9"] = "stopped"
+    assert (await asked.sharing(1.0))[2] == ["host-0", "host-9"]  # who scales ends it, too
+    await asked.remove_host("host-9", 1.0)
     await asked.remove_host(name, 1.0)
     assert directory._stopping.statuses() == []
     told: list[str] = []

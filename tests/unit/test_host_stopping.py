@@ -93,6 +93,35 @@ async def test_an_heir_that_hangs_keeps_nobody_waiting() -> None:
 
 
 @virtual_time
+async def test_a_host_that_is_started_while_others_hear_of_its_shards_is_not_stopped() -> None:
+    system = Played()
+    log = Log(system)
+    hangs = asyncio.Event()
+    system.hosts["host-0"]._learn_shards = hangs.wait  # type: ignore[assignment, method-assign]
+    log.stop(Stop("host-1", WHY))
+    await asyncio.sleep(system.sharding.HEARS_S / 2)
+    await system.sharding.add_host("host-1", 1.0)
+    log.started("host-1")
+    await log.whole()
+    await log.whole()
+    stop = HostWasStopped(host="host-1", reason=WHY, shards=2_048)
+    assert [said for _, said in log.told] == [stop, HostWasStarted(host="host-1")]
+    assert log.statuses() == []
+    log.stop(Stop("host-1", WHY))  # that start does not count any more
+    await log.whole()
+    assert [status.name for status in log.statuses()] == ["host-1"]
+
+
+async def test_a_host_that_was_started_before_its_end_is_stopped() -> None:
+    system = Played()
+    log = Log(system)
+    log.stop(Stop("host-1", WHY))
+    log.started("host-1")
+    await log.whole()
+    await stopped(system, log)
+
+
+@virtual_time
 async def test_a_stop_that_came_about_unheard_is_told_once_the_store_is_back() -> None:
     system = Doubtful()
     log = Log(system)

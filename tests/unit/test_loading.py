@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
+import pytest
+
 from actors.naming import aggregate_id_of
 from runtime.clocks import NodeClock
 from runtime.host.actor_types import ActorTypes
 from runtime.host.residents import Residents
 from runtime.wire.answers import read_events
 from runtime.wire.commands import PUBLISH
+from store.errors import StoreUnavailable
 from store.event_store import Load, Snapshot
 from tests.unit.hosting import Add, Counter, Hosting, command, versions
 from tests.unit.writing import CuedStore
@@ -39,11 +42,67 @@ async def test_a_load_of_many_asks_for_a_bounded_number_at_a_time() -> None:
     host = await Hosting.begin(store, capacity=5_000)
     names = [f"counter/{number}" for number in range(2_500)]
     await host.deliver(*(command(name, Add()) for name in names))
-    assert store.asked == [2_000, 500]
+    assert store.asked == [500] * 5
     assert len(host.residents) == 2_500
     successor = await Hosting.begin(store)
     answer = await successor.deliver(*(command(name, Add()) for name in names))
     assert {tuple(versions(read_events(answer, n))) for n in range(2_500)} == {(2,)}
+
+
+class SlowStore(CountingStore):
+    """Each query for rows takes a second; says what was resident when it was asked."""
+
+    residents: Residents | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_with: list[int] = []
+        self.fails_at = 0
+
+    async def load_rows(self, after_versions: Mapping[bytes, int]) -> Load:
+        if self.residents is not None:
+            self.asked_with.append(len(self.residents))
+            await asyncio.sleep(1)
+            if len(self.asked_with) == self.fails_at:
+                raise StoreUnavailable("the database", "on cue")
+        return await super().load_rows(after_versions)
+
+
+@virtual_time
+async def test_what_is_folded_next_is_read_while_others_are_folded() -> None:
+    store = SlowStore()
+    names = [f"counter/{number}" for number in range(1_500)]
+    host = await Hosting.begin(store, capacity=5_000)
+    await host.deliver(*(command(name, Add()) for name in names))
+    types = ActorTypes()
+    types.register(Counter)
+    store.residents = Residents(store, types, capacity=5_000, observe=lambda _: None)
+    await store.residents.load(names)
+    # The second query is asked before the first 500 are folded, and the third before the second.
+    assert store.asked_with == [0, 0, 500]
+    assert len(store.residents) == 1_500
+
+
+@virtual_time
+async def test_what_was_read_before_a_failure_is_resident_and_nothing_is_left_under_way() -> None:
+    store = SlowStore()
+    names = [f"counter/{number}" for number in range(2_000)]
+    host = await Hosting.begin(store, capacity=5_000)
+    await host.deliver(*(command(name, Add()) for name in names))
+    types = ActorTypes()
+    types.register(Counter)
+    store.residents = Residents(store, types, capacity=5_000, observe=lambda _: None)
+    store.fails_at = 3
+    before = asyncio.all_tasks()
+    with pytest.raises(StoreUnavailable, match="on cue"):
+        await store.residents.load(names)
+    assert len(store.residents) == 1_000
+    await store.residents.load(names[:1])  # the store is back
+    loading = asyncio.ensure_future(store.residents.load(names))
+    await asyncio.sleep(1.5)  # the second query is under way
+    loading.cancel()
+    await settled()
+    assert asyncio.all_tasks() == before
 
 
 @virtual_time

@@ -1,13 +1,14 @@
 """When processes may begin again, and which are stopped: the policy, without any process."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from actors.supervision import RestartPolicy
 from runtime.cluster.process_supervision import ProcessSupervision, Stop, policy_of
 from runtime.process.leave import AT_ONCE, Leave
-from runtime.settings.settings import Settings
+from runtime.settings.settings import ConfigurationError, Settings
 from runtime.topology.names import ProcessKind
 
 HOST, WRITER = ProcessKind.POOLED_HOST, ProcessKind.WRITER
@@ -210,7 +211,43 @@ def test_who_is_started_by_somebody_counts_from_nought() -> None:
 
 def test_the_policy_is_that_of_the_settings() -> None:
     chosen = {"process_restarts": 7, "process_period_ms": 500, "process_backoff_ms": 3_000}
-    settings = Settings.load(None, environ={}, actor_system={**chosen, "process_max_backoff_ms": 5})
+    chosen["process_max_backoff_ms"] = 3_001
+    settings = Settings.load(None, environ={}, actor_system=chosen)
     policy = policy_of(settings.actor_system)
     assert (policy.intensity, policy.period_s, policy.backoff_s) == (7, 0.5, 3.0)
-    assert policy.max_backoff_s == 3.0  # no less than the first
+    assert policy.max_backoff_s == 3.001
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (
+            {"process_backoff_ms": 300, "process_max_backoff_ms": 299},
+            "argument: actor_system.process_max_backoff_ms: found 299, expected at least "
+            "process_backoff_ms, which is 300",
+        ),
+        (
+            {"process_max_backoff_ms": 99},
+            "argument: actor_system.process_max_backoff_ms: found 99, expected at least "
+            "process_backoff_ms, which is 100",
+        ),
+        (
+            {"process_backoff_ms": 20_000},
+            "argument: actor_system.process_backoff_ms: found 20000, expected at most "
+            "process_max_backoff_ms, which is 10000 unless said",
+        ),
+    ],
+)
+def test_a_longest_rest_that_is_shorter_than_the_first_is_refused(
+    chosen: dict[str, int], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "thornback.toml").touch()  # the checkout's own file says some of it
+    with pytest.raises(ConfigurationError) as refused:
+        Settings.load(tmp_path / "thornback.toml", environ={}, actor_system=chosen)
+    assert str(refused.value) == said
+
+
+def test_a_longest_rest_may_be_the_first_one() -> None:
+    chosen = {"process_backoff_ms": 300, "process_max_backoff_ms": 300}
+    settings = Settings.load(None, environ={}, actor_system=chosen)
+    assert policy_of(settings.actor_system).max_backoff_s == 0.3

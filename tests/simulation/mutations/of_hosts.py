@@ -119,8 +119,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "the first piece of a load",
         "an actor that is loaded in pieces is taken for whole after the first",
         "runtime.host.residents",
-        "            rest = load.rest\n",
-        "            rest = {}\n",
+        "        past.rest = load.rest\n",
+        "        past.rest = {}\n",
     ),
     mutation(
         "a request's clock is ignored",
