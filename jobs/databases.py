@@ -2,7 +2,7 @@
 
 from runtime.cluster.embedded_database import folder_of
 from runtime.errors import NotPossible
-from runtime.process.partitioning import check_one_partition
+from runtime.process.partitioning import check_one_partition, each_partition
 from runtime.settings.settings import Settings
 from store.embedded.server import EmbeddedPostgres
 
@@ -20,9 +20,19 @@ _ONE = (
 
 
 def address_of(settings: Settings) -> str:
-    """The URL of the database of these settings. Raises NoDatabase."""
-    store = settings.event_store
+    """The URL of the database of these settings. Raises NoDatabase, and NotPossible where each
+    partition has its own: see addresses_of."""
     check_one_partition(settings, _ONE)
+    return _address_of(settings)
+
+
+def addresses_of(settings: Settings) -> list[str]:
+    """The URLs of the databases of all partitions, in their order. Raises NoDatabase."""
+    return [_address_of(theirs) for theirs in each_partition(settings)]
+
+
+def _address_of(settings: Settings) -> str:
+    store = settings.event_store
     if store.type == "memory":
         raise NoDatabase(
             'event_store.type is "memory": that log is in a process of the system, and no '

@@ -301,18 +301,23 @@ class PartitionedSystem(ActorSystem):
     def replay_dead_letters(
         self, program: str, *, key: str | None = None, source: str | None = None
     ) -> Reply[Replayed]:
-        """See ActorSystem. Those of one key or source are in one partition, that of its home."""
-        if (of := key if key is not None else source) is not None:
-            return self.part_of(of).replay_dead_letters(program, key=key, source=source)
-        return self._all("replaying", lambda part: part.replay_dead_letters(program), added_up)
+        """See ActorSystem. All partitions are asked, for one key or source, too: messages to an actor
+        wait where they were sent."""
+
+        def replay(part: ActorSystem) -> Reply[Replayed]:
+            return part.replay_dead_letters(program, key=key, source=source)
+
+        return self._all("replaying", replay, added_up)
 
     def drop_dead_letters(
         self, program: str, *, key: str | None = None, source: str | None = None
     ) -> Reply[int]:
         """See ActorSystem, and likewise."""
-        if (of := key if key is not None else source) is not None:
-            return self.part_of(of).drop_dead_letters(program, key=key, source=source)
-        return self._all("dropping", lambda part: part.drop_dead_letters(program), sum)
+
+        def drop(part: ActorSystem) -> Reply[int]:
+            return part.drop_dead_letters(program, key=key, source=source)
+
+        return self._all("dropping", drop, sum)
 
     # The whole ----------------------------------------------------------------------------
 
