@@ -301,8 +301,8 @@ class PartitionedSystem(ActorSystem):
     def replay_dead_letters(
         self, program: str, *, key: str | None = None, source: str | None = None
     ) -> Reply[Replayed]:
-        """See ActorSystem. All partitions are asked, for one key or source, too: messages to an actor
-        wait where they were sent."""
+        """See ActorSystem. All partitions are asked, for one key or source, too: messages to an
+        actor wait where they were sent."""
 
         def replay(part: ActorSystem) -> Reply[Replayed]:
             return part.replay_dead_letters(program, key=key, source=source)
