@@ -13,6 +13,7 @@ from jobs import programs
 from jobs.cli.main import thornback
 from runtime.partitioned_system import PartitionedSystem
 from runtime.system import ActorSystem
+from streams.failures import OnFailure
 from streams.handler import Handler
 from streams.pipeline import EventPipeline
 from tests.integration.systems import (
@@ -74,7 +75,8 @@ class Fussy(Handler):
 
     event_types = ("added",)
     sources = COUNTERS
-    on_failure, tries = "park", 1
+    on_failure: OnFailure | None = "park"
+    tries = 1
 
     def __init__(self, bad: Path) -> None:
         super().__init__()
