@@ -176,7 +176,8 @@ def test_people_see_what_runs_in_all_partitions_and_hold_it_against_the_logs(
     report(system, 100)
     (bad := tmp_path / "bad").touch()
     system.run(Tallies, workers=1).result(timeout_s=2 * LIMIT_S)
-    system.run(Fussy(bad), workers=1).result(timeout_s=2 * LIMIT_S)
+    fussy: Handler = Fussy(bad)
+    system.run(fussy, workers=1).result(timeout_s=2 * LIMIT_S)
     each_reached(system, "fussy", "tallies")
     assert programs.list_all(system, for_programs=True) == 0
     shown = rows(capsys.readouterr().out)
