@@ -10,7 +10,7 @@ from rich.table import Table
 
 from actors.event import Event
 from jobs.command_line import connected, parser, problems, run, settings_of
-from jobs.subscriptions import asked
+from jobs.subscriptions import asked_each
 from jobs.terminal import UNWELL, as_json, console, show
 from runtime.errors import NotPossible
 from runtime.processing.dead_letters import (
@@ -31,7 +31,8 @@ SHOWN = 100
 
 def list_all(settings: Settings, program: str | None, *, for_programs: bool = False) -> int:
     """Show what is parked; the exit code, which is 1 where there is anything."""
-    found = asked(settings, partial(found_dead_letters, program))
+    logs = asked_each(settings, partial(found_dead_letters, program))
+    found = [letters for theirs in logs for letters in theirs]
     if for_programs:
         for letters in found:
             print(as_json(in_json(letters)))
@@ -66,7 +67,10 @@ def show_one(
         letters = await store.dead_letters(parked, 0, SHOWN)
         return letters, await found_events([each.event_id for each in letters], store)
 
-    letters, events = asked(settings, look)
+    # A key is parked in one partition; a source may be in several, by what waits for it.
+    logs = asked_each(settings, look)
+    letters = [letter for theirs, _ in logs for letter in theirs]
+    events = {event_id: event for _, theirs in logs for event_id, event in theirs.items()}
     if not letters:
         problems.print(f"{parked} of {program} is not parked", markup=False)
         return UNWELL
@@ -84,7 +88,7 @@ def show_one(
             console.print(f"    {letter.reason}, tried {letter.tries} times", markup=False)
             for frame in letter.frames:
                 console.print(f"    {frame}", markup=False)
-    if len(letters) == SHOWN and not for_programs:
+    if any(len(theirs) == SHOWN for theirs, _ in logs) and not for_programs:
         problems.print(f"the first {SHOWN}; there may be more")
     return 0
 
@@ -108,7 +112,7 @@ def replay(
 def drop(settings: Settings, program: str, key: str | None, source: str | None) -> int:
     """Forget what a program has parked; the exit code, which is 1 where there was nothing."""
     parked = parked_of(program, key, source)
-    dropped = asked(settings, partial(dropped_dead_letters, program, parked))
+    dropped = sum(asked_each(settings, partial(dropped_dead_letters, program, parked)))
     if not dropped:
         problems.print(f"{parked or 'nothing'} of {program} is parked", markup=False)
         return UNWELL

@@ -7,7 +7,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from jobs.command_line import connected, parser, problems, run
+from jobs.subscriptions import of_partition
 from jobs.terminal import UNWELL, as_json, show
+from runtime.partitioned_system import PartitionedSystem
 from runtime.system import ActorSystem
 from runtime.topology.names import ProcessKind, program_of_worker
 from runtime.topology.status import ProcessStatus, WorkerFacts
@@ -16,22 +18,10 @@ from runtime.topology.status import ProcessStatus, WorkerFacts
 def list_all(system: ActorSystem, *, for_programs: bool = False) -> int:
     """Show every program that runs, and how far behind the head of the log it is; the exit code,
     which is 1 where one stands, or is in trouble."""
-    head = system.head().result()
-    programs: dict[str, list[WorkerFacts]] = defaultdict(list)
-    silent: dict[str, list[str]] = defaultdict(list)
-    for status in system.status().result():
-        if status.kind is not ProcessKind.WORKER:
-            continue
-        program = program_of_worker(status.name)
-        if isinstance(status, ProcessStatus) and isinstance(status.facts, WorkerFacts):
-            programs[program].append(status.facts)
-        else:
-            why = status.trouble if isinstance(status, ProcessStatus) else status.reason
-            silent[program].append(f"{status.name}: {why or 'not started yet'}")
+    parts = system.parts if isinstance(system, PartitionedSystem) else (system,)
     rows = []
-    for name in sorted(programs.keys() | silent.keys()):
-        rows.append(_in_json(name, programs[name], silent[name], head))
-        rows += _of_handlers(name, programs[name], head)
+    for partition, part in enumerate(parts):
+        rows += [row | of_partition(partition, len(parts)) for row in _rows(part)]
     amiss = any(row["trouble"] or row["workers"] != row["answering"] for row in rows)
     if for_programs:
         for row in rows:
@@ -48,6 +38,8 @@ def list_all(system: ActorSystem, *, for_programs: bool = False) -> int:
         trouble = "; ".join(row["trouble"])
         stands = "stands: " if row["paused"] else ""
         name = f"  {row['program']}" if row["runs_in"] else row["program"]
+        if "partition" in row:
+            name += f" of partition {row['partition']}"
         table.add_row(
             name, workers, f"{row['events']:,}", f"{row['outputs']:,}",
             f"{row['parked']:,}",
@@ -56,6 +48,27 @@ def list_all(system: ActorSystem, *, for_programs: bool = False) -> int:
         )  # fmt: skip
     show(table)
     return UNWELL if amiss else 0
+
+
+def _rows(system: ActorSystem) -> list[dict[str, Any]]:
+    """What there is to say of those that run on one log."""
+    head = system.head().result()
+    programs: dict[str, list[WorkerFacts]] = defaultdict(list)
+    silent: dict[str, list[str]] = defaultdict(list)
+    for status in system.status().result():
+        if status.kind is not ProcessKind.WORKER:
+            continue
+        program = program_of_worker(status.name)
+        if isinstance(status, ProcessStatus) and isinstance(status.facts, WorkerFacts):
+            programs[program].append(status.facts)
+        else:
+            why = status.trouble if isinstance(status, ProcessStatus) else status.reason
+            silent[program].append(f"{status.name}: {why or 'not started yet'}")
+    rows = []
+    for name in sorted(programs.keys() | silent.keys()):
+        rows.append(_in_json(name, programs[name], silent[name], head))
+        rows += _of_handlers(name, programs[name], head)
+    return rows
 
 
 def stop(system: ActorSystem, program: str) -> int:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from jobs.command_line import connected_by
-from jobs.subscriptions import asked
+from jobs.subscriptions import asked_each, of_partition
 from jobs.terminal import as_json, problems, run, show
 from runtime.errors import AskTimeout
 from runtime.settings.settings import Settings
@@ -25,7 +25,7 @@ _LOOK_S = 0.5
 def list_all(settings: Settings, *, for_programs: bool = False) -> int:
     """Show every one, and how far behind the head of the log it is; the exit code."""
 
-    async def look(store: EventStore) -> tuple[list[dict[str, object]], int]:
+    async def look(store: EventStore) -> list[dict[str, object]]:
         found: list[dict[str, object]] = []
         head = await store.head()
         for table in await store.projections():
@@ -39,9 +39,10 @@ def list_all(settings: Settings, *, for_programs: bool = False) -> int:
                     "behind": max(head - max(position, 0), 0),
                 }
             )
-        return found, head
+        return found
 
-    rows, _ = asked(settings, look)
+    logs = asked_each(settings, look)
+    rows = [row | of_partition(at, len(logs)) for at, theirs in enumerate(logs) for row in theirs]
     if for_programs:
         for row in rows:
             print(as_json(row))
@@ -52,10 +53,13 @@ def list_all(settings: Settings, *, for_programs: bool = False) -> int:
     table = Table(box=None, pad_edge=False)
     for column in ("projection", "to be read as", "position", "behind"):
         table.add_column(column, overflow="fold")
+    if len(logs) > 1:
+        table.add_column("partition")
     for row in rows:
         table.add_row(
             str(row["projection"]), str(row["view"] or "nothing: it is being built"),
             f"{row['position']:,}", f"{row['behind']:,}",
+            *([str(row["partition"])] if len(logs) > 1 else ()),
         )  # fmt: skip
     show(table)
     return 0
@@ -76,8 +80,9 @@ def rebuild(config: Path | None, name: str, workers: int | None) -> int:
             try:
                 building.result(_LOOK_S)
             except AskTimeout:
-                position, head = asked(settings, lambda store: _places(store, name))
-                bar.update(task, completed=max(position, 0), total=head)
+                places = asked_each(settings, lambda store: _places(store, name))
+                done = sum(max(position, 0) for position, _ in places)
+                bar.update(task, completed=done, total=sum(head for _, head in places))
         building.result(_LOOK_S)
     problems.print(f"{name!r} is built anew, and in its place", markup=False)
     return 0

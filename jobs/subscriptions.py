@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from actors.naming import check_not_ours
-from jobs.databases import address_of
+from jobs.databases import address_of, addresses_of
 from jobs.terminal import UNWELL, as_json, problems, run, show
 from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
@@ -28,20 +28,31 @@ T = TypeVar("T")
 
 def asked(settings: Settings, question: Callable[[EventStore], Awaitable[T]]) -> T:
     """What the event store of these settings answers. Raises NoDatabase, StoreUnavailable and
-    SchemaMismatch."""
+    SchemaMismatch, and NotPossible where there are several: see asked_each."""
+    return asyncio.run(_ask(address_of(settings), settings, question))
 
-    async def ask() -> T:
-        store = await PostgresEventStore.connect(
-            address_of(settings),
-            pool_size=1,
-            timeout_s=settings.actor_system.actor_timeout_ms / 1000,
-        )
-        try:
-            return await question(store)
-        finally:
-            await store.close()
 
-    return asyncio.run(ask())
+def asked_each(settings: Settings, question: Callable[[EventStore], Awaitable[T]]) -> list[T]:
+    """What the event store of each partition answers, in their order; of a system of one partition
+    there is one. Raises NoDatabase, StoreUnavailable and SchemaMismatch."""
+    return [asyncio.run(_ask(address, settings, question)) for address in addresses_of(settings)]
+
+
+async def _ask(
+    address: str, settings: Settings, question: Callable[[EventStore], Awaitable[T]]
+) -> T:
+    store = await PostgresEventStore.connect(
+        address, pool_size=1, timeout_s=settings.actor_system.actor_timeout_ms / 1000
+    )
+    try:
+        return await question(store)
+    finally:
+        await store.close()
+
+
+def of_partition(partition: int, partitions: int) -> dict[str, int]:
+    """What a line of JSON says of the partition that it is of, where there are several."""
+    return {"partition": partition} if partitions > 1 else {}
 
 
 def list_all(settings: Settings, *, for_programs: bool = False) -> int:
@@ -50,26 +61,32 @@ def list_all(settings: Settings, *, for_programs: bool = False) -> int:
     async def look(store: EventStore) -> tuple[list[SubscriptionRecord], int]:
         return await store.subscriptions(), await store.head()
 
-    records, head = asked(settings, look)
+    found = asked_each(settings, look)
     if for_programs:
-        for record in records:
-            print(as_json(in_json(record) | {"behind": max(head - record.position, 0)}))
+        for partition, (records, head) in enumerate(found):
+            for record in records:
+                said = in_json(record) | {"behind": max(head - record.position, 0)}
+                print(as_json(said | of_partition(partition, len(found))))
         return 0
-    if not records:
+    if not any(records for records, _ in found):
         problems.print("there is none: subscribe(name='...') makes one")
         return 0
     table = Table(box=None, pad_edge=False)
     for column in ("name", "selects", "members", "finished", "checkpoint", "behind", "moved"):
         table.add_column(column, overflow="fold")
-    members = members_heard(records, settings.processing.member_timeout_ms / 1000)
-    for record in folded(records):
-        moved = record.moved_at
-        table.add_row(
-            record.name, escape(str(record.selection)), members.get(record.name, ""),
-            f"{record.receipt.count:,}",
-            f"{record.position:,}", f"{max(head - record.position, 0):,}",
-            "never" if moved is None else moved.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
-        )  # fmt: skip
+    if len(found) > 1:
+        table.add_column("partition")
+    for partition, (records, head) in enumerate(found):
+        members = members_heard(records, settings.processing.member_timeout_ms / 1000)
+        for record in folded(records):
+            moved = record.moved_at
+            table.add_row(
+                record.name, escape(str(record.selection)), members.get(record.name, ""),
+                f"{record.receipt.count:,}",
+                f"{record.position:,}", f"{max(head - record.position, 0):,}",
+                "never" if moved is None else moved.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+                *([str(partition)] if len(found) > 1 else ()),
+            )  # fmt: skip
     show(table)
     return 0
 
@@ -88,7 +105,8 @@ def drop(settings: Settings, name: str) -> int:
     async def forget(store: EventStore) -> tuple[bool, bool]:
         return await store.drop_subscription(name), await store.drop_program(name)
 
-    read, kept = asked(settings, forget)
+    done = asked_each(settings, forget)
+    read, kept = (any(each) for each in zip(*done, strict=True))
     if not read and not kept:
         problems.print(f"there is no durable subscription {name!r}", markup=False)
         return UNWELL

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobs.subscriptions import asked, folded, in_json
+from jobs.subscriptions import asked_each, folded, in_json, of_partition
 from jobs.terminal import UNWELL, as_json, console, problems, run
 from jobs.verify_erased import verify_receipt
 from runtime.errors import NotPossible
@@ -40,8 +40,8 @@ class Verdict:
 
 
 def verify(settings: Settings, name: str, *, for_programs: bool = False) -> int:
-    """Check one and say what came of it; the exit code, which is 1 where it does not agree. Raises
-    NotPossible where there is no such subscription."""
+    """Check one and say what came of it, in each partition; the exit code, which is 1 where it does
+    not agree in any. Raises NotPossible where there is no such subscription."""
 
     async def check(store: EventStore) -> Verdict:
         records = {record.name: record for record in await store.subscriptions()}
@@ -70,13 +70,23 @@ def verify(settings: Settings, name: str, *, for_programs: bool = False) -> int:
         [record] = folded(parts.values())
         return Verdict(record, found, agrees)
 
-    verdict = asked(settings, check)
+    verdicts = asked_each(settings, check)
+    for partition, verdict in enumerate(verdicts):
+        _say(verdict, partition, len(verdicts), for_programs=for_programs)
+    return 0 if all(verdict.agrees for verdict in verdicts) else UNWELL
+
+
+def _say(verdict: Verdict, partition: int, partitions: int, *, for_programs: bool) -> None:
     if for_programs:
         said = {"agrees": verdict.agrees, "by_the_log": {
             "finished": verdict.by_the_log.count, "digest": verdict.by_the_log.digest.hex(),
-        }}  # fmt: skip
+        }} | of_partition(partition, partitions)  # fmt: skip
         print(as_json(in_json(verdict.record) | said))
-    elif verdict.agrees:
+        return
+    if partitions > 1:
+        out = console if verdict.agrees else problems
+        out.print(f"partition {partition}:", markup=False)
+    if verdict.agrees:
         console.print(_where(verdict.record), markup=False)
         console.print(f"agrees with the log: {verdict.by_the_log}", markup=False)
     else:
@@ -84,7 +94,6 @@ def verify(settings: Settings, name: str, *, for_programs: bool = False) -> int:
         problems.print(f"its receipt: {verdict.record.receipt}", markup=False)
         problems.print(f"by the log:  {verdict.by_the_log}", markup=False)
         problems.print(_difference(verdict), markup=False)
-    return 0 if verdict.agrees else UNWELL
 
 
 def _where(record: SubscriptionRecord) -> str:

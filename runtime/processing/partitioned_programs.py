@@ -21,14 +21,22 @@ def check_for_partitions(program: Runnable | type[Actor[Any]]) -> None:
     if isinstance(program, type) and issubclass(program, Actor):
         return  # its events come from one log, and go to wherever its actors are
     made: Any = program_of(program)
-    by_source = (
-        isinstance(made, Handler | Handlers)
-        or (isinstance(made, EventPipeline) and made.by_source)
-        or (isinstance(made, Projection) and type(made).key is Projection.key)
-    )
-    if not by_source:
+    if not _is_by_source(made):
         raise NotPossible(
             f"{made.name} has other keys than the sources of events, and those of a key may be "
             "in several logs: in a system of several partitions (event_store.partitions) a program "
             "reads each log by itself. Key it by the source, or launch with one partition"
         )
+
+
+def _is_by_source(program: Any) -> bool:
+    """Is each of its keys the source of all the events that come for it? What decides about its
+    keys itself is not asked: nobody could tell."""
+    if isinstance(program, Handlers):
+        return all(map(_is_by_source, program.handlers))
+    if isinstance(program, Handler):
+        return type(program).route is Handler.route
+    if isinstance(program, Projection):
+        kind = type(program)
+        return kind.key is Projection.key and kind.route is Projection.route
+    return isinstance(program, EventPipeline) and program.by_source

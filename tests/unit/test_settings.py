@@ -312,3 +312,10 @@ class TestPasswords:
         shown = redacted_url(f"postgresql://{user}:S3cr{middle}Et@host/db")
         assert "S3cr" not in shown
         assert "Et" not in shown
+
+
+def test_the_number_of_partitions_comes_from_the_environment_too() -> None:
+    name = "THORNBACK_EVENT_STORE__PARTITIONS"
+    assert Settings.load(None, environ={name: "4"}).event_store.partitions == 4
+    with pytest.raises(ConfigurationError, match=r"found 3, expected 1, 2, 4, 8 or 16"):
+        Settings.load(None, environ={name: "3"})
