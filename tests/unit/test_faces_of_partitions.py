@@ -1,5 +1,5 @@
-"""Partitions of one system: what they know of one another, what cannot be launched, and that nothing
-of their face is of one alone."""
+"""Partitions of one system: what they know of one another, what cannot be launched, and that
+nothing of their face is of one alone."""
 
 import ast
 import inspect
