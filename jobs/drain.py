@@ -9,7 +9,7 @@ from dataclasses import asdict
 from actors.errors import ThornbackError
 from jobs.command_line import INTERRUPTED, console, parser, problems, run, settings_of, waiting
 from jobs.terminal import UNWELL, as_json
-from runtime.cluster.clearing import drain_namespace
+from runtime.cluster.clearing import drain_partitions
 from runtime.cluster.ray_session import join_ray
 from runtime.errors import AskTimeout
 from runtime.settings.settings import Settings
@@ -67,7 +67,7 @@ def drain_there(settings: Settings, timeout_s: float, *, for_programs: bool = Fa
                 told = True  # the directory: it does the rest
                 show_progress(now)
 
-            report = drain_namespace(settings, timeout_s, progress)
+            report = drain_partitions(settings, timeout_s, progress)
     except KeyboardInterrupt:
         how = "goes on by itself" if told else "may have begun"
         problems.print(

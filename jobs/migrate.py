@@ -11,6 +11,7 @@ import socket
 import msgspec
 
 from jobs.command_line import console, parser, run, settings_of
+from runtime.process.partitioning import check_one_partition
 from runtime.process.traces import Traces
 from runtime.settings.settings import ConfigurationError, Problem, Settings
 from store.errors import SchemaMismatch
@@ -27,8 +28,10 @@ async def migrate_alone(settings: Settings) -> bool:
     Where it was, nothing is touched, and a system may have the database. Where it was not, the
     claim is held meanwhile, and given up: raises DatabaseClaimed while a system has it, also one
     that ended without giving it up, which a launch can tell. Raises ConfigurationError
-    where no database is named, StoreUnavailable, and SchemaMismatch for a newer schema.
+    where no database is named, NotPossible where there are several partitions, StoreUnavailable,
+    and SchemaMismatch for a newer schema.
     """
+    check_one_partition(settings, "the partitions of a system are brought up to date by its launch")
     url = settings.event_store.connection_string.get_secret_value()
     if settings.event_store.type != "postgres" or not url:
         raise ConfigurationError(_no_database(settings))

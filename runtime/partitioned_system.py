@@ -6,7 +6,7 @@ all. What nobody can do over several logs is refused with NotPossible, which nam
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from actors.actor import Actor, Command, described
 from actors.event import Event
-from actors.naming import checked_type_name, source_of
+from actors.naming import checked_source, checked_type_name, source_of
 from runtime.driver.bulk import BulkResult
 from runtime.driver.connection import Connection
 from runtime.driver.explaining import explain_in
@@ -25,7 +25,7 @@ from runtime.driver.scaling import ScalingStep, checked_hosts
 from runtime.driver.selecting import checked_seconds
 from runtime.driver.starting import Start
 from runtime.errors import LaunchFailed, NotPossible
-from runtime.process.partitioning import of_partition, share_of
+from runtime.process.partitioning import each_partition, share_of, whole_of
 from runtime.processing.dead_letters import DeadLetters, Replayed, added_up
 from runtime.processing.finding import USUAL, Found
 from runtime.processing.merged_subscription import MergedSubscription
@@ -36,6 +36,7 @@ from runtime.topology.partitions import namespace_of, partition_of
 from runtime.topology.positions import Positions
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.causality import LIMIT, Explanation
+from store.erasures import ErasureReceipt
 from store.event_store import EventStore
 from streams.programs import Runnable
 
@@ -57,8 +58,9 @@ class PartitionedSystem(ActorSystem):
 
     @property
     def settings(self) -> Settings:
-        """Those of the first partition, as it was launched last."""
-        return self.parts[0].settings
+        """Those of the whole, as it was launched last; each of `parts` has its own."""
+        hosts = sum(part.settings.actor_system.hosts for part in self.parts)
+        return whole_of(self.parts[0].settings, hosts)
 
     @classmethod
     def launched(cls, settings: Settings, launch: Callable[[Settings], Topology]) -> Self:
@@ -66,9 +68,9 @@ class PartitionedSystem(ActorSystem):
         that ran before run on, and so do those that this has started: launching again goes on.
         Raises what `launch` raises."""
         found: list[Topology] = []
-        for partition in range(settings.event_store.partitions):
+        for partition, theirs in enumerate(each_partition(settings)):
             try:
-                found.append(launch(of_partition(settings, partition)))
+                found.append(launch(theirs))
             except LaunchFailed as error:
                 raise LaunchFailed(f"partition {partition}: {error}") from error
         return cls.opened(found)
@@ -137,6 +139,35 @@ class PartitionedSystem(ActorSystem):
         if not isinstance(what, str):
             return self.parts[0].stop(what, reason=reason, id=id)  # by what the ref says
         return self._all(f"stopping {what}", lambda part: part.stop(what), lambda _: None)
+
+    def erase(
+        self,
+        ref: ActorRef[Any],
+        reason: str,
+        *,
+        keys: Iterable[str] = (),
+        patience_s: float = 60.0,
+    ) -> Reply[ErasureReceipt]:
+        """See ActorSystem. What waits for it as dead letters is forgotten in all partitions; all
+        else is in its own. Raises NotPossible for keys that are at home in another one."""
+        own = self._of(ref)
+        keys = keys if isinstance(keys, str) else list(keys)  # a text is refused below
+        for key in () if isinstance(keys, str) else map(checked_source, keys):
+            if self.part_of(key) is not own:
+                raise NotPossible(
+                    f"the key {key!r} is of another partition than {ref.source}: erase its actor, "
+                    "or ask the one of system.parts that it is of"
+                )
+        reply = own.erase(ref, reason, keys=keys, patience_s=patience_s)
+        names = {ref.source, *keys}
+
+        async def erased() -> ErasureReceipt:
+            receipt = await reply
+            others = (part for part in self.parts if part is not own)
+            dropped = sum([await _dropped(part, names) for part in others])
+            return replace(receipt, dead_letters=receipt.dead_letters + dropped)
+
+        return self.parts[0].connection.errand(f"erasing {ref.source}", erased)
 
     def state_as_of(
         self,
@@ -314,8 +345,8 @@ class PartitionedSystem(ActorSystem):
         return self._all("scale", lambda part: part.scale(next(shares), tell=tell), _by_host)
 
     def progress(self) -> Reply[Progress]:
-        """See ActorSystem: of the first partition."""
-        return self.parts[0].progress()
+        """See ActorSystem: of all partitions together."""
+        return self._all("progress", lambda part: part.progress(), _progress)
 
     def drain(self, *, timeout_s: float = 60.0) -> Reply[DrainReport]:
         """See ActorSystem: all partitions, the first one last, by which the system is found."""
@@ -382,6 +413,24 @@ def _merged(limit: int, found: list[Found[Any]]) -> Found[Any]:
     more = len(refs) > limit or any(each.next is not None for each in found)
     position: Any = Positions(each.position for each in found)
     return Found(kept, position, kept[-1].name if more and kept else None)
+
+
+async def _dropped(part: ActorSystem, names: Collection[str]) -> int:
+    """How many dead letters wait there for one of these, until now: messages to an actor of another
+    partition, say, which are kept in that of whoever has sent them."""
+    dropped = 0
+    for queue in await part.dead_letters():
+        if queue.key in names or queue.source in names:
+            dropped += await part.drop_dead_letters(
+                queue.program, key=queue.key, source=queue.source
+            )
+    return dropped
+
+
+def _progress(found: list[Progress]) -> Progress:
+    waits = next((each for each in found if each.done < each.processes), found[0])
+    done, processes = sum(each.done for each in found), sum(each.processes for each in found)
+    return replace(waits, done=done, processes=processes)
 
 
 def _statuses(found: list[tuple[Status, ...]]) -> tuple[Status, ...]:

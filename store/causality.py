@@ -41,8 +41,8 @@ class Traced(Protocol):
         """See EventStore."""
 
 
-#: Which of several logs an event is in.
-LogOf = Callable[[Event], int]
+#: Which of several logs an event is in; None where its source does not say it.
+LogOf = Callable[[Event], int | None]
 
 _APART = (CausalRelation.CONCURRENT, CausalRelation.CAUSALLY_INDEPENDENT)
 
@@ -261,9 +261,11 @@ def cause_among(
 
 
 def _before(cause: Event, effect: Event, log_of: LogOf | None) -> bool:
-    """By their positions in one log; what is in two, only their clocks can tell."""
-    if log_of is not None and log_of(cause) != log_of(effect):
-        return cause.relation_to(effect) is CausalRelation.HAPPENED_BEFORE
+    """By their positions in one log; what is in two, or may be, only their clocks can tell."""
+    if log_of is not None:
+        log = log_of(cause)
+        if log is None or log != log_of(effect):
+            return cause.relation_to(effect) is CausalRelation.HAPPENED_BEFORE
     return (cause.position or 0) < (effect.position or 0)
 
 

@@ -129,6 +129,9 @@ def _database(settings: Settings) -> Iterator[Check]:
     if store.type == "memory":
         yield Check("database", Finding.SAY, "the log is in memory, and lost with the writer")
         return
+    if (count := store.partitions) > 1:
+        said = f"partition 0 of {count} is looked at; a launch makes and migrates each of them"
+        yield Check("partitions", Finding.SAY, said)
     address = store.connection_string.get_secret_value()
     if wanted(settings):
         server = EmbeddedPostgres(folder_of(settings))

@@ -13,7 +13,7 @@ from jobs.cli import options
 from jobs.command_line import waiting
 from jobs.drain import show as show_drained
 from jobs.terminal import INTERRUPTED, UNWELL, console, leave_ray, problems
-from runtime.cluster.clearing import database_stopped, drain_namespace
+from runtime.cluster.clearing import databases_stopped, drain_namespace, settings_in
 from runtime.cluster.programs import connected_programs
 from runtime.cluster.project_ray import (
     Note,
@@ -82,7 +82,7 @@ def drain_all(settings: Settings, timeout_s: float, far: HowFar) -> bool:
     well = True
     own = settings.actor_system.namespace
     for namespace in sorted({own, *namespaces_there()}):
-        there = settings.replaced("actor_system", "namespace", namespace, "what runs")
+        there = settings_in(settings, namespace)
         far.draining, far.certain = namespace, False
         with suppress(SystemNotFound), waiting("draining") as show_progress:
 
@@ -196,7 +196,7 @@ def _end_ray(far: HowFar) -> None:
 
 def _database_ended(settings: Settings) -> bool:
     """An embedded PostgreSQL outlives the processes that started it."""
-    amiss = database_stopped(settings)
+    amiss = databases_stopped(settings)
     for problem in amiss:
         problems.print(problem, markup=False)
     return not amiss

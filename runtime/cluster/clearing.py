@@ -9,7 +9,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 import ray
@@ -19,13 +20,15 @@ from runtime.cluster import embedded_database as embedded
 from runtime.cluster.claim import in_use
 from runtime.cluster.draining import Drain
 from runtime.cluster.spawning import reason_of
-from runtime.driver.directory_link import directory_of
+from runtime.driver.directory_link import directory_of, namespaces_of_processes
 from runtime.errors import AnotherSystem, HostUnavailable, SystemNotFound
 from runtime.process.claim_table import PostgresClaimTable
+from runtime.process.partitioning import each_partition, of_partition
 from runtime.process.ray_actors import RayActors
 from runtime.process.world import Actors
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, ProcessKind
+from runtime.topology.partitions import named_partition
 from runtime.topology.status import DrainReport, Progress
 from store.embedded.server import EmbeddedPostgres
 from store.errors import EmbeddedError, StoreError
@@ -157,11 +160,57 @@ def _cleared(left: Left, settings: Settings, timeout_s: float, why: str) -> Drai
     return DrainReport(processes=flushed, end_problems=tuple(problems))
 
 
+def drain_partitions(
+    settings: Settings, timeout_s: float, progress: Callable[[Progress], None]
+) -> DrainReport:
+    """The same for all partitions of a system, or what there is of them: by their namespaces, so
+    also where these settings say another number of them. The first one is the last. The processes
+    of others are named with their namespace. Raises SystemNotFound where there is none of them,
+    and AnotherSystem, behind which the rest is left."""
+    own = settings.actor_system.namespace
+    partitions = {each: named_partition(each) for each in namespaces_of_processes()}
+    others = [each for each, named in partitions.items() if named is not None and named[0] == own]
+    if not others:
+        return drain_namespace(settings, timeout_s, progress)
+    reports: list[DrainReport] = []
+    for namespace in others:
+        with suppress(SystemNotFound):  # somebody else drains it, too
+            theirs = settings_in(settings, namespace)
+            reports.append(_named(drain_namespace(theirs, timeout_s, progress), namespace))
+    with suppress(SystemNotFound):
+        reports.append(drain_namespace(settings, timeout_s, progress))
+    return DrainReport(
+        processes=tuple(process for report in reports for process in report.processes),
+        end_problems=tuple(problem for report in reports for problem in report.end_problems),
+    )
+
+
+def settings_in(settings: Settings, namespace: str) -> Settings:
+    """Those of whatever runs in a namespace, as far as they say it: of another system, or of a
+    partition of the one that they are of."""
+    named = named_partition(namespace)
+    store, own = settings.event_store, settings.actor_system.namespace
+    if named is not None and named[0] == own and 0 < named[1] < store.partitions:
+        return of_partition(settings, named[1])
+    return settings.replaced("actor_system", "namespace", namespace, "what runs")
+
+
+def _named(report: DrainReport, namespace: str) -> DrainReport:
+    processes = (replace(each, name=f"{each.name} in {namespace}") for each in report.processes)
+    problems = (f"{namespace}: {each}" for each in report.end_problems)
+    return DrainReport(processes=tuple(processes), end_problems=tuple(problems))
+
+
 def database_user(server: EmbeddedPostgres, settings: Settings) -> str | None:
     """Which system uses an embedded PostgreSQL that runs; None where none does. It may take
     DatabaseClaim.LAPSE_S. Raises StoreUnavailable."""
     there = embedded.with_database(settings, server.url)
     return asyncio.run(in_use(PostgresClaimTable(lambda: there)))
+
+
+def databases_stopped(settings: Settings) -> list[str]:
+    """The same for each partition of a system, which has a database of its own."""
+    return [problem for each in each_partition(settings) for problem in database_stopped(each)]
 
 
 def database_stopped(settings: Settings) -> list[str]:

@@ -51,6 +51,11 @@ def namespaces_there() -> list[str]:
     return sorted({one["namespace"] for one in named if one["name"] == DIRECTORY_ACTOR})
 
 
+def namespaces_of_processes() -> list[str]:
+    """The namespaces in which this process's Ray has anything, also without a directory."""
+    return sorted({one["namespace"] for one in ray.util.list_named_actors(all_namespaces=True)})
+
+
 def _not_found(namespace: str) -> SystemNotFound:
     """Says which Ray was asked, and in which namespaces it has systems: where there are some,
     the name may be the mistake."""

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from actors.event import Event
+from actors.messages import RETURNS_SOURCE
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
 from runtime.topology.partitions import partition_of
@@ -39,8 +40,10 @@ class SeveralLogs:
     def __init__(self, connections: Sequence[Connection]) -> None:
         self._connections = connections
 
-    def log_of(self, event: Event) -> int:
-        """The partition that an event is in."""
+    def log_of(self, event: Event) -> int | None:
+        """The partition that an event is in; None where its source is one that each of them has."""
+        if event.source == RETURNS_SOURCE:
+            return None
         return partition_of(event.source, len(self._connections))
 
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:

@@ -1,11 +1,15 @@
 """The settings of one partition of a system, made of those of the whole."""
 
 import json
+import logging
 
+from runtime.errors import NotPossible
 from runtime.settings.configuration import ConfigurationError, Problem
-from runtime.settings.settings import Settings
+from runtime.settings.settings import BUILT_IN, Settings
 from runtime.topology.partitions import namespace_of, node_id_of, node_ids
 from store.postgres.partition_database import url_of_partition
+
+logger = logging.getLogger("thornback.driver")
 
 #: Values by section and key.
 Changes = dict[tuple[str, str], object]
@@ -47,6 +51,15 @@ def check_partitioned(settings: Settings) -> None:
                 f"at least {store.partitions}: each of event_store.partitions has hosts of its own",
             )
         )
+    if store.partitions == 1 or not settings.gateway.enabled:
+        return
+    if (origin := settings.origin("gateway", "enabled")) != BUILT_IN:
+        raise ConfigurationError(Problem(origin, "gateway.enabled", "true", _NO_GATEWAY))
+    logger.warning("gateway.enabled: %s", _NO_GATEWAY)
+
+
+#: It asks one log, and whoever asked it would take that for all of them.
+_NO_GATEWAY = "false: a system of several partitions (event_store.partitions) answers no HTTP"
 
 
 def node_ids_of(settings: Settings) -> list[str]:
@@ -77,22 +90,44 @@ def share_of(hosts: int, partition: int, partitions: int) -> int:
     return hosts // partitions + (partition < hosts % partitions)
 
 
+def whole_of(first: Settings, hosts: int) -> Settings:
+    """Those of a system, by those of its first partition and how many pooled hosts all of them
+    have: as it was launched."""
+    changes: Changes = {("actor_system", "hosts"): hosts}
+    if first.origin("gateway", "enabled") == _ORIGIN.format(0):
+        changes["gateway", "enabled"] = True
+    return _changed(first, changes, 0)
+
+
+def check_one_partition(settings: Settings, what: str) -> None:
+    """Raises NotPossible for settings of several partitions, where `what` works on one."""
+    if (count := settings.event_store.partitions) > 1:
+        raise NotPossible(f"{what}, and event_store.partitions is {count}")
+
+
+def each_partition(settings: Settings) -> list[Settings]:
+    """Those of all its partitions, in their order; of a system of one, its own as they are."""
+    count = settings.event_store.partitions
+    return [settings] if count == 1 else [of_partition(settings, each) for each in range(count)]
+
+
 def of_partition(settings: Settings, partition: int) -> Settings:
     """Those of one of its partitions, of which it has several. Each has its share of the hosts, and
     its own namespace, node names and log: a database beside the one that is named, or an embedded
-    PostgreSQL of its own. Metrics are served by each, at a port of its own, and HTTP by the first.
+    PostgreSQL of its own. Metrics are served by each, at a port of its own, and HTTP by none.
     """
     store, system = settings.event_store, settings.actor_system
     changes: Changes = {
         ("actor_system", "hosts"): share_of(system.hosts, partition, store.partitions),
     }
+    if settings.gateway.enabled:
+        changes["gateway", "enabled"] = False
     if partition:
         changes |= {
             ("event_store", "partition"): partition,
             ("event_store", "data_folder"): str(store.data_folder / f"partition-{partition}"),
             ("event_bus", "node_id"): node_id_of(settings.event_bus.node_id, partition),
             ("actor_system", "namespace"): namespace_of(system.namespace, partition),
-            ("gateway", "enabled"): False,
         }
         if url := store.connection_string.get_secret_value():
             changes["event_store", "connection_string"] = url_of_partition(url, partition)

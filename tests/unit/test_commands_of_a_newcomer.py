@@ -273,7 +273,7 @@ def test_a_drain_that_is_interrupted_says_what_is_left_running(
     said = io.StringIO()
     monkeypatch.setattr(drain, "problems", Console(file=said, highlight=False, width=400))
     monkeypatch.setattr(drain, "join_ray", lambda: None)
-    monkeypatch.setattr(drain, "drain_namespace", drains)
+    monkeypatch.setattr(drain, "drain_partitions", drains)
     assert drain.drain_there(Settings(), 1.0) == 130
     how = "goes on by itself" if told else "may have begun"
     assert f"the drain of namespace 'thornback' {how}, and Ray runs on:" in said.getvalue()

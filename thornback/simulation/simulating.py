@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec
 
+from runtime.process.partitioning import check_one_partition
 from runtime.settings.settings import Settings
 from thornback.simulation.chosen_seed import chosen_seed
 from thornback.simulation.errors import NotRepeatable
@@ -109,7 +110,8 @@ def simulated(
 
 
 def simulated_settings(sections: Sections) -> Settings:
-    """Settings of a simulated system. Raises ConfigurationError."""
+    """Settings of a simulated system. Raises ConfigurationError, and NotPossible for several
+    partitions."""
     fixed: dict[str, dict[str, Any]] = {
         "actor_system": {"namespace": "simulation"},
         "event_store": {
@@ -121,7 +123,9 @@ def simulated_settings(sections: Sections) -> Settings:
     merged = {
         name: {**sections.get(name, {}), **fixed.get(name, {})} for name in {*sections, *fixed}
     }
-    return Settings.load(None, environ={}, **merged)
+    settings = Settings.load(None, environ={}, **merged)
+    check_one_partition(settings, "a simulated system has one partition")
+    return settings
 
 
 def _check_repeats(first: Outcome, second: Outcome) -> None:

@@ -22,6 +22,7 @@ from runtime.driver.courier import Courier
 from runtime.host.host import Host
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
+from runtime.process.partitioning import check_one_partition
 from runtime.process.process import Process
 from runtime.process.store_access import migrate_store
 from runtime.process.world import Calls, World
@@ -51,11 +52,13 @@ class InProcessSystem(ActorSystem):
     """An ActorSystem whose processes live in a thread of this one. Closing it ends them; what is
     in a database stays there, and what is in memory is gone.
 
-    Raises StoreUnavailable or SchemaMismatch where the database is not to be had. Not promised:
-    anything about processes that are killed, since there are none.
+    Raises StoreUnavailable or SchemaMismatch where the database is not to be had, and NotPossible
+    for several partitions. Not promised: anything about processes that are killed, since there are
+    none.
     """
 
     def __init__(self, settings: Settings) -> None:
+        check_one_partition(settings, "a system in this process has one partition")
         self._thresholds = gc.get_threshold()  # processes raise them, for all of Python
         self._processes = Processes(settings)
         try:

@@ -1,0 +1,127 @@
+"""The face of several partitions: what it asks of which of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from runtime.cluster import clearing
+from runtime.driver.ref import ActorRef
+from runtime.errors import NotPossible, SystemNotFound
+from runtime.partitioned_system import PartitionedSystem
+from runtime.settings.settings import Settings
+from runtime.topology.names import ProcessKind
+from runtime.topology.partitions import partition_of
+from runtime.topology.status import Drained, DrainReport, Progress
+from store.erasures import ErasureReceipt
+
+
+class Connected:
+    """The connection of a part: runs what is asked of all at once."""
+
+    async def errand(self, _: str, work: Callable[[], Awaitable[Any]]) -> Any:
+        return await work()
+
+
+@dataclass
+class Queue:
+    program: str
+    key: str | None
+    source: str | None = None
+
+
+@dataclass
+class Part:
+    """A partition, and what was asked of it."""
+
+    queues: list[Queue] = field(default_factory=list)
+    erased: list[str] = field(default_factory=list)
+    dropped: list[str | None] = field(default_factory=list)
+    now: Progress = field(default_factory=lambda: Progress(doing="all of it", done=2, processes=2))
+    namespace: str = "fleet"
+    connection: Connected = field(default_factory=Connected)
+
+    async def progress(self) -> Progress:
+        return self.now
+
+    async def dead_letters(self) -> list[Queue]:
+        return self.queues
+
+    async def drop_dead_letters(self, _: str, *, key: str | None, source: str | None) -> int:
+        self.dropped.append(key or source)
+        return 1
+
+    async def erase(self, ref: ActorRef[Any], *_: Any, **__: Any) -> ErasureReceipt:
+        self.erased.append(ref.source)
+        return ErasureReceipt(
+            source=ref.source, reason="asked", keys=(ref.source,), version=2, position=9, events=1,
+            digest="", snapshots=0, timers=0, states=0, rows=0, dead_letters=3, outputs=0,
+        )  # fmt: skip
+
+
+def of_partition(partition: int) -> str:
+    names = (f"meter/{number}" for number in range(100))
+    return next(each for each in names if partition_of(each, 2) == partition)
+
+
+def system_of(*parts: Part) -> Any:
+    return PartitionedSystem(parts)  # type: ignore[arg-type]
+
+
+def ref_to(source: str) -> ActorRef[Any]:
+    return ActorRef(None, None, source)  # type: ignore[arg-type]
+
+
+def test_erasing_forgets_what_waits_for_the_actor_in_other_partitions() -> None:
+    source = of_partition(1)
+    waits, other = Queue("messages", source), Queue("messages", of_partition(0))
+    first, second = Part([waits, other, Queue("listening", None, source)]), Part([waits])
+    receipt = asyncio.run(system_of(first, second).erase(ref_to(source), "asked"))
+    assert (first.erased, second.erased) == ([], [source])
+    assert (first.dropped, second.dropped) == ([source, source], [])  # its own has done it
+    assert receipt.dead_letters == 5
+
+
+def test_a_key_of_another_partition_is_not_passed_over() -> None:
+    first, second = Part(), Part()
+    system, source = system_of(first, second), of_partition(1)
+    with pytest.raises(NotPossible, match="is of another partition than"):
+        system.erase(ref_to(source), "asked", keys=[f"alerts/{of_partition(0)}"])
+    assert second.erased == []
+    asyncio.run(system.erase(ref_to(source), "asked", keys=[f"alerts/{source}"]))
+    assert second.erased == [source]
+
+
+def test_progress_is_that_of_all() -> None:
+    waits = Progress(doing="host-1", done=1, processes=3)
+    found = asyncio.run(system_of(Part(), Part(now=waits)).progress())
+    assert (found.doing, found.done, found.processes) == ("host-1", 3, 5)
+
+
+def test_what_is_drained_without_a_connection_is_all_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drained: list[tuple[str, str]] = []
+
+    def drain(settings: Settings, *_: Any) -> DrainReport:
+        namespace = settings.actor_system.namespace
+        if namespace == "fleet.partition-2":
+            raise SystemNotFound(namespace, "gone", "")
+        url = settings.event_store.connection_string.get_secret_value()
+        drained.append((namespace, url.rpartition("/")[2]))
+        flushed = Drained(name="writer", kind=ProcessKind.WRITER, settled=7)
+        return DrainReport(processes=(flushed,), end_problems=("the disk",))
+
+    there = ["fleet", "fleet.partition-1", "fleet.partition-2", "other", "other.partition-1"]
+    monkeypatch.setattr(clearing, "namespaces_of_processes", lambda: there)
+    monkeypatch.setattr(clearing, "drain_namespace", drain)
+    settings = Settings.load(
+        None, environ={}, actor_system={"namespace": "fleet", "hosts": 4},
+        event_store={"partitions": 4, "connection_string": "postgresql://db/fleet"},
+    )  # fmt: skip
+    report = clearing.drain_partitions(settings, 1.0, lambda _: None)
+    assert drained == [("fleet.partition-1", "fleet_partition_1"), ("fleet", "fleet")]
+    assert [each.name for each in report.processes] == ["writer in fleet.partition-1", "writer"]
+    assert report.end_problems == ("fleet.partition-1: the disk", "the disk")
