@@ -96,7 +96,7 @@ def test_each_partition_has_its_share_of_the_hosts_and_a_log_of_its_own() -> Non
         [part.event_store.data_folder for part in parts],
     ):
         assert len(set(distinct)) == 4
-    assert [part.gateway.enabled for part in parts] == [True, False, False, False]
+    assert not any(part.gateway.enabled for part in parts)  # one would answer from its log alone
 
 
 def test_partitions_know_the_nodes_of_one_another() -> None:
