@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import thornback
+import thornback.simulation
 from runtime.settings.configuration import ConfigurationError, Problem
 from tests.e2e.place import ROOT, Place
 
@@ -40,7 +41,8 @@ def test_the_reference_has_every_public_name_once(site: Path) -> None:
         for page in site.glob("reference/*.html")
         for name in re.findall(r'<h2 id="[\w.]+\.(\w+)" class="doc', page.read_text())
     ]
-    assert sorted(shown) == sorted([*thornback.__all__, "Scenarios", "InProcessSystem"])
+    others = ["Scenarios", "InProcessSystem", *thornback.simulation.__all__]
+    assert sorted(shown) == sorted([*thornback.__all__, *others])
 
 
 def test_every_page_can_be_reached(site: Path) -> None:

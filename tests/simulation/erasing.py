@@ -221,8 +221,8 @@ def _fault(draw: Random, number: int, setup: Setup, names: list[str], erasing: l
     what is erased."""
     kind = draw.choice(
         ("crash",) * 4
-        + ("replace", "replace", "stop", "epoch late", "driver dies")
-        + ("commit unheard", "commit late", "store away", "store slow")
+        + ("replace", "replace", "hang", "epoch late", "driver dies")
+        + ("commit unheard", "commit late", "database away", "database slow")
     )
     workers = [worker_name(name, index) for name in names for index in (0, 1)]
     hosts = [host_name(each) for each in range(setup.hosts)]
@@ -231,8 +231,8 @@ def _fault(draw: Random, number: int, setup: Setup, names: list[str], erasing: l
     )
     seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 4.0))), 3)
     amount = round(draw.uniform(0.01, 0.5), 3)
-    if kind.startswith(("commit", "store")):
-        target, amount = "database", 1.0 if kind != "store slow" else 3.0
+    if kind.startswith(("database", "commit")):
+        target, amount = "database", 1.0 if kind != "database slow" else 3.0
     elif kind == "driver dies":
         target = f"driver-{draw.randrange(setup.drivers)}"
     at_s = round(draw.choice((draw.uniform(0.0, 0.01), draw.uniform(0.0, 0.1))), 4)
