@@ -31,6 +31,7 @@ REFERENCE = {
 }
 ERRORS = "Errors"
 TESTING = "Testing"
+SIMULATING = "Simulating"
 
 _TESTING_PAGE = """\
 # Testing
@@ -45,6 +46,35 @@ The fixtures, each a function of its name: `scenario`, `memory_system`, `postgre
 ::: thornback.testing.Scenarios
 
 ::: thornback.testing.in_process.InProcessSystem
+"""
+
+_SIMULATING_PAGE = """\
+# Simulating
+
+::: thornback.simulation
+    options: {members: false, show_root_heading: false}
+
+[How to simulate](../howto/simulate.md) shows it.
+
+::: thornback.simulation.simulating.simulated
+
+::: thornback.simulation.simulating.simulate
+
+::: thornback.simulation.night.Night
+
+::: thornback.simulation.trouble.Faults
+
+::: thornback.simulation.night_run.Outcome
+
+::: thornback.simulation.errors.SimulationError
+
+::: thornback.simulation.errors.NotSimulated
+
+::: thornback.simulation.errors.NotRepeatable
+
+::: thornback.simulation.errors.PromiseBroken
+
+::: thornback.simulation.errors.WaitsForEver
 """
 
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
@@ -116,7 +146,7 @@ def reference_pages() -> dict[str, str]:
         for title, on_page in names.items()
         if on_page
     }
-    return {**pages, TESTING: _TESTING_PAGE}
+    return {**pages, TESTING: _TESTING_PAGE, SIMULATING: _SIMULATING_PAGE}
 
 
 def _page_of(name: str) -> str:

@@ -20,6 +20,7 @@ from runtime.cluster.process_supervision import Stop
 from runtime.driver.connection import Connection
 from runtime.driver.own_loop import OwnLoop
 from runtime.driver.publishing import publish
+from runtime.errors import ActorsMoved, AskTimeout, HostUnavailable, MailboxFull
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import kind_of, promoted_shard
@@ -28,6 +29,9 @@ from store.errors import StoreUnavailable
 from store.shards import ShardTable
 
 logger = logging.getLogger("thornback.directory")
+
+#: What leaves open whether an event is in the log, or says that it is not for now.
+PASSING = (ActorsMoved, AskTimeout, HostUnavailable, MailboxFull, StoreUnavailable)
 
 
 class Shards(Protocol):
@@ -185,11 +189,22 @@ class HostStopping:
         connection = self._connection()
         try:
             async with asyncio.timeout(self.TOLD_S):
-                await publish(connection, event)
+                await self._published(connection, event)
         except (RayError, ThornbackError, TimeoutError) as error:
             logger.error("the log was not told of %s: %s", payload.event_type, error)
         finally:
             connection.close()
+
+    async def _published(self, connection: Connection, event: Event) -> None:
+        """Again under the same id, while whoever it goes to is away, or has too much to do."""
+        while True:
+            try:
+                await publish(connection, event)
+            except PASSING as error:
+                logger.info("the log is not told of %s yet: %s", event.event_type, error)
+                await asyncio.sleep(self.AGAIN_S)
+            else:
+                return
 
     def _connection(self) -> Connection:
         """As it takes one to publish something; nobody else in this process has one."""

@@ -8,19 +8,21 @@ from pathlib import Path
 import pytest
 
 import thornback
+import thornback.simulation
 from runtime.settings.configuration import ConfigurationError, Problem
 from tests.e2e.place import ROOT, Place
 
 pytestmark = pytest.mark.e2e
 
 #: Errors that say nothing themselves: each is raised as one of its subclasses.
-FAMILIES = {"ActorError", "StoreError", "ThornbackError"}
+FAMILIES = {"ActorError", "StoreError", "ThornbackError", "SimulationError"}
 
-ERRORS = [
-    name
-    for name in thornback.__all__
-    if isinstance(public := getattr(thornback, name), type) and issubclass(public, Exception)
-]
+ERRORS: dict[str, type[Exception]] = {
+    name: public
+    for module in (thornback, thornback.simulation)
+    for name in module.__all__
+    if isinstance(public := getattr(module, name), type) and issubclass(public, Exception)
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,8 @@ def test_the_reference_has_every_public_name_once(site: Path) -> None:
         for page in site.glob("reference/*.html")
         for name in re.findall(r'<h2 id="[\w.]+\.(\w+)" class="doc', page.read_text())
     ]
-    assert sorted(shown) == sorted([*thornback.__all__, "Scenarios", "InProcessSystem"])
+    others = ["Scenarios", "InProcessSystem", *thornback.simulation.__all__]
+    assert sorted(shown) == sorted([*thornback.__all__, *others])
 
 
 def test_every_page_can_be_reached(site: Path) -> None:
@@ -58,7 +61,7 @@ def test_each_error_that_users_can_import_has_an_answer() -> None:
 def test_an_answer_shows_what_its_error_says(name: str) -> None:
     page = (ROOT / "docs" / "faq.md").read_text()
     answer = page.partition(f"### `{name}`\n")[2].partition("\n#")[0]
-    assert f"\n    {_message(getattr(thornback, name))}\n" in answer
+    assert f"\n    {_message(ERRORS[name])}\n" in answer
 
 
 class _Fact(str):

@@ -58,13 +58,13 @@ def plan_broadcasts(
 def _fault(draw: Random, number: int, step: Step, driver: str, setup: Setup) -> Fault:
     """In the middle of one."""
     hosts = [f"host-{n}" for n in range(setup.hosts)]
-    kinds = ("crash", "crash", "replace", "break", "driver dies", "commit unheard", "store away")
+    kinds = ("crash", "crash", "replace", "cut", "driver dies", "commit unheard", "database away")
     kind, target, other, amount = draw.choice(kinds), draw.choice((*hosts, "writer")), "", 0.3
     if kind == "driver dies":
         target = driver
-    elif kind == "break":
+    elif kind == "cut":
         target, other = driver, draw.choice(hosts)
-    elif kind.startswith(("commit", "store")):
+    elif kind.startswith(("database", "commit")):
         target, amount = "database", 1.0
     at_s = round(draw.choice((draw.uniform(0.0, 0.05), draw.uniform(0.0, 0.5))), 4)
     seconds = round(draw.uniform(0.05, 1.0), 3)

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from actors.naming import aggregate_key_of
+from tests.simulation.heat import judge_heat
 from tests.simulation.history import Call, History
+from tests.simulation.judging_blocking import judge_blocking
 from tests.simulation.judging_broadcasts import judge_broadcasts
 from tests.simulation.judging_clocks import judge_clocks
+from tests.simulation.judging_ending import PROCESS, judge_ending
 from tests.simulation.judging_erasing import judge_erasing, tombstones
 from tests.simulation.judging_finds import judge_finds
 from tests.simulation.judging_followings import judge_followings
@@ -36,7 +39,10 @@ if TYPE_CHECKING:
 #: Messages that have an effect, whatever the state is.
 _EFFECTIVE = ("Note", "Demand", "Pass", "Wind", "Unwind", "Rent")
 #: Errors that a repeat of what took effect is not answered with.
-_DECIDED = {"Rejected", "HandlerFailed", "UnknownMessage", "ActorStopped", "ActorRestarting"}
+_DECIDED = {
+    "Rejected", "HandlerFailed", "HandlerBlocked", "UnknownMessage", "ActorStopped",
+    "ActorRestarting",
+}  # fmt: skip
 #: Errors that any command may be answered with: what is away, too much, or too late.
 _PASSING = {
     "AskTimeout", "HostUnavailable", "ActorsMoved", "StartFailed", "StoreUnavailable",
@@ -69,6 +75,8 @@ def check(simulation: "Simulation") -> list[str]:
         *judge_finds(log, simulation),
         *judge_timers(log, simulation),
         *judge_moves(log, simulation),
+        *judge_blocking(simulation),
+        *judge_ending(log, simulation),
         *_judge_deadlines(history),
         *judge_rest(simulation),
         *judge_rests(history, simulation.plan.setup),
@@ -93,6 +101,7 @@ def check_idle(simulation: "Simulation", before_s: float) -> list[str]:
         *judge_fired(log, simulation, due),
         *judge_rebuilt(simulation),
         *judge_replaced(simulation),
+        *judge_heat(simulation),
     ]
 
 
@@ -121,8 +130,8 @@ def _judge_log(log: LogIndex, history: History) -> list[str]:
     for record in log.records:
         if log.is_output(record) or log.is_of_message(record) or log.is_of_timer(record):
             continue  # judge_programs, judge_messages and judge_timers look at it
-        if record.event_type in LIVES:
-            continue  # judge_lives looks at it
+        if record.event_type in LIVES or record.source.startswith(PROCESS):
+            continue  # judge_lives and judge_ending look at it
         call = sent.get(log.command_of(record))
         if call is None:
             wrong.append(f"nobody sent what event {record.position} came of: {record}")

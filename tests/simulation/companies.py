@@ -167,8 +167,8 @@ def _step(draw: Random, number: int, name: str, workers: int, latest_s: float) -
 
 
 def _fault(draw: Random, number: int, workers: list[str]) -> Fault:
-    kind = draw.choice(("crash", "crash", "replace", "stop", "calls late", "epoch late", "break"))
-    other = draw.choice(("writer", "bus")) if kind == "break" else ""
+    kind = draw.choice(("crash", "crash", "replace", "hang", "calls late", "epoch late", "cut"))
+    other = draw.choice(("writer", "bus")) if kind == "cut" else ""
     seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 6.0))), 3)
     amount = 2.0 if kind == "calls late" else round(draw.uniform(0.01, 2.0), 3)
     at_s = round(draw.uniform(0.5, ACTIVE_S), 4)

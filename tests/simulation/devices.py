@@ -21,6 +21,7 @@ from actors.timers import Schedule
 from tests.simulation.bells import Bell as Bell
 from tests.simulation.bells import Unwind as Unwind
 from tests.simulation.bells import Wind as Wind
+from tests.simulation.blocking import block
 
 
 class Note(Command):
@@ -366,6 +367,26 @@ class Tenant(Ledger):
     def rent(self, message: Rent) -> Iterator[Schedule]:
         note = Note(token=message.token)
         yield Schedule(after=message.after_ms / 1000, key=message.key, message=note)
+
+
+class Block(Command):
+    """Keep a token, after so many seconds in which its handler keeps its host from all else."""
+
+    token: int
+    how: str
+    seconds: float
+
+
+class Pump(Ledger):
+    """The same, whose handlers may block."""
+
+    actor_type = "pump"
+    time_limit_s = 0.5
+
+    @handles
+    def block(self, message: Block) -> Iterator[Payload]:
+        block(message.token, message.how, message.seconds)
+        yield Noted(token=message.token, number=0, revision=self.revision)
 
 
 class Vault(Ledger):

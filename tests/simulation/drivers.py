@@ -48,7 +48,7 @@ _HAPPENED = datetime(2024, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
 #: Of actors that hosts know by their modules; the rest is published, or has classes brought along.
 _CLASSES: dict[str, type[Actor[Any]]] = {
     "ledger": devices.Ledger, "vault": devices.Vault, "bell": devices.Bell,
-    "tenant": devices.Tenant,
+    "tenant": devices.Tenant, "pump": devices.Pump,
 }  # fmt: skip
 
 

@@ -70,6 +70,7 @@ def plan_drops(
     strands[draw.randrange(setup.drivers)].append(steps)
     count = draw.choice((0, 1, 2, 3))
     faults += [_fault(draw, FIRST_NUMBER + number, program, steps) for number in range(count)]
+    faults += _late_end(seed, steps)
     faults.sort(key=lambda fault: fault.at_s)
 
 
@@ -92,11 +93,13 @@ def _step(draw: Random, number: int, program: str, what: str, latest_s: float) -
 
 def _fault(draw: Random, number: int, program: str, steps: list[Step]) -> Fault:
     """Half of them about when it is dropped: a worker that begins anew then finds nothing."""
-    kind = draw.choice(("crash", "crash", "crash", "replace", "stop", "epoch late", "store away"))
+    kind = draw.choice(
+        ("crash", "crash", "crash", "replace", "hang", "epoch late", "database away")
+    )
     target = worker_name(program, draw.choice((0, 0, 1)))
     seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 4.0))), 3)
     amount = round(draw.uniform(0.01, 0.5), 3)
-    if kind == "store away":
+    if kind == "database away":
         target, amount = "database", 1.0
     at_s = round(draw.uniform(0.5, ACTIVE_S), 4)
     fault = Fault(number, at_s, kind, target, "", seconds, amount)
@@ -105,6 +108,26 @@ def _fault(draw: Random, number: int, program: str, steps: list[Step]) -> Fault:
         soon_s = round(draw.choice((draw.uniform(0.0, 0.02), draw.uniform(0.0, 0.5))), 4)
         fault = replace(fault, at_s=soon_s, with_step=draw.choice(drops))
     return fault
+
+
+def _late_end(seed: int, steps: list[Step]) -> list[Fault]:
+    """Whoever finds that it was dropped has the directory end it so late that it may have been run
+    again by then."""
+    draw = stream(seed, "ends of drops")
+    whats = [step.more["what"] for step in steps]
+    again = [
+        step for step, what, then in zip(steps, whats, whats[1:], strict=False)
+        if (what, then) == ("forget", "run")
+    ]  # fmt: skip
+    if not again or draw.random() < 0.4:
+        return []
+    late_s = round(draw.uniform(0.3, 3.0), 3)
+    step = draw.choice(again).number
+    return [
+        Fault(
+            FIRST_NUMBER + 90, 0.0, "ends late", "directory", seconds=late_s, with_step=step
+        )
+    ]  # fmt: skip
 
 
 def plan_dropped_readings(

@@ -153,7 +153,7 @@ def _step(
 
 
 def _fault(draw: Random, number: int, workers: list[str]) -> Fault:
-    kind = draw.choice(("crash", "crash", "crash", "replace", "stop", "epoch late"))
+    kind = draw.choice(("crash", "crash", "crash", "replace", "hang", "epoch late"))
     seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 6.0))), 3)
     at_s = round(draw.uniform(0.5, ACTIVE_S), 4)
     return Fault(number, at_s, kind, draw.choice(workers), "", seconds, 0.5)

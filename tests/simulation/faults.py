@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from runtime.topology.names import program_of_worker, worker_name
 from tests.simulation.companies import COMPANIES
+from tests.simulation.ending import end_too_often
 from tests.simulation.plan import Fault
 from tests.simulation.planned_work import door_steps
 from thornback.simulation.database_requests import AtCommit
@@ -63,6 +64,11 @@ def _dies_as_asked(simulation: "Simulation", fault: Fault) -> None:
         return down_s
 
     process.trouble.asked["shard_table"] = strikes
+
+
+def _ends_late(simulation: "Simulation", fault: Fault) -> None:
+    """Whoever has the directory end the workers of a program next comes there late."""
+    _process(simulation, fault).trouble.asked["stop_program"] = lambda: fault.seconds
 
 
 def _give_up_late(simulation: "Simulation", fault: Fault) -> None:
@@ -164,6 +170,8 @@ _HOW: dict[str, Callable[["Simulation", Fault], None]] = {
     "saves late": _saves_late,
     "move unheard": _move_unheard,
     "dies as asked": _dies_as_asked,
+    "ends late": _ends_late,
+    "ends too often": end_too_often,
 }
 
 #: What befalls connections, machines, drivers, the database or all of the system: whatever else

@@ -93,11 +93,11 @@ def _finding(draw: Random, first: int) -> list[Step]:
 
 
 def _fault(draw: Random, number: int) -> Fault:
-    kinds = ("crash", "crash", "crash", "replace", "stop", "epoch late", "commit late",
-             "commit unheard", "store slow")  # fmt: skip
+    kinds = ("crash", "crash", "crash", "replace", "hang", "epoch late", "commit late",
+             "commit unheard", "database slow")  # fmt: skip
     kind, target = draw.choice(kinds), worker_name(INDEX, draw.choice((0, 0, 0, 1)))
     amount = round(draw.uniform(0.01, 1.0), 3)
-    if kind.startswith(("commit", "store")):
+    if kind.startswith(("database", "commit")):
         target, amount = "database", 1.0
     seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 4.0))), 3)
     return Fault(number, round(draw.uniform(0.5, ACTIVE_S), 4), kind, target, "", seconds, amount)

@@ -67,7 +67,10 @@ def members_of(seed: int, setup: Setup, faults: list[Fault]) -> list[Step]:
 
 
 def _away(draw: Random, silent_s: float) -> Fault:
-    at_s, kind = round(draw.uniform(2.0, ACTIVE_S), 4), draw.choice(("store away", "store silent"))
+    at_s, kind = (
+        round(draw.uniform(2.0, ACTIVE_S), 4),
+        draw.choice(("database away", "database silent")),
+    )
     seconds = round(draw.uniform(0.9, 1.6) * silent_s, 3)
     return Fault(FIRST_NUMBER, at_s, kind, "database", seconds=seconds)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 #: What a ledger fails at.
-_FAILING = {"break", "spoil", "take"}
+_FAILING = {"break", "spoil", "take", "block"}
 
 
 def judge_lives(log: LogIndex, simulation: "Simulation") -> list[str]:

@@ -8,7 +8,9 @@ from tests.simulation.history import Call, History
 from tests.simulation.log_index import LogIndex
 
 #: Faults that end a host's process, have it take itself for ended, or give its actors away.
-_ENDING = {"crash", "replace", "epoch", "drain", "take", "move", "scale", "promote"}
+_ENDING = {
+    "crash", "replace", "epoch", "drain", "take", "move", "scale", "promote", "block", "ends",
+}  # fmt: skip
 
 
 def judge_order(log: LogIndex, history: History, *, remembered: int) -> list[str]:

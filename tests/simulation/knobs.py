@@ -34,6 +34,8 @@ KNOBS = {
     "at_work": ("runtime.processing.timer_window", "Window", "AT_WORK"),
     "look_ahead": ("runtime.processing.timer_window", "Window", "AHEAD_US"),
     "timers": ("runtime.processing.timekeeping", "Timekeeping", "PAGE"),
+    "heat_look": ("runtime.cluster.promotion", "Promotion", "LOOK_S"),
+    "heat_window": ("runtime.host.shard_loads", "ShardLoads", "WINDOW_S"),
     "poll_bytes": ("runtime.partition.buffer", "", "POLL_BYTES"),
 }
 

@@ -88,7 +88,7 @@ def effect_of(call: Call, records: list[Record]) -> str:
     event_type = "opened" if call.message == "Open" else "noted"
     if tokens != [(event_type, call.fields["token"])] * wanted:
         return f"has the events {tokens}"
-    if call.message not in ("Note", "NoteOnce", "NoteUnlessFull", "NoteIfOpen", "Open", "Demand"):
+    if call.message not in _NOTING:
         return "has events and may not have any"
     return _parts_of(call, records)
 
@@ -161,6 +161,7 @@ _PUBLISH_ERRORS = {
 _ERRORS = {
     "Refuse": ("Rejected",),
     "Break": ("HandlerFailed",),
+    "Block": ("HandlerBlocked",),
     "Spoil": ("HandlerFailed",),
     "Poison": ("RowsRefused",),
     "Unhandled": ("UnknownMessage",),
@@ -170,9 +171,14 @@ _ERRORS = {
 }
 
 
+#: Messages that keep a token, or may; and those that may as well fail.
+_NOTING = {"Note", "NoteOnce", "NoteUnlessFull", "NoteIfOpen", "Open", "Demand", "Block"}
+_OPEN = {"NoteUnlessFull", "NoteIfOpen", "Block"}
+
+
 def must_fail(call: Call) -> bool:
     """Can it have no success?"""
-    if call.message in ("NoteUnlessFull", "NoteIfOpen") or call.fields.get("bad") == "aggregate":
+    if call.message in _OPEN or call.fields.get("bad") == "aggregate":
         return False
     return bool(expected_error(call)) and "actor" not in call.fields
 

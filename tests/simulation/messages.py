@@ -102,9 +102,9 @@ async def listen_or_stop(driver: "Driver", step: Step) -> None:
 
 
 def _fault(draw: Random, number: int, setup: Setup, target: str) -> Fault:
-    kind = draw.choice(("crash", "crash", "replace", "stop", "epoch late", "break"))
+    kind = draw.choice(("crash", "crash", "replace", "hang", "epoch late", "cut"))
     other = ""
-    if kind == "break":
+    if kind == "cut":
         other = draw.choice(("writer", "bus", host_name(draw.randrange(setup.hosts))))
     seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 6.0))), 3)
     amount = round(draw.uniform(0.01, 2.0), 3)

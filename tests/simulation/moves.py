@@ -63,7 +63,7 @@ def plan_moves(
         number += 1
         if draw.random() < 0.4:
             moment_s = round(at_s + draw.uniform(0.0, MOMENT_S), 4)
-            kind = draw.choice(("crash", "crash", "replace", "stop", "move late", "calls lost"))
+            kind = draw.choice(("crash", "crash", "replace", "hang", "move late", "calls lost"))
             target = draw.choice((to, *map(host_name, range(setup.hosts)), "writer", "directory"))
             if kind == "move late":
                 target, moment_s = "database", at_s

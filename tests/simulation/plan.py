@@ -7,10 +7,17 @@ stays.
 from dataclasses import dataclass, field
 from typing import Any
 
-from thornback.simulation.striking import Fault as Fault
+from thornback.simulation import striking
 
 #: Seconds of virtual time in which drivers begin new work and faults strike.
 ACTIVE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault(striking.Fault):
+    """One thing that goes wrong, perhaps with something that a driver does."""
+
+    with_step: int | None = None  #: then `at_s` counts from when the step of this number begins
 
 
 @dataclass(frozen=True, slots=True)

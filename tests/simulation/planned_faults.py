@@ -9,11 +9,11 @@ FIRST_FAULT_S = 0.2
 
 #: Each is as likely as any other.
 _FAULTS = (
-    "crash", "crash", "crash", "replace", "stop", "break", "break", "silence",
+    "crash", "crash", "crash", "replace", "hang", "cut", "cut", "silence",
     "calls lost", "calls unheard", "calls doubled", "calls late",
-    "store away", "store silent", "store slow",
+    "database away", "database silent", "database slow",
     "commit late", "commit late", "commit locked", "commit unheard", "commit unheard",
-    "epoch late", "jump", "driver dies", "answers lost",
+    "epoch late", "set clock", "driver dies", "answers lost",
 )  # fmt: skip
 
 
@@ -34,12 +34,12 @@ def faults_of(draw: Random, setup: Setup, busy_s: float) -> list[Fault]:
         seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 6.0))), 3)
         amount = round(draw.uniform(0.3, 3.0), 3)
         target, other = process, ""
-        if kind in ("break", "silence"):
+        if kind in ("cut", "silence"):
             target, other = draw.choice(links)
-        elif kind == "jump":
+        elif kind == "set clock":
             target = draw.choice((*hosts, *drivers, "writer"))
             seconds, amount = 0.0, draw.choice((-3600.0, -1.0, -0.01, 0.5, 86_400.0))
-        elif kind.startswith(("store", "commit")):
+        elif kind.startswith(("database", "commit")):
             target = "database"
             if kind.startswith("commit"):
                 amount = draw.choice((1, 1, 2, 5))
@@ -104,7 +104,7 @@ def _in_its_middle(draw: Random, number: int, drain: Fault) -> list[Fault]:
     slow_s, after_s = draw.uniform(2.0, 6.0), draw.uniform(0.0, 2.0)
     down_s, lives_on_s = draw.uniform(0.3, 1.0), draw.uniform(0.3, 6.0)
     slow = Fault(
-        number, round(max(drain.at_s - 0.1, 0.2), 4), "store slow", "database",
+        number, round(max(drain.at_s - 0.1, 0.2), 4), "database slow", "database",
         seconds=round(slow_s, 3), amount=3.0,
     )  # fmt: skip
     replaced = Fault(

@@ -3,14 +3,17 @@
 from random import Random
 from typing import Any
 
+from tests.simulation.blocking import plan_blocking
 from tests.simulation.broadcasts import plan_broadcasts
 from tests.simulation.companies import plan_companies
 from tests.simulation.dropping import plan_dropped_readings, plan_drops
+from tests.simulation.ending import plan_ending
 from tests.simulation.erasing import plan_erasing
 from tests.simulation.failing_programs import plan_failing
 from tests.simulation.finds import plan_finds
 from tests.simulation.followers import followers_of
 from tests.simulation.group_members import members_of
+from tests.simulation.heat import plan_heat
 from tests.simulation.lives import plan_lives
 from tests.simulation.messages import plan_messages
 from tests.simulation.moves import plan_moves
@@ -58,6 +61,9 @@ def plan_of(seed: int) -> Plan:
     plan_lives(seed, setup, strands)
     members = members_of(seed, setup, faults)
     plan_waking(seed, setup, strands, faults)
+    plan_blocking(seed, setup, strands, faults)
+    plan_ending(seed, setup, strands, faults)
+    plan_heat(seed, setup, faults)
     plan_dropped_readings(seed, setup, strands, members)
     plan_erasing(seed, setup, strands, faults)
     plan_rests(seed, setup, faults, _busy_s(strands))

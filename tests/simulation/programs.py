@@ -99,9 +99,9 @@ def _steps(draw: Random, names: list[str]) -> list[Step]:
 
 
 def _fault(draw: Random, number: int, workers: list[str]) -> Fault:
-    kind = draw.choice(("crash", "crash", "replace", "stop", "calls late", "epoch late", "break"))
+    kind = draw.choice(("crash", "crash", "replace", "hang", "calls late", "epoch late", "cut"))
     target, other = draw.choice(workers), ""
-    if kind == "break":
+    if kind == "cut":
         other = draw.choice(("writer", "bus"))
     seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 6.0))), 3)
     amount = 2.0 if kind == "calls late" else round(draw.uniform(0.01, 2.0), 3)

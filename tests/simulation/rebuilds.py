@@ -137,14 +137,14 @@ def _looking(draw: Random, driver: int) -> list[Step]:
 
 
 def _fault(draw: Random, number: int, workers: list[str], builder: str) -> Fault:
-    kinds = ("crash", "crash", "crash", "replace", "stop", "epoch late", "commit late",
-             "commit unheard", "driver dies", "store away")  # fmt: skip
+    kinds = ("crash", "crash", "crash", "replace", "hang", "epoch late", "commit late",
+             "commit unheard", "driver dies", "database away")  # fmt: skip
     kind = draw.choice(kinds)
     target = draw.choice((*workers, *workers, "writer", "directory"))
     amount = round(draw.uniform(0.01, 2.0), 3)
     if kind == "driver dies":
         target = builder
-    elif kind.startswith(("commit", "store")):
+    elif kind.startswith(("database", "commit")):
         target, amount = "database", 1.0
     seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 6.0))), 3)
     return Fault(number, round(draw.uniform(0.5, ACTIVE_S), 4), kind, target, "", seconds, amount)

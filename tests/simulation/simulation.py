@@ -12,6 +12,7 @@ from typing import Any
 from runtime.driver.connection import Connection
 from runtime.settings.settings import Settings
 from runtime.topology.status import Topology
+from tests.simulation.blocking import Blocking
 from tests.simulation.checker import check, check_idle
 from tests.simulation.drivers import Driver
 from tests.simulation.faults import strike
@@ -46,8 +47,9 @@ PROMPT_S = 20.0
 LAUNCHED_S = 10.0
 #: By when a drain and the launch after it are done, once nothing goes wrong any more.
 OPERATED_S = 90.0
-#: Seconds after the last answer in which what it led to comes to rest: the bus gets its commit.
-SETTLED_S = 5.0
+#: Seconds after the last answer in which what it led to comes to rest: the bus gets its commit, and
+#: programs have kept how far they are (Keeping.LAST_S after the last event).
+SETTLED_S = 7.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Simulation:
         self.drivers: dict[str, Driver] = {}  #: by name
         self.heads: dict[str, int] = {}  #: by group, where the log stood when all was quiet
         self.ids: dict[int, bytes] = {}  #: of commands, by the number of their step
+        self.blocking = Blocking(self.loop, self.history)  #: of handlers
         self.moves = 0  #: of shards, that operators have had
         self.prober: Driver | None = None  #: the driver that comes after quiet
         self._coming: Cluster | None = None  #: of a system that is still being launched
@@ -234,10 +237,12 @@ class Simulation:
 
     def _ended(self, holder: Owner) -> None:
         """A process ended itself: nothing but that it was fenced off gives it a reason to, or that
-        it is a directory which has a successor."""
+        it is a directory which has a successor, or that its watch has seen that it blocks."""
         assert isinstance(holder, Incarnation)
         succeeded = holder is not holder.process.incarnation
-        if not fenced_off(self, holder) and not (holder.process.name == "directory" and succeeded):
+        blocks = self.blocking.ends is holder
+        followed = holder.process.name == "directory" and succeeded
+        if not (blocks or followed or fenced_off(self, holder)):
             self.history.complain(f"{holder.name} ended itself")
         holder.process.end(holder)
 

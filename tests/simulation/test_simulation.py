@@ -75,7 +75,7 @@ def test_a_dedicated_host_whose_callers_have_all_been_told_rests_until_it_is_cal
     plan = plan_of(10_245_172_559)  # it has a vault with a host of its own
     ask = Step(1, 0.5, "ask", "vault/0", "Note", {"token": 1, "times": 1})
     strands = [[[ask]], *([] for _ in plan.strands[1:])]
-    away = Fault(0, 0.3, "store away", "database", seconds=5.0)
+    away = Fault(0, 0.3, "database away", "database", seconds=5.0)
     assert not simulate(replace(plan, strands=strands, faults=[away])).problems
 
 

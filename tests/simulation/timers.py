@@ -51,7 +51,7 @@ def _plan_clocks(
             for clock_s in (ahead_s, -ahead_s):
                 moment_s = round(at_s, 4)
                 faults.append(
-                    Fault(len(faults), moment_s, "jump", TIMEKEEPER_ACTOR, "", 0.0, clock_s)
+                    Fault(len(faults), moment_s, "set clock", TIMEKEEPER_ACTOR, "", 0.0, clock_s)
                 )
                 at_s += draw.uniform(1.0, ACTIVE_S / 2)
             strands[0].append(_burst(draw, 410_000, longest_ms=20_000))
@@ -61,7 +61,7 @@ def _plan_clocks(
             faults[:] = [
                 fault
                 for fault in faults
-                if fault.target != TIMEKEEPER_ACTOR and fault.kind not in ("jump", "stop")
+                if fault.target != TIMEKEEPER_ACTOR and fault.kind not in ("set clock", "hang")
             ]
             setup.knobs.update(at_work=5, batch=1, window=draw.choice((5, 50_000)))
             silent_s = round(draw.uniform(2.8, 3.4), 4)
@@ -81,7 +81,7 @@ def _plan_clocks(
                 broken_s = round(at_s + draw.uniform(0.3, 0.6), 4)
                 faults += [
                     Fault(500 + len(faults), replaced_s, "replace", host, "", 30.0, 0.05),
-                    Fault(501 + len(faults), broken_s, "break", "driver-0", host),
+                    Fault(501 + len(faults), broken_s, "cut", "driver-0", host),
                 ]
             again = [
                 replace(step, number=step.number + 500, pause_s=0.05, fields=dict(step.fields))
@@ -97,7 +97,7 @@ def _plan_clocks(
             setup.knobs.update(window=draw.choice((1, 2)), look_ahead=10_000_000)
             behind_s = -round(draw.uniform(0.5, 4.0), 3)
             for host in map(host_name, range(setup.hosts)):
-                faults.append(Fault(len(faults), 0.6, "jump", host, "", 0.0, behind_s))
+                faults.append(Fault(len(faults), 0.6, "set clock", host, "", 0.0, behind_s))
             strands[0].append(_burst(draw, 420_000, longest_ms=2_000))
 
 
@@ -151,12 +151,12 @@ def _steps(draw: Random, bells: list[str], hows: tuple[str, ...], first: int) ->
 
 def _fault(draw: Random, number: int, target: str) -> Fault:
     kind = draw.choice(
-        ("crash", "crash", "crash", "replace", "stop", "epoch late", "break", "jump")
+        ("crash", "crash", "crash", "replace", "hang", "epoch late", "cut", "set clock")
     )
-    other = draw.choice(("writer", "bus", "host-0")) if kind == "break" else ""
+    other = draw.choice(("writer", "bus", "host-0")) if kind == "cut" else ""
     seconds = round(draw.choice((draw.uniform(0.01, 0.3), draw.uniform(0.3, 6.0))), 3)
     amount = round(draw.uniform(0.01, 2.0), 3)
-    if kind == "jump":
+    if kind == "set clock":
         seconds, amount = 0.0, draw.choice((-3600.0, -1.0, 0.5, 86_400.0))
     at_s = round(draw.uniform(0.6, ACTIVE_S), 4)
     return Fault(number, at_s, kind, target, other, seconds, amount)

@@ -1,12 +1,19 @@
 """Hosts that are stopped: what is said of each, whatever becomes of those who are needed for it."""
 
 import asyncio
-from typing import cast
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import uuid4
 
-from actors.event import SystemEvent
+import pytest
+
+from actors.event import Event, SystemEvent
 from actors.process_events import HostWasStarted, HostWasStopped
+from runtime.cluster import host_stopping
 from runtime.cluster.host_stopping import HostStopping
 from runtime.cluster.process_supervision import Stop
+from runtime.errors import HostUnavailable, PublishRefused
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from store.errors import StoreUnavailable
@@ -164,3 +171,27 @@ async def test_a_directory_that_has_the_system_no_more_stops_nobody() -> None:
     log.stop(Stop("host-1", WHY))
     await log.whole()
     assert set(system.hosts) == {"host-0", "host-1"}
+
+
+async def test_the_log_is_told_again_under_the_same_id_while_whoever_that_goes_to_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log, away = Log(Played()), HostUnavailable("host-0", "away")
+    log.AGAIN_S = 0.0
+    seen, answers = list[Event](), iter([away, away, None, PublishRefused("process/a", "odd")])
+    monkeypatch.setattr(host_stopping, "publish", _answering(seen, answers))
+    started = HostWasStarted(host="host-1")
+    event = Event.of(started, source="process/host-1", id=uuid4(), timestamp=datetime.now(UTC))
+    await log._published(cast(Any, None), event)
+    assert [one.id for one in seen] == [event.id] * 3
+    with pytest.raises(PublishRefused):  # nothing would come of another try
+        await log._published(cast(Any, None), event)
+
+
+def _answering(seen: list[Event], answers: Iterator[Exception | None]) -> Any:
+    async def publish(_: object, event: Event) -> None:
+        seen.append(event)
+        if (error := next(answers)) is not None:
+            raise error
+
+    return publish

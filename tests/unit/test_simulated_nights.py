@@ -35,8 +35,8 @@ from thornback.simulation import (
     simulate,
     simulated,
 )
+from thornback.simulation.night_run import NightRun
 from thornback.simulation.scheduler import SimulatedLoop
-from thornback.simulation.simulation import Simulation
 
 TWINS = {"actor_system": {"actor_modules": ("actors.examples.device_twin",)}}
 CALM = Faults.none()
@@ -176,7 +176,7 @@ def test_a_night_that_fails_says_its_seed_and_which_faults_it_takes() -> None:
             night.note("asks")
             await kitchen.ask(ReportTemperature(celsius=1.0))
 
-    often = Faults(every_s=20.0, at_commits=0.0, kinds=("store away",), longest_s=60.0)
+    often = Faults(every_s=20.0, at_commits=0.0, kinds=("database away",), longest_s=60.0)
     with pytest.raises(Exception, match="database") as failed:
         simulate(careless, nights=50, faults=often, settings={"actor_system": {"hosts": 1}})
     said = "\n".join(failed.value.__notes__)
@@ -255,7 +255,7 @@ def test_a_broken_promise_fails_a_night_that_looks_at_nothing(
 ) -> None:
     async def ask(night: Night) -> None:
         await night.ask(night.system.actor(Thermostat, "kitchen"), ReportTemperature(celsius=1.0))
-        night._simulation.database.rows.pop()  # acknowledged, and lost
+        night._run.database.rows.pop()  # acknowledged, and lost
 
     with pytest.raises(PromiseBroken, match="acknowledged, and its event 1 is not in the log"):
         simulate(ask, nights=1, faults=CALM)
@@ -276,7 +276,7 @@ def test_faults_are_checked() -> None:
         Faults(at_commits=2.0)
     with pytest.raises(ValueError, match="kinds are some of"):
         Faults().without("earthquake")
-    assert "jump" not in Faults().without("jump").kinds
+    assert "set clock" not in Faults().without("set clock").kinds
 
 
 def test_a_test_is_a_coroutine_function() -> None:
@@ -287,5 +287,5 @@ def test_a_test_is_a_coroutine_function() -> None:
 def test_nothing_of_a_night_is_left() -> None:
     simulate(report_all_night, nights=2)
     gc.collect()
-    left = [one for one in gc.get_objects() if isinstance(one, Simulation | SimulatedLoop)]
+    left = [one for one in gc.get_objects() if isinstance(one, NightRun | SimulatedLoop)]
     assert not left

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from thornback.simulation.errors import SimulationError as SimulationError
     from thornback.simulation.errors import WaitsForEver as WaitsForEver
     from thornback.simulation.night import Night as Night
+    from thornback.simulation.night_run import Outcome as Outcome
     from thornback.simulation.simulating import simulate as simulate
     from thornback.simulation.simulating import simulated as simulated
-    from thornback.simulation.simulation import Outcome as Outcome
     from thornback.simulation.trouble import Faults as Faults
 
 _MODULES = {
     "Faults": "trouble", "Night": "night", "NotRepeatable": "errors", "NotSimulated": "errors",
-    "Outcome": "simulation", "PromiseBroken": "errors", "SimulationError": "errors",
+    "Outcome": "night_run", "PromiseBroken": "errors", "SimulationError": "errors",
     "WaitsForEver": "errors", "simulate": "simulating", "simulated": "simulating",
 }  # fmt: skip
 

@@ -11,16 +11,12 @@ import asyncio
 import heapq
 import math
 from asyncio import events, futures
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from runtime.partition.bus import Bus
 from runtime.partition.feed import Feed
 from runtime.processing.timekeeping import Timekeeping
-
-if TYPE_CHECKING:
-    from thornback.simulation.scheduler import SimulatedLoop
 
 #: The timers of a loop: when, in which order, and what.
 Timers = list[tuple[float, int, events.TimerHandle]]
@@ -56,8 +52,9 @@ class _Kept:
 class Heartbeats:
     """Those of one loop: their timers are kept here until they are to come to pass."""
 
-    def __init__(self, loop: "SimulatedLoop") -> None:
-        self._loop = loop
+    def __init__(self, loop: asyncio.AbstractEventLoop, numbers: Iterator[int]) -> None:
+        """`numbers` are those of the loop's timers."""
+        self._loop, self._numbers = loop, numbers
         self._kept: list[_Kept] = []
         self._news_s = 0.0
         #: When the first timer of the table of timers is to be looked at.
@@ -114,7 +111,7 @@ class Heartbeats:
             due = [each for each in self._kept if each.when_s == first_s]
             self._kept = [each for each in self._kept if each.when_s != first_s]
             for each in due:
-                heapq.heappush(timers, (first_s, next(self._loop.numbers), each.timer))
+                heapq.heappush(timers, (first_s, next(self._numbers), each.timer))
         return True
 
     def _pass_over(self, next_s: float) -> None:

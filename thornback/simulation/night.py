@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from actors.actor import Actor
@@ -25,11 +25,9 @@ from streams.projection import Projection
 from thornback.simulation.draws import stream
 from thornback.simulation.scheduler import Owner
 from thornback.simulation.simulated_world import BEGIN_US
-from thornback.simulation.striking import Fault
+from thornback.simulation.striking import Fault, Struck
 from thornback.simulation.system import SimulatedSystem
-
-if TYPE_CHECKING:
-    from thornback.simulation.simulation import Simulation
+from thornback.simulation.trouble import TroubleMaker
 
 Row = TypeVar("Row")
 T = TypeVar("T")
@@ -44,6 +42,22 @@ SETTLE_S = 120.0
 PAUSE_S = 0.5
 
 
+class Run(Struck, Protocol):
+    """What a Night is of. What NightRun is."""
+
+    trouble: TroubleMaker
+
+    @property
+    def seed(self) -> int:
+        """What all is drawn from."""
+
+    def connect(self, name: str, holder: Owner) -> SimulatedSystem:
+        """A driver's connection."""
+
+    def tell(self, what: str) -> None:
+        """Something is to be told, should the night fail."""
+
+
 class Night:
     """One run of a simulation, for the test that it runs. Everything here is in virtual time.
 
@@ -51,24 +65,24 @@ class Night:
     itself draws: it is the same for the same seed.
     """
 
-    def __init__(self, simulation: "Simulation", driver: Owner) -> None:
-        self._simulation = simulation
+    def __init__(self, run: Run, driver: Owner) -> None:
+        self._run = run
         self._driver = driver
-        self.seed = simulation.seed
+        self.seed = run.seed
         self.random: Random = stream(self.seed, "the test's own")
-        self.system: SimulatedSystem = simulation.connect("test", driver)
+        self.system: SimulatedSystem = run.connect("test", driver)
 
     # Time ------------------------------------------------------------------------------------
 
     @property
     def now(self) -> datetime:
         """The time of day, by a clock that is never set."""
-        return moment_of(BEGIN_US + int(self._simulation.loop.time() * 1e6))
+        return moment_of(BEGIN_US + int(self._run.loop.time() * 1e6))
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the night began."""
-        return self._simulation.loop.time()
+        return self._run.loop.time()
 
     async def sleep(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0) -> None:
         """Let so much time pass. What has nothing to do meanwhile costs nothing."""
@@ -140,11 +154,11 @@ class Night:
 
     def calm(self) -> None:
         """From now on nothing goes wrong by itself, and what was about to does not."""
-        self._simulation.trouble.end()
+        self._run.trouble.end()
 
     def trouble(self) -> None:
         """From now on things go wrong again. So they do when a night begins."""
-        self._simulation.trouble.begin()
+        self._run.trouble.begin()
 
     async def settle(self) -> None:
         """Nothing goes wrong any more, until `trouble` is called, and everything comes to rest:
@@ -156,7 +170,7 @@ class Night:
     @property
     def processes(self) -> list[str]:
         """The names of the processes that there are: "writer", "bus", "directory", "host-0" ..."""
-        return sorted(self._simulation.cluster.processes)
+        return sorted(self._run.cluster.processes)
 
     def crash(self, process: str, *, down_s: float = 1.0) -> None:
         """Kill a process; Ray starts it anew so many seconds later. Raises ValueError where there
@@ -170,23 +184,23 @@ class Night:
 
     def hang(self, process: str, seconds: float) -> None:
         """Have a process do nothing for a while. Raises ValueError."""
-        self._strike("stop", process, seconds=seconds)
+        self._strike("hang", process, seconds=seconds)
 
     def cut(self, caller: str, server: str) -> None:
         """Break the connections from one process to another; "test" is the test's own."""
-        self._strike("break", caller, server)
+        self._strike("cut", caller, server)
 
     def database_away(self, seconds: float) -> None:
         """Have the database be away for a while."""
-        self._strike("store away", "database", seconds=seconds)
+        self._strike("database away", "database", seconds=seconds)
 
     def set_clock(self, process: str, seconds: float) -> None:
         """Set the clock of a process's machine forward, or back. Raises ValueError."""
-        self._strike("jump", process, amount=seconds)
+        self._strike("set clock", process, amount=seconds)
 
     def note(self, what: str) -> None:
         """Have something told among the faults, should the night fail."""
-        self._simulation.tell(what)
+        self._run.tell(what)
 
     # The log ---------------------------------------------------------------------------------
 
@@ -195,18 +209,18 @@ class Night:
     ) -> list[Event]:
         """The events of the log as it is now, in its order: `*` stands for any text."""
         match = row_filter(selection_of(event_types, sources, ()))
-        rows = self._simulation.database.rows
+        rows = self._run.database.rows
         return Decoder().events(b"".join([row for row in rows if match(row)]))
 
     def table(self, projection: Projection[Row]) -> dict[str, Row]:
         """The rows of a projection's table as they are now, by key."""
-        rows = self._simulation.database.projections.rows(projection.name)
+        rows = self._run.database.projections.rows(projection.name)
         return {key: projection.row_of(key, values) for key, values in sorted(rows.items())}
 
     def _strike(
         self, kind: str, target: str, other: str = "", seconds: float = 0.0, amount: float = 0.0
     ) -> None:
-        if kind in ("crash", "replace", "stop", "jump") and target not in self.processes:
+        if kind in ("crash", "replace", "hang", "set clock") and target not in self.processes:
             raise ValueError(f"no process is named {target!r}; there are {self.processes}")
         fault = Fault(-1, self.elapsed_s, kind, target, other, seconds, amount)
-        self._simulation.trouble.strike(fault)
+        self._run.trouble.strike(fault)

@@ -37,6 +37,7 @@ class Incarnation(Owner):
         super().__init__(process.cluster.loop, process.cluster.label(process.name))
         self.process = process
         self.number = number  #: 1 is the first
+        self.began_s = self.loop.time()
         self.instance: Any = None
         self.calls: dict[_Call, None] = {}  #: unanswered, in the order in which they came
 
@@ -124,6 +125,7 @@ class SimulatedProcess:
         self.incarnation: Incarnation | None = None
         self.lives: list[Incarnation] = []
         self.ended = False  #: for good
+        self.notes: dict[str, bytes] = {}  #: what its incarnations leave for one another
         self.answered_s: dict[str, float] = {}  #: by method: when a call of it was done last
         self._early: list[_Call] = []  #: from before its first incarnation
         self.trouble = CallTrouble()

@@ -1,13 +1,12 @@
 """The fewest faults that still matter (delta debugging, Zeller 1999)."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
-from thornback.simulation.striking import Fault
-
-Fails = Callable[[list[Fault]], bool]
+T = TypeVar("T")
 
 
-def fewest(faults: list[Fault], fails: Fails) -> list[Fault]:
+def fewest(faults: list[T], fails: Callable[[list[T]], bool]) -> list[T]:
     """As few of these as still lead to the same."""
     parts = 2
     while len(faults) >= 1:

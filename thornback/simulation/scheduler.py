@@ -46,6 +46,7 @@ class Owner:
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         self.dead = False
         self.stopped = False  #: by a signal: its callbacks wait
+        self.blocked = False  #: by a callback that does not come back: the others wait
         self.active = False  #: in the loop's list of those with something to do
         self.context = copy_context()
         self.context.run(_OWNER.set, self)
@@ -84,6 +85,11 @@ class Owner:
         if self.ready:
             self.loop.activate(self)
 
+    @property
+    def waits(self) -> bool:
+        """Whatever it has to do has to wait."""
+        return self.stopped or self.blocked
+
 
 def owner() -> Owner:
     """Whose callback is running."""
@@ -105,12 +111,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def __init__(self, seed: int, *, rests: bool = False) -> None:
         self.seed = seed
-        #: Where a system at rest may be passed over.
-        self.heartbeats = Heartbeats(self) if rests else None
         # The time, and what is to happen then:
         self._now_s = 0.0
         self._timers: list[tuple[float, int, events.TimerHandle]] = []
         self.numbers = count()  #: of timers: of two at one instant the earlier made comes first
+        #: Where a system at rest may be passed over.
+        self.heartbeats = Heartbeats(self, self.numbers) if rests else None
         self._active: list[Owner] = []
         self._over = False
         self.steps = 0
@@ -127,7 +133,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def activate(self, owner: Owner) -> None:
         """It has something to do."""
-        if not owner.active and not owner.stopped and not owner.dead:
+        if not owner.active and not owner.waits and not owner.dead:
             owner.active = True
             self._active.append(owner)
 
@@ -157,6 +163,26 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         finally:
             events._set_running_loop(None)
         return True
+
+    def block(self, holder: Owner, until_s: float) -> None:
+        """Let time pass for all others while the callback that is running goes on: its owner does
+        nothing else until then, nor until it is no longer stopped, unless it is killed."""
+        task = asyncio.current_task(self)
+        if task is not None:  # of those that run meanwhile each is the present one in its turn
+            asyncio.tasks._leave_task(self, task)
+        holder.blocked = True
+        try:
+            while self._now_s < until_s and not holder.dead:
+                if not self._step(until_s):
+                    self._now_s = until_s
+            while holder.stopped and not holder.dead and self._step(math.inf):
+                pass
+        finally:
+            holder.blocked = False
+            if task is not None:
+                asyncio.tasks._enter_task(self, task)
+            if holder.ready:
+                self.activate(holder)
 
     def news(self) -> None:
         """Something has happened that is no mere heartbeat."""
@@ -221,12 +247,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             raise TurnsInCircles(chosen.name)
         ready = chosen.ready
         for _ in range(len(ready)):
-            if not ready or chosen.stopped:
+            if not ready or chosen.waits:
                 break  # it was killed or stopped by what it did
             handle = ready.popleft()
             if not handle._cancelled:
                 handle._run()
-        if chosen.active and (not ready or chosen.stopped):
+        if chosen.active and (not ready or chosen.waits):
             chosen.active = False
             self._active.remove(chosen)
         return True

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
+from math import inf
 from typing import Any, TypeVar
 
 from runtime.process.claim_table import ClaimTable
@@ -15,6 +16,7 @@ from thornback.simulation.draws import latency_s, stream
 from thornback.simulation.processes import Cluster, Handle, Incarnation, SimulatedActors
 from thornback.simulation.scheduler import Owner
 from thornback.simulation.simulated_claims import SimulatedClaimTable
+from thornback.simulation.simulated_notes import SimulatedNotes
 from thornback.simulation.simulated_store import SimulatedStore
 
 T = TypeVar("T")
@@ -47,6 +49,7 @@ class SimulatedWorld(World):
         self._lookups = stream(cluster.loop.seed, "lookups", holder)
         self.actors = SimulatedActors(cluster, holder)
         self.late_s = 0.0  #: so much later Ray's head answers whatever is looked up here
+        self.ends_s = inf  #: when the dead man's switch ends it
         self.jumped_us = 0  #: how far the wall clock has been set forward, or back
 
     def draw_anew(self, connected: int) -> None:
@@ -114,8 +117,14 @@ class SimulatedWorld(World):
     def beside(self, work: Callable[[], None]) -> None:
         """No threads here: nobody looks at real time."""
 
-    def notes(self) -> None:
-        """No handler here is interrupted, so nothing is to be left."""
+    def notes(self) -> SimulatedNotes | None:
+        holder = self._holder
+        return SimulatedNotes(holder) if isinstance(holder, Incarnation) else None
+
+    def end_unless_called(self, within_s: float, telling: int) -> None:
+        """Nobody is there who would do it: code here takes no time, but for what has itself looked
+        at what would become of it (tests/simulation/blocking.py)."""
+        self.ends_s = self.cluster.loop.time() + within_s
 
     def end(self) -> None:
         self._end(self._holder)

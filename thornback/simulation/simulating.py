@@ -12,8 +12,8 @@ from runtime.settings.settings import Settings
 from thornback.simulation.chosen_seed import chosen_seed
 from thornback.simulation.errors import NotRepeatable
 from thornback.simulation.night import Night
+from thornback.simulation.night_run import NightRun, Outcome, Test, no_collection
 from thornback.simulation.reducing import fewest
-from thornback.simulation.simulation import Outcome, Simulation, Test, no_collection
 from thornback.simulation.striking import Fault
 from thornback.simulation.trouble import Faults, told
 
@@ -57,11 +57,11 @@ def simulate(
     with ExitStack() as during:
         during.enter_context(no_collection())
         for number, seed in enumerate(wanted):
-            outcome = Simulation(seed, system, troubles).run(test)
+            outcome = NightRun(seed, system, troubles).run(test)
             if outcome.error is not None:
                 _fail(outcome, test, system, troubles, reduce=reduce)
             if number == 0:
-                _check_repeats(outcome, Simulation(seed, system, troubles).run(test))
+                _check_repeats(outcome, NightRun(seed, system, troubles).run(test))
             outcomes.append(outcome)
     return outcomes
 
@@ -182,7 +182,7 @@ def _reduced(outcome: Outcome, test: Test, settings: Settings, faults: Faults) -
         left -= 1
         if left < 0:
             return False
-        again = Simulation(outcome.seed, settings, faults, tried).run(test)
+        again = NightRun(outcome.seed, settings, faults, tried).run(test)
         return type(again.error) is type(outcome.error)
 
     if not fails(list(outcome.faults)):

@@ -24,7 +24,6 @@ class Fault:
     other: str = ""
     seconds: float = 0.0
     amount: float = 0.0
-    with_step: int | None = None  #: then `at_s` counts from when the step of this number begins
 
 
 class Struck(Protocol):
@@ -61,14 +60,14 @@ def _replace(struck: Struck, fault: Fault) -> None:
     _process(struck, fault).replace(down_s=fault.amount, lives_on_s=lives_on_s)
 
 
-def _stop(struck: Struck, fault: Fault) -> None:
+def _hang(struck: Struck, fault: Fault) -> None:
     life = _process(struck, fault).incarnation
     if life is not None:
         life.stop()
         struck.loop.world.later(fault.seconds, life.go_on)
 
 
-def _break(struck: Struck, fault: Fault) -> None:
+def _cut(struck: Struck, fault: Fault) -> None:
     draw = stream(struck.loop.seed, "fault", fault.number)
     struck.network.break_connections(fault.target, fault.other, draw)
 
@@ -94,11 +93,11 @@ def _calls_late(struck: Struck, fault: Fault) -> None:
     _process(struck, fault).trouble.delaying += [fault.seconds] * int(fault.amount)
 
 
-def _store_away(struck: Struck, fault: Fault) -> None:
-    struck.database.go_away(fault.seconds, silent=fault.kind == "store silent")
+def _database_away(struck: Struck, fault: Fault) -> None:
+    struck.database.go_away(fault.seconds, silent=fault.kind == "database silent")
 
 
-def _store_slow(struck: Struck, fault: Fault) -> None:
+def _database_slow(struck: Struck, fault: Fault) -> None:
     def quick_again() -> None:
         struck.database.trouble.slow = 1.0
 
@@ -133,7 +132,7 @@ def _commit_unheard(struck: Struck, fault: Fault) -> None:
     struck.database.trouble.unheard += int(fault.amount)
 
 
-def _jump(struck: Struck, fault: Fault) -> None:
+def _set_clock(struck: Struck, fault: Fault) -> None:
     """The wall clock of a process's machine is set."""
     jumped_us = int(fault.amount * 1e6)
     struck.jumped_us[fault.target] = struck.jumped_us.get(fault.target, 0) + jumped_us
@@ -149,25 +148,25 @@ def _process(struck: Struck, fault: Fault) -> SimulatedProcess:
 STRIKES: Mapping[str, Callable[[Struck, Fault], None]] = {
     "crash": _crash,
     "replace": _replace,
-    "stop": _stop,
-    "break": _break,
+    "hang": _hang,
+    "cut": _cut,
     "silence": _silence,
     "calls lost": _calls_lost,
     "calls unheard": _calls_unheard,
     "calls doubled": _calls_doubled,
     "calls late": _calls_late,
-    "store away": _store_away,
-    "store silent": _store_away,
-    "store slow": _store_slow,
+    "database away": _database_away,
+    "database silent": _database_away,
+    "database slow": _database_slow,
     "commit late": _commit_late,
     "commit locked": _commit_locked,
     "commit unheard": _commit_unheard,
     "epoch late": _epoch_late,
-    "jump": _jump,
+    "set clock": _set_clock,
 }
 #: Those that befall connections, clocks or the database: whatever else befalls a process does not
 #: where there is none of its name.
 OF_NO_PROCESS = frozenset(
-    {kind for kind in STRIKES if kind.startswith(("store", "commit"))}
-    | {"break", "silence", "jump"}
+    {kind for kind in STRIKES if kind.startswith(("database", "commit"))}
+    | {"cut", "silence", "set clock"}
 )

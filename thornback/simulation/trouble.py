@@ -16,11 +16,11 @@ from thornback.simulation.striking import OF_NO_PROCESS, STRIKES, Fault, Struck,
 
 #: What may go wrong, each as likely as any other.
 KINDS = (
-    "crash", "crash", "crash", "replace", "stop", "break", "break", "silence",
+    "crash", "crash", "crash", "replace", "hang", "cut", "cut", "silence",
     "calls lost", "calls unheard", "calls doubled", "calls late",
-    "store away", "store silent", "store slow",
+    "database away", "database silent", "database slow",
     "commit late", "commit late", "commit locked", "commit unheard", "commit unheard",
-    "epoch late", "jump",
+    "epoch late", "set clock",
 )  # fmt: skip
 #: Seconds around a commit in which what strikes because of it does.
 AROUND_S = (0.0, 0.0, 0.002, 0.05)
@@ -31,11 +31,12 @@ class Faults:
     """What goes wrong, and how often. `Faults()` is everything; `Faults.none()` is nothing.
 
     `kinds` are "crash" (a process is killed, and Ray starts it anew), "replace" (Ray takes it for
-    dead, and it lives on for a while beside its successor), "stop" (it hangs), "break" and
-    "silence" (connections), "calls lost", "calls unheard", "calls doubled" and "calls late" (calls
-    by Ray), "store away", "store silent" and "store slow" (the database), "commit late", "commit
-    locked" and "commit unheard" (its answers), "epoch late" (a successor that begins slowly) and
-    "jump" (the clock of a machine is set). One that is named twice is twice as likely.
+    dead, and it lives on for a while beside its successor), "hang" (it does nothing for a while),
+    "cut" and "silence" (of connections), "calls lost", "calls unheard", "calls doubled" and "calls
+    late" (by Ray), "database away", "database silent" and "database slow", "commit late", "commit
+    locked" and "commit unheard" (what the database answers), "epoch late" (a successor that begins
+    slowly) and "set clock". What a Night has a method for is named as that method is. One that is
+    named twice is twice as likely.
 
     Raises ValueError for what is none of these.
     """
@@ -43,7 +44,7 @@ class Faults:
     every_s: float | None = 3_600.0  #: of virtual time, on average, whatever happens; None: never
     at_commits: float = 0.1  #: around so many of the commits something goes wrong
     longest_s: float = 6.0  #: how long what is away is away, and what hangs hangs, at the most
-    jumps_s: tuple[float, ...] = (-1.0, -0.01, 0.5, 2.0)  #: how far clocks are set
+    clocks_s: tuple[float, ...] = (-1.0, -0.01, 0.5, 2.0)  #: how far clocks are set
     kinds: Sequence[str] = KINDS
 
     def __post_init__(self) -> None:
@@ -153,15 +154,15 @@ class TroubleMaker:
         target, other = draw.choice(sorted(processes)), ""
         if draw.random() < 0.5:  # most of what there is may be workers, or hosts
             target = draw.choice([name for name in ("writer", "host-0") if name in processes])
-        if kind in ("break", "silence"):
+        if kind in ("cut", "silence"):
             connections = self._struck.network.connections
             links = sorted({(_plain(near.holder), _plain(far.holder)) for near, far in connections})
             if not links:
                 return None
             target, other = draw.choice(links)
-        elif kind == "jump":
-            seconds, amount = 0.0, draw.choice(self._faults.jumps_s)
-        elif kind.startswith(("store", "commit")):
+        elif kind == "set clock":
+            seconds, amount = 0.0, draw.choice(self._faults.clocks_s)
+        elif kind.startswith(("database", "commit")):
             target, amount = "database", float(draw.choice((1, 1, 2, 5)))
         elif kind == "epoch late":
             other = draw.choice(("", "replaced"))
@@ -184,20 +185,20 @@ def told(fault: Fault) -> str:
     return {
         "crash": f"{target} is killed, and back after {back}",
         "replace": f"{target} has a successor after {back}, and lives on for {s} beside it",
-        "stop": f"{target} hangs for {s}",
-        "break": f"the connections from {target} to {fault.other} break",
+        "hang": f"{target} hangs for {s}",
+        "cut": f"the connections from {target} to {fault.other} break",
         "silence": f"nothing comes through between {target} and {fault.other} for {s}",
         "calls lost": f"{n} calls by Ray do not come to {target}",
         "calls unheard": f"the answers to {n} calls by Ray of {target} are lost",
         "calls doubled": f"{n} calls by Ray come to {target} twice",
         "calls late": f"{n} calls by Ray come to {target} {s} late",
-        "store away": f"the database is away for {s}",
-        "store silent": f"the database does not answer for {s}",
-        "store slow": f"the database is {1 + 500 * fault.amount:.0f} times as slow for {s}",
+        "database away": f"the database is away for {s}",
+        "database silent": f"the database does not answer for {s}",
+        "database slow": f"the database is {1 + 500 * fault.amount:.0f} times as slow for {s}",
         "commit late": f"{n} commits are unheard, and take up to {s}",
         "commit locked": f"{n} commits are unheard, and hold their locks for {s}",
         "commit unheard": f"the answers to {n} commits are lost",
         "epoch late": f"{target} is killed, and its successor's epoch takes {s}"
         + (", in which that is replaced, too" if fault.other else ""),
-        "jump": f"the clock of {target} is set by {fault.amount:+.3f} s",
+        "set clock": f"the clock of {target} is set by {fault.amount:+.3f} s",
     }[fault.kind]

@@ -1,9 +1,11 @@
 """The mutations, by name: small faults of the path, some of which it once had."""
 
 from tests.simulation.mutations import (
+    of_blocking,
     of_companies,
     of_drivers,
     of_drops,
+    of_ending,
     of_erasing,
     of_groups,
     of_hosts,
@@ -33,6 +35,8 @@ MUTATIONS: dict[str, Mutation] = {
         *of_programs.MUTATIONS,
         *of_companies.MUTATIONS,
         *of_drops.MUTATIONS,
+        *of_blocking.MUTATIONS,
+        *of_ending.MUTATIONS,
         *of_erasing.MUTATIONS,
         *of_messages.MUTATIONS,
         *of_moves.MUTATIONS,

@@ -53,7 +53,7 @@ class Outcome:
     told: tuple[tuple[float, str], ...]  #: what has gone wrong, and the test's own notes, by time
 
 
-class Simulation:
+class NightRun:
     """The parts of one night, and how they are run.
 
     More than fifteen fields: one for each part, and a part is an object of its own.
