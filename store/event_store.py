@@ -326,10 +326,11 @@ class EventStore(Protocol):
         at most `limit`, in their order, and none behind those whose messages have `most_bytes` or
         more together. Quick, however many there are beyond."""
 
-    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
+    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
         """Those that are to be looked at beyond a moment, and later than they are due, are to be
-        looked at when they are due; with the checkpoint, as `file_timers` does, and it raises what
-        that raises. Quick, however many there are that nobody has put off."""
+        looked at when they are due: at most `limit`, and how many. Fewer than that, and there are
+        no more of them. With the checkpoint, as `file_timers` does, and it raises what that raises.
+        Quick, however many there are that nobody has put off."""
 
     async def wake_timers(
         self,

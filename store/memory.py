@@ -251,9 +251,9 @@ class MemoryEventStore:
     ) -> list[Timer]:
         return self._timers.due(after, until_us, limit, most_bytes)
 
-    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
+    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
         await self.move_checkpoint(checkpoint)
-        self._timers.hasten(beyond_us)
+        return self._timers.hasten(beyond_us, limit)
 
     async def wake_timers(
         self,

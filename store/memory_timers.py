@@ -33,11 +33,16 @@ class TimersInMemory:
         """Those of an actor."""
         return [timer for timer in self._timers.values() if timer.source == source]
 
-    def hasten(self, beyond_us: int) -> None:
-        """Those of a look beyond that have it as they are due, where they are due before."""
-        for name, timer in self._timers.items():
-            if timer.look_us > max(beyond_us, timer.due_us):
-                self._timers[name] = timer._replace(look_us=timer.due_us)
+    def hasten(self, beyond_us: int, limit: int) -> int:
+        """Those of a look beyond that have it as they are due, where they are due before: so many,
+        the first ones first. How many."""
+        late = [
+            timer for timer in self._timers.values() if timer.look_us > max(beyond_us, timer.due_us)
+        ]
+        hastened = sorted(late, key=lambda timer: _order(timer.place))[:limit]
+        for timer in hastened:
+            self._timers[timer.source, timer.key] = timer._replace(look_us=timer.due_us)
+        return len(hastened)
 
     def wake(
         self, sources: Collection[str], actor_types: Collection[str], beyond_us: int, limit: int

@@ -212,8 +212,8 @@ class WriterMemoryStore:
     ) -> list[Timer]:
         return await self._call("due_timers", after, until_us, limit, most_bytes)  # type: ignore[no-any-return]
 
-    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
-        await self._call("hasten_timers", checkpoint, beyond_us)
+    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
+        return await self._call("hasten_timers", checkpoint, beyond_us, limit)  # type: ignore[no-any-return]
 
     async def wake_timers(
         self,

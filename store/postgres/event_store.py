@@ -289,8 +289,8 @@ class PostgresEventStore:
     ) -> list[Timer]:
         return await self._timers.due(after, until_us, limit, most_bytes)
 
-    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
-        await self._timers.hasten(checkpoint, beyond_us)
+    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
+        return await self._timers.hasten(checkpoint, beyond_us, limit)
 
     async def wake_timers(
         self,

@@ -24,12 +24,13 @@ class Timers:
             await move_checkpoints(connection, [checkpoint])
             return await _change(connection, changes)
 
-    async def hasten(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
-        """Those that were put off beyond a moment are looked at when they are due, with their
-        checkpoint. Raises StaleCheckpoint."""
+    async def hasten(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
+        """Those that were put off beyond a moment are looked at when they are due, so many, with
+        their checkpoint. How many. Raises StaleCheckpoint."""
         async with self._connections.use() as connection, transaction(connection):
             await move_checkpoints(connection, [checkpoint])
-            await connection.fetch(QUERIES["hasten_timers"], beyond_us)
+            [row] = await connection.fetch(QUERIES["hasten_timers"], beyond_us, limit)
+            return int(row["timers"])
 
     async def wake(
         self,

@@ -130,14 +130,22 @@ class TimersContract:
         far, near = timer("bell/b", "far", 30), timer("bell/b", "near", 40, 2)
         later = timer("bell/b", "later", 500, 3)
         await keeper.file(changes(far._replace(look_us=101), near._replace(look_us=100), later))
-        await store.hasten_timers(keeper.next_move(), 100)
+        assert await store.hasten_timers(keeper.next_move(), 100, 10) == 1
         assert await all_of(store) == [far, near._replace(look_us=100), later]
         [record] = await store.subscriptions()
         assert record.position == 2
         await Keeper.begin(store)
         with pytest.raises(StaleCheckpoint):
-            await store.hasten_timers(keeper.next_move(), 0)
+            await store.hasten_timers(keeper.next_move(), 0, 10)
         assert await all_of(store) == [far, near._replace(look_us=100), later]
+
+    async def test_what_was_put_off_is_hastened_so_many_at_a_time(self, store: EventStore) -> None:
+        keeper = await Keeper.begin(store)
+        put_off = [timer("bell/b", f"k{n}", 10 + n, n + 1) for n in range(5)]
+        await keeper.file(changes(*(each._replace(look_us=200 - each.due_us) for each in put_off)))
+        counts = [await store.hasten_timers(keeper.next_move(), 100, 2) for _ in range(4)]
+        assert counts == [2, 2, 1, 0]
+        assert await all_of(store) == put_off
 
     async def test_what_was_put_off_of_some_actors_is_looked_at_when_it_is_due(
         self, store: EventStore

@@ -65,15 +65,15 @@ class StoreOfPrograms(DatabaseLink):
         timers = self._database.timers
         return await self.ask(lambda: timers.due(after, until_us, limit, most_bytes))  # type: ignore[no-any-return]
 
-    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int) -> None:
+    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
         database = self._database
 
-        def hasten() -> None:
+        def hasten() -> int:
             database.subscriptions.check(checkpoint)
             database.subscriptions.move(checkpoint)
-            database.timers.hasten(beyond_us)
+            return database.timers.hasten(beyond_us, limit)
 
-        await self.ask(hasten, names=(checkpoint.name,), commits=True)
+        return int(await self.ask(hasten, names=(checkpoint.name,), commits=True))
 
     async def wake_timers(
         self,

@@ -577,7 +577,14 @@ WHERE coalesce(ahead, 0) < $6
 ORDER BY look, source, key;
 
 -- name: hasten_timers
-UPDATE timers SET look = due WHERE look > due AND look > $1;
+-- Those that were put off beyond a moment, so many: what was hastened is in no index of those, so the next call goes on.
+WITH late AS (
+    SELECT source, key FROM timers WHERE look > due AND look > $1 ORDER BY look LIMIT $2
+), hastened AS (
+    UPDATE timers t SET look = due FROM late WHERE t.source = late.source AND t.key = late.key
+    RETURNING 1
+)
+SELECT count(*) AS timers FROM hastened;
 
 -- name: wake_timers_of
 -- Those of some actors that were put off beyond a moment, so many: how many, and when the first of them is looked at.
