@@ -70,8 +70,9 @@ def node_ids_of(settings: Settings) -> list[str]:
 
 def sibling(settings: Settings, partition: int) -> Settings:
     """About those of another partition than the one that these are of: enough to speak to its
-    actors, whose hosts correct what is not so."""
+    actors, whose hosts correct what is not so. Where its log is, they do not say."""
     changes: Changes = {
+        ("event_store", "connection_string"): "",
         ("event_store", "partition"): partition,
         ("event_bus", "node_id"): node_ids_of(settings)[partition],
         ("actor_system", "namespace"): namespace_of(whole_namespace(settings), partition),

@@ -14,6 +14,7 @@ from actors.actor import Actor, handles
 from actors.clock import CausalRelation
 from actors.command import Command
 from actors.event import DeviceEvent, Event, Payload
+from actors.messages import RETURNED
 from actors.tell import Tell
 from actors.timers import Schedule
 from runtime.driver.ref import ActorRef
@@ -36,6 +37,7 @@ from tests.integration.systems import (
     stored,
     url_of,
 )
+from thornback.testing.databases import query
 
 pytestmark = pytest.mark.integration
 
@@ -308,6 +310,30 @@ def test_messages_for_a_partition_that_has_ended_wait_for_it(launch: Launcher) -
     assert not system.parts[0].drain(timeout_s=LIMIT_S).result().problems
     again = launch.run(settings).actor(Counter, receiver)
     eventually(lambda: again.state().result().total == 2)
+
+
+def test_a_message_that_had_its_effect_elsewhere_is_not_returned(launch: Launcher) -> None:
+    """Its deliverer ends before its checkpoint says so, and its receiver is stopped meanwhile."""
+    settings = launch.settings(actor_system={"hosts": 2}, event_store={"partitions": 2})
+    system = launch.run(settings)
+    sender, receiver = named("sender", 0, "relay"), named("receiver", 1)
+    system.actor(Relay, sender).ask(Pass(to=receiver)).result()
+    counter = system.actor(Counter, receiver)
+    eventually(lambda: counter.state().result().total == 1)
+    system.stop(counter).result()
+    assert isinstance(system, PartitionedSystem)
+    before = stored(system.parts[1])
+    launch.drain(system)
+    query(url_of(system.parts[0]), "UPDATE subscriptions SET position = 0 WHERE name = 'messages'")
+    again = launch.run(settings)
+    assert isinstance(again, PartitionedSystem)
+    refused = again.actor(Relay, sender).ask(Pass(to=receiver)).result()[-1]  # by now it is
+    asked = "SELECT position FROM subscriptions WHERE name = 'messages'"
+    eventually(lambda: log_of(again.parts[0], asked)[0][0] >= refused.position)
+    asked = "SELECT causation_id FROM events WHERE event_type = $1"
+    [returned] = log_of(again.parts[0], asked, RETURNED)
+    assert returned["causation_id"] == refused.id  # and not the first one
+    assert stored(again.parts[1]) == before
 
 
 @pytest.mark.chaos
