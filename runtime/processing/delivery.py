@@ -32,7 +32,7 @@ from runtime.processing.letters import (
     returned,
 )
 from runtime.processing.mailing import Message
-from runtime.processing.posting import Elsewhere, Posting, store_elsewhere
+from runtime.processing.posting import Elsewhere, Posting
 from runtime.processing.posting import Letter as Posted
 from runtime.settings.settings import Settings
 from runtime.topology.names import possible_nodes
@@ -80,7 +80,6 @@ class Delivery(Posting):
         self._in_doubt = 0  #: messages up to there may be returned already
         self._version = 0  #: of the last event of RETURNS_SOURCE
         self._to_return: list[tuple[Message, Letter, EncodedError]] = []
-        self._doubtful: list[tuple[Message, Letter, EncodedError]] = []  #: of other partitions
         self._dead: list[tuple[Message, str]] = []  #: that nobody takes back, and why
         self._returning: tuple[asyncio.Task[Acknowledged], list[Message]] | None = None
         self._going = 0, 0  #: so many returns, and dead letters, are in that append
@@ -102,7 +101,7 @@ class Delivery(Posting):
         versions = await store.last_versions([self._aggregate_id])
         self._version = versions.get(self._aggregate_id, 0)
         await store.note_event_types([(MESSAGES, RETURNED)])
-        self._to_return, self._doubtful, self._dead = [], [], []
+        self._to_return, self._dead = [], []
         returning, self._returning = self._returning, None
         if returning is not None:
             returning[0].add_done_callback(_heard)  # it is nobody's any more
@@ -150,37 +149,9 @@ class Delivery(Posting):
     def _refused(self, message: Message, encoded: EncodedError) -> None:
         letter = letter_of(message.event)
         if isinstance(letter, Letter):
-            abroad = self._connection_to(message.receiver) is not self._connection
-            refused = self._doubtful if abroad else self._to_return
-            refused.append((message, letter, encoded))
+            self._to_return.append((message, letter, encoded))
             return
         self._dead.append((message, f"{message.receiver} does not take it back: {_said(encoded)}"))
-
-    async def _prepare(self) -> None:
-        """Of what was refused in another partition: has it had its effect there all the same? It
-        was sent again then, after somebody had died, to an actor that was stopped meanwhile. One
-        log would not take its return beside its effect; of two, the other one is asked. Whoever
-        refuses has begun behind all that any incarnation before it can have committed, so what is
-        not there by now never will be. Raises StoreUnavailable."""
-        doubtful, self._doubtful = self._doubtful, []
-        if not doubtful:
-            return
-        theirs: dict[Connection, list[Message]] = {}
-        for message, _, _ in doubtful:
-            theirs.setdefault(self._connection_to(message.receiver), []).append(message)
-        done: set[bytes] = set()
-        for connection, messages in theirs.items():
-            store = await store_elsewhere(connection)
-            try:
-                done |= set(await store.find_ids([return_id(each.event) for each in messages]))
-            finally:
-                await store.close()
-        for refused in doubtful:
-            if return_id(refused[0].event) in done:
-                refused[0].finished = True
-            else:
-                self._to_return.append(refused)
-        self._changed.set()  # they are returned in the next turn
 
     def _work(self) -> None:
         """One append at a time: what is refused meanwhile goes together with the next one."""

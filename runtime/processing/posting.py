@@ -16,8 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ray.exceptions import RayError
-
 from actors.errors import ThornbackError
 from actors.event import Event
 from actors.naming import actor_type_of
@@ -32,7 +30,7 @@ from runtime.process.world import World
 from runtime.processing.mailing import Mailing, Message
 from runtime.processing.patience import until_answered
 from runtime.settings.settings import Settings
-from runtime.topology.names import DIRECTORY_ACTOR, WORKERS_NODE
+from runtime.topology.names import WORKERS_NODE
 from runtime.topology.partitions import partition_of
 from runtime.wire.commands import CommandPacker
 from runtime.wire.error_codec import EncodedError, decode_error
@@ -59,23 +57,6 @@ RESTS = ActorRestarting.__name__
 
 #: Makes a connection to another partition, which shares a clock with that to the own one.
 Elsewhere = Callable[[int, DriverClock], Connection]
-
-
-async def store_elsewhere(connection: Connection) -> EventStore:
-    """The event store of another partition, to which that is a connection, opened for the caller.
-    Where it is, its directory says. Raises StoreUnavailable."""
-    settings = connection.settings
-    if settings.event_store.type == "postgres":
-        try:
-            async with asyncio.timeout(settings.actor_system.actor_timeout_ms / 1000):
-                directory = await connection.world.handle(DIRECTORY_ACTOR)
-                url = await directory.database_url.remote()
-        except (RayError, ValueError, TimeoutError) as error:
-            where = f"the log of {connection.namespace}"
-            raise StoreUnavailable(where, f"its directory is away ({error!r:.80})") from error
-        settings = settings.replaced("event_store", "connection_string", url, "its directory")
-    return await connection.world.open_store(settings)
-
 
 #: A receiver's source, and the command that it is sent.
 Letter = tuple[str, bytes]
