@@ -200,3 +200,34 @@ async def test_what_fails_again_is_not_woken_again_and_again(
             keeping._put_off(timekeeping.Firing(each, b""), TimeoutError())
     assert not keeping._calls
     assert await still_put_off(store) == 12
+
+
+class PutOff(MemoryEventStore):
+    """Has so many timers that a wrong clock has put off, and is away where `fails` is reached."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.left, self.fails = count, -1
+
+    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
+        if self.left == self.fails:
+            raise StoreUnavailable("the log", "away")
+        hastened = min(self.left, limit)
+        self.left -= hastened
+        return hastened
+
+
+async def test_what_a_wrong_clock_has_put_off_is_hastened_page_by_page_until_all_of_it_is() -> None:
+    page = Timekeeping.PAGE
+    store = PutOff(2 * page + 1)
+    keeping = keeping_of(store, lambda: 0)
+    store.fails = page + 1
+    with pytest.raises(StoreUnavailable):
+        await keeping._look_at_clock()
+    assert store.left == page + 1  # the first page is due by now
+    store.fails = -1
+    await keeping._look_at_clock()
+    assert store.left == 0
+    store.left = 1
+    await keeping._look_at_clock()  # the clock stands as it stood
+    assert store.left == 1
