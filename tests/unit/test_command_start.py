@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import msgspec
@@ -14,7 +15,7 @@ from actors.event import Event
 from actors.schema import SCHEMA
 from examples.thermostat import ReportTemperature, TemperatureReported, Thermostat
 from jobs import check
-from jobs.cli import start
+from jobs.cli import start, up
 from jobs.cli.main import thornback
 from jobs.event_lines import described
 from jobs.verify_erased import _advice
@@ -101,3 +102,17 @@ def test_whoever_verifies_a_receipt_is_not_sent_to_erase_in_another_database(
     remains = Remains(events=0, snapshots=0, timers=0, states=0, rows=0, dead_letters=0, outputs=0)
     searched = Searched(remains=remains, ids=Receipt(), since=since, kept=kept)
     assert advice in _advice(searched)
+
+
+def test_a_start_that_is_refused_leaves_no_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refused(settings: Settings) -> None:
+        raise NotPossible("not here")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(up, "check_machine", refused)
+    with pytest.raises(NotPossible, match="not here"):
+        CliRunner().invoke(up.command, standalone_mode=False, catch_exceptions=False)
+    assert list(tmp_path.iterdir()) == []
