@@ -69,8 +69,9 @@ def check(
     """Check the types that are named, or else all that the log has and a class has decided; the
     exit code, which is 1 where something does not apply. `sample` is how many actors of each are
     folded, 0 for all. Raises NoDatabase, StoreUnavailable, SchemaMismatch, and NotPossible for a
-    type that the log does not have and for a module that cannot be imported."""
-    url = against or address_of(settings)
+    type that the log does not have, for a module that cannot be imported, and for an `against` that
+    is no URL of a database."""
+    url = _checked_url(against) if against is not None else address_of(settings)
     timeout_s = settings.actor_system.actor_timeout_ms / 1000
     known = [*modules, *settings.actor_system.actor_modules]
     done = asyncio.run(
@@ -82,6 +83,19 @@ def check(
     else:
         _say(done, url)
     return 0 if all(one.well for one in done) else UNWELL
+
+
+def _checked_url(url: str) -> str:
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise NotPossible(
+            "--against takes the URL of a database, postgresql://USER:PASSWORD@HOST/NAME, not "
+            f"{url!r:.80}: without it, the database of the settings is checked"
+        )
+    if ":***@" in url:
+        raise NotPossible(
+            "--against: its password was hidden (***) where this URL was shown: put in the password"
+        )
+    return url
 
 
 class _Shown:

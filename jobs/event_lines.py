@@ -21,7 +21,9 @@ def described(event: Event, *, with_source: bool = True) -> str:
     """An event as one line of rich's markup."""
     when = event.timestamp.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     whose = f" [bold]{escape(event.source)}[/]" if with_source else ""
+    schema = "" if event.schema_version == 1 else f" [dim]schema {event.schema_version}[/]"
     return (
         f"[dim]{when}[/]{whose} [dim]v{event.version}[/] "
-        f"[{_COLOURS[event.kind]}]{escape(event.event_type)}[/] {escape(as_json(event.data))}"
+        f"[{_COLOURS[event.kind]}]{escape(event.event_type)}[/]{schema} "
+        f"{escape(as_json(event.data))}"
     )

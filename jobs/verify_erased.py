@@ -43,11 +43,20 @@ def verify_receipt(settings: Settings, file: Path, *, for_programs: bool = False
         say(f"{receipt.source}: this receipt does not agree with the database")
         for line in _wrong(receipt, searched):
             say(f"  {line}")
-        if searched.since:
-            say("it has begun anew: erasing it again would erase what it has been since, too")
-        else:
-            say("erasing it again does what is left to do")
+        say(_advice(searched))
     return 0 if agrees else UNWELL
+
+
+def _advice(searched: Searched) -> str:
+    """What to do where a receipt does not agree."""
+    if not searched.kept:
+        return (
+            "it was not erased in this database: look whether it is the one that the receipt is of "
+            "(`thornback settings` says which this is) before anything is erased"
+        )
+    if searched.since:
+        return "it has begun anew: erasing it again would erase what it has been since, too"
+    return "erasing it again does what is left to do"
 
 
 def _wrong(receipt: ErasureReceipt, searched: Searched) -> list[str]:

@@ -6,7 +6,7 @@ import click
 
 from jobs import erase
 from jobs.cli import options
-from jobs.cli.devices import ref_of
+from jobs.cli.devices import checked, ref_of
 from jobs.command_line import connected_by
 from jobs.terminal import UNWELL, problems
 
@@ -41,6 +41,7 @@ def command(
     on it takes nothing, until system.start() lets it begin anew. Run again it does what is left to
     do. `thornback verify --receipt FILE` proves that nothing of it is left.
     """
+    checked(source)  # before it is asked for, and typed again
     if not yes and not erase.confirmed(source):
         problems.print("nothing was done", markup=False)
         return UNWELL

@@ -30,6 +30,7 @@ COMMANDS = {
         "scale": "More pooled hosts, or fewer, under traffic.",
         "promote": "A process of its own for a hot device, under traffic.",
         "demote": "And back to the others.",
+        "start": "A stopped device takes commands again.",
         "erase": "A device's data, removed for good.",
     },
     "Look at a running system": {

@@ -10,9 +10,15 @@ from jobs.scale import scale
 from runtime.topology.names import MOST_HOSTS
 
 
+class _WholeNumber(click.IntRange):
+    """A range whose refusal of a word says what is wanted."""
+
+    name = "whole number"
+
+
 @click.command
 @click.option(
-    "--hosts", type=click.IntRange(1, MOST_HOSTS), required=True, metavar="N",
+    "--hosts", type=_WholeNumber(1, MOST_HOSTS), required=True, metavar="N",
     help="How many pooled hosts there are to be.",
 )  # fmt: skip
 @options.config

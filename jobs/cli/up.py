@@ -57,6 +57,8 @@ def command(take_over: bool, timeout: float, config: Path | None) -> int:
             f"RAY_ADDRESS names a Ray of your own, {named}: start a system there with "
             "`thornback launch`, or unset RAY_ADDRESS"
         )
+    if not FOLDER.exists():  # or one that is refused would be left with a folder for nothing
+        check_machine(settings)
     with one_at_a_time() as lock:
         was_up = _is_up()
         if not was_up:
