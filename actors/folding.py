@@ -35,7 +35,7 @@ def begun(described: ActorType, source: str) -> Any:
 def applier_of(described: ActorType, event_type: str) -> Applier | None:
     """What applies events of that type; None where no state depends on them. Raises Unapplied."""
     applier = described.appliers.get(event_type)
-    if applier is None and not described.folds(event_type):
+    if applier is None and event_type not in described.ignores:
         raise Unapplied(event_type)
     return applier
 
