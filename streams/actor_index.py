@@ -22,6 +22,7 @@ from actors.columns import (
     annotated_fields,
 )
 from actors.event import Event, Kind, json_text
+from actors.folding import Unapplied, applier_of, apply_past, begun
 from actors.lifecycle import ERASED
 from actors.state_form import NotGivenBack
 from streams.errors import InvalidProgram
@@ -185,7 +186,7 @@ class ActorIndex:
         return Change(state)
 
     def _begun(self, source: str) -> IndexedActor:
-        return IndexedActor(self.actor(source.partition("/")[2]), 0)
+        return IndexedActor(begun(described(self.actor), source), 0)
 
     def _apply(self, found: IndexedActor, event: Event) -> None:
         """Raises what the applier does, and ValueError where none is there."""
@@ -197,18 +198,17 @@ class ActorIndex:
         if event.erased:
             found.version = event.version
             return
-        actor = found.actor
-        if event.event_type == ERASED:
-            actor = found.actor = self.actor(event.source.partition("/")[2])
         kind = described(self.actor)
-        applier = kind.appliers.get(event.event_type)
-        if applier is not None:
-            actor.at_us = event.timestamp_us
-            data = json_text(event.data)
-            applier.apply(actor, applier.schema.read_stored(data, event.schema_version))
-        elif event.event_type not in kind.ignores:
+        if event.event_type == ERASED:
+            found.actor = begun(kind, event.source)
+        try:
+            applier = applier_of(kind, event.event_type)
+        except Unapplied as error:
             name = self.actor.__name__
-            raise ValueError(f"{name} neither applies nor ignores {event.event_type}")
+            raise ValueError(f"{name} neither applies nor ignores {event.event_type}") from error
+        if applier is not None:
+            payload = applier.schema.read_stored(json_text(event.data), event.schema_version)
+            apply_past(applier, found.actor, payload, event.timestamp_us)
         found.version = event.version
 
 
@@ -254,7 +254,7 @@ class IndexForm:
         version, text = values[-2:]
         if text is None:
             raise Unread(version)
-        actor = self._actor(key.partition("/")[2])
+        actor: Actor[Any] = begun(self._kind, key)
         try:
             actor.state = self._kind.states.read(text)
         except ValidationError as error:

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from actors.actor_type import ActorType, nothing_applies
+from actors.actor_type import ActorType
+from actors.folding import Unapplied, applier_of, apply_past, begun
 from actors.lifecycle import ERASED
 from actors.moments import checked_us
 from actors.naming import aggregate_key_of
@@ -199,7 +200,7 @@ class _Past:
 
     def _made(self) -> Any:
         try:
-            return self._described.actor(self.source.partition("/")[2])
+            return begun(self._described, self.source)
         except Exception as error:
             self._problem = InvalidState(self.source, f"cannot be made: {_text(error)}")
             return None
@@ -209,16 +210,12 @@ class _Past:
             return None
         if self._erased:  # what was before is gone, and this is to go
             return InvalidState(self.source, "is being erased: ask again when that is done")
-        event_type = event.event_type.decode()
-        applier = self._described.appliers.get(event_type)
-        if applier is None:
-            if event_type in self._described.ignores:
-                return None
-            return self._broken(event, f"is a {nothing_applies(event_type)}")
         try:
-            payload = applier.schema.read_stored(event.data, event.schema)
-            self._actor.at_us = event.timestamp_us
-            applier.apply(self._actor, payload)
+            if (applier := applier_of(self._described, event.event_type.decode())) is not None:
+                payload = applier.schema.read_stored(event.data, event.schema)
+                apply_past(applier, self._actor, payload, event.timestamp_us)
+        except Unapplied as error:
+            return self._broken(event, f"is a {error}")
         except Exception as error:
             return self._broken(event, f"cannot be applied: {_text(error)}")
         return None

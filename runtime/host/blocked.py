@@ -4,11 +4,8 @@ A command whose handler did not come back in time, or that ended its host's proc
 by whoever waits for it: without a memory it would do so again and again. So it is remembered, by
 its id, and a hook by its actor and name, also by the host's next incarnation (process/notes.py).
 
-There are three ways in. Whoever watches handlers says so, before anything is done about it (`add`).
-A process that nobody could interrupt was ended by its dead man's switch: what it had at hand is it.
-And one may have ended in another way twice with the same thing at hand: it crashed, or took all
-memory. A host has something at hand only while it is **wary**: for a while after Ray has started it
-anew, since noting each command costs a little.
+There are two ways in. Whoever watches handlers says so, before anything is done about it (`add`).
+And the end of an incarnation may show that what that had at hand is it (at_hand.py).
 """
 
 import logging
@@ -20,28 +17,18 @@ import msgspec
 
 from actors.naming import actor_type_of
 from runtime.errors import HandlerBlocked
+from runtime.host.at_hand import AtHand, Key
 from runtime.process.notes import Notes
 from runtime.wire.commands import ID, MESSAGE_TYPE, SOURCE, told
 
 logger = logging.getLogger("thornback.host")
-
-#: What is at hand beside commands: hooks, by their names, and an actor's being rebuilt.
-ON_START, ON_STOP, ON_FAILURE, REBUILDING = "on_start", "on_stop", "on_failure", "(rebuilding)"
-#: A snapshot that is made where an actor was loaded.
-SNAPSHOT = "(snapshot)"
-#: A class's reading the past of an actor before it is taken; behind it stands which class.
-READING = "(reading its past)"
-
-Key = tuple[str, str, bytes]
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Found(msgspec.Struct, array_like=True):
     """One thing that is not run again."""
 
     source: str
-    what: str  #: the message's type, or one of those above
+    what: str  #: the message's type, or one of those in at_hand.py
     id: bytes  #: of the command; empty for anything else
     at_us: int  #: when it was found, Unix microseconds
     failure: str
@@ -66,11 +53,6 @@ class _Kept(msgspec.Struct, array_like=True):
     died: list[tuple[Key, int]]  #: with what at hand incarnations have ended, and how often
 
 
-def hook_of(source: str, what: str) -> Sequence[Any]:
-    """What is at hand while that is done, as if it were a command."""
-    return source, what, b""
-
-
 class Blocked:
     """Of one host. The thread that watches adds to it, all else is its loop's."""
 
@@ -78,22 +60,15 @@ class Blocked:
     MOST = 1_000
     #: For so long it is not run again.
     KEPT_US = 3_600_000_000
-    #: For so long after it was started anew a host notes what it has at hand.
-    WARY_S = 120.0
-    #: So often incarnations may end with the same thing at hand.
-    ENDS = 2
 
     def __init__(self, now_us: Callable[[], int], notes: Notes | None = None) -> None:
         self._now_us, self._notes = now_us, notes
         self._found: OrderedDict[Key, Found] = OrderedDict()
         #: Those that are commands, by id: what the hot loop looks at.
         self.commands: dict[bytes, Found] = {}
-        #: Is told what is at hand, while this host is wary.
-        self.note: Callable[[Sequence[Any]], None] | None = None
-        self.noted = False  #: something may be at hand by what was noted
+        self.at_hand = AtHand(notes)
         #: The fingerprint of the class of an actor type, as far as it is known.
         self.code_of: Callable[[str], str] = lambda actor_type: ""
-        self._died: dict[Key, int] = {}
         self._before: list[Found] = []  #: what supervisors of earlier incarnations saw to
 
     def begin(self, *, restarted: bool) -> None:
@@ -105,19 +80,23 @@ class Blocked:
         except msgspec.MsgspecError:
             logger.exception("what earlier incarnations knew of handlers that block is lost")
             kept = _Kept([], [])
-        self._died = dict(kept.died)
+        self.at_hand.died = dict(kept.died)
         self._before = [each for each in kept.found if each.judged]
         for each in kept.found:
             self._put(each)
-        self._learn_of_the_end()
-        self.note = self._note
+        if end := self.at_hand.end_before():
+            if end.failure:
+                self.add(end.key, end.failure)
+            else:
+                self._keep()
+            self.at_hand.nothing()  # it is counted once, however often this process tries to start
+        self.at_hand.be_wary()
 
     def trust(self) -> None:
         """Be wary no longer: it has gone well for a while."""
-        self.note = None
-        self.nothing()
-        if self._died:
-            self._died = {}
+        had_ends = bool(self.at_hand.died)
+        self.at_hand.trust()
+        if had_ends:
             self._keep()
 
     def add(self, at: Sequence[Any], failure: str, frames: Sequence[str] = ()) -> Found:
@@ -179,39 +158,6 @@ class Blocked:
         others = [each for each in theirs if not each.id or each.id != but]
         return [max(now_us - each.at_us, 0) / 1_000_000 for each in others]
 
-    def nothing(self) -> None:
-        """Nothing is at hand any more."""
-        self.noted = False
-        if self._notes is not None:
-            self._notes.put_at_hand(b"")
-
-    def _note(self, at: Sequence[Any]) -> None:
-        assert self._notes is not None
-        self.noted = True
-        self._notes.put_at_hand(_encode((at[SOURCE], at[MESSAGE_TYPE], at[ID])))
-
-    def _learn_of_the_end(self) -> None:
-        """The incarnation before has ended: was it because of what it had at hand?"""
-        assert self._notes is not None
-        last, said = self._notes.was_at_hand(), self._notes.was_told()
-        if said:
-            logger.error("the one before held its interpreter, and was ended:\n%s", said)
-        if not last:
-            return
-        try:
-            key = msgspec.msgpack.decode(last, type=Key)
-        except msgspec.MsgspecError:  # it was cut
-            logger.warning("what the one before had at hand cannot be read")
-            return
-        self._died[key] = self._died.get(key, 0) + 1
-        if said:
-            self.add(key, "its code held the interpreter for too long, and its host was replaced")
-        elif self._died[key] >= self.ENDS:
-            self.add(key, f"its host has ended {self._died[key]} times while it was run")
-        else:
-            self._keep()
-        self.nothing()  # it is counted once, however often this process tries to start
-
     def _present(self, found: Found | None) -> Found | None:
         if found is not None and self._now_us() - found.at_us > self.KEPT_US:
             self._drop(found)
@@ -232,5 +178,5 @@ class Blocked:
 
     def _keep(self) -> None:
         if self._notes is not None:
-            kept = _Kept([*self._found.values()], [*self._died.items()])
+            kept = _Kept([*self._found.values()], [*self.at_hand.died.items()])
             self._notes.keep(msgspec.msgpack.encode(kept))

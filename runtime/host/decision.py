@@ -31,8 +31,8 @@ from runtime.errors import (
     PublishRefused,
     UnknownMessage,
 )
+from runtime.host.at_hand import SNAPSHOT, hook_of
 from runtime.host.batch import Attempt
-from runtime.host.blocked import SNAPSHOT, hook_of
 from runtime.host.failing_code import own_frames
 from runtime.host.firing import YIELDED, Timers, applying
 from runtime.host.lifecycle import change_life, clean, write_rest
@@ -179,7 +179,7 @@ class Decider:
         kinds = effects.message_types
         remembered = recent.in_vain.of if batch.request.again else None
         standing = attempt.standing
-        work, blocked, note = self.work, self.work.blocked.commands, self.work.blocked.note
+        work, blocked, note = self.work, self.work.blocked.commands, self.work.blocked.at_hand.note
         total = 0
         for index in attempt.indexes:
             work.at = command = commands[index]
@@ -429,8 +429,8 @@ class Decider:
         before = len(attempt.snapshots)
         if blocked.hook(resident.source, SNAPSHOT):
             return
-        if blocked.note is not None:
-            blocked.note(at)
+        if blocked.at_hand.note is not None:
+            blocked.at_hand.note(at)
         try:
             self.work.run(at, self.snapshot, attempt, resident)
         except HandlerBlocked as error:

@@ -134,7 +134,7 @@ class HandlerWatch:
         if self._began_s is None:
             self._began_s = now_s
         blocked = self._work.blocked
-        if blocked.note is not None and now_s - self._began_s > blocked.WARY_S:
+        if blocked.at_hand.note is not None and now_s - self._began_s > blocked.at_hand.WARY_S:
             blocked.trust()
         self._set_switch()
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from actors.actor_type import ActorType, Applier, nothing_applies
+from actors.actor_type import ActorType, Applier
+from actors.folding import Unapplied, applier_of, apply_past, begun
 from actors.lifecycle import ERASED
 from actors.naming import aggregate_key_of
 from actors.pending_timers import fold_stored_timer
@@ -101,7 +102,7 @@ class HistoryCheck:
 
     def _made(self, source: str) -> _Folded:
         try:
-            return _Folded(source, self._described.actor(source.partition("/")[2]), broken=False)
+            return _Folded(source, begun(self._described, source), broken=False)
         except FAILURES as error:
             folded = _Folded(source, None, broken=True)
             self._note(folded, "", 0, f"it cannot be made: {text_of_error(error)}", 0, 0)
@@ -113,21 +114,22 @@ class HistoryCheck:
         name = event.event_type.decode()
         if name == ERASED and folded.actor is not None:  # it begins anew, whatever it was
             folded.broken = False
-            folded.actor = self._described.actor(folded.source.partition("/")[2])
+            folded.actor = begun(self._described, folded.source)
         if name in TIMER_TYPES and not folded.broken:
             fold_stored_timer(folded.actor, name, event.data)
-        applier = self._described.appliers.get(name)
+        try:
+            applier = applier_of(self._described, name)
+        except Unapplied as error:
+            self._is_wrong(folded, event, str(error))
+            return
         if applier is None:
-            if name not in self._described.ignores:
-                self._is_wrong(folded, event, nothing_applies(name))
             return
         payload = None
         try:
             payload = applier.schema.read_stored(event.data, event.schema)
             if folded.broken:
                 return
-            folded.actor.at_us = event.timestamp_us
-            applier.apply(folded.actor, payload)
+            apply_past(applier, folded.actor, payload, event.timestamp_us)
         except FAILURES as error:
             self._is_wrong(folded, event, _why(applier, error, was_read=payload is not None))
 

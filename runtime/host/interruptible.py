@@ -29,7 +29,7 @@ class Interruptible:
 
     def __init__(self, blocked: Blocked) -> None:
         self.blocked = blocked  #: what is not run again
-        #: The command that is being decided, or what else is done (blocked.py); any thread may
+        #: The command that is being decided, or what else is done (at_hand.py); any thread may
         #: look. Whoever is run changes it as it goes on.
         self.at: Sequence[Any] | None = None
         self.thread = 0  #: where it is run
@@ -85,8 +85,8 @@ class Interruptible:
             self.at = None
         if self._because is not None:
             _raise_in(self.thread, None)
-        if self.blocked.noted:
-            self.blocked.nothing()
+        if self.blocked.at_hand.noted:
+            self.blocked.at_hand.nothing()
 
     def _interrupted(self) -> HandlerBlocked:
         because, self._because = self._because, None

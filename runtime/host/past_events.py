@@ -14,7 +14,7 @@ from actors.errors import InvalidActor, UnreadableEvent
 from actors.event import Payload
 from actors.naming import aggregate_key_of
 from runtime.errors import HandlerBlocked
-from runtime.host.blocked import READING, hook_of
+from runtime.host.at_hand import READING, hook_of
 from runtime.host.interruptible import Interruptible, Interruption
 from runtime.wire.commands import MESSAGE_TYPE
 from store.event_store import EventStore, Load
@@ -39,8 +39,8 @@ async def check_history(
     try:
         if found := work.blocked.hook(source, at[MESSAGE_TYPE]):
             raise found.error()
-        if work.blocked.note is not None:
-            work.blocked.note(at)
+        if work.blocked.at_hand.note is not None:
+            work.blocked.at_hand.note(at)
         work.run(at, _read, load, source, described)
     except HandlerBlocked as error:
         problem = f"its log has events that it does not come to the end of: {error.failure}"

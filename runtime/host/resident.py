@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from actors.actor_type import ActorType, Applier, nothing_applies
+from actors.actor_type import ActorType, Applier
+from actors.folding import Unapplied, applier_of, begun
 from actors.lifecycle import ERASED, LIFECYCLE, STARTED, STOPPED
 from actors.naming import aggregate_key_of
 from actors.pending_timers import decode_pending, encode_pending, fold_stored_timer
@@ -93,7 +94,7 @@ class Resident:
     def begin(self) -> None:
         """Have an actor without a past."""
         try:
-            self.actor = self.type.actor(self.source.partition("/")[2]) if self.type else None
+            self.actor = begun(self.type, self.source) if self.type else None
         except FAILURES as error:
             self.is_broken(f"it cannot be made: {text_of_error(error)}", error)
 
@@ -127,7 +128,7 @@ def fold_into(resident: Resident, event: Fold) -> None:
             payload = applier.read(event.data)
         else:
             payload = applier.schema.read_stored(event.data, event.schema)
-        resident.actor.at_us = event.timestamp_us
+        resident.actor.at_us = event.timestamp_us  # what `apply_past` does, and no call more
         applier.apply(resident.actor, payload)
     except FAILURES as error:
         why = message_of_error(error)
@@ -149,10 +150,11 @@ def _unusual(resident: Resident, event: Fold) -> Applier | None:
     event_type = event.event_type.decode()
     if event_type in TIMER_TYPES:
         fold_stored_timer(resident.actor, event_type, event.data)
-    applier = resident.type.appliers.get(event_type)
-    if applier is None and event_type not in resident.type.ignores:
-        resident.is_broken(f"its event {event.version} is a {nothing_applies(event_type)}")
-    return applier
+    try:
+        return applier_of(resident.type, event_type)
+    except Unapplied as error:
+        resident.is_broken(f"its event {event.version} is a {error}")
+        return None
 
 
 def fold_lifecycle(resident: Resident, event_type: bytes, data: bytes) -> None:

@@ -13,7 +13,8 @@ from actors.naming import actor_type_of
 from runtime.clocks import now_us
 from runtime.errors import UnknownActorType
 from runtime.host.actor_types import ActorTypes
-from runtime.host.blocked import REBUILDING, Blocked, hook_of
+from runtime.host.at_hand import REBUILDING, hook_of
+from runtime.host.blocked import Blocked
 from runtime.host.interruptible import Interruptible
 from runtime.host.resident import Resident, fold_into, restore
 from store.event_store import EventStore, Snapshot
@@ -231,8 +232,8 @@ class Residents:
     def _at(self, source: str) -> None:
         """From now on this one is rebuilt."""
         self.work.at = at = hook_of(source, REBUILDING)
-        if self.work.blocked.note is not None:
-            self.work.blocked.note(at)
+        if self.work.blocked.at_hand.note is not None:
+            self.work.blocked.at_hand.note(at)
 
 
 def _not_needed(coming: "asyncio.Future[bytes | None]") -> None:

@@ -27,8 +27,8 @@ from actors.supervision import (
     without_limit,
 )
 from runtime.errors import ActorRestarting, HandlerBlocked
+from runtime.host.at_hand import ON_FAILURE, ON_START, ON_STOP, hook_of
 from runtime.host.batch import Attempt, Batch
-from runtime.host.blocked import ON_FAILURE, ON_START, ON_STOP, hook_of
 from runtime.host.resident import FAILURES, Resident
 from runtime.host.residents import Residents
 from runtime.process.no_waiting import allow_waiting, forbid_waiting
@@ -169,8 +169,8 @@ class Supervisor:
         blocked = self._work.blocked
         if found := blocked.hook(resident.source, hook):
             return found.failure
-        if blocked.note is not None:
-            blocked.note(hook_of(resident.source, hook))
+        if blocked.at_hand.note is not None:
+            blocked.at_hand.note(hook_of(resident.source, hook))
         try:
             getattr(resident.actor, hook)(*arguments)
         except FAILURES as error:

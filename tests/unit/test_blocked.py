@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from runtime.host.blocked import ON_START, Blocked, hook_of
+from runtime.host.at_hand import ON_START, hook_of
+from runtime.host.blocked import Blocked
 from runtime.host.interruptible import Interruptible
 from runtime.process.notes import Notes
 
@@ -28,7 +29,7 @@ def incarnation(folder: Path, *, restarted: bool = True, clock: Clock | None = N
 
 def test_the_next_incarnation_knows_what_blocked(tmp_path: Path) -> None:
     first = incarnation(tmp_path, restarted=False)
-    assert first.note is None  # nothing has happened: nothing is noted
+    assert first.at_hand.note is None  # nothing has happened: nothing is noted
     first.add(BLOCK, "it took longer than 5 s", ["a.py:3, in block"])
     first.add(hook_of("stuck/a", ON_START), "it took longer than 5 s")
     second = incarnation(tmp_path)
@@ -54,9 +55,9 @@ def test_a_command_is_known_by_its_id_its_actor_and_its_type() -> None:
 
 def test_what_was_at_hand_when_the_switch_ended_a_host_is_what_blocked(tmp_path: Path) -> None:
     first = incarnation(tmp_path)
-    assert first.note is not None  # it is wary
-    first.note(OTHER)
-    first.note(BLOCK)
+    assert first.at_hand.note is not None  # it is wary
+    first.at_hand.note(OTHER)
+    first.at_hand.note(BLOCK)
     (tmp_path / "host.told").write_text("Timeout!\n  File a.py, line 3 in block\n")
     second = incarnation(tmp_path)
     found = second.command(BLOCK)
@@ -67,12 +68,12 @@ def test_what_was_at_hand_when_the_switch_ended_a_host_is_what_blocked(tmp_path:
 
 def test_one_end_of_a_host_blames_nobody_and_a_second_one_does(tmp_path: Path) -> None:
     first = incarnation(tmp_path)
-    assert first.note is not None
-    first.note(BLOCK)
+    assert first.at_hand.note is not None
+    first.at_hand.note(BLOCK)
     second = incarnation(tmp_path)
     assert second.command(BLOCK) is None
-    assert second.note is not None
-    second.note(BLOCK)
+    assert second.at_hand.note is not None
+    second.at_hand.note(BLOCK)
     found = incarnation(tmp_path).command(BLOCK)
     assert found is not None
     assert found.failure == "its host has ended 2 times while it was run"
@@ -82,8 +83,8 @@ def test_one_end_is_counted_once_however_often_the_next_process_tries_to_start(
     tmp_path: Path,
 ) -> None:
     first = incarnation(tmp_path)
-    assert first.note is not None
-    first.note(BLOCK)
+    assert first.at_hand.note is not None
+    first.at_hand.note(BLOCK)
     again = incarnation(tmp_path)
     for _ in range(2):  # its store is away, say
         again = incarnation(tmp_path)
@@ -93,19 +94,19 @@ def test_one_end_is_counted_once_however_often_the_next_process_tries_to_start(
 def test_ends_with_something_else_or_nothing_at_hand_blame_nobody(tmp_path: Path) -> None:
     for at in (BLOCK, OTHER):
         one = incarnation(tmp_path)
-        assert one.note is not None
-        one.note(at)
+        assert one.at_hand.note is not None
+        one.at_hand.note(at)
     third = incarnation(tmp_path)
-    assert third.note is not None
-    third.note(BLOCK)
-    third.nothing()  # it came back
+    assert third.at_hand.note is not None
+    third.at_hand.note(BLOCK)
+    third.at_hand.nothing()  # it came back
     fourth = incarnation(tmp_path)
     assert fourth.command(BLOCK) is None
     fourth.trust()  # all goes well
-    assert fourth.note is None
+    assert fourth.at_hand.note is None
     fifth = incarnation(tmp_path)
-    assert fifth.note is not None
-    fifth.note(BLOCK)
+    assert fifth.at_hand.note is not None
+    fifth.at_hand.note(BLOCK)
     assert incarnation(tmp_path).command(BLOCK) is None
 
 
@@ -113,7 +114,7 @@ def test_what_is_noted_while_a_host_ceases_to_be_wary_is_no_more_at_hand_afterwa
     tmp_path: Path,
 ) -> None:
     first = incarnation(tmp_path)
-    note = first.note
+    note = first.at_hand.note
     assert note is not None
 
     def decide() -> None:
@@ -143,8 +144,8 @@ def test_a_full_disk_is_told_and_what_is_known_stays(
     known = Blocked(Clock(), Notes(tmp_path / "no such folder" / "host"))
     known.begin(restarted=True)
     known.add(BLOCK, "it took longer than 5 s")
-    assert known.note is not None
-    known.note(BLOCK)
+    assert known.at_hand.note is not None
+    known.at_hand.note(BLOCK)
     assert known.command(BLOCK)
     assert "could not be kept" in caplog.text
 
