@@ -64,10 +64,13 @@ class Database:
         postmaster = self.postmaster()
         if postmaster is not None:
             postmaster.send_signal(signal.SIGQUIT)
+            postmaster.send_signal(signal.SIGCONT)  # one that is frozen would never hear of it
             postmaster.wait(30.0)
 
     def stop(self) -> None:
         """A clean shutdown: who is connected is told so."""
+        if (postmaster := self.postmaster()) is not None:
+            postmaster.send_signal(signal.SIGCONT)
         self._server.stop()
 
     def start(self) -> None:
