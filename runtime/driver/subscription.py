@@ -142,9 +142,7 @@ class Subscription:
     async def __anext__(self) -> Event:
         while not self._inlet.over():
             in_hand = self._in_hand
-            if (event := next(in_hand.events, None)) is not None:
-                self._clock.observe_events((event.clock_counts,))
-                self._position = event.position or self._position
+            if (event := self._next_of(in_hand)) is not None:
                 return event
             if (waiter := self._turned_or(in_hand)) is not None:
                 try:
@@ -161,9 +159,7 @@ class Subscription:
         is closed. Raises what iterating does."""
         while not self._inlet.over():
             in_hand = self._in_hand
-            if (event := next(in_hand.events, None)) is not None:
-                self._clock.observe_events((event.clock_counts,))
-                self._position = event.position or self._position
+            if (event := self._next_of(in_hand)) is not None:
                 return event
             if (waiter := self._turned_or(in_hand)) is not None:
                 self._inlet.give_back(waiter)
@@ -205,6 +201,12 @@ class Subscription:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _next_of(self, in_hand: InHand) -> Event | None:
+        if (event := next(in_hand.events, None)) is not None:
+            self._clock.observe_events((event.clock_counts,))
+            self._position = event.position or self._position
+        return event
 
     def _turn(self, done: InHand) -> None:
         """Block until another page is in hand than the one that is done, or it is over."""

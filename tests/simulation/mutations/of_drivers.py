@@ -42,7 +42,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "events' clocks are ignored",
         "a driver does not merge the clocks of what its subscriptions hand out",
         "runtime.driver.subscription",
-        "                self._clock.observe_events((event.clock_counts,))\n",
+        "            self._clock.observe_events((event.clock_counts,))\n",
         "",
     ),
     mutation(

@@ -32,7 +32,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "nobody is told of a stop",
         "the log is not told that a host was stopped",
         _STOPPING,
-        "        await self._tell(stop.host, event)\n",
+        "        await self._told(stop.host, event)\n",
         "",
     ),
     mutation(
