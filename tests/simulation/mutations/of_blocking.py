@@ -3,6 +3,7 @@
 from tests.simulation.mutations.patching import Mutation, mutation
 
 _BLOCKED = "runtime.host.blocked"
+_AT_HAND = "runtime.host.at_hand"
 _WATCH = "runtime.host.handler_watch"
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -23,16 +24,16 @@ MUTATIONS: tuple[Mutation, ...] = (
     mutation(
         "nobody notes what is at hand",
         "a host that was started anew does not note what it has at hand",
-        _BLOCKED,
+        _AT_HAND,
         "        self.note = self._note\n",
-        "",
+        "        pass\n",
     ),
     mutation(
         "what the switch has ended is forgotten",
         "what was at hand when the dead man's switch ended a process is run once more",
-        _BLOCKED,
-        "        if said:\n            self.add(",
-        "        if False:\n            self.add(",
+        _AT_HAND,
+        "        if said:\n            return End(",
+        "        if False:\n            return End(",
     ),
     mutation(
         "nobody is interrupted",
