@@ -9,7 +9,7 @@ import fcntl
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from runtime.cluster.ray_session import end_ray, start_ray, uninterrupted
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 from store.embedded.server import EmbeddedPostgres
+from store.postgres.partition_database import url_of_partition
 
 BUILD = Path(__file__).resolve().parent.parent / "build"
 DRAIN_S = 30.0
@@ -47,15 +48,19 @@ class Bed:
         self._numbers = count(1)
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """The URL of an empty database, dropped afterwards."""
+    def database(self, partitions: int = 1) -> Iterator[str]:
+        """The URL of an empty database, dropped afterwards; with those beside it that a launch of
+        so many partitions makes."""
         name = f"thornback_bench_{self._token}_{next(self._numbers)}"
-        identifier = sql.Identifier(name)
-        run_sql(self.url, sql.SQL("CREATE DATABASE {}").format(identifier))
+        run_sql(self.url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        url = urlsplit(self.url)._replace(path=f"/{name}").geturl()
         try:
-            yield urlsplit(self.url)._replace(path=f"/{name}").geturl()
+            yield url
         finally:
-            run_sql(self.url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+            for each in urls_of(url, partitions):
+                dropped = sql.Identifier(urlsplit(each).path.removeprefix("/"))
+                drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+                run_sql(self.url, drop.format(dropped))
 
     @contextmanager
     def system(
@@ -64,15 +69,17 @@ class Bed:
         *,
         max_actors: int | None = None,
         hosts: int | None = None,
+        partitions: int = 1,
         spares: int = 0,
         gateway: bool = False,
     ) -> Iterator[ActorSystem]:
         """A freshly launched system on that database, drained afterwards; with room for
         the default number of resident actors in each host, or for `max_actors`; with as many pooled
-        hosts as by default, or so many; with spare processes or a gateway where these count."""
+        hosts as by default, or so many, in one partition or several; with spare processes or a
+        gateway where these count."""
         given = {"max_actors": max_actors, "hosts": hosts, "spare_processes": spares}
         chosen = {name: value for name, value in given.items() if value is not None}
-        settings = self._settings(url, chosen, gateway=gateway)
+        settings = self._settings(url, chosen, partitions=partitions, gateway=gateway)
         require(settings.event_bus.metrics_enabled, "metrics are switched off")
         require(settings.event_store.type == "postgres", "the log is not in PostgreSQL")
         settle(url)
@@ -82,10 +89,12 @@ class Bed:
         finally:
             system.drain(timeout_s=DRAIN_S).result()
 
-    def _settings(self, url: str, chosen: Mapping[str, int], *, gateway: bool) -> Settings:
+    def _settings(
+        self, url: str, chosen: Mapping[str, int], *, partitions: int, gateway: bool
+    ) -> Settings:
         namespace = f"bench-{self._token}-{next(self._numbers)}"
         return Settings.load(
-            event_store={"connection_string": url},
+            event_store={"connection_string": url, "partitions": partitions},
             actor_system={
                 "namespace": namespace,
                 "actor_modules": ["benchmarks.devices"],
@@ -94,7 +103,7 @@ class Bed:
                 "process_backoff_ms": 0,
                 **chosen,
             },
-            metrics={"port": _free_port()},
+            metrics={"port": _free_ports(partitions)},
             gateway={"enabled": gateway, "port": 0},
         )
 
@@ -131,6 +140,11 @@ def one_value(url: str, query: psycopg.abc.Query) -> Any:
     return row[0]
 
 
+def urls_of(url: str, partitions: int) -> list[str]:
+    """Those of the databases of all partitions, by that of the system."""
+    return [url, *(url_of_partition(url, each) for each in range(1, partitions))]
+
+
 def settle(url: str) -> None:
     """A checkpoint: what is measured next does not pay for what was written before."""
     try:
@@ -163,8 +177,14 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports(count: int) -> int:
+    """The first of so many ports that are free, one behind another."""
+    while True:
+        with ExitStack() as probes:
+            probe = probes.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            first: int = probe.getsockname()[1]
+            with suppress(OSError, OverflowError):  # one is taken, or there is none: again
+                for port in range(first + 1, first + count):
+                    probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                return first

@@ -4,7 +4,7 @@ import time
 
 import ray
 
-from benchmarks.bed import Bed, one_value, settle
+from benchmarks.bed import Bed, one_value, settle, urls_of
 from benchmarks.cpu_account import busy_us
 from benchmarks.devices import Meter
 from benchmarks.figures import Figure, Measure
@@ -12,6 +12,7 @@ from benchmarks.measures.commands import LIMIT_S, READINGS, all_told, readings
 from benchmarks.sizes import require
 from benchmarks.subscriber import start_watcher, stop_watcher
 from runtime.driver.ref import ActorRef
+from runtime.system import ActorSystem
 
 HOSTS = (1, 2, 4)
 
@@ -22,8 +23,7 @@ def run(bed: Bed, wanted: frozenset[str]) -> dict[str, float]:
     for hosts in HOSTS:
         rate, cpu = _keys(hosts)
         if {rate, cpu} & wanted:
-            with bed.database() as url:
-                measured[rate], measured[cpu] = _durable(bed, url, hosts)
+            measured[rate], measured[cpu] = durable_with_cpu(bed, hosts=hosts)
     return {key: measured[key] for key in wanted}
 
 
@@ -31,27 +31,36 @@ def _keys(hosts: int) -> tuple[str, str]:
     return f"hosts_{hosts}_commands_per_s", f"hosts_{hosts}_cpu_us"
 
 
-def _durable(bed: Bed, url: str, hosts: int) -> tuple[float, float]:
-    """Commands a second, and microseconds of processor time for one, of the whole machine."""
+def durable_with_cpu(bed: Bed, *, hosts: int, partitions: int = 1) -> tuple[float, float]:
+    """Commands a second of one driver to a system of its own, and microseconds of processor time
+    for one, of the whole machine."""
+    with bed.database(partitions) as url:
+        with bed.system(url, hosts=hosts, partitions=partitions) as system:
+            found = _durable(bed, url, system)
+        logs = [one_value(each, READINGS) for each in urls_of(url, partitions)]
+    told = bed.sizes.commands + bed.sizes.commands // 10
+    require(sum(logs) == told, f"the logs have {sum(logs):,} readings of {told:,}")
+    require(all(logs), "the log of a partition has no reading")
+    return found
+
+
+def _durable(bed: Bed, url: str, system: ActorSystem) -> tuple[float, float]:
     count, warm_up = bed.sizes.commands, bed.sizes.commands // 10
-    with bed.system(url, hosts=hosts) as system:
-        refs: list[ActorRef[object]] = [
-            system.actor(Meter.actor_type, f"{number:04}") for number in range(bed.sizes.actors)
-        ]
-        watcher = start_watcher(system.namespace)
-        try:
-            all_told(system.tell_many(readings(refs, warm_up)), warm_up)
-            ray.get(watcher.until.remote(warm_up), timeout=LIMIT_S)
-            settle(url)
-            busy, began_s = busy_us(), time.perf_counter()
-            seen = watcher.until.remote(warm_up + count)
-            all_told(system.tell_many(readings(refs, count)), count)
-            ray.get(seen, timeout=LIMIT_S)
-            took_s, busy = time.perf_counter() - began_s, busy_us() - busy
-        finally:
-            stop_watcher(watcher)
-    stored = one_value(url, READINGS)
-    require(stored == warm_up + count, f"the log has {stored:,} readings")
+    refs: list[ActorRef[object]] = [
+        system.actor(Meter.actor_type, f"{number:04}") for number in range(bed.sizes.actors)
+    ]
+    watcher = start_watcher(system.namespace)
+    try:
+        all_told(system.tell_many(readings(refs, warm_up)), warm_up)
+        ray.get(watcher.until.remote(warm_up), timeout=LIMIT_S)
+        settle(url)
+        busy, began_s = busy_us(), time.perf_counter()
+        seen = watcher.until.remote(warm_up + count)
+        all_told(system.tell_many(readings(refs, count)), count)
+        ray.get(seen, timeout=LIMIT_S)
+        took_s, busy = time.perf_counter() - began_s, busy_us() - busy
+    finally:
+        stop_watcher(watcher)
     return count / took_s, busy / count
 
 
