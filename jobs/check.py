@@ -20,7 +20,7 @@ from actors.actor import Actor, ActorType
 from actors.actor_type import decided_by_another, deciding_names
 from actors.errors import InvalidActor
 from jobs.actor_classes import class_in
-from jobs.databases import address_of
+from jobs.databases import address_of, check_partition
 from jobs.terminal import UNWELL, as_json, console, problems, run
 from runtime.errors import NotPossible
 from runtime.host.history_check import HistoryCheck, Misfit
@@ -72,10 +72,11 @@ def check(
     type that the log does not have, for a module that cannot be imported, and for an `against` that
     is no URL of a database."""
     url = _checked_url(against) if against is not None else address_of(settings)
+    here = settings if against is None else None
     timeout_s = settings.actor_system.actor_timeout_ms / 1000
     known = [*modules, *settings.actor_system.actor_modules]
     done = asyncio.run(
-        _checked(url, timeout_s, actor_types, known, sample, _Shown(quiet=for_programs))
+        _checked(url, here, timeout_s, actor_types, known, sample, _Shown(quiet=for_programs))
     )
     if for_programs:
         for one in done:
@@ -118,6 +119,7 @@ class _Shown:
 
 async def _checked(
     url: str,
+    here: Settings | None,
     timeout_s: float,
     actor_types: Sequence[str],
     modules: Sequence[str],
@@ -126,6 +128,9 @@ async def _checked(
 ) -> list[Checked]:
     log = await PastLog.open(url, timeout_s=timeout_s)
     try:
+        if here is not None:
+            async with log.connections.use() as connection:
+                await check_partition(connection, here)
         records = await log.types()
         wanted = _wanted(records, actor_types)
         return [

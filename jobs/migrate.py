@@ -76,6 +76,8 @@ def claimant_of(settings: Settings, what: str) -> Claimant:
         namespace=settings.actor_system.namespace,
         place=f"a {what} on {socket.gethostname()}",
         traces=msgspec.json.encode(nowhere).decode(),
+        partition=settings.event_store.partition,
+        partitions=settings.event_store.partitions,
     )
 
 

@@ -6,7 +6,7 @@ one, and of a group how many of its members that were heard of lately have a par
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from actors.naming import check_not_ours
-from jobs.databases import address_of, addresses_of
+from jobs.databases import address_of, addresses_of, check_partition
 from jobs.terminal import UNWELL, as_json, problems, run, show
 from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
@@ -28,14 +28,28 @@ T = TypeVar("T")
 
 def asked(settings: Settings, question: Callable[[EventStore], Awaitable[T]]) -> T:
     """What the event store of these settings answers. Raises NoDatabase, StoreUnavailable and
-    SchemaMismatch, and NotPossible where there are several: see asked_each."""
+    SchemaMismatch, and NotPossible where there are several (see asked_each), or the log is of
+    another partition."""
     return asyncio.run(_ask(address_of(settings), settings, question))
 
 
 def asked_each(settings: Settings, question: Callable[[EventStore], Awaitable[T]]) -> list[T]:
     """What the event store of each partition answers, in their order; of a system of one partition
-    there is one. Raises NoDatabase, StoreUnavailable and SchemaMismatch."""
-    return [asyncio.run(_ask(address, settings, question)) for address in addresses_of(settings)]
+    there is one. Nothing is asked before all logs have said that they are what the settings mean.
+    Raises NoDatabase, StoreUnavailable, SchemaMismatch, and NotPossible where they do not."""
+    return asyncio.run(_ask_each(addresses_of(settings), question))
+
+
+async def _ask_each(
+    each: Sequence[tuple[str, Settings]], question: Callable[[EventStore], Awaitable[T]]
+) -> list[T]:
+    for address, settings in each if len(each) > 1 else ():
+        await _ask(address, settings, _nothing)
+    return [await _ask(address, settings, question) for address, settings in each]
+
+
+async def _nothing(_: EventStore) -> None:
+    pass
 
 
 async def _ask(
@@ -45,6 +59,8 @@ async def _ask(
         address, pool_size=1, timeout_s=settings.actor_system.actor_timeout_ms / 1000
     )
     try:
+        async with store.connections.use() as connection:
+            await check_partition(connection, settings)
         return await question(store)
     finally:
         await store.close()

@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gateways.tokens import InvalidToken, checked_prefix, checked_scopes, new_token, presented
-from jobs.databases import address_of
+from jobs.databases import address_of, check_partition
 from jobs.terminal import UNWELL, as_json, problems, run, show
 from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
@@ -169,6 +169,7 @@ async def _asked(settings: Settings, question: Callable[[TokenTable], Awaitable[
                 raise NoSchema(
                     f"{error}; where nothing may be launched yet: python -m jobs.migrate"
                 ) from error
+            await check_partition(connection, settings)
         return await question(PostgresTokens(connections))
     finally:
         connections.close()

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from actors.errors import ThornbackError
 from jobs.cli import options
-from jobs.databases import NoDatabase, address_of
+from jobs.databases import NoDatabase, address_of, check_partition
 from jobs.terminal import as_json, console, problems, show
 from runtime.settings.settings import Settings, redacted_url
 from store.embedded.binaries import chosen_binaries
@@ -68,27 +68,44 @@ def command(
     """
     if query is not None and file is not None:
         raise click.UsageError("QUERY and --file are both a query: give one")
-    address = address_of(Settings.load(config))
+    settings = Settings.load(config)
+    address = address_of(settings)
     if url:
         print(address)
         return 0
     if file is not None:
         query = file.read()
     if query is None:
+        asyncio.run(_check(address, settings))
         _open_psql(address)
-    asyncio.run(_ask(address, query, limit, for_programs))
+    asyncio.run(_ask(address, settings, query, limit, for_programs))
     return 0
 
 
-async def _ask(address: str, query: str, limit: int, for_programs: bool) -> None:
+async def _check(address: str, settings: Settings) -> None:
+    connection = await _connected(address)
     try:
-        connection: Any = await asyncpg.connect(
+        await check_partition(connection, settings)
+    finally:
+        connection.terminate()
+
+
+async def _connected(address: str) -> Any:
+    try:
+        return await asyncpg.connect(
             address, timeout=10, server_settings={"default_transaction_read_only": "on"}
         )
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError) as error:
         problem = f"{redacted_url(address)} does not answer: {type(error).__name__}: {error}"
         raise NoDatabase(problem) from error
+
+
+async def _ask(
+    address: str, settings: Settings, query: str, limit: int, for_programs: bool
+) -> None:
+    connection = await _connected(address)
     try:
+        await check_partition(connection, settings)
         for kind in ("json", "jsonb"):
             await connection.set_type_codec(
                 kind, schema="pg_catalog", encoder=json.dumps, decoder=json.loads

@@ -26,7 +26,7 @@ class PastLog:
     """What checks read of a log. `open` opens one."""
 
     def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+        self.connections = connections
         self._store = PostgresEventStore(connections)
 
     @classmethod
@@ -51,12 +51,12 @@ class PastLog:
             row["actor_type"]: TypeRecord(
                 class_name=row["class"], event_types=frozenset(row["event_types"])
             )
-            for row in await self._connections.fetch(QUERIES["decided_types"])
+            for row in await self.connections.fetch(QUERIES["decided_types"])
         }
-        [has_schemas] = await self._connections.fetch(_HAS_SCHEMAS)
+        [has_schemas] = await self.connections.fetch(_HAS_SCHEMAS)
         if not has_schemas["there"]:  # of an earlier release: all of it is of the first ones
             return found
-        for row in await self._connections.fetch(QUERIES["newer_schemas"]):
+        for row in await self.connections.fetch(QUERIES["newer_schemas"]):
             if (record := found.get(row["actor_type"])) is not None:
                 schemas = {**record.schemas, row["event_type"]: row["schema_version"]}
                 found[row["actor_type"]] = replace(record, schemas=schemas)
@@ -82,15 +82,15 @@ class PastLog:
 
     async def id_at(self, position: int) -> str:
         """The id of the event at a position."""
-        [row] = await self._connections.fetch(_ID_AT, position)
+        [row] = await self.connections.fetch(_ID_AT, position)
         return str(row["id"])
 
     def close(self) -> None:
         """End all connections."""
-        self._connections.close()
+        self.connections.close()
 
     async def _report(self, name: str, *arguments: Any) -> "list[asyncpg.Record]":
-        return await self._connections.report(QUERIES[name], *arguments)
+        return await self.connections.report(QUERIES[name], *arguments)
 
 
 def _between(actor_type: str) -> tuple[str, str]:
