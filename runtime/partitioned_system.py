@@ -24,7 +24,7 @@ from runtime.driver.reply import Reply
 from runtime.driver.scaling import ScalingStep, checked_hosts
 from runtime.driver.selecting import checked_seconds
 from runtime.driver.starting import Start
-from runtime.errors import LaunchFailed, NotPossible
+from runtime.errors import LaunchFailed, NotPossible, SystemNotFound
 from runtime.process.partitioning import each_partition, share_of, whole_of
 from runtime.processing.dead_letters import DeadLetters, Replayed, added_up
 from runtime.processing.finding import USUAL, Found
@@ -41,6 +41,12 @@ from store.event_store import EventStore
 from streams.programs import Runnable
 
 S = TypeVar("S")
+
+#: What to do where a part of a system runs alone.
+_HALF = (
+    "the first partition of {!r} runs without it, as after half a drain: `thornback drain` "
+    "ends what is left, and launching it again starts what is missing"
+)
 
 
 class PartitionedSystem(ActorSystem):
@@ -81,7 +87,11 @@ class PartitionedSystem(ActorSystem):
         settings = Settings.model_validate_json(first.settings_json)
         namespace = settings.actor_system.namespace
         others = range(1, settings.event_store.partitions)
-        return cls.opened([first, *(join(namespace_of(namespace, one)) for one in others)], adapted)
+        try:
+            found = [join(namespace_of(namespace, one)) for one in others]
+        except SystemNotFound as error:
+            raise SystemNotFound(error.namespace, error.tried, _HALF.format(namespace)) from error
+        return cls.opened([first, *found], adapted)
 
     @classmethod
     def opened(cls, topologies: Iterable[Topology], adapted: Any = None) -> Self:
@@ -354,12 +364,25 @@ class PartitionedSystem(ActorSystem):
         return self._all("progress", lambda part: part.progress(), _progress)
 
     def drain(self, *, timeout_s: float = 60.0) -> Reply[DrainReport]:
-        """See ActorSystem: all partitions, the first one last, by which the system is found."""
+        """See ActorSystem: all partitions, the first one last, by which the system is found. It is
+        not drained where one of the others cannot be, and a second drain goes on: what has ended
+        is not asked again, nor in its report."""
         first, *others = self.parts
 
         async def drain() -> DrainReport:
-            drains = (each.drain(timeout_s=timeout_s) for each in others)
-            return _drained([*await asyncio.gather(*drains), await first._drain(timeout_s)])
+            drains = (_ended(each, timeout_s) for each in others)
+            reports = await asyncio.gather(*drains, return_exceptions=True)
+            done = [each for each in reports if not isinstance(each, BaseException)]
+            for report in reports:  # of those that failed: all others have done what they can
+                if isinstance(report, BaseException):
+                    raise report
+            try:
+                done.append(await first._drain(timeout_s))
+            except SystemNotFound:
+                if not any(report.processes for report in done):
+                    raise
+                done.append(_NOTHING)
+            return _drained(done)
 
         checked_seconds(timeout_s)
         return first.connection.last_errand("drain", drain)
@@ -446,6 +469,21 @@ def _statuses(found: list[tuple[Status, ...]]) -> tuple[Status, ...]:
         for status in theirs
     ]
     return (*first, *named)
+
+
+#: What a drain says of a partition that has ended before.
+_NOTHING = DrainReport(processes=(), end_problems=())
+
+
+async def _ended(part: ActorSystem, timeout_s: float) -> DrainReport:
+    """Drain it, if it has not ended. A drain that has ended it has closed its connection."""
+    if part.connection.closed:
+        return _NOTHING
+    try:
+        return await part.drain(timeout_s=timeout_s)
+    except SystemNotFound:
+        part.close()
+        return _NOTHING
 
 
 def _drained(reports: list[DrainReport]) -> DrainReport:

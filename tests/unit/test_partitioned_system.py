@@ -3,13 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from runtime.cluster import clearing
 from runtime.driver.ref import ActorRef
-from runtime.errors import NotPossible, SystemNotFound
+from runtime.errors import (
+    AnotherSystem,
+    ConnectionClosed,
+    HostUnavailable,
+    NotPossible,
+    SystemNotFound,
+)
 from runtime.partitioned_system import PartitionedSystem
 from runtime.settings.settings import Settings
 from runtime.topology.names import ProcessKind
@@ -21,8 +28,15 @@ from store.erasures import ErasureReceipt
 class Connected:
     """The connection of a part: runs what is asked of all at once."""
 
+    closed = False
+
     async def errand(self, _: str, work: Callable[[], Awaitable[Any]]) -> Any:
         return await work()
+
+    async def last_errand(self, _: str, work: Callable[[], Awaitable[Any]]) -> Any:
+        found = await work()
+        self.closed = True
+        return found
 
 
 @dataclass
@@ -42,6 +56,26 @@ class Part:
     now: Progress = field(default_factory=lambda: Progress(doing="all of it", done=2, processes=2))
     namespace: str = "fleet"
     connection: Connected = field(default_factory=Connected)
+    ends: list[Exception | None] = field(default_factory=list)  #: of each drain; None: it ends
+    drains: int = 0
+
+    async def _drain(self, _: float) -> DrainReport:
+        self.drains += 1
+        if (error := self.ends.pop(0)) is not None:
+            raise error
+        return DrainReport(
+            processes=(Drained(name="writer", kind=ProcessKind.WRITER, settled=7),),
+            end_problems=(),
+        )
+
+    async def drain(self, *, timeout_s: float) -> DrainReport:
+        if self.connection.closed:
+            raise ConnectionClosed(self.namespace)
+        found: DrainReport = await self.connection.last_errand("", lambda: self._drain(timeout_s))
+        return found
+
+    def close(self) -> None:
+        self.connection.closed = True
 
     async def progress(self) -> Progress:
         return self.now
@@ -98,6 +132,54 @@ def test_progress_is_that_of_all() -> None:
     waits = Progress(doing="host-1", done=1, processes=3)
     found = asyncio.run(system_of(Part(), Part(now=waits)).progress())
     assert (found.doing, found.done, found.processes) == ("host-1", 3, 5)
+
+
+def names_of(report: DrainReport) -> list[str]:
+    return [each.name for each in report.processes]
+
+
+@pytest.mark.parametrize("away", [HostUnavailable("directory", "away"), AnotherSystem("fleet")])
+def test_a_drain_that_ended_half_is_gone_on_with(away: Exception) -> None:
+    first, second, third = Part(ends=[away, None]), Part(ends=[None]), Part(ends=[None])
+    system = system_of(first, second, third)
+    with pytest.raises(type(away)):
+        asyncio.run(system.drain())
+    assert names_of(asyncio.run(system.drain())) == ["writer"]
+    assert (first.drains, second.drains, third.drains) == (2, 1, 1)
+
+
+def test_the_first_partition_which_finds_the_others_ends_after_they_have() -> None:
+    away = HostUnavailable("directory", "away")
+    first, second, third = Part(ends=[None]), Part(ends=[away, None]), Part(ends=[None])
+    system = system_of(first, second, third)
+    with pytest.raises(HostUnavailable):
+        asyncio.run(system.drain())
+    assert (first.drains, third.connection.closed) == (0, True)
+    assert names_of(asyncio.run(system.drain())) == ["writer of partition 1", "writer"]
+
+
+def test_a_partition_that_is_gone_is_drained() -> None:
+    first, second, third = Part(ends=[None]), Part(ends=[SystemNotFound("gone")]), Part(ends=[None])
+    report = asyncio.run(system_of(first, second, third).drain())
+    assert names_of(report) == ["writer of partition 2", "writer"]
+    assert second.connection.closed
+    none = [Part(ends=[SystemNotFound("gone")]) for _ in range(2)]
+    with pytest.raises(SystemNotFound):
+        asyncio.run(system_of(*none).drain())
+
+
+def test_a_system_of_which_a_part_has_ended_says_what_to_do() -> None:
+    settings = Settings.load(
+        None, environ={}, actor_system={"namespace": "fleet", "hosts": 2},
+        event_store={"partitions": 2, "type": "memory"},
+    )  # fmt: skip
+    first: Any = SimpleNamespace(settings_json=settings.model_dump_json())
+
+    def join(namespace: str) -> Any:
+        raise SystemNotFound(namespace, "nothing is there")
+
+    with pytest.raises(SystemNotFound, match=r"'fleet\.partition-1'.*`thornback drain` ends"):
+        PartitionedSystem.joined(first, join)
 
 
 def test_what_is_drained_without_a_connection_is_all_of_it(
