@@ -1,7 +1,7 @@
 """What the jobs share: arguments, settings, connecting, and waiting."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from jobs.terminal import console as console
 from jobs.terminal import problems as problems
 from jobs.terminal import run as run
 from runtime.cluster.ray_session import join_ray
+from runtime.partitioned_system import PartitionedSystem
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
 from runtime.topology.status import Progress
@@ -47,6 +48,11 @@ def connected_by(config: Path | None) -> ActorSystem:
     with problems.status("joining the system"):
         join_ray(stay=True)
         return ActorSystem.connect(settings=settings)
+
+
+def parts_of(system: ActorSystem) -> Sequence[ActorSystem]:
+    """Its partitions, each a system with one log; of a system of one, itself."""
+    return system.parts if isinstance(system, PartitionedSystem) else (system,)
 
 
 @contextmanager

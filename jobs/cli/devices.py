@@ -7,6 +7,7 @@ import click
 from actors.errors import InvalidName
 from actors.naming import aggregate_id_of, checked_source
 from runtime.driver.ref import ActorRef
+from runtime.partitioned_system import PartitionedSystem
 from runtime.system import ActorSystem
 
 #: How one device is named.
@@ -45,7 +46,8 @@ def unknown(source: str) -> str:
 async def has_events(system: ActorSystem, source: str) -> bool:
     """Is there an event of this source in the log?"""
     aggregate = aggregate_id_of(source)
-    store = await system.open_store()
+    of_it = system.part_of(source) if isinstance(system, PartitionedSystem) else system
+    store = await of_it.open_store()
     try:
         # Behind a snapshot are events; without one there are few.
         return await store.load_snapshot(aggregate) is not None or bool(

@@ -1,6 +1,7 @@
 """`thornback history`: all events of one device."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ from actors.event import Event
 from actors.naming import aggregate_id_of
 from jobs.cli import options
 from jobs.cli.devices import checked, unknown
-from jobs.command_line import connected_by
+from jobs.command_line import connected_by, parts_of
 from jobs.event_lines import print_event
 from jobs.terminal import UNWELL, problems
 from runtime.system import ActorSystem
@@ -28,7 +29,7 @@ def command(source: str, last: int | None, config: Path | None, for_programs: bo
     """
     checked(source, of_an_actor=False)  # events come from other sources, too
     with connected_by(config) as system:
-        events = asyncio.run(_events(system, source))
+        events = asyncio.run(_events(parts_of(system), source))
     for event in events[-last if last else 0 :]:
         print_event(event, for_programs=for_programs, with_source=False)
     if not events:
@@ -36,9 +37,13 @@ def command(source: str, last: int | None, config: Path | None, for_programs: bo
     return 0 if events else UNWELL
 
 
-async def _events(system: ActorSystem, source: str) -> list[Event]:
-    store = await system.open_store()
-    try:
-        return await store.load_events(aggregate_id_of(source))
-    finally:
-        await store.close()
+async def _events(parts: Sequence[ActorSystem], source: str) -> list[Event]:
+    """One log has those of an actor; of what each system says by itself, each has some."""
+    found: list[Event] = []
+    for part in parts:
+        store = await part.open_store()
+        try:
+            found += await store.load_events(aggregate_id_of(source))
+        finally:
+            await store.close()
+    return found

@@ -1,9 +1,10 @@
 """`thornback tail`: events as they are committed."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 
@@ -11,16 +12,30 @@ from actors.event import Kind
 from jobs.as_of import moment_of_text
 from jobs.cli import options
 from jobs.cli.devices import FORM
-from jobs.command_line import connected_by
+from jobs.command_line import connected_by, parts_of
 from jobs.event_lines import print_event
 from jobs.terminal import UNWELL, problems
 from runtime.driver.selecting import selection_of
+from runtime.errors import NotPossible
 from runtime.system import ActorSystem
+from store.event_store import EventStore
 from store.rows.decoding import Decoder
 from store.selection import Selection
 
 #: Positions that are looked through at a time.
 _PAGE = 10_000
+
+_NO_POSITION = (
+    "each of {} partitions has a log, and positions, of its own: begin at a moment (--since), or "
+    "name the namespace of one, {}.partition-0 and so on"
+)
+
+
+class Log(NamedTuple):
+    """The log of a system of one partition, or of one of several, and where it ends."""
+
+    system: ActorSystem
+    head: int
 
 
 @click.command
@@ -43,7 +58,7 @@ _PAGE = 10_000
 )  # fmt: skip
 @click.option(
     "--last", type=click.IntRange(0), metavar="N",
-    help="First what is among the last N events of the log.",
+    help="First what is among the last N events of the log; of each, where there are partitions.",
 )  # fmt: skip
 @click.option("--no-follow", is_flag=True, help="End where the log ends now.")
 @options.config
@@ -63,7 +78,8 @@ def command(
 
     EVENT-TYPE and --source say which; * stands for any text: `thornback tail 'energy-*'
     --source 'charger/*'`. Without --since, --after or --last it begins now, and with --no-follow at
-    the beginning of the log; the exit code is then 1 when no event fits.
+    the beginning of the log; the exit code is then 1 when no event fits. Of several partitions the
+    logs are then shown one after the other.
     """
     if sum(begin is not None for begin in (since, after, last)) > 1:
         raise click.UsageError("--since, --after and --last all say where to begin: give one")
@@ -73,41 +89,60 @@ def command(
         raise click.UsageError(f"--since: {error}") from error
     selection = selection_of(event_types or "*", sources or "*", kinds)
     with connected_by(config) as system:
-        head = system.head().result()
+        logs = [Log(part, part.head().result()) for part in parts_of(system)]
+        if after and len(logs) > 1:
+            raise NotPossible(_NO_POSITION.format(len(logs), system.namespace))
         if last is not None:
-            after = max(head - last, 0)
-        if moment is not None:
-            after = system.position_at(moment).result()
+            begin: Any = [max(log.head - last, 0) for log in logs]
+        elif moment is not None:
+            begin = [log.system.position_at(moment).result() for log in logs]
+        else:
+            begin = None if after is None else [after] * len(logs)
         if no_follow:
-            return asyncio.run(_print_log(system, selection, after or 0, head, for_programs))
+            begin = begin or [0] * len(logs)
+            return asyncio.run(_print_logs(logs, selection, begin, for_programs))
+        if begin is not None and len(logs) == 1:
+            [begin] = begin
         with system.subscribe(
-            event_types or "*", sources=sources or "*", kinds=kinds, after=after
+            event_types or "*", sources=sources or "*", kinds=kinds, after=begin
         ) as stream:
             for event in stream:
                 print_event(event, for_programs=for_programs)
     return 0
 
 
-async def _print_log(
-    system: ActorSystem, selection: Selection, after: int, until: int, for_programs: bool
+async def _print_logs(
+    logs: Sequence[Log], selection: Selection, begin: Sequence[int], for_programs: bool
 ) -> int:
-    """What of the log fits, up to a position: read there, because a subscription to what is rare
-    hears now and then only how far it has come. The exit code."""
-    store, decoder, found = await system.open_store(), Decoder(), False
-    try:
-        while after < until:
-            page = await store.read(after, min(_PAGE, until - after), selection=selection)
-            for event in decoder.events(page.rows):
-                print_event(event, for_programs=for_programs)
-                found = True
-            after = page.through
-        if not found:
-            said = _nothing(selection, await store.event_types())
-            beyond = f"; the log ends at position {until:,}" if after > until else ""
-            problems.print(f"{said}{beyond}", markup=False)
-    finally:
-        await store.close()
+    """What of each log fits, up to its head, one log after the other; the exit code."""
+    found, known, beyond = False, set[str](), ""
+    for log, after in zip(logs, begin, strict=True):
+        store = await log.system.open_store()
+        try:
+            found |= await _print_log(store, selection, after, log.head, for_programs)
+            known |= set() if found else set(await store.event_types())
+        finally:
+            await store.close()
+        if after > log.head:
+            beyond = f"; the log ends at position {log.head:,}"
+    if not found:
+        problems.print(f"{_nothing(selection, known)}{beyond}", markup=False)
     return 0 if found else UNWELL
+
+
+async def _print_log(
+    store: EventStore, selection: Selection, after: int, until: int, for_programs: bool
+) -> bool:
+    """What of the log fits, up to a position: read there, because a subscription to what is rare
+    hears now and then only how far it has come. Was there anything?"""
+    decoder, found = Decoder(), False
+    while after < until:
+        page = await store.read(after, min(_PAGE, until - after), selection=selection)
+        for event in decoder.events(page.rows):
+            print_event(event, for_programs=for_programs)
+            found = True
+        after = page.through
+    return found
 
 
 def _nothing(selection: Selection, known: Collection[str]) -> str:

@@ -1,13 +1,16 @@
 """A system of several partitions on real Ray and PostgreSQL: one face, several logs."""
 
 import asyncio
+import json
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 from uuid import uuid4
 
+import click
 import pytest
 
 from actors.actor import Actor, handles
@@ -17,6 +20,7 @@ from actors.event import DeviceEvent, Event, Payload
 from actors.messages import RETURNED
 from actors.tell import Tell
 from actors.timers import Schedule
+from jobs.cli import history, state, tail
 from runtime.driver.ref import ActorRef
 from runtime.errors import LaunchFailed, NotPossible
 from runtime.partitioned_system import PartitionedSystem
@@ -269,6 +273,51 @@ def test_what_works_on_one_log_alone_is_refused(system: PartitionedSystem) -> No
     other = system.parts[1].actor(Counter, named("foreign", 0))
     with pytest.raises(NotPossible, match="is of partition 0"):
         other.ask(Add())
+
+
+def test_commands_look_into_the_partition_of_an_actor_and_into_all_logs(
+    system: PartitionedSystem, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in (history, state, tail):
+        monkeypatch.setattr(module, "connected_by", lambda _: nullcontext(system))
+
+    def rows(command: click.Command, *arguments: str) -> list[dict[str, Any]]:
+        code = command.main([*arguments, "--json"], standalone_mode=False)
+        assert code == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    sources = [system.actor(Counter, named("told", each)).source for each in range(2)]
+    start = datetime.now(UTC).isoformat()
+    for source in sources:
+        system.actor(Counter, source.partition("/")[2]).ask(Add(amount=5)).result()
+    for source in sources:
+        assert [each["source"] for each in rows(history.command, source)] == [source]
+        assert [each["total"] for each in rows(state.command, source)] == [5]
+    for begin in (("--last", "1"), ("--since", start), ("--after", "0"), ()):
+        found = rows(tail.command, "--source", "counter/told-*", "--no-follow", *begin)
+        assert [each["source"] for each in found] == sources
+
+    followed: list[Any] = []
+    monkeypatch.setattr(tail, "print_event", _until(2, followed))
+    with pytest.raises(_Enough):
+        tail.command.main(["--source", "counter/told-*", "--last", "1"], standalone_mode=False)
+    assert sorted(followed) == sorted(sources)
+    for following in ((), ("--no-follow",)):
+        with pytest.raises(NotPossible, match=r"each of 2 .*--since.*partition-0"):
+            tail.command.main(["--after", "5", *following], standalone_mode=False)
+
+
+class _Enough(Exception):
+    """So much was wanted."""
+
+
+def _until(count: int, found: list[str]) -> Callable[..., None]:
+    def take(event: Event, **_: Any) -> None:
+        found.append(event.source)
+        if len(found) == count:
+            raise _Enough
+
+    return take
 
 
 def test_a_driver_joins_all_of_it_or_one_partition(system: PartitionedSystem) -> None:

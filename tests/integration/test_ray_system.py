@@ -5,11 +5,19 @@ import os
 
 import pytest
 
+from runtime.partitioned_system import PartitionedSystem
 from runtime.system import ActorSystem
 from tests.integration.devices import Add, Counter
 from tests.integration.systems import pids_of, stored
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.mark.thornback(event_store={"partitions": 2}, actor_system={"hosts": 2})
+def test_one_of_two_partitions_is_drained_whole(ray_system: ActorSystem) -> None:
+    assert isinstance(ray_system, PartitionedSystem)
+    ray_system.actor(Counter, "a").ask(Add(amount=2)).result()
+    assert sum(stored(part) for part in ray_system.parts) == 1
 
 
 def test_it_has_processes_of_its_own_and_an_empty_log_in_a_database(

@@ -356,7 +356,7 @@ def test_logs_of_a_system_whose_ray_ends_meanwhile_say_so(
 @pytest.mark.parametrize("address", ["postgresql://h:abc/x", "postgresql://[::1/x"])
 def test_an_address_that_is_none_is_told_by_sql(address: str) -> None:
     with pytest.raises(NoDatabase, match="does not answer: ValueError"):
-        asyncio.run(sql._ask(address, "SELECT 1", 1, False))
+        asyncio.run(sql._ask(address, Settings.load(), "SELECT 1", 1, False))
 
 
 @pytest.mark.usefixtures("system")
