@@ -177,13 +177,13 @@ class _Explaining:
         if correlation is None:
             return
         page = await self._store.find_correlated(correlation.bytes, self._limit + 1)
-        events = self._decoder.events(page.rows)
+        events = self._ordered(self._decoder.events(page.rows))
         found = events[: self._limit]
         self._correlated |= {each.id: each for each in found}
         if page.more or len(events) > len(found):
             self._cuts.append(
                 f"of the events of the correlation {correlation} only the first {len(found):,} are "
-                f"here, up to position {found[-1].position:,}"
+                f"here, up to {self._place(found[-1])}"
             )
 
     def explanation(self, event: Event) -> Explanation:
@@ -207,6 +207,11 @@ class _Explaining:
             cuts=tuple(self._cuts),
             across=self._log_of is not None,
         )
+
+    def _place(self, event: Event) -> str:
+        if self._log_of is None or event.recorded_at is None:
+            return f"position {event.position:,}"
+        return f"what was committed at {event.recorded_at.isoformat()}"
 
     def _ordered(self, events: Iterable[Event]) -> tuple[Event, ...]:
         return _in_order(events, across=self._log_of is not None)

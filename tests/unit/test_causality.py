@@ -1,6 +1,6 @@
 """Explanations: causes and effects by what events name, and how events stand in time."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,10 +9,13 @@ import pytest
 from actors.clock import CausalRelation, VectorClock
 from actors.event import Event
 from actors.ids import event_id
+from runtime.driver.explaining import SeveralLogs
+from runtime.topology.partitions import partition_of
 from store.causality import Explanation, explain
 from store.errors import UnknownEvent
+from store.event_store import EventStore, Found
 from store.memory import MemoryEventStore
-from tests.contracts.appending import Log, made_event
+from tests.contracts.appending import RECORDED_US, Log, made_event
 
 
 class Story:
@@ -230,3 +233,38 @@ async def test_large_events_cut_an_explanation_and_that_is_said(
     assert found.descendants == (large,)
     [said] = found.cuts
     assert "of its effects only 1 are here" in said
+
+
+async def test_of_a_large_correlation_in_several_logs_the_first_that_were_committed_are_here() -> (
+    None
+):
+    """And not those of the first log."""
+    stories = [Story(await Log.open(MemoryEventStore())) for _ in range(2)]
+    sources = [
+        next(name for name in map("meter/{}".format, range(99)) if partition_of(name, 2) == number)
+        for number in range(2)
+    ]
+    command, made = uuid4(), []
+    for at in range(6):
+        number = (at + 1) % 2
+        stories[number].log.recorded_us = RECORDED_US + at
+        made.append(await stories[number].event(sources[number], correlation_id=command))
+    logs = SeveralLogs([_Connected(story) for story in stories])  # type: ignore[misc]
+    found = await explain(logs, made[0].id, 3, logs.log_of)
+    assert [event.id for event in found.correlated] == [event.id for event in made[:3]]
+    moment = made[2].recorded_at
+    assert moment is not None
+    assert found.cuts == (
+        f"of the events of the correlation {command} only the first 3 are here, up to what was "
+        f"committed at {moment.isoformat()}",
+    )
+
+
+class _Connected:
+    """A connection to the system of a story."""
+
+    def __init__(self, story: Story) -> None:
+        self.log, self._store = self, story.log.store
+
+    async def ask(self, ask: Callable[[EventStore], Awaitable[Found]]) -> Found:
+        return await ask(self._store)
