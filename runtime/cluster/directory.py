@@ -321,14 +321,20 @@ class Directory(Process):
     # Stream programs ---------------------------------------------------------------------
 
     async def run_program(
-        self, program: str, code: bytes, workers: int, after: int, handlers: tuple[str, ...] = ()
+        self,
+        program: str,
+        code: bytes,
+        workers: int,
+        after: int,
+        handlers: tuple[str, ...] = (),
+        keep: bool = False,
     ) -> None:
         """Have a stream program run in so many workers (Workers.ensure_running). Raises
         InvalidProgram, SystemDraining during a drain, SystemReplaced."""
         self._life.check_not_replaced()
         self._life.check_not_draining()
         await self.ensure_started()
-        await self._workers.ensure_running(program, code, workers, after, handlers)
+        await self._workers.ensure_running(program, code, workers, after, handlers, keep=keep)
 
     async def stop_program(self, program: str, *, dropped: bool = False) -> None:
         """End its workers (Workers.stop). Raises UnknownProgram."""
