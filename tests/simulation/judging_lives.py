@@ -120,5 +120,5 @@ _ENDS = {"ActorStopped": "actor-stopped", "ActorErased": "actor-erased"}
 
 _ASKED_ERRORS = {
     "AskTimeout", "HostUnavailable", "ActorsMoved", "StartFailed", "StoreUnavailable",
-    "MailboxFull", "ConnectionClosed", "SystemReplaced", "RetriesExhausted",
+    "MailboxFull", "ConnectionClosed", "SystemReplaced", "RetriesExhausted", "NotPossible",
 }  # fmt: skip
