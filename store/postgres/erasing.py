@@ -155,8 +155,15 @@ class Erasing:
             "snapshots": await gone("erase_snapshot", aggregate, version, ERASED_SNAPSHOT),
             "timers": await gone("erase_timers", source, aggregate, version),
             "states": await gone("erase_states", list(programs), keys),
-            "dead_letters": await gone("erase_letters", [source, *outputs], keys, aggregate, OURS)
-            + await gone("erase_reasons", REASON_ERASED, _TOMBSTONE),
+            "dead_letters": await gone(
+                "erase_letters",
+                [source, *outputs],
+                keys,
+                aggregate,
+                OURS,
+                REASON_ERASED,
+                _TOMBSTONE,
+            ),
             "rows": 0,
         }
         for table in await self._projections.all(within):

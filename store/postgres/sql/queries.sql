@@ -715,21 +715,31 @@ SELECT a.id FROM unnest($1::uuid[]) AS a (id)
 WHERE EXISTS (SELECT FROM events e WHERE e.aggregate_id = a.id);
 
 -- name: erase_letters
--- Those that wait for the actor, or for a key of it; and its messages that nobody has taken.
-DELETE FROM dead_letters AS d
-WHERE (d.by_source AND d.name = ANY ($1)) OR (NOT d.by_source AND d.name = ANY ($2))
-    OR (d.program = $4 AND EXISTS (
-        SELECT FROM events e WHERE e.id = d.event_id AND e.aggregate_id = $3
-    ))
-RETURNING 1;
-
--- name: erase_reasons
--- A tombstone that waits for another key stays in its queue, which others may be in.
-UPDATE dead_letters AS d SET reason = $1, frames = ''
-WHERE d.reason <> $1 AND EXISTS (
-    SELECT FROM events e WHERE e.id = d.event_id AND e.event_data = $2::text::jsonb
+-- In one scan. Those that wait for the actor, or for a key of it, go, and so do its messages that nobody
+-- has taken. Of the others, a tombstone that waits for another key stays in its queue, which others may
+-- be in, and its reason goes. What is larger than a tombstone is none, and need not be read.
+WITH found AS MATERIALIZED (
+    SELECT * FROM (
+        SELECT d.program, d.by_source, d.name, d.position,
+            (d.by_source AND d.name = ANY ($1)) OR (NOT d.by_source AND d.name = ANY ($2))
+                OR (d.program = $4 AND coalesce(e.aggregate_id = $3, false)) AS goes,
+            coalesce(d.reason <> $5, false)
+                AND CASE WHEN pg_column_size(e.event_data) < 256
+                    THEN e.event_data = $6::text::jsonb ELSE false END AS tells
+        FROM dead_letters AS d LEFT JOIN events AS e ON e.id = d.event_id
+    ) AS each WHERE goes OR tells
+), gone AS (
+    DELETE FROM dead_letters AS d USING found AS f
+    WHERE f.goes AND (d.program, d.by_source, d.name, d.position)
+        = (f.program, f.by_source, f.name, f.position)
+    RETURNING 1
+), untold AS (
+    UPDATE dead_letters AS d SET reason = $5, frames = '' FROM found AS f
+    WHERE NOT f.goes AND (d.program, d.by_source, d.name, d.position)
+        = (f.program, f.by_source, f.name, f.position)
+    RETURNING 1
 )
-RETURNING 1;
+SELECT 1 FROM gone UNION ALL SELECT 1 FROM untold;
 
 -- name: kept_erasure
 SELECT receipt::text FROM erasures WHERE position = $1;
