@@ -654,13 +654,27 @@ SELECT version, position, event_data ->> 'reason' AS reason FROM events
 WHERE aggregate_id = $1 AND event_type = $2 AND kind = 'system'
 ORDER BY version DESC LIMIT 1;
 
+-- name: stretch_end
+-- Where a stretch of versions of an aggregate ends that is at most so many events ($4), and so many bytes
+-- ($5), or ends with the event that exceeds these. Null where there is none. Sizes are as they are stored:
+-- they are known without the data being read.
+SELECT max(version) AS through FROM (
+    SELECT version, sum(size) OVER (ORDER BY version) - size AS before FROM (
+        SELECT version, pg_column_size(event_data) + coalesce(pg_column_size(metadata), 0) AS size
+        FROM events WHERE aggregate_id = $1 AND version > $2 AND version <= $3
+        ORDER BY version LIMIT $4
+    ) AS next
+) AS sized WHERE before < $5;
+
 -- name: bury_events
 -- Tombstones of a stretch of versions of an aggregate. What says that it was erased stays, where it
 -- is the actor's own ($5; null: of none).
 UPDATE events SET event_data = $4::text::jsonb, metadata = NULL
 WHERE aggregate_id = $1 AND version > $2 AND version <= $3
     AND NOT (event_type IS NOT DISTINCT FROM $5 AND kind = 'system')
-    AND (event_data <> $4::text::jsonb OR metadata IS NOT NULL)
+    -- What is larger than a tombstone is none, and need not be read.
+    AND (CASE WHEN pg_column_size(event_data) < 256 THEN event_data <> $4::text::jsonb ELSE true END
+        OR metadata IS NOT NULL)
 RETURNING 1;
 
 -- name: bury_returned
