@@ -428,7 +428,8 @@ class ActorSystem:
     ) -> Reply[list[Event]]:
         """Have an actor take commands again that was stopped, by its supervisor or by somebody: it
         is rebuilt from the log. The reply is its event `actor-started`, or nothing where it was not
-        stopped; it raises what `ask` raises, and `id` is what it is there."""
+        stopped; it raises what `ask` raises, and NotPossible where the actor was erased and that
+        has not come to its end: call `erase` again first. `id` is what it is in `ask`."""
         return start_actor(ref, reason, id)
 
     def erase(
