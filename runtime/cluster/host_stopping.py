@@ -24,6 +24,7 @@ from runtime.errors import ActorsMoved, AskTimeout, HostUnavailable, MailboxFull
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import kind_of, promoted_shard
+from runtime.topology.partitions import source_of_process
 from runtime.topology.status import ProcessAway, Topology
 from store.errors import StoreUnavailable
 from store.shards import ShardTable
@@ -182,7 +183,7 @@ class HostStopping:
         made = time_ordered_id(now_us // 1000, int.from_bytes(self._world.random(10)))
         event = Event.of(
             payload,
-            source=f"process/{host}",
+            source=source_of_process(host, self._settings().event_store.partition),
             id=UUID(bytes=made),
             timestamp=moment_of(now_us),
         )

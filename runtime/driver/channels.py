@@ -27,7 +27,7 @@ from runtime.errors import ConnectionClosed, HostUnavailable, NotPossible, Syste
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, host_name, may_have_shards
-from runtime.topology.partitions import partition_of
+from runtime.topology.partitions import is_of_each, partition_of
 from runtime.topology.placement import shard_of
 from runtime.transport.ray_stay import InNoRay
 from runtime.wire.commands import SOURCE
@@ -234,7 +234,7 @@ class Channels(TableOfShards):
     def _check_partition(self, source: str) -> None:
         """Raises NotPossible for what belongs to another partition: here it would begin anew."""
         own, theirs = self._settings.event_store.partition, partition_of(source, self._partitions)
-        if own != theirs:
+        if own != theirs and not is_of_each(source):
             raise NotPossible(
                 f"{source} is of partition {theirs}, and this is a connection to partition {own}"
             )
