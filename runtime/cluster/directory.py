@@ -82,7 +82,7 @@ class Directory(Process):
             policy_of(self.settings.actor_system),
             now_s=lambda: asyncio.get_running_loop().time(),
             chance=lambda: int.from_bytes(self.world.random(4)) / 2**32,
-            in_its_place=self._sharding.others_than,
+            in_its_place=self._stopping.others_than,
             stop=self._stopping.stop,
             count=lambda kind, became: self.metrics.process_ends.labels(kind, became).inc(),
         )
@@ -289,6 +289,13 @@ class Directory(Process):
         self._life.check_not_draining()
         await self.ensure_started()
         await self._sharding.keep_host(name)
+
+    async def shard_table(self) -> ShardTable:
+        """Which host has which shard, as the store says, for whoever knows no host that could say
+        it. Raises StoreUnavailable, StartFailed where the system ends, SystemReplaced."""
+        self._life.check_not_replaced()
+        await self.ensure_started()
+        return await self._sharding.told()
 
     async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, float], list[str]]:
         """Which host has which shard, about how many commands a second came for each lately, and

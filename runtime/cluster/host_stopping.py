@@ -5,7 +5,7 @@ Whether one is to be stopped, ProcessSupervision says; how shards are taken from
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -39,6 +39,9 @@ class Shards(Protocol):
     """What is needed of the table of shards. What Sharding is."""
 
     table: ShardTable | None
+
+    def others_than(self, host: str, leaving: Collection[str] = ()) -> bool:
+        """Have others than this host, and than those, shards?"""
 
     async def take_shards(
         self, name: str, timeout_s: float, ended: Callable[[], None]
@@ -80,6 +83,11 @@ class HostStopping:
         self._telling = asyncio.Lock()  #: the log hears of a start behind the stop before it
         self._over = False
         self.stopped: dict[str, str] = {}  #: by name: what there is to say of it
+
+    def others_than(self, host: str) -> bool:
+        """Are there others that have shards, to take over what a host does? Not those that are
+        being stopped: of two hosts that end side by side, one stays."""
+        return self._shards.others_than(host, self._stopping)
 
     def stop(self, stop: Stop) -> None:
         """Have a host stopped, in the background. Where that does not come about it is started

@@ -53,6 +53,14 @@ def test_what_a_seed_has_found_is_not_there_again(seed: int) -> None:
     assert not simulate(plan_of(seed)).problems, f"make simulate ARGS='--seed {seed}'"
 
 
+def test_a_host_that_ends_too_often_beside_moves_is_found_again() -> None:
+    """Seed 30588: each of two hosts was stopped for the other's sake, and a driver knew no host
+    that was left."""
+    plan = plan_of(30588)
+    assert {"ends too often", "move", "scale"} <= {fault.kind for fault in plan.faults}
+    assert simulate(plan).problems == []
+
+
 def test_a_seed_is_the_same_history_in_every_process() -> None:
     seeds = [str(seed) for seed in (*range(15), 91)]  # 91: two selections, and two event types
     digests = {_run(_DIGESTS, *seeds, PYTHONHASHSEED=hashes) for hashes in ("1", "77")}
