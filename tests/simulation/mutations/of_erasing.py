@@ -96,13 +96,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        elif False:\n",
     ),
     mutation(
-        "the marker of an erasure counts for the next one",
-        "an actor that is erased for the second time is started before its receipt",
-        "runtime.host.resident",
-        "        return self.erased and self.marked == self.version - 1\n",
-        "        return self.erased and self.marked > 0\n",
-    ),
-    mutation(
         "programs are given tombstones",
         "a program that comes to events that were erased makes something of them",
         _EVALUATION,
