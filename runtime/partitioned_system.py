@@ -6,7 +6,7 @@ all. What nobody can do over several logs is refused with NotPossible, which nam
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -25,7 +25,7 @@ from runtime.driver.scaling import ScalingStep, checked_hosts
 from runtime.driver.selecting import checked_seconds
 from runtime.driver.starting import Start
 from runtime.errors import LaunchFailed, NotPossible, SystemNotFound
-from runtime.process.partitioning import each_partition, share_of, whole_of
+from runtime.process.partitioning import check_same_partition, each_partition, share_of, whole_of
 from runtime.processing.dead_letters import DeadLetters, Replayed, added_up
 from runtime.processing.finding import USUAL, Found
 from runtime.processing.merged_subscription import MergedSubscription
@@ -77,6 +77,7 @@ class PartitionedSystem(ActorSystem):
         for partition, theirs in enumerate(each_partition(settings)):
             try:
                 found.append(launch(theirs))
+                check_same_partition(found[-1], theirs)
             except LaunchFailed as error:
                 raise LaunchFailed(f"partition {partition}: {error}") from error
         return cls.opened(found)
@@ -95,8 +96,7 @@ class PartitionedSystem(ActorSystem):
 
     @classmethod
     def opened(cls, topologies: Iterable[Topology], adapted: Any = None) -> Self:
-        """Connections to all of them, which work in one loop and share one clock: what a driver has
-        heard from one partition is in the past of what it tells another."""
+        """Connections to all of them, which work in one loop."""
         parts: list[ActorSystem] = []
         try:
             for topology in topologies:
@@ -213,7 +213,7 @@ class PartitionedSystem(ActorSystem):
         is a moment, or a position of each (`subscription.position`, `head()`), or 0. With a name a
         checkpoint is kept in each."""
         parts: list[Any] = []
-        given = list(event_types) if not isinstance(event_types, str) else event_types
+        given, wanted = _kept(event_types), {name: _kept(value) for name, value in wanted.items()}
         try:
             for part, start in zip(self.parts, self._starts(after), strict=True):
                 subscribe: Any = part.subscribe
@@ -291,7 +291,7 @@ class PartitionedSystem(ActorSystem):
         least: Iterable[int | None] = [None] * len(self.parts)
         if at_least is not None:
             least = Positions.of(at_least, len(self.parts))
-        each = iter(least)
+        each, where = iter(least), {name: _kept(value) for name, value in where.items()}
 
         def find(part: ActorSystem) -> Reply[Found[Any]]:
             return part.find(
@@ -433,6 +433,11 @@ class PartitionedSystem(ActorSystem):
             f"{why}, and this system has {len(self.parts)} partitions: take one of system.parts, "
             f"or name the namespace of one, {self.namespace}.partition-0 and so on"
         )
+
+
+def _kept(given: Any) -> Any:
+    """What somebody gave, for several to read: an iterator is read once."""
+    return tuple(given) if isinstance(given, Iterator) else given
 
 
 def _merged(limit: int, found: list[Found[Any]]) -> Found[Any]:

@@ -36,7 +36,7 @@ from runtime.driver.subscription import Subscription
 from runtime.driver.unknown_types import LOOK_S, say_unknown
 from runtime.errors import AskTimeout, HostUnavailable, LaunchFailed, SystemNotFound
 from runtime.process.no_waiting import in_a_loop
-from runtime.process.partitioning import check_partitioned
+from runtime.process.partitioning import check_partitioned, check_same_partition
 from runtime.process.world import World
 from runtime.processing.dead_letters import (
     DeadLetters,
@@ -95,13 +95,10 @@ class ActorSystem:
         beside: Connection | None = None,
     ) -> None:
         """`beside` is a connection to another partition of the same system: it is closed after
-        this one, and they share a loop and a clock."""
+        this one, and they share a loop."""
         adapted = adapted or _as_it_is
         courier = None if beside is None else SameLoop(beside.courier)
-        clock = None if beside is None else beside.clock
-        self.connection = Connection(
-            adapted(topology), world, courier, adapted=adapted, clock=clock
-        )
+        self.connection = Connection(adapted(topology), world, courier, adapted=adapted)
         self.namespace = self.connection.namespace
 
     @property
@@ -191,7 +188,9 @@ class ActorSystem:
                 raise LaunchFailed(str(error)) from error
             start = partial(launch, timeout_s=timeout_s, progress=progress, take_over=take_over)
             if settings.event_store.partitions == 1:
-                return cls(start(settings))
+                topology = start(settings)
+                check_same_partition(topology, settings)
+                return cls(topology)
             several: Any = _partitioned()
             return several.launched(settings, start)  # type: ignore[no-any-return]
 
@@ -428,7 +427,8 @@ class ActorSystem:
     ) -> Reply[list[Event]]:
         """Have an actor take commands again that was stopped, by its supervisor or by somebody: it
         is rebuilt from the log. The reply is its event `actor-started`, or nothing where it was not
-        stopped; it raises what `ask` raises, and `id` is what it is there."""
+        stopped; it raises what `ask` raises, and NotPossible where the actor was erased and that
+        has not come to its end: call `erase` again first. `id` is what it is in `ask`."""
         return start_actor(ref, reason, id)
 
     def erase(

@@ -82,7 +82,7 @@ class Directory(Process):
             policy_of(self.settings.actor_system),
             now_s=lambda: asyncio.get_running_loop().time(),
             chance=lambda: int.from_bytes(self.world.random(4)) / 2**32,
-            in_its_place=self._sharding.others_than,
+            in_its_place=self._stopping.others_than,
             stop=self._stopping.stop,
             count=lambda kind, became: self.metrics.process_ends.labels(kind, became).inc(),
         )
@@ -290,6 +290,13 @@ class Directory(Process):
         await self.ensure_started()
         await self._sharding.keep_host(name)
 
+    async def shard_table(self) -> ShardTable:
+        """Which host has which shard, as the store says, for whoever knows no host that could say
+        it. Raises StoreUnavailable, StartFailed where the system ends, SystemReplaced."""
+        self._life.check_not_replaced()
+        await self.ensure_started()
+        return await self._sharding.told()
+
     async def sharing(self, timeout_s: float) -> tuple[ShardTable, dict[int, float], list[str]]:
         """Which host has which shard, about how many commands a second came for each lately, and
         which hosts there are that may have some (Sharding.sharing), or were stopped. Raises
@@ -321,14 +328,20 @@ class Directory(Process):
     # Stream programs ---------------------------------------------------------------------
 
     async def run_program(
-        self, program: str, code: bytes, workers: int, after: int, handlers: tuple[str, ...] = ()
+        self,
+        program: str,
+        code: bytes,
+        workers: int,
+        after: int,
+        handlers: tuple[str, ...] = (),
+        keep: bool = False,
     ) -> None:
         """Have a stream program run in so many workers (Workers.ensure_running). Raises
         InvalidProgram, SystemDraining during a drain, SystemReplaced."""
         self._life.check_not_replaced()
         self._life.check_not_draining()
         await self.ensure_started()
-        await self._workers.ensure_running(program, code, workers, after, handlers)
+        await self._workers.ensure_running(program, code, workers, after, handlers, keep=keep)
 
     async def stop_program(self, program: str, *, dropped: bool = False) -> None:
         """End its workers (Workers.stop). Raises UnknownProgram."""

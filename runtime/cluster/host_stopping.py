@@ -5,7 +5,7 @@ Whether one is to be stopped, ProcessSupervision says; how shards are taken from
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from runtime.errors import ActorsMoved, AskTimeout, HostUnavailable, MailboxFull
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import kind_of, promoted_shard
+from runtime.topology.partitions import source_of_process
 from runtime.topology.status import ProcessAway, Topology
 from store.errors import StoreUnavailable
 from store.shards import ShardTable
@@ -38,6 +39,9 @@ class Shards(Protocol):
     """What is needed of the table of shards. What Sharding is."""
 
     table: ShardTable | None
+
+    def others_than(self, host: str, leaving: Collection[str] = ()) -> bool:
+        """Have others than this host, and than those, shards?"""
 
     async def take_shards(
         self, name: str, timeout_s: float, ended: Callable[[], None]
@@ -79,6 +83,11 @@ class HostStopping:
         self._telling = asyncio.Lock()  #: the log hears of a start behind the stop before it
         self._over = False
         self.stopped: dict[str, str] = {}  #: by name: what there is to say of it
+
+    def others_than(self, host: str) -> bool:
+        """Are there others that have shards, to take over what a host does? Not those that are
+        being stopped: of two hosts that end side by side, one stays."""
+        return self._shards.others_than(host, self._stopping)
 
     def stop(self, stop: Stop) -> None:
         """Have a host stopped, in the background. Where that does not come about it is started
@@ -182,7 +191,7 @@ class HostStopping:
         made = time_ordered_id(now_us // 1000, int.from_bytes(self._world.random(10)))
         event = Event.of(
             payload,
-            source=f"process/{host}",
+            source=source_of_process(host, self._settings().event_store.partition),
             id=UUID(bytes=made),
             timestamp=moment_of(now_us),
         )

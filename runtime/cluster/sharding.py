@@ -88,6 +88,7 @@ class Sharding:
         self._one_at_a_time = asyncio.Lock()  #: nobody gives shards to a host that is about to end
         self._under_way: set[asyncio.Task[Any]] = set()  #: what may start hosts, or end them
         self._promoting: asyncio.Task[None] | None = None  #: what is hot, as long as it runs
+        self._telling: asyncio.Task[ShardTable] | None = None  #: reads the table for whoever asks
         self._over = False  #: the system ends
 
     async def deal(self, *, launched: bool) -> None:
@@ -110,6 +111,15 @@ class Sharding:
         await self.learn()
         assert self.table is not None
         return self.table
+
+    async def told(self) -> ShardTable:
+        """The table as it is, or was a moment ago: many ask at once when a host ends, and one look
+        at the store answers all of them. Raises StoreUnavailable, and StartFailed where the system
+        ends."""
+        if self._telling is None or self._telling.done():
+            reading = self._unless_over(DIRECTORY_ACTOR, self._open(anew=False))
+            self._telling = asyncio.ensure_future(reading)
+        return await asyncio.shield(self._telling)
 
     async def learn(self) -> None:
         """See how it is. Raises StoreUnavailable."""
@@ -172,9 +182,10 @@ class Sharding:
             self._promoting = asyncio.ensure_future(Promotion(directory, at, stopped).keep())
             self._under_way.add(self._promoting)
 
-    def others_than(self, host: str) -> bool:
-        """Is that a host that may have shards, and are there pooled ones that have some, too?"""
-        return may_have_shards(host) and bool(_pooled(self.table) - {host})
+    def others_than(self, host: str, leaving: Collection[str] = ()) -> bool:
+        """Is that a host that may have shards, and are there pooled ones that have some, too, and
+        are not `leaving`?"""
+        return may_have_shards(host) and bool(_pooled(self.table) - {host, *leaving})
 
     async def take_shards(
         self, name: str, timeout_s: float, ended: Callable[[], None] = lambda: None

@@ -67,15 +67,24 @@ class Workers:
         self._over = False  #: the system ends
 
     async def ensure_running(
-        self, program: str, code: bytes, workers: int, after: int, handlers: tuple[str, ...] = ()
+        self,
+        program: str,
+        code: bytes,
+        workers: int,
+        after: int,
+        handlers: tuple[str, ...] = (),
+        *,
+        keep: bool = False,
     ) -> None:
         """Have a program run in so many workers. Those that run other code of that name, or among
         another number, finish what they have begun, and make way; `workers` 0 is as many as there
         are, and one where there are none. `handlers` are those that run together in it, where it
-        has several. Raises InvalidProgram where it does not start; nothing of it runs then; and
-        where one of these handlers runs already, by itself or with others. Raises NotPossible where
-        that cannot be said, because no worker of another program answers, StoreUnavailable, and
-        StartFailed where the system ends."""
+        has several. With `keep` those that there are stay, whatever they run and whether or not
+        they answer now, unless one is missing or says that it was dropped: for whoever needs the
+        program, and is not to end what somebody else had started. Raises InvalidProgram where it
+        does not start; nothing of it runs then; and where one of these handlers runs already, by
+        itself or with others. Raises NotPossible where that cannot be said, because no worker of
+        another program answers, StoreUnavailable, and StartFailed where the system ends."""
         async with self._turn:
             self._check_not_over(program)
             await self._check_free(program, handlers)
@@ -84,9 +93,13 @@ class Workers:
                 runs and runs[:2]
                 for runs in await asyncio.gather(*(self._runs(name) for name in there))
             ]
-            workers = workers or max((runs[1] for runs in running if runs is not None), default=1)
+            numbers = (runs[1] for runs in running if runs is not None)
+            workers = workers or max(numbers, default=len(there) or 1)
             wanted = (ActorCode.unpack(code).fingerprint, workers)
             names = [worker_name(program, index) for index in range(workers)]
+            dropped = any(runs is not None and not runs[0] for runs in running)
+            if keep and set(there) == set(names) and not dropped:
+                return  # who is away begins anew by itself
             if set(there) != set(names) or any(runs != wanted for runs in running):
                 await self._end(there)
                 self._check_not_over(program)  # that takes a while

@@ -27,7 +27,7 @@ from runtime.errors import ConnectionClosed, HostUnavailable, NotPossible, Syste
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, host_name, may_have_shards
-from runtime.topology.partitions import partition_of
+from runtime.topology.partitions import is_of_each, partition_of
 from runtime.topology.placement import shard_of
 from runtime.transport.ray_stay import InNoRay
 from runtime.wire.commands import SOURCE
@@ -51,7 +51,8 @@ class Channels(TableOfShards):
     goes behind that.
     """
 
-    #: So many other hosts are asked who has the shards of one that is away, so long each.
+    #: So many other hosts are asked who has the shards of one that is away, and then the directory;
+    #: so long each.
     ASKED, ASKED_S = 3, 1.0
 
     def __init__(
@@ -162,14 +163,16 @@ class Channels(TableOfShards):
             logger.info("nobody says where the actors of %s are: %r", host, error)
 
     async def _told_elsewhere(self, host: str) -> ShardTable | None:
-        """The table, by the store, as another host than this one reads it."""
-        # However many hosts a system was scaled to, the first one is among them.
+        """The table, by the store, as another host than this one reads it, or the directory."""
+        # However many hosts a system was scaled to, the first one is mostly among them. Where each
+        # that is known here was stopped, the directory alone knows of those that have its shards.
         others = sorted({host_name(0), *self._shards.hosts} - {host})
-        for other in others[: self.ASKED]:
+        for other in (*others[: self.ASKED], DIRECTORY_ACTOR):
             try:
                 async with asyncio.timeout(self.ASKED_S):
                     handle = await self._world.handle(other)
-                    table: ShardTable | None = await handle.shard_table.remote(anew=True)
+                    anew = {} if other == DIRECTORY_ACTOR else {"anew": True}
+                    table: ShardTable | None = await handle.shard_table.remote(**anew)
                     return table
             except _UNTOLD as error:
                 if isinstance(error, ActorDiedError):  # it may be another one by now
@@ -234,7 +237,7 @@ class Channels(TableOfShards):
     def _check_partition(self, source: str) -> None:
         """Raises NotPossible for what belongs to another partition: here it would begin anew."""
         own, theirs = self._settings.event_store.partition, partition_of(source, self._partitions)
-        if own != theirs:
+        if own != theirs and not is_of_each(source):
             raise NotPossible(
                 f"{source} is of partition {theirs}, and this is a connection to partition {own}"
             )

@@ -27,9 +27,9 @@ from runtime.driver.pending import Pending
 from runtime.driver.rejoining import Rejoining
 from runtime.driver.reply import Reply
 from runtime.driver.tells import Tells
-from runtime.errors import ConnectionClosed, fresh
+from runtime.errors import ConnectionClosed, SystemNotFound, fresh
 from runtime.partition.log_access import LogAccess
-from runtime.process.partitioning import node_ids_of
+from runtime.process.partitioning import node_ids_of, whole_namespace
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import possible_nodes
@@ -58,6 +58,19 @@ def _in_a_forked_child() -> None:
 
 
 os.register_at_fork(after_in_child=_in_a_forked_child)
+
+
+#: Those that connections to several partitions share, by the namespace of the whole.
+_clocks: "WeakValueDictionary[str, DriverClock]" = WeakValueDictionary()
+
+
+def _clock_of(settings: Settings) -> DriverClock:
+    system = settings.actor_system
+    nodes = possible_nodes(node_ids_of(settings), system.hosts, system.placement)
+    if settings.event_store.partitions == 1:
+        return DriverClock(nodes)
+    # What somebody has heard from one partition is in the past of what he tells another.
+    return _clocks.setdefault(whole_namespace(settings), DriverClock(nodes))
 
 
 def open_connection(namespace: str) -> "Connection | None":
@@ -108,18 +121,14 @@ class Connection:
         adapted: Callable[[Topology], Topology] = lambda topology: topology,
         *,
         of_system: bool = False,
-        clock: DriverClock | None = None,
     ) -> None:
         # Immutable, and what has locks of its own where it needs them:
         self.settings = Settings.model_validate_json(topology.settings_json)
         self.world = world or World(self.settings.actor_system.namespace)
         self.world.follow_network(self.settings)
         self.courier = courier or Courier()
-        section = self.settings.actor_system
-        #: Of this connection, or of all to the partitions of one system.
-        self.clock = clock or DriverClock(
-            possible_nodes(node_ids_of(self.settings), section.hosts, section.placement)
-        )
+        #: Of this connection, or of all of this process to the partitions of one system.
+        self.clock = _clock_of(self.settings)
         driver = self.world.random(8)
         self._ids = FreshIds(Random(self.world.random(16)).getrandbits)
         self._tells = Tells(self.MAX_FAILURES)
@@ -283,9 +292,21 @@ class Connection:
                 await future
         return self._tells.taken()
 
+    def _check_partition(self, found: Settings) -> None:
+        """Raises SystemNotFound where there is another system by now, with another number of
+        partitions: what it has of an actor is in another log, perhaps."""
+        mine, theirs = self.settings.event_store, found.event_store
+        if (mine.partition, mine.partitions) != (theirs.partition, theirs.partitions):
+            raise SystemNotFound(
+                self.namespace,
+                f"the system there has {theirs.partitions} partitions, and had {mine.partitions}",
+                "connect anew",
+            )
+
     def _adopt(self, found: Topology) -> None:
         """The system was launched anew."""
         topology = self._adapted(found)
+        self._check_partition(Settings.model_validate_json(topology.settings_json))
         self.settings = Settings.model_validate_json(topology.settings_json)
         self.world.follow_network(self.settings)
         same_system, same_log = self._known.found(topology)

@@ -6,10 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from actors.event import Event
-from actors.messages import RETURNS_SOURCE
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
-from runtime.topology.partitions import partition_of
+from runtime.topology.partitions import is_of_each, partition_of
 from store.causality import LARGEST_LIMIT, Explanation, explain
 from store.event_store import EventStore, Found
 from store.rows.layout import joined
@@ -42,7 +41,7 @@ class SeveralLogs:
 
     def log_of(self, event: Event) -> int | None:
         """The partition that an event is in; None where its source is one that each of them has."""
-        if event.source == RETURNS_SOURCE:
+        if is_of_each(event.source):
             return None
         return partition_of(event.source, len(self._connections))
 

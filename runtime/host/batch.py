@@ -51,6 +51,8 @@ class Batch:
         self.stretch = len(self.commands)  #: so many are run at a time, else
         self.refused: set[str] = set()  #: who rested at one of its commands
         self.interrupted: set[Any] = set()  #: what blocked while it was decided
+        #: Who is not forgotten yet, as far as somebody knew who is to be loaded anew, by source.
+        self.unforgotten: dict[str, Resident] = {}
         self.failures = 0  #: of handlers and appliers, in all its attempts
 
     @property

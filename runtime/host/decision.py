@@ -28,6 +28,7 @@ from runtime.errors import (
     HandlerFailed,
     InvalidMessage,
     InvalidState,
+    NotPossible,
     PublishRefused,
     UnknownMessage,
 )
@@ -351,6 +352,8 @@ class Decider:
         elif message_type in _ASKED and source in attempt.stopped:
             attempt.rebuild.add(source)  # behind the row that says so, which is still to come
             attempt.deferred.append(index)
+        elif message_type == START and resident.erased and not resident.forgotten:
+            self._start_unforgotten(attempt, index, resident)
         elif message_type == ERASE or (resident.erased and message_type == START):
             # Whatever is wrong with it, and whether or not anybody has its class.
             self._change_life(attempt, index, resident)
@@ -396,6 +399,19 @@ class Decider:
             self._recent[attempt.batch.commands[index][ID]] = attempt.effects
             if attempt.batch.commands[index][MESSAGE_TYPE] == START:
                 self.on_started(resident.source)
+
+    def _start_unforgotten(self, attempt: Attempt, index: int, resident: Resident) -> None:
+        """Where it began anew, the store could not tell what is to go from what is to stay. Whoever
+        is resident may have been loaded before the end of its erasure: so it is loaded anew."""
+        source, unforgotten = resident.source, attempt.batch.unforgotten
+        if unforgotten.setdefault(source, resident) is resident:
+            attempt.rebuild.add(source)
+            attempt.deferred.append(index)
+        else:  # loaded behind the arrival of this command
+            attempt.refused(index, NotPossible(
+                f"{source} was erased, and that has not come to its end: call system.erase(ref, "
+                "reason) again, and start it when that has returned"
+            ))  # fmt: skip
 
     def _state(self, attempt: Attempt, index: int, resident: Resident) -> None:
         source = resident.source

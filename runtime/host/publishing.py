@@ -20,7 +20,8 @@ def publish_row(command: Command, resident: Resident, clock: NodeClock) -> tuple
     source, _, event_id, at_us, data, correlation, causation = command
     checked_new_source(source)
     publication = read_publication(source, data)
-    if resident.type is not None:
+    # Whoever is stopped has an actor, also where nobody has brought its class since the launch.
+    if resident.type is not None or resident.stopped:
         raise PublishRefused(source, "its events are decided by its actor alone")
     if resident.shared_with:
         raise PublishRefused(source, f"it is the id of {resident.shared_with}, which has events")

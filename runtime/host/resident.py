@@ -59,6 +59,7 @@ class Resident:
         "erased",
         "handlers",
         "known",
+        "marked",
         "ready",
         "shared_with",
         "source",
@@ -82,6 +83,7 @@ class Resident:
         self.ready = type is not None  # False: ask why before any message is decided
         self.stopped = ""  # why it takes no commands
         self.erased = False  # that is why
+        self.marked = 0  # the version at which its snapshot said that it is forgotten
         self.broken = ""  # why its state could not be rebuilt
         self.blocked = blocked is not None  # none of its code is run, whatever the log says
         self.shared_with = ""  # another source whose events its aggregate has
@@ -97,6 +99,12 @@ class Resident:
             self.actor = begun(self.type, self.source) if self.type else None
         except FAILURES as error:
             self.is_broken(f"it cannot be made: {text_of_error(error)}", error)
+
+    @property
+    def forgotten(self) -> bool:
+        """Has it been found that its last erasure has its receipt? The marker in the place of its
+        snapshot is written with that, at the version before actor-erased."""
+        return self.erased and self.marked == self.version - 1
 
     def shares(self, event: Fold) -> None:
         """Its aggregate has an event of another source: somebody has published under its id. Other
@@ -197,6 +205,7 @@ def restore(resident: Resident, snapshot: Snapshot) -> bool:
     type does not fit any more, is ignored: the log then tells. False for such a one."""
     if resident.type is None or snapshot.data == ERASED_SNAPSHOT:
         resident.version = snapshot.version
+        resident.marked = snapshot.version if snapshot.data == ERASED_SNAPSHOT else 0
         return True
     if resident.broken:
         return True

@@ -3,10 +3,11 @@
 import json
 import logging
 
-from runtime.errors import NotPossible
+from runtime.errors import LaunchFailed, NotPossible
 from runtime.settings.configuration import ConfigurationError, Problem
 from runtime.settings.settings import BUILT_IN, Settings
 from runtime.topology.partitions import namespace_of, node_id_of, node_ids
+from runtime.topology.status import Topology
 from store.postgres.partition_database import url_of_partition
 
 logger = logging.getLogger("thornback.driver")
@@ -60,6 +61,18 @@ def check_partitioned(settings: Settings) -> None:
 
 #: It asks one log, and whoever asked it would take that for all of them.
 _NO_GATEWAY = "false: a system of several partitions (event_store.partitions) answers no HTTP"
+
+
+def check_same_partition(running: Topology, wanted: Settings) -> None:
+    """Raises LaunchFailed where a system that runs already has another number of partitions than is
+    wanted: who took it for his would find a part of it, or make actors anew in other logs."""
+    there = Settings.model_validate_json(running.settings_json).event_store
+    if there.partitions != wanted.event_store.partitions:
+        raise LaunchFailed(
+            f"the system that runs in namespace {wanted.actor_system.namespace!r} has "
+            f"{there.partitions} partitions, and event_store.partitions is "
+            f"{wanted.event_store.partitions} here: connect to it, or launch with its number"
+        )
 
 
 def node_ids_of(settings: Settings) -> list[str]:

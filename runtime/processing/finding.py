@@ -382,7 +382,8 @@ async def _ensured_for_reader(connection: Connection, index: ActorIndex) -> None
     program of last week's. Raises InvalidQuery where it is another table."""
     if await running(connection, index.name) is None:
         try:
-            await ensure_program(connection, index, 0)
+            # Somebody may have it run meanwhile: that one stays, too.
+            await ensure_program(connection, index, 0, keep=True)
         except AnotherTable as error:  # somebody was quicker
             table = await connection.log.ask(partial(_table, index.actor.actor_type))
             if table is None:

@@ -5,12 +5,15 @@ own checkpoint; here their events are handed out as they come.
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from typing import Self, TypeVar
 
 from actors.event import Event
 from runtime.driver.subscription import Subscription
+from runtime.errors import NotPossible
 from runtime.process.no_waiting import check_may_wait
 from runtime.processing.durable_subscription import DurableSubscription
 from runtime.topology.positions import Positions
@@ -44,6 +47,7 @@ class MergedSubscription:
     def __init__(self, parts: Sequence[Subscription]) -> None:
         self.parts = tuple(parts)
         self._turn, self._left = 0, self.TURN  # whose turn it is, and for how many events still
+        self._reader = threading.Lock()  # held while an event is asked for
 
     @property
     def position(self) -> Positions:
@@ -88,17 +92,18 @@ class MergedSubscription:
         return self
 
     async def __anext__(self) -> Event:
-        while True:
-            waiters = [part.waiter() for part in self.parts]
-            try:
-                if (event := self._now(_next_now)) is not None:
-                    return event
+        with self._asking():
+            while (event := self._now(_next_now)) is None:
                 if self._over():
                     raise StopAsyncIteration
-                futures = [asyncio.wrap_future(waiter) for waiter in waiters]
-                await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                self._give_back(waiters)
+                with self._waiters() as waiters:
+                    if (event := self._now(_next_now)) is not None:  # nothing is missed in between
+                        break
+                    if self._over():
+                        continue
+                    futures = [asyncio.wrap_future(waiter) for waiter in waiters]
+                    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+            return event
 
     def close(self) -> None:
         """End the stream, and keep its checkpoints, as each of its parts does."""
@@ -137,24 +142,18 @@ class MergedSubscription:
 
     def _next(self, of: Callable[[Subscription], T | None]) -> T | None:
         """What comes next, waited for; None where it is over."""
-        while True:
-            waiters = [part.waiter() for part in self.parts]
-            try:
-                if (found := self._now(of)) is not None:
-                    return found
-                if self._over():
-                    return None
+        with self._asking():
+            while (found := self._now(of)) is None and not self._over():
                 check_may_wait("the events of a subscription")
-                wait(waiters, return_when=FIRST_COMPLETED)
-            finally:
-                self._give_back(waiters)
+                with self._waiters() as waiters:
+                    # Nothing is missed in between.
+                    if (found := self._now(of)) is not None or self._over():
+                        break
+                    wait(waiters, return_when=FIRST_COMPLETED)
+            return found
 
     def _now(self, of: Callable[[Subscription], T | None]) -> T | None:
-        """What one of them has at once. What was handed out before is finished: whoever asks for
-        the next event of any partition has done with it."""
-        for part in self.parts:
-            if isinstance(part, DurableSubscription):
-                part.finish_in_hand()
+        """What one of them has at once."""
         if not self._left:
             self._turn, self._left = (self._turn + 1) % len(self.parts), self.TURN
         for step in range(len(self.parts)):
@@ -169,6 +168,29 @@ class MergedSubscription:
         """Is any of them closed? Raises what ended it."""
         return any(part.closed for part in self.parts)
 
-    def _give_back(self, waiters: Sequence["Future[None]"]) -> None:
-        for part, waiter in zip(self.parts, waiters, strict=True):
-            part.give_back(waiter)
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """What was handed out before is finished: whoever asks for the next event, of whatever
+        partition, has done with it. Raises NotPossible where somebody else asks."""
+        if not self._reader.acquire(blocking=False):
+            raise NotPossible(
+                "somebody else waits for the next event: a subscription to several partitions has "
+                "one reader"
+            )
+        try:
+            for part in self.parts:
+                if isinstance(part, DurableSubscription):
+                    part.finish_in_hand()
+            yield
+        finally:
+            self._reader.release()
+
+    @contextmanager
+    def _waiters(self) -> Iterator[list["Future[None]"]]:
+        """One of each part, while this lasts."""
+        waiters = [part.waiter() for part in self.parts]
+        try:
+            yield waiters
+        finally:
+            for part, waiter in zip(self.parts, waiters, strict=True):
+                part.give_back(waiter)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from runtime.clocks import DriverClock
 from runtime.driver.connection import Connection
 from runtime.driver.own_loop import OwnLoop
 from runtime.process.partitioning import sibling
@@ -13,15 +12,13 @@ from runtime.topology.names import host_name
 from runtime.topology.status import Topology
 
 
-def connecting(
-    settings: Settings, world: World, clock: DriverClock | None = None
-) -> Callable[[], Connection]:
+def connecting(settings: Settings, world: World) -> Callable[[], Connection]:
     """What makes one, in the loop in which it is called."""
 
     def connect() -> Connection:
         hosts = tuple(host_name(number) for number in range(settings.actor_system.hosts))
         topology = Topology(settings_json=settings.model_dump_json(), hosts=hosts)
-        return Connection(topology, world, OwnLoop(), of_system=True, clock=clock)
+        return Connection(topology, world, OwnLoop(), of_system=True)
 
     return connect
 
@@ -29,8 +26,8 @@ def connecting(
 def connecting_elsewhere(settings: Settings) -> Elsewhere:
     """What makes one to another partition, likewise."""
 
-    def connect(partition: int, clock: DriverClock) -> Connection:
+    def connect(partition: int) -> Connection:
         theirs = sibling(settings, partition)
-        return connecting(theirs, World(theirs.actor_system.namespace), clock)()
+        return connecting(theirs, World(theirs.actor_system.namespace))()
 
     return connect

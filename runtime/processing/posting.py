@@ -19,7 +19,6 @@ from typing import Any
 from actors.errors import ThornbackError
 from actors.event import Event
 from actors.naming import actor_type_of
-from runtime.clocks import DriverClock
 from runtime.driver.channel import Channel
 from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
@@ -55,8 +54,8 @@ CLASS_AWAY = ("UnknownActorType", "InvalidActor")
 #: Of a command whose actor has failed before, and takes it in a moment.
 RESTS = ActorRestarting.__name__
 
-#: Makes a connection to another partition, which shares a clock with that to the own one.
-Elsewhere = Callable[[int, DriverClock], Connection]
+#: Makes a connection to another partition.
+Elsewhere = Callable[[int], Connection]
 
 #: A receiver's source, and the command that it is sent.
 Letter = tuple[str, bytes]
@@ -331,7 +330,7 @@ class Posting:
         if self._elsewhere is None or partition == self._settings.event_store.partition:
             return self._connection
         if partition not in self._connections:
-            self._connections[partition] = self._elsewhere(partition, self._connection.clock)
+            self._connections[partition] = self._elsewhere(partition)
         return self._connections[partition]
 
     # Batches ---------------------------------------------------------------------------------

@@ -52,11 +52,14 @@ def run_program(
     return connection.errand(f"running {name}", run, _RUN_S)
 
 
-async def ensure_program(connection: Connection, program: Program, workers: int) -> None:
+async def ensure_program(
+    connection: Connection, program: Program, workers: int, *, keep: bool = False
+) -> None:
     """Have a program run from the beginning of the log, in so many workers; 0: in as many as it
-    has. In the courier's loop. Raises what the reply of ActorSystem.run does."""
+    has. With `keep` what runs of it stays, of whatever code (Workers.ensure_running). In the
+    courier's loop. Raises what the reply of ActorSystem.run does."""
     code = await connection.world.aside(partial(pickled_program, program))
-    await _run(connection, program, code, workers, 0)
+    await _run(connection, program, code, workers, 0, keep=keep)
 
 
 async def end_program(connection: Connection, program: str) -> None:
@@ -66,8 +69,9 @@ async def end_program(connection: Connection, program: str) -> None:
 
 
 async def _run(
-    connection: Connection, program: Program, code: bytes, workers: int, after: Start
-) -> None:
+    connection: Connection, program: Program, code: bytes, workers: int, after: Start,
+    *, keep: bool = False,
+) -> None:  # fmt: skip
     began = await connection.log.ask(partial(_check_taken, program))
     await check_room(connection, program)
     # Where some of its slots are there, the others begin as they did: a run that came to nothing
@@ -75,9 +79,11 @@ async def _run(
     at = await position_of(connection.log, after) if began is None else began
     made = await connection.log.ask(partial(make_slots, program, at))
     parts = program.handlers if isinstance(program, Handlers) else ()
-    handlers = (tuple(handler.name for handler in parts),) if parts else ()
+    handlers = tuple(handler.name for handler in parts)
     async with _forgotten_where_refused(connection, made):
-        await connection.rejoining.ask("run_program", program.name, code, workers, at, *handlers)
+        await connection.rejoining.ask(
+            "run_program", program.name, code, workers, at, handlers, keep
+        )
 
 
 @asynccontextmanager

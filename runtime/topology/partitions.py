@@ -7,10 +7,27 @@ its own processes and its own log. Nobody asks anybody where an actor is: its so
 import re
 from zlib import crc32
 
+from actors.messages import RETURNS_SOURCE
+from actors.naming import actor_type_of
+
 #: How many partitions a system may have: whatever is dealt out in 16 slots is dealt out in each.
 COUNTS = (1, 2, 4, 8, 16)
 
 _OF_PARTITION = re.compile(r"(.+)\.partition-(0|[1-9]\d?)")
+
+
+#: What the sources of events begin with that each partition has of its own processes.
+PROCESS = "process"
+
+
+def is_of_each(source: str) -> bool:
+    """Is it a source that each partition has by itself, so that it says nothing of which one?"""
+    return source == RETURNS_SOURCE or actor_type_of(source) == PROCESS
+
+
+def source_of_process(name: str, partition: int) -> str:
+    """The source of what happens to one of the processes of a partition."""
+    return f"{PROCESS}/{name}" + (f".partition-{partition}" if partition else "")
 
 
 def home_of(source: str) -> str:

@@ -7,7 +7,7 @@ read before that, and would still write, is refused from then on.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -39,8 +39,9 @@ _RETURNS = aggregate_id_of(RETURNS_SOURCE)
 class Erasing:
     """The table `erasures`, and what of the others is of one actor."""
 
-    #: Events that one statement makes tombstones of.
-    STRETCH = 5_000
+    #: Events that one statement makes tombstones of, at the most, and bytes of them as they are
+    #: stored, an event more or less: it is to end within the time limit of a command.
+    STRETCH, STRETCH_BYTES = 5_000, 16 * 1024 * 1024
 
     def __init__(self, connections: Connections, projections: Projections) -> None:
         self._connections = connections
@@ -155,8 +156,15 @@ class Erasing:
             "snapshots": await gone("erase_snapshot", aggregate, version, ERASED_SNAPSHOT),
             "timers": await gone("erase_timers", source, aggregate, version),
             "states": await gone("erase_states", list(programs), keys),
-            "dead_letters": await gone("erase_letters", [source, *outputs], keys, aggregate, OURS)
-            + await gone("erase_reasons", REASON_ERASED, _TOMBSTONE),
+            "dead_letters": await gone(
+                "erase_letters",
+                [source, *outputs],
+                keys,
+                aggregate,
+                OURS,
+                REASON_ERASED,
+                _TOMBSTONE,
+            ),
             "rows": 0,
         }
         for table in await self._projections.all(within):
@@ -180,19 +188,31 @@ class Erasing:
         if through is None:
             through = await self._top(aggregate, within)
         buried = 0
-        for begin in range(after, through, self.STRETCH):
-            end = min(begin + self.STRETCH, through)
+        async for begin, end in self._stretches(aggregate, after, through, within):
             query = QUERIES["bury_events"]
             buried += len(await within.fetch(query, aggregate, begin, end, _TOMBSTONE, own))
         return buried
+
+    async def _stretches(
+        self, aggregate: UUID, after: int, through: int, within: Any
+    ) -> AsyncIterator[tuple[int, int]]:
+        """Those versions of an aggregate, so many at a time as one statement takes: above the
+        first, up to the second."""
+        while after < through:
+            [(end,)] = await within.fetch(
+                QUERIES["stretch_end"], aggregate, after, through, self.STRETCH, self.STRETCH_BYTES
+            )
+            if end is None:
+                return
+            yield after, end
+            after = end
 
     async def _bury_returned(
         self, source: str, after: int, through: int, within: Any = None
     ) -> int:
         """The same, of the messages of an actor that came back."""
         within, query, buried = within or self._connections, QUERIES["bury_returned"], 0
-        for begin in range(after, through, self.STRETCH):
-            end = min(begin + self.STRETCH, through)
+        async for begin, end in self._stretches(_RETURNS, after, through, within):
             rows = await within.fetch(query, _RETURNS, source, _TOMBSTONE, begin, end)
             buried += len(rows)
         return buried

@@ -1,6 +1,7 @@
 """The database of a partition: beside that of the system, on the same server, with its name and the
 number of the partition."""
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -24,7 +25,7 @@ def url_of_partition(url: str, partition: int) -> str:
 async def ensure_database(url: str, partition: int, timeout_s: float) -> None:
     """Have the database of a partition be there, which is made where it is not, by a connection to
     that of the system. Any other URL is left alone. Raises StoreUnavailable, with what to do where
-    the role may make none."""
+    the role may make none, and where it was made and is gone."""
     parts = urlsplit(url)
     name = unquote(parts.path.removeprefix("/"))
     if not partition or not name.endswith(_suffix(partition)):
@@ -36,11 +37,19 @@ async def ensure_database(url: str, partition: int, timeout_s: float) -> None:
         )
         try:
             known = await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name)
+            made = "SELECT 1 FROM partition_databases WHERE number = $1"
+            if not known and await connection.fetchval(made, partition):
+                problem = (
+                    f"the database of partition {partition}, {name!r}, is gone: restore it, or its "
+                    "actors would begin anew"
+                )
+                raise StoreUnavailable(address_of(url), problem)
             if not known:
                 quoted = '"' + name.replace('"', '""') + '"'
-                await connection.execute(f"CREATE DATABASE {quoted}")
-        except asyncpg.DuplicateDatabaseError:
-            return  # another launch was quicker
+                with suppress(asyncpg.DuplicateDatabaseError):  # another launch was quicker
+                    await connection.execute(f"CREATE DATABASE {quoted}")
+            noted = "INSERT INTO partition_databases VALUES ($1) ON CONFLICT DO NOTHING"
+            await connection.execute(noted, partition)
         except asyncpg.InsufficientPrivilegeError as error:
             problem = (
                 f"partition {partition} has its own database, {name!r}, which is not there, and "

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from secrets import randbelow
+from secrets import randbelow, token_hex
 from typing import Any
 
 import asyncpg
@@ -14,15 +14,17 @@ from actors.lifecycle import ERASED
 from actors.messages import RETURNED, RETURNS_SOURCE
 from store.erasures import Erasure
 from store.errors import RowsRefused, SchemaMismatch, StoreUnavailable
+from store.postgres.connections import Connections
 from store.postgres.erasing import Erasing
 from store.postgres.event_store import PostgresEventStore
 from store.postgres.migrations import migrate
+from store.postgres.queries import QUERIES
 from store.projected import RefusedRow, RowChange
 from store.rows.encoding import encode_event
 from store.rows.layout import EncodedRows, stamp
 from store.selection import EVERYTHING
 from tests.contracts.append_contract import AppendContract
-from tests.contracts.appending import RECORDED_US, Log, made_event
+from tests.contracts.appending import RECORDED_US, Log, history, made_event
 from tests.contracts.erasing_contract import EPOCH, SOURCE, erased_event
 from tests.contracts.event_store_contract import EventStoreContract
 from tests.contracts.projections_contract import opened
@@ -214,6 +216,35 @@ async def test_who_opens_a_store_changes_no_schema_and_says_which_one_it_finds(
         await PostgresEventStore.connect(database)
     assert older.value.args == (known - 1, known)
     await store.close()
+
+
+async def test_a_stretch_is_bounded_in_bytes_and_ends_with_the_event_that_exceeds_them(
+    store: PostgresEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = await Log.open(store)
+
+    def large(version: int) -> Event:
+        return made_event(SOURCE, version, data={"noise": token_hex(50_000)})
+
+    events = [large(version) for version in range(1, 8)]
+    await log.append(*events, *history(SOURCE, 10, first=8), erased_event(18))
+    stretches: list[tuple[int, int]] = []
+    fetch = Connections.fetch
+
+    async def fetched(self: Connections, query: str, *arguments: Any) -> Any:
+        rows = await fetch(self, query, *arguments)
+        if query == QUERIES["bury_events"]:
+            stretches.append((arguments[2], len(rows)))
+        return rows
+
+    monkeypatch.setattr(Connections, "fetch", fetched)
+    monkeypatch.setattr(Erasing, "STRETCH", 6)
+    monkeypatch.setattr(Erasing, "STRETCH_BYTES", 150_000)
+    receipt = await store.erase(Erasure.of(SOURCE), EPOCH)
+    # Two of 100,000 letters, or little more in the last one of those; then six of the small ones.
+    assert stretches == [(2, 2), (4, 2), (6, 2), (12, 6), (17, 5)]
+    assert receipt.events == 17
+    assert (await store.search_erased(receipt)).agrees(receipt)
 
 
 async def test_while_all_programs_wait_only_what_has_come_since_is_looked_through(

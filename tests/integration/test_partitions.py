@@ -320,6 +320,34 @@ def _until(count: int, found: list[str]) -> Callable[..., None]:
     return take
 
 
+def test_what_is_given_once_is_meant_for_all_partitions(system: PartitionedSystem) -> None:
+    start = system.head().result()
+    refs = counters(system, "given")
+    system.tell_many((ref, Add(amount=55)) for ref in refs)
+    with system.subscribe(
+        (each for each in ["added"]), after=start, sources=(ref.source for ref in refs)
+    ) as events:
+        assert {event.source for event in taken(events, COUNT)} == {ref.source for ref in refs}
+        assert events.parts[0].next_now() is events.parts[1].next_now() is None
+    names = [refs[0].name, refs[1].name]
+    found = system.find(Counter, total__in=(total for total in [55]), limit=100).result(LIMIT_S)
+    assert set(names) <= {ref.name for ref in found}
+
+
+def test_another_number_of_partitions_is_not_taken_for_the_one_that_runs(
+    system: PartitionedSystem, launch: Launcher
+) -> None:
+    sections = {"namespace": system.namespace, "hosts": 4}
+    for partitions in (1, 4):
+        other = launch.settings(
+            actor_system=sections,
+            event_store={"partitions": partitions, "connection_string": url_of(system.parts[0])},
+        )
+        with pytest.raises(LaunchFailed, match="has 2 partitions, and"):
+            launch.run(other)
+    assert isinstance(ActorSystem.connect(system.namespace), PartitionedSystem)
+
+
 def test_a_driver_joins_all_of_it_or_one_partition(system: PartitionedSystem) -> None:
     with ActorSystem.connect(system.namespace) as joined:
         assert isinstance(joined, PartitionedSystem)
@@ -335,6 +363,11 @@ def test_the_number_of_partitions_is_for_ever(launch: Launcher) -> None:
     settings = launch.settings(actor_system={"hosts": 2}, event_store={"partitions": 2})
     url = settings.event_store.connection_string.get_secret_value()
     launch.drain(launch.run(settings))
+    query(f"{url}_partition_1", "SELECT 1 FROM log_partition")
+    query(url, f'DROP DATABASE "{url.rpartition("/")[2]}_partition_1"')
+    with pytest.raises(LaunchFailed, match=r"partition 1: .* is gone: restore it"):
+        launch.run(settings)
+    ActorSystem.connect(f"{settings.actor_system.namespace}.partition-0").drain().result()
     other = launch.settings(event_store={"connection_string": url})
     with pytest.raises(LaunchFailed, match="the log is partition 0 of 2, and partition 0 of 1"):
         launch.run(other)

@@ -21,9 +21,9 @@ CHANCE = 0.2
 ALONE = 0.5
 #: Who ends again and again goes on to for so many seconds at most.
 LASTS_S = 12.0
-#: What may not be beside it: whoever drains does not count ends, a system that is taken over has
-#: others, and who moves shards, or has other hosts, may start a host again that was stopped.
-_NOT_BESIDE = {"drain", "take over", "move", "scale", "promote"}
+#: What may not be beside it: whoever drains does not count ends, and a system that is taken over
+#: has others.
+_NOT_BESIDE = {"drain", "take over"}
 
 
 def plan_ending(

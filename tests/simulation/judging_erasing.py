@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from runtime.host.host import Host
@@ -78,7 +79,7 @@ def _gone(tenants: dict[str, list[Record]], receipts: list["ErasureReceipt"]) ->
 
 def _judge_events(simulation: "Simulation", tenants: dict[str, list[Record]]) -> Iterator[str]:
     """Each was asked for, and tells how many events there are before it; what is over has a
-    receipt."""
+    receipt, which was written before it began anew."""
     asked = {(one.source, one.reason) for one in simulation.history.erasings}
     kept = {receipt.position for receipt in simulation.database.erasing.all()}
     for source, records in tenants.items():
@@ -88,8 +89,12 @@ def _judge_events(simulation: "Simulation", tenants: dict[str, list[Record]]) ->
                 yield f"{source} is erased because of {record.payload}, which nobody asked for"
             if record.payload["events"] != record.version - 1:
                 yield f"{source} is erased as version {record.version}: {record.payload}"
-        if ends and ends[-1].position not in kept:
-            yield f"{source} is over at {ends[-1].position}, and was never erased"
+            if record.position not in kept:
+                yield f"{source} is over at {record.position}, and was never erased"
+        forgotten_at = simulation.database.forgotten_at
+        for end, next_ in pairwise(sorted(records, key=lambda one: one.version)):
+            if end in ends and next_.position <= forgotten_at.get(end.position, next_.position):
+                yield f"{source} is over at {end.position}, and began anew before it was erased"
 
 
 def _judge_rows(log: LogIndex, simulation: "Simulation", gone: list[_Gone]) -> Iterator[str]:

@@ -6,9 +6,13 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from tests.simulation.history import Call, Seen
+from tests.simulation.judging_lives import judge_stopped
 from tests.simulation.plan import ACTIVE_S, Fault, Step
 from tests.simulation.planning import plan_of
 from tests.simulation.simulation import Simulation, simulate
@@ -19,6 +23,13 @@ from thornback.simulation.sockets import Network
 
 #: Seeds from here on, this many in each test: enough to meet every kind of step and fault.
 FIRST, SEEDS, GROUPS = 0, 25, 6
+
+#: Seeds that have found something, for as long as their plans stay what they were; the mutation of
+#: it stays anyway.
+KEPT = (
+    664_022_292_747,  # who asks replaces who runs: and the database is away then, so nobody runs
+    567_443_145_427,  # a stopped actor's source is anybody's, once the system was launched anew
+)
 
 _DIGESTS = """
 import sys
@@ -35,6 +46,19 @@ def test_nothing_is_wrong_with_any_history(group: int) -> None:
     for seed in range(first, first + SEEDS):
         problems = simulate(plan_of(seed)).problems
         assert not problems, f"make simulate ARGS='--seed {seed}'"
+
+
+@pytest.mark.parametrize("seed", KEPT)
+def test_what_a_seed_has_found_is_not_there_again(seed: int) -> None:
+    assert not simulate(plan_of(seed)).problems, f"make simulate ARGS='--seed {seed}'"
+
+
+def test_a_host_that_ends_too_often_beside_moves_is_found_again() -> None:
+    """Seed 30588: each of two hosts was stopped for the other's sake, and a driver knew no host
+    that was left."""
+    plan = plan_of(30588)
+    assert {"ends too often", "move", "scale"} <= {fault.kind for fault in plan.faults}
+    assert simulate(plan).problems == []
 
 
 def test_a_seed_is_the_same_history_in_every_process() -> None:
@@ -87,6 +111,27 @@ def test_a_process_that_is_found_anew_is_not_each_time_as_far_away() -> None:
     found = [cluster.handle("directory", caller) for _ in range(3)]
     assert len({handle.draw.random() for handle in found}) == 3
     loop.end()
+
+
+@pytest.mark.parametrize(
+    ("replaced", "heard_by", "wrong"),
+    [(False, "another", True), (True, "another", False), (True, "the same", True)],
+)
+def test_who_is_with_a_system_that_was_taken_over_may_be_refused_out_of_an_old_state(
+    replaced: bool, heard_by: str, wrong: bool
+) -> None:
+    def call(number: int, driver: str, kind: str, message: str, moment: int) -> Call:
+        return Call(
+            number, driver, kind, "tenant/0", message, {}, bytes([number] * 16), 0.0, None, moment
+        )  # fmt: skip
+
+    start, refused = call(1, heard_by, "life", "Start", 1), call(2, "the same", "ask", "Rent", 3)
+    start.events, start.ended = [Seen(b"", "tenant/0", 3, 156, "actor-started", {}, {}, 0)], 2
+    refused.error = "ActorErased"
+    history: Any = SimpleNamespace(calls=[start, refused], replaced=replaced)
+    erased = SimpleNamespace(event_type="actor-erased", position=114)
+    log: Any = SimpleNamespace(by_source={"tenant/0": [erased]})
+    assert bool(judge_stopped(log, refused, history)) is wrong
 
 
 def test_of_many_faults_those_are_left_that_matter() -> None:

@@ -23,6 +23,7 @@ from runtime.process.notes import Notes
 from runtime.wire.answers import read_events
 from runtime.wire.commands import ERASE, Answer
 from runtime.wire.error_codec import decode_error
+from store.erasures import Erasure
 from tests.unit.hosting import Add, Hosting, command, totals, versions
 from tests.unit.test_every_command_is_answered import published
 from tests.unit.test_timers_in_a_host import fire, types
@@ -153,6 +154,7 @@ async def test_an_actor_that_was_erased_and_is_not_rebuilt_stays_so_whatever_the
     host = await begun()
     await host.deliver(command("bell/a", Push()))
     await host.deliver(command("bell/a", ERASE, data={"reason": "asked for"}))
+    await host.store.erase(Erasure.of("bell/a"), -1)
     await host.start("bell/a")
     await host.deliver(command("bell/a", Push()))
     host.residents.drop(["bell/a"])

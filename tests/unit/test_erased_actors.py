@@ -5,7 +5,7 @@ import pytest
 
 from actors.event import Kind
 from actors.naming import aggregate_key_of
-from runtime.errors import ActorErased, HandlerFailed
+from runtime.errors import ActorErased, HandlerFailed, NotPossible
 from runtime.partition.writer_link import WriterAway
 from runtime.wire.answers import read_events
 from runtime.wire.commands import ERASE, PUBLISH, START, STATE, STOP
@@ -59,19 +59,52 @@ async def test_it_is_over_behind_what_was_decided_and_what_follows_is_refused() 
 
 
 @virtual_time
-@pytest.mark.parametrize("forgotten", [False, True])
-async def test_it_begins_anew_when_it_is_started(forgotten: bool) -> None:
+async def test_it_begins_anew_when_it_is_started() -> None:
     host = await Hosting.begin()
     await host.ask("counter/a", Add(times=5))
     await erase(host)
-    if forgotten:
-        await forget(host)
+    await forget(host)
     assert versions(await host.start("counter/a")) == [7]
     assert await host.total("counter/a") == 0
     assert versions(await host.ask("counter/a", Add())) == [8]
     successor = await Hosting.begin(host.store)
     assert await successor.total("counter/a") == 1
     assert await erase(successor) == [9]
+
+
+@virtual_time
+async def test_it_is_not_started_before_its_erasure_has_a_receipt_whichever_host_is_asked() -> None:
+    host = await Hosting.begin()
+    both = await host.deliver(
+        command("counter/a", Add(times=5)),
+        command("counter/a", ERASE, data=_WHY),
+        command("counter/a", START, data=_WHY),
+        command("counter/a", START, data=_WHY),
+        command("counter/b", Add()),
+    )
+    assert versions(read_events(both, 1)) == [6]
+    for index in (2, 3):
+        with pytest.raises(NotPossible, match=r"call system\.erase\(ref, reason\) again"):
+            read_events(both, index)
+    assert versions(read_events(both, 4)) == [1]
+    for _ in range(2):  # also where it has moved, or its host was killed in between
+        with pytest.raises(NotPossible, match="counter/a was erased"):
+            await host.start("counter/a")
+        successor = await Hosting.begin(host.store)
+        with pytest.raises(ActorErased):
+            await successor.ask("counter/a", Add())  # it is resident there, of before the receipt
+        host = successor
+    with pytest.raises(NotPossible):
+        await host.start("counter/a")
+    await forget(host)
+    assert versions(await host.start("counter/a")) == [7]
+    assert versions(await host.ask("counter/a", Add())) == [8]
+    # Of the erasure before there is a marker; this one is another.
+    successor = await Hosting.begin(host.store)
+    assert await erase(successor) == [9]
+    for each in (successor, await Hosting.begin(host.store)):
+        with pytest.raises(NotPossible):
+            await each.start("counter/a")
 
 
 @virtual_time
@@ -99,6 +132,7 @@ async def test_what_is_broken_is_erased_and_begins_anew() -> None:
     assert await erase(host) == [2]
     with pytest.raises(ActorErased):
         await host.ask("counter/a", Add())
+    await forget(host)
     assert versions(await host.start("counter/a")) == [3]
     assert await host.total("counter/a") == 0
 
@@ -150,6 +184,7 @@ async def test_a_source_without_an_actor_is_erased_and_nothing_more_is_published
     assert await erase(host, "sensor/7") == [2]
     with pytest.raises(ActorErased):
         read_events(await host.deliver(published(2)), 0)
+    await forget(host, "sensor/7")
     assert versions(read_events(await host.deliver(command("sensor/7", START, data=_WHY)), 0)) == [
         3
     ]

@@ -223,6 +223,20 @@ def test_it_begins_anew(system: ActorSystem) -> None:
     assert rows_with(system, SECRET) == []
 
 
+def test_it_begins_anew_only_when_its_erasure_has_come_to_its_end(system: ActorSystem) -> None:
+    one = system.actor(Dwelling, "a")
+    one.ask(Move(to=SECRET)).result(LIMIT_S)
+    # Whoever erases it is killed behind that.
+    asked_life(one, ERASE, "sold", system.connection.new_id()).result(LIMIT_S)
+    with pytest.raises(NotPossible, match="dwelling/a was erased, and that has not come to its"):
+        system.start(one).result(LIMIT_S)
+    with pytest.raises(ActorErased):
+        one.ask(Move(to="there")).result(LIMIT_S)
+    assert system.erase(one, "sold").result(LIMIT_S).version == 2
+    assert [event.version for event in system.start(one).result(LIMIT_S)] == [3]
+    assert rows_with(system, SECRET) == []
+
+
 def test_a_subscription_from_the_beginning_meets_no_tombstone_and_hears_of_the_erasure(
     system: ActorSystem,
 ) -> None:

@@ -195,3 +195,18 @@ def _answering(seen: list[Event], answers: Iterator[Exception | None]) -> Any:
             raise error
 
     return publish
+
+
+@virtual_time
+async def test_of_two_hosts_that_end_side_by_side_one_stays() -> None:
+    system = Played()
+    log = Log(system)
+    await system.sharding.learn()
+    assert log.others_than("host-0")
+    system.store_away = 3
+    log.stop(Stop("host-1", WHY))
+    assert not log.others_than("host-0")  # host-1 has shards yet, and is about to lose them
+    assert log.others_than("host-1")
+    await log.whole()
+    await stopped(system, log)
+    assert not log.others_than("host-0")

@@ -23,6 +23,7 @@ from runtime.driver.ref import ActorRef
 from runtime.errors import ActorsMoved, AskTimeout, ChannelFailed, HostUnavailable
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
+from runtime.topology.names import DIRECTORY_ACTOR
 from runtime.topology.placement import shard_of
 from runtime.topology.status import Topology
 from runtime.wire.answers import raise_error
@@ -602,3 +603,33 @@ async def test_who_has_ended_is_not_asked_again_for_the_shards_of_another() -> N
     world = Remembering()
     await connected(world).channels.look_elsewhere("host-1")
     assert not world.remembered
+
+
+class AllStopped(SharingWorld):
+    """The hosts that a driver has heard of have ended for good; the directory knows who has their
+    shards."""
+
+    async def handle(self, name: str) -> Any:
+        if name == DIRECTORY_ACTOR:
+            return SimpleNamespace(shard_table=SimpleNamespace(remote=self._read))
+        if name in HOSTS:
+            raise ValueError(f"no actor named {name}")
+        return await super().handle(name)
+
+    async def _read(self) -> ShardTable:
+        return self.sharing.table
+
+
+async def test_where_all_hosts_that_are_known_were_stopped_the_directory_says_who_is_there() -> (
+    None
+):
+    world = AllStopped()
+    connection = connected(world)
+    table = world.sharing.table
+    for host in HOSTS:
+        table = table.given(sorted(table.of(host)), host, "host-2")
+    world.sharing.table = table
+    await connection.channels.look_elsewhere("host-0")
+    assert connection.channels.table is table
+    assert await ask(refs(connection)[0], "1") == "1"
+    assert len(world.done(2)) == 1

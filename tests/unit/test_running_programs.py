@@ -338,6 +338,47 @@ async def test_who_does_not_say_what_it_runs_is_asked_again() -> None:
     assert processes.started == 0
 
 
+def saying(processes: Processes, *runs: tuple[str, int, tuple[str, ...]] | None) -> None:
+    """Workers of `totals`, of which each says this of what it runs; None: it does not answer."""
+    said = {f"worker-{index}-of-totals": one for index, one in enumerate(runs)}
+    processes.there.update((name, asyncio.Event()) for name in said)
+
+    def find(name: str) -> Any:
+        async def says() -> tuple[str, int, tuple[str, ...]]:
+            if (one := said[name]) is None:
+                raise ActorUnavailableError("the event store is away", None)
+            return one
+
+        return SimpleNamespace(runs=SimpleNamespace(remote=says))
+
+    processes.find = find  # type: ignore[method-assign]
+
+
+SOME = ("other code", 2, ())
+
+
+@pytest.mark.parametrize("runs", [(SOME, SOME), (SOME, None), (None, None)])
+async def test_what_runs_is_kept_for_who_only_needs_that_it_does(runs: tuple[Any, ...]) -> None:
+    processes = Processes()
+    saying(processes, *runs)
+    there = dict(processes.there)
+    workers, code = workers_of(processes), pickled_program(quiet())
+    await workers.ensure_running("totals", code, 0, 0, keep=True)
+    assert (processes.there, processes.started) == (there, 0)
+
+
+@pytest.mark.parametrize("runs", [(SOME,), (SOME, ("", 2, ())), ()])
+async def test_what_lacks_a_worker_or_was_dropped_is_not_kept(runs: tuple[Any, ...]) -> None:
+    processes = Processes()
+    saying(processes, *runs)
+    with pytest.raises(InvalidProgram, match="it needs a module"):
+        await workers_of(processes).ensure_running(
+            "totals", pickled_program(quiet()), 0, 0, keep=True
+        )
+    assert processes.started == (2 if runs else 1)
+    assert processes.there == {}
+
+
 @pytest.mark.parametrize("fingerprint", ["", "code"])
 async def test_who_was_dropped_has_its_workers_ended_unless_it_was_run_again_since(
     fingerprint: str,

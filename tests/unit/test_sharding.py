@@ -8,7 +8,7 @@ import pytest
 from ray.exceptions import ActorUnavailableError
 
 from runtime.cluster.sharding import Sharding
-from runtime.errors import HostUnavailable
+from runtime.errors import HostUnavailable, StartFailed
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import ProcessKind, kind_of
@@ -236,3 +236,29 @@ async def test_shards_that_nobody_could_take_are_there_for_the_host_to_be_starte
     assert set(played.hosts) == {"host-0"}
     await played.sharding.keep_host("host-1")
     assert set(played.hosts) == {"host-0", "host-1"}
+
+
+class Counted(Played):
+    """Counts how often its table is read."""
+
+    read = 0
+
+    async def open_shards(self, hosts: list[str], *, anew: bool = False) -> ShardTable:
+        self.read += 1
+        await asyncio.sleep(0)
+        return self.table
+
+
+async def test_all_who_ask_at_once_who_has_shards_are_told_by_one_look_at_the_store() -> None:
+    played = Counted()
+    tables = await asyncio.gather(*(played.sharding.told() for _ in range(9)))
+    assert (set(map(id, tables)), played.read) == ({id(played.table)}, 1)
+    played.store_away = 1
+    failed = await asyncio.gather(
+        *(played.sharding.told() for _ in range(3)), return_exceptions=True
+    )
+    assert [type(one) for one in failed] == [StoreUnavailable] * 3
+    assert await played.sharding.told() is played.table  # whoever asks next is told anew
+    await played.sharding.cancel()
+    with pytest.raises(StartFailed):
+        await played.sharding.told()

@@ -9,7 +9,17 @@ from runtime.errors import ActorStopped, HandlerFailed, InvalidMessage, PublishR
 from runtime.wire.answers import read_events
 from runtime.wire.commands import PUBLISH, START, STOP, unpack_answer
 from store.errors import StoreUnavailable
-from tests.unit.hosting import Add, Break, Hosting, Spoil, command, intrude, totals, versions
+from tests.unit.hosting import (
+    Add,
+    Break,
+    Counter,
+    Hosting,
+    Spoil,
+    command,
+    intrude,
+    totals,
+    versions,
+)
 from tests.virtual_time import settled, virtual_time
 
 _WHY = {"reason": "a test"}
@@ -193,3 +203,25 @@ async def test_nobody_publishes_that_an_actor_was_stopped() -> None:
         answer = await host.deliver(command("feed/a", PUBLISH, data=data))
         with pytest.raises(PublishRefused, match="its host alone says"):
             read_events(answer, 0)
+
+
+class Gauge(Counter):
+    """Of a type that a later host does not know."""
+
+    actor_type = "gauge"
+
+
+@virtual_time
+async def test_nothing_is_published_for_one_that_is_stopped_whose_class_nobody_knows() -> None:
+    host = await Hosting.begin(strategy="stop")
+    host.types.register(Gauge)
+    with pytest.raises(HandlerFailed):
+        await host.ask("gauge/a", Break())
+    successor = await Hosting.begin(host.store, strategy="stop")
+    data: dict[str, Any] = {
+        "event_type": "seen", "kind": "device", "data": b"{}", "metadata": {}, "clock": {},
+    }  # fmt: skip
+    answer = await successor.deliver(command("gauge/a", PUBLISH, data=data))
+    with pytest.raises(PublishRefused, match="by its actor alone"):
+        read_events(answer, 0)
+    assert await types(successor, "gauge/a") == ["actor-stopped"]

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from store.dead_letters import DeadLetter, Parked
+from store.erasures import Erasure, ErasureReceipt
 from store.errors import (
     DatabaseClaimed,
     DuplicateEvent,
@@ -84,6 +85,8 @@ class Database:
             self.rows, self.versions, self.snapshots, self.subscriptions, self.states,
             self.projections, self.letters, self.timers, self.epochs,
         )  # fmt: skip
+        #: By the position of actor-erased: where the log ended when its receipt was written.
+        self.forgotten_at: dict[int, int] = {}
         self.dropped: list[DeadLetter] = []
         self.swaps: list[Swap] = []
         self.drops: list[Drop] = []
@@ -108,6 +111,12 @@ class Database:
     def away(self) -> bool:
         """Is the server down?"""
         return self.loop.time() < self.trouble.away_until_s
+
+    def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
+        """Forget an actor, and note when that was done first."""
+        receipt = self.erasing.erase(erasure, epoch)
+        self.forgotten_at.setdefault(receipt.position, len(self.rows))
+        return receipt
 
     def go_away(self, seconds: float, *, silent: bool) -> None:
         """The server ends at once, and is back after a while. What was under way is lost,

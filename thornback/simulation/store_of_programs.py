@@ -199,7 +199,7 @@ class StoreOfPrograms(DatabaseLink):
         return int(await self.ask(lambda: work(program, parked, epoch), commits=True))
 
     async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
-        work = self._database.erasing.erase
+        work = self._database.erase
         return await self.ask(lambda: work(erasure, epoch), commits=True)  # type: ignore[no-any-return]
 
     async def erasures(self) -> list[ErasureReceipt]:

@@ -230,10 +230,16 @@ class Processes:
         return [name for name, kind in kinds if kind is ProcessKind.DEDICATED_HOST]
 
     async def run_program(
-        self, program: str, code: bytes, workers: int, after: int, handlers: tuple[str, ...] = ()
+        self,
+        program: str,
+        code: bytes,
+        workers: int,
+        after: int,
+        handlers: tuple[str, ...] = (),
+        keep: bool = False,
     ) -> None:
-        """Have a stream program run in so many workers."""
-        await self._workers.ensure_running(program, code, workers, after, handlers)
+        """Have a stream program run in so many workers (Workers.ensure_running)."""
+        await self._workers.ensure_running(program, code, workers, after, handlers, keep=keep)
 
     async def stop_program(self, program: str, *, dropped: bool = False) -> None:
         """End its workers (Workers.stop). Raises UnknownProgram."""

@@ -7,3 +7,8 @@ CREATE TABLE log_partition (
 );
 
 INSERT INTO log_partition (number, partitions) SELECT 0, 1 WHERE EXISTS (SELECT FROM events);
+
+-- In the log of partition 0: the others whose databases were made. One that is gone is not made anew.
+CREATE TABLE partition_databases (
+    number smallint PRIMARY KEY CHECK (number > 0)
+);

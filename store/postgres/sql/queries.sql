@@ -654,13 +654,27 @@ SELECT version, position, event_data ->> 'reason' AS reason FROM events
 WHERE aggregate_id = $1 AND event_type = $2 AND kind = 'system'
 ORDER BY version DESC LIMIT 1;
 
+-- name: stretch_end
+-- Where a stretch of versions of an aggregate ends that is at most so many events ($4), and so many bytes
+-- ($5), or ends with the event that exceeds these. Null where there is none. Sizes are as they are stored:
+-- they are known without the data being read.
+SELECT max(version) AS through FROM (
+    SELECT version, sum(size) OVER (ORDER BY version) - size AS before FROM (
+        SELECT version, pg_column_size(event_data) + coalesce(pg_column_size(metadata), 0) AS size
+        FROM events WHERE aggregate_id = $1 AND version > $2 AND version <= $3
+        ORDER BY version LIMIT $4
+    ) AS next
+) AS sized WHERE before < $5;
+
 -- name: bury_events
 -- Tombstones of a stretch of versions of an aggregate. What says that it was erased stays, where it
 -- is the actor's own ($5; null: of none).
 UPDATE events SET event_data = $4::text::jsonb, metadata = NULL
 WHERE aggregate_id = $1 AND version > $2 AND version <= $3
     AND NOT (event_type IS NOT DISTINCT FROM $5 AND kind = 'system')
-    AND (event_data <> $4::text::jsonb OR metadata IS NOT NULL)
+    -- What is larger than a tombstone is none, and need not be read.
+    AND (CASE WHEN pg_column_size(event_data) < 256 THEN event_data <> $4::text::jsonb ELSE true END
+        OR metadata IS NOT NULL)
 RETURNING 1;
 
 -- name: bury_returned
@@ -715,21 +729,31 @@ SELECT a.id FROM unnest($1::uuid[]) AS a (id)
 WHERE EXISTS (SELECT FROM events e WHERE e.aggregate_id = a.id);
 
 -- name: erase_letters
--- Those that wait for the actor, or for a key of it; and its messages that nobody has taken.
-DELETE FROM dead_letters AS d
-WHERE (d.by_source AND d.name = ANY ($1)) OR (NOT d.by_source AND d.name = ANY ($2))
-    OR (d.program = $4 AND EXISTS (
-        SELECT FROM events e WHERE e.id = d.event_id AND e.aggregate_id = $3
-    ))
-RETURNING 1;
-
--- name: erase_reasons
--- A tombstone that waits for another key stays in its queue, which others may be in.
-UPDATE dead_letters AS d SET reason = $1, frames = ''
-WHERE d.reason <> $1 AND EXISTS (
-    SELECT FROM events e WHERE e.id = d.event_id AND e.event_data = $2::text::jsonb
+-- In one scan. Those that wait for the actor, or for a key of it, go, and so do its messages that nobody
+-- has taken. Of the others, a tombstone that waits for another key stays in its queue, which others may
+-- be in, and its reason goes. What is larger than a tombstone is none, and need not be read.
+WITH found AS MATERIALIZED (
+    SELECT * FROM (
+        SELECT d.program, d.by_source, d.name, d.position,
+            (d.by_source AND d.name = ANY ($1)) OR (NOT d.by_source AND d.name = ANY ($2))
+                OR (d.program = $4 AND coalesce(e.aggregate_id = $3, false)) AS goes,
+            coalesce(d.reason <> $5, false)
+                AND CASE WHEN pg_column_size(e.event_data) < 256
+                    THEN e.event_data = $6::text::jsonb ELSE false END AS tells
+        FROM dead_letters AS d LEFT JOIN events AS e ON e.id = d.event_id
+    ) AS each WHERE goes OR tells
+), gone AS (
+    DELETE FROM dead_letters AS d USING found AS f
+    WHERE f.goes AND (d.program, d.by_source, d.name, d.position)
+        = (f.program, f.by_source, f.name, f.position)
+    RETURNING 1
+), untold AS (
+    UPDATE dead_letters AS d SET reason = $5, frames = '' FROM found AS f
+    WHERE NOT f.goes AND (d.program, d.by_source, d.name, d.position)
+        = (f.program, f.by_source, f.name, f.position)
+    RETURNING 1
 )
-RETURNING 1;
+SELECT 1 FROM gone UNION ALL SELECT 1 FROM untold;
 
 -- name: kept_erasure
 SELECT receipt::text FROM erasures WHERE position = $1;

@@ -89,6 +89,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "    if event_type == _STOPPED:\n",
     ),
     mutation(
+        "who is not forgotten yet begins anew",
+        "an actor whose erasure has no receipt is started, and what it is then may be erased",
+        "runtime.host.decision",
+        "        elif message_type == START and resident.erased and not resident.forgotten:\n",
+        "        elif False:\n",
+    ),
+    mutation(
         "programs are given tombstones",
         "a program that comes to events that were erased makes something of them",
         _EVALUATION,

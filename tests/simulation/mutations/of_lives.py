@@ -25,4 +25,11 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        attempt.rebuild.add(resident.source)\n",
         '        resident.stopped, resident.ready = "", True\n',
     ),
+    mutation(
+        "a stopped actor's source is anybody's",
+        "events are published under a stopped actor's source where no host knows its class",
+        "runtime.host.publishing",
+        "    if resident.type is not None or resident.stopped:\n",
+        "    if resident.type is not None:\n",
+    ),
 )

@@ -99,6 +99,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "    return at_least\n",
     ),
     mutation(
+        "who asks replaces who runs",
+        "who asks an index has it run by his own class in the place of one that runs by now",
+        _FINDING,
+        "            await ensure_program(connection, index, 0, keep=True)\n",
+        "            await ensure_program(connection, index, 0)\n",
+    ),
+    mutation(
         "one slot speaks for all",
         "a program has come as far as the slot that is furthest",
         _SUBSCRIPTIONS,
