@@ -44,10 +44,11 @@ class Shards(Protocol):
         """Have others than this host, and than those, shards?"""
 
     async def take_shards(
-        self, name: str, timeout_s: float, ended: Callable[[], None]
+        self, name: str, timeout_s: float, ended: Callable[[], None], leaving: Collection[str]
     ) -> tuple[ShardTable, int]:
-        """End a host for good, and have others have its shards; the table, and how many. `ended`
-        is called each time when it has been."""
+        """End a host for good, and have others have its shards, none of those that are leaving if
+        there are any others; the table, and how many. `ended` is called each time when it has
+        been."""
 
     async def known_within(self, timeout_s: float) -> ShardTable:
         """The table as it is."""
@@ -78,8 +79,9 @@ class HostStopping:
         self._shards, self._settings, self._world = shards, settings, world
         self._may_act = may_act
         self._under_way: set[asyncio.Task[None]] = set()
-        self._stopping: set[str] = set()  #: the hosts among that
+        self._stopping: dict[str, Stop] = {}  #: hosts whose shards others are to have
         self._started_since: set[str] = set()  #: hosts among that: somebody had them started again
+        self._removed_since: set[str] = set()  #: and those that nobody wants any more
         self._telling = asyncio.Lock()  #: the log hears of a start behind the stop before it
         self._over = False
         self.stopped: dict[str, str] = {}  #: by name: what there is to say of it
@@ -87,26 +89,29 @@ class HostStopping:
     def others_than(self, host: str) -> bool:
         """Are there others that have shards, to take over what a host does? Not those that are
         being stopped: of two hosts that end side by side, one stays."""
-        return self._shards.others_than(host, self._stopping)
+        return self._shards.others_than(host, self._stopping.keys())
 
     def stop(self, stop: Stop) -> None:
         """Have a host stopped, in the background. Where that does not come about it is started
         again, in its time. One that is being stopped already is being stopped once."""
         if stop.host not in self._stopping:
-            self._stopping.add(stop.host)
-            self._begin(self._stop(stop), over=lambda: self._is_done(stop.host))
+            self._stopping[stop.host] = stop
+            self._begin(self._stop(stop), over=lambda: self._is_done(stop))
 
     def started(self, host: str) -> None:
         """Somebody has had a host started; if it was stopped, the log is told. It may have been
         ended, and others be told yet that they have its shards: then it is, behind the stop."""
         if host in self._stopping:
             self._started_since.add(host)
+            self._removed_since.discard(host)
         if self.stopped.pop(host, None) is not None:
             self._begin(self._told(host, HostWasStarted(host=host)))
 
     def removed(self, host: str) -> None:
         """Somebody does not want that host: nobody need hear of it any more."""
         self.stopped.pop(host, None)
+        if host in self._stopping:
+            self._removed_since.add(host)
 
     def statuses(self) -> list[ProcessAway]:
         """A line for each that is stopped."""
@@ -124,9 +129,11 @@ class HostStopping:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
 
-    def _is_done(self, host: str) -> None:
-        self._stopping.discard(host)
-        self._started_since.discard(host)
+    def _is_done(self, stop: Stop) -> None:
+        if self._stopping.get(stop.host) is stop:  # and not one that was begun since
+            del self._stopping[stop.host]
+            self._started_since.discard(stop.host)
+            self._removed_since.discard(stop.host)
 
     def _begin(
         self, work: Coroutine[Any, Any, None], over: Callable[[], None] = lambda: None
@@ -146,7 +153,10 @@ class HostStopping:
                 return
             had = len((await self._shards.known_within(self.TAKEN_S)).of(stop.host))
             table, taken = await self._shards.take_shards(
-                stop.host, self.TAKEN_S, lambda: self._started_since.discard(stop.host)
+                stop.host,
+                self.TAKEN_S,
+                lambda: self._started_since.discard(stop.host),
+                self._stopping.keys(),
             )
         except (RayError, ThornbackError) as error:
             logger.error("nobody knows yet whether %s is stopped: %s", stop.host, error)
@@ -157,11 +167,14 @@ class HostStopping:
         again = "scale" if promoted_shard(stop.host) is None else "promote"
         moved = f"its {taken:,} shards are with {heirs}" if taken else "it had no shards"
         logger.critical("%s is stopped: %s; %s", stop.host, stop.why, moved)
-        self.stopped[stop.host] = (
-            f"stopped: {stop.why}; {moved}; `thornback {again}` starts it again"
-        )
+        if stop.host not in self._removed_since:
+            self.stopped[stop.host] = (
+                f"stopped: {stop.why}; {moved}; `thornback {again}` starts it again"
+            )
         if stop.host in self._started_since:
             self.started(stop.host)  # what that tells comes behind what is told here
+        # What is left is to tell the log, which may take its time. It may end too often again.
+        self._is_done(stop)
         event = HostWasStopped(host=stop.host, reason=stop.why, shards=taken)
         await self._told(stop.host, event)
 

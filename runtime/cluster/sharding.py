@@ -188,11 +188,15 @@ class Sharding:
         return may_have_shards(host) and bool(_pooled(self.table) - {host, *leaving})
 
     async def take_shards(
-        self, name: str, timeout_s: float, ended: Callable[[], None] = lambda: None
+        self,
+        name: str,
+        timeout_s: float,
+        ended: Callable[[], None] = lambda: None,
+        leaving: Collection[str] = (),
     ) -> tuple[ShardTable, int]:
         """End a host for good, and have the pooled ones that have shards have its own, about as
-        many each; the table as it is then, and how many they were. `ended` is called each time when
-        it has been ended.
+        many each, but none of those that are leaving if there are any others; the table as it is
+        then, and how many they were. `ended` is called each time when it has been ended.
 
         In its place the directory begins the next epoch of that host, which decides nothing and
         gives all shards away: what any incarnation of it has sent and is not in the log by then
@@ -208,7 +212,8 @@ class Sharding:
                 table = await self.learnt()
                 mine = table.of(name)
                 has_had = max(has_had, len(mine))
-                if mine and not (others := sorted(_pooled(table) - {name})):
+                left = _pooled(table) - {name}
+                if mine and not (others := sorted(left - set(leaving) or left)):
                     raise HostUnavailable(name, "no other host has shards")
                 self._processes.end(name)
                 ended()

@@ -119,6 +119,47 @@ async def test_a_host_that_is_started_while_others_hear_of_its_shards_is_not_sto
     assert [status.name for status in log.statuses()] == ["host-1"]
 
 
+@virtual_time
+async def test_a_host_that_is_removed_while_others_hear_of_its_shards_has_no_line() -> None:
+    system = Played()
+    log = Log(system)
+    hangs = asyncio.Event()
+    system.hosts["host-0"]._learn_shards = hangs.wait  # type: ignore[assignment, method-assign]
+    log.stop(Stop("host-1", WHY))
+    await asyncio.sleep(system.sharding.HEARS_S / 2)
+    log.removed("host-1")
+    await log.whole()
+    assert log.statuses() == []
+    assert [host for host, _ in log.told] == ["host-1"]
+
+
+@virtual_time
+async def test_a_host_may_end_too_often_again_while_the_log_is_being_told() -> None:
+    system = Played()
+    log = Log(system)
+    telling = asyncio.Event()
+    tell = log._tell
+
+    async def late(*said: Any) -> None:
+        await telling.wait()
+        await tell(*said)
+
+    log._tell = late  # type: ignore[method-assign]
+    log.stop(Stop("host-1", WHY))
+    await asyncio.sleep(5)
+    assert system.table.of("host-1") == set()
+    await system.sharding.add_host("host-1", 1.0)
+    log.started("host-1")
+    await system.sharding.move_shards([0, 1], "host-1", 5.0)
+    assert log.others_than("host-0")  # it is an heir again
+    log.stop(Stop("host-1", WHY))
+    await asyncio.sleep(5)
+    assert system.table.of("host-1") == set()
+    telling.set()
+    await log.whole()
+    assert [status.name for status in log.statuses()] == ["host-1"]
+
+
 async def test_a_host_that_was_started_before_its_end_is_stopped() -> None:
     system = Played()
     log = Log(system)
