@@ -255,5 +255,5 @@ def test_a_database_of_the_release_before_is_checked_as_it_is(log: str, module: 
 async def test_the_server_refuses_whatever_would_change_the_log(log: str) -> None:
     past = await PastLog.open(log)
     with pytest.raises(StoreUnavailable, match="read-only"):
-        await past._connections.fetch("DELETE FROM events")
+        await past.connections.fetch("DELETE FROM events")
     past.close()

@@ -140,9 +140,9 @@ async def test_a_host_may_end_too_often_again_while_the_log_is_being_told() -> N
     telling = asyncio.Event()
     tell = log._tell
 
-    async def late(*said: Any) -> None:
+    async def late(host: str, payload: SystemEvent) -> None:
         await telling.wait()
-        await tell(*said)
+        await tell(host, payload)
 
     log._tell = late  # type: ignore[method-assign]
     log.stop(Stop("host-1", WHY))
