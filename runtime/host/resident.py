@@ -48,7 +48,11 @@ class KnownType:
 
 
 class Resident:
-    """One actor in memory. Its state may be ahead of the log by appends in flight."""
+    """One actor in memory. Its state may be ahead of the log by appends in flight.
+
+    More than fifteen fields: there may be a hundred thousand of them, and an object in each for
+    some of these would cost more than all of them do.
+    """
 
     __slots__ = (
         "actor",
