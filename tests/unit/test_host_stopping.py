@@ -81,14 +81,19 @@ async def test_a_stop_is_shown_and_told_and_so_is_a_start() -> None:
     assert log.statuses() == []
 
 
-@virtual_time
-async def test_an_heir_that_hangs_keeps_nobody_waiting() -> None:
+async def moved_and_not_heard_of() -> tuple[Played, Log]:
+    """`host-1` is stopped, and its heir hangs, who is to hear that it has its shards."""
     system = Played()
     log = Log(system)
-    hangs = asyncio.Event()
-    system.hosts["host-0"]._learn_shards = hangs.wait  # type: ignore[assignment, method-assign]
+    system.hosts["host-0"]._learn_shards = asyncio.Event().wait  # type: ignore[assignment, method-assign]
     log.stop(Stop("host-1", WHY))
     await asyncio.sleep(system.sharding.HEARS_S / 2)
+    return system, log
+
+
+@virtual_time
+async def test_an_heir_that_hangs_keeps_nobody_waiting() -> None:
+    system, log = await moved_and_not_heard_of()
     assert system.table.of("host-1") == set()
     # Nor any other move, which goes on at once.
     async with asyncio.timeout(0.1):
@@ -101,12 +106,7 @@ async def test_an_heir_that_hangs_keeps_nobody_waiting() -> None:
 
 @virtual_time
 async def test_a_host_that_is_started_while_others_hear_of_its_shards_is_not_stopped() -> None:
-    system = Played()
-    log = Log(system)
-    hangs = asyncio.Event()
-    system.hosts["host-0"]._learn_shards = hangs.wait  # type: ignore[assignment, method-assign]
-    log.stop(Stop("host-1", WHY))
-    await asyncio.sleep(system.sharding.HEARS_S / 2)
+    system, log = await moved_and_not_heard_of()
     await system.sharding.add_host("host-1", 1.0)
     log.started("host-1")
     await log.whole()
@@ -121,12 +121,7 @@ async def test_a_host_that_is_started_while_others_hear_of_its_shards_is_not_sto
 
 @virtual_time
 async def test_a_host_that_is_removed_while_others_hear_of_its_shards_has_no_line() -> None:
-    system = Played()
-    log = Log(system)
-    hangs = asyncio.Event()
-    system.hosts["host-0"]._learn_shards = hangs.wait  # type: ignore[assignment, method-assign]
-    log.stop(Stop("host-1", WHY))
-    await asyncio.sleep(system.sharding.HEARS_S / 2)
+    _, log = await moved_and_not_heard_of()
     log.removed("host-1")
     await log.whole()
     assert log.statuses() == []
