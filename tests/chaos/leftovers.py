@@ -23,6 +23,7 @@ class Watch:
         self._mark, self._folder = mark, folder
         self._segments: set[Path] = set()
         self._pids: set[int] = set()
+        self._strangers = {number for number, _ in _system_v()}
 
     def look(self) -> None:
         """Remember the shared memory of everybody who is there now."""
@@ -37,7 +38,11 @@ class Watch:
             for process in self._ours()
         ]
         found += [f"shared memory {segment}" for segment in self._segments if segment.exists()]
-        found += [f"shared memory {number} (System V)" for number in self._system_v()]
+        found += [
+            f"shared memory {number} (System V)"
+            for number, maker in _system_v()
+            if maker in self._pids and number not in self._strangers
+        ]
         found += [
             f"file {path}" for path in self._folder.iterdir() if path.name not in self._kept()
         ]
@@ -46,16 +51,6 @@ class Watch:
     def _kept(self) -> set[str]:
         """What is deleted with the folder: Ray keeps its logs, and the suite its records."""
         return {path.name for path in self._folder.glob("thornback-ray-*")} | {"records"}
-
-    def _system_v(self) -> Iterator[str]:
-        """Segments whose makers were of the run."""
-        table = Path("/proc/sysvipc/shm")
-        head, *rows = table.read_text().splitlines() if table.exists() else [""]
-        names = head.split()
-        for row in rows:
-            segment = dict(zip(names, row.split(), strict=False))
-            if int(segment["cpid"]) in self._pids:
-                yield segment["shmid"]
 
     def _ours(self) -> list[psutil.Process]:
         """By their environment, or by the run's folder, which PostgreSQL's server has in its
@@ -71,6 +66,17 @@ class Watch:
                     found |= {one.pid: one for one in each}
         found.pop(os.getpid(), None)
         return list(found.values())
+
+
+def _system_v() -> Iterator[tuple[str, int]]:
+    """System V's segments on this machine, and who made each: a number that may since have
+    become that of another process, so what was there before the run is not the run's."""
+    table = Path("/proc/sysvipc/shm")
+    head, *rows = table.read_text().splitlines() if table.exists() else [""]
+    names = head.split()
+    for row in rows:
+        segment = dict(zip(names, row.split(), strict=False))
+        yield segment["shmid"], int(segment["cpid"])
 
 
 def _segments_of(process: psutil.Process) -> set[Path]:

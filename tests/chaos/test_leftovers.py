@@ -1,5 +1,6 @@
 """What a run leaves behind is found: processes, shared memory, files."""
 
+import ctypes
 import subprocess
 import sys
 from multiprocessing.shared_memory import SharedMemory
@@ -52,6 +53,39 @@ def test_a_process_with_the_mark_and_what_it_shares_are_left_until_they_have_gon
         segment.close()
         segment.unlink()
     assert watch.left() == []
+
+
+#: Makes a segment of System V's that it does not remove, and tells its number.
+MAKER = """
+import ctypes, sys
+
+made = ctypes.CDLL(None).shmget(0, 4096, 0o600)
+print(made, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_segment_of_system_v_is_the_run_s_if_it_was_made_in_it_and_by_it(tmp_path: Path) -> None:
+    """Numbers of processes come back: one that was there before is somebody else's."""
+    mark = uuid4().hex
+    watch = Watch(mark, tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-c", MAKER],
+        env={MARK: mark},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        number = int(process.stdout.readline())
+        later = Watch(mark, tmp_path)
+        watch.look()
+        later.look()
+        process.kill()
+    try:
+        assert watch.left() == [f"shared memory {number} (System V)"]
+        assert later.left() == []
+    finally:
+        assert ctypes.CDLL(None).shmctl(number, 0, None) == 0  # IPC_RMID
 
 
 def test_a_file_that_nobody_deletes_is_left_and_logs_of_ray_are_not(tmp_path: Path) -> None:
