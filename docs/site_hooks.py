@@ -29,6 +29,8 @@ REFERENCE = {
     "store.scenario": "Actors and events",
     "store": "The log",
 }
+#: What these do is in their faces, which have no page of their own.
+WITH_FACE = ("ActorSystem", "PartitionedSystem")
 ERRORS = "Errors"
 TESTING = "Testing"
 SIMULATING = "Simulating"
@@ -142,11 +144,16 @@ def reference_pages() -> dict[str, str]:
     for name in thornback.__all__:
         names[_page_of(name)].append(name)
     pages = {
-        title: "\n".join([f"# {title}\n", *(f"::: thornback.{name}\n" for name in on_page)])
+        title: "\n".join([f"# {title}\n", *map(_reference_of, on_page)])
         for title, on_page in names.items()
         if on_page
     }
     return {**pages, TESTING: _TESTING_PAGE, SIMULATING: _SIMULATING_PAGE}
+
+
+def _reference_of(name: str) -> str:
+    options = "    options: {inherited_members: true}\n" if name in WITH_FACE else ""
+    return f"::: thornback.{name}\n{options}"
 
 
 def _page_of(name: str) -> str:

@@ -12,9 +12,8 @@ from jobs.terminal import console as console
 from jobs.terminal import problems as problems
 from jobs.terminal import run as run
 from runtime.cluster.ray_session import join_ray
-from runtime.partitioned_system import PartitionedSystem
 from runtime.settings.settings import Settings
-from runtime.system import ActorSystem
+from runtime.system import ActorSystem, PartitionedSystem
 from runtime.topology.status import Progress
 
 CONFIG_HELP = (

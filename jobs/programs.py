@@ -9,8 +9,7 @@ from rich.table import Table
 from jobs.command_line import connected, parser, problems, run
 from jobs.subscriptions import of_partition
 from jobs.terminal import UNWELL, as_json, show
-from runtime.partitioned_system import PartitionedSystem
-from runtime.system import ActorSystem
+from runtime.system import ActorSystem, PartitionedSystem
 from runtime.topology.names import ProcessKind, program_of_worker
 from runtime.topology.status import ProcessStatus, WorkerFacts
 

@@ -122,7 +122,6 @@ if TYPE_CHECKING:
     from runtime.errors import UnknownMessage as UnknownMessage
     from runtime.errors import UnknownProgram as UnknownProgram
     from runtime.errors import WaitInHandler as WaitInHandler
-    from runtime.partitioned_system import PartitionedSystem as PartitionedSystem
     from runtime.processing.dead_letters import DeadLetters as DeadLetters
     from runtime.processing.dead_letters import Replayed as Replayed
     from runtime.processing.durable_subscription import DurableSubscription as DurableSubscription
@@ -132,6 +131,7 @@ if TYPE_CHECKING:
     from runtime.settings.configuration import ConfigurationError as ConfigurationError
     from runtime.settings.settings import Settings as Settings
     from runtime.system import ActorSystem as ActorSystem
+    from runtime.system import PartitionedSystem as PartitionedSystem
     from runtime.topology.positions import Positions as Positions
     from runtime.topology.status import Drained as Drained
     from runtime.topology.status import DrainReport as DrainReport
@@ -229,7 +229,6 @@ _HOMES = {
         "SystemDraining", "SystemNotFound", "UnknownActorType", "UnknownMessage", "UnknownProgram",
         "WaitInHandler",
     ),
-    "runtime.partitioned_system": ("PartitionedSystem",),
     "runtime.processing.dead_letters": ("DeadLetters", "Replayed"),
     "runtime.processing.durable_subscription": ("DurableSubscription",),
     "runtime.processing.group_subscription": ("GroupSubscription",),
@@ -237,7 +236,7 @@ _HOMES = {
     "runtime.processing.merged_subscription": ("MergedSubscription",),
     "runtime.settings.configuration": ("ConfigurationError",),
     "runtime.settings.settings": ("Settings",),
-    "runtime.system": ("ActorSystem",),
+    "runtime.system": ("ActorSystem", "PartitionedSystem"),
     "runtime.topology.positions": ("Positions",),
     "runtime.topology.status": (
         "DrainReport", "Drained", "ProcessAway", "ProcessStatus", "Progress",

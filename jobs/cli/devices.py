@@ -7,8 +7,7 @@ import click
 from actors.errors import InvalidName
 from actors.naming import aggregate_id_of, checked_source
 from runtime.driver.ref import ActorRef
-from runtime.partitioned_system import PartitionedSystem
-from runtime.system import ActorSystem
+from runtime.system import ActorSystem, PartitionedSystem
 
 #: How one device is named.
 FORM = "TYPE/NAME, like charger/c-17"

@@ -23,9 +23,8 @@ from actors.timers import Schedule
 from jobs.cli import history, state, tail
 from runtime.driver.ref import ActorRef
 from runtime.errors import LaunchFailed, NotPossible
-from runtime.partitioned_system import PartitionedSystem
 from runtime.processing.merged_subscription import MergedSubscription
-from runtime.system import ActorSystem
+from runtime.system import ActorSystem, PartitionedSystem
 from runtime.topology.partitions import partition_of
 from streams.handler import Handler
 from streams.pipeline import EventPipeline

@@ -11,8 +11,7 @@ from click.testing import CliRunner
 from actors.event import BusinessEvent, Event, Payload
 from jobs import programs
 from jobs.cli.main import thornback
-from runtime.partitioned_system import PartitionedSystem
-from runtime.system import ActorSystem
+from runtime.system import ActorSystem, PartitionedSystem
 from streams.failures import OnFailure
 from streams.handler import Handler
 from streams.pipeline import EventPipeline

@@ -5,8 +5,7 @@ import os
 
 import pytest
 
-from runtime.partitioned_system import PartitionedSystem
-from runtime.system import ActorSystem
+from runtime.system import ActorSystem, PartitionedSystem
 from tests.integration.devices import Add, Counter
 from tests.integration.systems import pids_of, stored
 

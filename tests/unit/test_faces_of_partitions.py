@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from runtime.partitioned_system import PartitionedSystem
+from runtime.face import Face
+from runtime.partitioned_face import PartitionedFace
 from runtime.process.partitioning import (
     check_partitioned,
     node_ids_of,
@@ -17,7 +18,6 @@ from runtime.process.partitioning import (
 )
 from runtime.settings.configuration import ConfigurationError
 from runtime.settings.settings import Settings
-from runtime.system import ActorSystem
 from runtime.topology.names import possible_nodes
 from store.postgres.partition_database import url_of_partition
 
@@ -70,7 +70,7 @@ def test_what_cannot_be_launched_is_said_before_anything_is(
 
 def test_nothing_of_the_face_is_left_to_one_partition_by_mistake() -> None:
     """Whatever an ActorSystem does by its one connection, a PartitionedSystem does by all."""
-    tree = _class_of(ActorSystem)
+    tree = _class_of(Face)
     by_connection = {
         method.name
         for method in tree.body
@@ -81,7 +81,7 @@ def test_nothing_of_the_face_is_left_to_one_partition_by_mistake() -> None:
         )
     }
     private = {name for name in by_connection if name.startswith("_") and name != "__repr__"}
-    assert by_connection - private <= set(vars(PartitionedSystem))
+    assert by_connection - private <= set(vars(PartitionedFace))
     # What these do is asked for by the public ones, of one partition each.
     assert private <= {
         "__init__", "_drain", "_move_shards", "_progress", "_scaling_step", "_status",

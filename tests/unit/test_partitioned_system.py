@@ -17,8 +17,8 @@ from runtime.errors import (
     NotPossible,
     SystemNotFound,
 )
-from runtime.partitioned_system import PartitionedSystem
 from runtime.settings.settings import Settings
+from runtime.system import PartitionedSystem
 from runtime.topology.names import ProcessKind
 from runtime.topology.partitions import partition_of
 from runtime.topology.status import Drained, DrainReport, Progress

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
 from actors.actor import Actor, Command, described
@@ -24,17 +24,17 @@ from runtime.driver.reply import Reply
 from runtime.driver.scaling import ScalingStep, checked_hosts
 from runtime.driver.selecting import checked_seconds
 from runtime.driver.starting import Start
-from runtime.errors import LaunchFailed, NotPossible, SystemNotFound
-from runtime.process.partitioning import check_same_partition, each_partition, share_of, whole_of
+from runtime.errors import NotPossible, SystemNotFound
+from runtime.face import Face
+from runtime.process.partitioning import share_of, whole_of
 from runtime.processing.dead_letters import DeadLetters, Replayed, added_up
 from runtime.processing.finding import USUAL, Found
 from runtime.processing.merged_subscription import MergedSubscription
 from runtime.processing.partitioned_programs import check_for_partitions
 from runtime.settings.settings import Settings
-from runtime.system import ActorSystem
-from runtime.topology.partitions import namespace_of, partition_of
+from runtime.topology.partitions import partition_of
 from runtime.topology.positions import Positions
-from runtime.topology.status import DrainReport, Progress, Status, Topology
+from runtime.topology.status import DrainReport, Progress, Status
 from store.causality import LIMIT, Explanation
 from store.erasures import ErasureReceipt
 from store.event_store import EventStore
@@ -42,18 +42,12 @@ from streams.programs import Runnable
 
 S = TypeVar("S")
 
-#: What to do where a part of a system runs alone.
-_HALF = (
-    "the first partition of {!r} runs without it, as after half a drain: `thornback drain` "
-    "ends what is left, and launching it again starts what is missing"
-)
 
+class PartitionedFace(Face):
+    """What `PartitionedSystem` does. `parts` are its partitions, in their order: each a system by
+    itself."""
 
-class PartitionedSystem(ActorSystem):
-    """What `ActorSystem.connect` and `launch` return for a system of several partitions. `parts`
-    are these, in their order: each an ActorSystem by itself."""
-
-    def __init__(self, parts: Sequence[ActorSystem]) -> None:
+    def __init__(self, parts: Sequence[Face]) -> None:
         self.parts = tuple(parts)
         self.namespace = parts[0].namespace
 
@@ -68,49 +62,9 @@ class PartitionedSystem(ActorSystem):
         hosts = sum(part.settings.actor_system.hosts for part in self.parts)
         return whole_of(self.parts[0].settings, hosts)
 
-    @classmethod
-    def launched(cls, settings: Settings, launch: Callable[[Settings], Topology]) -> Self:
-        """All partitions of a system, each launched if it does not run. Where one cannot be, those
-        that ran before run on, and so do those that this has started: launching again goes on.
-        Raises what `launch` raises."""
-        found: list[Topology] = []
-        for partition, theirs in enumerate(each_partition(settings)):
-            try:
-                found.append(launch(theirs))
-                check_same_partition(found[-1], theirs)
-            except LaunchFailed as error:
-                raise LaunchFailed(f"partition {partition}: {error}") from error
-        return cls.opened(found)
-
-    @classmethod
-    def joined(cls, first: Topology, join: Callable[[str], Topology], adapted: Any = None) -> Self:
-        """All partitions of a system that runs, by its first one. Raises what `join` raises."""
-        settings = Settings.model_validate_json(first.settings_json)
-        namespace = settings.actor_system.namespace
-        others = range(1, settings.event_store.partitions)
-        try:
-            found = [join(namespace_of(namespace, one)) for one in others]
-        except SystemNotFound as error:
-            raise SystemNotFound(error.namespace, error.tried, _HALF.format(namespace)) from error
-        return cls.opened([first, *found], adapted)
-
-    @classmethod
-    def opened(cls, topologies: Iterable[Topology], adapted: Any = None) -> Self:
-        """Connections to all of them, which work in one loop."""
-        parts: list[ActorSystem] = []
-        try:
-            for topology in topologies:
-                beside = parts[0].connection if parts else None
-                parts.append(ActorSystem(topology, adapted=adapted, beside=beside))
-        except BaseException:
-            for part in reversed(parts):
-                part.close()
-            raise
-        return cls(parts)
-
     # Actors -------------------------------------------------------------------------------
 
-    def part_of(self, source: str) -> ActorSystem:
+    def part_of(self, source: str) -> Face:
         """The partition of whatever has that source."""
         return self.parts[partition_of(source, len(self.parts))]
 
@@ -226,7 +180,7 @@ class PartitionedSystem(ActorSystem):
 
     def head(self) -> Reply[Positions]:  # type: ignore[override]
         """See ActorSystem: of each partition."""
-        return self._all("the heads of the logs", ActorSystem.head, Positions)
+        return self._all("the heads of the logs", Face.head, Positions)
 
     def position_at(self, moment: datetime) -> Reply[Positions]:  # type: ignore[override]
         """See ActorSystem: of each partition."""
@@ -293,7 +247,7 @@ class PartitionedSystem(ActorSystem):
             least = Positions.of(at_least, len(self.parts))
         each, where = iter(least), {name: _kept(value) for name, value in where.items()}
 
-        def find(part: ActorSystem) -> Reply[Found[Any]]:
+        def find(part: Face) -> Reply[Found[Any]]:
             return part.find(
                 actor, at_least=next(each), after=after, limit=limit, timeout_s=timeout_s, **where
             )
@@ -314,7 +268,7 @@ class PartitionedSystem(ActorSystem):
         """See ActorSystem. All partitions are asked, for one key or source, too: messages to an
         actor wait where they were sent."""
 
-        def replay(part: ActorSystem) -> Reply[Replayed]:
+        def replay(part: Face) -> Reply[Replayed]:
             return part.replay_dead_letters(program, key=key, source=source)
 
         return self._all("replaying", replay, added_up)
@@ -324,7 +278,7 @@ class PartitionedSystem(ActorSystem):
     ) -> Reply[int]:
         """See ActorSystem, and likewise."""
 
-        def drop(part: ActorSystem) -> Reply[int]:
+        def drop(part: Face) -> Reply[int]:
             return part.drop_dead_letters(program, key=key, source=source)
 
         return self._all("dropping", drop, sum)
@@ -333,14 +287,12 @@ class PartitionedSystem(ActorSystem):
 
     def flush(self) -> Reply[list[tuple[str, Exception]]]:
         """See ActorSystem."""
-        return self._all(
-            "flush", ActorSystem.flush, lambda found: [one for each in found for one in each]
-        )
+        return self._all("flush", Face.flush, lambda found: [one for each in found for one in each])
 
     def status(self) -> Reply[tuple[Status, ...]]:
         """See ActorSystem: of the processes of all partitions. Those of the first one have the
         names that they have in a system of one; those of the others say their partition."""
-        return self._all("status", ActorSystem.status, _statuses)
+        return self._all("status", Face.status, _statuses)
 
     def move_shards(
         self, shards: Iterable[int], to: str, *, timeout_s: float = 30.0
@@ -403,7 +355,7 @@ class PartitionedSystem(ActorSystem):
             f"{self.namespace!r}{closed}>"
         )
 
-    def _of(self, what: Any) -> ActorSystem:
+    def _of(self, what: Any) -> Face:
         """The partition of a ref, or of an event; for what is none, whoever says so."""
         known = isinstance(what, ActorRef | Event)
         return self.part_of(what.source) if known else self.parts[0]
@@ -417,7 +369,7 @@ class PartitionedSystem(ActorSystem):
     def _all(
         self,
         name: str,
-        ask: Callable[[ActorSystem], Reply[Any]],
+        ask: Callable[[Face], Reply[Any]],
         together: Callable[[list[Any]], Any],
     ) -> Reply[Any]:
         """What all of them answer, as one."""
@@ -448,7 +400,7 @@ def _merged(limit: int, found: list[Found[Any]]) -> Found[Any]:
     return Found(kept, position, kept[-1].name if more and kept else None)
 
 
-async def _dropped(part: ActorSystem, names: Collection[str]) -> int:
+async def _dropped(part: Face, names: Collection[str]) -> int:
     """How many dead letters wait there for one of these, until now: messages to an actor of another
     partition, say, which are kept in that of whoever has sent them."""
     dropped = 0
@@ -480,7 +432,7 @@ def _statuses(found: list[tuple[Status, ...]]) -> tuple[Status, ...]:
 _NOTHING = DrainReport(processes=(), end_problems=())
 
 
-async def _ended(part: ActorSystem, timeout_s: float) -> DrainReport:
+async def _ended(part: Face, timeout_s: float) -> DrainReport:
     """Drain it, if it has not ended. A drain that has ended it has closed its connection."""
     if part.connection.closed:
         return _NOTHING
