@@ -56,12 +56,16 @@ def table(statuses: Iterable[Status]) -> Table:
 
 
 def shown(facts: Facts) -> str:
-    """Facts on one line: numbers with their names, and what is so."""
+    """Facts on one line: numbers with their names, what is so, and names where there are some."""
     parts = []
     for each in fields(facts):
         value = getattr(facts, each.name)
         if value is True:
             parts.append(each.name)
+        elif isinstance(value, tuple):
+            if each.repr and value:
+                names = (one if isinstance(one, str) else one.program for one in value)
+                parts.append(f"{each.name} {' '.join(names)}")
         elif each.repr and value is not False:
             parts.append(f"{each.name} {value:,}" if type(value) is int else f"{each.name} {value}")
     return escape(", ".join(parts))
