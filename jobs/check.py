@@ -112,7 +112,8 @@ class _Shown:
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
             TimeRemainingColumn(),
         )  # fmt: skip
-        with Progress(*columns, console=problems, transient=True, disable=self._quiet) as bar:
+        hidden = self._quiet or not problems.is_terminal
+        with Progress(*columns, console=problems, transient=True, disable=hidden) as bar:
             task = bar.add_task(f"folding {actor_type}", total=total)
             yield lambda folded: bar.update(task, completed=folded)
 

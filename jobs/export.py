@@ -117,7 +117,8 @@ async def _looked_at(system: ActorSystem) -> tuple[int, list[str]]:
 def _exported(work: Work, head: int, step: int, *, everywhere: bool) -> Iterator[Written]:
     stretches = ((work, after, min(after + step, head)) for after in range(0, head, step))
     columns = (TextColumn("positions"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=problems, transient=True) as bar:
+    hidden = not problems.is_terminal
+    with Progress(*columns, console=problems, transient=True, disable=hidden) as bar:
         task = bar.add_task("positions", total=head)
         for written in in_parallel(_export_stretch, stretches, here=not everywhere):
             bar.advance(task, min(step, head))

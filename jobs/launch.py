@@ -16,6 +16,7 @@ from runtime.cluster.embedded_database import as_launched
 from runtime.cluster.ray_session import join_ray
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
+from runtime.topology.names import ProcessKind
 from runtime.topology.status import GatewayFacts, HostFacts, ProcessStatus, Progress, Status
 
 #: Enough for a watch over the claim of another system, and for the start.
@@ -62,6 +63,7 @@ def launch(
     statuses = system.status().result()
     show_statuses(statuses, for_programs=for_programs)
     say_unknown_placements(system.settings, statuses)
+    say_scaled(system.settings, statuses)
     if not for_programs:
         for each in statuses:
             if isinstance(each, ProcessStatus) and isinstance(each.facts, GatewayFacts):
@@ -83,6 +85,19 @@ def say_unknown_placements(settings: Settings, statuses: Iterable[Status]) -> No
         problems.print(
             f"actor_system.placement names {actor_type!r}, of which no host has a class "
             f"yet{meant}: it counts once a driver brings one",
+            markup=False,
+        )
+
+
+def say_scaled(settings: Settings, statuses: Iterable[Status]) -> None:
+    """Say so where there are not as many pooled hosts as the settings say: somebody has scaled the
+    system, and a launch leaves that as it is; or some were stopped, and scaling has them again."""
+    there = sum(each.kind is ProcessKind.POOLED_HOST for each in statuses)
+    if there != (wanted := settings.actor_system.hosts):
+        problems.print(
+            f"{there} pooled hosts run, and actor_system.hosts says {wanted}: `thornback scale` "
+            "has changed that, and a launch leaves it so; "
+            f"`thornback scale --hosts {wanted}` makes it {wanted} again",
             markup=False,
         )
 

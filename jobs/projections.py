@@ -72,7 +72,9 @@ def rebuild(config: Path | None, name: str, workers: int | None) -> int:
     columns = (TextColumn("building"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         connected_by(config) as system,
-        Progress(*columns, console=problems, transient=True) as bar,
+        Progress(
+            *columns, console=problems, transient=True, disable=not problems.is_terminal
+        ) as bar,
     ):
         task = bar.add_task("building", total=None)
         building = system.rebuild(name, workers=workers)

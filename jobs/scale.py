@@ -12,8 +12,9 @@ from rich.markup import escape
 
 from jobs.command_line import connected, console, parser, run
 from jobs.terminal import as_json
-from runtime.driver.scaling import ScalingStep, checked_hosts
+from runtime.driver.scaling import ScalingStep
 from runtime.system import ActorSystem
+from runtime.topology.names import MOST_HOSTS
 
 
 def scale(system: ActorSystem, hosts: int, *, for_programs: bool = False) -> int:
@@ -46,10 +47,9 @@ def main() -> int:
 
 
 def _hosts(text: str) -> int:
-    try:
-        return checked_hosts(int(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_HOSTS:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 to {MOST_HOSTS}, not {text!r}")
+    return int(text)
 
 
 if __name__ == "__main__":

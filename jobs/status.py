@@ -7,19 +7,46 @@ from rich.markup import escape
 from rich.table import Table
 
 from jobs.command_line import connected, parser, run
-from jobs.terminal import as_json
+from jobs.terminal import as_json, problems
 from jobs.terminal import show as shown_in_a_table
 from runtime.topology.names import MACHINE_LETTERS
 from runtime.topology.status import Facts, HostFacts, ProcessAway, ProcessStatus, Status
 
+#: So many letters of a fingerprint tell one code from another, as in TypeCode.
+SHOWN_OF_CODE = 10
+
 
 def show_statuses(statuses: Iterable[Status], *, for_programs: bool = False) -> None:
     """The statuses as a table, or each as a line of JSON."""
+    statuses = list(statuses)
     if for_programs:
         for status in statuses:
             print(as_json(asdict(status)))
     else:
         shown_in_a_table(table(statuses))
+        say_other_code(statuses)
+
+
+def say_other_code(statuses: Iterable[Status]) -> None:
+    """Say so where hosts decide the actors of a type by different code: one that was started anew
+    has imported its modules as they were by then, and nothing of that shows in a reply."""
+    by_type: dict[str, dict[str, list[str]]] = {}
+    for status in statuses:
+        if isinstance(status, ProcessStatus) and isinstance(status.facts, HostFacts):
+            for code in status.facts.code:
+                hosts = by_type.setdefault(code.actor_type, {}).setdefault(code.fingerprint, [])
+                hosts.append(status.name)
+    for actor_type, hosts_by_code in sorted(by_type.items()):
+        if len(hosts_by_code) > 1:
+            who = "; ".join(
+                f"{code[:SHOWN_OF_CODE]} at {', '.join(hosts)}"
+                for code, hosts in hosts_by_code.items()
+            )
+            problems.print(
+                f"hosts decide {actor_type} by different code ({who}): what changes that, "
+                "docs/howto/deploy-a-change.md says",
+                markup=False,
+            )
 
 
 def table(statuses: Iterable[Status]) -> Table:
@@ -56,12 +83,16 @@ def table(statuses: Iterable[Status]) -> Table:
 
 
 def shown(facts: Facts) -> str:
-    """Facts on one line: numbers with their names, and what is so."""
+    """Facts on one line: numbers with their names, what is so, and names where there are some."""
     parts = []
     for each in fields(facts):
         value = getattr(facts, each.name)
         if value is True:
             parts.append(each.name)
+        elif isinstance(value, tuple):
+            if each.repr and value:
+                names = (one if isinstance(one, str) else one.program for one in value)
+                parts.append(f"{each.name} {' '.join(names)}")
         elif each.repr and value is not False:
             parts.append(f"{each.name} {value:,}" if type(value) is int else f"{each.name} {value}")
     return escape(", ".join(parts))

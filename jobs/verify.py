@@ -114,7 +114,8 @@ def _difference(verdict: Verdict) -> str:
 def _shown(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     """How far it is, on a terminal."""
     columns = (TextColumn("counting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=problems, transient=True, disable=quiet) as bar:
+    hidden = quiet or not problems.is_terminal
+    with Progress(*columns, console=problems, transient=True, disable=hidden) as bar:
         task = bar.add_task("counting", total=total)
         yield lambda done: bar.update(task, completed=done)
 

@@ -339,6 +339,22 @@ class SystemNotFound(ThornbackError):
         return f"no system runs in namespace {self.namespace!r}{tried}{remedy}"
 
 
+class AnotherRelease(ThornbackError):
+    """The system is of another release of Thornback than this program: `theirs`, which is empty
+    where the system does not say, and `ours`. Nothing was done."""
+
+    def __init__(self, theirs: str, ours: str) -> None:
+        super().__init__(theirs, ours)
+        self.theirs, self.ours = theirs, ours
+
+    def __str__(self) -> str:
+        theirs = f"release {self.theirs}" if self.theirs else "another release"
+        return (
+            f"the system is of {theirs} of Thornback, and this program is of {self.ours}: install "
+            "the system's release for this program, or drain the system and launch it with this one"
+        )
+
+
 class SystemDraining(ThornbackError):
     """The system is being stopped: it takes no new drivers, and is not launched meanwhile."""
 

@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from runtime.errors import ActorRestarting as ActorRestarting
     from runtime.errors import ActorsMoved as ActorsMoved
     from runtime.errors import ActorStopped as ActorStopped
+    from runtime.errors import AnotherRelease as AnotherRelease
     from runtime.errors import AnotherSystem as AnotherSystem
     from runtime.errors import AskTimeout as AskTimeout
     from runtime.errors import BusUnavailable as BusUnavailable
@@ -220,9 +221,10 @@ _HOMES = {
     "runtime.driver.scaling": ("ScalingStep",),
     "runtime.driver.subscription": ("Subscription",),
     "runtime.errors": (
-        "ActorErased", "ActorRestarting", "ActorStopped", "ActorsMoved", "AnotherSystem",
-        "AskTimeout", "BusUnavailable", "ChannelFailed", "ConnectionClosed", "DatabaseInUse",
-        "HandlerBlocked", "HandlerFailed", "HostFailed", "HostUnavailable", "IndexBehind",
+        "ActorErased", "ActorRestarting", "ActorStopped", "ActorsMoved", "AnotherRelease",
+        "AnotherSystem", "AskTimeout", "BusUnavailable", "ChannelFailed", "ConnectionClosed",
+        "DatabaseInUse", "HandlerBlocked", "HandlerFailed", "HostFailed", "HostUnavailable",
+        "IndexBehind",
         "InvalidMessage", "InvalidQuery", "InvalidState", "Lagged", "LaunchFailed", "MailboxFull",
         "NotPossible", "PublishRefused", "RetriesExhausted", "ShareTaken", "StartFailed",
         "SubscribeTimeout", "SubscriptionTaken",

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from actors.naming import actor_type_of
-from gateways.tokens import COMMAND, COMMAND_TO, PUBLISH, READ, Grant
+from gateways.tokens import ADMIN, COMMAND, COMMAND_TO, PUBLISH, READ, Grant
 from gateways.web.incoming import Incoming
 from gateways.web.known_tokens import Known, KnownTokens
 from gateways.web.problems import refusal
@@ -42,6 +42,11 @@ class Allowed:
     def check_publish(self, source: str) -> None:
         """May something be reported that becomes events of this source?"""
         self.check_scope(PUBLISH)
+        self._check_source(source)
+
+    def check_erase(self, source: str) -> None:
+        """May the data of this actor be removed for good?"""
+        self.check_scope(ADMIN)
         self._check_source(source)
 
     def check_scope(self, scope: str) -> None:

@@ -17,6 +17,7 @@ from gateways.web.catalogue import Catalogue
 from gateways.web.census import Census
 from gateways.web.counting import Counting
 from gateways.web.descriptions import Descriptions
+from gateways.web.erasing import ErasingEndpoint
 from gateways.web.explanations import ExplanationEndpoint
 from gateways.web.insight import Insight
 from gateways.web.known_tokens import KnownTokens
@@ -127,6 +128,7 @@ class Gateway(Process):
         self._bulk = BulkEndpoint(connection, actors, settings)
         routes = Routes(
             actors,
+            ErasingEndpoint(lambda _source: connection),
             self._bulk,
             ReportEndpoint(actors, connection.world, settings),
             self._streams,

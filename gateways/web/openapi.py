@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from actors.event import Kind
-from gateways.tokens import COMMAND, COMMAND_TO, OBSERVE, PUBLISH, READ
+from gateways.tokens import ADMIN, COMMAND, COMMAND_TO, OBSERVE, PUBLISH, READ
 from gateways.web.openapi_schemas import SCHEMAS
 from gateways.web.problems import CONTENT_TYPE
 from runtime.wire.type_descriptions import TypeDescription
@@ -23,6 +23,10 @@ _KEY = {
 _AT = {
     "name": "Happened-At", "in": "header", "schema": {"type": "string", "format": "date-time"},
     "description": "When it happened; now, where that is not said.",
+}  # fmt: skip
+_REASON = {
+    "name": "reason", "in": "query", "required": True, "schema": {"type": "string", "minLength": 1},
+    "description": "Why its data is to go; the log keeps this.",
 }  # fmt: skip
 _PREFIX = {
     "name": "prefix", "in": "query", "schema": {"type": "string"},
@@ -143,6 +147,11 @@ def _paths_of(known: TypeDescription) -> dict[str, Any]:
                         "state": _reference(known.state),
                     },
                 }),
+            },
+            "delete": {
+                "tags": [name], "summary": f"Erase the data of a {name} for good",
+                "operationId": f"{name}.erase", "security": _takes(ADMIN),
+                "parameters": [_NAME, _REASON], "responses": _answers(_reference("Erased")),
             },
         },
         f"{base}/events": {

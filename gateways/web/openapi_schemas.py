@@ -36,6 +36,24 @@ SCHEMAS: dict[str, Any] = {
             "events": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
         },
     },
+    "Erased": {
+        "type": "object",
+        "description": "The receipt of an erasure, as `thornback verify --receipt` takes it.",
+        "required": ["source", "reason", "version", "position", "events", "digest"],
+        "properties": {
+            "source": {"type": "string"},
+            "reason": {"type": "string"},
+            "keys": {"type": "array", "items": {"type": "string"}},
+            "version": {"type": "integer", "minimum": 1},
+            "position": {"type": "integer", "minimum": 1},
+            "events": {"type": "integer", "minimum": 0},
+            "digest": {"type": "string"},
+            **{
+                counted: {"type": "integer", "minimum": 0}
+                for counted in ("snapshots", "timers", "states", "rows", "dead_letters", "outputs")
+            },
+        },
+    },
     "History": {
         "type": "object",
         "required": ["source", "events", "next"],

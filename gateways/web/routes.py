@@ -11,6 +11,7 @@ from gateways.web.allowed import sender_of
 from gateways.web.bulk import BulkEndpoint
 from gateways.web.counting import note_route
 from gateways.web.descriptions import Descriptions
+from gateways.web.erasing import ErasingEndpoint
 from gateways.web.explanations import ExplanationEndpoint
 from gateways.web.insight import Insight
 from gateways.web.problems import refusal
@@ -34,6 +35,7 @@ class Routes:
     def __init__(
         self,
         actors: ActorEndpoints,
+        erasing: ErasingEndpoint,
         bulk: BulkEndpoint,
         reports: ReportEndpoint,
         streams: Streams,
@@ -44,6 +46,7 @@ class Routes:
         readiness: Readiness,
     ) -> None:
         self._actors = actors
+        self._erasing = erasing
         self._explanations = explanations
         self._readiness = readiness
         #: The paths without names in them.
@@ -89,7 +92,9 @@ class Routes:
                 history = partial(actors.history, actor_type, name)
                 return "/v1/actors/{type}/{name}/events", {"GET": history, "POST": command}
             case ["v1", "actors", actor_type, name]:
-                return "/v1/actors/{type}/{name}", {"GET": partial(actors.state, actor_type, name)}
+                state = partial(actors.state, actor_type, name)
+                erasure = partial(self._erasing.answer, actor_type, name)
+                return "/v1/actors/{type}/{name}", {"GET": state, "DELETE": erasure}
             case ["v1", "events", event_id, "explanation"]:
                 answer = partial(self._explanations.answer, event_id)
                 return "/v1/events/{id}/explanation", {"GET": answer}

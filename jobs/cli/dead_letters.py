@@ -16,7 +16,7 @@ _source = click.option(
 _program = click.argument("program", metavar="PROGRAM")
 
 
-@click.group
+@click.group(cls=options.Verbs)
 def command() -> None:
     """Show, replay or drop what stream programs have parked.
 

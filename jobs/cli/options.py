@@ -4,6 +4,20 @@ from pathlib import Path
 
 import click
 
+
+class Verbs(click.Group):
+    """A command that does several things: whoever leaves out which is told what there is."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        told = not ctx.resilient_parsing  # else a shell asks, and nobody reads
+        if told and args[0] not in self.commands and not args[0].startswith("-"):
+            *most, last = self.list_commands(ctx)
+            ctx.fail(f"it is one of {', '.join(most)} and {last}, and {args[0]!r} is none of them")
+        return super().resolve_command(ctx, args)
+
+
 config = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),

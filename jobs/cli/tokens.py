@@ -13,7 +13,7 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-@click.group
+@click.group(cls=options.Verbs)
 def command() -> None:
     """Who may speak to the gateway: tokens are made, listed and revoked here.
 

@@ -39,6 +39,7 @@ from runtime.process.world import World
 from runtime.processing.dead_letters import Replayed
 from runtime.settings.settings import redacted_url
 from runtime.topology.names import ProcessKind, kind_of, number_of_host
+from runtime.topology.release import check_release
 from runtime.topology.status import (
     DirectoryFacts,
     DrainReport,
@@ -115,14 +116,18 @@ class Directory(Process):
 
     # Launching ------------------------------------------------------------------------
 
-    async def launch(self, timeout_s: float, take_over: bool = False) -> Topology | None:
+    async def launch(
+        self, timeout_s: float, take_over: bool = False, release: str = ""
+    ) -> Topology | None:
         """Start the system, and say what runs; None if it is over. `take_over` takes the database
         from whichever system has it.
 
         Raises LaunchFailed (DatabaseInUse where another system has the database), and then
         nothing is left in the namespace of what had not been there before, unless another launch
-        still waits. Raises SystemDraining and SystemReplaced.
+        still waits. Raises SystemDraining, SystemReplaced, and AnotherRelease
+        where whoever asks is not of the same `release`.
         """
+        self._check_release(release)
         if self._life.undoing is not None:
             await asyncio.shield(self._life.undoing)
         if self._life.over:
@@ -135,12 +140,17 @@ class Directory(Process):
                     await self._life.undo(self._undo())
                 raise
 
-    async def join(self, timeout_s: float) -> Topology:
+    async def join(self, timeout_s: float, release: str = "") -> Topology:
         """What a driver has to know, as soon as the system runs. Raises LaunchFailed if it
-        does not, SystemDraining, SystemReplaced, and SystemNotFound if it is over."""
+        does not, SystemDraining, SystemReplaced, SystemNotFound if it is over, and AnotherRelease
+        where the driver is not of the same `release`."""
+        self._check_release(release)
         if self._life.over and self._life.replaced is None:
             raise SystemNotFound(self.settings.actor_system.namespace)
         return await self._started_within(timeout_s)
+
+    def _check_release(self, theirs: str) -> None:
+        check_release(self.settings.actor_system.namespace, theirs)
 
     async def start(self) -> None:
         """Start every process of the system and wait until each is ready."""

@@ -21,6 +21,7 @@ from runtime.process.ray_machines import machines_of_ray
 from runtime.settings.settings import Settings
 from runtime.telemetry.exporter import fresh_folder
 from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.release import RELEASE
 from runtime.topology.status import Progress, Topology
 from runtime.transport.certificates import check_certificates
 from runtime.transport.loopback import this_machine
@@ -39,7 +40,8 @@ def launch(
 
     `progress` hears now and then how far the start has come. Raises LaunchFailed with the
     reason, after stopping what this launch had started and nothing else, and SystemDraining
-    for a system that is just being drained. `take_over` takes the database from whichever
+    for a system that is just being drained, and AnotherRelease for one that runs already and
+    is of another. `take_over` takes the database from whichever
     system has it. What migrations of the database take is not counted in `timeout_s`. Raises
     ConfigurationError where calls between machines are to be in TLS and there are no certificates
     here for that.
@@ -63,7 +65,7 @@ def _launched(
         directory = _ensure_directory(settings)
         try:
             topology: Topology | None = answer(
-                directory.launch, patience, take_over, look=_look(directory, progress)
+                directory, "launch", patience, take_over, RELEASE, look=_look(directory, progress)
             )
         except (LaunchFailed, SystemReplaced):
             _end_if_over(directory)

@@ -165,8 +165,9 @@ def check_port(settings: Settings, section: str) -> None:
             f"{which} cannot be opened: {why}: set {section}.port and {section}.host to what this "
             f"machine has, or {otherwise}"
         )
+    others = {settings.metrics.port, settings.gateway.port}  # one of them is to be had, too
     above = range(port + 1, min(port + _PORTS_TRIED, 65_536))
-    free = next((each for each in above if _refusal(host, each) is None), None)
+    free = next((each for each in above if each not in others and not _refusal(host, each)), None)
     other = f"to another ({free} is free)" if free else "to another"
     raise CannotStartHere(
         f"{which} is taken by {_listener(port)}: set {section}.port {other}, or {otherwise}"

@@ -42,6 +42,7 @@ from runtime.cluster.project_ray import (
     use_project_ray,
     why_none,
 )
+from runtime.cluster.ray_words import into_the_log
 from runtime.cluster.rays_here import NoRay as NoRay
 from runtime.cluster.rays_here import address_of_own, check_answers, gcs_addresses
 
@@ -220,6 +221,7 @@ def start_ray(
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     Config.initialize("")  # what it has read of them when it was imported is old
     AuthenticationTokenLoader.instance().reset_cache()
+    into_the_log()
     with loopback_as_it_is(), _same_code():
         ray.init(
             address="local",
@@ -277,6 +279,7 @@ def _join(address: str, joined: "Future[None]") -> None:
     """In a thread of its own: some of what Ray waits for has no bound. Who is let in when nobody
     waits for it any more leaves again: nobody would see to it when that Ray ends."""
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
+    into_the_log()
     worker = logging.getLogger("ray._private.worker")
     worker.addFilter(_not_about_threads)
     failed: BaseException | None = None

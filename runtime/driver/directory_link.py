@@ -13,9 +13,10 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError, RayTaskError
 
-from runtime.errors import LaunchFailed, SystemNotFound
+from runtime.errors import AnotherRelease, LaunchFailed, SystemNotFound
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.release import RELEASE
 from runtime.topology.status import Topology
 from runtime.transport.ray_stay import InNoRay, asking_ray, stay_now
 
@@ -74,7 +75,7 @@ def _not_found(namespace: str) -> SystemNotFound:
 def join(namespace: str, timeout_s: float) -> Topology:
     """The topology of a running system. Waits while it is just being started, for about
     `timeout_s`; in the Ray of a project no longer than that lasts. Raises SystemNotFound,
-    SystemDraining or LaunchFailed."""
+    SystemDraining, AnotherRelease or LaunchFailed."""
     stay = stay_now()
     if stay is None:  # perhaps in a task of Ray's own, whose thread has locks that this takes again
         return _topology(namespace, timeout_s)
@@ -110,7 +111,7 @@ def _fail(done: "Future[Topology]", error: BaseException) -> None:
 def _topology(namespace: str, timeout_s: float) -> Topology:
     directory = directory_of(namespace)
     try:
-        topology: Topology = answer(directory.join, timeout_s)
+        topology: Topology = answer(directory, "join", timeout_s, RELEASE)
     except ActorDiedError as error:
         raise _not_found(namespace) from error
     return topology
@@ -151,20 +152,26 @@ Look = Callable[[], bool]
 
 
 def answer(
-    method: Any, patience: float | Patience, *arguments: Any, look: Look | None = None
+    directory: Any,
+    method: str,
+    patience: float | Patience,
+    *arguments: Any,
+    look: Look | None = None,
 ) -> Any:
     """What a method of the directory answers, which takes its time limit before its
     `arguments`.
 
     While the directory is being restarted it is asked again: only for what may happen
     twice. `look` is called every quarter of a second meanwhile. Raises what the method
-    raised, LaunchFailed when no answer comes, and ActorDiedError when it has ended for good.
+    raised, LaunchFailed when no answer comes, ActorDiedError when it has ended for good, and
+    AnotherRelease where the directory takes no such call.
     """
     patience = Patience(patience) if isinstance(patience, float | int) else patience
     while True:
         left_s = patience.left_s
+        reference = called(directory, method, max(left_s, 0.0), *arguments)
         try:
-            return _get(method.remote(max(left_s, 0.0), *arguments), patience, look)
+            return _get(reference, patience, look)
         except RayTaskError as error:
             raise error.cause from error
         except ActorUnavailableError as error:
@@ -173,6 +180,16 @@ def answer(
             time.sleep(_PAUSE_S)
         except GetTimeoutError as error:
             raise LaunchFailed(f"the directory does not answer within {left_s:.0f} s") from error
+
+
+def called(directory: Any, method: str, *arguments: Any) -> Any:
+    """Ray's reference for a call of the directory. Ray holds it against the methods as the
+    directory's own code has them: what does not fit is of another release. Raises AnotherRelease.
+    """
+    try:
+        return getattr(directory, method).remote(*arguments)
+    except (AttributeError, TypeError) as error:
+        raise AnotherRelease("", RELEASE) from error
 
 
 def _get(reference: Any, patience: Patience, look: Look | None) -> Any:

@@ -12,10 +12,12 @@ from typing import Any
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 
 from actors.errors import ThornbackError
+from runtime.driver.directory_link import called
 from runtime.driver.host_link import why_away
-from runtime.errors import AnotherSystem, HostUnavailable, SystemNotFound
+from runtime.errors import AnotherRelease, AnotherSystem, HostUnavailable, SystemNotFound
 from runtime.process.world import World
 from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.release import RELEASE
 from runtime.topology.status import DrainReport, Topology
 from runtime.transport.ray_stay import InNoRay
 from store.errors import SystemReplaced
@@ -57,8 +59,8 @@ class Rejoining:
 
     async def ensure(self) -> None:
         """Go on if the system is as we know it, or else join it anew. Raises SystemNotFound
-        while there is none, SystemReplaced, and HostUnavailable while it is being started or
-        drained."""
+        while there is none, SystemReplaced, AnotherRelease, and HostUnavailable while it is being
+        started or drained."""
         if self._joined_after == self._ends:
             return
         async with self._one_at_a_time:
@@ -79,7 +81,7 @@ class Rejoining:
         while True:
             try:
                 directory = await self._world.handle(DIRECTORY_ACTOR)
-                return await getattr(directory, method).remote(*arguments)
+                return await called(directory, method, *arguments)
             except InNoRay as error:
                 raise SystemNotFound(self._namespace, str(error), "") from error
             except ValueError as error:
@@ -123,7 +125,7 @@ class Rejoining:
 
     async def _join(self) -> Topology:
         try:
-            topology: Topology = await self.ask("join", self.JOIN_S)
+            topology: Topology = await self.ask("join", self.JOIN_S, RELEASE)
         except RayTaskError as error:
             if isinstance(error.cause, SystemNotFound):
                 raise SystemNotFound(*error.cause.args) from error
@@ -136,7 +138,8 @@ class Rejoining:
 
 
 def _passing(error: Exception) -> Exception:
-    """Why the directory says no, as what passes; that it was replaced does not pass."""
-    if isinstance(error, SystemReplaced):
+    """Why the directory says no, as what passes; that it was replaced, or is of another
+    release, does not pass."""
+    if isinstance(error, SystemReplaced | AnotherRelease):
         return error
     return HostUnavailable(DIRECTORY_ACTOR, str(error))

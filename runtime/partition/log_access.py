@@ -13,7 +13,13 @@ from uuid import UUID
 
 from ray.exceptions import ActorDiedError, RayError
 
-from runtime.errors import BusUnavailable, ConnectionClosed, HostUnavailable, SystemNotFound
+from runtime.errors import (
+    AnotherRelease,
+    BusUnavailable,
+    ConnectionClosed,
+    HostUnavailable,
+    SystemNotFound,
+)
 from runtime.process.world import Calls, World
 from runtime.settings.settings import Settings
 from runtime.topology.names import BUS_ACTOR
@@ -324,7 +330,7 @@ class LogAccess:
     async def _leave(self, names: list[str]) -> None:
         try:
             await self._asked("leave", pack_names(names), self.LEAVE_S)
-        except (BusUnavailable, SystemNotFound, SystemReplaced):
+        except (AnotherRelease, BusUnavailable, SystemNotFound, SystemReplaced):
             return  # it forgets who does not ask any more
 
 

@@ -2,7 +2,7 @@
 
 The company reads and decodes the log once. Of a batch of events, first the handler with the highest
 priority makes what it makes, then the next; all of that, and the checkpoints of all of them, is one
-append. A handler that fails leaves (member.py) when what it and the others have made so far is
+append. A handler that fails leaves (companion.py) when what it and the others have made so far is
 committed, and is let in again when it has come as far as they are by then.
 """
 
@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from actors.event import Event
+from runtime.processing.companion import Companion
 from runtime.processing.evaluation import StepFailed
 from runtime.processing.lanes import Lane
-from runtime.processing.member import Member
 from runtime.processing.program_run import ProgramRun
 from runtime.telemetry.metrics import ProgramMetrics
 from runtime.topology.status import WorkerFacts
@@ -27,18 +27,18 @@ class CompanyLane(Lane):
     """Slots of those who are together, and how far they are; each of them has a lane of its own,
     with its receipts."""
 
-    __slots__ = ("leaving", "members")
+    __slots__ = ("companions", "leaving")
 
     def __init__(self, position: int) -> None:
         super().__init__(position, None)
-        self.members: dict[Member, Lane] = {}
+        self.companions: dict[Companion, Lane] = {}
         #: Who has failed, where it is, which is not as far, and at what.
-        self.leaving: dict[Member, tuple[Lane, StepFailed]] = {}
+        self.leaving: dict[Companion, tuple[Lane, StepFailed]] = {}
 
-    def add(self, member: Member, lane: Lane) -> None:
+    def add(self, companion: Companion, lane: Lane) -> None:
         """One that is where all are."""
-        if (there := self.members.get(member)) is None:
-            self.members[member] = lane
+        if (there := self.companions.get(companion)) is None:
+            self.companions[companion] = lane
         else:
             there.position = self.position
             there.join(lane)
@@ -47,9 +47,9 @@ class CompanyLane(Lane):
     def join(self, other: Lane) -> None:
         """The other one has come as far as this one."""
         assert isinstance(other, CompanyLane)
-        for member, lane in other.members.items():
+        for companion, lane in other.companions.items():
             lane.position = other.position
-            self.add(member, lane)
+            self.add(companion, lane)
 
 
 class Company(ProgramRun):
@@ -66,26 +66,26 @@ class Company(ProgramRun):
         program: Handlers,
         *args: Any,
         metrics_of: Callable[[str], ProgramMetrics],
-        spawn: Callable[[Member], Any],
+        spawn: Callable[[Companion], Any],
         **kwargs: Any,
     ) -> None:
         """`spawn` has one that is apart run in the background."""
         super().__init__(program, *args, metrics=metrics_of(program.name), **kwargs)
-        self.members = tuple(
-            Member(handler, *args, meeting=self, metrics=metrics_of(handler.name), **kwargs)
+        self.companions = tuple(
+            Companion(handler, *args, meeting=self, metrics=metrics_of(handler.name), **kwargs)
             for handler in program.handlers
         )
         self._spawn = spawn
-        self._away: set[Member] = set()  #: who is apart
-        self._knocking: deque[tuple[Member, asyncio.Future[bool]]] = deque()
+        self._away: set[Companion] = set()  #: who is apart
+        self._knocking: deque[tuple[Companion, asyncio.Future[bool]]] = deque()
         self._moved = asyncio.Event()  #: the front may be another one
         # Of one incarnation:
         self._lanes: list[CompanyLane] = []  #: in the order in which they are brought together
-        self._carried: list[Member] = []  #: whose work is in the append that is being sent
+        self._carried: list[Companion] = []  #: whose work is in the append that is being sent
 
     def all_facts(self) -> WorkerFacts:
         """What there is to say of it, and of each handler."""
-        theirs = tuple(member.facts for member in self.members)
+        theirs = tuple(companion.facts for companion in self.companions)
         troubles = [f"{each.program} {each.trouble}" for each in theirs if each.trouble]
         return replace(
             self.facts,
@@ -108,10 +108,10 @@ class Company(ProgramRun):
         have evaluated beyond it is not in the log yet, and nobody is to get before it there."""
         return self._committed
 
-    async def let_in(self, member: Member) -> bool:
+    async def let_in(self, companion: Companion) -> bool:
         """Wait until it is one of those who are together; False where it is too far behind."""
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._knocking.append((member, answer))
+        self._knocking.append((companion, answer))
         self._changed.set()
         return await answer
 
@@ -123,7 +123,7 @@ class Company(ProgramRun):
         return self.front
 
     def wake(self) -> None:
-        """Somebody wishes something of a member."""
+        """Somebody wishes something of a companion."""
         self._changed.set()
 
     # One incarnation ----------------------------------------------------------------------
@@ -132,46 +132,46 @@ class Company(ProgramRun):
         """Those who are not apart, by how far their slots are."""
         await self._open_node()
         self._keys = self._key_table()  # there are none: each handler has its own
-        opened: dict[Member, list[Lane]] = {}
-        for member in self.members:
-            if member not in self._away:
-                opened[member] = await member.open(self._clock, self._after)
+        opened: dict[Companion, list[Lane]] = {}
+        for companion in self.companions:
+            if companion not in self._away:
+                opened[companion] = await companion.open(self._clock, self._after)
         furthest = max((own[-1].position for own in opened.values()), default=self.front)
         lanes: dict[int, CompanyLane] = {furthest: CompanyLane(furthest)}
-        behind: list[Member] = []
-        for member, own in opened.items():
+        behind: list[Companion] = []
+        for companion, own in opened.items():
             if own[0].position < furthest - self.ABREAST:
-                behind.append(member)
+                behind.append(companion)
                 continue
             for lane in own:
-                lanes.setdefault(lane.position, CompanyLane(lane.position)).add(member, lane)
+                lanes.setdefault(lane.position, CompanyLane(lane.position)).add(companion, lane)
         self._lanes = [lanes[position] for position in sorted(lanes)]
         self._lane = self._lanes[-1]
         self._committed = self._lanes[0].position
-        for member in behind:
-            self._part(member)
+        for companion in behind:
+            self._part(companion)
         return list(self._lanes)
 
     @property
     def slot_names(self) -> frozenset[str]:
-        return frozenset(name for member in self.members for name in member.slot_names)
+        return frozenset(name for companion in self.companions for name in companion.slot_names)
 
     async def _was_interrupted(self) -> bool:
-        together = [member for member in self.members if member not in self._away]
+        together = [companion for companion in self.companions if companion not in self._away]
         return await self._are_nobodys(
-            frozenset(name for member in together for name in member.slot_names)
+            frozenset(name for companion in together for name in companion.slot_names)
         )
 
     async def _evaluate(self, lane: Lane, events: Sequence[Event], through: int) -> int:
         assert isinstance(lane, CompanyLane)
-        for member in self.members:
-            if (own := lane.members.get(member)) is None:
+        for companion in self.companions:
+            if (own := lane.companions.get(companion)) is None:
                 continue
-            effects, failed = await member.hand(own, events, through)
+            effects, failed = await companion.hand(own, events, through)
             self._effects.add(effects)
             if failed is not None:
-                del lane.members[member]
-                lane.leaving[member] = own, failed
+                del lane.companions[companion]
+                lane.leaving[companion] = own, failed
         lane.position = max(lane.position, through)
         return len(events)
 
@@ -181,8 +181,8 @@ class Company(ProgramRun):
         if lane.leaving:
             await self._commit(lane)
             leaving, lane.leaving = lane.leaving, {}
-            for member, (_, failed) in leaving.items():
-                self._part(member, failed)
+            for companion, (_, failed) in leaving.items():
+                self._part(companion, failed)
         if lane is self._lane:  # there slots are not brought to one place any more
             await self._let_them_in(lane)
 
@@ -190,35 +190,35 @@ class Company(ProgramRun):
         """Who has something to replay leaves; who has come up is let in."""
         assert isinstance(lane, CompanyLane)
         self._moved.set()
-        wishing = [member for member in lane.members if member.wishes_something()]
+        wishing = [companion for companion in lane.companions if companion.wishes_something()]
         if wishing:
             await self._commit(lane)
-            for member in wishing:
-                self._part(member)
+            for companion in wishing:
+                self._part(companion)
         await self._let_them_in(lane)
         return False
 
     async def _let_them_in(self, lane: CompanyLane) -> None:
         for _ in range(len(self._knocking)):
-            member, answer = self._knocking[0]
-            near = self.front - member.position <= self.ABREAST
-            if near and not answer.done() and member.position <= lane.position:
+            companion, answer = self._knocking[0]
+            near = self.front - companion.position <= self.ABREAST
+            if near and not answer.done() and companion.position <= lane.position:
                 await self._commit(lane)  # before what this one makes of it
             self._knocking.popleft()
             if answer.done():
                 continue  # its worker ends
-            if member.position > lane.position:  # this company has begun anew
-                self._knocking.append((member, answer))
+            if companion.position > lane.position:  # this company has begun anew
+                self._knocking.append((companion, answer))
             elif near:
-                await self._let_in(lane, member, answer)
+                await self._let_in(lane, companion, answer)
             else:
                 answer.set_result(False)
 
     async def _let_in(
-        self, lane: CompanyLane, member: Member, answer: "asyncio.Future[bool]"
+        self, lane: CompanyLane, companion: Companion, answer: "asyncio.Future[bool]"
     ) -> None:
         try:
-            own = await member.come_up(lane.position, self._clock)
+            own = await companion.come_up(lane.position, self._clock)
         except asyncio.CancelledError:
             answer.cancel()
             raise
@@ -227,32 +227,32 @@ class Company(ProgramRun):
                 answer.set_exception(error)
             return
         if not answer.done():
-            lane.add(member, own)
-            self._away.discard(member)
+            lane.add(companion, own)
+            self._away.discard(companion)
             answer.set_result(True)
 
-    def _part(self, member: Member, failed: StepFailed | None = None) -> None:
+    def _part(self, companion: Companion, failed: StepFailed | None = None) -> None:
         """From now on it goes on by itself. All that it has made is committed."""
         for lane in self._lanes:
-            lane.members.pop(member, None)
-        self._away.add(member)
-        member.leave(failed)
-        self._spawn(member)
+            lane.companions.pop(companion, None)
+        self._away.add(companion)
+        companion.leave(failed)
+        self._spawn(companion)
 
     # What is committed --------------------------------------------------------------------
 
     def _moves(self, lane: Lane) -> list[CheckpointMove]:
         assert isinstance(lane, CompanyLane)
-        for own in lane.members.values():
+        for own in lane.companions.values():
             own.position = lane.position
-        theirs = lane.members | {member: own for member, (own, _) in lane.leaving.items()}
+        theirs = lane.companions | {companion: own for companion, (own, _) in lane.leaving.items()}
         self._carried = list(theirs)
-        return [move for member, own in theirs.items() for move in member.sent(own)]
+        return [move for companion, own in theirs.items() for move in companion.sent(own)]
 
     def _settle(self) -> None:
         done = self._sending is not None and self._sending.done()
         super()._settle()
         if done:
             self._moved.set()
-            for member in self._carried:
-                member.committed()
+            for companion in self._carried:
+                companion.committed()

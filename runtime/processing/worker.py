@@ -16,10 +16,10 @@ from runtime.partition.log_access import LogAccess
 from runtime.process.deliverer_call import DelivererCall
 from runtime.process.process import Process
 from runtime.process.world import World
+from runtime.processing.companion import Companion
 from runtime.processing.company import Company
 from runtime.processing.dead_letters import Replayed
 from runtime.processing.hearing import Hearing
-from runtime.processing.member import Member
 from runtime.processing.own_connection import connecting, connecting_elsewhere
 from runtime.processing.program_code import loaded_program
 from runtime.processing.program_run import ProgramRun
@@ -108,7 +108,7 @@ class Worker(Process):
                 program,
                 *place,
                 metrics_of=partial(ProgramMetrics, self.metrics),
-                spawn=lambda member: self.must_live(self._run_program(member)),
+                spawn=lambda companion: self.must_live(self._run_program(companion)),
                 **means,
             )
         else:
@@ -128,7 +128,7 @@ class Worker(Process):
         that run together in it, where it has several. No fingerprint: what it runs was dropped, and
         whoever wants that program has to have it begun anew."""
         await self.ensure_started()
-        handlers = tuple(each.program.name for each in self._members)
+        handlers = tuple(each.program.name for each in self._companions)
         dropped = self._dropped or await self._is_dropped()
         return "" if dropped else self._fingerprint, self._workers, handlers
 
@@ -158,8 +158,8 @@ class Worker(Process):
         together here: with that event again, or with the next one. Was it paused?"""
         await self.ensure_started()
         assert self._run is not None
-        named = [member for member in self._members if member.program.name == program]
-        runs: Sequence[ProgramRun | Hearing] = named or self._members or (self._run,)
+        named = [companion for companion in self._companions if companion.program.name == program]
+        runs: Sequence[ProgramRun | Hearing] = named or self._companions or (self._run,)
         paused = [run for run in runs if run.facts.paused]
         for run in paused:
             run.resume(skip=skip)
@@ -172,11 +172,11 @@ class Worker(Process):
         assert self._run is not None
         if isinstance(self._run, Hearing):
             raise NotPossible(f"{self._run.name} listens, and parks nothing: send it a command")
-        for member in self._members:
-            if member.program.name == program:
-                return await member.replay(parked)
-        if self._members:
-            names = ", ".join(sorted(member.program.name for member in self._members))
+        for companion in self._companions:
+            if companion.program.name == program:
+                return await companion.replay(parked)
+        if self._companions:
+            names = ", ".join(sorted(companion.program.name for companion in self._companions))
             raise NotPossible(f"{program} is several handlers: name one of {names}")
         return await self._run.replay(parked)
 
@@ -205,8 +205,8 @@ class Worker(Process):
         return super().trouble or (self._run.all_facts().trouble if self._run is not None else None)
 
     @property
-    def _members(self) -> tuple[Member, ...]:
-        return self._run.members if isinstance(self._run, Company) else ()
+    def _companions(self) -> tuple[Companion, ...]:
+        return self._run.companions if isinstance(self._run, Company) else ()
 
     async def _run_program(self, run: ProgramRun | Hearing) -> None:
         try:

@@ -36,8 +36,12 @@ class ForeignFolder(EmbeddedError):
     """The folder holds something that is no embedded server: hands off."""
 
 
+#: What a new cluster takes with our schema, and the first segments of its write-ahead log.
+ROOM_BYTES = 128 * 2**20
+
+
 class UnusableFolder(EmbeddedError):
-    """Nothing can be kept in this folder: it is none, or not ours to write to."""
+    """Nothing can be kept in this folder: it is none, not ours to write to, or full."""
 
 
 class ServerFailed(EmbeddedError):
@@ -122,6 +126,17 @@ class Home:
         new.rename(self.path / _MARKER)
         sync_folder(self.path)
         return marker
+
+    def check_room(self) -> None:
+        """Is there room for a cluster, where there is none yet? Raises UnusableFolder."""
+        if (self.cluster / "PG_VERSION").exists():
+            return
+        if (free := shutil.disk_usage(self.path).free) < ROOM_BYTES:
+            raise UnusableFolder(
+                str(self.folder),
+                f"only {free / 2**20:,.0f} MiB are free there, and a new database takes "
+                f"{ROOM_BYTES / 2**20:,.0f} to begin with",
+            )
 
     def initialise(self, binaries: Path, marker: Marker) -> None:
         """Make the cluster if there is none, whole or not at all. Raises ServerFailed."""

@@ -100,9 +100,10 @@ class EmbeddedPostgres:
         return f"postgresql://{NAME}:{marker.password}@127.0.0.1:{marker.port}/{NAME}"
 
     def check(self) -> None:
-        """Look whether a start has a folder for data and binaries of PostgreSQL; the folder is
-        made. Raises the EmbeddedError that a start would raise."""
+        """Look whether a start has a folder for data with room in it, and binaries of PostgreSQL;
+        the folder is made. Raises the EmbeddedError that a start would raise."""
         self._home.usable()
+        self._home.check_room()
         chosen_binaries(self._home.cluster, given=self._binaries, where=self._home.folder)
 
     def start(self) -> str:

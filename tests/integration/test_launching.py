@@ -15,8 +15,12 @@ from uuid import UUID, uuid4
 import pytest
 import ray
 
+from runtime.cluster import launching
 from runtime.cluster.clearing import Left, drain_namespace
+from runtime.driver import directory_link
+from runtime.driver.directory_link import answer, called
 from runtime.errors import (
+    AnotherRelease,
     AskTimeout,
     DatabaseInUse,
     HostUnavailable,
@@ -27,6 +31,7 @@ from runtime.errors import (
 from runtime.process.ray_actors import RayActors
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
+from runtime.topology.release import RELEASE
 from store.embedded.server import EmbeddedPostgres
 from store.errors import StoreUnavailable
 from tests.integration.devices import Add, Beacon, Counter
@@ -68,6 +73,27 @@ def test_an_actor_of_somebody_else_in_the_namespace_is_left_alone(
         assert ray.get(bystander.ask.remote(), timeout=LIMIT_S) == "alive"
     finally:
         ray.kill(bystander)
+
+
+def test_a_program_of_another_release_is_told_so_and_changes_nothing(
+    launch: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = launch.run(launch.settings())
+    pids = pids_of(system)
+    directory = ray.get_actor("directory", namespace=system.namespace)
+    with pytest.raises(AnotherRelease, match="is of another release"):  # which takes more
+        called(directory, "join", 5.0, RELEASE, "and something new")
+    with pytest.raises(SystemNotFound, match=f"of release {RELEASE} of Thornback"):  # or less
+        answer(directory, "join", 5.0)
+    monkeypatch.setattr(directory_link, "RELEASE", "0.0.9")
+    with pytest.raises(AnotherRelease, match=f"of release {RELEASE} .* this program is of 0.0.9"):
+        ActorSystem.connect(settings=system.settings)
+    monkeypatch.setattr(launching, "RELEASE", "0.0.9")
+    with pytest.raises(AnotherRelease, match=r"0\.0\.9"):
+        ActorSystem.launch(system.settings)
+    assert pids_of(system) == pids
+    (event,) = system.actor(Counter, "a").ask(Add()).result(timeout_s=LIMIT_S)
+    assert event.version == 1
 
 
 def test_a_launch_while_the_directory_restarts_waits_for_it_and_stops_nothing(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from actors.event import Event, Kind
 from runtime.clocks import NodeClock
+from runtime.processing.companion import Companion
 from runtime.processing.making_slots import make_slots
-from runtime.processing.member import Member
 from runtime.settings.settings import Settings
 from runtime.telemetry.metrics import Metrics, ProgramMetrics
 from store.memory import MemoryEventStore
@@ -87,7 +87,7 @@ def test_an_event_comes_to_each_as_by_itself_and_to_the_higher_one_first(
     assert all(theirs == sorted(theirs) for theirs in order.values())
 
 
-async def opened(handler: Handler) -> tuple[Member, Any]:
+async def opened(handler: Handler) -> tuple[Companion, Any]:
     """It, and its lane, in the first worker of one."""
     numbers = count(2**64)
     world: Any = SimpleNamespace(
@@ -96,13 +96,13 @@ async def opened(handler: Handler) -> tuple[Member, Any]:
     nobody: Any = None
     store = MemoryEventStore()
     await make_slots(handler, 0, store)
-    member = Member(
+    companion = Companion(
         handler, 0, 1, 0, meeting=nobody, fingerprint="", world=world, settings=Settings(),
         store=store, log=nobody, metrics=ProgramMetrics(Metrics("n", None), "noting"),
     )  # fmt: skip
-    [lane] = await member.open(NodeClock("n.workers", 0, ["n.workers"]), 0)
+    [lane] = await companion.open(NodeClock("n.workers", 0, ["n.workers"]), 0)
     assert lane.slots == set(range(SLOTS))
-    return member, lane
+    return companion, lane
 
 
 @given(
@@ -124,12 +124,12 @@ async def test_one_that_fails_has_made_all_before_its_event_and_nothing_of_it(
     wrong = {position for position in bad | odd if position <= len(events)}
     handler = Noting(bad, odd)
     handler.name = "noting"
-    member, lane = await opened(handler)
+    companion, lane = await opened(handler)
     noted: list[Event] = []
     while lane.position < len(events):
         through = min([end for end in ends if end > lane.position] + [len(events)])
         through = min(through, len(events))
-        effects, failed = await member.hand(lane, events[lane.position : through], through)
+        effects, failed = await companion.hand(lane, events[lane.position : through], through)
         noted += Decoder().events(b"".join(effects.rows))
         first = min((at for at in wrong if lane.position < at <= through), default=None)
         assert (failed and failed.event.position) == first

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from runtime.cluster.directory import Directory
 from runtime.partition.bus import Bus
 from runtime.partition.writer import WriterActor
+from runtime.processing.companion import Companion
 from runtime.processing.company import Company
 from runtime.processing.deliverer import Deliverer
 from runtime.processing.hearing import Hearing
-from runtime.processing.member import Member
 from runtime.processing.posting import Posting
 from runtime.processing.timekeeper import Timekeeper
 from runtime.processing.worker import Worker
@@ -32,9 +32,9 @@ def fenced_off(simulation: "Simulation", life: Incarnation) -> bool:
         run = process._run
         assert run is not None
         assert not isinstance(run, Hearing)
-        runs, away = [run], set[Member]()
+        runs, away = [run], set[Companion]()
         if isinstance(run, Company):
-            runs, away = list(run.members), run._away
+            runs, away = list(run.companions), run._away
         of, epochs = simulation.database.subscriptions.epoch_of, simulation.database.epochs
         return any(
             epochs[one._node].number != one._number for one in {run, *away} if one._number

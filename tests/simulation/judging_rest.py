@@ -144,8 +144,8 @@ def _judge_worker(worker: Any, simulation: "Simulation") -> list[str]:
         return _judge_posting(run)
     if not hasattr(run, "_keys"):
         return [f"it has not begun: {run.facts.trouble}"]
-    for member in run.members if isinstance(run, Company) else ():
-        wrong += _judge_member(member, run)
+    for companion in run.companions if isinstance(run, Company) else ():
+        wrong += _judge_companion(companion, run)
     if run.program.name in STANDING and run.facts.paused:
         return _judge_standing(run, simulation)  # with whatever it has evaluated before, in vain
     if run._sending is not None or run._effects.any:
@@ -160,19 +160,19 @@ def _judge_worker(worker: Any, simulation: "Simulation") -> list[str]:
     return wrong
 
 
-def _judge_member(member: Any, company: Company) -> list[str]:
-    name = member.program.name
-    if name == "stuck" and member.facts.paused:
+def _judge_companion(companion: Any, company: Company) -> list[str]:
+    name = companion.program.name
+    if name == "stuck" and companion.facts.paused:
         return []
-    if not hasattr(member, "_keys"):
+    if not hasattr(companion, "_keys"):
         return [f"{name} has not begun"]
     wrong = []
-    if member in company._away:
-        wrong.append(f"{name} is apart: {member.facts.trouble}")
-    if member._effects.any or member._made_outputs or member._made_letters:
+    if companion in company._away:
+        wrong.append(f"{name} is apart: {companion.facts.trouble}")
+    if companion._effects.any or companion._made_outputs or companion._made_letters:
         wrong.append(f"something of {name} is not committed")
-    if len(member._keys._keys) > member._keys.MAX_KEYS * 2 + 50:
-        wrong.append(f"{len(member._keys._keys)} keys of {name} are kept")
+    if len(companion._keys._keys) > companion._keys.MAX_KEYS * 2 + 50:
+        wrong.append(f"{len(companion._keys._keys)} keys of {name} are kept")
     return wrong
 
 

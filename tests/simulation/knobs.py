@@ -25,7 +25,7 @@ KNOBS = {
     "replayed": ("runtime.processing.replaying", "", "TOGETHER"),
     "due": ("runtime.processing.evaluation", "Evaluation", "DUE_TOGETHER"),
     "aligned": ("runtime.processing.program_run", "ProgramRun", "ALIGNED"),
-    "near": ("runtime.processing.member", "Member", "NEAR"),
+    "near": ("runtime.processing.companion", "Companion", "NEAR"),
     "abreast": ("runtime.processing.company", "Company", "ABREAST"),
     "broadcast": ("runtime.driver.broadcasting", "", "PAGE"),
     "nearly": ("runtime.processing.rebuilding", "", "_NEAR"),

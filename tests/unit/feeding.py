@@ -97,7 +97,7 @@ class PlayedDirectory:
         self._partition = partition
         self.join = self
 
-    async def remote(self, _timeout_s: float) -> Topology:
+    async def remote(self, _timeout_s: float, _release: str) -> Topology:
         """What a driver has to know."""
         settings_json = self._partition.settings.model_dump_json()
         return Topology(settings_json=settings_json, hosts=(), log=self._partition.log_id)

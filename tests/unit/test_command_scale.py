@@ -60,11 +60,12 @@ def test_a_number_of_hosts_that_cannot_be_is_refused(
     said = _said("--hosts", wrong)
     assert said.exit_code == 2
     assert "--hosts" in said.output
-    monkeypatch.setattr("sys.argv", ["scale", "--hosts", wrong])
+    monkeypatch.setattr("sys.argv", ["scale", f"--hosts={wrong}"])
     with pytest.raises(SystemExit) as ended:
         job.main()
     assert ended.value.code == 2
-    assert "--hosts" in capsys.readouterr().err
+    refusal = capsys.readouterr().err
+    assert f"argument --hosts: a whole number from 1 to 64, not {wrong!r}" in refusal
 
 
 def test_the_help_says_what_it_does_and_what_becomes_of_it() -> None:

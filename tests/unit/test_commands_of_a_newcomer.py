@@ -381,3 +381,15 @@ def test_where_the_log_has_nothing_it_is_said_why(
     done = CliRunner().invoke(command, arguments, standalone_mode=False, catch_exceptions=False)
     assert done.return_value == 1
     assert advice in said.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["dead-letters", "alarms"], "it is one of drop, list, replay and show, and 'alarms' is"),
+        (["tokens", "mine", "--scope", "read"], "it is one of create, list and revoke, and 'mine'"),
+    ],
+)
+def test_who_leaves_out_what_to_do_is_told_what_there_is(asked: list[str], said: str) -> None:
+    refused = CliRunner().invoke(main.thornback, asked)
+    assert (refused.exit_code, said in refused.output) == (2, True), refused.output

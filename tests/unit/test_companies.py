@@ -11,10 +11,10 @@ import pytest
 
 from actors.event import DeviceEvent, Event, Kind
 from runtime.errors import NotPossible, UnknownProgram
+from runtime.processing.companion import Companion
 from runtime.processing.company import Company
 from runtime.processing.evaluation import StepFailed
 from runtime.processing.lanes import Lane
-from runtime.processing.member import Member
 from runtime.processing.program_selection import selection_of_program
 from runtime.system import ActorSystem
 from runtime.topology.status import ProcessStatus, WorkerFacts
@@ -239,8 +239,8 @@ def test_a_lower_one_that_comes_up_does_not_get_before_a_higher_one(
     going = asyncio.Event()
     going.set()
 
-    def part(company: Company, member: Member, failed: StepFailed | None = None) -> None:
-        parted(company, member, failed)
+    def part(company: Company, companion: Companion, failed: StepFailed | None = None) -> None:
+        parted(company, companion, failed)
         going.clear()
 
     async def commit(company: Company, lane: Lane) -> None:
@@ -259,7 +259,7 @@ def test_a_lower_one_that_comes_up_does_not_get_before_a_higher_one(
             company._journal, "append", lambda *what: asyncio.ensure_future(later(*what))
         )
 
-    monkeypatch.setattr(Member, "NEAR", near)
+    monkeypatch.setattr(Companion, "NEAR", near)
     monkeypatch.setattr(Company, "_part", part)
     monkeypatch.setattr(Company, "_commit", commit)
     monkeypatch.setattr(Company, "_open_node", open_node)
@@ -355,8 +355,8 @@ def test_one_that_is_far_behind_is_not_waited_for_and_comes_up(
     memory_system: ActorSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Company, "ABREAST", 3)
-    monkeypatch.setattr(Member, "NEAR", 2)
-    monkeypatch.setattr(Member, "ALIGNED", 4)
+    monkeypatch.setattr(Companion, "NEAR", 2)
+    monkeypatch.setattr(Companion, "ALIGNED", 4)
     publish(memory_system, range(10))
     memory_system.run(Handlers("porter", Second), workers=1).result(LIMIT_S)
     wait_told(memory_system, {"alarm": 10})
@@ -375,9 +375,9 @@ def test_slots_that_are_behind_are_brought_up_together_in_the_order(
     the two might keep the order by chance."""
     part, parted = Company._part, list[str]()
 
-    def note(company: Company, member: Member, *failed: Any) -> None:
-        parted.append(member.program.name)
-        part(company, member, *failed)
+    def note(company: Company, companion: Companion, *failed: Any) -> None:
+        parted.append(companion.program.name)
+        part(company, companion, *failed)
 
     monkeypatch.setattr(Company, "_part", note)
 
@@ -511,12 +511,12 @@ async def test_slots_of_one_that_is_apart_are_brought_up_behind_the_others(
         async def passed(self, position: int) -> int:
             return next(fronts)
 
-    async def align(_: Member, lane: Lane, position: int) -> None:
+    async def align(_: Companion, lane: Lane, position: int) -> None:
         brought.append(position)
         lane.position = position
 
-    monkeypatch.setattr(Member, "_align", align)
-    member = Member.__new__(Member)
-    monkeypatch.setattr(member, "_meeting", Elsewhere(), raising=False)
-    await member._bring_up(Lane(3, None), 10)
+    monkeypatch.setattr(Companion, "_align", align)
+    companion = Companion.__new__(Companion)
+    monkeypatch.setattr(companion, "_meeting", Elsewhere(), raising=False)
+    await companion._bring_up(Lane(3, None), 10)
     assert brought == [5, 7, 10]

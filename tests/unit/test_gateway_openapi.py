@@ -73,7 +73,8 @@ def test_every_answer_is_one_that_the_document_has(
 
 
 def test_the_document_says_which_scope_an_operation_takes(operations: list[Any]) -> None:
-    taken = {each.path: each.definition.raw.get("security") for each in operations}
-    assert taken["/v1/actors/boiler/{name}/heat"] == [{"token": ["command:boiler"]}]
-    assert taken["/v1/actors/boiler/{name}"] == [{"token": ["read"]}]
-    assert taken["/livez"] == []
+    taken = {each.label: each.definition.raw.get("security") for each in operations}
+    assert taken["POST /v1/actors/boiler/{name}/heat"] == [{"token": ["command:boiler"]}]
+    assert taken["GET /v1/actors/boiler/{name}"] == [{"token": ["read"]}]
+    assert taken["DELETE /v1/actors/boiler/{name}"] == [{"token": ["admin"]}]
+    assert taken["GET /livez"] == []

@@ -1,9 +1,11 @@
 """What is looked at before a system is started on this machine, and how it is told."""
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,6 +91,32 @@ def test_a_gateway_port_that_is_taken_is_told_likewise(tmp_path: Path, taken: in
     kept = f'[event_store]\ntype = "memory"\n[metrics]\nport = {taken}\n[gateway]\nport = {taken}\n'
     with pytest.raises(CannotStartHere, match="metrics and gateway are to have one port"):
         check_machine(in_file(tmp_path, kept))
+
+
+def test_the_port_that_is_named_as_free_is_not_the_other_one_of_these_settings() -> None:
+    for _ in range(20):  # until there is one with a free neighbour, which the gateway is to have
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = int(server.getsockname()[1])
+            sections: Any = {"metrics": {"port": port}, "gateway": {"port": port + 1}}
+            with pytest.raises(CannotStartHere) as caught:
+                check_machine(Settings.load(environ={}, event_store={"type": "memory"}, **sections))
+        assert f"({port + 1} is free)" not in str(caught.value)
+        if "is free)" in str(caught.value):
+            return
+    pytest.fail("no port of this machine is free")
+
+
+def test_a_disk_without_room_for_a_database_is_told_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=8 * 2**20))
+    settings = Settings.load(environ={}, event_store={"data_folder": str(tmp_path)}, **NO_PORTS)
+    with pytest.raises(CannotStartHere, match=r"only 8 MiB are free there, .* takes 128 to begin"):
+        check_machine(settings)
+    home = Home(tmp_path / "postgres")
+    home.cluster.mkdir(parents=True)
+    (home.cluster / "PG_VERSION").touch()
+    home.check_room()  # there is one, and it is to run
 
 
 def test_an_address_that_is_not_of_this_machine_is_refused(taken: int) -> None:

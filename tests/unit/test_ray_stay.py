@@ -31,7 +31,7 @@ LIMIT_S = 30.0
 
 
 class Method:
-    async def remote(self, timeout_s: float) -> Topology:
+    async def remote(self, timeout_s: float, _release: str = "") -> Topology:
         """How a system looks, and for how long somebody was ready to wait for that."""
         return asked_for(timeout_s)
 

@@ -391,7 +391,7 @@ class Joining:
         self.join = self
         self.answers: list[asyncio.Future[Topology]] = []
 
-    def remote(self, _timeout_s: float) -> "asyncio.Future[Topology]":
+    def remote(self, _timeout_s: float, _release: str) -> "asyncio.Future[Topology]":
         """One more question."""
         self.answers.append(asyncio.get_running_loop().create_future())
         return self.answers[-1]

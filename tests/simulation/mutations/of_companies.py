@@ -3,7 +3,7 @@
 from tests.simulation.mutations.patching import Mutation, mutation
 
 _COMPANY = "runtime.processing.company"
-_MEMBER = "runtime.processing.member"
+_COMPANION = "runtime.processing.companion"
 
 MUTATIONS: tuple[Mutation, ...] = (
     mutation(
@@ -17,21 +17,21 @@ MUTATIONS: tuple[Mutation, ...] = (
         "one that fails holds up all",
         "the company stands where one of its handlers fails",
         _COMPANY,
-        "            if failed is not None:\n                del lane.members[member]\n",
+        "            if failed is not None:\n                del lane.companions[companion]\n",
         "            if failed is not None:\n                raise failed\n",
     ),
     mutation(
         "who fails is taken along",
         "a handler that leaves has the checkpoint of those that have got past its event",
         _COMPANY,
-        "                lane.leaving[member] = own, failed\n",
+        "                lane.leaving[companion] = own, failed\n",
         "                own.position = max(own.position, through)\n"
-        "                lane.leaving[member] = own, failed\n",
+        "                lane.leaving[companion] = own, failed\n",
     ),
     mutation(
         "who comes up late has seen it all",
         "a handler that is let in has not had the events that the others have had meanwhile",
-        _MEMBER,
+        _COMPANION,
         "        await self._align(self._lane, position)\n",
         "        self._lane.position = position\n",
     ),
@@ -46,8 +46,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "one checkpoint for all",
         "with what all handlers have made, one of them moves its checkpoint",
         _COMPANY,
-        "for member, own in theirs.items() for move in member.sent(own)]",
-        "for member, own in list(theirs.items())[:1] for move in member.sent(own)]",
+        "for companion, own in theirs.items() for move in companion.sent(own)]",
+        "for companion, own in list(theirs.items())[:1] for move in companion.sent(own)]",
     ),
     mutation(
         "evaluated is as good as committed",
@@ -61,7 +61,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     mutation(
         "who is apart goes ahead",
         "slots of a handler that is apart are brought up before the others have come there",
-        _MEMBER,
+        _COMPANION,
         "            front = await self._meeting.passed(lane.position)\n",
         "            front = position\n",
     ),

@@ -27,7 +27,7 @@ class Meeting(Protocol):
     def front(self) -> int:
         """The position up to which what the others have made is committed."""
 
-    async def let_in(self, member: "Member") -> bool:
+    async def let_in(self, companion: "Companion") -> bool:
         """Wait until the company has brought this one up to where it is, and taken it in. False
         where it has gone on too far meanwhile. Raises what keeps it from coming there: it is apart
         still."""
@@ -36,10 +36,10 @@ class Meeting(Protocol):
         """Wait until the front is beyond a position; where it is then."""
 
     def wake(self) -> None:
-        """Somebody wishes something of a member."""
+        """Somebody wishes something of a companion."""
 
 
-class Member(ProgramRun):
+class Companion(ProgramRun):
     """One handler, in the worker `index` of `workers`."""
 
     #: So near to the company, which goes on all the while, it is waited for: the others stand for
