@@ -4,6 +4,7 @@ Whatever it starts inherits a mark in its environment, so it is known however fa
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ import psutil
 MARK = "CHAOS_RUN"
 
 _SHARED = Path("/dev/shm")
+_TABLE = Path("/proc/sysvipc/shm")
 
 
 class Watch:
@@ -21,6 +23,7 @@ class Watch:
 
     def __init__(self, mark: str, folder: Path) -> None:
         self._mark, self._folder = mark, folder
+        self._began_s = int(time.time())
         self._segments: set[Path] = set()
         self._pids: set[int] = set()
 
@@ -44,17 +47,19 @@ class Watch:
         return found
 
     def _kept(self) -> set[str]:
-        """What is deleted with the folder: Ray keeps its logs, and the suite its records."""
-        return {path.name for path in self._folder.glob("thornback-ray-*")} | {"records"}
+        """What is deleted with the folder: Ray keeps its logs, and the suite its records and
+        its clocks."""
+        return {path.name for path in self._folder.glob("thornback-ray-*")} | {"records", "clocks"}
 
     def _system_v(self) -> Iterator[str]:
-        """Segments whose makers were of the run."""
-        table = Path("/proc/sysvipc/shm")
-        head, *rows = table.read_text().splitlines() if table.exists() else [""]
+        """Segments that were made while the run was on, by who was of it: numbers of processes
+        come again, and segments of others may be as old as the machine."""
+        head, *rows = _TABLE.read_text().splitlines() if _TABLE.exists() else [""]
         names = head.split()
         for row in rows:
             segment = dict(zip(names, row.split(), strict=False))
-            if int(segment["cpid"]) in self._pids:
+            ours = int(segment["cpid"]) in self._pids
+            if ours and int(segment["ctime"]) >= self._began_s:
                 yield segment["shmid"]
 
     def _ours(self) -> list[psutil.Process]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from uuid import uuid4
@@ -9,6 +10,7 @@ from uuid import uuid4
 import psutil
 import pytest
 
+from tests.chaos import leftovers
 from tests.chaos.leftovers import MARK, Watch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
@@ -16,6 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc"
 #: Has a segment of shared memory, which it does not delete, until it is told to end.
 HOLDER = """
 import sys
+import time
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 
@@ -60,3 +63,23 @@ def test_a_file_that_nobody_deletes_is_left_and_logs_of_ray_are_not(tmp_path: Pa
     (tmp_path / "forgotten").touch()
 
     assert Watch(uuid4().hex, tmp_path).left() == [f"file {tmp_path / 'forgotten'}"]
+
+
+def test_a_segment_is_left_that_was_made_meanwhile_and_none_of_before_by_the_same_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark, table = uuid4().hex, tmp_path / "shm"
+    watch = Watch(mark, tmp_path / "folder")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(leftovers, "_TABLE", table)
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], env={MARK: mark}, stdin=subprocess.PIPE
+    ) as process:
+        watch.look()
+        now_s = int(time.time())
+        rows = [(1, process.pid, now_s), (2, process.pid, now_s - 3600), (3, 0, now_s)]
+        lines = ["key shmid cpid ctime", *(" ".join(map(str, (0, *row))) for row in rows)]
+        table.write_text("\n".join(lines))
+        process.communicate(b"\n")
+
+    assert watch.left() == ["shared memory 1 (System V)"]
