@@ -1,22 +1,25 @@
 """Further nodes of a Ray on this machine, each a raylet of its own beside that of the head.
 
-They listen on loopback alone, as the head does, and are told apart by Ray's id of each. What runs
-on one of them is on another machine, as far as Ray and a system are concerned: it is reached
-through Ray, and it ends with its raylet. Memory, processors, files and clocks are those of this
-machine.
+They listen on loopback alone, as the head does, or each in a network namespace of its own
+(node_network.py), and are told apart by Ray's id of each. What runs on one of them is on another
+machine, as far as Ray and a system are concerned: it is reached through Ray, and it ends with its
+raylet. Memory, processors, files and clocks are those of this machine.
 """
 
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
 
 import psutil
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, services
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray._private.services import wait_for_node
+
+from runtime.cluster.node_network import Place
 
 #: How long a raylet may take to be known to the head, and its processes to be gone once killed.
 _STARTS_S, _ENDS_S = 60.0, 10.0
@@ -40,8 +43,10 @@ class LocalNode:
     Raises what Ray raises where it does not come up.
     """
 
-    def __init__(self, head: str, address: str) -> None:
-        """`head` is where Ray's head is, and `address` the one to listen on."""
+    def __init__(self, head: str, address: str, place: Place | None = None) -> None:
+        """`head` is where Ray's head is, and `address` the one to listen on, in a `place` unless
+        that is where this program is."""
+        self.place = place
         parameters = RayParams(
             gcs_address=head,
             redis_address=head,
@@ -55,7 +60,8 @@ class LocalNode:
             include_log_monitor=False,  # the head's is for all of this machine
             dashboard_agent_listen_port=None,
         )
-        self._node = Node(parameters, head=False, shutdown_at_exit=False, spawn_reaper=True)
+        with nullcontext() if place is None else _started_in(place):
+            self._node = Node(parameters, head=False, shutdown_at_exit=False, spawn_reaper=True)
         wait_for_node(head, self._node.plasma_store_socket_name, _STARTS_S)
         [raylet] = self._node.all_processes["raylet"]
         self._started = raylet.process
@@ -98,6 +104,7 @@ class LocalNode:
                 process.kill()
         self._node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
         psutil.wait_procs(gone, timeout=_ENDS_S)
+        self._leave()
         return len(gone)
 
     def end(self) -> None:
@@ -109,6 +116,29 @@ class LocalNode:
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Its namespace is gone with those who were in it."""
+        if self.place is not None:
+            self.place.close()
+
+
+@contextmanager
+def _started_in(place: Place) -> Iterator[None]:
+    """What Ray starts in this block runs in that place. Only for the moment in which it is started
+    this thread is there, too: a thread that Ray's own code begins would stay there for ever."""
+    before = services.start_ray_process
+
+    def start(*arguments: Any, **named: Any) -> Any:
+        with place.inside():
+            return before(*arguments, **named)
+
+    services.start_ray_process = start
+    try:
+        yield
+    finally:
+        services.start_ray_process = before
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-d
 import runtime
 from runtime.cluster.coming_back import other_ray, stay_on
 from runtime.cluster.local_nodes import HEALTH_CHECK, LocalNode, loopback_as_it_is
+from runtime.cluster.node_network import NodeNetwork
 from runtime.cluster.project_ray import (
     ADDRESS,
     AUTH_MODE,
@@ -73,6 +74,7 @@ class _Started:
     """The Ray that this process has started."""
 
     nodes: ClassVar[list[LocalNode]] = []  #: beside the head's
+    network: ClassVar[NodeNetwork | None] = None  #: of the nodes; None: they are on loopback
 
 
 def _in_a_forked_child() -> None:
@@ -202,13 +204,18 @@ def joined_node() -> str:
 
 
 def start_ray(
-    nodes: int = 1, *, health_check: Mapping[str, int] = HEALTH_CHECK
+    nodes: int = 1,
+    *,
+    health_check: Mapping[str, int] = HEALTH_CHECK,
+    network: NodeNetwork | None = None,
 ) -> Sequence[LocalNode]:
     """Start a Ray that ends with this process, or with `end_ray`. It listens on loopback alone,
     has no dashboard, and asks for a token of its own; nothing is written to the user's home.
 
     It has so many nodes, of which those beside the head's are given back (local_nodes.py), and
-    where it has several, the head looks after them as `health_check` says."""
+    where it has several, the head looks after them as `health_check` says. In a `network` each of
+    those has a place of its own, and the head listens at this program's address in it alone; it
+    is closed with the Ray."""
     # A folder a user: the sockets below it are of whoever makes it.
     folder = Path(tempfile.gettempdir()) / f"thornback-ray-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -229,7 +236,8 @@ def start_ray(
             log_to_driver=False,
             logging_level="warning",
             object_store_memory=256 * 1024 * 1024,
-            _node_ip_address=LOOPBACK,  # whoever listens then binds to it, and to nothing else
+            # Whoever listens then binds to it, and to nothing else.
+            _node_ip_address=LOOPBACK if network is None else network.address,
             _system_config={
                 # Batches of commands and rows, a few hundred kB, then travel inside the calls
                 # that carry them instead of through shared memory, which costs more
@@ -244,14 +252,16 @@ def start_ray(
             _temp_dir=str(folder),
         )
     os.environ[ADDRESS] = joined_ray()
+    _Started.network = network
     return [add_node() for _ in range(nodes - 1)]
 
 
 def add_node() -> LocalNode:
     """One more node for the Ray that `start_ray` started, with which it ends. To be called where it
     is in the main thread's hands: the node ends with the thread that has started it, too."""
+    place = None if _Started.network is None else _Started.network.place()
     with loopback_as_it_is(), _same_code():
-        node = LocalNode(joined_ray(), LOOPBACK)
+        node = LocalNode(joined_ray(), LOOPBACK if place is None else place.address, place)
     _Started.nodes.append(node)
     return node
 
@@ -264,6 +274,9 @@ def end_ray() -> None:
     below = psutil.Process().children(recursive=True)
     ray.shutdown()
     end_left(below)
+    if _Started.network is not None:
+        _Started.network.close()
+        _Started.network = None
     if token := os.environ.pop(TOKEN_FILE, None):
         Path(token).unlink(missing_ok=True)
     os.environ.pop(ADDRESS, None)

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from runtime.cluster.node_network import NodeNetwork, impossible
 from runtime.cluster.ray_session import end_ray, start_ray, way_in
 from store.embedded.server import EmbeddedPostgres
+from tests.chaos.clocks import Clocks
 from tests.chaos.disk import Disk, disk_of_own
 from tests.chaos.leftovers import MARK, Watch
 from tests.chaos.nodes import Nodes
@@ -54,14 +56,18 @@ def main() -> int:
 def table(outcomes: list[Outcome]) -> str:
     """A line a seed."""
     lines = [f"{'seed':>10} {'faults':>6} {'acknowledged':>12} {'events':>8} {'s':>5}  verdict"]
-    kinds: Counter[str] = Counter()
+    kinds, unruly = Counter[str](), Counter[str]()
     for each in outcomes:
         kinds.update({kind.value: number for kind, number in each.faults.items()})
+        unruly.update(each.unruly)
         lines.append(
             f"{each.seed:>10} {sum(each.faults.values()):>6} {each.acknowledged:>12,}"
             f" {each.events:>8,} {each.took_s:>5.0f}  {each.verdict}"
         )
-    lines.append(", ".join(f"{kind}: {number}" for kind, number in sorted(kinds.items())))
+    for what, counts in (("", kinds), ("requests ", unruly)):
+        lines.append(
+            what + ", ".join(f"{kind}: {number}" for kind, number in sorted(counts.items()))
+        )
     return "\n".join(lines)
 
 
@@ -83,8 +89,9 @@ def _run(plan: Plan, bed: "_Bed", keep: Path | None) -> Outcome:
     folder.mkdir()
     environment = {**os.environ, **way_in()}
     outcome = run_seed(
-        plan, bed.server, bed.disk, bed.nodes, folder, environment, _say, bed.watch.look
-    )
+        plan, bed.server, bed.disk, bed.nodes, bed.clocks, folder, environment, _say,
+        bed.watch.look,
+    )  # fmt: skip
     _say(f"{outcome.acknowledged:,} commands acknowledged, {outcome.verdict}")
     if outcome.problems:
         print(f"seed {plan.seed} has failed; `--seed {plan.seed}` repeats this schedule:")
@@ -106,6 +113,7 @@ class _Bed:
     server: EmbeddedPostgres
     disk: Disk | None  #: the server's; None where there can be none of its own
     nodes: Nodes
+    clocks: Clocks
     watch: Watch
     records: Path
     left: list[str]  #: when all has ended: what should not be there
@@ -119,7 +127,8 @@ def _bed() -> Iterator[_Bed]:
     folder.chmod(0o711)  # root's server runs as another user, who has to get through
     records = folder / "records"
     records.mkdir(mode=0o700)
-    os.environ |= {MARK: mark, "TMPDIR": str(folder)}
+    clocks = Clocks(folder / "clocks")
+    os.environ |= {MARK: mark, "TMPDIR": str(folder), **clocks.environment()}
     tempfile.tempdir = None  # what was found before TMPDIR said so
     disk = disk_of_own(folder / "disk")
     if disk is None:
@@ -128,9 +137,12 @@ def _bed() -> Iterator[_Bed]:
     watch, left = Watch(mark, folder), list[str]()
     try:
         server.start()
-        nodes = Nodes(start_ray(NODES))
+        if why := impossible():
+            print(f"no node is cut off, and all are on loopback: {why}", flush=True)
+        network = None if why else NodeNetwork()
+        nodes = Nodes(start_ray(NODES, network=network), network)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Ray has put a handler of its own
-        yield _Bed(server, disk, nodes, watch, records, left)
+        yield _Bed(server, disk, nodes, clocks, watch, records, left)
     finally:
         end_ray()
         server.destroy()

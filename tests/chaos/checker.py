@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tests.chaos.history import History, Problem
+from tests.chaos.judging_clocks import clock_problems
 from tests.chaos.judging_derived import derived_problems
 from tests.chaos.judging_drivers import driver_problems
 from tests.chaos.judging_followers import follower_problems
@@ -13,6 +14,7 @@ from tests.chaos.judging_timers import timer_problems
 
 _JUDGES = (
     log_problems,
+    clock_problems,
     driver_problems,
     stranger_problems,
     follower_problems,

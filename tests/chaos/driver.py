@@ -3,8 +3,9 @@
     python -m tests.chaos.driver NAMESPACE NUMBER INCARNATION FOLDER SEED
 
 It sends some of them again later, under their ids: those of which it has heard nothing, those of an
-earlier incarnation of it, and now and then one that was acknowledged. Told to end, it does so until
-every command has an answer.
+earlier incarnation of it, and now and then one that was acknowledged. Some it sends by two
+connections at the same time. And on the way to hosts its requests come twice, late and in another
+order (unruly.py). Told to end, it goes on until every command has an answer.
 """
 
 import sys
@@ -29,6 +30,7 @@ from tests.chaos.alarms import Alarm, StopBell, Wind
 from tests.chaos.ending import listen_for_end
 from tests.chaos.reading import sendings_in
 from tests.chaos.records import Record, now_ns
+from tests.chaos.unruly import make_unruly
 from tests.integration.devices import Add, Burst, Counter
 
 COUNTERS = 24
@@ -40,6 +42,7 @@ LIMIT_KW = 50.0
 ROUND = 24  #: commands that are under way at once
 PAUSE_S = 0.05
 KEPT = 200  #: acknowledged commands of which one may be sent again
+TWICE = 0.03  #: of commands: sent by two connections, while neither is answered
 _TYPES: dict[str, type[Actor[Any]]] = {
     "counter": Counter, "load-manager": LoadManager, "managed-charger": Charger,
     "alarm": Alarm,
@@ -63,15 +66,22 @@ class Order:
 class Driver:
     """One incarnation of it."""
 
-    def __init__(self, system: ActorSystem, record: Record, name: str, draw: Random) -> None:
-        self._system, self._record, self._name, self._draw = system, record, name, draw
+    def __init__(
+        self, system: ActorSystem, beside: ActorSystem, record: Record, name: str, draw: Random
+    ) -> None:
+        self._system, self._beside = system, beside
+        self._record, self._name, self._draw = record, name, draw
         self._numbers = count()
         self._acknowledged: list[Order] = []
         self.open: list[Order] = []  #: of which it has heard nothing that lasts
 
     def round(self, orders: list[Order]) -> None:
         """Send all of these, and write down what is heard of each."""
-        sent = [(order, *self._send(order)) for order in orders]
+        sent = []
+        for order in orders:
+            if self._draw.random() < TWICE:
+                sent.append((order, *self._send(order, self._beside)))
+            sent.append((order, *self._send(order, self._system)))
         for order, number, reply in sent:
             self._hear(order, number, reply)
 
@@ -82,9 +92,9 @@ class Driver:
         if self._acknowledged:
             yield self._draw.choice(self._acknowledged)
 
-    def _send(self, order: Order) -> tuple[int, Reply[list[Event]]]:
+    def _send(self, order: Order, system: ActorSystem) -> tuple[int, Reply[list[Event]]]:
         actor_type, _, name = order.source.partition("/")
-        ref = self._system.actor(_TYPES[actor_type], name)
+        ref = system.actor(_TYPES[actor_type], name)
         message = _MESSAGES[order.message_type](**order.data)
         number = next(self._numbers)
         self._record.write(
@@ -174,16 +184,22 @@ def main() -> int:
     listen_for_end(over.set)
     name = f"driver-{number}"
     again = unheard(Path(folder), name)
-    system = connected(namespace)
+    ways = Record(Path(folder) / f"ways-of-{name}-{incarnation}.jsonl")
+    system, beside = connected(namespace), connected(namespace)
+    for which, each in enumerate((system, beside)):
+        draw = Random(f"{seed} ways of {name} {incarnation} {which}")
+        make_unruly(each.connection.world, draw, ways)
     record = Record(Path(folder) / f"{name}-{incarnation}.jsonl")
-    driver = Driver(system, record, name, Random(f"{seed} {name} {incarnation}"))
+    driver = Driver(system, beside, record, name, Random(f"{seed} {name} {incarnation}"))
     driver.open = again
     driver.round(driver.limits())
     while not over.wait(PAUSE_S):
         driver.round([*_taken(driver), *driver.orders()])
     while driver.open:
         driver.round(_taken(driver))
-    system.connection.close()
+    for each in (system, beside):
+        each.connection.close()
+    ways.close()
     record.close()
     return 0
 

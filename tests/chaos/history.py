@@ -25,6 +25,7 @@ class EventRow:
     data: Mapping[str, Any]
     causation_id: bytes | None
     recorded_us: int
+    at_us: int  #: when it happened, as its host says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,16 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSet:
+    """A machine's clock was set."""
+
+    machine: str
+    by_us: int  #: by so much it is off from then on
+    from_ns: int  #: by the machine's monotonic clock: not before
+    until_ns: int  #: and not after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointRow:
     """How far a subscription, or a slot of a program, has come, and its receipt."""
 
@@ -99,6 +110,9 @@ class History:
     seen: Mapping[str, Sequence[Sequence[Seen]]] = field(default_factory=dict)
     checkpoints: Sequence[CheckpointRow] = ()
     tallies: Sequence[TallyRow] = ()
+    #: The time of day when the monotonic clock was at 0, by the right clock; None: nobody knows.
+    zero_us: int | None = None
+    clocks: Sequence[ClockSet] = ()  #: as they were set, one after the other
 
     @cached_property
     def by_cause(self) -> Mapping[bytes, Sequence[EventRow]]:
@@ -122,6 +136,12 @@ class History:
             found[sending.id].append(sending)
         return found
 
+    @cached_property
+    def spread_us(self) -> int:
+        """By how much the clocks of two machines were apart at the most."""
+        off = [0, *(each.by_us for each in self.clocks)]
+        return max(off) - min(off)
+
     def effects(self, cause: bytes, source: str) -> Sequence[EventRow]:
         """What a command, or a message, has led to at who it was for. Ids that are made in one
         millisecond count up, and the first event of a command has the id of another command then
@@ -138,7 +158,8 @@ class History:
 class Problem:
     """What is wrong with a history."""
 
-    #: loss, duplicate, gap, reordering, altered, stranger, early, receipt, projection, limit
+    #: loss, duplicate, gap, reordering, altered, stranger, early, moment, receipt, projection,
+    #: limit
     kind: str
     what: str
 

@@ -11,7 +11,6 @@ def log_problems(history: History) -> Iterator[Problem]:
     """Positions, versions and ids."""
     yield from _doubled_ids(history)
     yield from _positions(history)
-    yield from _moments(history)
     of_source: dict[str, list[EventRow]] = defaultdict(list)
     for row in history.events:
         of_source[row.source].append(row)
@@ -35,14 +34,6 @@ def _positions(history: History) -> Iterator[Problem]:
         elif row.position < expected:
             yield Problem("duplicate", f"position {row.position} stands twice in the log")
         expected = row.position + 1
-
-
-def _moments(history: History) -> Iterator[Problem]:
-    latest = 0
-    for row in history.events:
-        if row.recorded_us < latest:
-            yield Problem("reordering", f"position {row.position} was recorded before the last one")
-        latest = max(latest, row.recorded_us)
 
 
 def _versions(source: str, rows: list[EventRow]) -> Iterator[Problem]:

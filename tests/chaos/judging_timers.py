@@ -15,22 +15,25 @@ def timer_problems(history: History) -> Iterator[Problem]:
         of_source[row.source].append(row)
     for source, rows in of_source.items():
         if any(row.event_type in (SET, CANCELLED, FIRED) for row in rows):
-            yield from _of_one(source, rows)
+            yield from _of_one(source, rows, history.spread_us)
 
 
-def _of_one(source: str, rows: Sequence[EventRow]) -> Iterator[Problem]:
-    """Of the timers of one actor, whose events these are."""
+def _of_one(source: str, rows: Sequence[EventRow], spread_us: int) -> Iterator[Problem]:
+    """Of the timers of one actor, whose events these are, where clocks were so far apart."""
     known = {row.data["timer"] for row in rows if row.event_type == SET}
     for place, row in enumerate(rows):
         if row.event_type == SET:
-            yield from _of_timer(f"timer at {row.position} of {source}", row, rows[place + 1 :])
+            name = f"timer at {row.position} of {source}"
+            yield from _of_timer(name, row, rows[place + 1 :], spread_us)
         elif row.event_type == FIRED and row.data["timer"] not in known:
             yield Problem(
                 "stranger", f"at {row.position} of {source} a timer fired that nobody set"
             )
 
 
-def _of_timer(name: str, timer: EventRow, later: Sequence[EventRow]) -> Iterator[Problem]:
+def _of_timer(
+    name: str, timer: EventRow, later: Sequence[EventRow], spread_us: int
+) -> Iterator[Problem]:
     fired = [
         place
         for place, row in enumerate(later)
@@ -51,9 +54,12 @@ def _of_timer(name: str, timer: EventRow, later: Sequence[EventRow]) -> Iterator
     if over and over[0] < fired[0]:
         said = "though it was set anew or cancelled before"
         yield Problem("duplicate", f"{name} has fired at {first.position}, {said}")
-    if first.recorded_us < timer.data["due_us"]:
-        early_us = timer.data["due_us"] - first.recorded_us
-        yield Problem("early", f"{name} has fired {early_us} us before its time")
+    # By the clock of its host never, and by that of the writer by as much as they are apart.
+    for clock, moment_us in (("host", first.at_us), ("writer", first.recorded_us + spread_us)):
+        if (early_us := timer.data["due_us"] - moment_us) > 0:
+            said = f"{early_us} us before its time by the clock of its {clock}"
+            yield Problem("early", f"{name} has fired {said}")
+            return
     yield from _led_to(name, timer, later[fired[0] + 1 :])
 
 

@@ -49,8 +49,9 @@ class Watch:
         return found
 
     def _kept(self) -> set[str]:
-        """What is deleted with the folder: Ray keeps its logs, and the suite its records."""
-        return {path.name for path in self._folder.glob("thornback-ray-*")} | {"records"}
+        """What is deleted with the folder: Ray keeps its logs, and the suite its records and
+        its clocks."""
+        return {path.name for path in self._folder.glob("thornback-ray-*")} | {"records", "clocks"}
 
     def _ours(self) -> list[psutil.Process]:
         """By their environment, or by the run's folder, which PostgreSQL's server has in its

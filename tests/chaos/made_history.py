@@ -105,6 +105,7 @@ class MadeLog:
                     data=data,
                     causation_id=cause,
                     recorded_us=position,
+                    at_us=position,
                 )
             )
             self.events.append(rows[-1])

@@ -20,6 +20,8 @@ _PROCESSES = {
     "worker-0-of-tallies": 1,
 }
 _FROZEN = ["host-0", "host-1", "writer"]
+#: Whose machine's clock is set, with the clocks of all that it has on it.
+_CLOCKS = ["host-0", "host-1", "writer", "timekeeper", "driver-0", "driver-1"]
 
 #: Raylets, with that of the head, which is not struck: it has what Ray knows.
 NODES = 3
@@ -28,6 +30,8 @@ MOST_HOSTS = 4
 
 #: Drivers that send, and how many commands travel between two faults is theirs to say.
 DRIVERS = 2
+
+_LEAST_OFF_S = 0.02
 
 #: Seconds between two faults, about, and of quiet before the first one.
 _PAUSE_S, _QUIET_S = 2.5, 2.0
@@ -39,7 +43,10 @@ class FaultKind(StrEnum):
     KILL = "kill"  #: kill -9 of a process of the system
     FREEZE = "freeze"  #: SIGSTOP of one, and SIGCONT
     KILL_NODE = "kill-node"  #: kill -9 of a raylet and of all that runs on it; another one comes
+    #: Packets to a node and from it are lost, and nobody is told.
+    CUT_NODE = "cut-node"
     FREEZE_RAYLET = "freeze-raylet"  #: SIGSTOP of one, beside which its processes run on
+    SET_CLOCK = "set-clock"  #: of a machine, back or ahead, and right again
     MOVE_SHARDS = "move-shards"  #: to the host that is the target
     SCALE = "scale"  #: to as many hosts as the target says
     FULL_DISK = "full-disk"  #: there is no room for a commit on PostgreSQL's disk
@@ -61,7 +68,9 @@ _KINDS: dict[FaultKind, tuple[int, float, float]] = {
     FaultKind.FREEZE: (4, 0.5, 4.0),
     FaultKind.KILL_NODE: (2, 0.0, 3.0),
     # Ray takes one that is silent for dead after 15 to 20 seconds: most go on before.
+    FaultKind.CUT_NODE: (3, 0.5, 25.0),
     FaultKind.FREEZE_RAYLET: (2, 1.0, 30.0),
+    FaultKind.SET_CLOCK: (3, 0.5, 10.0),
     FaultKind.MOVE_SHARDS: (3, 0.0, 0.0),
     FaultKind.SCALE: (2, 0.0, 0.0),
     FaultKind.FULL_DISK: (1, 0.5, 4.0),
@@ -91,6 +100,16 @@ class Fault:
     def __str__(self) -> str:
         lasting = f" for {self.lasts_s:.1f} s" if self.lasts_s else ""
         return f"{self.at_s:5.1f} s: {self.kind} {self.target}".rstrip() + lasting
+
+
+def clock_off_s(choice: float) -> float:
+    """By how much a clock is set back or ahead: milliseconds as often as much more. What is timed
+    by one that is ahead waits as long once it is right again, and the suite with it; so that is
+    seconds at the most, and back it is an hour."""
+    most_s = 3600.0 if choice < 0.5 else 10.0
+    fraction = 2 * choice % 1.0
+    off_s: float = _LEAST_OFF_S * (most_s / _LEAST_OFF_S) ** fraction
+    return -off_s if choice < 0.5 else off_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +146,7 @@ def _faults(draw: Random, lasts_s: float) -> Iterator[Fault]:
 #: Whom each kind may befall, where that is not told by the choice of the moment.
 _TARGETS: dict[FaultKind, Sequence[str]] = {
     FaultKind.FREEZE: _FROZEN,
+    FaultKind.SET_CLOCK: _CLOCKS,
     FaultKind.MOVE_SHARDS: ["host-0", "host-1"],
     FaultKind.SCALE: [str(hosts) for hosts in range(2, MOST_HOSTS + 1)],
     FaultKind.KILL_DRIVER: [f"driver-{number}" for number in range(DRIVERS)],

@@ -27,7 +27,8 @@ class Program:
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
                 [*self._command, str(self.incarnation), *self._behind],
-                env={**self._environment, "PYTHONPATH": str(ROOT)},
+                env=self._environment,
+                cwd=ROOT,  # where the suite's modules are
                 stdin=subprocess.PIPE,
                 stdout=errors,
                 stderr=errors,

@@ -6,17 +6,28 @@ what it says is acted on, in one call; whoever was killed in the middle of one h
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
-from tests.chaos.history import CheckpointRow, EventRow, History, Seen, Sending, TallyRow, Told
+from tests.chaos.history import (
+    CheckpointRow,
+    ClockSet,
+    EventRow,
+    History,
+    Seen,
+    Sending,
+    TallyRow,
+    Told,
+)
 
 _EVENTS = """
 SELECT position, id, aggregate_id, source, version, event_type, kind, event_data, causation_id,
-    (extract(epoch FROM recorded_at) * 1000000)::bigint AS recorded_us
+    (extract(epoch FROM recorded_at) * 1000000)::bigint AS recorded_us,
+    (extract(epoch FROM timestamp) * 1000000)::bigint AS at_us
 FROM events ORDER BY position, id
 """
 _CHECKPOINTS = """
@@ -35,8 +46,11 @@ async def read_history(url: str, records: Path) -> History:
         tallies = [TallyRow(**dict(row)) for row in await connection.fetch(_TALLIES)]
     finally:
         await connection.close()
+    zero_us, clocks = clocks_in(records)
     return History(
         events=events,
+        zero_us=zero_us,
+        clocks=clocks,
         sendings=sendings_in(records),
         seen=seen_in(records),
         checkpoints=checkpoints,
@@ -62,6 +76,30 @@ def seen_in(records: Path) -> dict[str, list[list[Seen]]]:
         ]
         found.setdefault("ledger", []).append(seen)
     return found
+
+
+def clocks_in(records: Path) -> tuple[int | None, list[ClockSet]]:
+    """The time of day when the monotonic clock was at 0, and how clocks were set."""
+    file = records / "clocks.jsonl"
+    if not file.exists():
+        return None, []
+    first, *later = _lines(file)
+    return (first["unix_ns"] - first["at_ns"]) // 1000, [
+        ClockSet(
+            machine=line["machine"],
+            by_us=line["by_ns"] // 1000,
+            from_ns=line["from_ns"],
+            until_ns=line["at_ns"],
+        )
+        for line in later
+    ]
+
+
+def unruly_in(records: Path) -> Counter[str]:
+    """What befell requests on their way from drivers to hosts, and how often."""
+    return Counter(
+        line["unruly"] for file in records.glob("ways-of-*.jsonl") for line in _lines(file)
+    )
 
 
 def _sendings(driver: str, file: Path) -> Iterator[Sending]:
@@ -109,6 +147,7 @@ def _event(row: Any) -> EventRow:
         data=json.loads(row["event_data"]),
         causation_id=None if row["causation_id"] is None else row["causation_id"].bytes,
         recorded_us=row["recorded_us"],
+        at_us=row["at_us"],
     )
 
 

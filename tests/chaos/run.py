@@ -17,12 +17,13 @@ from actors.errors import ThornbackError
 from runtime.system import ActorSystem
 from store.embedded.server import EmbeddedPostgres
 from tests.chaos.checker import problems
+from tests.chaos.clocks import MACHINE, Clocks
 from tests.chaos.database import Database, database
 from tests.chaos.disk import Disk
 from tests.chaos.nodes import Nodes
 from tests.chaos.plan import DRIVERS, Fault, FaultKind, Plan
 from tests.chaos.programs import Program
-from tests.chaos.reading import read_history, sendings_in
+from tests.chaos.reading import read_history, sendings_in, unruly_in
 from tests.chaos.striking import Striker
 from tests.chaos.way import Way
 from tests.programs import Totals
@@ -53,6 +54,7 @@ class Outcome:
 
     seed: int
     faults: Mapping[FaultKind, int] = field(default_factory=dict)
+    unruly: Mapping[str, int] = field(default_factory=dict)  #: what befell drivers' requests
     acknowledged: int = 0
     events: int = 0
     problems: list[str] = field(default_factory=list)
@@ -69,6 +71,7 @@ def run_seed(
     server: EmbeddedPostgres,
     disk: Disk | None,
     nodes: Nodes,
+    clocks: Clocks,
     folder: Path,
     environment: Mapping[str, str],
     say: Callable[[str], None],
@@ -79,10 +82,11 @@ def run_seed(
     outcome, began_s = Outcome(plan.seed), time.monotonic()
     with ExitStack() as stack:
         own = stack.enter_context(database(server, disk))
-        way = Way(own.url)
+        way = Way(own.url, nodes.address)
         url = way.open()
         stack.callback(way.close)
-        run = _Run(plan, own, way, nodes, folder, outcome, say)
+        clocks.begin(folder)
+        run = _Run(plan, own, way, nodes, clocks, folder, outcome, say)
         stack.callback(run.end_programs)
         run.launch(url, environment)
         look()  # what is killed later is to leave nothing of it either
@@ -99,10 +103,11 @@ class _Run:
     """Its steps, in their order."""
 
     def __init__(
-        self, plan: Plan, own: Database, way: Way, nodes: Nodes, folder: Path, outcome: Outcome,
-        say: Callable[[str], None],
+        self, plan: Plan, own: Database, way: Way, nodes: Nodes, clocks: Clocks, folder: Path,
+        outcome: Outcome, say: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._plan, self._database, self._way, self._nodes = plan, own, way, nodes
+        self._clocks = clocks
         self._folder, self._outcome, self._say = folder, outcome, say
         self._programs: dict[str, Program] = {}
         self._system: ActorSystem | None = None
@@ -130,8 +135,9 @@ class _Run:
         for number in range(DRIVERS):
             name = f"driver-{number}"
             before = [system.namespace, str(number)]
+            own = {**environment, MACHINE: name}
             self._programs[name] = Program(
-                "driver", before, [folder, seed], environment, self._folder / f"{name}.log"
+                "driver", before, [folder, seed], own, self._folder / f"{name}.log"
             )
         self._programs["ledger"] = Program(
             "reader", [system.namespace], [folder], environment, self._folder / "ledger.log"
@@ -154,7 +160,9 @@ class _Run:
     def strike(self) -> None:
         """Everything of the schedule, each at its time; what lasts is undone at its own."""
         assert self._system is not None
-        striker = Striker(self._database, self._way, self._programs, self._nodes, self._system)
+        striker = Striker(
+            self._database, self._way, self._programs, self._nodes, self._clocks, self._system
+        )
         self._outcome.faults = striker.counts
         began_s, numbers = time.monotonic(), count()
         due: list[tuple[float, int, Fault | Callable[[], None]]] = []
@@ -254,6 +262,7 @@ class _Run:
         self._outcome.acknowledged = len(
             {each.id for each in history.sendings if each.acknowledged}
         )
+        self._outcome.unruly = unruly_in(self._folder)
         self._outcome.problems += map(str, problems(history))
 
     def end_programs(self) -> None:

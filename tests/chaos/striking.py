@@ -15,9 +15,10 @@ from runtime.driver.reply import Reply
 from runtime.errors import AskTimeout
 from runtime.system import ActorSystem
 from store.shards import SHARDS
+from tests.chaos.clocks import Clocks
 from tests.chaos.database import Database
 from tests.chaos.nodes import Nodes
-from tests.chaos.plan import Fault, FaultKind
+from tests.chaos.plan import Fault, FaultKind, clock_off_s
 from tests.chaos.programs import Program
 from tests.chaos.way import Way
 
@@ -37,6 +38,7 @@ class Striker:
     way: Way
     programs: Mapping[str, Program]
     nodes: Nodes
+    clocks: Clocks
     system: ActorSystem
     moving: Reply[Any] | None = None  #: shards, just now or before
     counts: dict[FaultKind, int] = field(default_factory=dict)  #: what was done indeed
@@ -56,11 +58,19 @@ class Striker:
                 return self._signal(process_of(fault.target), signal.SIGKILL), None
             case FaultKind.FREEZE:
                 return self._freeze(process_of(fault.target))
+            case FaultKind.SET_CLOCK:
+                return self._set_clock(fault)
+        return self._on_a_node(fault) or self._on_postgres(fault)
+
+    def _on_a_node(self, fault: Fault) -> tuple[bool, Callable[[], None] | None] | None:
+        match fault.kind:
             case FaultKind.KILL_NODE:
                 return self._kill_node(fault.choice), self.nodes.replace
             case FaultKind.FREEZE_RAYLET:
                 return self._freeze_raylet(fault.choice)
-        return self._on_postgres(fault)
+            case FaultKind.CUT_NODE:
+                return self._cut_node(fault.choice)
+        return None
 
     def _on_postgres(self, fault: Fault) -> tuple[bool, Callable[[], None] | None]:
         match fault.kind:
@@ -86,6 +96,22 @@ class Striker:
             return False, None
         node.freeze()
         return True, node.thaw
+
+    def _cut_node(self, choice: float) -> tuple[bool, Callable[[], None] | None]:
+        node = self.nodes.one(choice)
+        if node is None or node.place is None:
+            return False, None
+        node.place.cut()
+        return True, node.place.mend  # nobody minds where its node has ended meanwhile
+
+    def _set_clock(self, fault: Fault) -> tuple[bool, Callable[[], None] | None]:
+        machine = fault.target
+        if machine not in self.programs:
+            if (process := process_of(fault.target)) is None:
+                return False, None
+            machine = f"raylet-{process.ppid()}"
+        off_s = clock_off_s(fault.choice)
+        return self.clocks.set(machine, off_s), lambda: self.clocks.right(machine)
 
     def finished(self) -> Iterator[str]:
         """Wait until no shards move any more; what has not ended in its time. That a move is given

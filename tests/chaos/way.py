@@ -14,10 +14,11 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Way:
-    """A proxy on loopback, in a thread of its own. Its methods are for one other thread."""
+    """A proxy, on loopback or where nodes reach this program, in a thread of its own. Its methods
+    are for one other thread."""
 
-    def __init__(self, url: str) -> None:
-        self._there = urlsplit(url)
+    def __init__(self, url: str, address: str = "127.0.0.1") -> None:
+        self._there, self._address = urlsplit(url), address
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         # In the loop only:
@@ -32,7 +33,7 @@ class Way:
         self._thread.start()
         port = self._run(self._listen())
         user = self._there.netloc.rpartition("@")[0]
-        return urlunsplit(self._there._replace(netloc=f"{user}@127.0.0.1:{port}"))
+        return urlunsplit(self._there._replace(netloc=f"{user}@{self._address}:{port}"))
 
     def cut(self) -> None:
         """Every connection ends now, as by a reset."""
@@ -62,7 +63,7 @@ class Way:
 
     async def _listen(self) -> int:
         self._passable.set()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, self._address, 0)
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
