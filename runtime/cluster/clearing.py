@@ -20,7 +20,7 @@ from runtime.cluster import embedded_database as embedded
 from runtime.cluster.claim import in_use
 from runtime.cluster.draining import Drain
 from runtime.cluster.spawning import reason_of
-from runtime.driver.directory_link import directory_of, namespaces_of_processes
+from runtime.driver.directory_link import called, directory_of, namespaces_of_processes
 from runtime.errors import AnotherSystem, HostUnavailable, SystemNotFound
 from runtime.process.claim_table import PostgresClaimTable
 from runtime.process.partitioning import each_partition, of_partition
@@ -130,7 +130,7 @@ def _stopped(directory: Any, timeout_s: float, progress: Callable[[Progress], No
     limit_s = time.monotonic() + 3 * timeout_s + _GRACE_S
     away_until_s = time.monotonic() + _AWAY_S
     while True:
-        reply = directory.stop.remote(timeout_s)
+        reply = called(directory, "stop", timeout_s)
         try:
             while not ray.wait([reply], timeout=_LOOK_S)[0] and time.monotonic() < limit_s:
                 progress(ray.get(directory.progress.remote(), timeout=_GRACE_S))

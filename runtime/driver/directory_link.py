@@ -173,6 +173,7 @@ def answer(
         try:
             return _get(reference, patience, look)
         except RayTaskError as error:
+            check_understood(error, method)
             raise error.cause from error
         except ActorUnavailableError as error:
             if left_s <= 0:
@@ -183,12 +184,19 @@ def answer(
 
 
 def called(directory: Any, method: str, *arguments: Any) -> Any:
-    """Ray's reference for a call of the directory. Ray holds it against the methods as the
-    directory's own code has them: what does not fit is of another release. Raises AnotherRelease.
-    """
+    """Ray's reference for a call of the directory. Raises AnotherRelease where Ray knows that the
+    directory has no such method, or not with these arguments; where it does not know that, the
+    directory says it (`check_understood`)."""
     try:
         return getattr(directory, method).remote(*arguments)
     except (AttributeError, TypeError) as error:
+        raise AnotherRelease("", RELEASE) from error
+
+
+def check_understood(error: RayTaskError, method: str) -> None:
+    """Raises AnotherRelease where a directory has answered that this is not how its method is
+    called. A TypeError of the method's own says nothing of its name."""
+    if isinstance(error.cause, TypeError) and f".{method}() " in str(error.cause):
         raise AnotherRelease("", RELEASE) from error
 
 

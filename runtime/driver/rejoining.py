@@ -12,7 +12,7 @@ from typing import Any
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 
 from actors.errors import ThornbackError
-from runtime.driver.directory_link import called
+from runtime.driver.directory_link import called, check_understood
 from runtime.driver.host_link import why_away
 from runtime.errors import AnotherRelease, AnotherSystem, HostUnavailable, SystemNotFound
 from runtime.process.world import World
@@ -127,6 +127,7 @@ class Rejoining:
         try:
             topology: Topology = await self.ask("join", self.JOIN_S, RELEASE)
         except RayTaskError as error:
+            check_understood(error, "join")
             if isinstance(error.cause, SystemNotFound):
                 raise SystemNotFound(*error.cause.args) from error
             if not isinstance(error.cause, ThornbackError):

@@ -15,6 +15,7 @@ from runtime.cluster.directory import Directory
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import BUS_ACTOR, DIRECTORY_ACTOR, HOSTS, ProcessKind
+from runtime.topology.release import RELEASE
 from runtime.topology.status import DrainReport
 from tests.simulation.plan import Fault
 from tests.simulation.steady_load import AFTER_S, BEFORE_S, SteadyLoad
@@ -127,7 +128,7 @@ async def take_over(simulation: "Simulation", operator: Owner, fault: Fault) -> 
         directory = world.actors.spawn(Directory, settings, DIRECTORY_ACTOR, None)
         refusal = ""
         try:
-            await directory.launch.remote(LAUNCH_S)
+            await directory.launch.remote(LAUNCH_S, False, RELEASE)
             history.complain("a launch took a database whose system lives")
         except RayTaskError as error:
             refusal = type(error.cause).__name__

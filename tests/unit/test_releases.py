@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.exceptions import RayTaskError
 
-from runtime.driver.directory_link import called
+from runtime.driver.directory_link import called, check_understood
 from runtime.errors import AnotherRelease, SystemNotFound
 from runtime.topology.release import RELEASE, check_release
 from runtime.wire.error_codec import decode_error, encode_error
@@ -49,3 +50,14 @@ def test_a_call_that_a_directory_does_not_know_is_one_of_another_release(
 ) -> None:
     with pytest.raises(AnotherRelease, match="is of another release of Thornback"):
         called(OlderDirectory(), method, *arguments)
+
+
+def test_a_directory_that_does_not_know_the_call_is_of_another_release() -> None:
+    """Ray may have taken the methods from this program's own code; then the directory says it."""
+    try:
+        OlderDirectory().remote(5.0, RELEASE)  # type: ignore[call-arg]
+    except TypeError as error:
+        with pytest.raises(AnotherRelease):
+            check_understood(RayTaskError("remote", "", error), "remote")
+    check_understood(RayTaskError("join", "", TypeError("'int' object is not iterable")), "join")
+    check_understood(RayTaskError("join", "", ValueError("Directory.join() is away")), "join")

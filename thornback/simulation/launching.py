@@ -10,6 +10,7 @@ from runtime.cluster.directory import Directory
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.release import RELEASE
 from runtime.topology.status import Topology
 
 #: Between two tries to reach a directory that is away, or to launch what is being drained.
@@ -25,7 +26,7 @@ async def launch(world: World, settings: Settings, *, take_over: bool = False) -
     while True:
         directory = world.actors.spawn(Directory, settings, DIRECTORY_ACTOR, None)
         try:
-            topology: Topology | None = await directory.launch.remote(LAUNCH_S, take_over)
+            topology: Topology | None = await directory.launch.remote(LAUNCH_S, take_over, RELEASE)
             if topology is not None:
                 return topology
             if await directory.over.remote():

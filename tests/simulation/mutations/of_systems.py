@@ -129,7 +129,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "replaced is away",
         "who is connected to a system that was replaced is told that it is away",
         "runtime.driver.rejoining",
-        "    if isinstance(error, SystemReplaced):\n",
+        "    if isinstance(error, SystemReplaced | AnotherRelease):\n",
         "    if False:\n",
     ),
     mutation(
