@@ -3,9 +3,8 @@
 This is what `make run` runs. It stays up after the summary until Ctrl-C, which drains
 and stops everything that it started.
 
-With `--nodes`, Ray has several nodes on this machine, and each has a host of the system; the
-embedded PostgreSQL runs beside them then, so that processes of all nodes reach it, and none is
-bound to one. `--strike` kills one of these nodes in the middle of the replay.
+With `--nodes`, Ray has several nodes on this machine, and each has a host of the system
+(over_nodes.py). `--strike` kills one of these nodes in the middle of the replay.
 """
 
 import argparse
@@ -13,7 +12,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -21,16 +20,15 @@ from jobs import striking
 from jobs.command_line import INTERRUPTED, console, parser, problems, run, settings_of
 from jobs.drain import drain, show
 from jobs.launch import add_launching, launch, launching_of
+from jobs.over_nodes import OverNodes
 from jobs.replay import Refs, add_options, replay
-from runtime.cluster.clearing import database_stopped, database_user
-from runtime.cluster.embedded_database import folder_of, wanted
-from runtime.cluster.local_nodes import LocalNode
+from runtime.cluster.clearing import database_user
+from runtime.cluster.embedded_database import folder_of
 from runtime.cluster.preflight import check_machine
-from runtime.cluster.ray_session import end_ray, joined_node, start_ray, uninterrupted, way_in
+from runtime.cluster.ray_session import uninterrupted, way_in
 from runtime.settings.configuration import FILE_VARIABLE
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
-from runtime.topology.names import MACHINE_LETTERS
 from runtime.topology.status import Status
 from store.embedded.server import EmbeddedPostgres
 
@@ -49,6 +47,10 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument(
         "--nodes", type=_nodes, default=1, metavar="N",
         help=f"so many Ray nodes on this machine, 1 to {MOST_NODES}, each with a host at least",
+    )  # fmt: skip
+    options.add_argument(
+        "--loopback", action="store_true",
+        help="have all nodes on loopback, also where root could give each a network namespace",
     )  # fmt: skip
     options.add_argument(
         "--strike", action="store_true",
@@ -80,20 +82,16 @@ def main() -> int:
     stop = threading.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: _interrupted(stop))
-    code, system, beside = INTERRUPTED, None, False
+    code, system = INTERRUPTED, None
+    over = OverNodes(settings, arguments.nodes, loopback=arguments.loopback)
     try:
         with uninterrupted():
-            beside = arguments.nodes > 1 and wanted(settings)
-            launched = _over_nodes(settings, arguments.nodes) if arguments.nodes > 1 else settings
-            nodes = start_ray(arguments.nodes)
-            if nodes:
-                _say_nodes(nodes)
-            system = launch(launched, launching_of(arguments))
+            system = launch(over.start(), launching_of(arguments))
         refs: Refs = {}
         strike = None
         if arguments.strike:
             statuses = partial(_statuses, system)
-            strike = striking.Strike(nodes, statuses, refs.values, arguments.patience)
+            strike = striking.Strike(over.nodes, statuses, refs.values, arguments.patience)
         done = replay(
             system, arguments.days, arguments.patience,
             streams=arguments.streams, late_days=arguments.late, refs=refs, looked=strike,
@@ -112,36 +110,13 @@ def main() -> int:
     finally:
         if system is not None:
             show(drain(system))
-        end_ray()
-        if beside:
-            for problem in database_stopped(settings):
-                problems.print(f"error: {problem}", markup=False)
+        for problem in over.end():
+            problems.print(f"error: {problem}", markup=False)
     return code
-
-
-def _over_nodes(settings: Settings, nodes: int) -> Settings:
-    """The settings of a system on so many nodes: each has a host, and an embedded PostgreSQL runs
-    beside the system, and is started here."""
-    if settings.actor_system.hosts < nodes:
-        settings = settings.replaced("actor_system", "hosts", nodes, "--nodes")
-    if not wanted(settings):
-        return settings
-    with console.status("starting the embedded PostgreSQL"):
-        url = EmbeddedPostgres(folder_of(settings)).start()
-    return settings.replaced("event_store", "connection_string", url, "--nodes")
 
 
 def _statuses(system: ActorSystem) -> Iterable[Status]:
     return system.status().result()
-
-
-def _say_nodes(nodes: Sequence[LocalNode]) -> None:
-    ids = [joined_node(), *(node.id for node in nodes)]
-    shown = ", ".join(each[:MACHINE_LETTERS] for each in ids)
-    console.print(
-        f"{len(ids)} Ray nodes, each a raylet of its own on loopback of this machine: {shown}; "
-        "the first one is the head"
-    )
 
 
 def _lines_to_paste(settings: Settings, config: Path | None) -> list[str]:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from runtime.cluster.node_network import impossible
+
 pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 
-#: Within seconds it has shards move, and kills the writer, a node and the timekeeper.
-SEED = "1370"
+#: Within seconds it kills a host and a node, has shards move, sets a clock, and cuts a node off
+#: where root runs it.
+SEED = "1095"
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,4 +37,7 @@ def test_a_short_seed_keeps_all_promises_and_leaves_nothing_over() -> None:
     [faults] = re.findall(rf"^ +{SEED} +(\d+) .* all kept$", done.stdout, re.MULTILINE)
     assert int(faults) > 0, done.stdout
     assert "kill-node: 1" in done.stdout
+    assert "set-clock: 1" in done.stdout
+    assert ("cut-node: 1" in done.stdout) == (impossible() is None), done.stdout
+    assert re.search(r"^requests .*held: [1-9]", done.stdout, re.MULTILINE), done.stdout
     assert "left over" not in done.stdout

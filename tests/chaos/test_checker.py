@@ -14,7 +14,7 @@ from runtime.processing.letters import derived
 from store.receipts import Receipt
 from tests.chaos import identity
 from tests.chaos.checker import problems
-from tests.chaos.history import EventRow, History, Seen, Sending, TallyRow
+from tests.chaos.history import ClockSet, EventRow, History, Seen, Sending, TallyRow
 from tests.chaos.judging_followers import receipt
 from tests.chaos.made_history import made_history
 
@@ -41,6 +41,15 @@ def changed(history: History, position: int, **values: Any) -> History:
     """One event is another."""
     rows = [replace(row, **values) if row.position == position else row for row in history.events]
     return _of(history, events=rows)
+
+
+def clocks_set(
+    history: History, by_us: int, from_ns: int = 0, until_ns: int = 1, right_ns: int | None = None
+) -> History:
+    """A machine's clock was set, and perhaps right again later."""
+    off = ClockSet(machine="one", by_us=by_us, from_ns=from_ns, until_ns=until_ns)
+    right = [] if right_ns is None else [replace(off, by_us=0, from_ns=right_ns, until_ns=right_ns)]
+    return replace(history, clocks=[off, *right])
 
 
 def with_event(history: History, of: int, **values: Any) -> History:
@@ -107,8 +116,10 @@ def tallied_otherwise(history: History, *rows: TallyRow) -> History:
 def _of(history: History, **values: Any) -> History:
     parts = {
         name: getattr(history, name)
-        for name in ("events", "sendings", "seen", "checkpoints", "tallies")
-    }
+        for name in (
+            "events", "sendings", "seen", "checkpoints", "tallies", "zero_us", "clocks",
+        )
+    }  # fmt: skip
     return History(**(parts | values))
 
 
@@ -388,6 +399,43 @@ WRONG: dict[str, tuple[Callable[[History], History], str, str]] = {
         "altered",
         "rang for another one",
     ),
+    "a timer has fired early by its host's clock, which the writer's does not show": (
+        lambda h: changed(
+            clocks_set(with_data(h, position_of(h, "timer-set"), due_us=2), 10**9),
+            position_of(h, "timer-fired"),
+            at_us=1,
+        ),
+        "early",
+        "by the clock of its host",
+    ),
+    "a timer has fired earlier than clocks were apart": (
+        lambda h: changed(
+            clocks_set(with_data(h, position_of(h, "timer-set"), due_us=10**7), 10**6),
+            position_of(h, "timer-fired"),
+            at_us=10**7,
+        ),
+        "early",
+        "by the clock of its writer",
+    ),
+    "moments fall by more than clocks were apart": (
+        lambda h: changed(clocks_set(h, 1_000), 1, recorded_us=5_000),
+        "reordering",
+        "was recorded before",
+    ),
+    "what was acknowledged was recorded at another time than between command and answer": (
+        lambda h: changed(replace(h, zero_us=0), 4, recorded_us=10**9),
+        "moment",
+        "neither between",
+    ),
+    "it was recorded by a clock that was right again": (
+        lambda h: changed(
+            clocks_set(replace(h, zero_us=0), 10**9, until_ns=-2, from_ns=-3, right_ns=-1),
+            4,
+            recorded_us=10**9,
+        ),
+        "moment",
+        "neither between",
+    ),
     "what a timer leads to is somebody else's": (
         lambda h: with_event(
             h,
@@ -416,6 +464,13 @@ def test_what_is_wrong_is_found_and_named(wrong: str) -> None:
     found = problems(damage(made_history()))
 
     assert [each for each in found if each.kind == kind and words in each.what], found
+
+
+def test_moments_may_be_those_of_a_clock_that_was_off_just_then() -> None:
+    history = clocks_set(replace(made_history(), zero_us=0), 10**9)
+
+    assert problems(history) == []
+    assert problems(changed(history, 4, recorded_us=10**9)) == []
 
 
 def test_what_was_sent_again_is_held_against_its_first_effect() -> None:
