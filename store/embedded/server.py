@@ -27,6 +27,7 @@ from store.embedded.home import NAME, Home, Marker
 from store.embedded.home import ForeignFolder as ForeignFolder
 from store.embedded.home import ServerFailed as ServerFailed
 from store.embedded.home import UnusableFolder as UnusableFolder
+from store.embedded.memory import shared_buffers
 from store.embedded.server_user import Command
 from store.errors import EmbeddedError as EmbeddedError
 
@@ -49,7 +50,6 @@ SETTINGS: Mapping[str, str] = {
     # replica and no archive. Backups are pg_dump's; pg_basebackup is not possible.
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "shared_buffers": "256MB",  # the hot end of the log and its indexes; fits a laptop
     "max_connections": "200",  # a pool of 20 (the default) in each of several processes
     "jit": "off",  # compiling costs more than short statements take
     "autovacuum": "on",  # a log needs it too: statistics, visibility, frozen rows
@@ -216,7 +216,7 @@ class EmbeddedPostgres:
     def _spawn(self, binaries: Path, port: int) -> None:
         # PostgreSQL would take a zombie, or whoever has the old pid today, for the old server.
         (self._home.cluster / "postmaster.pid").unlink(missing_ok=True)
-        settings = {**SETTINGS, "port": str(port)}
+        settings = {"shared_buffers": shared_buffers(), **SETTINGS, "port": str(port)}
         options = shlex.join(f"--{name}={value}" for name, value in settings.items())
         # pg_ctl gives the server a session of its own, beyond Ctrl-C and the starter's end.
         command: Command = [binaries / "pg_ctl", "start", "-sW", "-D", self._home.cluster]
