@@ -22,9 +22,9 @@ LEAST_MIB = 256
 MOST_MIB = 4096
 
 
-def shared_buffers() -> str:
-    """PostgreSQL's setting of that name, for a server on this machine."""
-    return buffers_of(memory_here())
+def shared_buffers(servers: int = 1) -> str:
+    """PostgreSQL's setting of that name, for one of so many servers on this machine."""
+    return buffers_of(memory_here() // servers)
 
 
 def buffers_of(memory_bytes: int) -> str:

@@ -81,15 +81,21 @@ class EmbeddedPostgres:
 
     Methods block; nothing starts or stops with the object itself. `port` is for those who
     need a certain one; otherwise a free one is chosen and kept for as long as it stays
-    free. `binaries` is the folder of `initdb` and `postgres`, searched for by default.
+    free. `binaries` is the folder of `initdb` and `postgres`, searched for by default. `servers`
+    says how many of these share the part of the memory that is for them, from the next start on.
     Not promised: a folder shared by machines, or by users of whom none is root.
     """
 
     def __init__(
-        self, folder: Path, *, port: int | None = None, binaries: Path | None = None
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        binaries: Path | None = None,
+        servers: int = 1,
     ) -> None:
         self._home = Home(folder)
-        self._port, self._binaries = port, binaries
+        self._port, self._binaries, self._servers = port, binaries, servers
 
     @property
     def url(self) -> str:
@@ -216,7 +222,7 @@ class EmbeddedPostgres:
     def _spawn(self, binaries: Path, port: int) -> None:
         # PostgreSQL would take a zombie, or whoever has the old pid today, for the old server.
         (self._home.cluster / "postmaster.pid").unlink(missing_ok=True)
-        settings = {"shared_buffers": shared_buffers(), **SETTINGS, "port": str(port)}
+        settings = {"shared_buffers": shared_buffers(self._servers), **SETTINGS, "port": str(port)}
         options = shlex.join(f"--{name}={value}" for name, value in settings.items())
         # pg_ctl gives the server a session of its own, beyond Ctrl-C and the starter's end.
         command: Command = [binaries / "pg_ctl", "start", "-sW", "-D", self._home.cluster]

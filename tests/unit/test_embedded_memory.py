@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from store.embedded.memory import MIB, buffers_of, memory_here
+from store.embedded.memory import MIB, buffers_of, memory_here, shared_buffers
 
 TOTAL = psutil.virtual_memory().total
 
@@ -16,6 +16,11 @@ TOTAL = psutil.virtual_memory().total
 )
 def test_it_is_an_eighth_within_bounds(memory_mib: int, buffers: str) -> None:
     assert buffers_of(memory_mib * MIB) == buffers
+
+
+def test_several_servers_share_it() -> None:
+    assert shared_buffers() == buffers_of(memory_here())
+    assert shared_buffers(4) == buffers_of(memory_here() // 4)
 
 
 def machine(folder: Path, groups: str, **limits: str) -> Path:
