@@ -101,6 +101,7 @@ class Unread(msgspec.Struct, frozen=True, gc=False):
     """Fields of an event as they came, known to be good: making them cannot fail."""
 
     id: bytes
+    aggregate_id: bytes
     timestamp_us: int  #: Unix microseconds
     clock: dict[str, int] | bytes  #: the vector clock's entries, or their JSON text
     correlation_id: bytes
@@ -269,6 +270,7 @@ def _check_parts(payload: Any, timestamp: Any) -> None:
 #: What makes each field that may be left unread.
 _MAKERS: dict[str, Callable[[Unread], object]] = {
     "id": lambda unread: uuid_of(unread.id),
+    "aggregate_id": lambda unread: uuid_of(unread.aggregate_id),
     "timestamp": lambda unread: moment_of(unread.timestamp_us),
     "vector_clock": lambda unread: VectorClock.adopt(unread.counts),
     "correlation_id": lambda unread: uuid_of(unread.correlation_id),

@@ -64,7 +64,7 @@ def decode(decoder: Decoder, cut: list[bytes]) -> list[list[Event]]:
 def forgetful() -> Decoder:
     """A decoder whose pool keeps nothing."""
     decoder = Decoder()
-    decoder.pool.types, decoder.pool.sources = _Forgetting(), _Forgetting()
+    decoder.pool.types = _Forgetting()
     return decoder
 
 

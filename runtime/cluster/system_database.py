@@ -80,7 +80,10 @@ class SystemDatabase:
             return
         async with self._opening:
             if self._keeper is None:
-                server = EmbeddedPostgres(embedded.folder_of(self._settings()))
+                settings = self._settings()
+                server = EmbeddedPostgres(
+                    embedded.folder_of(settings), servers=settings.event_store.partitions
+                )
                 self._keeper = DatabaseKeeper(server, self._moved)
             if not self._keeper.started:
                 self._doing("starting the embedded PostgreSQL")

@@ -25,7 +25,8 @@ FEW = 4
 class Lookups:
     """Asks the log which commands of an attempt have taken effect before."""
 
-    #: Attempts looked up beforehand after one that held repeats: where one was, more follow.
+    #: Attempts looked up beforehand after one that held repeats: where one was, more follow. Not
+    #: after one that its driver sent again: that had a reason of its own, which others have not.
     AFTER_REPEAT = 16
 
     def __init__(self, store: EventStore, recent: Recent) -> None:
@@ -34,8 +35,11 @@ class Lookups:
         self._left = 0
 
     async def before(self, attempt: Attempt) -> None:
-        """Before deciding: all of its commands in one query, if repeats are likely."""
-        if not self._left and attempt.batch.failure is None:
+        """Before deciding: all of its commands in one query, if repeats are likely. They are in a
+        batch that was sent before and had no answer: to find out by an append that is refused
+        would cost it, and all that was decided behind it, a second run."""
+        again = attempt.batch.request.again
+        if not (self._left or again or attempt.batch.failure is not None):
             return
         # What is remembered now may be forgotten before this attempt is decided, and was perhaps
         # not in the log yet when the log was asked. So it is noted here: either it becomes
@@ -44,7 +48,8 @@ class Lookups:
         attempt.known.update(each for each in ids if each in self._recent)
         await self._look_up(attempt, attempt.indexes)
         attempt.checked = True
-        self._left = self.AFTER_REPEAT if attempt.known else max(self._left - 1, 0)
+        if not again:
+            self._left = self.AFTER_REPEAT if attempt.known else max(self._left - 1, 0)
 
     async def standing(self, attempt: Attempt) -> bool:
         """Which outcomes of attempts that were undone stand, because the log has what followed

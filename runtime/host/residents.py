@@ -27,6 +27,7 @@ class _Past:
     """What is to be read for a load, and how far it is."""
 
     sources: deque[str]  #: of which nothing was asked yet
+    together: int  #: so many of them are read next
     fresh: dict[bytes, Resident] = field(default_factory=dict)  #: at hand, by aggregate
     rest: Mapping[bytes, int] = field(default_factory=dict)  #: of these, above which version
 
@@ -39,7 +40,9 @@ class Residents:
 
     #: Actors loaded by one query: what it brings is to stay small, and while that is folded the
     #: next one is under way. Fewer would wait for more answers than that spares.
-    TOGETHER = 500
+    TOGETHER = 650
+    #: The first ones: nothing is folded while they are under way.
+    FIRST = 100
     #: Work between two looks at what else there is to do: an event counts one, and one more
     #: for each kibibyte. A few milliseconds.
     SLICE = 500
@@ -99,7 +102,7 @@ class Residents:
         Whose class is replaced meanwhile does not become resident. Raises HandlerBlocked where
         code of one of them was interrupted: that one is broken at the next try.
         """
-        past = _Past(deque(sources))
+        past = _Past(deque(sources), min(self.FIRST, self.TOGETHER))
         ahead: asyncio.Future[bytes | None] | None = None
         try:
             rows = await self._page(past)
@@ -160,7 +163,8 @@ class Residents:
         if not past.rest:
             if not past.sources:
                 return None
-            some = [past.sources.popleft() for _ in range(min(len(past.sources), self.TOGETHER))]
+            some = [past.sources.popleft() for _ in range(min(len(past.sources), past.together))]
+            past.together = self.TOGETHER
             past.fresh = self.work.run(None, self._made, some)
             snapshots = await self._store.load_snapshots(list(past.fresh))
             self.work.run(None, self._restore, past.fresh, snapshots)

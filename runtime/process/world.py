@@ -95,6 +95,7 @@ class World:
     #: How this process is on the network of its machine; None: it calls others through Ray.
     network: Network | None = None
     _of_process = False  #: has a process of the system joined?
+    _restarted: bool | None = None  #: what Ray's head has said of this process
 
     def __init__(self, namespace: str) -> None:
         self._peers = Peers(namespace)
@@ -117,12 +118,13 @@ class World:
 
     def restarted(self) -> bool:
         """Has this process had a life before? Ray alone has made this one then, and nobody
-        need call it."""
-        with warnings.catch_warnings():  # of what Ray itself does to answer this
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return bool(
-                self.ray_actor() and ray.get_runtime_context().was_current_actor_reconstructed
-            )
+        need call it. Ray's head is asked once: it is the same for as long as the process lives."""
+        if self._restarted is None and self.ray_actor():
+            with warnings.catch_warnings():  # of what Ray itself does to answer this
+                warnings.simplefilter("ignore", DeprecationWarning)
+                context = ray.get_runtime_context()
+                self._restarted = bool(context.was_current_actor_reconstructed)
+        return bool(self._restarted)
 
     def ray_actor(self) -> str:
         """What all incarnations of this process have in common, and no other process has;

@@ -27,6 +27,7 @@ from store.embedded.home import NAME, Home, Marker
 from store.embedded.home import ForeignFolder as ForeignFolder
 from store.embedded.home import ServerFailed as ServerFailed
 from store.embedded.home import UnusableFolder as UnusableFolder
+from store.embedded.memory import shared_buffers
 from store.embedded.server_user import Command
 from store.errors import EmbeddedError as EmbeddedError
 
@@ -49,7 +50,6 @@ SETTINGS: Mapping[str, str] = {
     # replica and no archive. Backups are pg_dump's; pg_basebackup is not possible.
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "shared_buffers": "256MB",  # the hot end of the log and its indexes; fits a laptop
     "max_connections": "200",  # a pool of 20 (the default) in each of several processes
     "jit": "off",  # compiling costs more than short statements take
     "autovacuum": "on",  # a log needs it too: statistics, visibility, frozen rows
@@ -81,15 +81,21 @@ class EmbeddedPostgres:
 
     Methods block; nothing starts or stops with the object itself. `port` is for those who
     need a certain one; otherwise a free one is chosen and kept for as long as it stays
-    free. `binaries` is the folder of `initdb` and `postgres`, searched for by default.
+    free. `binaries` is the folder of `initdb` and `postgres`, searched for by default. `servers`
+    says how many of these share the part of the memory that is for them, from the next start on.
     Not promised: a folder shared by machines, or by users of whom none is root.
     """
 
     def __init__(
-        self, folder: Path, *, port: int | None = None, binaries: Path | None = None
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        binaries: Path | None = None,
+        servers: int = 1,
     ) -> None:
         self._home = Home(folder)
-        self._port, self._binaries = port, binaries
+        self._port, self._binaries, self._servers = port, binaries, servers
 
     @property
     def url(self) -> str:
@@ -217,7 +223,7 @@ class EmbeddedPostgres:
     def _spawn(self, binaries: Path, port: int) -> None:
         # PostgreSQL would take a zombie, or whoever has the old pid today, for the old server.
         (self._home.cluster / "postmaster.pid").unlink(missing_ok=True)
-        settings = {**SETTINGS, "port": str(port)}
+        settings = {"shared_buffers": shared_buffers(self._servers), **SETTINGS, "port": str(port)}
         options = shlex.join(f"--{name}={value}" for name, value in settings.items())
         # pg_ctl gives the server a session of its own, beyond Ctrl-C and the starter's end.
         command: Command = [binaries / "pg_ctl", "start", "-sW", "-D", self._home.cluster]

@@ -1,30 +1,27 @@
 """What the events of a log have in common, made once and shared by all of them.
 
-The names of devices and event types recur in every row. An event that is decoded takes its source,
-its aggregate's id, its type and its kind out of here, instead of making them again: three objects
-of nineteen, and a tenth of the time (docs/decisions/0074, which says what is not worth a pool).
+The types of events recur in every row. An event that is decoded takes its type and its kind out
+of here, instead of making them again (docs/decisions/0074). Sources recur as well, and are not
+here: in a fleet larger than a processor's cache, finding one takes longer than making its text
+(docs/decisions/0108).
 """
-
-from uuid import UUID
 
 from actors.event import Kind
 
 
 class EventPool:
-    """Sources with their aggregates' ids, and event types with their kinds, by the bytes that rows
-    have of them. Threads may share one: what both put in is equal."""
+    """Event types with their kinds, by the bytes that rows have of them. Threads may share one:
+    what both put in is equal."""
 
-    #: So many of each: who publishes names both as he likes.
+    #: So many: who publishes names them as he likes.
     MAX = 50_000
 
-    __slots__ = ("sources", "types")
+    __slots__ = ("types",)
 
     def __init__(self) -> None:
         self.types: dict[bytes, tuple[str, Kind]] = {}
-        self.sources: dict[bytes, tuple[str, UUID]] = {}
 
     def trim(self) -> None:
-        """Forget those of which there are too many; what is needed is made anew."""
-        for shared in (self.types, self.sources):
-            if len(shared) > self.MAX:
-                shared.clear()
+        """Forget them where there are too many; what is needed is made anew."""
+        if len(self.types) > self.MAX:
+            self.types.clear()

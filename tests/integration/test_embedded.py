@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from store.embedded import server as embedded
+from store.embedded.memory import shared_buffers
 from store.embedded.server import (
     DatabasePortTaken,
     EmbeddedError,
@@ -103,6 +104,9 @@ async def test_the_server_has_the_settings_we_ask_for(server: EmbeddedPostgres) 
     assert await fetch(url, collation) == "C"
     for name, value in {**embedded.SETTINGS, "server_encoding": "UTF8"}.items():
         assert await fetch(url, f"SELECT current_setting('{name}')") == value, name
+    buffers = await fetch(url, "SELECT current_setting('shared_buffers')")
+    same = f"SELECT pg_size_bytes('{buffers}') = pg_size_bytes('{shared_buffers()}')"
+    assert await fetch(url, same)
 
 
 async def test_committed_data_survives_stop_and_start_on_the_same_port(

@@ -17,7 +17,7 @@ from store.event_store import Found, Snapshot
 from store.memory import MemoryEventStore
 from store.rows.decoding import Decoder
 from tests.contracts.appending import Log, made_event
-from tests.unit.hosting import Add, AddOnce, Hosting, command
+from tests.unit.hosting import Add, AddOnce, Hosting, command, versions
 from tests.unit.writing import CuedStore
 from tests.virtual_time import virtual_time
 
@@ -145,6 +145,33 @@ async def test_a_repeat_is_known_whose_first_run_is_forgotten_while_others_are_l
     store.before = before
     first, repeated = unpack_answer(await run.answer), unpack_answer(await again.answer)
     assert read_events(repeated, 0) == read_events(first, 0) != []
+
+
+class CountedLookUps(CuedStore):
+    """Counts how often it is asked which commands took effect."""
+
+    asked = 0
+
+    async def find_ids(self, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
+        self.asked += 1
+        return await super().find_ids(event_ids)
+
+
+@virtual_time
+async def test_what_is_sent_again_to_a_new_host_is_looked_up_and_costs_others_nothing() -> None:
+    host = await Hosting.begin(store := CountedLookUps())
+    once = command("counter/a", AddOnce())
+    run = await host.deliver(once)
+    host = await Hosting.begin(store)
+    again = host.send(once, again=True)
+    behind = [host.send(command("counter/b", Add())) for _ in range(3)]
+    repeated = unpack_answer(await again.answer)
+    assert read_events(repeated, 0) == read_events(run, 0) != []
+    assert [versions(read_events(unpack_answer(await each.answer), 0)) for each in behind] == [
+        [1], [2], [3],
+    ]  # fmt: skip
+    assert len(host.appends) == len(behind), "nothing was appended in vain, and run again"
+    assert store.asked == 1, "those behind it are no repeats"
 
 
 @virtual_time

@@ -83,8 +83,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "no look before a rerun",
         "a batch is run again without asking the log what of it is stored",
         "runtime.host.repeats",
-        "        if not self._left and attempt.batch.failure is None:\n",
-        "        if not self._left:\n",
+        "        if not (self._left or again or attempt.batch.failure is not None):\n",
+        "        if not (self._left or again):\n",
     ),
     mutation(
         "no look after a rejection",
