@@ -21,6 +21,7 @@ from runtime.processing.key_table import KeyTable
 from runtime.processing.lanes import Lane
 from runtime.processing.program_selection import selection_of_program
 from runtime.processing.projected_rows import ProjectedRows, tabled
+from runtime.processing.reading import OneLog
 from runtime.settings.settings import Settings
 from store.event_store import EventStore
 from store.memory import MemoryEventStore
@@ -91,7 +92,8 @@ async def _begun(program: Program, store: EventStore) -> tuple[Evaluation, Lane,
     clock, ids = NodeClock("bench.workers", 1, ()), count(2**100)
     evaluation = Evaluation(
         program, selection_of_program(program), keys, store, clock,
-        began=0, new_id=lambda: next(ids).to_bytes(16, "big"),
+        reading=OneLog(store, None), began=0,
+        new_id=lambda: next(ids).to_bytes(16, "big"),
     )  # fmt: skip
     lane = Lane(0, None)
     for slot in range(SLOTS):

@@ -15,10 +15,13 @@ from jobs.terminal import UNWELL, as_json, console, show
 from runtime.errors import NotPossible
 from runtime.processing.dead_letters import (
     DeadLetters,
-    dropped_dead_letters,
-    found_dead_letters,
+    check_known,
+    dropped_parked,
+    event_of,
     found_events,
+    found_parked,
     parked_of,
+    shown,
 )
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
@@ -31,8 +34,11 @@ SHOWN = 100
 
 def list_all(settings: Settings, program: str | None, *, for_programs: bool = False) -> int:
     """Show what is parked; the exit code, which is 1 where there is anything."""
-    logs = asked_each(settings, partial(found_dead_letters, program))
-    found = [letters for theirs in logs for letters in theirs]
+    parked = asked_each(settings, partial(found_parked, program))
+    check_known(program, parked)
+    wanted = [event_id for theirs in parked for event_id in theirs.event_ids]
+    events = asked_each(settings, partial(found_events, wanted)) if wanted else []
+    found = shown(parked, events)
     if for_programs:
         for letters in found:
             print(as_json(in_json(letters)))
@@ -63,19 +69,20 @@ def show_one(
     is 1 where none does."""
     parked = _one(program, key, source)
 
-    async def look(store: EventStore) -> tuple[list[DeadLetter], dict[bytes, Event]]:
-        letters = await store.dead_letters(parked, 0, SHOWN)
-        return letters, await found_events([each.event_id for each in letters], store)
+    async def look(store: EventStore) -> list[DeadLetter]:
+        return await store.dead_letters(parked, 0, SHOWN)
 
     # A key is parked in one partition; a source may be in several, by what waits for it.
     logs = asked_each(settings, look)
-    letters = [letter for theirs, _ in logs for letter in theirs]
-    events = {event_id: event for _, theirs in logs for event_id, event in theirs.items()}
+    letters = [letter for theirs in logs for letter in theirs]
+    wanted = [letter.event_id for letter in letters]
+    found = asked_each(settings, partial(found_events, wanted)) if wanted else []
+    events = {event_id: event for theirs in found for event_id, event in theirs.items()}
     if not letters:
         problems.print(f"{parked} of {program} is not parked", markup=False)
         return UNWELL
     for letter in letters:
-        event = events[letter.event_id]
+        event = event_of(letter, events)
         if for_programs:
             print(as_json(_letter_in_json(letter, event)))
             continue
@@ -88,7 +95,7 @@ def show_one(
             console.print(f"    {letter.reason}, tried {letter.tries} times", markup=False)
             for frame in letter.frames:
                 console.print(f"    {frame}", markup=False)
-    if any(len(theirs) == SHOWN for theirs, _ in logs) and not for_programs:
+    if any(len(theirs) == SHOWN for theirs in logs) and not for_programs:
         problems.print(f"the first {SHOWN}; there may be more")
     return 0
 
@@ -112,8 +119,9 @@ def replay(
 def drop(settings: Settings, program: str, key: str | None, source: str | None) -> int:
     """Forget what a program has parked; the exit code, which is 1 where there was nothing."""
     parked = parked_of(program, key, source)
-    dropped = sum(asked_each(settings, partial(dropped_dead_letters, program, parked)))
+    dropped = sum(asked_each(settings, partial(dropped_parked, program, parked)))
     if not dropped:
+        check_known(program, asked_each(settings, partial(found_parked, program)))
         problems.print(f"{parked or 'nothing'} of {program} is parked", markup=False)
         return UNWELL
     problems.print(f"{dropped:,} events are dropped: {program} never sees them", markup=False)

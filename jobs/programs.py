@@ -18,9 +18,11 @@ def list_all(system: ActorSystem, *, for_programs: bool = False) -> int:
     """Show every program that runs, and how far behind the head of the log it is; the exit code,
     which is 1 where one stands, or is in trouble."""
     parts = system.parts if isinstance(system, PartitionedSystem) else (system,)
+    heads = [part.head().result() for part in parts]
     rows = []
-    for partition, part in enumerate(parts):
-        rows += [row | of_partition(partition, len(parts)) for row in _rows(part)]
+    for partition, (part, head) in enumerate(zip(parts, heads, strict=True)):
+        found = _rows(part, head, sum(heads))
+        rows += [row | of_partition(partition, len(parts)) for row in found]
     amiss = any(row["trouble"] or row["workers"] != row["answering"] for row in rows)
     if for_programs:
         for row in rows:
@@ -38,7 +40,8 @@ def list_all(system: ActorSystem, *, for_programs: bool = False) -> int:
         stands = "stands: " if row["paused"] else ""
         name = f"  {row['program']}" if row["runs_in"] else row["program"]
         if "partition" in row:
-            name += f" of partition {row['partition']}"
+            of = "all partitions, in" if row["logs"] > 1 else "partition"
+            name += f" of {of} {row['partition']}"
         table.add_row(
             name, workers, f"{row['events']:,}", f"{row['outputs']:,}",
             f"{row['parked']:,}",
@@ -49,9 +52,9 @@ def list_all(system: ActorSystem, *, for_programs: bool = False) -> int:
     return UNWELL if amiss else 0
 
 
-def _rows(system: ActorSystem) -> list[dict[str, Any]]:
-    """What there is to say of those that run on one log."""
-    head = system.head().result()
+def _rows(system: ActorSystem, head: int, heads: int) -> list[dict[str, Any]]:
+    """What there is to say of those that run beside one log, which may be one of several: `heads`
+    is where all of them together are."""
     programs: dict[str, list[WorkerFacts]] = defaultdict(list)
     silent: dict[str, list[str]] = defaultdict(list)
     for status in system.status().result():
@@ -65,7 +68,8 @@ def _rows(system: ActorSystem) -> list[dict[str, Any]]:
             silent[program].append(f"{status.name}: {why or 'not started yet'}")
     rows = []
     for name in sorted(programs.keys() | silent.keys()):
-        rows.append(_in_json(name, programs[name], silent[name], head))
+        reads_all = any(one.logs > 1 for one in programs[name])
+        rows.append(_in_json(name, programs[name], silent[name], heads if reads_all else head))
         rows += _of_handlers(name, programs[name], head)
     return rows
 
@@ -108,6 +112,7 @@ def _in_json(
         "runs_in": runs_in,
         "workers": max((one.workers for one in workers), default=len(silent)),
         "answering": len(workers),
+        "logs": max((one.logs for one in workers), default=1),
         "events": sum(one.events for one in workers),
         "outputs": sum(one.outputs for one in workers),
         "failures": sum(one.failures for one in workers),

@@ -5,12 +5,13 @@ A list needs the database, and no Ray; building one anew needs the system.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from jobs.command_line import connected_by
-from jobs.subscriptions import asked_each, of_partition
+from jobs.subscriptions import Head, asked_each, behind, head_of, in_table, of_partition
 from jobs.terminal import as_json, problems, run, show
 from runtime.errors import AskTimeout
 from runtime.settings.settings import Settings
@@ -25,9 +26,8 @@ _LOOK_S = 0.5
 def list_all(settings: Settings, *, for_programs: bool = False) -> int:
     """Show every one, and how far behind the head of the log it is; the exit code."""
 
-    async def look(store: EventStore) -> list[dict[str, object]]:
-        found: list[dict[str, object]] = []
-        head = await store.head()
+    async def look(store: EventStore) -> tuple[list[dict[str, Any]], Head]:
+        found: list[dict[str, Any]] = []
         for table in await store.projections():
             position = await store.reached(table.name)
             found.append(
@@ -36,13 +36,19 @@ def list_all(settings: Settings, *, for_programs: bool = False) -> int:
                     "view": f"projections.{sql_name(table.name)}" if table.in_service else None,
                     "columns": [str(column) for column in table.columns],
                     "position": max(position, 0),
-                    "behind": max(head - max(position, 0), 0),
                 }
             )
-        return found
+        return found, await head_of(store)
 
     logs = asked_each(settings, look)
-    rows = [row | of_partition(at, len(logs)) for at, theirs in enumerate(logs) for row in theirs]
+    heads = [head for _, head in logs]
+    rows = [
+        row
+        | {"behind": behind(row["projection"], row["position"], head, heads)}
+        | of_partition(at, len(logs))
+        for at, (theirs, head) in enumerate(logs)
+        for row in theirs
+    ]
     if for_programs:
         for row in rows:
             print(as_json(row))
@@ -58,7 +64,7 @@ def list_all(settings: Settings, *, for_programs: bool = False) -> int:
     for row in rows:
         table.add_row(
             str(row["projection"]), str(row["view"] or "nothing: it is being built"),
-            f"{row['position']:,}", f"{row['behind']:,}",
+            f"{row['position']:,}", in_table(row["behind"]),
             *([str(row["partition"])] if len(logs) > 1 else ()),
         )  # fmt: skip
     show(table)

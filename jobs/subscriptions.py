@@ -6,10 +6,10 @@ one, and of a group how many of its members that were heard of lately have a par
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from rich.markup import escape
 from rich.table import Table
@@ -21,6 +21,7 @@ from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
 from store.event_store import EventStore
 from store.postgres.event_store import PostgresEventStore
+from store.projected import REBUILD
 from store.subscriptions import SubscriptionRecord
 
 T = TypeVar("T")
@@ -71,17 +72,47 @@ def of_partition(partition: int, partitions: int) -> dict[str, int]:
     return {"partition": partition} if partitions > 1 else {}
 
 
+class Head(NamedTuple):
+    """Where a log stands, and the programs that read it with all others as one from there."""
+
+    position: int
+    merged: Mapping[str, int]  #: how many logs each of them reads
+
+
+async def head_of(store: EventStore) -> Head:
+    """That of one log."""
+    merged = {each.program: len(each.began) for each in await store.merges()}
+    return Head(await store.head(), merged)
+
+
+def behind(name: str, position: int, head: Head, heads: Sequence[Head]) -> int | None:
+    """How many positions somebody is behind the head of his log, or behind those of all, where he
+    reads all. None: not all of these were asked."""
+    logs = head.merged.get(name.partition("/")[0].removesuffix(REBUILD), 1)
+    if logs == 1:
+        return max(head.position - position, 0)
+    return max(sum(each.position for each in heads) - position, 0) if len(heads) == logs else None
+
+
+def in_table(count: int | None) -> str:
+    """The same, as people read it."""
+    return "?" if count is None else f"{count:,}"
+
+
 def list_all(settings: Settings, *, for_programs: bool = False) -> int:
     """Show every one, and how far behind the head of the log it is; the exit code."""
 
-    async def look(store: EventStore) -> tuple[list[SubscriptionRecord], int]:
-        return await store.subscriptions(), await store.head()
+    async def look(store: EventStore) -> tuple[list[SubscriptionRecord], Head]:
+        return await store.subscriptions(), await head_of(store)
 
     found = asked_each(settings, look)
+    heads = [head for _, head in found]
     if for_programs:
         for partition, (records, head) in enumerate(found):
             for record in records:
-                said = in_json(record) | {"behind": max(head - record.position, 0)}
+                said = in_json(record) | {
+                    "behind": behind(record.name, record.position, head, heads)
+                }
                 print(as_json(said | of_partition(partition, len(found))))
         return 0
     if not any(records for records, _ in found):
@@ -99,7 +130,7 @@ def list_all(settings: Settings, *, for_programs: bool = False) -> int:
             table.add_row(
                 record.name, escape(str(record.selection)), members.get(record.name, ""),
                 f"{record.receipt.count:,}",
-                f"{record.position:,}", f"{max(head - record.position, 0):,}",
+                f"{record.position:,}", in_table(behind(record.name, record.position, head, heads)),
                 "never" if moved is None else moved.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
                 *([str(partition)] if len(found) > 1 else ()),
             )  # fmt: skip

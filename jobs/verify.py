@@ -8,7 +8,7 @@ receipt of an erasure is another thing: verify_erased.py.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from jobs.verify_erased import verify_receipt
 from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
 from store.event_store import EventStore
+from store.merges import reached
 from store.receipts import NOTHING_FINISHED, Receipt
 from store.subscriptions import SubscriptionRecord
 
@@ -39,11 +40,23 @@ class Verdict:
     agrees: bool
 
 
+#: What was read of each log: after which position, and up to which.
+Stretches = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be checked that is kept in one partition: the whole, or its slots."""
+
+    parts: dict[int | None, SubscriptionRecord]
+    stretches: dict[int | None, Stretches | None]
+
+
 def verify(settings: Settings, name: str, *, for_programs: bool = False) -> int:
     """Check one and say what came of it, in each partition; the exit code, which is 1 where it does
     not agree in any. Raises NotPossible where there is no such subscription."""
 
-    async def check(store: EventStore) -> Verdict:
+    async def look(store: EventStore) -> Wanted | None:
         records = {record.name: record for record in await store.subscriptions()}
         slots = {
             int(slot): record
@@ -54,26 +67,82 @@ def verify(settings: Settings, name: str, *, for_programs: bool = False) -> int:
         parts: dict[int | None, SubscriptionRecord] = dict(slots.items())
         if name in records:
             parts = {None: records[name]}
-        if not parts:
-            there = ", ".join(record.name for record in folded(records.values())) or "none"
-            raise NotPossible(f"there is no durable subscription {name!r}; there are: {there}")
-        found, agrees, done = NOTHING_FINISHED, True, 0
-        total = sum(record.position - record.began for record in parts.values())
-        with _shown(total, quiet=for_programs) as progress:
-            for slot, record in parts.items():
-                part = NOTHING_FINISHED
-                for begin in range(record.began, record.position, STRETCH):
-                    end = min(begin + STRETCH, record.position)
-                    part += await store.recount(record.selection, begin, end, slot)
-                    progress(done := done + end - begin)
-                agrees, found = agrees and part == record.receipt, found + part
-        [record] = folded(parts.values())
-        return Verdict(record, found, agrees)
+        there.update(record.name for record in folded(records.values()))
+        return Wanted(parts, await _stretches(name, parts, store)) if parts else None
 
-    verdicts = asked_each(settings, check)
-    for partition, verdict in enumerate(verdicts):
-        _say(verdict, partition, len(verdicts), for_programs=for_programs)
-    return 0 if all(verdict.agrees for verdict in verdicts) else UNWELL
+    there: set[str] = set()
+    wanted = asked_each(settings, look)
+    if not any(wanted):
+        names = ", ".join(sorted(there)) or "none"
+        raise NotPossible(f"there is no durable subscription {name!r}; there are: {names}")
+    verdicts = {
+        home: _verdict(settings, each, home, len(wanted), quiet=for_programs)
+        for home, each in enumerate(wanted)
+        if each is not None
+    }
+    for partition, verdict in verdicts.items():
+        _say(verdict, partition, len(wanted), for_programs=for_programs)
+    return 0 if all(verdict.agrees for verdict in verdicts.values()) else UNWELL
+
+
+async def _stretches(
+    name: str, parts: Mapping[int | None, SubscriptionRecord], store: EventStore
+) -> dict[int | None, Stretches | None]:
+    """What each part has read of each log, where it reads several; None: its own log alone, as far
+    as its record says."""
+    merge = await store.merge_of(name)
+    if merge is None:
+        return dict.fromkeys(parts)
+    return {
+        slot: tuple(
+            zip(
+                merge.began,
+                reached(merge, record.position, await store.last_legs(merge, record.position)),
+                strict=True,
+            )
+        )
+        for slot, record in parts.items()
+    }
+
+
+def _verdict(settings: Settings, wanted: Wanted, home: int, asked: int, *, quiet: bool) -> Verdict:
+    """What the logs say, by what was kept in the partition `home`, of so many that are asked."""
+    stretches = {
+        slot: read or _in_one(home, asked, wanted.parts[slot])
+        for slot, read in wanted.stretches.items()
+    }
+    if any(len(read) != asked for read in stretches.values()):
+        raise NotPossible("this program reads the logs of all partitions: ask all of them")
+    total = sum(end - begin for read in stretches.values() for begin, end in read)
+    logs = iter(range(asked))
+
+    with _shown(total, quiet=quiet) as progress:
+        done = 0
+
+        async def count(store: EventStore) -> dict[int | None, Receipt]:
+            nonlocal done
+            log, found = next(logs), dict[int | None, Receipt]()
+            for slot, record in wanted.parts.items():
+                found[slot] = NOTHING_FINISHED
+                first, last = stretches[slot][log]
+                for begin in range(first, last, STRETCH):
+                    end = min(begin + STRETCH, last)
+                    found[slot] += await store.recount(record.selection, begin, end, slot)
+                    progress(done := done + end - begin)
+            return found
+
+        counted = asked_each(settings, count)
+    by_slot = {
+        slot: sum((theirs[slot] for theirs in counted), NOTHING_FINISHED) for slot in wanted.parts
+    }
+    [record] = folded(wanted.parts.values())
+    agrees = all(by_slot[slot] == part.receipt for slot, part in wanted.parts.items())
+    return Verdict(record, sum(by_slot.values(), NOTHING_FINISHED), agrees)
+
+
+def _in_one(home: int, asked: int, record: SubscriptionRecord) -> Stretches:
+    """Of its own log what its record says, and nothing of the others."""
+    return tuple((record.began, record.position) if log == home else (0, 0) for log in range(asked))
 
 
 def _say(verdict: Verdict, partition: int, partitions: int, *, for_programs: bool) -> None:

@@ -15,30 +15,47 @@ from uuid import UUID
 
 from actors.actor import Actor, Command, described
 from actors.event import Event
-from actors.naming import checked_source, checked_type_name, source_of
+from actors.naming import checked_type_name, source_of
 from runtime.driver.bulk import BulkResult
 from runtime.driver.connection import Connection
+from runtime.driver.erasing import forget_elsewhere
 from runtime.driver.explaining import explain_in
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
 from runtime.driver.scaling import ScalingStep, checked_hosts
 from runtime.driver.selecting import checked_seconds
-from runtime.driver.starting import Start
+from runtime.driver.starting import Start, checked_start
 from runtime.errors import NotPossible, SystemNotFound
 from runtime.face import Face
 from runtime.process.partitioning import share_of, whole_of
-from runtime.processing.dead_letters import DeadLetters, Replayed, added_up
+from runtime.processing.dead_letters import (
+    DeadLetters,
+    Replayed,
+    added_up,
+    check_known,
+    found_events,
+    found_parked,
+    shown,
+)
 from runtime.processing.finding import USUAL, Found
 from runtime.processing.merged_subscription import MergedSubscription
-from runtime.processing.partitioned_programs import check_for_partitions
+from runtime.processing.partitioned_programs import (
+    check_same_logs,
+    ensure_merge,
+    home_of_program,
+    homes,
+    reads_all_logs,
+)
+from runtime.processing.running import run_program
 from runtime.settings.settings import Settings
 from runtime.topology.partitions import partition_of
 from runtime.topology.positions import Positions
 from runtime.topology.status import DrainReport, Progress, Status
 from store.causality import LIMIT, Explanation
-from store.erasures import ErasureReceipt
+from store.erasures import Erasure, ErasureReceipt
 from store.event_store import EventStore
-from streams.programs import Runnable
+from streams.program import Program
+from streams.programs import Runnable, program_of
 
 S = TypeVar("S")
 
@@ -99,10 +116,10 @@ class PartitionedFace(Face):
     def stop(
         self, what: str | ActorRef[Any], *, reason: str = "", id: UUID | bytes | None = None
     ) -> Any:
-        """See ActorSystem. A stream program is stopped in all partitions."""
+        """See ActorSystem. A stream program is stopped in all partitions in which it runs."""
         if not isinstance(what, str):
             return self.parts[0].stop(what, reason=reason, id=id)  # by what the ref says
-        return self._all(f"stopping {what}", lambda part: part.stop(what), lambda _: None)
+        return self._where(what, f"stopping {what}", lambda part: part.stop(what), lambda _: None)
 
     def erase(
         self,
@@ -112,26 +129,36 @@ class PartitionedFace(Face):
         keys: Iterable[str] = (),
         patience_s: float = 60.0,
     ) -> Reply[ErasureReceipt]:
-        """See ActorSystem. What waits for it as dead letters is forgotten in all partitions; all
-        else is in its own. Raises NotPossible for keys that are at home in another one."""
+        """See ActorSystem. What waits for it as dead letters is forgotten in all partitions; and
+        what programs have of its keys, in those where such a key may be: its own, those where the
+        other keys are at home, and those where programs are that read all logs. The receipt that
+        its own keeps is of its own; the one that is returned has counted all."""
         own = self._of(ref)
         keys = keys if isinstance(keys, str) else list(keys)  # a text is refused below
-        for key in () if isinstance(keys, str) else map(checked_source, keys):
-            if self.part_of(key) is not own:
-                raise NotPossible(
-                    f"the key {key!r} is of another partition than {ref.source}: erase its actor, "
-                    "or ask the one of system.parts that it is of"
-                )
         reply = own.erase(ref, reason, keys=keys, patience_s=patience_s)
         names = {ref.source, *keys}
 
         async def erased() -> ErasureReceipt:
             receipt = await reply
-            others = (part for part in self.parts if part is not own)
-            dropped = sum([await _dropped(part, names) for part in others])
-            return replace(receipt, dead_letters=receipt.dead_letters + dropped)
+            for part in self.parts:
+                if part is own:
+                    continue
+                if await self._has_keys(part, names):
+                    erasure = Erasure.of(ref.source, [*names])
+                    receipt = receipt.with_more(
+                        await forget_elsewhere(part.connection, own.connection, erasure, patience_s)
+                    )
+                dropped = await _dropped(part, names)
+                receipt = replace(receipt, dead_letters=receipt.dead_letters + dropped)
+            return receipt
 
         return self.parts[0].connection.errand(f"erasing {ref.source}", erased)
+
+    async def _has_keys(self, part: Face, names: Collection[str]) -> bool:
+        """May programs of this partition have one of these as a key?"""
+        if any(self.part_of(name) is part for name in names):
+            return True
+        return bool(await part.connection.log.ask(lambda store: store.merges()))
 
     def state_as_of(
         self,
@@ -190,8 +217,7 @@ class PartitionedFace(Face):
     def explain(self, event: Event | UUID | str, *, limit: int = LIMIT) -> Reply[Explanation]:
         """See ActorSystem. Causes and effects are looked for in all partitions; what is in two of
         them is told apart by its clocks, and all stands in the order of its commit times."""
-        connections = [part.connection for part in self.parts]
-        return explain_in(connections, event, limit)
+        return explain_in(self._connections, event, limit)
 
     # Stream programs ----------------------------------------------------------------------
 
@@ -202,27 +228,58 @@ class PartitionedFace(Face):
         workers: int | None = None,
         after: Any = 0,
     ) -> Reply[None]:
-        """See ActorSystem. It runs in each partition on its own log, in so many workers there.
-        Raises NotPossible for a program whose keys are not the sources of events."""
-        check_for_partitions(program)
-        starts = iter(self._starts(after))
-        return self._all(
-            "running a program",
-            lambda part: part.run(program, workers=workers, after=next(starts)),
-            lambda _: None,
-        )
+        """See ActorSystem. Where its keys are the sources of events it runs in each partition on
+        its own log, in so many workers there; otherwise in one partition, on all logs as one.
+        Raises NotPossible for handlers that run together where one of them has such keys."""
+        starts = [checked_start(start) for start in self._starts(after)]
+        if reads_all_logs(program):
+            return self._run_over_all(program, workers, starts)
+
+        async def run() -> None:
+            if not (isinstance(program, type) and issubclass(program, Actor)):
+                await check_same_logs(self._connections, program_of(program))
+            await asyncio.gather(
+                *(
+                    part.run(program, workers=workers, after=start)
+                    for part, start in zip(self.parts, starts, strict=True)
+                )
+            )
+
+        return self.parts[0].connection.errand("running a program", run)
+
+    def _run_over_all(
+        self, program: Any, workers: int | None, starts: Sequence[Start]
+    ) -> Reply[None]:
+        connections = self._connections
+        made = program_of(program)
+
+        async def merging(known: Program) -> int:
+            return await ensure_merge(connections, known, starts)
+
+        home = connections[home_of_program(made.name, len(connections))]
+        return run_program(home, made, workers, 0, merging)
 
     def resume(self, program: str, *, skip: bool = False) -> Reply[int]:
         """See ActorSystem."""
-        return self._all(f"resuming {program}", lambda part: part.resume(program, skip=skip), sum)
+        return self._where(
+            program, f"resuming {program}", lambda part: part.resume(program, skip=skip), sum
+        )
 
     def rebuild(self, projection: Runnable | str, *, workers: int | None = None) -> Reply[None]:
-        """See ActorSystem: in each partition, one after another."""
-        if not isinstance(projection, str):
-            check_for_partitions(projection)
-        return self._all(
-            "rebuilding", lambda part: part.rebuild(projection, workers=workers), lambda _: None
-        )
+        """See ActorSystem: in each partition in which it runs."""
+        name = projection if isinstance(projection, str) else program_of(projection).name
+
+        async def rebuild() -> None:
+            there = await homes(self._connections, name)
+            if not isinstance(projection, str):
+                await check_same_logs(self._connections, program_of(projection))
+            await asyncio.gather(
+                *(self.parts[each].rebuild(projection, workers=workers) for each in there)
+            )
+
+        if not isinstance(name, str):
+            return self.parts[0].rebuild(projection, workers=workers)  # who says what is wrong
+        return self.parts[0].connection.errand("rebuilding", rebuild)
 
     def index(self, actor: type[Actor[Any]], *, workers: int | None = None) -> Reply[None]:
         """See ActorSystem: one in each partition."""
@@ -256,22 +313,29 @@ class PartitionedFace(Face):
 
     def dead_letters(self, program: str | None = None) -> Reply[list[DeadLetters]]:
         """See ActorSystem: those of all partitions."""
-        return self._all(
-            "dead letters",
-            lambda part: part.dead_letters(program),
-            lambda found: [each for theirs in found for each in theirs],
-        )
+        if program is not None and not isinstance(program, str):
+            return self.parts[0].dead_letters(program)  # who says what is wrong
+
+        async def look() -> list[DeadLetters]:
+            logs = [connection.log for connection in self._connections]
+            found = [await log.ask(partial(found_parked, program)) for log in logs]
+            check_known(program, found)
+            wanted = [event_id for theirs in found for event_id in theirs.event_ids]
+            # Of a program that reads all logs they are in any of them.
+            return shown(found, [await log.ask(partial(found_events, wanted)) for log in logs])
+
+        return self.parts[0].connection.errand("dead letters", look)
 
     def replay_dead_letters(
         self, program: str, *, key: str | None = None, source: str | None = None
     ) -> Reply[Replayed]:
-        """See ActorSystem. All partitions are asked, for one key or source, too: messages to an
-        actor wait where they were sent."""
+        """See ActorSystem. All partitions in which it runs are asked, for one key or source, too:
+        messages to an actor wait where they were sent."""
 
         def replay(part: Face) -> Reply[Replayed]:
             return part.replay_dead_letters(program, key=key, source=source)
 
-        return self._all("replaying", replay, added_up)
+        return self._where(program, "replaying", replay, added_up)
 
     def drop_dead_letters(
         self, program: str, *, key: str | None = None, source: str | None = None
@@ -281,7 +345,7 @@ class PartitionedFace(Face):
         def drop(part: Face) -> Reply[int]:
             return part.drop_dead_letters(program, key=key, source=source)
 
-        return self._all("dropping", drop, sum)
+        return self._where(program, "dropping", drop, sum)
 
     # The whole ----------------------------------------------------------------------------
 
@@ -379,6 +443,28 @@ class PartitionedFace(Face):
             return together(list(await asyncio.gather(*replies)))
 
         return self.parts[0].connection.errand(name, answers)
+
+    def _where(
+        self,
+        program: str,
+        name: str,
+        ask: Callable[[Face], Reply[Any]],
+        together: Callable[[list[Any]], Any],
+    ) -> Reply[Any]:
+        """What the partitions answer in which a program runs, as one; for what is no name, whoever
+        says so."""
+        if not isinstance(program, str):
+            return ask(self.parts[0])
+
+        async def answers() -> Any:
+            there = await homes(self._connections, program)
+            return together(list(await asyncio.gather(*(ask(self.parts[each]) for each in there))))
+
+        return self.parts[0].connection.errand(name, answers)
+
+    @property
+    def _connections(self) -> list[Connection]:
+        return [part.connection for part in self.parts]
 
     def _refuse(self, why: str) -> NoReturn:
         raise NotPossible(

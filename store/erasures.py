@@ -61,6 +61,17 @@ def outputs_of(keys: Iterable[str], programs: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What a log has forgotten of an actor that is at home in another one: so many outputs of
+    programs, states, rows and dead letters."""
+
+    outputs: int
+    states: int
+    rows: int
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ErasureReceipt:
     """What was forgotten of an actor. `thornback verify --receipt` holds it against the database.
 
@@ -87,6 +98,11 @@ class ErasureReceipt:
         counted = {name: getattr(self, name) + getattr(again, name) for name in _COUNTED}
         keys = (self.source, *sorted({*self.keys, *again.keys} - {self.source}))
         return replace(again, keys=keys, **counted)
+
+    def with_more(self, elsewhere: Forgotten) -> "ErasureReceipt":
+        """With what was forgotten in another log."""
+        counted = {name: getattr(self, name) + more for name, more in asdict(elsewhere).items()}
+        return replace(self, **counted)
 
     def as_json(self) -> dict[str, Any]:
         """As values of JSON."""

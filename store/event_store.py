@@ -14,8 +14,9 @@ from actors.event import Event
 from store.appends import CheckpointMove as CheckpointMove
 from store.appends import StateChange as StateChange
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
-from store.erasures import Erasure, ErasureReceipt, Searched
+from store.erasures import Erasure, ErasureReceipt, Forgotten, Searched
 from store.groups import GroupView
+from store.merges import Leg, Merge
 from store.projected import Condition, ProjectedTable, RowChange
 from store.receipts import Receipt
 from store.rows.layout import EncodedRows
@@ -251,8 +252,36 @@ class EventStore(Protocol):
         the first (after "")."""
 
     async def drop_program(self, program: str) -> bool:
-        """Forget the subscriptions of all slots of a program, and all that it keeps, its table
-        and its dead letters too; or those of a group, with its members. Was there anything?"""
+        """Forget the subscriptions of all slots of a program, and all that it keeps, its table,
+        its dead letters and its merge too; or those of a group, with its members. Was there
+        anything?"""
+
+    async def merge_of(self, program: str) -> Merge | None:
+        """That of a program that reads several logs (store/merges.py); None: it reads this one."""
+
+    async def merges(self) -> list[Merge]:
+        """Those of all programs, by name."""
+
+    async def make_merge(self, program: str, began: Sequence[int]) -> Merge:
+        """One that begins behind a position of each log; or the one that is there."""
+
+    async def extend_merge(self, merge: Merge, legs: Sequence[Leg]) -> bool:
+        """Put legs behind its end, all of them or none. False where it does not end before the
+        first of them: somebody else has extended it. Raises StaleCheckpoint where it was dropped,
+        also where there is another one of its name by now."""
+
+    async def merge_legs(self, merge: Merge, after: int, limit: int) -> list[Leg]:
+        """So many, in their order: the first ones that end behind a place. Raises
+        StaleCheckpoint, likewise."""
+
+    async def last_legs(self, merge: Merge, place: int) -> list[Leg]:
+        """Of each log the last leg that begins before a place, in no order. Raises
+        StaleCheckpoint, likewise."""
+
+    async def places_in_merge(
+        self, merge: Merge, partition: int, positions: Sequence[int]
+    ) -> dict[int, int]:
+        """The places of those of these positions of one log that are in the merge."""
 
     async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
         """The table of a projection; where there is none, it is made, if it may be. Its name is
@@ -458,6 +487,14 @@ class EventStore(Protocol):
         an actor that has begun anew behind an erasure with a receipt it changes nothing.
         Its parts may come about one after the other, and after StoreUnavailable any of them has,
         or may yet. Raises NotErased where the log does not say that the actor is over."""
+
+    async def forget_keys(self, erasure: Erasure, epoch: int) -> Forgotten:
+        """Forget what programs have here of an actor whose own log is another one, and which is
+        erased there: outputs, states, rows and dead letters of its keys. Whoever works for a
+        program here is fenced off by that `epoch`, as in `erase`, and reads again."""
+
+    async def forget_reasons(self, event_ids: Sequence[bytes]) -> int:
+        """Of dead letters of these events the reasons go, which may tell of them; of how many."""
 
     async def erasures(self) -> list[ErasureReceipt]:
         """What was erased, by position."""

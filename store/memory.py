@@ -11,7 +11,7 @@ from uuid import UUID
 from actors.columns import TableSchema
 from actors.event import Event
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
-from store.erasures import ERASED_SNAPSHOT, Erasure, ErasureReceipt, Searched
+from store.erasures import ERASED_SNAPSHOT, Erasure, ErasureReceipt, Forgotten, Searched
 from store.errors import DuplicateEvent, StaleEpoch, StoreUnavailable, VersionConflict
 from store.event_store import (
     WRITER,
@@ -35,10 +35,12 @@ from store.groups import GroupView
 from store.memory_erasing import ErasingInMemory
 from store.memory_groups import GroupsInMemory
 from store.memory_letters import LettersInMemory
+from store.memory_merges import MergesInMemory
 from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory, recounted
 from store.memory_subscriptions import SubscriptionsInMemory
 from store.memory_timers import TimersInMemory
+from store.merges import Leg, Merge
 from store.projected import REBUILD, Condition, ProjectedTable, RowChange
 from store.receipts import Receipt
 from store.rows.decoding import Decoder
@@ -76,6 +78,7 @@ class MemoryEventStore:
         self._subscriptions = SubscriptionsInMemory()
         self._groups = GroupsInMemory(self._subscriptions)
         self._states = StatesInMemory()
+        self._merges = MergesInMemory()
         self._projections = ProjectionsInMemory()
         self._letters = LettersInMemory()
         self._timers = TimersInMemory()
@@ -182,7 +185,31 @@ class MemoryEventStore:
         tables = [self._projections.drop(name) for name in (program, program + REBUILD)]
         letters = self._letters.drop(program)
         self._groups.drop(program)
+        self._merges.drop(program)
         return slots or states or any(tables) or bool(letters)
+
+    async def merge_of(self, program: str) -> Merge | None:
+        return self._merges.of(program)
+
+    async def merges(self) -> list[Merge]:
+        return self._merges.all()
+
+    async def make_merge(self, program: str, began: Sequence[int]) -> Merge:
+        return self._merges.make(program, began)
+
+    async def extend_merge(self, merge: Merge, legs: Sequence[Leg]) -> bool:
+        return self._merges.extend(merge, legs)
+
+    async def merge_legs(self, merge: Merge, after: int, limit: int) -> list[Leg]:
+        return self._merges.legs(merge, after, limit)
+
+    async def last_legs(self, merge: Merge, place: int) -> list[Leg]:
+        return self._merges.last_legs(merge, place)
+
+    async def places_in_merge(
+        self, merge: Merge, partition: int, positions: Sequence[int]
+    ) -> dict[int, int]:
+        return self._merges.places(merge, partition, positions)
 
     async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
         return self._projections.open(schema, make=make)
@@ -421,6 +448,12 @@ class MemoryEventStore:
 
     async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
         return self._erasing.erase(erasure, epoch)
+
+    async def forget_keys(self, erasure: Erasure, epoch: int) -> Forgotten:
+        return self._erasing.forget_keys(erasure, epoch)
+
+    async def forget_reasons(self, event_ids: Sequence[bytes]) -> int:
+        return self._erasing.forget_reasons(event_ids)
 
     async def erasures(self) -> list[ErasureReceipt]:
         return self._erasing.all()

@@ -16,6 +16,7 @@ from store.erasures import (
     RETURNER,
     Erasure,
     ErasureReceipt,
+    Forgotten,
     NotErased,
     Remains,
     Searched,
@@ -98,6 +99,30 @@ class ErasingInMemory:
             receipt = self._kept[position].plus(receipt)
         self._kept[position] = receipt
         return receipt
+
+    def forget_keys(self, erasure: Erasure, epoch: int) -> Forgotten:
+        """See EventStore.forget_keys."""
+        programs = self._subscriptions.fence((), epoch)
+        theirs = self._outputs(erasure, programs)
+        keys, sources = (*erasure.keys, *theirs), (erasure.source, *theirs)
+        buried = [self._bury(positions) for positions in self._positions_of(theirs)]
+        states, rows = self._states.erase(programs, keys), self._projections.erase(keys)
+        return Forgotten(
+            outputs=sum(buried),
+            states=states,
+            rows=rows,
+            dead_letters=self._letters.erase(
+                lambda one: self._waits_for(one, sources, keys, messages=True)
+            ),
+        )
+
+    def forget_reasons(self, event_ids: Sequence[bytes]) -> int:
+        """See EventStore.forget_reasons."""
+        wanted = frozenset(event_ids)
+        return self._letters.give_reason(
+            lambda one: one.event_id in wanted and one.reason not in (None, REASON_ERASED),
+            REASON_ERASED,
+        )
 
     def all(self) -> list[ErasureReceipt]:
         """By position."""

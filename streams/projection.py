@@ -135,12 +135,12 @@ class Rebuilt:
     another name, and with another table."""
 
     def __init__(self, projection: Any) -> None:
-        self._of = projection
+        self.of = projection
         self.name = projection.name + REBUILD
         self.table = replace(projection.table, name=self.name)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._of, name)
+        return getattr(self.of, name)
 
 
 def described_projection(projection: type[Projection[Any]] | Projection[Any]) -> Projection[Any]:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
-from actors.naming import checked_source
+from actors.naming import aggregate_key_of, checked_source
 from runtime.driver.connection import Connection
 from runtime.driver.life import asked_life
 from runtime.driver.ref import ActorRef
@@ -26,7 +26,7 @@ from runtime.errors import (
     NotPossible,
 )
 from runtime.wire.commands import ERASE
-from store.erasures import Erasure, ErasureReceipt, NotErased
+from store.erasures import Erasure, ErasureReceipt, Forgotten, NotErased
 from store.errors import StoreUnavailable
 from store.event_store import EventStore
 
@@ -84,6 +84,38 @@ async def _erased(
     head = await patiently(lambda: with_store(lambda store: store.head()))
     await patiently(lambda: connection.log.forget(head))
     return receipt
+
+
+async def forget_elsewhere(
+    connection: Connection, own: Connection, erasure: Erasure, patience_s: float
+) -> Forgotten:
+    """What programs have of an actor in another partition than its `own`, where it was erased:
+    those that read all logs, or have one of its other keys there. Raises StoreUnavailable and
+    BusUnavailable, where they are away for longer than that."""
+
+    async def of(asked: Connection, work: Callable[[EventStore], Awaitable[T]]) -> T:
+        async def ask() -> T:
+            store = await asked.open_store()  # one of its own: this may take its time
+            try:
+                return await work(store)
+            finally:
+                await store.close()
+
+        return await _patiently(ask, patience_s)
+
+    epoch = -1 - secrets.randbelow(2**62)
+    forgotten = await of(connection, lambda store: store.forget_keys(erasure, epoch))
+    # Behind that: whoever puts something away from here on has read tombstones.
+    queues = await of(connection, lambda store: store.parked_queues())
+    wanted = [queue.first.event_id for queue in queues]
+    there = await of(own, lambda store: store.find_ids(wanted))
+    theirs = [id for id, of_whom in there.items() if of_whom == aggregate_key_of(erasure.source)]
+    if theirs:
+        await of(connection, lambda store: store.forget_reasons(theirs))
+    head = await of(connection, lambda store: store.head())
+    await _patiently(partial(_check_bus, connection, head), patience_s)
+    await _patiently(lambda: connection.log.forget(head), patience_s)
+    return forgotten
 
 
 async def _patiently(step: Callable[[], Awaitable[T]], patience_s: float) -> T:

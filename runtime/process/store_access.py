@@ -12,7 +12,7 @@ from actors.event import Event
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, WRITER_ACTOR
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
-from store.erasures import Erasure, ErasureReceipt, Searched
+from store.erasures import Erasure, ErasureReceipt, Forgotten, Searched
 from store.errors import StoreError, StoreUnavailable
 from store.event_store import (
     CheckpointMove,
@@ -32,6 +32,7 @@ from store.event_store import (
     TypeRecord,
 )
 from store.groups import GroupView
+from store.merges import Leg, Merge
 from store.postgres.event_store import PostgresEventStore
 from store.postgres.migrations import migrate
 from store.projected import Condition, ProjectedTable, RowChange
@@ -160,6 +161,29 @@ class WriterMemoryStore:
 
     async def drop_program(self, program: str) -> bool:
         return await self._call("drop_program", program)  # type: ignore[no-any-return]
+
+    async def merge_of(self, program: str) -> Merge | None:
+        return await self._call("merge_of", program)  # type: ignore[no-any-return]
+
+    async def merges(self) -> list[Merge]:
+        return await self._call("merges")  # type: ignore[no-any-return]
+
+    async def make_merge(self, program: str, began: Sequence[int]) -> Merge:
+        return await self._call("make_merge", program, list(began))  # type: ignore[no-any-return]
+
+    async def extend_merge(self, merge: Merge, legs: Sequence[Leg]) -> bool:
+        return await self._call("extend_merge", merge, list(legs))  # type: ignore[no-any-return]
+
+    async def merge_legs(self, merge: Merge, after: int, limit: int) -> list[Leg]:
+        return await self._call("merge_legs", merge, after, limit)  # type: ignore[no-any-return]
+
+    async def last_legs(self, merge: Merge, place: int) -> list[Leg]:
+        return await self._call("last_legs", merge, place)  # type: ignore[no-any-return]
+
+    async def places_in_merge(
+        self, merge: Merge, partition: int, positions: Sequence[int]
+    ) -> dict[int, int]:
+        return await self._call("places_in_merge", merge, partition, list(positions))  # type: ignore[no-any-return]
 
     async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
         return await self._call("open_projection", schema, make=make)  # type: ignore[no-any-return]
@@ -296,6 +320,12 @@ class WriterMemoryStore:
 
     async def note_event_schemas(self, schemas: Mapping[tuple[str, str], int]) -> None:
         await self._call("note_event_schemas", dict(schemas))
+
+    async def forget_keys(self, erasure: Erasure, epoch: int) -> Forgotten:
+        return await self._call("forget_keys", erasure, epoch)  # type: ignore[no-any-return]
+
+    async def forget_reasons(self, event_ids: Sequence[bytes]) -> int:
+        return await self._call("forget_reasons", list(event_ids))  # type: ignore[no-any-return]
 
     async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
         return await self._call("erase", erasure, epoch)  # type: ignore[no-any-return]

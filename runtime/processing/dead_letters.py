@@ -1,7 +1,7 @@
 """A driver's side of dead letters: what is parked, and what becomes of it."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,7 +12,7 @@ from actors.naming import actor_type_of
 from runtime.driver.connection import Connection
 from runtime.driver.reply import Reply
 from runtime.errors import NotPossible
-from store.dead_letters import Parked, ParkedQueue
+from store.dead_letters import DeadLetter, Parked, ParkedQueue
 from store.event_store import EventStore
 from store.rows.decoding import Decoder
 
@@ -89,15 +89,56 @@ def drop_dead_letters(
 
 async def found_dead_letters(program: str | None, store: EventStore) -> list[DeadLetters]:
     """What is parked, with its events. Raises NotPossible where nobody has that name."""
+    found = await found_parked(program, store)
+    check_known(program, [found])
+    return shown([found], [await found_events(found.event_ids, store)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundParked:
+    """What is parked in one log, and who might have something parked there. A program that reads
+    several logs has its dead letters in one of them, and their events in all."""
+
+    queues: Sequence[ParkedQueue]
+    known: frozenset[str]
+
+    @property
+    def event_ids(self) -> list[bytes]:
+        """Of the first event of each."""
+        return [queue.first.event_id for queue in self.queues]
+
+
+async def found_parked(program: str | None, store: EventStore) -> FoundParked:
+    """What there is in one log."""
     queues = await store.parked_queues(program)
-    if not queues and program is not None:
-        await _check_known(program, store)
-    events = await found_events([queue.first.event_id for queue in queues], store)
-    return [_shown(queue, events[queue.first.event_id]) for queue in queues]
+    known = await known_programs(store) if not queues and program is not None else frozenset()
+    return FoundParked(queues=queues, known=known)
+
+
+def shown(
+    found: Iterable[FoundParked], events: Iterable[Mapping[bytes, Event]]
+) -> list[DeadLetters]:
+    """What was found in some logs, with its events. Raises NotPossible where one of these is in
+    another log."""
+    by_id = {event_id: event for theirs in events for event_id, event in theirs.items()}
+    return [
+        _shown(queue, event_of(queue.first, by_id)) for theirs in found for queue in theirs.queues
+    ]
+
+
+def event_of(letter: DeadLetter, events: Mapping[bytes, Event]) -> Event:
+    """That of a letter. Raises NotPossible where it is in another log."""
+    event = events.get(letter.event_id)
+    if event is None:
+        raise NotPossible(
+            f"{letter.parked.program} reads the logs of all partitions, and its dead letters have "
+            "events of others: ask all of them"
+        )
+    return event
 
 
 async def found_events(event_ids: Sequence[bytes], store: EventStore) -> dict[bytes, Event]:
-    """The events of these ids."""
+    """The events of these ids that are in a log."""
     wanted = list(event_ids)
     events: dict[bytes, Event] = {}
     while wanted:
@@ -109,22 +150,34 @@ async def found_events(event_ids: Sequence[bytes], store: EventStore) -> dict[by
 
 async def dropped_dead_letters(program: str, parked: Parked | None, store: EventStore) -> int:
     """How many were forgotten. Raises NotPossible where nobody has that name."""
-    dropped = await store.drop_dead_letters(program, parked, -1 - secrets.randbelow(2**62))
+    dropped = await dropped_parked(program, parked, store)
     if not dropped:
-        await _check_known(program, store)
+        check_known(program, [await found_parked(program, store)])
     return dropped
 
 
-async def _check_known(program: str, store: EventStore) -> None:
-    """That there is nothing is no answer to somebody who asks for what there is not."""
+async def dropped_parked(program: str, parked: Parked | None, store: EventStore) -> int:
+    """The same in one of several logs, where it may have none."""
+    return await store.drop_dead_letters(program, parked, -1 - secrets.randbelow(2**62))
+
+
+async def known_programs(store: EventStore) -> frozenset[str]:
+    """Who might have dead letters in a log."""
     names = {record.name.partition("/")[0] for record in await store.subscriptions()}
-    known = sorted({actor_type_of(RETURNS_SOURCE), *names})  # messages, of which none may be yet
-    if program not in known:
-        raise NotPossible(
-            f"nothing has the name {program!r} that could have dead letters; what has one: "
-            f"{', '.join(known)}. Handlers that run together have theirs under their "
-            "own names"
-        )
+    return frozenset({actor_type_of(RETURNS_SOURCE), *names})  # messages may be none yet
+
+
+def check_known(program: str | None, found: Iterable[FoundParked]) -> None:
+    """That there is nothing is no answer to somebody who asks for what there is not. Raises
+    NotPossible where nobody has that name in any of these logs."""
+    theirs = list(found)
+    known = frozenset[str]().union(*(each.known for each in theirs))
+    if program is None or program in known or any(each.queues for each in theirs):
+        return
+    raise NotPossible(
+        f"nothing has the name {program!r} that could have dead letters; what has one: "
+        f"{', '.join(sorted(known))}. Handlers that run together have theirs under their own names"
+    )
 
 
 def _shown(queue: ParkedQueue, event: Event) -> DeadLetters:

@@ -22,6 +22,7 @@ from runtime.host.resident import FAILURES
 from runtime.processing.key_table import Key, KeyTable
 from runtime.processing.lanes import Lane
 from runtime.processing.parked_here import Failure, ParkedHere, Place, StillParked
+from runtime.processing.reading import Reading
 from runtime.processing.stretches import Stretches
 from store.appends import StateChange
 from store.dead_letters import DeadLetter, LetterChange, Parked, slots_mask
@@ -107,6 +108,7 @@ class Evaluation:
         store: EventStore,
         clock: NodeClock,
         *,
+        reading: Reading,
         began: int,
         new_id: Callable[[], bytes],
         parked: ParkedHere | None = None,
@@ -119,6 +121,7 @@ class Evaluation:
         self._verdicts = {} if verdicts is None else verdicts  #: on events at which it fails
         self._own = f"{program.name}/"  #: what the sources of its outputs begin with
         self._keys, self._store, self._clock = keys, store, clock
+        self._reading, self._event_time = reading, reading.event_time
         self._began, self._new_id, self._on_message = began, new_id, on_message
         self._decoder = Decoder()
         # By class, and by (event type, kind); of a class its schema version, too.
@@ -409,7 +412,8 @@ class Evaluation:
         """The keys that may be due by the last of these events."""
         if not events or not self._program.keeps_state:
             return ()
-        newest_us = max(event.timestamp_us for event in events)
+        time = self._event_time
+        newest_us = max(time(event) if time else event.timestamp_us for event in events)
         # An event that was passed over may have moved the watermark further than these do.
         until_us = max(newest_us - self._program.disorder_us, lane.watermark_us)
         return sorted(lane.due_until(until_us))
@@ -445,7 +449,8 @@ class Evaluation:
                     raise StepFailed(event, "") from error
 
     def _advance(self, lane: Lane, event: Event) -> None:
-        seen_us = event.timestamp_us - self._program.disorder_us
+        time_us = event.timestamp_us if self._event_time is None else self._event_time(event)
+        seen_us = time_us - self._program.disorder_us
         if seen_us > lane.watermark_us:
             lane.watermark_us = seen_us
 
@@ -482,7 +487,7 @@ class Evaluation:
         found: list[Event] = []
         after = self._began
         while after < through:
-            page = await self._store.read(after, through - after, selection=wanted)
+            page = await self._reading.read(after, through - after, wanted)
             found += self._decoder.events(page.rows)
             after = page.through
         return found

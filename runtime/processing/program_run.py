@@ -21,7 +21,6 @@ from actors.event import Event
 from actors.ids import FreshIds
 from runtime.clocks import NodeClock
 from runtime.errors import NotPossible
-from runtime.partition.feed import Feed
 from runtime.partition.journal import Journal
 from runtime.partition.log_access import LogAccess
 from runtime.partition.writer_link import WriterLink
@@ -37,6 +36,7 @@ from runtime.processing.parked_here import ParkedHere
 from runtime.processing.patience import until_answered
 from runtime.processing.program_selection import selection_of_program
 from runtime.processing.projected_rows import ProjectedRows, tabled
+from runtime.processing.reading import OneLog, Reading
 from runtime.processing.replaying import Piece, Replay, Wish
 from runtime.settings.settings import Settings
 from runtime.telemetry.metrics import ProgramMetrics
@@ -93,13 +93,16 @@ class ProgramRun:
         log: LogAccess,
         metrics: ProgramMetrics,
         on_message: Callable[[], None] = lambda: None,
+        reading: Reading | None = None,
     ) -> None:
+        """It reads the log of its partition, unless `reading` says otherwise."""
         # Set once:
         self.program, self._tabled = program, tabled(program)
         self._quiet_s = self.QUIET_S if self._tabled is None else self.QUIET_PROJECTION_S
         self._slots = range(index, SLOTS, workers)
         self._after = after
-        self._world, self._settings, self._store, self._log = world, settings, store, log
+        self._world, self._settings, self._store = world, settings, store
+        self._reading = OneLog(store, log) if reading is None else reading
         self._metrics = metrics
         self._on_message = on_message  #: the log is about to have a message to an actor
         self._label = f"{settings.event_bus.node_id}.{WORKERS_NODE}"
@@ -135,6 +138,7 @@ class ProgramRun:
             program=program.name,
             slots=len(self._slots),
             workers=workers,
+            logs=self._reading.logs,
             fingerprint=fingerprint,
             handles=handled_by(program),
         )
@@ -207,10 +211,16 @@ class ProgramRun:
         """Wait until all that is evaluated by now is committed; up to which position. It goes on
         meanwhile, and afterwards: a system whose drain does not come to its end goes on, too. One
         that stands at an event has committed all before it."""
-        wanted = self._lane.position
+        wanted, lane = self._lane.position, self._lane
         self._hurry = True
         self._changed.set()
-        while self._committed < wanted and not self.facts.paused and not self._over:
+        # Of an incarnation that has ended nothing is evaluated any more.
+        while (
+            self._lane is lane
+            and self._committed < wanted
+            and not self.facts.paused
+            and not self._over
+        ):
             self._settled.clear()
             await self._settled.wait()
         return self._committed
@@ -257,6 +267,7 @@ class ProgramRun:
     async def _begin(self) -> list[Lane]:
         """A new incarnation; its slots by how far they are."""
         await self._open_table()
+        await self._reading.begin()
         await self._open_node()
         lanes = await self._open_slots(self._after)
         await self._check_last()
@@ -327,6 +338,7 @@ class ProgramRun:
             self._keys,
             self._store,
             self._clock,
+            reading=self._reading,
             began=began,
             new_id=self._new_id,
             parked=self._parked,
@@ -349,7 +361,8 @@ class ProgramRun:
         """What evaluates without anything of what is in memory."""
         return Evaluation(
             self.program, self._selection, self._key_table(), self._store, self._clock,
-            began=self._began, new_id=self._new_id, parked=here, on_message=self._on_message,
+            reading=self._reading, began=self._began, new_id=self._new_id, parked=here,
+            on_message=self._on_message,
         )  # fmt: skip
 
     async def _load_due(self, lanes: Sequence[Lane]) -> None:
@@ -373,7 +386,7 @@ class ProgramRun:
         """Bring slots that lag to where others are. Their outputs are committed."""
         while lane.position < position:
             limit = min(position - lane.position, self.ALIGNED)
-            page = await self._store.read(lane.position, limit, selection=self._selection)
+            page = await self._reading.read(lane.position, limit, self._selection)
             await self._process(lane, page)
         await self._commit(lane)
 
@@ -383,10 +396,7 @@ class ProgramRun:
         self._settled.set()  # what was under way with the incarnation before may be there
         self._say(position=lane.position)
         self._told_s = asyncio.get_running_loop().time()
-        # What it is to do again after an erasure, it meets as that has left it.
-        feed = Feed(
-            self._log, self._selection, lane.position, on_change=self._changed.set, committed=True
-        )
+        feed = self._reading.follow(self._selection, lane.position, self._changed.set)
         try:
             while True:
                 self._changed.clear()
@@ -515,7 +525,7 @@ class ProgramRun:
         """Look at what was due by the last event and is not committed, before there is another."""
         if not lane.first_due(1):
             return
-        page = await self._store.read(lane.position - 1, 1, selection=self._selection)
+        page = await self._reading.read(lane.position - 1, 1, self._selection)
         for event in self._seen(page):
             if event.position in self._failing.skipped:
                 return  # with the next one
@@ -532,7 +542,7 @@ class ProgramRun:
             wish.fulfil()
             return
         await self._commit(lane)  # all that waits is in the store then
-        replay = Replay(self._store, self._clock, lane, self._parked, self._apart)
+        replay = Replay(self._store, self._reading, self._clock, lane, self._parked, self._apart)
         piece = await replay.piece(parked)
         self._effects = piece.effects
         try:

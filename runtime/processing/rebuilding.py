@@ -234,5 +234,7 @@ async def _make_slots(
 
 
 async def _places(name: str, store: EventStore) -> tuple[int, int]:
-    """How far it is, and the log."""
-    return await store.reached(name), await store.head()
+    """How far it is, and the log; of what reads several logs, the one in service."""
+    of = name.removesuffix(REBUILD)
+    merged = await store.merge_of(of) is not None
+    return await store.reached(name), await (store.reached(of) if merged else store.head())

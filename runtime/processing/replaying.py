@@ -14,6 +14,7 @@ from runtime.processing.dead_letters import Replayed
 from runtime.processing.evaluation import Effects, Evaluation, StepFailed
 from runtime.processing.lanes import Lane
 from runtime.processing.parked_here import Failure, ParkedHere
+from runtime.processing.reading import Reading
 from store.dead_letters import DeadLetter, LetterChange, Parked, slots_mask
 from store.event_store import EventStore
 from store.rows.decoding import Decoder
@@ -82,12 +83,14 @@ class Replay:
     def __init__(
         self,
         store: EventStore,
+        reading: Reading,
         clock: NodeClock,
         lane: Lane,
         here: ParkedHere,
         evaluations: Evaluations,
     ) -> None:
-        self._store, self._clock, self._lane = store, clock, lane
+        self._store, self._reading = store, reading
+        self._clock, self._lane = clock, lane
         self._here, self._evaluations = here, evaluations
         self._decoder = Decoder()
 
@@ -141,7 +144,7 @@ class Replay:
         events: dict[bytes, Event] = {}
         wanted = [letter.event_id for letter in letters]
         while wanted:
-            found = await self._store.find_rows(wanted)
+            found = await self._reading.find_rows(wanted)
             page = self._decoder.page(found.rows)
             self._clock.observe_all(page.clocks)
             events |= {event.id_bytes: event for event in page.events}

@@ -1,6 +1,6 @@
 """A driver's side of stream programs: sent to the directory, which has workers run them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from runtime.errors import UnknownProgram
 from runtime.processing.handler_limit import check_room
 from runtime.processing.hearing import selection_of_listeners
 from runtime.processing.making_slots import Made, forget_slots, make_checkpoints, make_slots
+from runtime.processing.partitioned_programs import check_where
 from runtime.processing.program_code import pickled_program
 from runtime.processing.program_selection import selection_of_program
 from runtime.processing.projected_rows import tabled
@@ -33,10 +34,20 @@ from streams.programs import Runnable, program_of
 _RUN_S, _STOP_S, _RESUME_S = 120.0, 60.0, 30.0
 
 
+#: Has a program that reads several logs have its merge, and says behind which place that begins
+#: (partitioned_programs.py).
+Merging = Callable[[Program], Awaitable[int]]
+
+
 def run_program(
-    connection: Connection, program: Runnable | type[Actor[Any]], workers: Any, after: Start
+    connection: Connection,
+    program: Runnable | type[Actor[Any]],
+    workers: Any,
+    after: Start,
+    merging: Merging | None = None,
 ) -> Reply[None]:
-    """ActorSystem.run."""
+    """ActorSystem.run. With `merging` it reads all logs of its system, wherever `after` is in this
+    one."""
     if isinstance(program, type) and issubclass(program, Actor):
         return _run_listeners(connection, program, workers, after)
     program = program_of(program)
@@ -47,8 +58,9 @@ def run_program(
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= SLOTS:
         raise ValueError(f"workers= is a number from 1 to {SLOTS}, not {count!r:.80}")
     begins = checked_start(after)
+    check_where(program, connection, merged=merging is not None)
     code = pickled_program(program)
-    run = partial(_run, connection, program, code, count, begins)
+    run = partial(_run, connection, program, code, count, begins, merging=merging)
     return connection.errand(f"running {name}", run, _RUN_S)
 
 
@@ -70,13 +82,16 @@ async def end_program(connection: Connection, program: str) -> None:
 
 async def _run(
     connection: Connection, program: Program, code: bytes, workers: int, after: Start,
-    *, keep: bool = False,
+    *, keep: bool = False, merging: Merging | None = None,
 ) -> None:  # fmt: skip
     began = await connection.log.ask(partial(_check_taken, program))
     await check_room(connection, program)
     # Where some of its slots are there, the others begin as they did: a run that came to nothing
     # may have made a part of them, and all keys begin at one position.
-    at = await position_of(connection.log, after) if began is None else began
+    if merging is not None:
+        at = await merging(program)
+    else:
+        at = await position_of(connection.log, after) if began is None else began
     made = await connection.log.ask(partial(make_slots, program, at))
     parts = program.handlers if isinstance(program, Handlers) else ()
     handlers = tuple(handler.name for handler in parts)

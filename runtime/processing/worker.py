@@ -20,7 +20,10 @@ from runtime.processing.companion import Companion
 from runtime.processing.company import Company
 from runtime.processing.dead_letters import Replayed
 from runtime.processing.hearing import Hearing
+from runtime.processing.logs_of_partitions import LogsOfPartitions
+from runtime.processing.merged_reading import MergedReading
 from runtime.processing.own_connection import connecting, connecting_elsewhere
+from runtime.processing.partitioned_programs import is_merged, merge_name
 from runtime.processing.program_code import loaded_program
 from runtime.processing.program_run import ProgramRun
 from runtime.processing.projected_rows import tabled
@@ -29,6 +32,7 @@ from runtime.topology.names import DIRECTORY_ACTOR, program_of_worker
 from runtime.topology.status import WorkerFacts
 from store.dead_letters import Parked
 from store.errors import NoProjection, StaleCheckpoint, StaleEpoch, StoreUnavailable
+from store.event_store import EventStore
 from streams.handler import Handler
 from streams.handlers import Handlers
 from streams.program import Program
@@ -113,9 +117,17 @@ class Worker(Process):
             )
         else:
             metrics = ProgramMetrics(self.metrics, program.name)
-            self._run = ProgramRun(program, *place, metrics=metrics, **means)
+            reading = self._merged(program, self._store, means["log"])
+            self._run = ProgramRun(program, *place, metrics=metrics, reading=reading, **means)
         self._count_handlers(program)
         self.must_live(self._run_program(self._run))
+
+    def _merged(self, program: Program, store: EventStore, log: LogAccess) -> MergedReading | None:
+        """What reads all logs of the system, for a program whose keys may be in several."""
+        if not is_merged(program, self.settings.event_store.partitions):
+            return None
+        logs = LogsOfPartitions(self.settings, log)
+        return MergedReading(merge_name(program.name), store, logs, self.world.now_us)
 
     def _count_handlers(self, program: Program) -> None:
         """The first worker of a handler counts it for all of them."""

@@ -121,6 +121,7 @@ class WorkerFacts:
     program: str
     slots: int  #: that this worker has of it
     workers: int  #: of that program
+    logs: int = 1  #: that it reads as one: `position` is a place in their merge where it is more
     position: int = 0  #: what comes up to there is in the log
     events: int = 0  #: evaluated, of sources in its slots
     outputs: int = 0

@@ -21,6 +21,7 @@ from store.erasures import (
     RETURNER,
     Erasure,
     ErasureReceipt,
+    Forgotten,
     NotErased,
     Remains,
     Searched,
@@ -100,6 +101,26 @@ class Erasing:
             await connection.fetch(QUERIES["keep_erasure"], position, erasure.source, text)
             return receipt
 
+    async def forget_keys(self, erasure: Erasure, epoch: int) -> Forgotten:
+        """See EventStore.forget_keys."""
+        async with self._connections.use() as connection, transaction(connection):
+            await connection.execute("SET LOCAL statement_timeout = 0")
+            # First, in a statement of its own: it waits for what is under way.
+            fenced = await connection.fetch(QUERIES["fence_readers"], [], epoch)
+            programs = sorted({row["program"] for row in fenced})
+            theirs = await self._outputs(erasure, programs, connection)
+            outputs = 0
+            for output in theirs:
+                outputs += await self._bury(aggregate_id_of(output), None, connection)
+            aggregate = aggregate_id_of(erasure.source)
+            counts = await self._forget_kept(connection, erasure, aggregate, programs, theirs)
+            return Forgotten(outputs=outputs, **counts)
+
+    async def forget_reasons(self, event_ids: Sequence[bytes]) -> int:
+        """See EventStore.forget_reasons."""
+        ids = [UUID(bytes=event_id) for event_id in event_ids]
+        return len(await self._connections.fetch(QUERIES["forget_reasons"], ids, REASON_ERASED))
+
     async def all(self) -> list[ErasureReceipt]:
         """By position."""
         rows = await self._connections.fetch(QUERIES["erasures"])
@@ -144,33 +165,35 @@ class Erasing:
         outputs: Sequence[str],
     ) -> dict[str, int]:
         """What is kept of it beside the log, and beside the events of programs."""
-        source, keys = erasure.source, [*erasure.keys, *outputs]
-
-        async def fetched(query: str, *arguments: Any) -> int:
-            return len(await within.fetch(query, *arguments, timeout=REPORT_S))
-
-        async def gone(name: str, *arguments: Any) -> int:
-            return await fetched(QUERIES[name], *arguments)
-
+        source = erasure.source
+        snapshots = "erase_snapshot", aggregate, version, ERASED_SNAPSHOT
         counts = {
-            "snapshots": await gone("erase_snapshot", aggregate, version, ERASED_SNAPSHOT),
-            "timers": await gone("erase_timers", source, aggregate, version),
-            "states": await gone("erase_states", list(programs), keys),
-            "dead_letters": await gone(
-                "erase_letters",
-                [source, *outputs],
-                keys,
-                aggregate,
-                OURS,
-                REASON_ERASED,
-                _TOMBSTONE,
-            ),
+            "snapshots": await _count(within, *snapshots),
+            "timers": await _count(within, "erase_timers", source, aggregate, version),
+        }
+        counts |= await self._forget_kept(within, erasure, aggregate, programs, outputs)
+        await within.fetch(QUERIES["bury_snapshot"], aggregate, version, ERASED_SNAPSHOT)
+        return counts
+
+    async def _forget_kept(
+        self,
+        within: Any,
+        erasure: Erasure,
+        aggregate: UUID,
+        programs: Sequence[str],
+        outputs: Sequence[str],
+    ) -> dict[str, int]:
+        """The same of what programs keep of its keys."""
+        keys, sources = [*erasure.keys, *outputs], [erasure.source, *outputs]
+        about = aggregate, OURS, REASON_ERASED, _TOMBSTONE
+        counts = {
+            "states": await _count(within, "erase_states", list(programs), keys),
+            "dead_letters": await _count(within, "erase_letters", sources, keys, *about),
             "rows": 0,
         }
         for table in await self._projections.all(within):
             query = QUERIES["erase_projected"].format(table=numbered_table(table))
-            counts["rows"] += await fetched(query, keys)
-        await within.fetch(QUERIES["bury_snapshot"], aggregate, version, ERASED_SNAPSHOT)
+            counts["rows"] += len(await within.fetch(query, keys, timeout=REPORT_S))
         return counts
 
     async def _bury(
@@ -246,3 +269,8 @@ class Erasing:
         )
         ids = Receipt.of_sums(row["count"], int(row["high"]), int(row["low"]))
         return ids, int(row["left_over"])
+
+
+async def _count(within: Any, name: str, *arguments: Any) -> int:
+    """Of how many rows a query says that they are gone."""
+    return len(await within.fetch(QUERIES[name], *arguments, timeout=REPORT_S))

@@ -16,7 +16,7 @@ import asyncpg
 from actors.columns import TableSchema
 from actors.event import Event
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
-from store.erasures import Erasure, ErasureReceipt, Searched
+from store.erasures import Erasure, ErasureReceipt, Forgotten, Searched
 from store.errors import SystemReplaced
 from store.event_store import (
     CheckpointMove,
@@ -36,6 +36,7 @@ from store.event_store import (
     TypeRecord,
 )
 from store.groups import GroupView
+from store.merges import Leg, Merge
 from store.postgres.appending import append_copy, append_small, refusal
 from store.postgres.claims import find
 from store.postgres.connections import OPERATION_S, Connections, transaction
@@ -43,6 +44,7 @@ from store.postgres.erasing import Erasing
 from store.postgres.fence import Fence
 from store.postgres.groups import Groups
 from store.postgres.letters import Letters
+from store.postgres.merges import Merges
 from store.postgres.migrations import check_schema
 from store.postgres.moving_address import MovingAddress, Whereabouts
 from store.postgres.projections import Projections
@@ -93,6 +95,7 @@ class PostgresEventStore:
         self._subscriptions = Subscriptions(connections)
         self._groups = Groups(connections)
         self._states = States(connections)
+        self._merges = Merges(connections)
         self._projections = Projections(connections)
         self._letters = Letters(connections)
         self._timers = Timers(connections)
@@ -236,6 +239,29 @@ class PostgresEventStore:
         async with self.connections.use() as connection, transaction(connection):
             table = await self._projections.drop(connection, program)
             return await self._states.drop_program(connection, program) or table
+
+    async def merge_of(self, program: str) -> Merge | None:
+        return await self._merges.of(program)
+
+    async def merges(self) -> list[Merge]:
+        return await self._merges.all()
+
+    async def make_merge(self, program: str, began: Sequence[int]) -> Merge:
+        return await self._merges.make(program, began)
+
+    async def extend_merge(self, merge: Merge, legs: Sequence[Leg]) -> bool:
+        return await self._merges.extend(merge, legs)
+
+    async def merge_legs(self, merge: Merge, after: int, limit: int) -> list[Leg]:
+        return await self._merges.legs(merge, after, limit)
+
+    async def last_legs(self, merge: Merge, place: int) -> list[Leg]:
+        return await self._merges.last_legs(merge, place)
+
+    async def places_in_merge(
+        self, merge: Merge, partition: int, positions: Sequence[int]
+    ) -> dict[int, int]:
+        return await self._merges.places(merge, partition, positions)
 
     async def open_projection(self, schema: TableSchema, *, make: bool = True) -> ProjectedTable:
         return await self._projections.open(schema, make=make)
@@ -421,6 +447,12 @@ class PostgresEventStore:
 
     async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
         return await self._erasing.erase(erasure, epoch)
+
+    async def forget_keys(self, erasure: Erasure, epoch: int) -> Forgotten:
+        return await self._erasing.forget_keys(erasure, epoch)
+
+    async def forget_reasons(self, event_ids: Sequence[bytes]) -> int:
+        return await self._erasing.forget_reasons(event_ids)
 
     async def erasures(self) -> list[ErasureReceipt]:
         return await self._erasing.all()

@@ -27,6 +27,9 @@ FIELDS = Struct(">6x16s4x16s4xq4xq4xq4xq")  # the fixed-size columns without the
 _STAMP = Struct(">qiq")
 _STAMP_AT = 70
 
+_POSITION = Struct(">q")
+_POSITION_AT = 82  # the last of the fixed-size columns
+
 LENGTH = Struct(">i")  #: before each column; -1 for NULL
 
 TYPE_AT = FIELDS.size  #: where the first column of no fixed size begins, with its length
@@ -104,6 +107,17 @@ def aggregate_at(data: bytes | bytearray, row_start: int) -> bytes:
     """The aggregate id of the row that starts there, without decoding the rest."""
     aggregate: bytes = FIELDS.unpack_from(data, row_start)[1]
     return aggregate
+
+
+def position_at(data: bytes | bytearray, row_start: int) -> int:
+    """The position of the row that starts there."""
+    position: int = FIELDS.unpack_from(data, row_start)[5]
+    return position
+
+
+def at_position(row: bytes, position: int) -> bytes:
+    """The same row, at another position."""
+    return row[:_POSITION_AT] + _POSITION.pack(position) + row[TYPE_AT:]
 
 
 def moment_at(data: bytes | bytearray, row_start: int) -> int:

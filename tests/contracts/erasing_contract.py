@@ -12,7 +12,14 @@ from actors.messages import RETURNED, RETURNS_SOURCE
 from actors.naming import OURS, TIMERS, aggregate_id_of, aggregate_key_of
 from store.appends import CheckpointMove, StateChange
 from store.dead_letters import LetterChange, Parked
-from store.erasures import ERASED_SNAPSHOT, REASON_ERASED, Erasure, ErasureReceipt, NotErased
+from store.erasures import (
+    ERASED_SNAPSHOT,
+    REASON_ERASED,
+    Erasure,
+    ErasureReceipt,
+    Forgotten,
+    NotErased,
+)
 from store.errors import StaleCheckpoint
 from store.event_store import EventStore, Snapshot
 from store.projected import RowChange
@@ -46,6 +53,51 @@ async def all_events(store: EventStore) -> list[Event]:
 
 class ErasingContract:
     """For any store."""
+
+    async def test_what_programs_have_of_an_actor_of_another_log_goes(
+        self, store: EventStore
+    ) -> None:
+        log = await Log.open(store)
+        await store.open_subscription("totals/3", EVERYTHING, 0, 5)
+        kept = [*history("totals/kind-1", 1), *history(OTHER, 1)]
+        await log.append(*kept, *history(f"totals/{SOURCE}", 2))
+        letters = [
+            LetterChange(
+                parked=Parked("totals", by_source, name), position=position,
+                event_id=bytes(15) + b"%d" % position, slots=8, watermark_us=0,
+                reason="not 12 Main Street",
+            )
+            for position, (by_source, name) in enumerate(
+                ((False, SOURCE), (True, SOURCE), (False, "kind-1"), (False, "kind-2")), 1
+            )
+        ]  # fmt: skip
+        await log.append_rows(
+            log.stamped([made_event("totals/other")]),
+            checkpoints=[
+                CheckpointMove(name="totals/3", epoch=5, position=1, receipt=NOTHING_FINISHED)
+            ],
+            states=[
+                StateChange(program="totals", key=key, data=b"1") for key in (SOURCE, "kind-1")
+            ],
+            letters=letters,
+        )
+        forgotten = await store.forget_keys(Erasure.of(SOURCE), EPOCH)
+        assert forgotten == Forgotten(outputs=2, states=1, rows=0, dead_letters=2)
+        with pytest.raises(StaleCheckpoint):
+            await store.move_checkpoint(
+                CheckpointMove(name="totals/3", epoch=5, position=2, receipt=NOTHING_FINISHED)
+            )
+        assert await store.load_states("totals", [SOURCE, "kind-1"]) == {"kind-1": b"1"}
+        buried = {event.source for event in await all_events(store) if event.erased}
+        assert buried == {f"totals/{SOURCE}"}
+        assert await store.forget_reasons([letters[2].event_id]) == 1
+        assert await store.forget_reasons([letters[2].event_id]) == 0
+        reasons = {
+            queue.first.parked.name: queue.first.reason for queue in await store.parked_queues()
+        }
+        assert reasons == {"kind-1": REASON_ERASED, "kind-2": "not 12 Main Street"}
+        again = await store.forget_keys(Erasure.of(SOURCE), EPOCH)
+        assert again == Forgotten(outputs=0, states=0, rows=0, dead_letters=0)
 
     async def test_its_events_are_tombstones_and_all_else_of_them_stays(
         self, store: EventStore

@@ -9,6 +9,7 @@ from tests.contracts.causes_contract import CausesContract
 from tests.contracts.erasing_contract import ErasingContract
 from tests.contracts.groups_contract import GroupsContract
 from tests.contracts.letters_contract import LettersContract
+from tests.contracts.merges_contract import MergesContract
 from tests.contracts.programs_contract import ProgramsContract
 from tests.contracts.projections_contract import ProjectionsContract
 from tests.contracts.reading_contract import ReadingContract
@@ -27,6 +28,7 @@ class EventStoreContract(
     ReadingContract,
     GroupsContract,
     LettersContract,
+    MergesContract,
     ProgramsContract,
     ProjectionsContract,
     ShardsContract,
@@ -36,5 +38,5 @@ class EventStoreContract(
     TypesContract,
     ValuesContract,
 ):
-    """Appending, reading, causes, durable subscriptions, groups, timers, what is counted, what is
-    known of types, and what values are kept."""
+    """Appending, reading, causes, durable subscriptions, groups, merges, timers, what is counted,
+    what is known of types, and what values are kept."""

@@ -14,6 +14,7 @@ from runtime.clocks import NodeClock
 from runtime.processing.evaluation import Effects, Evaluation, StepFailed
 from runtime.processing.key_table import KeyTable, unpack_state
 from runtime.processing.lanes import Lane
+from runtime.processing.reading import OneLog
 from store.event_store import Page
 from store.memory import MemoryEventStore
 from store.receipts import Receipt
@@ -43,7 +44,7 @@ class Evaluated:
         self.keys = KeyTable(program.name, store, keeps_state=program.keeps_state)
         self.evaluation = Evaluation(
             program, Selection(), self.keys, store, self.clock,
-            began=0, new_id=lambda: next(numbers).to_bytes(16, "big"),
+            reading=OneLog(store, None), began=0, new_id=lambda: next(numbers).to_bytes(16, "big"),
         )  # fmt: skip
 
     async def take(self, *batches: Sequence[Event]) -> None:

@@ -8,13 +8,19 @@ import pytest
 
 from actors.event import Event, Payload
 from runtime.errors import NotPossible
-from runtime.processing.partitioned_programs import check_for_partitions
+from runtime.processing.partitioned_programs import (
+    home_of_program,
+    is_merged,
+    reads_all_logs,
+)
 from runtime.topology.partitions import COUNTS, partition_of
 from streams.aggregates import Count
 from streams.errors import InvalidProgram
 from streams.handler import Handler
 from streams.handlers import Handlers
 from streams.pipeline import EventPipeline
+from streams.programs import program_of
+from streams.projection import Rebuilt
 from streams.windows import Tumbling
 from tests.integration.devices import Counter
 from tests.programs import Totals
@@ -63,16 +69,32 @@ def added() -> EventPipeline:
         ByAmount,
         Routed,
         Elsewhere,
-        Handlers("both", Copy, Elsewhere),
         added().key_by("amount").fold(0, lambda count, _: count + 1).emit("counted"),
         added().key_by("amount").window(HOUR, Count()).emit("counted"),
         Totals("totals", ["counter/*"]),
     ],
     ids=lambda program: str(getattr(program, "name", program)),
 )
-def test_a_program_is_refused_whose_keys_may_be_in_several_logs(program: Any) -> None:
+def test_a_program_reads_all_logs_whose_keys_may_be_in_several(program: Any) -> None:
+    assert reads_all_logs(program)
+    made = program_of(program)
+    assert is_merged(made, 2)
+    assert not is_merged(made, 1)
+
+
+def test_handlers_run_together_where_the_keys_of_each_are_the_sources_of_events() -> None:
     with pytest.raises(NotPossible, match="other keys than the sources of events"):
-        check_for_partitions(program)
+        reads_all_logs(Handlers("both", Copy, Elsewhere))
+
+
+def test_what_is_built_anew_has_its_home_where_the_other_one_has() -> None:
+    rebuilt = Rebuilt(ByAmount())
+    assert is_merged(rebuilt, 2)
+    assert not is_merged(Rebuilt(Tallies()), 2)
+    assert {home_of_program(name, 16) for name in (ByAmount().name, rebuilt.name)} == {
+        home_of_program(ByAmount().name, 16)
+    }
+    assert {home_of_program(f"program-{number}", 2) for number in range(50)} == {0, 1}
 
 
 @pytest.mark.parametrize(
@@ -89,12 +111,12 @@ def test_a_program_is_refused_whose_keys_may_be_in_several_logs(program: Any) ->
     ids=lambda program: str(getattr(program, "name", program)),
 )
 def test_a_program_runs_whose_keys_are_the_sources_of_events(program: Any) -> None:
-    check_for_partitions(program)
+    assert not reads_all_logs(program)
 
 
 def test_what_is_no_program_is_told_as_ever() -> None:
     with pytest.raises(InvalidProgram):
-        check_for_partitions(object())  # type: ignore[arg-type]
+        reads_all_logs(object())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("partitions", COUNTS)

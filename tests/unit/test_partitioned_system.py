@@ -14,7 +14,6 @@ from runtime.errors import (
     AnotherSystem,
     ConnectionClosed,
     HostUnavailable,
-    NotPossible,
     SystemNotFound,
 )
 from runtime.settings.settings import Settings
@@ -22,13 +21,20 @@ from runtime.system import PartitionedSystem
 from runtime.topology.names import ProcessKind
 from runtime.topology.partitions import partition_of
 from runtime.topology.status import Drained, DrainReport, Progress
-from store.erasures import ErasureReceipt
+from store.erasures import Erasure, ErasureReceipt, Forgotten
 
 
 class Connected:
     """The connection of a part: runs what is asked of all at once."""
 
     closed = False
+
+    def __init__(self) -> None:
+        self.merges: list[str] = []  #: of programs that read all logs
+        self.log = SimpleNamespace(ask=self._merges)
+
+    async def _merges(self, _: Any) -> list[str]:
+        return self.merges
 
     async def errand(self, _: str, work: Callable[[], Awaitable[Any]]) -> Any:
         return await work()
@@ -118,14 +124,26 @@ def test_erasing_forgets_what_waits_for_the_actor_in_other_partitions() -> None:
     assert receipt.dead_letters == 5
 
 
-def test_a_key_of_another_partition_is_not_passed_over() -> None:
+def test_keys_are_forgotten_wherever_programs_may_have_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[Connected, Connected, tuple[str, ...]]] = []
+
+    async def forget(of: Connected, own: Connected, erasure: Erasure, _: float) -> Forgotten:
+        asked.append((of, own, erasure.keys))
+        return Forgotten(outputs=1, states=2, rows=3, dead_letters=4)
+
+    monkeypatch.setattr("runtime.partitioned_system.forget_elsewhere", forget)
     first, second = Part(), Part()
-    system, source = system_of(first, second), of_partition(1)
-    with pytest.raises(NotPossible, match="is of another partition than"):
-        system.erase(ref_to(source), "asked", keys=[f"alerts/{of_partition(0)}"])
-    assert second.erased == []
+    system, source, key = system_of(first, second), of_partition(1), f"alerts/{of_partition(0)}"
     asyncio.run(system.erase(ref_to(source), "asked", keys=[f"alerts/{source}"]))
-    assert second.erased == [source]
+    assert (second.erased, asked) == ([source], [])
+    receipt = asyncio.run(system.erase(ref_to(source), "asked", keys=[key]))
+    assert asked == [(first.connection, second.connection, (source, key))]
+    assert (receipt.outputs, receipt.states, receipt.rows, receipt.dead_letters) == (1, 2, 3, 7)
+    first.connection.merges = ["kinds"]
+    asyncio.run(system.erase(ref_to(source), "asked"))
+    assert asked[1:] == [(first.connection, second.connection, (source,))]
 
 
 def test_progress_is_that_of_all() -> None:

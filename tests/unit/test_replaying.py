@@ -17,6 +17,7 @@ from runtime.processing.evaluation import Effects, Evaluation, StepFailed
 from runtime.processing.key_table import KeyTable
 from runtime.processing.lanes import Lane
 from runtime.processing.parked_here import Failure, ParkedHere, Place
+from runtime.processing.reading import OneLog
 from runtime.processing.replaying import Piece, Replay, Wish
 from store.dead_letters import DeadLetter, Parked
 from store.memory import MemoryEventStore
@@ -105,7 +106,8 @@ class Running:
     def _made(self, here: ParkedHere, verdicts: dict[Place, Failure] | None = None) -> Evaluation:
         self.keys = KeyTable(self.program.name, self.store, keeps_state=self.program.keeps_state)
         return Evaluation(
-            self.program, Selection(), self.keys, self.store, self.clock, began=0,
+            self.program, Selection(), self.keys, self.store, self.clock,
+            reading=OneLog(self.store, None), began=0,
             new_id=lambda: next(self._ids).to_bytes(16, "big"), parked=here,
             verdicts=verdicts,
         )  # fmt: skip
@@ -161,7 +163,8 @@ class Running:
         return wish
 
     async def piece(self, parked: Parked) -> Piece:
-        replay = Replay(self.store, self.clock, self.lane, self.here, self._made)
+        reading = OneLog(self.store, None)
+        replay = Replay(self.store, reading, self.clock, self.lane, self.here, self._made)
         piece = await replay.piece(parked)
         await self.commit(piece.effects)
         return piece

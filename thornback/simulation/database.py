@@ -34,6 +34,7 @@ from store.event_store import (
 from store.memory import after_move, makes_way
 from store.memory_erasing import ErasingInMemory
 from store.memory_letters import LettersInMemory
+from store.memory_merges import MergesInMemory
 from store.memory_projections import ProjectionsInMemory
 from store.memory_states import StatesInMemory, recounted
 from store.memory_subscriptions import SubscriptionsInMemory
@@ -78,6 +79,7 @@ class Database:
         self.subscriptions = SubscriptionsInMemory()
         self.groups = WatchedGroups(self.subscriptions, loop)
         self.states = StatesInMemory()
+        self.merges = MergesInMemory()
         self.projections = ProjectionsInMemory()
         self.letters = LettersInMemory()
         self.timers = TimersInMemory()
@@ -352,6 +354,7 @@ class Database:
         tables = [self.projections.drop(name) for name in (program, program + REBUILD)]
         letters = self.letters.drop(program)
         self.groups.drop(program)
+        self.merges.drop(program)
         return slots or kept or any(tables) or bool(letters)
 
     def _places(self, program: str) -> dict[str, int]:

@@ -6,9 +6,10 @@ from typing import Any
 
 from actors.columns import TableSchema
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
-from store.erasures import Erasure, ErasureReceipt, Searched
+from store.erasures import Erasure, ErasureReceipt, Forgotten, Searched
 from store.event_store import CheckpointMove
 from store.memory_states import recounted
+from store.merges import Leg, Merge
 from store.projected import Condition, ProjectedTable, RefusedRow, RowChange
 from store.receipts import Receipt
 from store.selection import Selection
@@ -164,6 +165,32 @@ class StoreOfPrograms(DatabaseLink):
         work, wanted = self._database.projections.select, list(conditions)
         return await self.ask(lambda: work(table, wanted, after, limit))  # type: ignore[no-any-return]
 
+    async def merge_of(self, program: str) -> Merge | None:
+        return await self.ask(lambda: self._database.merges.of(program))  # type: ignore[no-any-return]
+
+    async def merges(self) -> list[Merge]:
+        return await self.ask(self._database.merges.all)  # type: ignore[no-any-return]
+
+    async def make_merge(self, program: str, began: Sequence[int]) -> Merge:
+        work = self._database.merges.make
+        return await self.ask(lambda: work(program, began), commits=True)  # type: ignore[no-any-return]
+
+    async def extend_merge(self, merge: Merge, legs: Sequence[Leg]) -> bool:
+        work = self._database.merges.extend
+        return bool(await self.ask(lambda: work(merge, legs), commits=True))
+
+    async def merge_legs(self, merge: Merge, after: int, limit: int) -> list[Leg]:
+        return await self.ask(lambda: self._database.merges.legs(merge, after, limit))  # type: ignore[no-any-return]
+
+    async def last_legs(self, merge: Merge, place: int) -> list[Leg]:
+        return await self.ask(lambda: self._database.merges.last_legs(merge, place))  # type: ignore[no-any-return]
+
+    async def places_in_merge(
+        self, merge: Merge, partition: int, positions: Sequence[int]
+    ) -> dict[int, int]:
+        places = self._database.merges.places
+        return await self.ask(lambda: places(merge, partition, positions))  # type: ignore[no-any-return]
+
     async def swap_projection(self, built: ProjectedTable) -> bool:
         database, name = self._database, built.projection
 
@@ -197,6 +224,14 @@ class StoreOfPrograms(DatabaseLink):
     async def drop_dead_letters(self, program: str, parked: Parked | None, epoch: int) -> int:
         work = self._database.drop_letters
         return int(await self.ask(lambda: work(program, parked, epoch), commits=True))
+
+    async def forget_keys(self, erasure: Erasure, epoch: int) -> Forgotten:
+        work = self._database.erasing.forget_keys
+        return await self.ask(lambda: work(erasure, epoch), commits=True)  # type: ignore[no-any-return]
+
+    async def forget_reasons(self, event_ids: Sequence[bytes]) -> int:
+        work = self._database.erasing.forget_reasons
+        return int(await self.ask(lambda: work(event_ids), commits=True))
 
     async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
         work = self._database.erase

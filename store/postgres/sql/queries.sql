@@ -173,9 +173,57 @@ WITH slots AS (
     DELETE FROM program_states WHERE program = $1 RETURNING 1
 ), letters AS (
     DELETE FROM dead_letters WHERE program = $1 RETURNING 1
+), merge AS (
+    DELETE FROM merges WHERE program = $1
 )
 SELECT (SELECT count(*) FROM slots) + (SELECT count(*) FROM states) + (SELECT count(*) FROM letters)
     AS dropped;
+
+-- name: merge_of
+SELECT * FROM merges WHERE program = $1;
+
+-- name: merges
+SELECT * FROM merges ORDER BY program;
+
+-- name: make_merge
+INSERT INTO merges (program, began) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: extend_merge
+-- Where it ends before the first of these: whoever saw another end is to look again.
+INSERT INTO merge_legs (merge, after, partition, log_after, length, merged, newest, heard)
+SELECT $1, t.* FROM unnest(
+    $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[]
+) AS t (after, partition, log_after, length, merged, newest, heard)
+WHERE ($3::bigint[])[1] = coalesce(
+    (SELECT after + length FROM merge_legs WHERE merge = $1 ORDER BY after DESC LIMIT 1), $2
+)
+RETURNING after;
+
+-- name: merge_legs
+-- Those that end behind a place: the one in which that is, and those that follow.
+SELECT * FROM merge_legs
+WHERE merge = $1 AND after + length > $2 AND after >= coalesce(
+    (SELECT after FROM merge_legs WHERE merge = $1 AND after <= $2 ORDER BY after DESC LIMIT 1), 0
+)
+ORDER BY after LIMIT $3;
+
+-- name: last_legs
+-- Of each log the last one that begins before a place.
+SELECT leg.* FROM unnest($2::smallint[]) AS log (number)
+CROSS JOIN LATERAL (
+    SELECT * FROM merge_legs WHERE merge = $1 AND partition = log.number AND after < $3
+    ORDER BY after DESC LIMIT 1
+) AS leg;
+
+-- name: places_in_merge
+-- Of positions of one log those that are in it.
+SELECT log.position, leg.after + log.position - leg.log_after AS place
+FROM unnest($3::bigint[]) AS log (position)
+CROSS JOIN LATERAL (
+    SELECT * FROM merge_legs WHERE merge = $1 AND partition = $2 AND log_after < log.position
+    ORDER BY log_after DESC LIMIT 1
+) AS leg
+WHERE log.position <= leg.log_after + leg.length;
 
 -- name: keep_letters
 -- Several workers may owe one event of a source, each with slots of its own.
@@ -727,6 +775,10 @@ DELETE FROM program_states WHERE program = ANY ($1) AND key = ANY ($2) RETURNING
 -- name: existing_aggregates
 SELECT a.id FROM unnest($1::uuid[]) AS a (id)
 WHERE EXISTS (SELECT FROM events e WHERE e.aggregate_id = a.id);
+
+-- name: forget_reasons
+UPDATE dead_letters SET reason = $2, frames = '' WHERE event_id = ANY ($1) AND reason <> $2
+RETURNING 1;
 
 -- name: erase_letters
 -- In one scan. Those that wait for the actor, or for a key of it, go, and so do its messages that nobody
