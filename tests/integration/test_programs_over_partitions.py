@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtime.partitioned_system import PartitionedSystem
 
 from actors.event import BusinessEvent, Event, Payload
 from actors.tell import Tell
 from jobs import programs
 from runtime.processing.partitioned_programs import home_of_program
-from runtime.system import ActorSystem
+from runtime.system import ActorSystem, PartitionedSystem
 from store.merges import reached
 from store.receipts import NOTHING_FINISHED
 from store.rows.decoding import Decoder
