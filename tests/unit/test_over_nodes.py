@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jobs import over_nodes
+from jobs.command_line import console
 from jobs.over_nodes import OverNodes
 from runtime.settings.settings import Settings
 
@@ -46,7 +47,7 @@ class Stage:
             "database_stopped": stopped,
         }.items():
             monkeypatch.setattr(over_nodes, name, value)
-        monkeypatch.setattr(over_nodes.console, "print", printed)
+        monkeypatch.setattr(console, "print", printed)
 
     def _start_ray(self, nodes: int = 1, *, network: Any = None) -> Sequence[Any]:
         self.did.append(f"{nodes} nodes{' apart' if network else ''}")
