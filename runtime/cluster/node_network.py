@@ -79,7 +79,8 @@ class NodeNetwork:
         if why := impossible():
             raise NoNodeNetwork(why)
         self._places: list[Place] = []
-        self._hosts = free_network()
+        # Two programs that look at the same moment begin at different ones.
+        self._hosts = free_network(os.getpid())
         self.address = self.address_of(0)  #: of this program, for whoever is in a place
         self.wire = f"tb{os.getpid()}"  #: of this program's network
         self.bridge = _new_namespace()
@@ -166,11 +167,14 @@ def impossible() -> str | None:
     return None
 
 
-def free_network() -> ipaddress.IPv4Network:
-    """One of 254 addresses that nobody has a way to on this machine. Raises NoNodeNetwork."""
+def free_network(first: int) -> ipaddress.IPv4Network:
+    """One of 254 addresses that nobody has a way to on this machine, looked for from one of them
+    on. Raises NoNodeNetwork."""
     said = _ip("-4", "-o", "route", "show", "table", "all")
     used = list(_networks_in(said))
-    for each in _NETWORKS.subnets(new_prefix=24):
+    all_of_them = list(_NETWORKS.subnets(new_prefix=24))
+    first %= len(all_of_them)
+    for each in all_of_them[first:] + all_of_them[:first]:
         if not any(each.overlaps(one) for one in used):
             return each
     raise NoNodeNetwork(f"all of {_NETWORKS} is in use")

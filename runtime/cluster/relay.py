@@ -13,10 +13,12 @@ import sys
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+from runtime.errors import NotPossible
+
 _PART_BYTES = 1 << 18
 
 
-class NoRelay(OSError):
+class NoRelay(NotPossible):
     """It has not come up."""
 
 
@@ -57,13 +59,14 @@ async def _relay(address: str, host: str, port: int) -> None:
             return
         await asyncio.gather(_copied(reader, back), _copied(there, writer))
 
-    async with await asyncio.start_server(hand_on, address, 0) as server:
-        print(server.sockets[0].getsockname()[1], flush=True)
-        over = asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(over), sys.stdin
-        )
-        await over.read()
+    server = await asyncio.start_server(hand_on, address, 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    over = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(over), sys.stdin
+    )
+    await over.read()
+    server.close()  # who is still connected is not waited for: it may be who has started this
 
 
 async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -76,5 +79,4 @@ async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 if __name__ == "__main__":
-    with suppress(asyncio.CancelledError):
-        asyncio.run(_relay(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    asyncio.run(_relay(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -1,6 +1,8 @@
 """What a seed says is done is the same wherever it is asked."""
 
-from tests.chaos.plan import FaultKind, plan_of
+import pytest
+
+from tests.chaos.plan import FaultKind, clock_off_s, plan_of
 
 
 def test_a_seed_repeats_its_schedule() -> None:
@@ -24,3 +26,12 @@ def test_every_kind_of_fault_and_every_process_comes_up() -> None:
         "host-0", "host-1", "writer", "bus", "directory", "deliverer", "timekeeper",
         "worker-0-of-tallies",
     }  # fmt: skip
+
+
+def test_a_clock_is_set_back_by_up_to_an_hour_and_ahead_by_seconds() -> None:
+    off = [clock_off_s(number / 1000) for number in range(1000)]
+
+    assert min(off) == pytest.approx(-3600.0, rel=0.05)
+    assert max(off) == pytest.approx(10.0, rel=0.05)
+    assert min(map(abs, off)) == pytest.approx(0.02, rel=0.05)
+    assert sum(each < 0 for each in off) == 500

@@ -132,14 +132,15 @@ def test_a_network_is_taken_to_which_this_machine_has_no_way(
     )
     monkeypatch.setattr(node_network, "_ip", lambda *_: routes)
 
-    assert free_network() == ipaddress.IPv4Network("10.213.4.0/24")
+    assert free_network(0) == ipaddress.IPv4Network("10.213.4.0/24")
+    assert free_network(256 + 7) == ipaddress.IPv4Network("10.213.7.0/24")
 
 
 def test_where_all_are_taken_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_network, "_ip", lambda *_: "10.0.0.0/8 dev eth0\n")
 
     with pytest.raises(NoNodeNetwork, match=r"all of 10\.213\.0\.0/16 is in use"):
-        free_network()
+        free_network(255)
 
 
 def test_who_is_not_root_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

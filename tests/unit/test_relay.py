@@ -28,8 +28,11 @@ def test_what_comes_to_it_comes_to_the_database_and_back_until_it_is_closed() ->
                     there.sendall(b"answer")
                     assert client.recv(100) == b"answer"
                 assert client.recv(100) == b"", "one end has gone, and so does the other"
+            kept = socket.create_connection(("127.0.0.1", way.port or 0), LIMIT_S)
         finally:
             relay.close()
+        with kept, suppress(ConnectionResetError):
+            assert kept.recv(100) == b"", "who was still there hears of its end"
         with pytest.raises(OSError):  # noqa: PT011 - nobody is there any more
             socket.create_connection(("127.0.0.1", way.port or 0), LIMIT_S)
 

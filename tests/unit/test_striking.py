@@ -8,11 +8,10 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from jobs.run import _over_nodes, _parsed
+from jobs.run import _parsed
 from jobs.striking import Strike, Struck, show
 from runtime.driver.ref import ActorRef
 from runtime.errors import HostUnavailable
-from runtime.settings.settings import Settings
 from runtime.topology.names import kind_of
 from runtime.topology.status import ProcessAway, ProcessStatus, Status
 
@@ -145,13 +144,6 @@ def _shown(came: Struck) -> str:
     file = io.StringIO()
     assert show(Console(file=file, width=200), came) is came.holds
     return file.getvalue()
-
-
-def test_several_nodes_have_a_host_each() -> None:
-    elsewhere = Settings.load(environ={"DATABASE_URL": "postgresql://a@nowhere/b"})
-    assert _over_nodes(elsewhere, 3).actor_system.hosts == 3
-    assert _over_nodes(elsewhere, 2).actor_system.hosts == elsewhere.actor_system.hosts
-    assert _over_nodes(elsewhere, 3).event_store == elsewhere.event_store
 
 
 @pytest.mark.parametrize(
