@@ -56,6 +56,29 @@ def plan_blocking(
             if strand[-1].message == "Block":
                 strand += _again(draw, strand[-1])
         strands[draw.randrange(setup.drivers)].append(strand)
+    _plan_holding(seed, setup, strands)
+
+
+def _plan_holding(seed: int, setup: Setup, strands: list[list[list[Step]]]) -> None:
+    """One that holds the interpreter, by each incarnation that does not know it: the second one is
+    wary, and the third one is to know. Drawn apart from what was there before."""
+    draw = stream(seed, "holding of the interpreter")
+    if draw.random() < 0.75:
+        return
+    first = FIRST_STEP + 3_000
+    fields = {"token": first, "how": "holds", "seconds": FOR_EVER_S}
+    step = Step(first, round(draw.uniform(0.2, 1.0), 4), "ask", "pump/0", "Block", fields, True)
+    # Behind the end of the one before: a caller has given up by then, and the switch is set for
+    # as long as a handler may take, and a while.
+    ended_s = HandlerWatch.MORE_S + 2.0
+    again = [
+        replace(
+            step, number=first + number, kind="repeat", repeats=first,
+            pause_s=round(ended_s + draw.uniform(0.0, 1.0), 4),
+        )
+        for number in (1, 2, 3)
+    ]  # fmt: skip
+    strands[draw.randrange(setup.drivers)].append([step, *again])
 
 
 def _step(draw: Random, number: int, source: str) -> Step:
