@@ -169,13 +169,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        before_s = -1.0\n",
     ),
     mutation(
-        "nobody asks who has the actors of a silent host",
-        "what was moved away from it waits until it says so itself",
-        _SILENT,
-        "        await self._channels().look_elsewhere(channel.host)",
-        "        pass",
-    ),
-    mutation(
         "the way to a silent host is kept",
         "another host is known to have the actors, and what is for them is put off all the same",
         _KEEPING,
