@@ -85,6 +85,8 @@ class Posting:
     MAKES = True
     #: Errors of a command that pass: it waits.
     AWAY: tuple[str, ...] = CLASS_AWAY
+    #: What it is that is posted, as people are told of it.
+    THINGS = "messages"
 
     #: How it fares: what its process says of it.
     facts: Any
@@ -411,7 +413,7 @@ class Posting:
         if said:
             shown = ", ".join(list(receivers)[:3])
             why = _NOBODY_KNOWS if isinstance(error, UnknownActorType) else error
-            trouble = f"{len(messages)} messages wait, for {shown}: {why}"
+            trouble = f"{len(messages)} {self.THINGS} wait, for {shown}: {why}"
             if trouble != self.facts.trouble:
                 logger.warning("%s: %s", self.name, trouble)
             self._say(trouble=trouble)

@@ -18,6 +18,7 @@ from actors.naming import TIMERS, actor_type_of
 from actors.packed_timers import id_text
 from actors.timer_events import TIMER_TYPES
 from runtime.driver.channel import Channel
+from runtime.driver.channels import Channels
 from runtime.driver.connection import Connection
 from runtime.driver.hosts import Hosts
 from runtime.driver.outgoing import Outgoing
@@ -25,6 +26,7 @@ from runtime.process.world import World
 from runtime.processing.class_bringing import bring_class, bring_class_from
 from runtime.processing.mailing import Message
 from runtime.processing.posting import CLASS_AWAY, Posting
+from runtime.processing.silent_hosts import SilentHosts
 from runtime.processing.timer_filing import Filing
 from runtime.processing.timer_window import Window
 from runtime.settings.settings import Settings
@@ -61,6 +63,7 @@ class Timekeeping(Posting):
 
     #: Also where its host has an older class, which does not handle the message.
     AWAY = (*CLASS_AWAY, "UnknownMessage")
+    THINGS = "timers"
     #: Timers that are read at a time, and that are sent before answers have their turn.
     PAGE, TOGETHER = 5_000, 1_000
     #: Bytes of the messages that are read at a time, a message more or less.
@@ -107,8 +110,8 @@ class Timekeeping(Posting):
         #: Actors that were started of late, and types whose class came: they are to be woken.
         self._calls: set[str] = set()
         self._called_s: dict[str, float] = {}  #: and those that were, and when
-        #: Since when channels have something under way, and no answer came.
-        self._quiet_s: dict[Channel, float] = {}
+        self._silence = self._heard_of()
+        self._silent: set[Channel] = set()  #: hosts that were silent when that was looked at last
         self._pending = 0  #: in the table
         #: How far the clock is ahead of the loop's, which nobody sets, and was at most; None until
         #: it was looked at.
@@ -122,6 +125,10 @@ class Timekeeping(Posting):
         self._calls.update(names)
         self._changed.set()
 
+    def close(self) -> None:
+        super().close()
+        self._silence.close()
+
     async def _begin(self) -> int:
         # A system that was replaced opens no epoch: it does not take the timers from its successor.
         node = f"{self._label}/{TIMERS}"
@@ -132,7 +139,7 @@ class Timekeeping(Posting):
     async def _begin_more(self) -> None:
         self._window, self._late, self._said = Window(), [], set()
         self._ahead_us = None
-        self._quiet_s.clear()
+        self._silence, self._silent = self._heard_of(), set()
         self._pending = await self._store.count_timers()
         self._say_pending()
 
@@ -155,10 +162,7 @@ class Timekeeping(Posting):
 
     async def _prepare(self) -> None:
         """What is due is to be sent, after what was read of it."""
-        silent = self._silent()
-        for channel in silent:
-            for message in self._mailing.withdraw(channel):
-                self._put_off(message, self._unanswered())
+        silent = self._look_at_silence()
         unheard = self._window.unheard(self._now_s() - self.HEARD_S)
         self._late += [(timer, self._world.now_us()) for timer in unheard]
         if self._late:
@@ -181,11 +185,7 @@ class Timekeeping(Posting):
             self._window.read(found, until_us, more=more)
         for timer in self._window.take(now_us, self.TOGETHER):
             firing = Firing(timer, packed_firing(timer, now_us, self._packer))
-            way = self._way_to(timer.source)
-            if way in silent:
-                self._put_off(firing, self._unanswered())
-            else:
-                self._mailing.queue(firing, way)
+            self._queue(firing, silent)
         if self._calls:
             self._changed.set()  # the others come next
 
@@ -215,26 +215,54 @@ class Timekeeping(Posting):
         if woken.first_us is not None:
             self._window.woken(woken.first_us, self._world.now_us())
 
-    def _silent(self) -> set[Channel]:
-        before_s = self._now_s() - self.SILENT_S
-        return {channel for channel, since_s in self._quiet_s.items() if since_s <= before_s}
+    def _heard_of(self) -> SilentHosts:
+        def channels() -> Channels:
+            assert self._connection is not None
+            return self._connection.channels
 
-    def _unanswered(self) -> TimeoutError:
-        return TimeoutError(f"its host has answered nothing for {self.SILENT_S:.0f} s")
+        return SilentHosts(channels, self._changed.set, silent_s=self.SILENT_S)
+
+    def _look_at_silence(self) -> set[Channel]:
+        """The channels to hosts that are silent: what is for them is put off. What was, and is for
+        others by now, is woken."""
+        silent = self._silence.silent(self._now_s())
+        moved = self._silence.has_moved()
+        if moved:
+            self._ways.clear()  # or who is there had nothing, by ways to who is silent
+        if moved or silent - self._silent:
+            self._give_up(silent)
+        self._silent = silent
+        self._calls.update(self._silence.awaited(silent, self._way_to if moved else None))
+        for channel in silent:
+            for message in self._mailing.withdraw(channel):
+                self._queue(message, silent)
+        return silent
+
+    def _give_up(self, silent: set[Channel]) -> None:
+        """Of a batch of which a silent host has a part, nobody waits for the answer: it may have
+        actors who live elsewhere by now. What it has of others goes there at once."""
+        for outgoing, (channel, messages) in list(self._under_way.items()):
+            ways = {channel, *(self._way_to(message.receiver) for message in messages)}
+            if outgoing.finished or silent.isdisjoint(ways):
+                continue
+            del self._under_way[outgoing]
+            self._mailing.answered(dict.fromkeys(message.receiver for message in messages))
+            for message in messages:
+                self._queue(message, silent)
+
+    def _queue(self, firing: Message, silent: set[Channel]) -> None:
+        """It goes next; where its host is silent, it is put off."""
+        way = self._way_to(firing.receiver)
+        if way not in silent:
+            self._mailing.queue(firing, way)
+            return
+        why = TimeoutError(f"its host has answered nothing for {self.SILENT_S:.0f} s")
+        self._put_off(firing, why)
+        self._silence.put_off(way, firing.receiver)
 
     def _send(self) -> None:
         super()._send()
-        now_s = self._now_s()
-        self._quiet_s = {
-            channel: self._quiet_s.get(channel, now_s)
-            for outgoing, (channel, _) in self._under_way.items()
-            if not outgoing.finished
-        }
-
-    def _has_answered(self, outgoing: Outgoing) -> None:
-        if (sent := self._under_way.get(outgoing)) is not None:
-            self._quiet_s.pop(sent[0], None)
-        super()._has_answered(outgoing)
+        self._silence.listen(self._now_s())
 
     async def _look_at_clock(self) -> None:
         """What a wrong clock has put off, before it was set right or by another one's hand, would

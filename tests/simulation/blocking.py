@@ -15,7 +15,9 @@ from weakref import WeakKeyDictionary
 
 from runtime.host.handler_watch import HandlerWatch
 from runtime.host.interruptible import Interruption
+from runtime.topology.names import host_name
 from tests.simulation.plan import Fault, Setup, Step
+from tests.simulation.planned_faults import FIRST_FAULT_S
 from tests.simulation.waking import FIRST as FIRST_WAKING
 from thornback.simulation.draws import stream
 from thornback.simulation.processes import Incarnation
@@ -56,6 +58,32 @@ def plan_blocking(
             if strand[-1].message == "Block":
                 strand += _again(draw, strand[-1])
         strands[draw.randrange(setup.drivers)].append(strand)
+    _plan_holding(seed, setup, strands, faults)
+    faults.sort(key=lambda fault: fault.at_s)
+
+
+def _plan_holding(
+    seed: int, setup: Setup, strands: list[list[list[Step]]], faults: list[Fault]
+) -> None:
+    """One that holds the interpreter of a host that was started anew, and so is wary: the next
+    incarnation is to know. Drawn apart from what was there before."""
+    draw = stream(seed, "holding of the interpreter")
+    if draw.random() < 0.75:
+        return
+    setup.settings["actor_system"]["actor_timeout_ms"] = 1_000  # or there is no time for it
+    for host in map(host_name, range(setup.hosts)):
+        at_s = round(FIRST_FAULT_S + draw.uniform(0.0, 0.1), 4)
+        faults.append(Fault(len(faults), at_s, "crash", host, "", 0.0, 0.1))
+    first = FIRST_STEP + 3_000
+    fields = {"token": first, "how": "holds", "seconds": FOR_EVER_S}
+    step = Step(first, round(draw.uniform(1.0, 1.6), 4), "ask", "pump/0", "Block", fields, True)
+    # Its caller gives up; the switch is set for as long as a handler may take, and a while.
+    pauses_s = (HandlerWatch.MORE_S + draw.uniform(1.0, 2.0), draw.uniform(0.5, 1.0))
+    again = [
+        replace(step, number=first + number, kind="repeat", repeats=first, pause_s=round(s, 4))
+        for number, s in enumerate(pauses_s, 1)
+    ]
+    strands[draw.randrange(setup.drivers)].append([step, *again])
 
 
 def _step(draw: Random, number: int, source: str) -> Step:

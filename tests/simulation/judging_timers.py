@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from runtime.topology.names import host_name
+from runtime.topology.placement import shard_of
 from tests.simulation.log_index import LogIndex
 from tests.simulation.timers import AWAY_FIRST
 from tests.simulation.waking import FIRST as WAKING_FIRST
@@ -44,13 +45,11 @@ class _Running:
 def judge_timers(log: LogIndex, simulation: "Simulation") -> list[str]:
     """What holds at any time."""
     wrong: list[str] = _judge_receipt(log, simulation)
-    # What moves may be at the host that is away in between, and the log does not say so.
-    moved = not MOVES.isdisjoint(fault.kind for fault in simulation.plan.faults)
     for source, records in log.by_source.items():
         if source.startswith("bell/"):
             wrong += _follow(records)[0]
-        if source.startswith(f"bell/{AWAY_FIRST // 1_000}") and not moved:
-            wrong += _judge_others(records)
+        if source.startswith(f"bell/{AWAY_FIRST // 1_000}"):
+            wrong += _judge_others(records, simulation)
         if source.startswith(f"bell/{WAKING_FIRST // 1_000}"):
             wrong += _judge_woken(records, simulation)
     return wrong
@@ -76,20 +75,35 @@ def _judge_woken(records: list[Record], simulation: "Simulation") -> list[str]:
     return wrong
 
 
-def _judge_others(records: list[Record]) -> list[str]:
-    """A timer that was set and fired by a host that is not away was not held up by one that is."""
+def _judge_others(records: list[Record], simulation: "Simulation") -> list[str]:
+    """A timer that was fired by a host that is not away was not held up by one that is, but for as
+    long as its actor was there."""
     wrong = []
-    set_by: set[str] = set()
+    left_us = _left_us(records[0].source, host_name(0), simulation)
     for record in records:
-        away = [*record.counts][-1].endswith(host_name(0))
-        if record.event_type == "timer-set" and not away:
-            set_by.add(record.payload["timer"])
-        elif record.event_type == "timer-fired" and record.payload["timer"] in set_by and not away:
-            late_us = record.timestamp_us + _ROWS_BEGIN_US - record.payload["due_us"]
-            if late_us > PROMPT_US:
-                name = f"event {record.position} of {record.source}"
-                wrong.append(f"{name} comes {late_us / 1e6:.3f} s late, and its host was there")
+        fired_us = record.timestamp_us + _ROWS_BEGIN_US
+        if record.event_type != "timer-fired" or [*record.counts][-1].endswith(host_name(0)):
+            continue
+        late_us = fired_us - max(
+            [record.payload["due_us"], *(left for left in left_us if left <= fired_us)]
+        )
+        if late_us > PROMPT_US:
+            name = f"event {record.position} of {record.source}"
+            wrong.append(f"{name} comes {late_us / 1e6:.3f} s late, and its host was there")
     return wrong
+
+
+def _left_us(source: str, host: str, simulation: "Simulation") -> list[int]:
+    """When the shard of an actor was moved from a host."""
+    database, shard = simulation.database, shard_of(source)
+    owners = [table.hosts[shard] for _, table in database.shard_moves]
+    return [
+        BEGIN_US + int(moved_s * 1e6)
+        for before, now, moved_s in zip(
+            owners, owners[1:], database.shards_moved_s[1:], strict=False
+        )
+        if before == host != now
+    ]
 
 
 def judge_fired(log: LogIndex, simulation: "Simulation", due: set[int]) -> list[str]:

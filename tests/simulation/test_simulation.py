@@ -28,6 +28,8 @@ FIRST, SEEDS, GROUPS = 0, 25, 6
 #: it stays anyway.
 KEPT = (
     664_022_292_747,  # who asks replaces who runs: and the database is away then, so nobody runs
+    5346,  # timers of actors that a silent host had given away waited for it
+    5350,  # and those that were under way to it as it did
     567_443_145_427,  # a stopped actor's source is anybody's, once the system was launched anew
 )
 

@@ -98,6 +98,7 @@ class Database:
         self.shards: ShardTable | None = None
         #: Each move that was made: the position behind which, and the table from there on.
         self.shard_moves: list[tuple[int, ShardTable]] = []
+        self.shards_moved_s: list[float] = []  #: when
         self.classes: dict[str, str] = {}  #: that decide, by actor type
         self.event_types: set[tuple[str, str]] = set()  #: noted, with the actor type of each
         self.event_schemas: dict[tuple[str, str], int] = {}  #: the newest of each, but the first
@@ -282,6 +283,7 @@ class Database:
     def _keep_shards(self, table: ShardTable) -> None:
         self.shards = table
         self.shard_moves.append((len(self.rows), table))
+        self.shards_moved_s.append(self.loop.time())
 
     def append(self, transaction: Transaction) -> None:
         """All of it, or nothing."""

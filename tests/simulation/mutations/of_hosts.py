@@ -231,4 +231,11 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        if self._batches:  # some of which may be its driver's, and follow it\n",
         "        if True:\n",
     ),
+    mutation(
+        "what was read ahead is dropped",
+        "a page that was read while the one before was folded is not folded itself",
+        "runtime.host.residents",
+        "                rows = None if ahead is None else await ahead\n",
+        "                rows = None if ahead is None else (await ahead, None)[1]\n",
+    ),
 )

@@ -7,6 +7,7 @@ _PENDING = "actors.pending_timers"
 _RESIDENT = "runtime.host.resident"
 _KEEPING = "runtime.processing.timekeeping"
 _FILING = "runtime.processing.timer_filing"
+_SILENT = "runtime.processing.silent_hosts"
 _WINDOW = "runtime.processing.timer_window"
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -163,10 +164,23 @@ MUTATIONS: tuple[Mutation, ...] = (
     mutation(
         "a host that is away holds up all others",
         "what is for it waits where all wait, and there is no room for more",
+        _SILENT,
+        "        before_s = now_s - self._silent_s\n",
+        "        before_s = -1.0\n",
+    ),
+    mutation(
+        "the way to a silent host is kept",
+        "another host is known to have the actors, and what is for them is put off all the same",
         _KEEPING,
-        "        return {channel for channel, since_s in self._quiet_s.items() if since_s <= "
-        "before_s}\n",
-        "        return {channel for channel in self._quiet_s if before_s < 0}\n",
+        "            self._ways.clear()  # or who is there",
+        "            pass  # or who is there",
+    ),
+    mutation(
+        "what a silent host was sent is waited for",
+        "of a batch that it has a part of, the others' next timers wait for its answer",
+        _KEEPING,
+        "            self._give_up(silent)\n",
+        "            pass\n",
     ),
     mutation(
         "who is started wakes nobody",
