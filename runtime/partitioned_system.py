@@ -32,9 +32,9 @@ from runtime.processing.merged_subscription import MergedSubscription
 from runtime.processing.partitioned_programs import check_for_partitions
 from runtime.settings.settings import Settings
 from runtime.system import ActorSystem
-from runtime.topology.partitions import namespace_of, partition_of
+from runtime.topology.partitions import namespace_of, partition_of, process_of_partition
 from runtime.topology.positions import Positions
-from runtime.topology.status import DrainReport, Progress, Status, Topology
+from runtime.topology.status import DrainReport, Progress, Status, Topology, statuses_of_all
 from store.causality import LIMIT, Explanation
 from store.erasures import ErasureReceipt
 from store.event_store import EventStore
@@ -340,7 +340,7 @@ class PartitionedSystem(ActorSystem):
     def status(self) -> Reply[tuple[Status, ...]]:
         """See ActorSystem: of the processes of all partitions. Those of the first one have the
         names that they have in a system of one; those of the others say their partition."""
-        return self._all("status", ActorSystem.status, _statuses)
+        return self._all("status", ActorSystem.status, statuses_of_all)
 
     def move_shards(
         self, shards: Iterable[int], to: str, *, timeout_s: float = 30.0
@@ -466,16 +466,6 @@ def _progress(found: list[Progress]) -> Progress:
     return replace(waits, done=done, processes=processes)
 
 
-def _statuses(found: list[tuple[Status, ...]]) -> tuple[Status, ...]:
-    first, *others = found
-    named: list[Status] = [
-        replace(status, name=_named(status.name, partition))
-        for partition, theirs in enumerate(others, 1)
-        for status in theirs
-    ]
-    return (*first, *named)
-
-
 #: What a drain says of a partition that has ended before.
 _NOTHING = DrainReport(processes=(), end_problems=())
 
@@ -495,7 +485,7 @@ def _drained(reports: list[DrainReport]) -> DrainReport:
     """What became of all: the others, in their order, and then the first one."""
     *others, first = reports
     processes = [
-        replace(each, name=_named(each.name, partition))
+        replace(each, name=process_of_partition(each.name, partition))
         for partition, report in enumerate(others, 1)
         for each in report.processes
     ]
@@ -503,14 +493,10 @@ def _drained(reports: list[DrainReport]) -> DrainReport:
     return DrainReport(processes=(*processes, *first.processes), end_problems=tuple(problems))
 
 
-def _named(process: str, partition: int) -> str:
-    return f"{process} of partition {partition}"
-
-
 def _by_host(found: list[dict[str, int]]) -> dict[str, int]:
     first, *others = found
     return first | {
-        _named(host, partition): shards
+        process_of_partition(host, partition): shards
         for partition, theirs in enumerate(others, 1)
         for host, shards in theirs.items()
     }
