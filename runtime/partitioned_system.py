@@ -56,6 +56,7 @@ class PartitionedSystem(ActorSystem):
     def __init__(self, parts: Sequence[ActorSystem]) -> None:
         self.parts = tuple(parts)
         self.namespace = parts[0].namespace
+        self._ended: set[int] = set()  #: partitions that a drain of this has ended, or found ended
 
     @property
     def connection(self) -> Connection:  # type: ignore[override]
@@ -106,6 +107,10 @@ class PartitionedSystem(ActorSystem):
             for part in reversed(parts):
                 part.close()
             raise
+        first, *others = parts
+        first.logs_beside = [each.connection for each in others]
+        for each in others:
+            each.logs_beside = None
         return cls(parts)
 
     # Actors -------------------------------------------------------------------------------
@@ -366,11 +371,12 @@ class PartitionedSystem(ActorSystem):
     def drain(self, *, timeout_s: float = 60.0) -> Reply[DrainReport]:
         """See ActorSystem: all partitions, the first one last, by which the system is found. It is
         not drained where one of the others cannot be, and a second drain goes on: what has ended
-        is not asked again, nor in its report."""
+        is not asked again, nor in its report. One of `parts` that somebody has closed is drained
+        like the others."""
         first, *others = self.parts
 
         async def drain() -> DrainReport:
-            drains = (_ended(each, timeout_s) for each in others)
+            drains = (self._drain_other(number, timeout_s) for number in range(1, len(others) + 1))
             reports = await asyncio.gather(*drains, return_exceptions=True)
             done = [each for each in reports if not isinstance(each, BaseException)]
             for report in reports:  # of those that failed: all others have done what they can
@@ -386,6 +392,22 @@ class PartitionedSystem(ActorSystem):
 
         checked_seconds(timeout_s)
         return first.connection.last_errand("drain", drain)
+
+    async def _drain_other(self, number: int, timeout_s: float) -> DrainReport:
+        """Drain it, if that has not been done. That its connection is closed does not say so."""
+        if number in self._ended:
+            return _NOTHING
+        part = self.parts[number]
+        try:
+            if part.connection.closed:
+                report = await part._drain(timeout_s)
+            else:
+                report = await part.drain(timeout_s=timeout_s)
+        except SystemNotFound:
+            part.close()
+            report = _NOTHING
+        self._ended.add(number)
+        return report
 
     async def open_store(self) -> EventStore:
         """There are several. Raises NotPossible."""
@@ -468,17 +490,6 @@ def _progress(found: list[Progress]) -> Progress:
 
 #: What a drain says of a partition that has ended before.
 _NOTHING = DrainReport(processes=(), end_problems=())
-
-
-async def _ended(part: ActorSystem, timeout_s: float) -> DrainReport:
-    """Drain it, if it has not ended. A drain that has ended it has closed its connection."""
-    if part.connection.closed:
-        return _NOTHING
-    try:
-        return await part.drain(timeout_s=timeout_s)
-    except SystemNotFound:
-        part.close()
-        return _NOTHING
 
 
 def _drained(reports: list[DrainReport]) -> DrainReport:

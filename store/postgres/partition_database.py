@@ -131,13 +131,13 @@ class _Log(NamedTuple):
 
 
 async def _log_in(connection: Any) -> _Log | None:
-    """What a database has of a log; None where nobody has claimed it yet."""
+    """What a database has of a log; None where nobody has claimed it yet, nor filled it."""
     if await connection.fetchval("SELECT to_regclass('log_partition')") is None:
         return None
-    if not await connection.fetch(QUERIES["partition_of_log"]):
+    events = await connection.fetchval("SELECT EXISTS (SELECT FROM events)")
+    if not events and not await connection.fetch(QUERIES["partition_of_log"]):
         return None
     [row] = await connection.fetch(QUERIES["log_born"])
-    events = await connection.fetchval("SELECT EXISTS (SELECT FROM events)")
     return _Log(str(row["applied_at"]), events)
 
 

@@ -158,6 +158,14 @@ def test_the_first_partition_which_finds_the_others_ends_after_they_have() -> No
     assert names_of(asyncio.run(system.drain())) == ["writer of partition 1", "writer"]
 
 
+def test_a_partition_that_somebody_has_closed_is_not_passed_over() -> None:
+    first, second = Part(ends=[None]), Part(ends=[None])
+    second.close()
+    report = asyncio.run(system_of(first, second).drain())
+    assert names_of(report) == ["writer of partition 1", "writer"]
+    assert second.drains == 1
+
+
 def test_a_partition_that_is_gone_is_drained() -> None:
     first, second, third = Part(ends=[None]), Part(ends=[SystemNotFound("gone")]), Part(ends=[None])
     report = asyncio.run(system_of(first, second, third).drain())
