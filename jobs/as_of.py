@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from heapq import merge
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +19,12 @@ from rich.table import Table
 
 from actors.moments import moment_of
 from jobs.actor_classes import class_of
-from jobs.command_line import connected_by, parser
+from jobs.command_line import connected_by, parser, parts_of
 from jobs.in_parallel import in_parallel
 from jobs.parquet import arrow, write
 from jobs.terminal import IMPOSSIBLE, UNWELL, as_json, console, problems, run, show
 from runtime.driver.as_of import AsOf, PastState, check_in_log, past_states
+from runtime.errors import NotPossible
 from runtime.host.class_loading import loaded_class
 from runtime.process.world import World
 from runtime.settings.settings import Settings
@@ -67,8 +69,17 @@ def as_of(
     settings = Settings.load(config)
     actor = class_of(actor_type, module, settings.actor_system.actor_modules)
     with connected_by(config) as system:
-        asyncio.run(_check(system, moment))
-        rows = folded(system, pickled_class(actor), actor_type, moment)
+        parts = parts_of(system)
+        if len(parts) > 1 and moment.position is not None:
+            raise NotPossible(
+                f"each of {len(parts)} partitions has positions of its own: say a moment (--time), "
+                f"or name the namespace of one, {system.namespace}.partition-0 and so on"
+            )
+        for part in parts:
+            asyncio.run(_check(part, moment))
+        code = pickled_class(actor)
+        each = [folded(part, code, actor_type, moment) for part in parts]
+        rows = merge(*each, key=lambda row: row.source.encode())
         try:
             return _written(rows, to) if to is not None else _shown(rows, limit, for_programs)
         except OSError as error:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from actors.moments import FIRST_US, LAST_US, microseconds
 from jobs.as_of import moment_of_text
-from jobs.command_line import connected_by, parser
+from jobs.command_line import connected_by, parser, parts_of
 from jobs.in_parallel import in_parallel
 from jobs.parquet import arrow, write
 from jobs.payload_columns import Fields, fields_of_types, struct_of, values_of
@@ -83,7 +83,8 @@ def export(
     columns: bool = False,
     everywhere: bool = False,
 ) -> int:
-    """Export into a folder, which has to be empty or new; the exit code. `everywhere`: on all
+    """Export into a folder, which has to be empty or new; the exit code. Each of several partitions
+    has a folder in it, `partition-0` and so on, which is an export by itself. `everywhere`: on all
     machines, which have to see that folder. Raises NotPossible."""
     arrow()  # before anything is read
     try:
@@ -91,18 +92,38 @@ def export(
         if any(folder.iterdir()):
             raise NotPossible(f"{folder} is not empty: an export makes a folder of its own")
         with connected_by(config) as system:
-            settings = system.settings
-            known = fields_of_types(settings.actor_system.actor_modules) if columns else {}
-            work = Work(settings.model_dump_json(), str(folder.absolute()), wanted, known)
-            head, nodes = asyncio.run(_looked_at(system))
-            files = list(_exported(work, head, FILE_EVENTS, everywhere=everywhere))
-        _write_manifest(folder, wanted, head, nodes, files)
+            parts = parts_of(system)
+            files = [
+                file
+                for number, part in enumerate(parts)
+                for file in _export_log(
+                    part,
+                    folder / f"partition-{number}" if len(parts) > 1 else folder,
+                    wanted,
+                    columns=columns,
+                    everywhere=everywhere,
+                )
+            ]
     except OSError as error:
         problems.print(f"error: {error}", markup=False)
         return IMPOSSIBLE
     events = sum(file.events for file in files)
     console.print(f"{events:,} events in {len(files):,} files are in {folder}", markup=False)
     return 0
+
+
+def _export_log(
+    system: ActorSystem, folder: Path, wanted: Slice, *, columns: bool, everywhere: bool
+) -> list[Written]:
+    """Export one log into a folder of its own, with what it says of itself."""
+    folder.mkdir(exist_ok=True)
+    settings = system.settings
+    known = fields_of_types(settings.actor_system.actor_modules) if columns else {}
+    work = Work(settings.model_dump_json(), str(folder.absolute()), wanted, known)
+    head, nodes = asyncio.run(_looked_at(system))
+    files = list(_exported(work, head, FILE_EVENTS, everywhere=everywhere))
+    _write_manifest(folder, wanted, head, nodes, files)
+    return files
 
 
 async def _looked_at(system: ActorSystem) -> tuple[int, list[str]]:

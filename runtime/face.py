@@ -2,7 +2,7 @@
 the log, run programs, and see to its processes."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal, Self, TypeVar, overload
@@ -72,6 +72,9 @@ class Face:
     STATUS_S = 30.0
     #: Of that, so long for a directory that is away.
     AWAY_S = 20.0
+    #: Of the first of several partitions: the connections to the others, whose logs may know a name
+    #: that its own does not. None: of another one, for which the first one asks.
+    logs_beside: Sequence[Connection] | None = ()
     #: How long the directory may take to say that something has not come about in its time.
     SAYS_S = 5.0
 
@@ -260,7 +263,9 @@ class Face:
         else:
             durable = GroupSubscription if group else DurableSubscription
             subscription = durable(self.connection, name, selection, after)
-        looked = [say_unknown(self.connection, selection)]
+        looked = []
+        if self.logs_beside is not None:
+            looked.append(say_unknown(self.connection, selection, self.logs_beside))
         if isinstance(after, int) and name is None:
             looked.append(say_beyond(self.connection, after))
         waits = not isinstance(after, int) or name is not None

@@ -6,7 +6,7 @@ all. What nobody can do over several logs is refused with NotPossible, which nam
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -18,7 +18,6 @@ from actors.event import Event
 from actors.naming import checked_type_name, source_of
 from runtime.driver.bulk import BulkResult
 from runtime.driver.connection import Connection
-from runtime.driver.erasing import forget_elsewhere
 from runtime.driver.explaining import explain_in
 from runtime.driver.ref import ActorRef
 from runtime.driver.reply import Reply
@@ -37,6 +36,7 @@ from runtime.processing.dead_letters import (
     found_parked,
     shown,
 )
+from runtime.processing.erasing_everywhere import forgotten_everywhere
 from runtime.processing.finding import USUAL, Found
 from runtime.processing.merged_subscription import MergedSubscription
 from runtime.processing.partitioned_programs import (
@@ -48,11 +48,11 @@ from runtime.processing.partitioned_programs import (
 )
 from runtime.processing.running import run_program
 from runtime.settings.settings import Settings
-from runtime.topology.partitions import partition_of
+from runtime.topology.partitions import partition_of, process_of_partition
 from runtime.topology.positions import Positions
-from runtime.topology.status import DrainReport, Progress, Status
+from runtime.topology.status import DrainReport, Progress, Status, statuses_of_all
 from store.causality import LIMIT, Explanation
-from store.erasures import Erasure, ErasureReceipt
+from store.erasures import ErasureReceipt
 from store.event_store import EventStore
 from streams.program import Program
 from streams.programs import Runnable, program_of
@@ -67,6 +67,7 @@ class PartitionedFace(Face):
     def __init__(self, parts: Sequence[Face]) -> None:
         self.parts = tuple(parts)
         self.namespace = parts[0].namespace
+        self._ended: set[int] = set()  #: partitions that a drain of this has ended, or found ended
 
     @property
     def connection(self) -> Connection:  # type: ignore[override]
@@ -133,32 +134,14 @@ class PartitionedFace(Face):
         what programs have of its keys, in those where such a key may be: its own, those where the
         other keys are at home, and those where programs are that read all logs. The receipt that
         its own keeps is of its own; the one that is returned has counted all."""
-        own = self._of(ref)
         keys = keys if isinstance(keys, str) else list(keys)  # a text is refused below
-        reply = own.erase(ref, reason, keys=keys, patience_s=patience_s)
-        names = {ref.source, *keys}
+        reply = self._of(ref).erase(ref, reason, keys=keys, patience_s=patience_s)
+        partitions = [part.connection for part in self.parts]
 
         async def erased() -> ErasureReceipt:
-            receipt = await reply
-            for part in self.parts:
-                if part is own:
-                    continue
-                if await self._has_keys(part, names):
-                    erasure = Erasure.of(ref.source, [*names])
-                    receipt = receipt.with_more(
-                        await forget_elsewhere(part.connection, own.connection, erasure, patience_s)
-                    )
-                dropped = await _dropped(part, names)
-                receipt = replace(receipt, dead_letters=receipt.dead_letters + dropped)
-            return receipt
+            return await forgotten_everywhere(await reply, partitions, ref.source, keys, patience_s)
 
-        return self.parts[0].connection.errand(f"erasing {ref.source}", erased)
-
-    async def _has_keys(self, part: Face, names: Collection[str]) -> bool:
-        """May programs of this partition have one of these as a key?"""
-        if any(self.part_of(name) is part for name in names):
-            return True
-        return bool(await part.connection.log.ask(lambda store: store.merges()))
+        return partitions[0].errand(f"erasing {ref.source}", erased)
 
     def state_as_of(
         self,
@@ -356,7 +339,7 @@ class PartitionedFace(Face):
     def status(self) -> Reply[tuple[Status, ...]]:
         """See ActorSystem: of the processes of all partitions. Those of the first one have the
         names that they have in a system of one; those of the others say their partition."""
-        return self._all("status", Face.status, _statuses)
+        return self._all("status", Face.status, statuses_of_all)
 
     def move_shards(
         self, shards: Iterable[int], to: str, *, timeout_s: float = 30.0
@@ -382,11 +365,12 @@ class PartitionedFace(Face):
     def drain(self, *, timeout_s: float = 60.0) -> Reply[DrainReport]:
         """See ActorSystem: all partitions, the first one last, by which the system is found. It is
         not drained where one of the others cannot be, and a second drain goes on: what has ended
-        is not asked again, nor in its report."""
+        is not asked again, nor in its report. One of `parts` that somebody has closed is drained
+        like the others."""
         first, *others = self.parts
 
         async def drain() -> DrainReport:
-            drains = (_ended(each, timeout_s) for each in others)
+            drains = (self._drain_other(number, timeout_s) for number in range(1, len(others) + 1))
             reports = await asyncio.gather(*drains, return_exceptions=True)
             done = [each for each in reports if not isinstance(each, BaseException)]
             for report in reports:  # of those that failed: all others have done what they can
@@ -402,6 +386,22 @@ class PartitionedFace(Face):
 
         checked_seconds(timeout_s)
         return first.connection.last_errand("drain", drain)
+
+    async def _drain_other(self, number: int, timeout_s: float) -> DrainReport:
+        """Drain it, if that has not been done. That its connection is closed does not say so."""
+        if number in self._ended:
+            return _NOTHING
+        part = self.parts[number]
+        try:
+            if part.connection.closed:
+                report = await part._drain(timeout_s)
+            else:
+                report = await part.drain(timeout_s=timeout_s)
+        except SystemNotFound:
+            part.close()
+            report = _NOTHING
+        self._ended.add(number)
+        return report
 
     async def open_store(self) -> EventStore:
         """There are several. Raises NotPossible."""
@@ -486,54 +486,21 @@ def _merged(limit: int, found: list[Found[Any]]) -> Found[Any]:
     return Found(kept, position, kept[-1].name if more and kept else None)
 
 
-async def _dropped(part: Face, names: Collection[str]) -> int:
-    """How many dead letters wait there for one of these, until now: messages to an actor of another
-    partition, say, which are kept in that of whoever has sent them."""
-    dropped = 0
-    for queue in await part.dead_letters():
-        if queue.key in names or queue.source in names:
-            dropped += await part.drop_dead_letters(
-                queue.program, key=queue.key, source=queue.source
-            )
-    return dropped
-
-
 def _progress(found: list[Progress]) -> Progress:
     waits = next((each for each in found if each.done < each.processes), found[0])
     done, processes = sum(each.done for each in found), sum(each.processes for each in found)
     return replace(waits, done=done, processes=processes)
 
 
-def _statuses(found: list[tuple[Status, ...]]) -> tuple[Status, ...]:
-    first, *others = found
-    named: list[Status] = [
-        replace(status, name=_named(status.name, partition))
-        for partition, theirs in enumerate(others, 1)
-        for status in theirs
-    ]
-    return (*first, *named)
-
-
 #: What a drain says of a partition that has ended before.
 _NOTHING = DrainReport(processes=(), end_problems=())
-
-
-async def _ended(part: Face, timeout_s: float) -> DrainReport:
-    """Drain it, if it has not ended. A drain that has ended it has closed its connection."""
-    if part.connection.closed:
-        return _NOTHING
-    try:
-        return await part.drain(timeout_s=timeout_s)
-    except SystemNotFound:
-        part.close()
-        return _NOTHING
 
 
 def _drained(reports: list[DrainReport]) -> DrainReport:
     """What became of all: the others, in their order, and then the first one."""
     *others, first = reports
     processes = [
-        replace(each, name=_named(each.name, partition))
+        replace(each, name=process_of_partition(each.name, partition))
         for partition, report in enumerate(others, 1)
         for each in report.processes
     ]
@@ -541,14 +508,10 @@ def _drained(reports: list[DrainReport]) -> DrainReport:
     return DrainReport(processes=(*processes, *first.processes), end_problems=tuple(problems))
 
 
-def _named(process: str, partition: int) -> str:
-    return f"{process} of partition {partition}"
-
-
 def _by_host(found: list[dict[str, int]]) -> dict[str, int]:
     first, *others = found
     return first | {
-        _named(host, partition): shards
+        process_of_partition(host, partition): shards
         for partition, theirs in enumerate(others, 1)
         for host, shards in theirs.items()
     }

@@ -161,4 +161,8 @@ class PartitionedSystem(PartitionedFace, ActorSystem):
             for part in reversed(parts):
                 part.close()
             raise
+        first, *others = parts
+        first.logs_beside = [each.connection for each in others]
+        for each in others:
+            each.logs_beside = None
         return cls(parts)

@@ -133,9 +133,10 @@ class _Explaining:
 
     async def look_back(self, event: Event) -> None:
         """The chain of its causes."""
+        seen = {event.id}
         while True:
             cause = await self._cause_of(event)
-            if cause is None:
+            if cause is None or cause.id in seen:  # publishers may name one another
                 self._origin = event.causation_id
                 return
             if len(self._ancestors) == self._limit:
@@ -146,11 +147,12 @@ class _Explaining:
                 )
                 return
             self._ancestors.append(cause)
+            seen.add(cause.id)
             event = cause
 
     async def look_ahead(self, event: Event) -> None:
         """Its effects, generation by generation."""
-        generation, complete = [event], True
+        generation, complete, asked = [event], True, event.id
         while generation and complete:
             causes = {each.id: each for each in generation}
             fresh: dict[UUID, Event] = {}
@@ -158,6 +160,8 @@ class _Explaining:
                 found, whole = await self._caused_by(generation[start : start + _CAUSES])
                 complete = complete and whole
                 for effect in found:
+                    if effect.id == asked or effect.id in self._descendants:
+                        continue
                     if cause_among(effect, causes, self._log_of) is not None:
                         fresh[effect.id] = effect
             room = self._limit - len(self._descendants)
@@ -265,12 +269,22 @@ def cause_among(
     return first.id
 
 
+#: By the clocks of two events of different logs, the one may have caused the other.
+_MAY_CAUSE = (
+    CausalRelation.HAPPENED_BEFORE,
+    CausalRelation.CONCURRENT,
+    CausalRelation.CAUSALLY_INDEPENDENT,
+)
+
+
 def _before(cause: Event, effect: Event, log_of: LogOf | None) -> bool:
-    """By their positions in one log; what is in two, or may be, only their clocks can tell."""
+    """By their positions in one log; what is in two, or may be, only their clocks can tell. These
+    say nothing of an event that was published with a clock of its own: there it counts what the
+    effect says, unless its clock says that it came first."""
     if log_of is not None:
         log = log_of(cause)
         if log is None or log != log_of(effect):
-            return cause.relation_to(effect) is CausalRelation.HAPPENED_BEFORE
+            return cause.relation_to(effect) in _MAY_CAUSE
     return (cause.position or 0) < (effect.position or 0)
 
 

@@ -1,6 +1,10 @@
 """Single actors over HTTP: a command, a state, a history."""
 
+import asyncio
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from itertools import chain
+from typing import TypeVar
 from uuid import UUID
 
 from aiohttp import web
@@ -11,7 +15,7 @@ from actors.naming import aggregate_key_of, checked_type_name, source_of
 from gateways.tokens import READ
 from gateways.web.allowed import allowed_of
 from gateways.web.catalogue import Catalogue
-from gateways.web.log_store import LogStore
+from gateways.web.parts import Part, Parts
 from gateways.web.problems import problem_of
 from gateways.web.reading import (
     Parameters,
@@ -21,11 +25,10 @@ from gateways.web.reading import (
     json_of,
     moment_of_text,
 )
-from runtime.driver.connection import Connection
 from runtime.driver.plain import PlainCommand, PlainState, ask_plain, plain_state
 from runtime.driver.reply import Reply
 from runtime.errors import UnknownActorType
-from runtime.processing.finding import find_rows
+from runtime.processing.finding import FoundRows, find_rows
 from runtime.settings.sections import GatewaySettings
 from runtime.wire.answers import AnsweredRows
 from store.rows.json_events import JsonEvents
@@ -35,20 +38,15 @@ PAGE, LARGEST_PAGE = 100, 1_000
 
 _JSON = "application/json"
 
+T = TypeVar("T")
+
 
 class ActorEndpoints:
     """Answers requests that are for one actor."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        catalogue: Catalogue,
-        store: LogStore,
-        settings: GatewaySettings,
-    ) -> None:
-        self._connection = connection
+    def __init__(self, parts: Parts, catalogue: Catalogue, settings: GatewaySettings) -> None:
+        self._parts = parts
         self._catalogue = catalogue
-        self._store = store
         self._limit = settings.body_limit
         self._read_s = settings.read_timeout_ms / 1000
         self._json = JsonEvents()
@@ -63,12 +61,13 @@ class ActorEndpoints:
         allowed_of(request).check_command(source)
         check_json(request)
         headers = request.headers
-        now_us = self._connection.world.now_us()
+        connection = self._parts.of(source).connection
+        now_us = connection.world.now_us()
         at = headers.get("Happened-At")
         at_us = now_us if at is None else moment_of_text(at, "Happened-At")
         command_id = command_id_of(headers.get("Idempotency-Key"), source)
         if command_id is None:
-            command_id = self._connection.new_id()
+            command_id = connection.new_id()
         data = json_of(await body_of(request, self._limit, self._read_s))
         command = PlainCommand(source, message_type, data, command_id, at_us)
         key = str(UUID(bytes=command_id))
@@ -84,17 +83,17 @@ class ActorEndpoints:
 
     def send(self, command: PlainCommand) -> Reply[AnsweredRows]:
         """The reply to a command for actors whose class every host has."""
-        return ask_plain(self._connection, command)
+        return ask_plain(self._parts.of(command.source).connection, command)
 
     async def ask(self, command: PlainCommand) -> tuple[bool, AnsweredRows]:
         """Whether it is a repeat, and its events. Raises what a reply does. A host that has lost
         the class is brought it."""
-        reply = ask_plain(self._connection, command)
+        reply = self.send(command)
         try:
             rows = await reply
         except UnknownActorType:
             await self._catalogue.bring(command.source)
-            reply = ask_plain(self._connection, command)
+            reply = self.send(command)
             rows = await reply
         self._catalogue.met(command.source.partition("/")[0])
         return reply.repeated, rows
@@ -132,11 +131,12 @@ class ActorEndpoints:
         return web.Response(body=body, content_type=_JSON, headers=headers)
 
     async def _state(self, source: str) -> PlainState:
+        connection = self._parts.of(source).connection
         try:
-            return await plain_state(self._connection, source)
+            return await plain_state(connection, source)
         except UnknownActorType:
             await self._catalogue.bring(source)
-            return await plain_state(self._connection, source)
+            return await plain_state(connection, source)
 
     async def history(
         self, actor_type: str, name: str, request: web.BaseRequest, query: str
@@ -149,7 +149,8 @@ class ActorEndpoints:
         source = source_of(checked_type_name(actor_type), name)
         allowed_of(request).check_read(source)
         key = aggregate_key_of(source)
-        rows = await self._store.ask(lambda store: store.history(key, after, limit + 1))
+        store = self._parts.of(source).store
+        rows = await store.ask(lambda store: store.history(key, after, limit + 1))
         found = self._json.texts(rows)
         page = found[:limit]
         more = page[-1].version if len(found) > limit else None
@@ -184,7 +185,8 @@ class ActorEndpoints:
         if where := parameters.others:
             return await self._found(name, where, prefix, after or "", limit, parameters)
         behind = source_of(name, after) if after else ""
-        found = await self._store.ask(lambda store: store.sources(prefix, behind, limit + 1))
+        asked = await self._parts.ask(lambda store: store.sources(prefix, behind, limit + 1))
+        found = merged(asked, lambda each: each.source)
         page = [
             {
                 "name": each.source.partition("/")[2],
@@ -207,20 +209,38 @@ class ActorEndpoints:
         limit: int,
         parameters: Parameters,
     ) -> web.StreamResponse:
-        at_least = None
-        if parameters.text("at_least") is not None:
-            at_least = parameters.whole("at_least", 0, 0, 2**63 - 1)
-        found = await find_rows(
-            self._connection, actor_type, where, prefix=prefix, at_least=at_least, after=after,
-            limit=limit,
-            timeout_s=self._connection.settings.actor_system.actor_timeout_ms / 1000,
-        )  # fmt: skip
-        page = [{"name": name, "fields": fields} for name, fields in found.rows]
+        given = parameters.positions("at_least", len(self._parts))
+        least: Sequence[int | None] = given or [None] * len(self._parts)
+
+        def find(part: Part, at_least: int | None) -> Reply[FoundRows]:
+            timeout_s = part.connection.settings.actor_system.actor_timeout_ms / 1000
+            return find_rows(
+                part.connection, actor_type, where, prefix=prefix, at_least=at_least, after=after,
+                limit=limit, timeout_s=timeout_s,
+            )  # fmt: skip
+
+        found = await asyncio.gather(*map(find, self._parts, least))
+        rows = merged([each.rows for each in found], lambda row: row[0])
+        more = len(rows) > limit or any(each.next is not None for each in found)
+        page = [{"name": name, "fields": fields} for name, fields in rows[:limit]]
+        position = self._parts.position([each.position for each in found])
         body = to_json(
-            {"type": actor_type, "actors": page, "position": found.position, "next": found.next},
+            {
+                "type": actor_type,
+                "actors": page,
+                "position": position,
+                "next": page[-1]["name"] if more and page else None,
+            },
             inf_nan_mode="strings",
         )
         return web.Response(body=body, content_type=_JSON)
+
+
+def merged(found: Sequence[Sequence[T]], name_of: Callable[[T], str]) -> list[T]:
+    """What several logs have, in the order in which each of them says it."""
+    if len(found) == 1:
+        return list(found[0])
+    return sorted(chain.from_iterable(found), key=lambda each: name_of(each).encode())
 
 
 def _matches(given: str, tag: str) -> bool:

@@ -16,6 +16,7 @@ from pydantic_core import to_json
 from actors.naming import actor_type_of, checked_source, checked_type_name
 from gateways.web.actors import ActorEndpoints
 from gateways.web.allowed import Allowed, allowed_of
+from gateways.web.parts import Parts
 from gateways.web.problems import draining, problem_of, refusal
 from gateways.web.reading import (
     Parameters,
@@ -25,7 +26,6 @@ from gateways.web.reading import (
     moment_of_text,
     too_large,
 )
-from runtime.driver.connection import Connection
 from runtime.driver.plain import PlainCommand
 from runtime.driver.plain_bulk import PlainBulk
 from runtime.driver.reply import Reply
@@ -72,11 +72,9 @@ class BulkEndpoint:
     #: Answers are written when there are so many bytes of them, or no more for the moment.
     PIECE = 64 * 1024
 
-    def __init__(
-        self, connection: Connection, actors: ActorEndpoints, settings: GatewaySettings
-    ) -> None:
+    def __init__(self, parts: Parts, actors: ActorEndpoints, settings: GatewaySettings) -> None:
         # Immutable; its calls use them, too.
-        self.connection = connection
+        self.parts = parts
         self.actors = actors
         self.limit = settings.body_limit  #: bytes of a line
         self.send_s = settings.read_timeout_ms / 1000  #: how long a client may not read
@@ -138,13 +136,14 @@ class BulkEndpoint:
         allowed.check_command(source)
         if line.key is None and key is not None:
             line.key = f"{key}#{number}"
-        now_us = self.connection.world.now_us()
+        connection = self.parts.first.connection
+        now_us = connection.world.now_us()
         at = line.happened_at
         return PlainCommand(
             source,
             line.message,
             line.data,
-            command_id_of(line.key, source) or self.connection.new_id(),
+            command_id_of(line.key, source) or connection.new_id(),
             now_us if at is None else moment_of_text(at, "happened_at"),
         )
 
@@ -165,7 +164,10 @@ class _Call:
         self._allowed = allowed_of(request)
         self._key = key
         self._want_events = want_events
-        self._bulk = PlainBulk(endpoint.connection, endpoint.PATIENCE_S, want_events=want_events)
+        self._bulks = [  # of each partition; an actor is in one
+            PlainBulk(part.connection, endpoint.PATIENCE_S, want_events=want_events)
+            for part in endpoint.parts
+        ]
         self._waiting: deque[_Waiting] = deque()
         self._sizes: deque[int] = deque()
         self._bytes = 0  # of the lines that wait
@@ -190,7 +192,8 @@ class _Call:
                     number += 1
                     if line and not line.isspace():
                         self._take(number, line)
-                self._bulk.send_all()
+                for bulk in self._bulks:
+                    bulk.send_all()
                 self._came.set()
                 while (
                     len(self._waiting) >= self._endpoint.WINDOW
@@ -238,7 +241,8 @@ class _Call:
         outcome: Reply[AnsweredRows | None] | Exception
         try:
             command = self._endpoint.command(line, number, self._key, self._allowed)
-            outcome = self._bulk.offer(command)
+            partition = self._endpoint.parts.number_of(command.source)
+            outcome = self._bulks[partition].offer(command)
         except Exception as error:
             outcome = error
         self._waiting.append(_Waiting(number, command, outcome))

@@ -10,9 +10,8 @@ from contextlib import suppress
 
 from actors.errors import ThornbackError
 from actors.naming import actor_type_of
-from gateways.web.log_store import LogStore
+from gateways.web.parts import Parts
 from gateways.web.problems import refusal
-from runtime.driver.hosts import Hosts
 from runtime.errors import UnknownActorType
 from runtime.wire.type_descriptions import TypeDescription
 
@@ -25,8 +24,8 @@ class Catalogue:
     #: Between two looks, whoever asks for one: any client may name types that there are not.
     PAUSE_S = 0.5
 
-    def __init__(self, hosts: Hosts, store: LogStore) -> None:
-        self._hosts, self._store = hosts, store
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self.types: dict[str, TypeDescription] = {}
         self._looked_s = float("-inf")  #: when the last look began
         self._looking = asyncio.Lock()
@@ -49,8 +48,13 @@ class Catalogue:
             await asyncio.sleep(self._looked_s + self.PAUSE_S - loop.time())
             self._looked_s = loop.time()
             known = {name: each.fingerprint for name, each in self.types.items()}
-            for told in await self._hosts.descriptions(known):
+            asked = (part.hosts.descriptions(known) for part in self._parts)
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            for told in [one for answer in answers if isinstance(answer, list) for one in answer]:
                 self.types[told.actor_type] = told
+            for answer in answers:  # those of the others are known by now
+                if isinstance(answer, BaseException):
+                    raise answer
 
     def met(self, actor_type: str) -> None:
         """Somebody has used this actor type: know it soon, before its hosts may forget it."""
@@ -68,15 +72,15 @@ class Catalogue:
         if known is None or known.code is None:
             await self._say_unknown(actor_type)
         else:
-            await self._hosts.offer(source, known.code)
+            await self._parts.of(source).hosts.offer(source, known.code)
 
     async def _look_quietly(self) -> None:
         with suppress(ThornbackError):  # what is known stays so; readiness says who is away
             await self.look()
 
     async def _say_unknown(self, actor_type: str) -> None:
-        records = await self._store.ask(lambda store: store.type_records([actor_type]))
-        if records[actor_type].class_name is None:
+        records = await self._parts.ask(lambda store: store.type_records([actor_type]))
+        if all(each[actor_type].class_name is None for each in records):
             raise UnknownActorType(actor_type)
         raise refusal(
             503, "code-away", "The code of this actor type is not here",

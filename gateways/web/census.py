@@ -7,6 +7,7 @@ there. So the first answers may be of a part of the log, and say so; the later o
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gateways.web.log_store import LogStore
@@ -20,6 +21,20 @@ class Counted:
     types: tuple[TypeCount, ...]
     through: int
     complete: bool  #: was that the end of the log?
+
+
+def added_up(counts: Iterable[Counted]) -> list[TypeCount]:
+    """The types that several logs have, each once; its last event is the one that was recorded
+    last, which has its position in the log of its source."""
+    found: dict[tuple[str, str], TypeCount] = {}
+    for new in (each for counted in counts for each in counted.types):
+        key = (new.actor_type, new.event_type)
+        old = found.setdefault(key, new)
+        if old is not new:
+            events, newcomers = old.events + new.events, old.newcomers + new.newcomers
+            last = max(old, new, key=lambda each: each.recorded_us)
+            found[key] = replace(last, events=events, newcomers=newcomers)
+    return list(found.values())
 
 
 class Census:

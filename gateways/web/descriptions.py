@@ -16,8 +16,8 @@ _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 
 class Descriptions:
     """Answers GET /openapi.json and GET /docs with its parts."""
 
-    def __init__(self, catalogue: Catalogue, tokens: KnownTokens) -> None:
-        self._catalogue, self._tokens = catalogue, tokens
+    def __init__(self, catalogue: Catalogue, tokens: KnownTokens, partitions: int = 1) -> None:
+        self._catalogue, self._tokens, self._partitions = catalogue, tokens, partitions
         self._made: tuple[frozenset[str], bytes] = (frozenset(), b"")  # of which code, and what
         folder = files("gateways.web") / "page"
         self._parts = {
@@ -30,7 +30,7 @@ class Descriptions:
         asked = bool(self._tokens.asked)
         of = frozenset(each.fingerprint + each.actor_type for each in types) | {str(asked)}
         if self._made[0] != of:
-            document = openapi_of(types, tokens_asked=asked)
+            document = openapi_of(types, tokens_asked=asked, partitions=self._partitions)
             self._made = of, json.dumps(document, ensure_ascii=False).encode()
         return web.Response(body=self._made[1], content_type="application/json")
 

@@ -1,6 +1,5 @@
 """Erasing an actor over HTTP: its data goes for good, and the answer is the receipt."""
 
-from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -8,12 +7,13 @@ from pydantic_core import to_json
 
 from actors.naming import checked_type_name, source_of
 from gateways.web.allowed import allowed_of
+from gateways.web.parts import Parts
 from gateways.web.problems import refusal
 from gateways.web.reading import Parameters
-from runtime.driver.connection import Connection
 from runtime.driver.erasing import erase_actor
 from runtime.driver.ref import ActorRef
 from runtime.errors import NotPossible
+from runtime.processing.erasing_everywhere import forgotten_everywhere
 
 
 class ErasingEndpoint:
@@ -24,9 +24,8 @@ class ErasingEndpoint:
     #: what is left to do.
     PATIENCE_S = 30.0
 
-    def __init__(self, connection_of: Callable[[str], Connection]) -> None:
-        """`connection_of` gives the connection to where the actor of a source is."""
-        self._connection_of = connection_of
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
 
     async def answer(
         self, actor_type: str, name: str, request: web.BaseRequest, query: str
@@ -40,9 +39,12 @@ class ErasingEndpoint:
                 400, "no-reason", "An erasure has a reason",
                 "say ?reason=...: the log keeps it, and the actor's data goes for good",
             )  # fmt: skip
-        ref: ActorRef[Any] = ActorRef(self._connection_of(source), None, source)
+        ref: ActorRef[Any] = ActorRef(self._parts.of(source).connection, None, source)
         try:
             receipt = await erase_actor(ref, reason, (), self.PATIENCE_S)
+            receipt = await forgotten_everywhere(
+                receipt, [part.connection for part in self._parts], source, (), self.PATIENCE_S
+            )
         except NotPossible as error:
             raise refusal(
                 404, "nothing-to-erase", "There is nothing to erase", str(error)

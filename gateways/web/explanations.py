@@ -1,5 +1,6 @@
 """Explanations over HTTP: what has caused an event, and what it has caused."""
 
+import asyncio
 from uuid import UUID
 
 from aiohttp import web
@@ -8,10 +9,12 @@ from pydantic_core import to_json
 from gateways.explanations import members_of_explanation
 from gateways.tokens import READ
 from gateways.web.allowed import allowed_of
-from gateways.web.log_store import LogStore
+from gateways.web.parts import Parts
 from gateways.web.problems import refusal
 from gateways.web.reading import Parameters
-from store.causality import LARGEST_LIMIT, LIMIT, explain
+from runtime.driver.explaining import SeveralLogs
+from store.causality import LARGEST_LIMIT, LIMIT, Explanation, explain
+from store.errors import StoreUnavailable
 
 
 class ExplanationEndpoint:
@@ -20,8 +23,8 @@ class ExplanationEndpoint:
     #: How long an explanation may take, of many queries.
     LIMIT_S = 20.0
 
-    def __init__(self, store: LogStore) -> None:
-        self._store = store
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
 
     async def answer(
         self, event_id: str, request: web.BaseRequest, query: str
@@ -37,6 +40,17 @@ class ExplanationEndpoint:
             raise refusal(
                 400, "no-id", "This is no id", "an event, or a command, is named by a UUID"
             ) from error
-        found = await self._store.ask(lambda store: explain(store, id, limit), self.LIMIT_S)
+        found = await self._explained(id, limit)
         body = to_json(members_of_explanation(found), inf_nan_mode="strings")
         return web.Response(body=body, content_type="application/json")
+
+    async def _explained(self, id: UUID, limit: int) -> Explanation:
+        if not self._parts.several:
+            ask = self._parts.first.store.ask
+            return await ask(lambda store: explain(store, id, limit), self.LIMIT_S)
+        logs = SeveralLogs([part.connection for part in self._parts])
+        try:
+            async with asyncio.timeout(self.LIMIT_S):
+                return await explain(logs, id, limit, logs.log_of)
+        except TimeoutError as error:
+            raise StoreUnavailable("the logs", f"no answer within {self.LIMIT_S:g} s") from error

@@ -2,7 +2,8 @@
 
 It is a client of the system like any driver: it sends commands to hosts and asks bus and log,
 and nothing of the system asks it. So it may be killed at any time; whoever had no answer sends his
-command again, under its key.
+command again, under its key. Of a system of several partitions it is a process of the first one,
+and a client of all of them.
 """
 
 import asyncio
@@ -14,14 +15,13 @@ from gateways.web.access import Access, is_loopback
 from gateways.web.actors import ActorEndpoints
 from gateways.web.bulk import BulkEndpoint
 from gateways.web.catalogue import Catalogue
-from gateways.web.census import Census
 from gateways.web.counting import Counting
 from gateways.web.descriptions import Descriptions
 from gateways.web.erasing import ErasingEndpoint
 from gateways.web.explanations import ExplanationEndpoint
 from gateways.web.insight import Insight
 from gateways.web.known_tokens import KnownTokens
-from gateways.web.log_store import LogStore
+from gateways.web.parts import Parts
 from gateways.web.readiness import Readiness
 from gateways.web.reports import ReportEndpoint
 from gateways.web.routes import Routes
@@ -29,12 +29,10 @@ from gateways.web.serving import Serving
 from gateways.web.streams import Streams
 from gateways.web.tls import CannotUseCertificate, Tls, tls_of
 from runtime.driver.connection import Connection
-from runtime.driver.hosts import Hosts
-from runtime.driver.own_loop import OwnLoop
 from runtime.errors import StartFailed
 from runtime.process.process import Process
-from runtime.topology.names import host_name
-from runtime.topology.status import GatewayFacts, Topology
+from runtime.processing.own_connection import connecting_all
+from runtime.topology.status import GatewayFacts
 
 logger = logging.getLogger("thornback.gateway")
 
@@ -43,7 +41,7 @@ class Gateway(Process):
     """Named `gateway-0`, or `gateway-<machine>` where each machine that is for it has one."""
 
     _serving: Serving | None = None  #: from the first try to start on
-    _connection: Connection | None = None
+    _connections: tuple[Connection, ...] = ()  #: to each partition
 
     async def start(self) -> None:
         settings = self.settings.gateway
@@ -51,11 +49,9 @@ class Gateway(Process):
             tls = tls_of(settings.tls_certificate, settings.tls_key)
         except CannotUseCertificate as error:
             raise StartFailed(self.name, str(error)) from error
-        if self._connection is None:
-            topology = self._topology()
-            self._connection = Connection(topology, self.world, OwnLoop(), of_system=True)
         if self._serving is None:
-            self._serving = self._made(self._connection)
+            self._connections = tuple(connecting_all(self.settings, self.world))
+            self._serving = self._made(Parts(self._connections))
         if (problem := await self._access.problem()) is not None:
             raise StartFailed(self.name, problem)
         await self._tokens.look()
@@ -96,8 +92,8 @@ class Gateway(Process):
         super().close()
         if self._serving is not None:
             self._serving.close()
-        if self._connection is not None:
-            self._connection.close()
+        for connection in self._connections:
+            connection.close()
 
     async def facts(self) -> GatewayFacts | None:
         if not self._started or self._serving is None:
@@ -111,40 +107,33 @@ class Gateway(Process):
             actor_types=tuple(sorted(self._catalogue.types)),
         )
 
-    def _made(self, connection: Connection) -> Serving:
+    def _made(self, parts: Parts) -> Serving:
         settings = self.settings.gateway
-        hosts, self._store = Hosts(connection), LogStore(connection)
-        self._readiness = Readiness(hosts, self._store)
-        self._catalogue = Catalogue(hosts, self._store)
+        self._readiness = Readiness(parts)
+        self._catalogue = Catalogue(parts)
         counting = Counting(self.metrics, self.node, log=settings.access_log)
-        self._streams = Streams(connection, settings, counting)
+        self._streams = Streams(parts, settings, counting)
         self._tokens = KnownTokens(
-            self._store,
+            parts.first.store,
             always=settings.tokens_required or not is_loopback(settings.host),
             on_end=self._streams.look_again,
         )
         self._access = Access(settings, self._tokens, asyncio.get_running_loop().time)
-        actors = ActorEndpoints(connection, self._catalogue, self._store, settings)
-        self._bulk = BulkEndpoint(connection, actors, settings)
+        actors = ActorEndpoints(parts, self._catalogue, settings)
+        self._bulk = BulkEndpoint(parts, actors, settings)
         routes = Routes(
             actors,
-            ErasingEndpoint(lambda _source: connection),
+            ErasingEndpoint(parts),
             self._bulk,
-            ReportEndpoint(actors, connection.world, settings),
+            ReportEndpoint(actors, self.world, settings),
             self._streams,
-            ExplanationEndpoint(self._store),
-            Descriptions(self._catalogue, self._tokens),
-            Insight(connection, hosts, self._catalogue, Census(self._store), self.settings),
+            ExplanationEndpoint(parts),
+            Descriptions(self._catalogue, self._tokens, len(parts)),
+            Insight(parts, self._catalogue, self.settings),
             Console(),
             self._readiness,
         )
         return Serving(settings, self._access, routes.answer, lambda: self._streams.open, counting)
-
-    def _topology(self) -> Topology:
-        hosts = range(self.settings.actor_system.hosts)
-        return Topology(
-            settings_json=self.settings.model_dump_json(), hosts=tuple(map(host_name, hosts))
-        )
 
     def _why_not(self, error: OSError) -> str:
         settings = self.settings.gateway

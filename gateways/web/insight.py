@@ -8,6 +8,7 @@ see them. Nothing of it has a password or a token.
 import asyncio
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -18,13 +19,17 @@ from actors.naming import actor_type_of
 from gateways.tokens import OBSERVE, READ, redacted
 from gateways.web.allowed import allowed_of
 from gateways.web.catalogue import Catalogue
-from gateways.web.census import Census
+from gateways.web.census import Census, added_up
+from gateways.web.parts import Part, Parts
 from gateways.web.reading import Parameters
-from runtime.driver.connection import Connection
-from runtime.driver.hosts import Hosts
+from runtime.driver.hosts import FailuresHeard
+from runtime.errors import HostUnavailable, SystemNotFound
+from runtime.process.partitioning import whole_of
 from runtime.settings.settings import Settings
 from runtime.settings.shown import shown
-from runtime.topology.status import FailureRecord, ProcessAway, Status
+from runtime.topology.names import DIRECTORY_ACTOR, ProcessKind
+from runtime.topology.partitions import process_of_partition
+from runtime.topology.status import FailureRecord, ProcessAway, Status, statuses_of_all
 from store.event_store import TypeCount
 
 _JSON = "application/json"
@@ -38,16 +43,9 @@ class Insight:
     #: Who asks again within so long gets the same answer: each one asks every process.
     FRESH_S = 0.5
 
-    def __init__(
-        self,
-        connection: Connection,
-        hosts: Hosts,
-        catalogue: Catalogue,
-        census: Census,
-        settings: Settings,
-    ) -> None:
-        self._connection, self._hosts = connection, hosts
-        self._catalogue, self._census = catalogue, census
+    def __init__(self, parts: Parts, catalogue: Catalogue, settings: Settings) -> None:
+        self._parts, self._catalogue = parts, catalogue
+        self._counting = [Census(part.store) for part in parts]
         self._settings = settings
         self._one_at_a_time = asyncio.Lock()
         self._asked_s = float("-inf")  # when the processes were last
@@ -59,15 +57,15 @@ class Insight:
         allowed = allowed_of(request)
         allowed.check_scope(READ)
         prefix = allowed.grant.prefix
-        counted = await self._census.counted(prefix)
+        counted = await asyncio.gather(*(each.counted(prefix) for each in self._counting))
         known = {
             name for name in self._catalogue.types
             if not prefix or name == actor_type_of(prefix)
         }  # fmt: skip
         return _answer({
-            "through": counted.through,
-            "complete": counted.complete,
-            "types": _by_actor_type(counted.types, known),
+            "through": self._parts.position([each.through for each in counted]),
+            "complete": all(each.complete for each in counted),
+            "types": _by_actor_type(added_up(counted), known),
         })  # fmt: skip
 
     async def system(self, request: web.BaseRequest, query: str) -> web.StreamResponse:
@@ -75,8 +73,8 @@ class Insight:
         Parameters(query, ())
         allowed_of(request).check_whole(OBSERVE)
         return _answer({
-            "namespace": self._connection.namespace,
-            "asked_at": moment_of(self._connection.world.now_us()),
+            "namespace": self._parts.first.connection.namespace,
+            "asked_at": moment_of(self._parts.first.connection.world.now_us()),
             "processes": [_process(each) for each in await self._all()],
         })  # fmt: skip
 
@@ -87,7 +85,7 @@ class Insight:
         return _answer({
             "settings": [
                 {"key": f"{each.section}.{each.key}", "value": each.value, "from": each.origin}
-                for each in shown(self._settings)
+                for each in shown(await self._whole())
             ]
         })  # fmt: skip
 
@@ -96,23 +94,51 @@ class Insight:
         as hosts say so; and which do not."""
         Parameters(query, ())
         allowed_of(request).check_whole(OBSERVE)
-        errand = self._connection.errand("failures", self._hosts.failures, self.LIMIT_S)
-        heard = await errand
-        found = sorted(merged(heard.records), key=lambda each: each.last_us, reverse=True)
+        heard = await asyncio.gather(*map(self._failures, self._parts))
+        records = merged(one for each in heard for one in each.records)
+        found = sorted(records, key=lambda each: each.last_us, reverse=True)
         return _answer({
             "failures": [_failure(each) for each in found],
-            "silent": [each._asdict() for each in heard.silent],
+            "silent": [
+                {**one._asdict(), "name": process_of_partition(one.name, partition)}
+                for partition, each in enumerate(heard)
+                for one in each.silent
+            ],
         })  # fmt: skip
+
+    async def _failures(self, part: Part) -> FailuresHeard:
+        return await part.connection.errand("failures", part.hosts.failures, self.LIMIT_S)
+
+    async def _whole(self) -> Settings:
+        """Those of the system, of which a partition has its share of the hosts."""
+        if not self._parts.several:
+            return self._settings
+        for part in self._parts:
+            await part.connection.rejoining.ensure()
+        hosts = [part.connection.settings.actor_system.hosts for part in self._parts]
+        return whole_of(self._settings, sum(hosts))
 
     async def _all(self) -> tuple[Status, ...]:
         now_s = asyncio.get_running_loop().time
         async with self._one_at_a_time:
             if now_s() - self._asked_s > self.FRESH_S:
-                ask = self._connection.rejoining.ask
-                errand = self._connection.errand("status", lambda: ask("statuses"), self.LIMIT_S)
-                self._statuses = await errand
+                asked = await asyncio.gather(*map(self._statuses_of, self._parts))
+                self._statuses = statuses_of_all(asked)
                 self._asked_s = now_s()
             return self._statuses
+
+    async def _statuses_of(self, part: Part) -> tuple[Status, ...]:
+        connection = part.connection
+        ask = partial(connection.rejoining.ask, "statuses")
+        try:
+            found: tuple[Status, ...] = await connection.errand("status", ask, self.LIMIT_S)
+        except (SystemNotFound, HostUnavailable) as error:
+            if part is self._parts.first:
+                raise
+            # Whoever looks wants to see it, beside all that are there.
+            away = ProcessAway(name=DIRECTORY_ACTOR, kind=ProcessKind.DIRECTORY, reason=str(error))
+            return (away,)
+        return found
 
 
 def merged(records: Iterable[FailureRecord]) -> list[FailureRecord]:

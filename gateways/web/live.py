@@ -8,13 +8,21 @@ a slow client costs a place in a socket's buffer, and nobody waits for him.
 import asyncio
 from bisect import bisect_right
 from collections import deque
+from typing import NamedTuple
 
-from runtime.errors import fresh
 from runtime.partition.feed import Feed
 from runtime.partition.log_access import LogAccess
 from store.event_store import Page
 from store.rows.json_events import JsonEvents
 from store.selection import Selection
+
+
+class Mark(NamedTuple):
+    """What the id of an event has before its position and behind it, for somebody who reads
+    several logs: where he stands in the others."""
+
+    before: bytes
+    behind: bytes
 
 
 class Chunk:
@@ -36,12 +44,18 @@ class Chunk:
             self._ends.append(size)
         self.data = b"".join(parts)
 
-    def after(self, position: int) -> bytes:
-        """Its events after a position."""
-        if not self._positions or position < self._positions[0]:
-            return self.data
+    def after(self, position: int, mark: Mark | None = None) -> bytes:
+        """Its events after a position, with a mark in their ids."""
         before = bisect_right(self._positions, position)
-        return self.data[self._ends[before - 1] :]
+        if mark is None:
+            return self.data[self._ends[before - 1] :] if before else self.data
+        parts: list[bytes] = []
+        start = self._ends[before - 1] if before else 0
+        for own, end in zip(self._positions[before:], self._ends[before:], strict=True):
+            rest = self.data[start + len(b"id: %d" % own) : end]
+            parts.append(b"id: %b%d%b%b" % (mark.before, own, mark.behind, rest))
+            start = end
+        return b"".join(parts)
 
 
 class Broadcast:
@@ -59,44 +73,33 @@ class Broadcast:
         self._json = json
         self._kept: deque[Chunk] = deque()
         self._kept_bytes = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        self.waiting: set[asyncio.Future[None]] = set()  #: woken when something has changed
         self._feed = Feed(log, selection, None, on_change=self._changed)
+
+    @property
+    def reached(self) -> int:
+        """How far it has come since it has begun."""
+        return max(self.head, self.begins or 0)
 
     def covers(self, position: int) -> bool:
         """Is all that comes after a position kept, or still to come?"""
         return self.begins is not None and position >= self.begins
 
-    def after(self, position: int) -> tuple[bytes, int]:
-        """What is kept of the events after a position which is covered, and how far it reaches."""
+    def after(self, position: int, mark: Mark | None = None) -> tuple[bytes, int]:
+        """What is kept of the events after a position which is covered, with a mark in their ids,
+        and how far it reaches."""
         found: list[bytes] = []
         for chunk in reversed(self._kept):
             if chunk.through <= position:
                 break
             if chunk.data:
-                found.append(chunk.after(position))
+                found.append(chunk.after(position, mark))
         return b"".join(reversed(found)), max(position, self.head)
-
-    async def news(self, position: int, wait_s: float) -> None:
-        """Wait until it has come further than a position, for a while. Raises what ended it."""
-        if self.error is not None:
-            raise fresh(self.error)
-        if self.head > position:
-            return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = asyncio.get_running_loop().call_later(wait_s, _wake, waiter)
-        self._waiting.add(waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._waiting.discard(waiter)
-        if self.error is not None:
-            raise fresh(self.error)
 
     def wake(self) -> None:
         """Have everybody look again."""
-        for waiter in self._waiting:
-            _wake(waiter)
+        for waiter in self.waiting:
+            wake(waiter)
 
     def close(self) -> None:
         """Nobody listens any more."""
@@ -127,6 +130,7 @@ class Broadcast:
             self.begins = dropped.through
 
 
-def _wake(waiter: "asyncio.Future[None]") -> None:
+def wake(waiter: "asyncio.Future[None]") -> None:
+    """Have whoever waits for it look, unless he does."""
     if not waiter.done():
         waiter.set_result(None)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from runtime.driver.connection import Connection
+from runtime.errors import HostUnavailable, SystemNotFound
 from store.errors import StoreUnavailable
 from store.event_store import EventStore
 
@@ -45,5 +46,9 @@ class LogStore:
     async def _opened(self) -> EventStore:
         async with self._opening:
             if self._store is None:
+                try:  # of another partition it is not known yet where its log is
+                    await self._connection.rejoining.ensure()
+                except (SystemNotFound, HostUnavailable) as error:
+                    raise StoreUnavailable("the log", str(error)) from error
                 self._store = await self._connection.open_store()
             return self._store

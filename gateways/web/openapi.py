@@ -6,10 +6,15 @@ from typing import Any
 
 from actors.event import Kind
 from gateways.tokens import ADMIN, COMMAND, COMMAND_TO, OBSERVE, PUBLISH, READ
-from gateways.web.openapi_schemas import SCHEMAS
+from gateways.web.openapi_schemas import SCHEMAS, positions_of_several
 from gateways.web.problems import CONTENT_TYPE
 from runtime.wire.type_descriptions import TypeDescription
 from store.causality import LARGEST_LIMIT, LIMIT
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
 
 _NAME = {
     "name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1},
@@ -33,7 +38,7 @@ _PREFIX = {
     "description": "How the names begin that are meant.",
 }  # fmt: skip
 _AT_LEAST = {
-    "name": "at_least", "in": "query", "schema": {"type": "integer", "minimum": 0},
+    "name": "at_least", "in": "query", "schema": _reference("After"),
     "description": "A position that what is found has seen; with fields alone.",
 }  # fmt: skip
 _WHERE = {
@@ -69,11 +74,13 @@ _SCHEMES = {
 }
 
 
-def openapi_of(types: Iterable[TypeDescription], *, tokens_asked: bool) -> dict[str, Any]:
+def openapi_of(
+    types: Iterable[TypeDescription], *, tokens_asked: bool, partitions: int = 1
+) -> dict[str, Any]:
     """The document. Actor types come in the order of their names. Where nobody is asked for a
     token it says that one may be left out."""
     paths: dict[str, Any] = dict(_SYSTEM_PATHS)
-    schemas = dict(SCHEMAS)
+    schemas = SCHEMAS | (positions_of_several(partitions) if partitions > 1 else {})
     for known in sorted(types, key=lambda each: each.actor_type):
         schemas |= json.loads(known.schemas)
         paths |= _paths_of(known)
@@ -176,10 +183,6 @@ def _paths_of(known: TypeDescription) -> dict[str, Any]:
     return paths
 
 
-def _reference(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 def _body(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": {kind: {"schema": schema}}}
 
@@ -247,12 +250,8 @@ _SYSTEM_PATHS: dict[str, Any] = {
                     "in": "query",
                     "schema": {"type": "array", "items": {"enum": [str(kind) for kind in Kind]}},
                 },
-                _AFTER,
-                {
-                    "name": "Last-Event-ID",
-                    "in": "header",
-                    "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
-                },
+                {"name": "after", "in": "query", "schema": _reference("After")},
+                {"name": "Last-Event-ID", "in": "header", "schema": _reference("LastEventId")},
             ],
             "responses": _answers({"type": "string"}, "text/event-stream"),
         },

@@ -7,7 +7,12 @@ from actors.clock import CausalRelation
 _MOMENT = {"type": "string", "format": "date-time"}
 _ID = {"type": "string", "format": "uuid"}
 
+_POSITION = {"$ref": "#/components/schemas/Position"}
+
 SCHEMAS: dict[str, Any] = {
+    "Position": {"type": "integer", "minimum": 0, "description": "how far the log was read"},
+    "After": {"type": "integer", "minimum": 0},
+    "LastEventId": {"type": "string", "pattern": "^[0-9]{1,18}$"},
     "Event": {
         "type": "object",
         "required": ["position", "source", "version", "kind", "event_type", "data", "event_id"],
@@ -160,7 +165,7 @@ SCHEMAS: dict[str, Any] = {
                     },
                 },
             },
-            "position": {"type": "integer", "description": "up to which all was seen"},
+            "position": _POSITION,
             "next": {"type": ["string", "null"], "description": "`after` of the next page"},
         },
     },
@@ -168,7 +173,7 @@ SCHEMAS: dict[str, Any] = {
         "type": "object",
         "required": ["through", "complete", "types"],
         "properties": {
-            "through": {"type": "integer", "description": "the position that is counted up to"},
+            "through": _POSITION,
             "complete": {"type": "boolean", "description": "Is that the end of the log?"},
             "types": {
                 "type": "array",
@@ -300,3 +305,24 @@ SCHEMAS: dict[str, Any] = {
         },
     },
 }
+
+
+def positions_of_several(partitions: int) -> dict[str, Any]:
+    """What is otherwise where a system has several partitions: a position of each."""
+    one = "[0-9]{1,18}"
+    said = {
+        "type": "string",
+        "pattern": f"^({one}|{one}(,{one}){{{partitions - 1}}})$",
+        "description": f"{partitions} positions, one for each partition, with commas between them; "
+        "0: from the beginning; of a stream whose sources are of one partition, the position there",
+    }
+    return {
+        "Position": {
+            "type": "array",
+            "items": SCHEMAS["Position"],
+            "minItems": partitions,
+            "maxItems": partitions,
+        },
+        "After": said,
+        "LastEventId": said,
+    }

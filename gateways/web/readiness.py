@@ -1,11 +1,10 @@
-"""Whether the gateway can do its work: does it reach the database and every pooled host?"""
+"""Whether the gateway can do its work: does it reach each log and every pooled host?"""
 
 import asyncio
 import logging
 
 from actors.errors import ThornbackError
-from gateways.web.log_store import LogStore
-from runtime.driver.hosts import Hosts
+from gateways.web.parts import Part, Parts
 
 logger = logging.getLogger("thornback.gateway")
 
@@ -16,8 +15,8 @@ class Readiness:
     #: Between two looks, and how long one may take: who is lost is noticed within their sum.
     PAUSE_S, LIMIT_S = 1.0, 2.0
 
-    def __init__(self, hosts: Hosts, store: LogStore) -> None:
-        self._hosts, self._store = hosts, store
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self.problem: str | None = "the gateway has just begun"  #: why not; None: it is ready
 
     async def keep(self) -> None:
@@ -34,10 +33,13 @@ class Readiness:
 
     async def _look(self) -> str | None:
         try:
-            await asyncio.gather(
-                self._store.ask(lambda store: store.head(), self.LIMIT_S),
-                self._hosts.check_ready(self.LIMIT_S),
-            )
+            await asyncio.gather(*map(self._check, self._parts))
         except ThornbackError as error:
             return str(error)
         return None
+
+    async def _check(self, part: Part) -> None:
+        await asyncio.gather(
+            part.store.ask(lambda store: store.head(), self.LIMIT_S),
+            part.hosts.check_ready(self.LIMIT_S),
+        )

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from actors.ids import derived_id
 from actors.moments import checked_us
 from gateways.web.problems import refusal
+from runtime.driver.selecting import MAX_POSITION
 from store.rows.json_text import DecodeError, decode_usual_json
 
 #: An Idempotency-Key may have so many letters.
@@ -180,6 +181,15 @@ class Parameters:
         """All that are given."""
         return self._values.get(name, [])
 
+    def positions(self, name: str, partitions: int) -> list[int] | None:
+        """A position of each partition, as `positions_of` reads it, if it is given."""
+        if (text := self.text(name)) is None:
+            return None
+        found = positions_of(text, partitions)
+        if found is None:
+            raise _bad_parameter(name, positions_expected(partitions))
+        return found
+
     def whole(self, name: str, default: int, least: int, most: int) -> int:
         """A whole number."""
         text = self.text(name)
@@ -196,6 +206,26 @@ class Parameters:
 def whole_number(text: str) -> int | None:
     """The number that decimal digits say, and nothing else does."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def positions_of(text: str, partitions: int) -> list[int] | None:
+    """A position of each partition, in their order, with commas between them, or 0, where all of
+    them begin; None for another text."""
+    found = [whole_number(each.strip()) for each in text.split(",")]
+    if found == [0]:
+        return [0] * partitions
+    numbers = [each for each in found if each is not None and each <= MAX_POSITION]
+    return numbers if len(numbers) == len(found) == partitions else None
+
+
+def positions_expected(partitions: int) -> str:
+    """What a text is to be that is none."""
+    if partitions == 1:
+        return f"a whole number from 0 to {MAX_POSITION} is expected"
+    return (
+        f"{partitions} whole numbers with commas between them are expected, one for each "
+        "partition, or 0"
+    )
 
 
 def _bad_parameter(name: str, problem: str) -> Exception:

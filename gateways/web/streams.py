@@ -1,13 +1,14 @@
 """Server-sent events: the log from a position on, then live, for thousands of clients.
 
 The id of an event is its position, so a client that comes back says where it was by itself
-(`Last-Event-ID`), and goes on without a gap. A stream that has nothing to say gives a sign of life,
-with the position that it has come to.
+(`Last-Event-ID`), and goes on without a gap. Where the system has several partitions it is the
+client's position in each of them (docs/decisions/0104). A stream that has nothing to say gives a
+sign of life, with the position that it has come to.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from aiohttp import web
@@ -17,16 +18,14 @@ from actors.patterns import as_kinds
 from gateways.tokens import READ
 from gateways.web.allowed import Allowed, allowed_of
 from gateways.web.counting import Counting
-from gateways.web.live import Broadcast, Chunk
+from gateways.web.following import PAUSE_S, Following, Source
+from gateways.web.live import Broadcast
+from gateways.web.parts import Parts
 from gateways.web.problems import refusal
-from gateways.web.reading import Parameters, whole_number
+from gateways.web.reading import Parameters, positions_expected, positions_of
 from gateways.web.tenants import within
-from runtime.driver.connection import Connection
-from runtime.driver.selecting import MAX_POSITION, selection_of
-from runtime.errors import BusUnavailable
+from runtime.driver.selecting import selection_of
 from runtime.settings.sections import GatewaySettings
-from store.errors import StoreUnavailable
-from store.event_store import Page
 from store.rows.json_events import JsonEvents
 from store.selection import Selection
 
@@ -46,24 +45,15 @@ class Streams:
     RETRY_MS = 2_000
     #: Written at a time: what may lie about for a client that does not take it.
     PIECE = 64 * 1024
-    #: Positions that one who is behind reads of the log at a time, at first and at most, and the
-    #: bytes that this aims at.
-    FIRST_PAGE, PAGE, PAGE_BYTES = 100, 2_000, 256 * 1024
-    #: Before the log is asked again that was away.
-    PAUSE_S = 0.5
-    #: How long the bus may take to say where the log stands.
-    BEGIN_S = 5.0
 
-    def __init__(
-        self, connection: Connection, settings: GatewaySettings, counting: Counting
-    ) -> None:
-        self._log = connection.log
+    def __init__(self, parts: Parts, settings: GatewaySettings, counting: Counting) -> None:
+        self._parts = parts
         self._most = settings.max_streams
         self._beat_s = settings.heartbeat_ms / 1000
         self._send_s = settings.read_timeout_ms / 1000
         self._counting = counting
         self._json = JsonEvents()
-        self._broadcasts: dict[Selection, Broadcast] = {}
+        self._broadcasts: dict[tuple[int, Selection], Broadcast] = {}  #: by partition, too
         self.open = 0  #: streams
         self._ending = False
 
@@ -93,20 +83,22 @@ class Streams:
         except ValueError as error:
             raise refusal(400, "bad-kind", "This is no kind of event", str(error)) from error
         selection = selection_of(parameters.texts("types") or "*", sources, kinds)
-        after = _position(request, parameters)
+        only = self._parts.of_all(selection.sources)
+        logs = range(len(self._parts)) if only is None else [only]
+        after = _positions(request, parameters, len(logs))
         if self.open >= self._most:
             raise refusal(
                 429, "too-many-streams", "Too many streams",
                 f"{self._most} are open (gateway.max_streams)", retry_after_s=5,
             )  # fmt: skip
-        with self._listening(selection) as broadcast:
+        with self._listening(logs, selection) as following:
             response = web.StreamResponse(headers=_HEADERS)
-            if after is None:
-                after = await self._begun(broadcast)
+            await following.begin(after)
             await response.prepare(request)
             try:
-                await self._write(response, b"retry: %d\nid: %d\n\n" % (self.RETRY_MS, after))
-                await self._stream(response, broadcast, selection, after, allowed)
+                begin = b"retry: %d\nid: %b\n\n" % (self.RETRY_MS, following.id)
+                await self._write(response, begin)
+                await self._stream(response, following, allowed)
             except TimeoutError:
                 logger.info("a client does not take its events: its stream is cut")
                 if request.transport is not None:
@@ -118,63 +110,27 @@ class Streams:
         return response
 
     async def _stream(
-        self,
-        response: web.StreamResponse,
-        broadcast: Broadcast,
-        selection: Selection,
-        position: int,
-        allowed: Allowed,
+        self, response: web.StreamResponse, following: Following, allowed: Allowed
     ) -> None:
         now_s = asyncio.get_running_loop().time
-        limit, told, beat_s = self.FIRST_PAGE, position, now_s() + self._beat_s
+        told, beat_s = following.positions, now_s() + self._beat_s
         while not self._ending and allowed.stands:
-            data, behind = b"", not broadcast.covers(position)
-            if not allowed.fresh:
-                # Nobody vouches for this client now, and nobody says when that is over.
-                behind = True
-                await asyncio.sleep(self.PAUSE_S)
-            elif not behind:
-                data, position = broadcast.after(position)
-            elif broadcast.begins is not None:
-                page = await self._read(position, limit, selection)
-                limit = self._fitting(limit, page, position)
-                # Nothing came: the log is away, which does not say when it is back.
-                pause_s = self.PAUSE_S if page.through == position else 0.0
-                data, position = Chunk(page, self._json).data, page.through
-                await asyncio.sleep(pause_s)
+            data = b""
+            if allowed.fresh:
+                data = following.taken()
+            else:  # nobody vouches for this client now, and nobody says when that is over
+                await asyncio.sleep(PAUSE_S)
             if data:
                 await self._write(response, data)
             elif now_s() >= beat_s:
                 # A position is an event without data, which moves Last-Event-ID alone.
-                moved = position > told
-                await self._write(response, b"id: %d\n\n" % position if moved else b":\n\n")
+                moved = following.positions != told
+                await self._write(response, b"id: %b\n\n" % following.id if moved else b":\n\n")
             else:
-                if not behind or broadcast.begins is None:
-                    await broadcast.news(position, beat_s - now_s())
+                if allowed.fresh:
+                    await following.news(beat_s - now_s())
                 continue
-            told, beat_s = position, now_s() + self._beat_s
-
-    async def _read(self, position: int, limit: int, selection: Selection) -> Page:
-        """A page of the log; nothing, where that is away."""
-        try:
-            return await self._log.read(position, limit, selection)
-        except StoreUnavailable as error:
-            logger.info("a stream waits at position %d: %s", position, error)
-            return Page(rows=b"", through=position)
-
-    def _fitting(self, limit: int, page: Page, position: int) -> int:
-        read = page.through - position
-        fits = read * self.PAGE_BYTES // max(len(page.rows), 1)
-        return max(min(fits, 4 * limit, self.PAGE), 1)
-
-    async def _begun(self, broadcast: Broadcast) -> int:
-        try:
-            async with asyncio.timeout(self.BEGIN_S):
-                while broadcast.begins is None:
-                    await broadcast.news(broadcast.head, self.BEGIN_S)
-        except TimeoutError as error:
-            raise BusUnavailable("it does not say where the log stands") from error
-        return max(broadcast.head, broadcast.begins)
+            told, beat_s = following.positions, now_s() + self._beat_s
 
     async def _write(self, response: web.StreamResponse, data: bytes) -> None:
         """Raises TimeoutError for a client that does not take it, ConnectionError for one that
@@ -188,34 +144,50 @@ class Streams:
                 await response.write(data[start : start + self.PIECE])
 
     @contextmanager
-    def _listening(self, selection: Selection) -> Iterator[Broadcast]:
-        broadcast = self._broadcasts.get(selection)
-        if broadcast is None or broadcast.error is not None:
-            broadcast = self._broadcasts[selection] = Broadcast(self._log, selection, self._json)
-        broadcast.listeners += 1
+    def _listening(self, logs: Sequence[int], selection: Selection) -> Iterator[Following]:
+        heard = {number: self._broadcast(number, selection) for number in logs}
+        sources = [Source(self._parts[number].connection.log, heard[number]) for number in logs]
+        following = Following(sources, selection, self._json)
+        for broadcast in heard.values():
+            broadcast.listeners += 1
         self.open += 1
         self._counting.streams(self.open)
         try:
-            yield broadcast
+            yield following
         finally:
             self.open -= 1
             self._counting.streams(self.open)
-            broadcast.listeners -= 1
-            if not broadcast.listeners:
-                broadcast.close()
-                if self._broadcasts.get(selection) is broadcast:
-                    del self._broadcasts[selection]
+            following.close()
+            for number, broadcast in heard.items():
+                broadcast.listeners -= 1
+                if not broadcast.listeners:
+                    self._end(number, selection, broadcast)
+
+    def _broadcast(self, number: int, selection: Selection) -> Broadcast:
+        broadcast = self._broadcasts.get((number, selection))
+        if broadcast is None or broadcast.error is not None:
+            log = self._parts[number].connection.log
+            broadcast = Broadcast(log, selection, self._json)
+            self._broadcasts[number, selection] = broadcast
+        return broadcast
+
+    def _end(self, number: int, selection: Selection, broadcast: Broadcast) -> None:
+        broadcast.close()
+        if self._broadcasts.get((number, selection)) is broadcast:
+            del self._broadcasts[number, selection]
 
 
-def _position(request: web.BaseRequest, parameters: Parameters) -> int | None:
-    """After which position a client wants to go on; None: from now on."""
+def _positions(
+    request: web.BaseRequest, parameters: Parameters, partitions: int
+) -> list[int] | None:
+    """After which positions a client wants to go on; None: from now on."""
     last = request.headers.get("Last-Event-ID", "").strip()
     if not last:
-        given = parameters.text("after")
-        return None if given is None else parameters.whole("after", 0, 0, MAX_POSITION)
-    position = whole_number(last)
-    if position is None or position > MAX_POSITION:
+        return parameters.positions("after", partitions)
+    found = positions_of(last, partitions)
+    if found is None:
         raise refusal(
-            400, "bad-position", "This is no position", "Last-Event-ID: a whole number is expected"
-        )
-    return position
+            400, "bad-position", "This is no position",
+            f"Last-Event-ID: {positions_expected(partitions)}",
+        )  # fmt: skip
+    return found

@@ -21,6 +21,7 @@ import psutil
 
 from runtime.cluster.embedded_database import folder_of, wanted
 from runtime.errors import NotPossible
+from runtime.process.partitioning import each_partition
 from runtime.settings.settings import BUILT_IN, Settings
 from store.embedded.server import EmbeddedPostgres
 from store.errors import EmbeddedError, StoreUnavailable
@@ -104,11 +105,18 @@ def check_database(settings: Settings) -> None:
     and one to be run? Raises CannotStartHere."""
     if wanted(settings):
         _check_embedded(settings)
-    elif url := settings.event_store.connection_string.get_secret_value():
+        return
+    store = settings.event_store
+    for key, url in [
+        ("connection_string", store.connection_string),
+        *(("partition_urls", each) for each in store.partition_urls),
+    ]:
+        if not url.get_secret_value():
+            continue
         try:
-            asyncio.run(_connected(url))
+            asyncio.run(_connected(url.get_secret_value()))
         except StoreUnavailable as error:
-            asked = _asked_for(settings, "event_store", "connection_string")
+            asked = _asked_for(settings, "event_store", key)
             raise CannotStartHere(
                 f"{error} ({asked}): start that PostgreSQL, or correct the address"
             ) from error
@@ -146,7 +154,8 @@ def check_ports(settings: Settings) -> None:
             "to another"
         )
     if settings.event_bus.metrics_enabled:
-        check_port(settings, "metrics")
+        for each in each_partition(settings):  # at a port of its own
+            check_port(each, "metrics")
     if settings.gateway.enabled:
         check_port(settings, "gateway")
 

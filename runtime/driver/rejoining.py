@@ -57,6 +57,10 @@ class Rejoining:
         self._directory_ended |= name == DIRECTORY_ACTOR
         self._ends += 1
 
+    def unknown(self) -> None:
+        """Of the system its name alone is known: it is joined before it is asked anything."""
+        self._ends += 1
+
     async def ensure(self) -> None:
         """Go on if the system is as we know it, or else join it anew. Raises SystemNotFound
         while there is none, SystemReplaced, AnotherRelease, and HostUnavailable while it is being

@@ -4,8 +4,9 @@ It is no error: the first event may be on its way. So it is logged. What this pr
 know is not looked for; for anything else the log is asked, beside the subscription.
 """
 
+import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -23,9 +24,11 @@ logger = logging.getLogger("thornback.driver")
 LOOK_S = 1.0
 
 
-def say_unknown(connection: Connection, selection: Selection) -> Pending[None] | None:
-    """Have it logged if a name is neither known here nor in the log. Does not wait: what ends
-    when it is said, if there is anything to look for."""
+def say_unknown(
+    connection: Connection, selection: Selection, beside: Sequence[Connection] = ()
+) -> Pending[None] | None:
+    """Have it logged if a name is neither known here nor in the log, nor in the logs `beside` it.
+    Does not wait: what ends when it is said, if there is anything to look for."""
     events, devices = set(_named(Payload, "event_type")), set(_named(Actor, "actor_type"))
     names = [each for each in selection.event_types if "*" not in each and each not in events]
     sources = {
@@ -37,10 +40,13 @@ def say_unknown(connection: Connection, selection: Selection) -> Pending[None] |
         return None
 
     async def look() -> None:
+        logs = [each.log for each in (connection, *beside)]
         if names:
-            _say_event_types(names, events | await connection.log.event_types())
+            found = await asyncio.gather(*(log.event_types() for log in logs))
+            _say_event_types(names, events.union(*found))
         if sources:
-            for actor_type in sorted(await connection.log.unknown_actor_types(sources)):
+            unknown = await asyncio.gather(*(log.unknown_actor_types(sources) for log in logs))
+            for actor_type in sorted(set.intersection(*unknown)):
                 _say_source(sources[actor_type], actor_type, devices)
 
     return connection.errand("the types of the log", look).pending

@@ -8,13 +8,14 @@ from typing import Protocol
 
 import msgspec
 
+from runtime.process.partitioning import database_of
 from runtime.process.traces import have_ended, own_traces
 from runtime.settings.settings import Settings
 from store.postgres.claims import Claim, Claimant, MayTake, find
 from store.postgres.connections import Connections
 from store.postgres.migrations import Telling, migrate
 from store.postgres.moving_address import MovingAddress
-from store.postgres.partition_database import ensure_database
+from store.postgres.partition_database import ensure_database, note_database
 from store.postgres.queries import QUERIES
 
 
@@ -68,7 +69,8 @@ class PostgresClaimTable:
     async def take(self, holder: str, may_take: MayTake, tell: Telling) -> None:
         settings, traces = self._settings(), own_traces()
         timeout_s = settings.actor_system.actor_timeout_ms / 1000
-        await ensure_database(self._url(), settings.event_store.partition, timeout_s)
+        database = database_of(settings)
+        unknown = await ensure_database(database, timeout_s)
         await migrate(
             self._url(),
             timeout_s=timeout_s,
@@ -84,6 +86,8 @@ class PostgresClaimTable:
             may_take=may_take,
             tell=tell,
         )
+        if unknown:
+            await note_database(database, timeout_s)
 
     async def log(self) -> str:
         [born] = await (await self._opened()).fetch(QUERIES["log_born"])

@@ -23,6 +23,20 @@ def connecting(settings: Settings, world: World) -> Callable[[], Connection]:
     return connect
 
 
+def connecting_all(settings: Settings, world: World) -> list[Connection]:
+    """Those to all partitions, in their order, by a process of one of them. What another one is
+    like, and where its log is, its directory is asked before anything else is asked of it: it may
+    be launched later than this one."""
+    store = settings.event_store
+    own, elsewhere = connecting(settings, world), connecting_elsewhere(settings)
+    made: list[Connection] = []
+    for partition in range(store.partitions):
+        made.append(own() if partition == store.partition else elsewhere(partition))
+        if partition != store.partition:
+            made[-1].rejoining.unknown()
+    return made
+
+
 def connecting_elsewhere(settings: Settings) -> Elsewhere:
     """What makes one to another partition, likewise."""
 

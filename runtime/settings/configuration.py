@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -225,14 +225,25 @@ def _decoded(field: FieldInfo, text: str) -> object:
 
 def _shown(field: FieldInfo, value: object) -> str:
     """The value as it might stand in the file, on one line; a secret without its password."""
-    if field.annotation is SecretStr:
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        value = redacted_url(text) if isinstance(text, str) else type(text).__name__
+    if _is_secret(field.annotation):
+        value = _redacted(value)
     if isinstance(value, Mapping):
         value = {key if isinstance(key, str) else str(key): each for key, each in value.items()}
     text = json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
     text = text.encode(errors="backslashreplace").decode()
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
+
+
+def _is_secret(annotation: Any) -> bool:
+    """Is it one, or a collection of them?"""
+    return annotation is SecretStr or any(map(_is_secret, get_args(annotation)))
+
+
+def _redacted(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return [_redacted(each) for each in value]
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return redacted_url(text) if isinstance(text, str) else type(text).__name__
 
 
 def _expected(field: FieldInfo) -> str:

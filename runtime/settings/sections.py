@@ -90,6 +90,13 @@ ConnectionString = Annotated[
     Expected("a postgres:// or postgresql:// URL without spaces, or nothing"),
 ]
 
+#: One each for several partitions.
+ConnectionStrings = Annotated[
+    tuple[ConnectionString, ...],
+    Field(strict=False),
+    Expected("a list of postgres:// or postgresql:// URLs"),
+]
+
 StoreType = Literal["postgres", "memory"]
 
 #: Of a source's hash so many bits are its partition.
@@ -160,6 +167,9 @@ class EventStoreSettings(_Section):
     )
     partition: Annotated[int, Field(ge=0, le=15), Expected("a whole number from 0 to 15")] = Field(
         0, description="which of them these settings are of; launching the system sets it"
+    )
+    partition_urls: ConnectionStrings = Field(
+        (), description="URLs of the other partitions' databases, in their order; none: beside it"
     )
     connection_pool_size: Count = Field(20, description="connections one process may open")
     batch_size: Count = Field(5_000, description="events in one commit at most")

@@ -25,6 +25,8 @@ def shown(settings: Settings) -> Iterator[Shown]:
             plain = value
             if isinstance(value, SecretStr):
                 plain = redacted_url(value.get_secret_value())
+            elif section == "event_store" and key == "partition_urls":
+                plain = tuple(redacted_url(each.get_secret_value()) for each in value)
             elif isinstance(value, Path):
                 plain = str(value)
             yield Shown(section, key, plain, settings.origin(section, key))

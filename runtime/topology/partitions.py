@@ -52,6 +52,12 @@ def namespace_of(namespace: str, partition: int) -> str:
     return f"{namespace}.partition-{partition}" if partition else namespace
 
 
+def process_of_partition(name: str, partition: int) -> str:
+    """What a process is called where those of all partitions stand together: those of the first
+    one as in a system of one."""
+    return f"{name} of partition {partition}" if partition else name
+
+
 def named_partition(namespace: str) -> tuple[str, int] | None:
     """The namespace of the system, and the partition, that somebody has named so; None where it
     names no single one. The first one, which has the namespace of the system itself, is named with

@@ -3,9 +3,11 @@
 All are plain values that travel between processes, and their units stand in their names.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from runtime.topology.names import ProcessKind, host_name
+from runtime.topology.partitions import process_of_partition
 from store.shards import ShardTable, dealt
 
 
@@ -203,6 +205,16 @@ class ProcessAway:
 
 
 Status = ProcessStatus | ProcessAway
+
+
+def statuses_of_all(found: Sequence[Sequence[Status]]) -> tuple[Status, ...]:
+    """Those of several partitions as one; the names of all but the first say theirs."""
+    named: list[Status] = [
+        replace(status, name=process_of_partition(status.name, partition))
+        for partition, theirs in enumerate(found)
+        for status in theirs
+    ]
+    return tuple(named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,14 @@ COUNT_OR_NONE = "a whole number of at least 0"
 UP_TO_SIXTEEN = "a whole number from 0 to 16"
 
 
+URLS = "a list of postgres:// or postgresql:// URLs"
+
+
 MODULES = 'a list of module names, like ["examples.thermostat"]'
+
+
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 class Key(NamedTuple):
@@ -86,7 +93,9 @@ class Key(NamedTuple):
 
     def of(self, settings: Settings) -> Any:
         value = getattr(getattr(settings, self.section), self.name)
-        return value.get_secret_value() if isinstance(value, SecretStr) else value
+        if isinstance(value, tuple):
+            return tuple(map(_plain, value))
+        return _plain(value)
 
 
 KEYS = [
@@ -99,6 +108,7 @@ KEYS = [
     Key("event_store", "data_folder", "/srv/data", Path("/srv/data"), "5", FOLDER),
     Key("event_store", "partitions", "4", 4, "3", PARTITIONS),
     Key("event_store", "partition", "3", 3, "16", PARTITION),
+    Key("event_store", "partition_urls", '["postgres://h/d"]', ("postgres://h/d",), "5", URLS),
     Key("event_store", "connection_pool_size", "5", 5, "[5]", COUNT),
     Key("event_store", "batch_size", "5", 5, "{}", COUNT),
     Key("event_store", "snapshot_frequency", "5", 5, "nan", COUNT),

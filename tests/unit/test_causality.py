@@ -260,6 +260,28 @@ async def test_of_a_large_correlation_in_several_logs_the_first_that_were_commit
     )
 
 
+async def test_an_event_with_a_clock_of_its_own_is_the_cause_of_what_says_so_in_another_log() -> (
+    None
+):
+    """And two that name one another end the chain."""
+    stories = [Story(await Log.open(MemoryEventStore())) for _ in range(2)]
+    sources = [
+        next(name for name in map("meter/{}".format, range(99)) if partition_of(name, 2) == number)
+        for number in range(2)
+    ]
+    logs = SeveralLogs([_Connected(story) for story in stories])  # type: ignore[misc]
+    cause, effect = uuid4(), uuid4()
+    first = await stories[0].event(
+        sources[0], id=cause, causation_id=effect, vector_clock=VectorClock({"gps": 7})
+    )
+    second = await stories[1].event(
+        sources[1], id=effect, causation_id=cause, vector_clock=VectorClock({"site": 9})
+    )
+    found = await explain(logs, second.id, 10, logs.log_of)
+    assert [event.id for event in found.ancestors] == [first.id]
+    assert [event.id for event in found.descendants] == [first.id]
+
+
 class _Connected:
     """A connection to the system of a story."""
 

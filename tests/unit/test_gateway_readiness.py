@@ -6,10 +6,9 @@ from typing import Any, cast
 import pytest
 from ray.exceptions import ActorDiedError
 
-from gateways.web.log_store import LogStore
+from gateways.web.parts import Parts
 from gateways.web.readiness import Readiness
 from runtime.driver.connection import Connection
-from runtime.driver.hosts import Hosts
 from runtime.settings.settings import Settings
 from store.errors import StoreUnavailable
 from store.shards import dealt
@@ -25,9 +24,12 @@ class Played:
 
     def __init__(self) -> None:
         self.settings = Settings.load(environ={}, actor_system={"hosts": 2})
-        self.world = self.channels = self
+        self.world = self.channels = self.rejoining = self
         self.table = dealt(["host-0", "host-1"])
         self.hangs, self.fails = "", ""
+
+    async def ensure(self) -> None:
+        """The system is as it is known."""
 
     async def open_store(self) -> Any:
         """The log, which is asked where it stands."""
@@ -74,7 +76,7 @@ class PlayedHost:
 async def test_who_is_away_is_noticed_in_time_and_that_he_is_back(who: str, how: str) -> None:
     played = Played()
     connection = cast(Connection, played)
-    readiness = Readiness(Hosts(connection), LogStore(connection))
+    readiness = Readiness(Parts([connection]))
     assert readiness.problem is not None
     keeping = asyncio.ensure_future(readiness.keep())
     for phase_s in PHASES_S:

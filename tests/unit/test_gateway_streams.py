@@ -11,8 +11,8 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
+from gateways.web import following
 from gateways.web.live import Broadcast
-from gateways.web.streams import Streams
 from tests.unit.http import Client, serving
 from tests.unit.web_devices import Boiler, Heat, Service
 
@@ -140,7 +140,7 @@ async def test_who_is_behind_what_is_kept_reads_the_log(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Broadcast, "KEPT_BYTES", 1_000)
-    monkeypatch.setattr(Streams, "FIRST_PAGE", 3)
+    monkeypatch.setattr(following, "FIRST_PAGE", 3)
     async with listening(client) as first:
         await heat(client, *range(20))
         assert [each["version"] for each in await first.read(20)] == list(range(1, 21))

@@ -21,6 +21,7 @@ from runtime.system import PartitionedSystem
 from runtime.topology.names import ProcessKind
 from runtime.topology.partitions import partition_of
 from runtime.topology.status import Drained, DrainReport, Progress
+from store.dead_letters import Parked
 from store.erasures import Erasure, ErasureReceipt, Forgotten
 
 
@@ -30,11 +31,23 @@ class Connected:
     closed = False
 
     def __init__(self) -> None:
-        self.merges: list[str] = []  #: of programs that read all logs
-        self.log = SimpleNamespace(ask=self._merges)
+        self.log = self
+        self.queues: list[Parked] = []  #: dead letters wait for these
+        self.dropped: list[Parked] = []
+        self.programs: list[str] = []  #: those that read all logs
 
-    async def _merges(self, _: Any) -> list[str]:
-        return self.merges
+    async def ask(self, question: Callable[[Any], Awaitable[Any]]) -> Any:
+        return await question(self)
+
+    async def merges(self) -> list[str]:
+        return self.programs
+
+    async def parked_queues(self, _: Any) -> list[Any]:
+        return [SimpleNamespace(first=SimpleNamespace(parked=each)) for each in self.queues]
+
+    async def drop_dead_letters(self, _: str, parked: Parked, __: int) -> int:
+        self.dropped.append(parked)
+        return 1
 
     async def errand(self, _: str, work: Callable[[], Awaitable[Any]]) -> Any:
         return await work()
@@ -46,19 +59,10 @@ class Connected:
 
 
 @dataclass
-class Queue:
-    program: str
-    key: str | None
-    source: str | None = None
-
-
-@dataclass
 class Part:
     """A partition, and what was asked of it."""
 
-    queues: list[Queue] = field(default_factory=list)
     erased: list[str] = field(default_factory=list)
-    dropped: list[str | None] = field(default_factory=list)
     now: Progress = field(default_factory=lambda: Progress(doing="all of it", done=2, processes=2))
     namespace: str = "fleet"
     connection: Connected = field(default_factory=Connected)
@@ -86,13 +90,6 @@ class Part:
     async def progress(self) -> Progress:
         return self.now
 
-    async def dead_letters(self) -> list[Queue]:
-        return self.queues
-
-    async def drop_dead_letters(self, _: str, *, key: str | None, source: str | None) -> int:
-        self.dropped.append(key or source)
-        return 1
-
     async def erase(self, ref: ActorRef[Any], *_: Any, **__: Any) -> ErasureReceipt:
         self.erased.append(ref.source)
         return ErasureReceipt(
@@ -116,11 +113,15 @@ def ref_to(source: str) -> ActorRef[Any]:
 
 def test_erasing_forgets_what_waits_for_the_actor_in_other_partitions() -> None:
     source = of_partition(1)
-    waits, other = Queue("messages", source), Queue("messages", of_partition(0))
-    first, second = Part([waits, other, Queue("listening", None, source)]), Part([waits])
+    first, second = Part(), Part()
+    waits, other = Parked("messages", False, source), Parked("messages", False, of_partition(0))
+    by_source = Parked("listening", True, source)
+    first.connection.queues = [waits, other, by_source]
+    second.connection.queues = [waits]
     receipt = asyncio.run(system_of(first, second).erase(ref_to(source), "asked"))
     assert (first.erased, second.erased) == ([], [source])
-    assert (first.dropped, second.dropped) == ([source, source], [])  # its own has done it
+    assert first.connection.dropped == [waits, by_source]
+    assert second.connection.dropped == []  # its own has done it
     assert receipt.dead_letters == 5
 
 
@@ -133,7 +134,7 @@ def test_keys_are_forgotten_wherever_programs_may_have_them(
         asked.append((of, own, erasure.keys))
         return Forgotten(outputs=1, states=2, rows=3, dead_letters=4)
 
-    monkeypatch.setattr("runtime.partitioned_system.forget_elsewhere", forget)
+    monkeypatch.setattr("runtime.processing.erasing_everywhere.forget_elsewhere", forget)
     first, second = Part(), Part()
     system, source, key = system_of(first, second), of_partition(1), f"alerts/{of_partition(0)}"
     asyncio.run(system.erase(ref_to(source), "asked", keys=[f"alerts/{source}"]))
@@ -141,7 +142,7 @@ def test_keys_are_forgotten_wherever_programs_may_have_them(
     receipt = asyncio.run(system.erase(ref_to(source), "asked", keys=[key]))
     assert asked == [(first.connection, second.connection, (source, key))]
     assert (receipt.outputs, receipt.states, receipt.rows, receipt.dead_letters) == (1, 2, 3, 7)
-    first.connection.merges = ["kinds"]
+    first.connection.programs = ["kinds"]
     asyncio.run(system.erase(ref_to(source), "asked"))
     assert asked[1:] == [(first.connection, second.connection, (source,))]
 
@@ -174,6 +175,14 @@ def test_the_first_partition_which_finds_the_others_ends_after_they_have() -> No
         asyncio.run(system.drain())
     assert (first.drains, third.connection.closed) == (0, True)
     assert names_of(asyncio.run(system.drain())) == ["writer of partition 1", "writer"]
+
+
+def test_a_partition_that_somebody_has_closed_is_not_passed_over() -> None:
+    first, second = Part(ends=[None]), Part(ends=[None])
+    second.close()
+    report = asyncio.run(system_of(first, second).drain())
+    assert names_of(report) == ["writer of partition 1", "writer"]
+    assert second.drains == 1
 
 
 def test_a_partition_that_is_gone_is_drained() -> None:

@@ -1,5 +1,6 @@
 """What a partition is called, what is in it, and which settings it has."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from runtime.driver.explaining import SeveralLogs
 from runtime.errors import NotPossible
 from runtime.process.partitioning import (
     check_partitioned,
+    database_of,
     each_partition,
     node_ids_of,
     of_partition,
@@ -22,6 +24,7 @@ from runtime.process.partitioning import (
 )
 from runtime.settings.configuration import ConfigurationError
 from runtime.settings.settings import Settings
+from runtime.settings.shown import shown
 from runtime.topology.partitions import (
     COUNTS,
     home_of,
@@ -124,14 +127,10 @@ def test_each_partition_has_settings_of_its_own() -> None:
     assert each_partition(loaded()) == [loaded()]
 
 
-def test_no_partition_answers_for_all_of_them() -> None:
-    """A gateway asks one log."""
-    settings = of_two()
-    assert settings.gateway.enabled
-    assert not any(each.gateway.enabled for each in each_partition(settings))
-    with pytest.raises(ConfigurationError, match=r"gateway\.enabled: found true, expected false"):
-        check_partitioned(of_two(gateway={"enabled": True}))
+def test_one_gateway_answers_for_all_of_them() -> None:
+    settings = of_two(gateway={"enabled": True})
     check_partitioned(settings)
+    assert [each.gateway.enabled for each in each_partition(settings)] == [True, False]
 
 
 @pytest.mark.parametrize("gateway", [{}, {"enabled": False}])
@@ -182,3 +181,66 @@ def test_data_of_partitions_lies_in_folders_of_their_own(tmp_path: Path) -> None
 
 #: Of meter/0 to meter/7, by how many partitions there are.
 FOR_EVER = {2: [0, 1, 0, 1, 0, 1, 0, 1], 16: [4, 3, 10, 13, 4, 3, 10, 13]}
+
+
+FIRST, SECOND = "postgresql://me:secret@one/fleet", "postgresql://me:hidden@two:6000/fleet"
+
+
+def on_servers(*urls: str, count: int = 2) -> Settings:
+    store = {"partitions": count, "connection_string": FIRST, "partition_urls": list(urls)}
+    return of_two(event_store=store, actor_system={"hosts": 4})
+
+
+def test_partitions_may_be_on_servers_of_their_own() -> None:
+    settings = on_servers(SECOND)
+    check_partitioned(settings)
+    first, second = each_partition(settings)
+    assert [each.event_store.connection_string.get_secret_value() for each in (first, second)] == [
+        FIRST, SECOND,
+    ]  # fmt: skip
+    assert database_of(first) == (FIRST, 0, "")
+    assert database_of(second) == (SECOND, 1, FIRST)
+    assert Settings.model_validate_json(second.model_dump_json()) == second
+    assert whole_of(of_partition(settings, 0), 4) == settings
+    assert "hidden" not in repr(second)
+    assert sibling(first, 1).event_store.connection_string.get_secret_value() == ""
+    beside = of_partition(of_two(), 1)
+    assert database_of(beside).knowing_url == URL
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (lambda: on_servers(SECOND, SECOND), "partition_urls: found 2 URLs, expected 1"),
+        (lambda: on_servers(FIRST), "partitions 0 and 1 with one:5432/fleet"),
+        (lambda: on_servers("postgresql://two"), "a URL without a database"),
+        (
+            lambda: of_two(event_store={"connection_string": "", "partition_urls": [SECOND]}),
+            "connection_string: found nothing",
+        ),
+        (
+            lambda: of_two(event_store={"connection_string": f"postgresql://db/{'x' * 52}"}),
+            "64 bytes are more than the 63",
+        ),
+        (lambda: of_two(metrics={"port": 65_535}), "metrics.port: found 65535, expected at most"),
+        (
+            lambda: of_two(metrics={"port": 8_079}, gateway={"port": 8_080}),
+            "gateway.port: found 8080, expected another one than 8079 to 8080",
+        ),
+    ],
+)
+def test_what_partitions_cannot_have_is_refused_before_anything_is_launched(
+    settings: Callable[[], Settings], why: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        check_partitioned(settings())
+    assert why in str(refused.value)
+    assert "hidden" not in str(refused.value)
+
+
+def test_a_list_of_urls_is_refused_without_its_passwords() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        on_servers("mysql://me:hidden@two/fleet")
+    assert "hidden" not in str(refused.value)
+    shown_urls = {each.key: each.value for each in shown(on_servers(SECOND))}["partition_urls"]
+    assert shown_urls == ("postgresql://me:***@two:6000/fleet",)

@@ -27,7 +27,7 @@ export function fleet(main, [type], query) {
     const actors = found.types.reduce((sum, each) => sum + each.actors, 0);
     const events = found.types.reduce((sum, each) => sum + each.events, 0);
     totals.replaceChildren(`${plural(actors, "device")}, ${plural(events, "event")}`,
-      found.complete ? "" : ` so far: counted up to position ${number(found.through)}`);
+      found.complete ? "" : ` so far: counted up to position ${[found.through].flat().map(number).join(", ")}`);
     const shown = found.types.filter((each) => each.type && (each.actors || each.type === chosen));
     const others = found.types.filter((each) => each.known && !shown.includes(each)).map((each) => each.type);
     without.textContent = others.length ? `No device yet: ${others.join(", ")}` : "";
@@ -100,7 +100,7 @@ export function fleet(main, [type], query) {
 
 function card(each, chosen) {
   const kinds = [...each.event_types].sort((one, other) => other.events - one.events);
-  const last = kinds.reduce((found, kind) => (!found || kind.last_position > found.last_position ? kind : found), null);
+  const last = kinds.reduce((found, kind) => (!found || kind.last_recorded_at > found.last_recorded_at ? kind : found), null);
   return el("li", {}, el("a", { class: "card", href: `#/fleet/${encodeURIComponent(each.type)}`, "aria-current": chosen ? "true" : undefined },
     el("span", { class: "name" }, each.type),
     el("span", { class: "big" }, number(each.actors)), el("span", { class: "faint" }, plural(each.events, "event")),

@@ -73,7 +73,7 @@ export function live(main, _, query) {
     list.prepend(...fresh);
     while (list.children.length > KEPT) list.lastElementChild.remove();
     received.textContent = number(count);
-    through.textContent = number(stream.position);
+    through.textContent = String(stream.position).split(",").map(number).join(", ");
     empty.hidden = true;
   }
 

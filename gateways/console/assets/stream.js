@@ -9,7 +9,8 @@ const SILENCE_MS = 40_000;
 
 export class Stream {
   // `on.events(list)` takes [{position, text}] in order; `on.state(word, problem)` hears how it goes.
-  // It begins behind `position`, or with what comes from now on (null).
+  // It begins behind `position`, or with what comes from now on (null). A position is a text: one
+  // number, or one for each partition.
   constructor(query, on, position = null) {
     this.query = query;
     this.on = on;
@@ -72,7 +73,7 @@ export class Stream {
     for (const block of text.split("\n\n")) {
       let position = null, data = null;
       for (const line of block.split("\n")) {
-        if (line.startsWith("id: ")) position = Number(line.slice(4));
+        if (line.startsWith("id: ")) position = line.slice(4);
         else if (line.startsWith("data: ")) data = line.slice(6);
       }
       if (position === null) continue;

@@ -47,12 +47,16 @@ const doneBy = ({ facts }) => facts?.commands ?? facts?.requests ?? facts?.posit
 
 function tilesOf(by, rates) {
   const all = [...by.values()];
-  const writer = by.get("writer"), bus = by.get("bus");
   const sum = (name) => all.reduce((total, each) => total + (each.facts?.[name] ?? 0), 0);
   const hosts = all.filter((each) => each.kind?.endsWith("host"));
-  const behind = writer?.facts && bus?.facts ? Math.max(0, writer.facts.position - bus.facts.position) : null;
+  // One of each in each partition.
+  const writers = all.filter((each) => each.kind === "writer"), buses = all.filter((each) => each.kind === "bus");
+  const reached = (found) => found.length && found.every((each) => each.facts) ? found.reduce((total, each) => total + each.facts.position, 0) : null;
+  const committed = reached(writers), seen = reached(buses);
+  const behind = committed === null || seen === null ? null : Math.max(0, committed - seen);
+  const rate = writers.reduce((total, each) => total + (rates.get(each.name) ?? 0), 0);
   return [
-    tile("committed", writer?.facts ? number(writer.facts.position) : "–", rates.has("writer") ? `${figure(rates.get("writer"))} events a second` : "…"),
+    tile("committed", committed === null ? "–" : number(committed), writers.some((each) => rates.has(each.name)) ? `${figure(rate)} events a second` : "…"),
     tile("the bus is behind by", behind === null ? "–" : number(behind), `${plural(sum("subscriptions"), "subscription")}`),
     tile("waiting", number(sum("unanswered")), `commands at ${plural(hosts.length, "host")}, ${plural(sum("backlog"), "append")} at the writer`),
     tile("devices in memory", number(sum("residents")), `${number(sum("evicted"))} have left it`),

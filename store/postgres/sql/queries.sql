@@ -45,6 +45,13 @@ INSERT INTO log_partition (number, partitions) VALUES ($1, $2) ON CONFLICT DO NO
 -- name: partition_of_log
 SELECT number, partitions FROM log_partition;
 
+-- name: known_partition
+SELECT log FROM partition_databases WHERE number = $1;
+
+-- name: know_partition
+INSERT INTO partition_databases (number, log) VALUES ($1, $2)
+ON CONFLICT (number) DO UPDATE SET log = excluded.log WHERE partition_databases.log IS NULL;
+
 -- name: log_born
 SELECT applied_at FROM schema_migrations ORDER BY number LIMIT 1;
 
