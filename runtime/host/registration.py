@@ -15,6 +15,7 @@ from actors.errors import InvalidActor
 from actors.naming import actor_type_of
 from runtime.host.actor_types import ActorTypes, described_or_why
 from runtime.host.class_loading import loaded_class
+from runtime.host.code_stamp import stamp_of
 from runtime.host.decision import Decider
 from runtime.host.past_events import check_history
 from runtime.host.resident import FAILURES
@@ -43,6 +44,8 @@ class Registration:
         #: Fingerprints by actor type: of each class that was sent, and of those that it has
         #: imported as they are asked for.
         self._fingerprints: dict[str, str] = {}
+        #: Of those that it has imported: a stamp of the files that they came from.
+        self._stamps: dict[str, str] = {}
         self._decider: Decider | None = None  #: from `begin` on, as the next two
         self._store: EventStore
         self._residents: Residents
@@ -59,8 +62,10 @@ class Registration:
             )
             return
         actors = [each for each in vars(found).values() if _is_actor_class(each)]
+        stamp = stamp_of([module, *(actor.__module__ for actor in actors)]) if actors else ""
         for actor in actors:
             self._know_class(module, actor)
+            self._stamps[actor.actor_type] = stamp
         if not actors:
             said = "actor_system.actor_modules names %r, which has no actor class"
             logger.warning(said, module)
@@ -80,8 +85,9 @@ class Registration:
         """There is a log: hold against it the classes that came before. Of a host that is dedicated
         to `source`, that is the one of its type. Raises StoreUnavailable."""
         self._store, self._residents, self._decider = store, residents, decider
-        residents.work.blocked.code_of = lambda of: self._fingerprints.get(of, "")
         types = self.types.described()
+        blocked = residents.work.blocked
+        blocked.know_codes(self._decides_by, [one.name for one in types])
         if source is not None:
             types = [one for one in types if one.name == actor_type_of(source)]
         for problem in (await check_types(store, types, decider.met)).values():
@@ -109,6 +115,13 @@ class Registration:
     def code(self) -> tuple[TypeCode, ...]:
         """By which code each actor type is decided."""
         return tuple(map(self._code_of, self.types.described()))
+
+    def _decides_by(self, actor_type: str) -> str:
+        """What tells its code from any other's of the same kind; empty for an unknown type. Any
+        thread may ask."""
+        if actor_type in self.types.sent:
+            return self._fingerprints.get(actor_type, "")
+        return self._stamps.get(actor_type, "")
 
     def _know_class(self, module: str, actor: type[Actor[Any]]) -> None:
         try:
