@@ -103,6 +103,11 @@ class ErasingInMemory:
         """By position."""
         return [self._kept[position] for position in sorted(self._kept)]
 
+    def keys(self) -> dict[int, frozenset[str]]:
+        """See EventStore.erased_keys."""
+        found = {position: frozenset(one.keys) for position, one in self._kept.items()}
+        return {position: keys for position, keys in found.items() if len(keys) > 1}
+
     def search(self, receipt: ErasureReceipt) -> Searched:
         """See EventStore.search_erased."""
         aggregate, version = aggregate_key_of(receipt.source), receipt.version

@@ -160,6 +160,11 @@ class Executor:
         in_flight = min((one.batch.number for one in self._in_flight), default=batch.number + 1)
         self._residents.evict(in_flight - 1)
 
+    def evict_idle(self, through: int) -> None:
+        """Actors leave memory that no batch above that number has touched, and none under way."""
+        in_flight = min((one.batch.number for one in self._in_flight), default=through + 1)
+        self._residents.evict_idle(min(through, in_flight - 1))
+
     async def _decide(self, attempt: Attempt) -> bool:
         """Decide an attempt; False if that could not be done, and nothing is left of it."""
         try:

@@ -7,7 +7,7 @@ decides anything (runtime/host/type_checks.py); what was there before is, when i
 
 import importlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeGuard
 
 from actors.actor import Actor, ActorType
@@ -35,8 +35,10 @@ logger = logging.getLogger("thornback.host")
 class Registration:
     """All that a host knows of classes. `begin` comes before `register`, `offer` and `describe`."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, *, refuse_changed: bool = False) -> None:
+        """`refuse_changed` says what is done with a class that changes a schema without a word."""
         self._host = host  #: its name, for the log
+        self._refuse_changed = refuse_changed
         self.types = ActorTypes()
         self.unusable: str | None = None  #: why one of its modules cannot be used
         #: Is told the actor type of each class that comes while it runs.
@@ -90,7 +92,7 @@ class Registration:
         blocked.know_codes(self._decides_by, [one.name for one in types])
         if source is not None:
             types = [one for one in types if one.name == actor_type_of(source)]
-        for problem in (await check_types(store, types, decider.met)).values():
+        for problem in (await self._check(store, types, decider)).values():
             logger.error("%s: %s", self._host, problem)
             self.types.refuse(problem)
             self._fingerprints.pop(problem.actor, None)
@@ -142,7 +144,7 @@ class Registration:
         if (resident := self._residents.one_of(described.name)) is not None:
             work = self._residents.work
             await check_history(self._store, resident.source, described, work, fingerprint)
-        wrong = await check_types(self._store, [described], self._decider.met)
+        wrong = await self._check(self._store, [described], self._decider)
         if not over and self.types.get(described.name) is not None:
             return
         # What the class before it has yielded meanwhile is to fit, too: from here on nothing
@@ -152,6 +154,11 @@ class Registration:
         for problem in wrong.values():
             raise problem
         self._take(known, fingerprint, actor)
+
+    async def _check(
+        self, store: EventStore, types: Iterable[ActorType], decider: Decider
+    ) -> dict[str, InvalidActor]:
+        return await check_types(store, types, decider.met, refuse_changed=self._refuse_changed)
 
     def _take(self, known: type[Actor[Any]], fingerprint: str, packed: bytes) -> None:
         replaced = self.types.register(known)
