@@ -26,9 +26,13 @@ _TYPES: dict[type, str] = {
 }  # fmt: skip
 
 
-@lru_cache(256)
 def shape_of(model: Any) -> Shape:
     """That of a class of events; empty for one that has no JSON schema."""
+    return _shape_of(model)
+
+
+@lru_cache(256)
+def _shape_of(model: Any) -> Shape:
     try:
         with warnings.catch_warnings():  # of defaults that JSON does not have
             warnings.simplefilter("ignore")
