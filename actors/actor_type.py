@@ -102,7 +102,7 @@ class ActorType:
         #: Event types that its state does not depend on, and says so.
         self.ignores = _ignored(actor)
         #: Encodes and decodes the state for snapshots and `state()`.
-        self.states = StateForm(state_adapter(actor.state_type, self.name))
+        self.states = StateForm(state_adapter(actor.state_type, self.name), actor.state_type)
         if mistake := hidden_method(actor) or mistake_in_hooks(actor):
             raise InvalidActor(self.name, mistake)
         if mistake := mistake_in_supervision(actor):
@@ -148,6 +148,18 @@ class ActorType:
             for name, schema, applier in known
             if applier is not None and schema > applier.version
         )
+
+    @cached_property
+    def event_classes(self) -> dict[str, type[Payload]]:
+        """The classes of its own events, by event type: of those that it yields as its handlers
+        say, and else of those that it applies."""
+        found = {name: each.payload for name, each in self.appliers.items()}
+        for handler in self.handlers.values():
+            found |= {
+                each.event_type: each for each in handler.yields if hasattr(each, "event_type")
+            }
+        ours = {*TIMER_TYPES, *LIFECYCLE}
+        return {name: each for name, each in found.items() if name not in ours}
 
     @cached_property
     def snapshots(self) -> SnapshotMark:

@@ -39,8 +39,9 @@ _VERSION = re.compile(r"[1-9][0-9]{0,3}")
 
 def upcasts(version: int) -> Callable[[Upcaster], Upcaster]:
     """Mark a static method of an event's class as what takes data of that schema version to the
-    next one: it is given the data, which is its own, and returns data, all in JSON's types.
-    Raises TypeError for what is no version and no function."""
+    next one: it is given the data, which is its own, and returns data, all in JSON's types. A
+    plain function that takes the data alone is made a static method. Raises TypeError for what is
+    no version and no function."""
     if not _is_version(version):
         raise TypeError(
             f"@upcasts names the version that it takes data from, @upcasts(1), not {version!r:.80}"
@@ -51,6 +52,8 @@ def upcasts(version: int) -> Callable[[Upcaster], Upcaster]:
         if not inspect.isfunction(function):
             raise TypeError(f"@upcasts({version}) stands above a method, not {method!r:.80}")
         function.__upcasts__ = version  # type: ignore[attr-defined]
+        if method is function:
+            return staticmethod(function)  # type: ignore[return-value]
         return method
 
     return mark
@@ -174,13 +177,22 @@ def _steps(model: Any) -> dict[int, Callable[[Any], Any]]:
 def _marked(model: Any) -> Iterator[Callable[[Any], Any]]:
     for name in dir(model):
         attribute = inspect.getattr_static(model, name, None)
-        function = getattr(attribute, "__func__", attribute)
+        function = attribute
+        while isinstance(function, (staticmethod, classmethod)):  # one may be within another
+            function = function.__func__
         if not inspect.isfunction(function) or not hasattr(function, "__upcasts__"):
             continue
         if isinstance(attribute, classmethod) or not _takes_one(function):
-            problem = f"{name} upcasts: it is a static method that takes the data alone"
-            raise InvalidEvent(model.__name__, problem)
+            raise InvalidEvent(model.__name__, _not_alone(name, function))
         yield function
+
+
+def _not_alone(name: str, function: Callable[..., Any]) -> str:
+    problem = f"{name} upcasts: it is a static method that takes the data alone"
+    first = next(iter(inspect.signature(function).parameters), "")
+    if first in ("self", "cls"):
+        problem += f", and so has no {first!r}: there is no event yet, and no state"
+    return problem
 
 
 def _is_version(given: object) -> bool:

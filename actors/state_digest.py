@@ -2,15 +2,18 @@
 
 It is made of pydantic's JSON schema, which has what a state is written as: fields, types, and with
 what they begin. What does not change that is left out, so that a class which was renamed or
-described anew keeps its snapshots.
+described anew keeps its snapshots. What a `default_factory` makes is in no schema: so it is called,
+and what it makes each time is a part of the digest, unless that is empty, as of most of them.
 """
 
+import dataclasses
 import json
 import warnings
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticUserError
 
 #: Of a schema: what is said about it, and changes nothing.
@@ -22,16 +25,49 @@ _VALUES = frozenset(("default", "const", "enum"))
 _DEFINITIONS = "#/$defs/"
 
 
-def schema_digest(adapter: TypeAdapter[Any]) -> str:
-    """Sixteen letters; "none" of a type that has no JSON schema."""
+def schema_digest(adapter: TypeAdapter[Any], state_type: Any, text: Callable[[Any], str]) -> str:
+    """Sixteen letters; "none" of a type that has no JSON schema. `text` writes a state."""
     try:
         with warnings.catch_warnings():  # of defaults that JSON does not have
             warnings.simplefilter("ignore")
             schema = adapter.json_schema(mode="serialization", by_alias=False)
     except (PydanticUserError, RecursionError):
         return "none"
-    text = json.dumps(_Bare(schema.get("$defs", {})).whole(schema), sort_keys=True)
-    return sha256(text.encode()).hexdigest()[:16]
+    said: list[Any] = [bare_schema(schema)]
+    if made := _made(state_type, text):
+        said.append(made)
+    shown = json.dumps(said if made else said[0], sort_keys=True)
+    return sha256(shown.encode()).hexdigest()[:16]
+
+
+def _made(state_type: Any, text: Callable[[Any], str]) -> dict[str, Any]:
+    """What the factories of a state's fields make, if that is the same twice, and not empty."""
+    names = _with_factory(state_type)
+    if not names:
+        return {}
+    first, second = (json.loads(text(state_type())) for _ in range(2))
+    values = {name: _unordered(first.get(name)) for name in names}
+    return {
+        name: value
+        for name, value in values.items()
+        if value and value == _unordered(second.get(name))
+    }
+
+
+def _with_factory(state_type: Any) -> list[str]:
+    if isinstance(state_type, type) and issubclass(state_type, BaseModel):
+        fields = state_type.model_fields
+        return [name for name, each in fields.items() if each.default_factory is not None]
+    if dataclasses.is_dataclass(state_type):
+        missing = dataclasses.MISSING
+        fields_of = dataclasses.fields(state_type)
+        return [each.name for each in fields_of if each.default_factory is not missing]
+    return []
+
+
+def bare_schema(schema: dict[str, Any]) -> list[Any]:
+    """A JSON schema without what changes nothing, and each that it refers to."""
+    return _Bare(schema.get("$defs", {})).whole(schema)
 
 
 class _Bare:

@@ -33,10 +33,10 @@ class NotGivenBack(ValueError):
 class StateForm:
     """The states of one class, as JSON text."""
 
-    __slots__ = ("adapter",)
+    __slots__ = ("adapter", "state_type")
 
-    def __init__(self, adapter: TypeAdapter[Any]) -> None:
-        self.adapter = adapter
+    def __init__(self, adapter: TypeAdapter[Any], state_type: Any) -> None:
+        self.adapter, self.state_type = adapter, state_type
 
     def text(self, state: Any) -> str:
         """A state as a snapshot has it. Raises what its serializer does."""
@@ -73,7 +73,7 @@ class StateForm:
     def digest(self) -> str:
         """What tells the schema of these states from any other: fields, types, and what they are
         to begin with. The names of classes, and what is said about them, do not count."""
-        return schema_digest(self.adapter)
+        return schema_digest(self.adapter, self.state_type, self.text)
 
     def _lost(self, state: Any, text: str, compare: Callable[[Any, Any], str | None]) -> str | None:
         try:

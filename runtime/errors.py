@@ -1,6 +1,7 @@
 """What a caller can be told: the errors that the runtime raises."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from actors.errors import ThornbackError
 
@@ -109,8 +110,11 @@ class HandlerFailed(ThornbackError):
 class HandlerBlocked(HandlerFailed):
     """A handler took longer than its actor's time limit, or ended its host's process. It was
     interrupted, or the host replaced, so that others go on; nothing of the command was stored, and
-    its supervisor did what `decision` says. The same command is not run again for an hour: it is
-    answered so at once."""
+    its supervisor did what `decision` says. The same command is not run again for an hour, or
+    until its actor's class comes with other code: it is answered so at once."""
+
+    #: In its host: what was interrupted (runtime/host/interruptible.py). It does not travel.
+    at: Sequence[Any] = ()
 
 
 class InvalidState(ThornbackError):

@@ -5,12 +5,14 @@ The log is append-only. A store keeps, beside it, one row a node and writer: its
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
 from actors.columns import TableSchema
 from actors.event import Event
+from actors.event_shape import Shape
 from store.appends import CheckpointMove as CheckpointMove
 from store.appends import StateChange as StateChange
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
@@ -23,7 +25,7 @@ from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
 from store.shards import ShardTable
 from store.subscriptions import SubscriptionRecord
-from store.timers import Place, Timer, TimerChanges, Woken
+from store.timers import Hastened, Place, Timer, TimerChanges, Woken
 
 #: The writer's name in the table of epochs: one writer a database may append.
 WRITER = "writer"
@@ -100,6 +102,12 @@ class TypeRecord:
     event_types: frozenset[str]  #: that the log has of it; one that never came may be there, too
     #: The newest schema version of those of them that are not all of the first one.
     schemas: Mapping[str, int] = field(default_factory=dict)
+    #: Which fields events of a type and schema version were written with, as far as that was noted.
+    shapes: Mapping[tuple[str, int], Shape] = field(default_factory=dict)
+
+
+#: An actor type, an event type, and a schema version of that.
+EventSchemaKey = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,11 +363,13 @@ class EventStore(Protocol):
         at most `limit`, in their order, and none behind those whose messages have `most_bytes` or
         more together. Quick, however many there are beyond."""
 
-    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
+    async def hasten_timers(
+        self, checkpoint: CheckpointMove, beyond_us: int, limit: int
+    ) -> Hastened:
         """Those that are to be looked at beyond a moment, and later than they are due, are to be
-        looked at when they are due: at most `limit`, and how many. Fewer than that, and there are
-        no more of them. With the checkpoint, as `file_timers` does, and it raises what that raises.
-        Quick, however many there are that nobody has put off."""
+        looked at when they are due: at most `limit`, those first that were put off least. Fewer
+        than that, and there are no more of them. With the checkpoint, as `file_timers` does, and it
+        raises what that raises. Quick, however many there are that nobody has put off."""
 
     async def wake_timers(
         self,
@@ -473,6 +483,10 @@ class EventStore(Protocol):
         """The log is about to have events of these schema versions, of an actor type and an event
         type each. An older one than is known changes nothing."""
 
+    async def note_event_shapes(self, shapes: Mapping[EventSchemaKey, Shape]) -> None:
+        """The log is about to have events with these fields, of an actor type, an event type and a
+        schema version each. A field that is known stays what it is."""
+
     async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
         """Forget an actor that is over by the log, durably. Of its events before the last
         actor-erased the data goes (a tombstone, actors/event.py), and so does what programs have
@@ -498,6 +512,10 @@ class EventStore(Protocol):
 
     async def erasures(self) -> list[ErasureReceipt]:
         """What was erased, by position."""
+
+    async def erased_keys(self) -> Mapping[tuple[str, int], AbstractSet[str]]:
+        """Under which keys, beside its source, programs keep nothing of an actor that was erased:
+        of each erasure that names some, by the source and the version of its actor-erased."""
 
     async def search_erased(self, receipt: ErasureReceipt) -> Searched:
         """What there is, in any table, of an actor that was erased. It may take its time."""

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import islice
 from operator import itemgetter
@@ -10,6 +11,7 @@ from uuid import UUID
 
 from actors.columns import TableSchema
 from actors.event import Event
+from actors.event_shape import Shape
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
 from store.erasures import ERASED_SNAPSHOT, Erasure, ErasureReceipt, Forgotten, Searched
 from store.errors import DuplicateEvent, StaleEpoch, StoreUnavailable, VersionConflict
@@ -20,6 +22,7 @@ from store.event_store import (
     Counts,
     DecidingClass,
     Epoch,
+    EventSchemaKey,
     Found,
     Load,
     Page,
@@ -57,7 +60,7 @@ from store.rows.layout import (
 from store.selection import EVERYTHING, Selection, row_filter
 from store.shards import ShardTable, opened
 from store.subscriptions import SubscriptionRecord
-from store.timers import Place, Timer, TimerChanges, Woken
+from store.timers import Hastened, Place, Timer, TimerChanges, Woken
 
 
 class MemoryEventStore:
@@ -91,6 +94,7 @@ class MemoryEventStore:
         self._classes: dict[str, str] = {}  # by actor type
         # With the actor type of each: its newest schema version.
         self._event_types: dict[tuple[str, str], int] = {}
+        self._event_shapes: dict[EventSchemaKey, Shape] = {}
 
     async def open_epoch(self, name: str, holder: str = "") -> Epoch:
         old = self._epochs.get(name) or Epoch(name=name, number=0, counter=0)
@@ -278,7 +282,9 @@ class MemoryEventStore:
     ) -> list[Timer]:
         return self._timers.due(after, until_us, limit, most_bytes)
 
-    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
+    async def hasten_timers(
+        self, checkpoint: CheckpointMove, beyond_us: int, limit: int
+    ) -> Hastened:
         await self.move_checkpoint(checkpoint)
         return self._timers.hasten(beyond_us, limit)
 
@@ -425,6 +431,11 @@ class MemoryEventStore:
                     for (actor, event), schema in self._event_types.items()
                     if actor == name and schema > 1
                 },
+                shapes={
+                    (event, schema): shape
+                    for (actor, event, schema), shape in self._event_shapes.items()
+                    if actor == name
+                },
             )
             for name in actor_types
         }
@@ -446,6 +457,10 @@ class MemoryEventStore:
         for pair, schema in schemas.items():
             self._event_types[pair] = max(schema, self._event_types.get(pair, 1))
 
+    async def note_event_shapes(self, shapes: Mapping[EventSchemaKey, Shape]) -> None:
+        for key, shape in shapes.items():
+            self._event_shapes[key] = {**shape, **self._event_shapes.get(key, {})}
+
     async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
         return self._erasing.erase(erasure, epoch)
 
@@ -457,6 +472,9 @@ class MemoryEventStore:
 
     async def erasures(self) -> list[ErasureReceipt]:
         return self._erasing.all()
+
+    async def erased_keys(self) -> Mapping[tuple[str, int], AbstractSet[str]]:
+        return self._erasing.keys()
 
     async def search_erased(self, receipt: ErasureReceipt) -> Searched:
         return self._erasing.search(receipt)

@@ -128,6 +128,11 @@ class ErasingInMemory:
         """By position."""
         return [self._kept[position] for position in sorted(self._kept)]
 
+    def keys(self) -> dict[tuple[str, int], frozenset[str]]:
+        """See EventStore.erased_keys."""
+        kept = self._kept.values()
+        return {(one.source, one.version): frozenset(one.keys) for one in kept if len(one.keys) > 1}
+
     def search(self, receipt: ErasureReceipt) -> Searched:
         """See EventStore.search_erased."""
         aggregate, version = aggregate_key_of(receipt.source), receipt.version

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from store.timers import Place, Timer, TimerChanges, Woken
+from store.timers import Hastened, Place, Timer, TimerChanges, Woken
 
 
 class TimersInMemory:
@@ -33,7 +33,7 @@ class TimersInMemory:
         """Those of an actor."""
         return [timer for timer in self._timers.values() if timer.source == source]
 
-    def hasten(self, beyond_us: int, limit: int) -> int:
+    def hasten(self, beyond_us: int, limit: int) -> Hastened:
         """Those of a look beyond that have it as they are due, where they are due before: so many,
         the first ones first. How many."""
         late = [
@@ -42,7 +42,7 @@ class TimersInMemory:
         hastened = sorted(late, key=lambda timer: _order(timer.place))[:limit]
         for timer in hastened:
             self._timers[timer.source, timer.key] = timer._replace(look_us=timer.due_us)
-        return len(hastened)
+        return Hastened(len(hastened), hastened[-1].look_us if hastened else None)
 
     def wake(
         self, sources: Collection[str], actor_types: Collection[str], beyond_us: int, limit: int

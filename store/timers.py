@@ -46,6 +46,15 @@ class TimerMove(NamedTuple):
     look_us: int
 
 
+class Hastened(NamedTuple):
+    """Timers that were put off beyond a moment, and are looked at when they are due after all."""
+
+    timers: int  #: so many, those that were put off least first
+    #: Until when the last of them was put off: where there are more, they are beyond this less one,
+    #: and whoever asks for those does not meet again what was hastened.
+    last_us: int | None
+
+
 class Woken(NamedTuple):
     """Timers that were put off, and are looked at when they are due after all."""
 

@@ -1,8 +1,9 @@
 """The index of an actor type: the projection that `find` asks.
 
 It folds the state of each actor and keeps of it the fields that the class names in `indexes`, in
-typed columns; beside them the state itself, as a snapshot has it, so that going on with an actor
-takes one row, and not its history. Where that cannot be read back, its history is folded.
+typed columns; beside them the state itself, as a snapshot has it, with what a snapshot says of the
+schemas that it was made with: so going on with an actor takes one row, and not its history. Where
+that cannot be read back, or was made by a class with another state, its history is folded.
 """
 
 import logging
@@ -244,15 +245,21 @@ class IndexForm:
             return None
         state = found.actor.state
         try:
-            text = self._kind.states.snapshot(state)
+            text = f"{self._kind.snapshots.text.decode()}\n{self._kind.states.snapshot(state)}"
         except NotGivenBack:
             text = None  # it is folded again where it is needed
         return (*self._values_of(state), found.version, text)
 
     def row(self, key: str, values: tuple[Any, ...]) -> IndexedActor:
-        """The actor of a tuple. Raises Unread where its state is not in it."""
-        version, text = values[-2:]
-        if text is None:
+        """The actor of a tuple. Raises Unread where its state is not in it, or was made by a class
+        with another schema: by that the actor may have become another one."""
+        version, kept = values[-2:]
+        if kept is None:
+            raise Unread(version)
+        mark, marked, text = kept.partition("\n")
+        if not marked:  # of a release that wrote none, and went by the format alone
+            text = kept
+        elif not self._kind.snapshots.fits(mark.encode()):
             raise Unread(version)
         actor: Actor[Any] = begun(self._kind, key)
         try:

@@ -21,6 +21,7 @@ from runtime.errors import (
     BusUnavailable,
     ChannelFailed,
     ConnectionClosed,
+    HandlerBlocked,
     HandlerFailed,
     HostFailed,
     HostUnavailable,
@@ -138,6 +139,7 @@ _KINDS: tuple[tuple[type[ThornbackError], _Kind], ...] = (
     (InvalidMessage, _Kind(422, "invalid-message", "The message does not fit its type")),
     (InvalidData, _Kind(422, "invalid-data", "The log cannot hold this")),
     (RowsRefused, _Kind(422, "rows-refused", "The database cannot hold this")),
+    (HandlerBlocked, _Kind(422, "handler-blocked", "The actor took too long at this command")),
     (HandlerFailed, _Kind(422, "handler-failed", "The actor failed at this command")),
     (InvalidState, _Kind(406, "state-without-json", "The state cannot be written as JSON")),
     (Rejected, _Kind(409, "rejected", "The actor rejects the command")),
@@ -171,6 +173,11 @@ _KINDS: tuple[tuple[type[ThornbackError], _Kind], ...] = (
 #: Of these the text would tell of the system's inside.
 _SAID: dict[type[ThornbackError], Callable[[Any], str]] = {
     UnknownActorType: lambda error: f"no host knows an actor type {error.actor_type!r}",
+    HandlerBlocked: lambda error: (
+        f"{error.source} was ended at {error.message_type}, and nothing was stored "
+        f"({error.decision}): the log of its host says where. Under its Idempotency-Key it is not "
+        "run again"
+    ),
     HandlerFailed: lambda error: (
         f"{error.source} failed at {error.message_type}, and nothing was stored "
         f"({error.decision}): the log of its host says why"

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from actors.naming import actor_type_of
+from runtime.host.code_stamp import differ
 from runtime.process.notes import Notes
 from runtime.wire.commands import ID, MESSAGE_TYPE, SOURCE
 
@@ -26,6 +28,8 @@ READING = "(reading its past)"
 
 #: What tells one thing at hand from any other: a source, what is done, and a command's id.
 Key = tuple[str, str, bytes]
+#: What is noted of it: that, and what its actor type decides by.
+_Noted = tuple[str, str, bytes, str]
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -34,6 +38,7 @@ class End(NamedTuple):
     """How the incarnation before has ended."""
 
     key: Key  #: what it had at hand
+    code: str  #: what its actor type decided by
     failure: str  #: what is said of that where it is to blame; empty where it is not
 
 
@@ -55,7 +60,10 @@ class AtHand:
         #: Is told what is at hand, while this host is wary.
         self.note: Callable[[Sequence[Any]], None] | None = None
         self.noted = False  #: something may be at hand by what was noted
-        self.died: dict[Key, int] = {}  #: with what incarnations have ended, and how often
+        #: With what incarnations have ended, of which code that was, and how often.
+        self.died: dict[Key, tuple[str, int]] = {}
+        #: What tells the code of an actor type from any other, as far as that is known.
+        self.code_of: Callable[[str], str] = lambda actor_type: ""
 
     def end_before(self) -> End | None:
         """Count the end of the incarnation before, if it had anything at hand. It is told again
@@ -67,16 +75,20 @@ class AtHand:
         if not last:
             return None
         try:
-            key = msgspec.msgpack.decode(last, type=Key)
+            source, what, command_id, code = msgspec.msgpack.decode(last, type=_Noted)
         except msgspec.MsgspecError:  # it was cut
             logger.warning("what the one before had at hand cannot be read")
             return None
-        died = self.died[key] = self.died.get(key, 0) + 1
+        key = source, what, command_id
+        before, ends = self.died.get(key, (code, 0))
+        ends = 1 if differ(before, code) else ends + 1  # by other code it is something else
+        self.died[key] = code, ends
         if said:
-            return End(key, "its code held the interpreter for too long, and its host was replaced")
-        if died >= self.ENDS:
-            return End(key, f"its host has ended {died} times while it was run")
-        return End(key, "")
+            failure = "its code held the interpreter for too long, and its host was replaced"
+            return End(key, code, failure)
+        if ends >= self.ENDS:
+            return End(key, code, f"its host has ended {ends} times while it was run")
+        return End(key, code, "")
 
     def be_wary(self) -> None:
         """Note from now on what is at hand."""
@@ -97,4 +109,5 @@ class AtHand:
     def _note(self, at: Sequence[Any]) -> None:
         assert self._notes is not None
         self.noted = True
-        self._notes.put_at_hand(_encode((at[SOURCE], at[MESSAGE_TYPE], at[ID])))
+        code = self.code_of(actor_type_of(at[SOURCE]))
+        self._notes.put_at_hand(_encode((at[SOURCE], at[MESSAGE_TYPE], at[ID], code)))

@@ -18,6 +18,7 @@ import msgspec
 from actors.naming import actor_type_of
 from runtime.errors import HandlerBlocked
 from runtime.host.at_hand import AtHand, Key
+from runtime.host.code_stamp import differ
 from runtime.process.notes import Notes
 from runtime.wire.commands import ID, MESSAGE_TYPE, SOURCE, told
 
@@ -34,7 +35,7 @@ class Found(msgspec.Struct, array_like=True):
     failure: str
     frames: tuple[str, ...] = ()
     judged: bool = False  #: its actor's supervision has seen to it
-    code: str = ""  #: the fingerprint of its class; empty where that was not known
+    code: str = ""  #: what tells its class's code from any other; empty where nobody knew
 
     @property
     def key(self) -> Key:
@@ -50,7 +51,8 @@ class _Kept(msgspec.Struct, array_like=True):
     """What the next incarnation is to know."""
 
     found: list[Found]
-    died: list[tuple[Key, int]]  #: with what at hand incarnations have ended, and how often
+    #: With what at hand incarnations have ended, of which code that was, and how often.
+    died: list[tuple[Key, tuple[str, int]]]
 
 
 class Blocked:
@@ -67,8 +69,6 @@ class Blocked:
         #: Those that are commands, by id: what the hot loop looks at.
         self.commands: dict[bytes, Found] = {}
         self.at_hand = AtHand(notes)
-        #: The fingerprint of the class of an actor type, as far as it is known.
-        self.code_of: Callable[[str], str] = lambda actor_type: ""
         self._before: list[Found] = []  #: what supervisors of earlier incarnations saw to
 
     def begin(self, *, restarted: bool) -> None:
@@ -86,7 +86,7 @@ class Blocked:
             self._put(each)
         if end := self.at_hand.end_before():
             if end.failure:
-                self.add(end.key, end.failure)
+                self.add(end.key, end.failure, code=end.code)
             else:
                 self._keep()
             self.at_hand.nothing()  # it is counted once, however often this process tries to start
@@ -99,11 +99,28 @@ class Blocked:
         if had_ends:
             self._keep()
 
-    def add(self, at: Sequence[Any], failure: str, frames: Sequence[str] = ()) -> Found:
-        """This blocks: from now on it is not run again."""
+    def know_codes(self, code_of: Callable[[str], str], actor_types: Sequence[str]) -> None:
+        """From now on it is known by which code an actor type decides. What has blocked in an
+        earlier incarnation, and is of other code than its type has now, is tried again."""
+        self.at_hand.code_of = code_of
+        for actor_type in actor_types:
+            self.forget_other_code(actor_type, code_of(actor_type))
+
+    def add(
+        self,
+        at: Sequence[Any],
+        failure: str,
+        frames: Sequence[str] = (),
+        *,
+        code: str | None = None,
+    ) -> Found:
+        """This blocks: from now on it is not run again. `code` is what its actor type decided by
+        then; None: what it decides by now."""
+        if code is None:
+            code = self.at_hand.code_of(actor_type_of(at[SOURCE]))
         found = Found(
             at[SOURCE], at[MESSAGE_TYPE], bytes(at[ID]), self._now_us(), failure, tuple(frames),
-            code=self.code_of(actor_type_of(at[SOURCE])),
+            code=code,
         )  # fmt: skip
         self._put(found)
         self._keep()
@@ -131,9 +148,9 @@ class Blocked:
         self._forget(self._of_type(actor_type))
 
     def forget_other_code(self, actor_type: str, code: str) -> None:
-        """A class has come, by whose fingerprint it may be another one than that which blocked in
+        """A class is known now, by whose code it may be another one than that which blocked in
         an earlier incarnation: what is known to be another's is tried again."""
-        self._forget([one for one in self._of_type(actor_type) if one.code not in ("", code)])
+        self._forget([one for one in self._of_type(actor_type) if differ(one.code, code)])
 
     def _of_type(self, actor_type: str) -> list[Found]:
         return [one for one in self._found.values() if actor_type_of(one.source) == actor_type]

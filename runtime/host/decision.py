@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from actors.actor_type import ActorType
 from actors.errors import Rejected, ThornbackError
 from actors.event import Payload
+from actors.event_shape import Shape, shape_of
 from actors.ids import event_id
 from actors.messages import MessageSent
 from actors.pending_timers import cancels_nothing
@@ -312,6 +313,7 @@ class Decider:
         what no handler may yield."""
         assert resident.type is not None
         key = (resident.type, type(payload))
+        shape: Shape | None = None  # of a class that is met for the first time
         if isinstance(payload, Tell):
             found = self._by_actor.get(key) or _EventType.of_tells(resident.type)
         elif (event := YIELDED.get(type(payload))) is not None:
@@ -319,8 +321,11 @@ class Decider:
             found = self._by_actor.get(key) or _EventType.of_timers(resident.type, event, opening)
         else:
             check_yielded(resident.type, payload)
-            found = self._by_actor.get(key) or _EventType(*key)
-        self.met.meet(resident.type.name, found.name, found.schema)
+            known = self._by_actor.get(key)
+            if known is None:
+                shape = shape_of(type(payload))
+            found = known or _EventType(*key)
+        self.met.meet(resident.type.name, found.name, found.schema, shape)
         self._by_actor[key] = self._event_types[type(payload)] = found
         return found
 

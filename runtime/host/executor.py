@@ -9,7 +9,8 @@ happens when an append fails stands in recovery.py.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from runtime.errors import HandlerBlocked, HostFailed, HostUnavailable
 from runtime.host.answering import Answering
@@ -159,6 +160,11 @@ class Executor:
         in_flight = min((one.batch.number for one in self._in_flight), default=batch.number + 1)
         self._residents.evict(in_flight - 1)
 
+    def evict_idle(self, through: int) -> None:
+        """Actors leave memory that no batch above that number has touched, and none under way."""
+        in_flight = min((one.batch.number for one in self._in_flight), default=through + 1)
+        self._residents.evict_idle(min(through, in_flight - 1))
+
     async def _decide(self, attempt: Attempt) -> bool:
         """Decide an attempt; False if that could not be done, and nothing is left of it."""
         try:
@@ -215,7 +221,7 @@ class Executor:
             self._decider.clock.renew()
         batch.postpone(attempt.deferred)  # perhaps it did not come to its seal, which does that
         self._recovery.undo(attempt, error)
-        if isinstance(error, HandlerBlocked) and self._is_news(batch):
+        if isinstance(error, HandlerBlocked) and _is_news(batch, error.at):
             return  # its batch is run again, without what was interrupted
         if isinstance(error, StoreUnavailable):
             self._recovery.turn_away(batch, error)
@@ -231,15 +237,6 @@ class Executor:
             batch.conclude(index, failure)
         if batch.complete:
             self.answer(batch)
-
-    def _is_news(self, batch: Batch) -> bool:
-        """Is what was interrupted last so for the first time, as far as this batch knows? Whatever
-        runs it again although it was noted, there is an end to that."""
-        at = self._decider.work.interrupted
-        what = at[SOURCE], at[MESSAGE_TYPE], bytes(at[ID])
-        known = what in batch.interrupted
-        batch.interrupted.add(what)
-        return not known
 
     async def _send(self, attempt: Attempt) -> None:
         await self._window.acquire()
@@ -322,3 +319,12 @@ class Executor:
         await self.wait_settled()
         if not self._recovery.has_failed:
             self._residents.drop(attempt.rebuild)
+
+
+def _is_news(batch: Batch, at: Sequence[Any]) -> bool:
+    """Is what was interrupted so for the first time, as far as this batch knows? Whatever runs it
+    again although it was noted, there is an end to that."""
+    what = at[SOURCE], at[MESSAGE_TYPE], bytes(at[ID])
+    known = what in batch.interrupted
+    batch.interrupted.add(what)
+    return not known

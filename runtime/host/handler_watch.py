@@ -54,14 +54,19 @@ class Ends(Protocol):
 
 
 class TimeLimits:
-    """How long code of actors may take at a time."""
+    """How long code of actors may take at a time: what its class says, or else a part of the time
+    that callers wait."""
 
     #: The setting is meant for replies, and may be short. A machine with much to do may well do
     #: something else for so long.
     LEAST_S = 1.0
+    #: Of the time that callers wait. What is left is for two looks and the answer, so that callers
+    #: are told why, and those of neighbours are answered, before they give up.
+    SHARE = 0.8
 
-    def __init__(self, types: ActorTypes, default_s: float) -> None:
-        self._types, self._default_s = types, max(default_s, self.LEAST_S)
+    def __init__(self, types: ActorTypes, patience_s: float) -> None:
+        """`patience_s` is for how long callers wait for an answer."""
+        self._types, self._default_s = types, max(patience_s * self.SHARE, self.LEAST_S)
 
     def of(self, source: str) -> float:
         """That of one actor."""

@@ -30,6 +30,7 @@ from runtime.host.decision import Decider
 from runtime.host.executor import Executor
 from runtime.host.handler_watch import HandlerWatch, TimeLimits
 from runtime.host.host_metrics import HostMetrics
+from runtime.host.idling import Idling
 from runtime.host.interruptible import Interruptible
 from runtime.host.mailbox import Mailbox
 from runtime.host.recent import Recent
@@ -92,7 +93,8 @@ class Host(Process):
         # From `start` on, as what else is made there; `register` may come before.
         self._decider: Decider | None = None
         # Before it has started, too: classes come with its constructor, batches at any time.
-        self._classes = Registration(name)
+        refuses = self.settings.actor_system.changed_schemas == "refuse"
+        self._classes = Registration(name, refuse_changed=refuses)
         for module in ("actors.devices", *self.settings.actor_system.actor_modules):
             self._classes.know_module(module)
         if actor is not None:
@@ -170,6 +172,8 @@ class Host(Process):
         self._watch = HandlerWatch(work, limits, self._metrics.actors, self.world, notes)
         self.world.beside(self._watch.watching())
         self.must_live(self._run())
+        if settings.max_idle_ms:
+            self.must_live(self._passivate(Idling(settings.max_idle_ms / 1000)))
 
     async def deliver(self, request: bytes) -> bytes:
         """Run a batch of commands (wire/commands.py). The answer comes when all of it is
@@ -291,6 +295,14 @@ class Host(Process):
         if threading.get_ident() != work.thread or (at := work.at) is None:
             return None
         return str(at[SOURCE])
+
+    async def _passivate(self, idling: Idling) -> None:
+        """Have actors leave memory that have nothing to do, also where nobody sends anything."""
+        now_s = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(idling.every_s)
+            if (through := idling.note(now_s(), self._mailbox.last)) is not None:
+                self._executor.evict_idle(through)
 
     async def drain(self) -> int:
         """Answer everything that arrived; how many actors were resident."""

@@ -33,15 +33,14 @@ class Interruptible:
         #: look. Whoever is run changes it as it goes on.
         self.at: Sequence[Any] | None = None
         self.thread = 0  #: where it is run
-        #: What was interrupted last; of use where `run` has raised HandlerBlocked.
-        self.interrupted: Sequence[Any] = ()
         self._lock = threading.Lock()  # guards that nobody is interrupted who has ended
         self._ending = False  # what was run has ended, whatever is done about that
         self._because: HandlerBlocked | None = None  # why what is run now was interrupted
 
     def run(self, at: Sequence[Any] | None, work: Callable[..., T], *arguments: Any) -> T:
         """What some work returns, or raises; `at` is what it begins with. Raises HandlerBlocked if
-        it was interrupted anywhere, and then whatever it has changed is to be thrown away."""
+        it was interrupted anywhere, which says at what, and then whatever it has changed is to be
+        thrown away."""
         self.thread = threading.get_ident()
         self._ending, self.at = False, at
         # From `_ending` on nobody interrupts any more. One interruption may have been on its way
@@ -76,7 +75,7 @@ class Interruptible:
         with self._lock:
             if self.at is at and not self._ending:
                 self._because = because
-                self.interrupted = at
+                because.at = at  # others may be interrupted before somebody looks at that
                 _raise_in(self.thread, Interruption)
 
     def _end(self) -> None:

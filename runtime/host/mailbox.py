@@ -51,6 +51,11 @@ class Mailbox:
         self.unanswered = 0
         self._bytes = 0  #: of what is unanswered
 
+    @property
+    def last(self) -> int:
+        """The number of the batch that became due last; 0 where none has."""
+        return self._numbers
+
     def put(self, request: Request, size_bytes: int = 0) -> Batch:
         """Admit a batch, which came as so many bytes; its `answer` is what the driver waits for.
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from actors.actor_type import ActorType
 from actors.errors import InvalidActor, UnreadableEvent
 from actors.event import Payload
+from actors.event_shape import names_read
 from actors.naming import aggregate_key_of
 from runtime.errors import HandlerBlocked
 from runtime.host.at_hand import READING, hook_of
@@ -73,15 +74,29 @@ def _read(load: Load, source: str, described: ActorType) -> None:
 
 def misfit(payload: type[Payload], error: ValidationError) -> str:
     """Which field of an event's class does not fit an event of the log, and what to do."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    first = error.errors(include_url=False, include_context=False)[0]
     field = ".".join(map(str, first["loc"])) or "data"
     name = payload.__name__
     if first["type"] == "missing":
-        return (
+        said = (
             f"the field {field!r} of {name} is not in events from before it was added: give it a "
-            f"default ({_HOWTO})"
+            "default, with which they are read, or count schema_version up, and put it in with an "
+            "upcaster"
         )
+        if unread := _unread(payload, first["input"]) if len(first["loc"]) == 1 else []:
+            said += (
+                f". They have {', '.join(map(repr, unread))}, which {name} does not read: if that "
+                f"is its old name, Field(validation_alias={unread[0]!r})"
+            )
+        return f"{said} ({_HOWTO})"
     return (
         f"the field {field!r} of {name} does not fit the events that there are ({first['msg']}): "
         f"leave it as it was, and make another event for what is new ({_HOWTO})"
     )
+
+
+def _unread(payload: type[Payload], data: object) -> list[str]:
+    """The first few fields of stored data that a class of events does not read."""
+    if not isinstance(data, dict):
+        return []
+    return sorted(str(name) for name in data if name not in names_read(payload))[:3]

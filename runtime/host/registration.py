@@ -7,7 +7,7 @@ decides anything (runtime/host/type_checks.py); what was there before is, when i
 
 import importlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeGuard
 
 from actors.actor import Actor, ActorType
@@ -15,6 +15,7 @@ from actors.errors import InvalidActor
 from actors.naming import actor_type_of
 from runtime.host.actor_types import ActorTypes, described_or_why
 from runtime.host.class_loading import loaded_class
+from runtime.host.code_stamp import stamp_of
 from runtime.host.decision import Decider
 from runtime.host.past_events import check_history
 from runtime.host.resident import FAILURES
@@ -34,8 +35,10 @@ logger = logging.getLogger("thornback.host")
 class Registration:
     """All that a host knows of classes. `begin` comes before `register`, `offer` and `describe`."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, *, refuse_changed: bool = False) -> None:
+        """`refuse_changed` says what is done with a class that changes a schema without a word."""
         self._host = host  #: its name, for the log
+        self._refuse_changed = refuse_changed
         self.types = ActorTypes()
         self.unusable: str | None = None  #: why one of its modules cannot be used
         #: Is told the actor type of each class that comes while it runs.
@@ -43,6 +46,8 @@ class Registration:
         #: Fingerprints by actor type: of each class that was sent, and of those that it has
         #: imported as they are asked for.
         self._fingerprints: dict[str, str] = {}
+        #: Of those that it has imported: a stamp of the files that they came from.
+        self._stamps: dict[str, str] = {}
         self._decider: Decider | None = None  #: from `begin` on, as the next two
         self._store: EventStore
         self._residents: Residents
@@ -59,8 +64,10 @@ class Registration:
             )
             return
         actors = [each for each in vars(found).values() if _is_actor_class(each)]
+        stamp = stamp_of([module, *(actor.__module__ for actor in actors)]) if actors else ""
         for actor in actors:
             self._know_class(module, actor)
+            self._stamps[actor.actor_type] = stamp
         if not actors:
             said = "actor_system.actor_modules names %r, which has no actor class"
             logger.warning(said, module)
@@ -80,11 +87,12 @@ class Registration:
         """There is a log: hold against it the classes that came before. Of a host that is dedicated
         to `source`, that is the one of its type. Raises StoreUnavailable."""
         self._store, self._residents, self._decider = store, residents, decider
-        residents.work.blocked.code_of = lambda of: self._fingerprints.get(of, "")
         types = self.types.described()
+        blocked = residents.work.blocked
+        blocked.know_codes(self._decides_by, [one.name for one in types])
         if source is not None:
             types = [one for one in types if one.name == actor_type_of(source)]
-        for problem in (await check_types(store, types, decider.met)).values():
+        for problem in (await self._check(store, types, decider)).values():
             logger.error("%s: %s", self._host, problem)
             self.types.refuse(problem)
             self._fingerprints.pop(problem.actor, None)
@@ -110,6 +118,13 @@ class Registration:
         """By which code each actor type is decided."""
         return tuple(map(self._code_of, self.types.described()))
 
+    def _decides_by(self, actor_type: str) -> str:
+        """What tells its code from any other's of the same kind; empty for an unknown type. Any
+        thread may ask."""
+        if actor_type in self.types.sent:
+            return self._fingerprints.get(actor_type, "")
+        return self._stamps.get(actor_type, "")
+
     def _know_class(self, module: str, actor: type[Actor[Any]]) -> None:
         try:
             self.types.register(actor)
@@ -129,7 +144,7 @@ class Registration:
         if (resident := self._residents.one_of(described.name)) is not None:
             work = self._residents.work
             await check_history(self._store, resident.source, described, work, fingerprint)
-        wrong = await check_types(self._store, [described], self._decider.met)
+        wrong = await self._check(self._store, [described], self._decider)
         if not over and self.types.get(described.name) is not None:
             return
         # What the class before it has yielded meanwhile is to fit, too: from here on nothing
@@ -139,6 +154,11 @@ class Registration:
         for problem in wrong.values():
             raise problem
         self._take(known, fingerprint, actor)
+
+    async def _check(
+        self, store: EventStore, types: Iterable[ActorType], decider: Decider
+    ) -> dict[str, InvalidActor]:
+        return await check_types(store, types, decider.met, refuse_changed=self._refuse_changed)
 
     def _take(self, known: type[Actor[Any]], fingerprint: str, packed: bytes) -> None:
         replaced = self.types.register(known)

@@ -151,6 +151,12 @@ class Residents:
             del self._by_source[source]
         self.evicted += len(leaving)
 
+    def evict_idle(self, through: int) -> None:
+        """Those leave that no batch above that number has touched."""
+        idle = [source for source, resident in self._by_source.items() if resident.batch <= through]
+        self.drop(idle)
+        self.evicted += len(idle)
+
     def _know(self, fresh: Iterable[Resident]) -> None:
         for resident in fresh:
             if not self.outdated(resident.source, resident):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from actors.columns import TableSchema
 from actors.event import Event
+from actors.event_shape import Shape
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR, WRITER_ACTOR
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
@@ -20,6 +22,7 @@ from store.event_store import (
     Counts,
     DecidingClass,
     Epoch,
+    EventSchemaKey,
     EventStore,
     Found,
     Load,
@@ -41,7 +44,7 @@ from store.rows.layout import EncodedRows
 from store.selection import EVERYTHING, Selection
 from store.shards import ShardTable
 from store.subscriptions import SubscriptionRecord
-from store.timers import Place, Timer, TimerChanges, Woken
+from store.timers import Hastened, Place, Timer, TimerChanges, Woken
 
 #: Finds the handle of a process. Raises ValueError when there is none.
 Find = Callable[[str], Awaitable[Any]]
@@ -236,7 +239,9 @@ class WriterMemoryStore:
     ) -> list[Timer]:
         return await self._call("due_timers", after, until_us, limit, most_bytes)  # type: ignore[no-any-return]
 
-    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
+    async def hasten_timers(
+        self, checkpoint: CheckpointMove, beyond_us: int, limit: int
+    ) -> Hastened:
         return await self._call("hasten_timers", checkpoint, beyond_us, limit)  # type: ignore[no-any-return]
 
     async def wake_timers(
@@ -327,11 +332,17 @@ class WriterMemoryStore:
     async def forget_reasons(self, event_ids: Sequence[bytes]) -> int:
         return await self._call("forget_reasons", list(event_ids))  # type: ignore[no-any-return]
 
+    async def note_event_shapes(self, shapes: Mapping[EventSchemaKey, Shape]) -> None:
+        await self._call("note_event_shapes", dict(shapes))
+
     async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
         return await self._call("erase", erasure, epoch)  # type: ignore[no-any-return]
 
     async def erasures(self) -> list[ErasureReceipt]:
         return await self._call("erasures")  # type: ignore[no-any-return]
+
+    async def erased_keys(self) -> Mapping[tuple[str, int], AbstractSet[str]]:
+        return await self._call("erased_keys")  # type: ignore[no-any-return]
 
     async def search_erased(self, receipt: ErasureReceipt) -> Searched:
         return await self._call("search_erased", receipt)  # type: ignore[no-any-return]

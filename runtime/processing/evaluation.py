@@ -113,12 +113,15 @@ class Evaluation:
         new_id: Callable[[], bytes],
         parked: ParkedHere | None = None,
         verdicts: Mapping[Place, Failure] | None = None,
+        erased_keys: Mapping[tuple[str, int], Set[str]] | None = None,
         on_message: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_message` is called when the log is about to have a message to an actor."""
+        """`erased_keys` are those of Reading; `on_message` is called when the log is about to
+        have a message to an actor."""
         self._program, self._selection = program, selection
         self._parked = ParkedHere(program.name) if parked is None else parked
         self._verdicts = {} if verdicts is None else verdicts  #: on events at which it fails
+        self._erased_keys = {} if erased_keys is None else erased_keys
         self._own = f"{program.name}/"  #: what the sources of its outputs begin with
         self._keys, self._store, self._clock = keys, store, clock
         self._reading, self._event_time = reading, reading.event_time
@@ -400,8 +403,13 @@ class Evaluation:
                 if not isinstance(key, str):
                     raise TypeError(f"a key is a text, not {key!r:.80}")
             if event.event_type == ERASED and self._program.keeps_state:
-                # What is kept under its source goes with it, whoever is first.
-                routed = [(key, item) for key, item in routed if key != event.source]
+                # What is kept under its keys goes with it, whoever is first. Keys that somebody has
+                # named are not in the log: who comes behind their receipt has begun anew since.
+                gone = {
+                    event.source,
+                    *self._erased_keys.get((event.source, event.version or 0), ()),
+                }
+                routed = [(key, item) for key, item in routed if key not in gone]
             if len(slots) == SLOTS:
                 return routed
             return [(key, item) for key, item in routed if _slot_of_key(key) in slots]

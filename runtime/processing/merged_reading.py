@@ -4,7 +4,7 @@ In what order, its merge says (store/merges.py): the position of an event is its
 all that is promised of a program that reads one log is promised of this one in that order.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from actors.event import Event
@@ -80,6 +80,13 @@ class MergedReading:
             more |= found.more
             rows += (row for _, row in await self._placed(partition, found.rows))
         return Found(rows=b"".join(rows), more=more)
+
+    async def erased_keys(self) -> Mapping[tuple[str, int], Set[str]]:
+        """See Reading. An actor is erased in the log of its own partition."""
+        found: dict[tuple[str, int], Set[str]] = {}
+        for log in await self._logs.all():
+            found |= await log.ask(lambda store: store.erased_keys())
+        return found
 
     def follow(self, selection: Selection, after: int, on_change: Callable[[], None]) -> "_Noting":
         """See Reading."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -118,6 +118,10 @@ class ProgramRun:
         self._epoch = 0  #: of its slots
         self._lane = Lane(0, None)
         self._parked = ParkedHere(program.name)
+        #: Which it keeps nothing under, by erasure.
+        self._erased_keys: Mapping[tuple[str, int], Set[str]] = {}
+            tuple[str, int], Set[str]
+        ] = {}  #: which it keeps nothing under, by erasure
         self._effects = Effects()
         self._table: ProjectedTable | None = None  #: of a projection
         self._sending: asyncio.Future[Any] | None = None
@@ -318,6 +322,8 @@ class ProgramRun:
             lane.add_slot(slot, record.receipt)
         self._parked = ParkedHere(self.program.name)
         await self._parked.load(store, frozenset(self._slots))
+        # An erasure that ends behind this takes the slots away.
+        self._erased_keys = await self._reading.erased_keys() if self.program.keeps_state else {}
         await self._load_due(list(lanes.values()))
         self._began = min(began, default=after)  # some may have been made by another run
         self._forget(self._began)
@@ -343,6 +349,7 @@ class ProgramRun:
             new_id=self._new_id,
             parked=self._parked,
             verdicts=self._failing.verdicts,
+            erased_keys=self._erased_keys,
             on_message=self._on_message,
         )
         self._say(parked=len(self._parked))
@@ -362,6 +369,7 @@ class ProgramRun:
         return Evaluation(
             self.program, self._selection, self._key_table(), self._store, self._clock,
             reading=self._reading, began=self._began, new_id=self._new_id, parked=here,
+            erased_keys=self._erased_keys,
             on_message=self._on_message,
         )  # fmt: skip
 

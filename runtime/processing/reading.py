@@ -1,6 +1,6 @@
 """Where a stream program reads its events: one log, or several as one (merged_reading.py)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Protocol
 
 from actors.event import Event
@@ -43,6 +43,9 @@ class Reading(Protocol):
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         """Events by their ids (EventStore.find_rows). Raises likewise."""
 
+    async def erased_keys(self) -> Mapping[tuple[str, int], Set[str]]:
+        """Those of its logs (EventStore.erased_keys). Raises likewise."""
+
     def follow(self, selection: Selection, after: int, on_change: Callable[[], None]) -> Following:
         """What comes after a position, from now on; `on_change` is called when there may be
         something to take."""
@@ -68,6 +71,10 @@ class OneLog:
     async def find_rows(self, event_ids: Sequence[bytes]) -> Found:
         """See Reading."""
         return await self._store.find_rows(event_ids)
+
+    async def erased_keys(self) -> Mapping[tuple[str, int], Set[str]]:
+        """See Reading."""
+        return await self._store.erased_keys()
 
     def follow(self, selection: Selection, after: int, on_change: Callable[[], None]) -> Following:
         """See Reading."""

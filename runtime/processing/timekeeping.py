@@ -275,12 +275,15 @@ class Timekeeping(Posting):
         beyond_us = now_us  # all of it; of one that begins, what no right clock would have put off
         if before_us is None:
             beyond_us += self.LONGEST_US + self.STEP_US
-        hastened = self.PAGE
-        while hastened == self.PAGE:  # each a transaction: all of them may be millions
+        more = True
+        while more:  # each a transaction: all of them may be millions
             async with self._moving:
                 move = self._checkpoint(max(self._kept, self._meant), self._receipt)
                 hastened = await self._store.hasten_timers(move, beyond_us, self.PAGE)
             self._window.read_again()  # each time: where the next one fails, these are due
+            more = hastened.timers == self.PAGE
+            if more and hastened.last_us is not None:
+                beyond_us = max(beyond_us, hastened.last_us - 1)
         self._ahead_us = ahead_us
 
     async def _move(self) -> None:

@@ -108,6 +108,8 @@ BetweenMachines = Literal["ray", "tls"]
 
 SupervisorStrategy = Literal["restart", "resume", "stop", "escalate"]
 
+ChangedSchemas = Literal["warn", "refuse"]
+
 Placement = Literal["pooled", "dedicated"]
 
 Placements = Annotated[
@@ -181,12 +183,19 @@ class ActorSystemSettings(_Section):
     namespace: Word = Field("thornback", description="Ray namespace of all named actors")
     hosts: Count = Field(2, description="pooled hosts")
     max_actors: Count = Field(100_000, description="actors resident in one host")
+    max_idle_ms: CountOrNone = Field(
+        0, description="milliseconds after which an idle actor leaves memory; 0: only if it must"
+    )
     actor_timeout_ms: Count = Field(
-        5_000, description="milliseconds a reply is waited for, and a handler may take"
+        5_000,
+        description="milliseconds a reply is waited for; of these a handler may take four fifths",
     )
     supervisor_strategy: Annotated[
         SupervisorStrategy, Expected('"restart", "resume", "stop" or "escalate"')
     ] = Field("restart", description="what happens to an actor whose handler failed")
+    changed_schemas: Annotated[ChangedSchemas, Expected('"warn" or "refuse"')] = Field(
+        "warn", description="what is done with a class that changes a schema in its version"
+    )
     mailbox_size: Count = Field(20_000, description="commands one host holds unanswered")
     process_restarts: Count = Field(
         5, description="restarts of a process in one period; beyond them it is stopped, or rests"

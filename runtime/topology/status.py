@@ -63,7 +63,7 @@ class HostFacts:
 
     commands: int  #: answered since it began
     residents: int  #: actors in memory
-    evicted: int  #: actors that have left memory because there were too many
+    evicted: int  #: actors that have left memory: there were too many, or they were idle
     unanswered: int  #: commands
     slow: int = 0  #: handlers that took half a second or longer, since it began
     shards: int = 0  #: that a pooled one has, of store/shards.py's SHARDS

@@ -7,7 +7,8 @@ read before that, and would still write, is refused from then on.
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import UUID
 
@@ -125,6 +126,11 @@ class Erasing:
         """By position."""
         rows = await self._connections.fetch(QUERIES["erasures"])
         return [ErasureReceipt.from_json(json.loads(row["receipt"])) for row in rows]
+
+    async def keys(self) -> Mapping[tuple[str, int], AbstractSet[str]]:
+        """See EventStore.erased_keys."""
+        rows = await self._connections.fetch(QUERIES["erased_keys"])
+        return {(row["source"], row["version"]): frozenset(json.loads(row["keys"])) for row in rows}
 
     async def search(self, receipt: ErasureReceipt) -> Searched:
         """See EventStore.search_erased."""

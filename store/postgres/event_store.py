@@ -7,6 +7,7 @@ read there which one happened.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ import asyncpg
 
 from actors.columns import TableSchema
 from actors.event import Event
+from actors.event_shape import Shape
 from store.dead_letters import DeadLetter, LetterChange, Parked, ParkedHead, ParkedQueue
 from store.erasures import Erasure, ErasureReceipt, Forgotten, Searched
 from store.errors import SystemReplaced
@@ -24,6 +26,7 @@ from store.event_store import (
     Counts,
     DecidingClass,
     Epoch,
+    EventSchemaKey,
     Found,
     Load,
     Page,
@@ -73,7 +76,7 @@ from store.selection import EVERYTHING, Selection, after_all_of
 from store.shards import ShardTable
 from store.slots import SLOTS
 from store.subscriptions import SubscriptionRecord
-from store.timers import Place, Timer, TimerChanges, Woken
+from store.timers import Hastened, Place, Timer, TimerChanges, Woken
 
 
 class PostgresEventStore:
@@ -315,7 +318,9 @@ class PostgresEventStore:
     ) -> list[Timer]:
         return await self._timers.due(after, until_us, limit, most_bytes)
 
-    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
+    async def hasten_timers(
+        self, checkpoint: CheckpointMove, beyond_us: int, limit: int
+    ) -> Hastened:
         return await self._timers.hasten(checkpoint, beyond_us, limit)
 
     async def wake_timers(
@@ -445,6 +450,9 @@ class PostgresEventStore:
     async def note_event_schemas(self, schemas: Mapping[tuple[str, str], int]) -> None:
         await self._types.note_schemas(schemas)
 
+    async def note_event_shapes(self, shapes: Mapping[EventSchemaKey, Shape]) -> None:
+        await self._types.note_shapes(shapes)
+
     async def erase(self, erasure: Erasure, epoch: int) -> ErasureReceipt:
         return await self._erasing.erase(erasure, epoch)
 
@@ -456,6 +464,9 @@ class PostgresEventStore:
 
     async def erasures(self) -> list[ErasureReceipt]:
         return await self._erasing.all()
+
+    async def erased_keys(self) -> Mapping[tuple[str, int], AbstractSet[str]]:
+        return await self._erasing.keys()
 
     async def search_erased(self, receipt: ErasureReceipt) -> Searched:
         return await self._erasing.search(receipt)

@@ -8,7 +8,7 @@ from store.appends import CheckpointMove
 from store.postgres.connections import Connections, transaction
 from store.postgres.queries import QUERIES
 from store.postgres.subscriptions import move_checkpoints
-from store.timers import Place, Timer, TimerChanges, Woken
+from store.timers import Hastened, Place, Timer, TimerChanges, Woken
 
 
 class Timers:
@@ -24,13 +24,13 @@ class Timers:
             await move_checkpoints(connection, [checkpoint])
             return await _change(connection, changes)
 
-    async def hasten(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
+    async def hasten(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> Hastened:
         """Those that were put off beyond a moment are looked at when they are due, so many, with
-        their checkpoint. How many. Raises StaleCheckpoint."""
+        their checkpoint. Raises StaleCheckpoint."""
         async with self._connections.use() as connection, transaction(connection):
             await move_checkpoints(connection, [checkpoint])
             [row] = await connection.fetch(QUERIES["hasten_timers"], beyond_us, limit)
-            return int(row["timers"])
+            return Hastened(row["timers"], row["last"])
 
     async def wake(
         self,

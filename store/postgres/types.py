@@ -1,14 +1,16 @@
 """What PostgreSQL keeps of the types in the log: who decides them, and which events they have."""
 
+import json
 from collections.abc import Iterable, Mapping
 
-from store.event_store import DecidingClass, TypeRecord
+from actors.event_shape import Shape
+from store.event_store import DecidingClass, EventSchemaKey, TypeRecord
 from store.postgres.connections import Connections
 from store.postgres.queries import QUERIES
 
 
 class Types:
-    """The tables `actor_types`, `event_types` and `event_schemas`."""
+    """The tables `actor_types`, `event_types`, `event_schemas` and `event_shapes`."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -22,6 +24,10 @@ class Types:
                 class_name=row["class"],
                 event_types=frozenset(row["event_types"]),
                 schemas=dict(zip(row["newer"], row["schemas"], strict=True)),
+                shapes={
+                    (event_type, schema): fields
+                    for event_type, schema, fields in json.loads(row["shapes"])
+                },
             )
             for row in rows
         }
@@ -61,4 +67,15 @@ class Types:
             [actor_type for (actor_type, _), _ in in_order],
             [event_type for (_, event_type), _ in in_order],
             [schema for _, schema in in_order],
+        )
+
+    async def note_shapes(self, shapes: Mapping[EventSchemaKey, Shape]) -> None:
+        """The log is about to have events with these fields."""
+        in_order = sorted(shapes)
+        await self._connections.fetch(
+            QUERIES["note_event_shapes"],
+            [actor_type for actor_type, _, _ in in_order],
+            [event_type for _, event_type, _ in in_order],
+            [schema for _, _, schema in in_order],
+            [json.dumps(shapes[each]) for each in in_order],
         )

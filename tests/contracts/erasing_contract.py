@@ -206,6 +206,7 @@ class ErasingContract:
         )
         receipt = await store.erase(Erasure.of(SOURCE, ["c-17"]), EPOCH)
         assert (receipt.states, receipt.outputs) == (2, 2)
+        assert await store.erased_keys() == {(SOURCE, receipt.version): {SOURCE, "c-17"}}
         assert (await store.load_states("totals", [SOURCE, "c-17", OTHER])).keys() == {OTHER}
         assert [event.erased for event in await all_events(store)] == [
             True, True, True, True, False, False,
@@ -412,6 +413,7 @@ class ErasingContract:
         assert (second.version, second.events) == (4, 3)
         assert [event.erased for event in await all_events(store)] == [True, False, True, False]
         assert await store.erasures() == [first, second]
+        assert await store.erased_keys() == {}
         for each in (first, second):
             assert (await store.search_erased(each)).agrees(each)
         assert aggregate_id_of(SOURCE).bytes == KEY

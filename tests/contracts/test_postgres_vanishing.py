@@ -68,6 +68,7 @@ KEY = b"\x01" * 16
         lambda store: store.record_deciding_classes({"oven": DecidingClass(class_name="a.Oven")}),
         lambda store: store.note_event_types([("oven", "heated")]),
         lambda store: store.note_event_schemas({("oven", "heated"): 2}),
+        lambda store: store.note_event_shapes({("oven", "heated", 1): {"by": ["string"]}}),
     ],
     ids=[
         "open_epoch", "epochs",
@@ -75,6 +76,7 @@ KEY = b"\x01" * 16
         "load_rows", "find_rows", "find_ids", "find_caused", "find_correlated", "save_snapshots",
         "load_snapshots", "type_records", "event_types",
         "record_deciding_classes", "note_event_types", "note_event_schemas",
+        "note_event_shapes",
     ],
 )  # fmt: skip
 async def test_every_operation_ends_and_the_next_one_goes_a_new_way(

@@ -130,7 +130,7 @@ class TimersContract:
         far, near = timer("bell/b", "far", 30), timer("bell/b", "near", 40, 2)
         later = timer("bell/b", "later", 500, 3)
         await keeper.file(changes(far._replace(look_us=101), near._replace(look_us=100), later))
-        assert await store.hasten_timers(keeper.next_move(), 100, 10) == 1
+        assert await store.hasten_timers(keeper.next_move(), 100, 10) == (1, 101)
         assert await all_of(store) == [far, near._replace(look_us=100), later]
         [record] = await store.subscriptions()
         assert record.position == 2
@@ -143,8 +143,12 @@ class TimersContract:
         keeper = await Keeper.begin(store)
         put_off = [timer("bell/b", f"k{n}", 10 + n, n + 1) for n in range(5)]
         await keeper.file(changes(*(each._replace(look_us=200 - each.due_us) for each in put_off)))
-        counts = [await store.hasten_timers(keeper.next_move(), 100, 2) for _ in range(4)]
-        assert counts == [2, 2, 1, 0]
+        beyond_us, counts = 100, []
+        for _ in range(4):
+            found = await store.hasten_timers(keeper.next_move(), beyond_us, 2)
+            counts.append(found)
+            beyond_us = beyond_us if found.last_us is None else found.last_us - 1
+        assert counts == [(2, 187), (2, 189), (1, 190), (0, None)]
         assert await all_of(store) == put_off
 
     async def test_what_was_put_off_of_some_actors_is_looked_at_when_it_is_due(

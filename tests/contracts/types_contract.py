@@ -38,6 +38,21 @@ class TypesContract:
         }  # fmt: skip
         assert records["oven"].event_types == {"heated", "cooled"}
 
+    async def test_of_an_event_type_the_fields_that_were_noted_first_are_known(
+        self, store: EventStore
+    ) -> None:
+        heated = ("oven", "heated", 1)
+        assert (await store.type_records(["oven"]))["oven"].shapes == {}
+        await store.note_event_shapes({heated: {"by": ["string"]}, ("lamp", "lit", 2): {}})
+        await store.note_event_shapes({heated: {"by": ["number"], "at.place": ["null", "object"]}})
+        await store.note_event_shapes({heated: {"by": ["boolean"]}})
+        records = await store.type_records(["oven", "lamp", "hut"])
+        assert {name: record.shapes for name, record in records.items()} == {
+            "oven": {("heated", 1): {"by": ["string"], "at.place": ["null", "object"]}},
+            "lamp": {("lit", 2): {}}, "hut": {},
+        }  # fmt: skip
+        assert records["oven"].event_types == frozenset()
+
     async def test_a_type_is_decided_by_the_class_that_came_first(self, store: EventStore) -> None:
         first, second = DecidingClass(class_name="a.Oven"), DecidingClass(class_name="b.Oven")
         assert await store.record_deciding_classes({"oven": first}) == {"oven": "a.Oven"}

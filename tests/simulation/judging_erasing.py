@@ -254,7 +254,7 @@ def judge_tenants(finished: "Finished", _: Any) -> Iterable[str]:
             yield f"{source} has {len(since)} events, and the row {row}"
         elif row is not None and row[-1] is not None:
             tokens = [one.payload["token"] for one in since if one.event_type == "noted"]
-            if json.loads(row[-1])["tokens"] != tokens:
+            if json.loads(row[-1].rpartition("\n")[2])["tokens"] != tokens:
                 yield f"{source} has the state {row[-1]} in it, whose tokens are {tokens}"
 
 

@@ -240,7 +240,7 @@ def _judge_index(finished: Finished, _: Any) -> Iterable[str]:
         if found != expected:
             yield f"{source} is {found} in it, not {expected}"
         tokens = [record.payload["token"] for record in records if record.event_type == "noted"]
-        if state is not None and json.loads(state)["tokens"] != tokens:
+        if state is not None and json.loads(state.rpartition("\n")[2])["tokens"] != tokens:
             yield f"{source} has the state {state} in it, whose tokens are {tokens}"
 
 

@@ -74,7 +74,10 @@ def judge_odd_index(finished: "Finished", simulation: "Simulation") -> Iterable[
             if not spoilt and mark in ("", "fine"):
                 expected[source] = [is_open, taken, mark, record.version, list(tokens)]
     found = {
-        source: [*values, None if state is None else json.loads(state)["tokens"]]
+        source: [
+            *values,
+            None if state is None else json.loads(state.rpartition("\n")[2])["tokens"],
+        ]
         for source, (*values, state) in finished.rows.items()
     }
     if found != expected:

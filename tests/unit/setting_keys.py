@@ -42,6 +42,7 @@ STORES = '"postgres" or "memory"'
 
 
 STRATEGIES = '"restart", "resume", "stop" or "escalate"'
+WARN_OR_REFUSE = '"warn" or "refuse"'
 
 ON_FAILURE = '"park", "skip" or "pause"'
 
@@ -115,8 +116,10 @@ KEYS = [
     Key("actor_system", "namespace", "other", "other", "true", WORD),
     Key("actor_system", "hosts", "5", 5, "1979-05-27", COUNT),
     Key("actor_system", "max_actors", "5", 5, '"many"', COUNT),
+    Key("actor_system", "max_idle_ms", "60000", 60_000, "-1", COUNT_OR_NONE),
     Key("actor_system", "actor_timeout_ms", "5", 5, "0.5", COUNT),
     Key("actor_system", "supervisor_strategy", "stop", "stop", "5", STRATEGIES),
+    Key("actor_system", "changed_schemas", "refuse", "refuse", "true", WARN_OR_REFUSE),
     Key("actor_system", "mailbox_size", "5", 5, "true", COUNT),
     Key("actor_system", "process_restarts", "3", 3, "0", COUNT),
     Key("actor_system", "process_period_ms", "500", 500, "0", COUNT),

@@ -165,7 +165,7 @@ def test_after_an_hour_and_for_a_new_class_everything_is_tried_again() -> None:
 
 def test_what_another_class_has_ended_no_later_incarnation_knows(tmp_path: Path) -> None:
     first = incarnation(tmp_path)
-    first.code_of = {"stuck": "code one"}.__getitem__
+    first.know_codes({"stuck": "code one"}.__getitem__, [])
     first.add(BLOCK, "it took longer than 5 s")
     assert incarnation(tmp_path).command(BLOCK)
     # A driver brings the class to the next incarnation, where it takes the place of none.
@@ -208,3 +208,43 @@ def test_what_supervisors_saw_to_in_earlier_incarnations_is_told_once(tmp_path: 
     assert second.failed_before("stuck/a", group=False) == [3.0]
     assert second.failed_before("stuck/c", group=True) == [3.0]
     assert second.failed_before("stuck/a", group=True) == []
+
+
+def test_what_has_ended_its_process_is_tried_again_by_other_code(tmp_path: Path) -> None:
+    first = incarnation(tmp_path)
+    first.know_codes({"stuck": "files:one"}.__getitem__, ["stuck"])
+    assert first.at_hand.note is not None
+    first.at_hand.note(BLOCK)
+    (tmp_path / "host.told").write_text("Timeout!")
+    second = incarnation(tmp_path)
+    second.know_codes({"stuck": "files:one"}.__getitem__, ["stuck"])
+    assert second.command(BLOCK)
+    third = incarnation(tmp_path)  # on which the mended class was installed meanwhile
+    third.know_codes({"stuck": "files:two"}.__getitem__, ["stuck"])
+    assert third.command(BLOCK) is None
+    assert incarnation(tmp_path).command(BLOCK) is None
+
+
+def test_ends_by_other_code_are_not_counted_together(tmp_path: Path) -> None:
+    for code in ("files:one", "files:two"):
+        one = incarnation(tmp_path)
+        one.know_codes({"stuck": code}.__getitem__, ["stuck"])
+        assert one.at_hand.note is not None
+        one.at_hand.note(BLOCK)
+    third = incarnation(tmp_path)
+    assert third.command(BLOCK) is None
+    third.know_codes({"stuck": "files:two"}.__getitem__, ["stuck"])
+    assert third.at_hand.note is not None
+    third.at_hand.note(BLOCK)
+    assert incarnation(tmp_path).command(BLOCK)
+
+
+def test_of_a_class_that_was_sent_one_that_is_imported_says_nothing(tmp_path: Path) -> None:
+    first = incarnation(tmp_path)
+    first.know_codes({"stuck": "its fingerprint"}.__getitem__, ["stuck"])
+    first.add(BLOCK, "it took longer than 5 s")
+    second = incarnation(tmp_path)
+    second.know_codes({"stuck": "files:one"}.__getitem__, ["stuck"])
+    assert second.command(BLOCK)  # the class is sent again, and would end this process again
+    second.forget_other_code("stuck", "another fingerprint")
+    assert second.command(BLOCK) is None

@@ -15,6 +15,7 @@ from actors.timer_events import TimerFired, TimerSkipped
 from actors.timers import Schedule
 from runtime.errors import HandlerBlocked, HandlerFailed, PublishRefused
 from runtime.host import decision
+from runtime.host.at_hand import hook_of
 from runtime.host.blocked import Blocked
 from runtime.host.lifecycle import write_rest
 from runtime.host.past_events import check_history
@@ -245,6 +246,37 @@ async def test_what_blocks_although_it_was_noted_is_answered_so_and_its_neighbou
     assert answer.errors.keys() == {1, 3}
     assert isinstance(error_of(answer, 1), HandlerBlocked)
     assert totals(await host.log("counter/a")) == [1, 2]
+
+
+async def test_what_is_interrupted_meanwhile_is_not_taken_for_what_a_batch_blocks_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = await begun()
+    work, settled = host.decider.work, host.executor.wait_settled
+    monkeypatch.setattr(work.blocked, "_put", lambda found: None)  # nothing is remembered
+    read: list[Any] = []
+
+    def reading() -> None:
+        at = work.at
+        assert at is not None
+        work.interrupt(at, work.blocked.add(at, "it took longer than 0.5 s").error())
+        while True:
+            pass
+
+    async def meanwhile() -> None:
+        """A class comes just then, and blocks at the past of some actor."""
+        read.append(hook_of(f"bell/{len(read)}", "(reading its past)"))
+        with pytest.raises(HandlerBlocked):
+            work.run(read[-1], reading)
+        await settled()
+
+    monkeypatch.setattr(host.executor, "wait_settled", meanwhile)
+    WHERE.append("handler")
+    answer = await host.deliver(command("bell/a", Push()), command("counter/a", Add()))
+    assert len(RUNS) == 3  # the second time is enough to run each alone
+    assert len(read) >= 3
+    assert answer.errors.keys() == {0}
+    assert isinstance(error_of(answer), HandlerBlocked)
 
 
 async def test_what_a_failure_leads_to_is_not_held_against_its_command(

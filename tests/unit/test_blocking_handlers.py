@@ -350,7 +350,7 @@ async def test_the_dead_man_s_switch_is_set_before_the_first_look_and_at_each(
     notes = Notes(tmp_path / "host")
     watch = HandlerWatch(host.decider.work, limits, host.metrics.actors, Switched(), notes)
     watch.watching()
-    assert set_to == [5.0 + HandlerWatch.MORE_S]
+    assert set_to == [4.0 + HandlerWatch.MORE_S]
 
     class Patient(Door):
         actor_type = "patient"
@@ -395,6 +395,12 @@ def test_a_limit_is_of_the_class_or_else_of_the_setting_and_no_less_than_a_secon
     types.register(Door)
     limits = TimeLimits(types, 0.1)
     assert (limits.of("door/a"), limits.of("nobody/a"), limits.longest_s()) == (0.5, 1.0, 1.0)
+
+
+def test_a_limit_of_the_setting_and_two_looks_end_before_a_caller_gives_up() -> None:
+    for patience_s in (3.0, 5.0, 60.0):
+        limit_s = TimeLimits(ActorTypes(), patience_s).of("nobody/a")
+        assert limit_s + 2 * HandlerWatch.LOOK_S < patience_s
 
 
 @pytest.mark.parametrize("said", [0.0, 0.1, -1.0, float("inf"), "1", True])

@@ -341,6 +341,51 @@ def test_what_a_program_puts_out_behind_the_end_is_read_by_nobody_once_it_is_era
         assert next(iter(events)).source == "first/dwelling/b"
 
 
+@dataclass(frozen=True)
+class Seen:
+    last: str
+
+
+class Names(Projection[Seen]):
+    """What came last of each name, also actor-erased. It stands at its first event until it may go
+    on."""
+
+    sources = ("dwelling/*",)
+    on_failure = "pause"
+
+    def __init__(self, standing: Path) -> None:
+        self._standing = standing
+
+    def key(self, event: Event) -> str | None:
+        if self._standing.exists():
+            raise RuntimeError("it stands")
+        return event.source.partition("/")[2]
+
+    def project(self, event: Event, row: Seen | None) -> Seen | None:
+        return Seen(event.event_type)
+
+
+def test_a_program_that_lags_brings_nothing_back_under_a_key_that_was_named(
+    system: ActorSystem, tmp_path: Path
+) -> None:
+    one, other = system.actor(Dwelling, "a"), system.actor(Dwelling, "b")
+    standing = tmp_path / "names"
+    standing.touch()
+    system.run(Names(standing), workers=1).result(LIMIT_S)
+    one.ask(Move(to=SECRET)).result(LIMIT_S)
+    eventually(lambda: stands(system, "names"))
+    receipt = system.erase(one, "asked", keys=["a"]).result(LIMIT_S)
+    standing.unlink()
+    system.resume("names").result(LIMIT_S)
+    other.ask(Move(to="last")).result(LIMIT_S)
+    store = memory_of(system)
+    eventually(lambda: store._projections.rows("names").get("b") == ("moved",))
+    assert store._projections.rows("names").keys() == {"b"}
+    assert asyncio.run(store.search_erased(receipt)).agrees(receipt)
+    system.start(one, reason="sold").result(LIMIT_S)  # from there on it is in its table again
+    eventually(lambda: store._projections.rows("names").get("a") == ("actor-started",))
+
+
 def stands(system: ActorSystem, program: str) -> bool:
     """Does a program stand at an event?"""
     found = [

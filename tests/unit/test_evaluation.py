@@ -1,6 +1,6 @@
 """What a stream program makes of batches of events: the same, however they are cut."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
 from typing import Any
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.event import Event, Kind
+from actors.lifecycle import ERASED
 from runtime.clocks import NodeClock
 from runtime.processing.evaluation import Effects, Evaluation, StepFailed
 from runtime.processing.key_table import KeyTable, unpack_state
@@ -32,7 +33,11 @@ class Evaluated:
     """One worker's work on a log in memory, by hand."""
 
     def __init__(
-        self, program: Program, store: MemoryEventStore, slots: range = range(SLOTS)
+        self,
+        program: Program,
+        store: MemoryEventStore,
+        slots: range = range(SLOTS),
+        erased_keys: Mapping[tuple[str, int], Set[str]] | None = None,
     ) -> None:
         self.program, self.store = program, store
         self.lane = Lane(0, None)
@@ -45,6 +50,7 @@ class Evaluated:
         self.evaluation = Evaluation(
             program, Selection(), self.keys, store, self.clock,
             reading=OneLog(store, None), began=0, new_id=lambda: next(numbers).to_bytes(16, "big"),
+            erased_keys=erased_keys,
         )  # fmt: skip
 
     async def take(self, *batches: Sequence[Event]) -> None:
@@ -251,6 +257,24 @@ async def test_a_program_that_fails_is_told_with_its_event(what: Any, error: str
         await Evaluated(Bad(what), store).take(*([event] for event in events))
     assert failed.value.event == events[1]
     assert error in str(failed.value.__cause__)
+
+
+async def test_who_lags_behind_an_erasure_makes_nothing_under_its_keys_of_the_end() -> None:
+    class ByName(Totals):
+        def route(self, event: Event) -> list[tuple[str, Any]]:
+            name = event.source.partition("/")[2]
+            return [(key, None) for key in (name, f"site of {name}", event.source)]
+
+    data = {"reason": "asked for", "events": 1}
+    over = [
+        made_event(source, 1, data=data, event_type=ERASED, kind=Kind.SYSTEM)
+        for source in ("device/one", "device/two")
+    ]
+    store, [first, second] = await logged(*over)
+    named = {("device/one", 1): {"device/one", "one"}}
+    work = Evaluated(ByName("totals", ()), store, erased_keys=named)
+    await work.take([first, second])
+    assert work.effects.states.keys() == {"site of one", "two", "site of two"}
 
 
 async def test_a_key_that_is_none_fails_with_its_event() -> None:

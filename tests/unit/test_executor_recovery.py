@@ -13,6 +13,7 @@ from actors.event import Event, Kind
 from actors.naming import aggregate_id_of
 from runtime.driver.publishing import publish_fields
 from runtime.errors import HostUnavailable, PublishRefused, RetriesExhausted
+from runtime.host.idling import Idling
 from runtime.wire.answers import read_events
 from runtime.wire.commands import STATE, Request, unpack_answer
 from store.appends import Acknowledged, Append
@@ -231,6 +232,26 @@ async def test_the_actors_used_last_are_those_that_stay() -> None:
     for name in "abcabd":
         await host.ask(f"counter/{name}", Add())
     assert host.residents.sources() == ["counter/a", "counter/b", "counter/d"]
+
+
+@virtual_time
+async def test_actors_that_are_idle_leave_and_come_back_as_they_were() -> None:
+    host = await Hosting.begin()
+    for name in "abc":
+        await host.ask(f"counter/{name}", Add())
+    idling = Idling(10.0)
+    assert idling.note(0.0, host.mailbox.last) is None
+    await host.ask("counter/b", Add())
+    for now_s in (2.5, 5.0, 7.5, 9.9):
+        assert idling.note(now_s, host.mailbox.last) is None
+    through = idling.note(10.0, host.mailbox.last)
+    assert through is not None
+    host.executor.evict_idle(through)
+    assert (host.residents.sources(), host.residents.evicted) == (["counter/b"], 2)
+    [event] = await host.ask("counter/a", Add())
+    assert (event.version, event.data["total"]) == (2, 2)
+    host.executor.evict_idle(host.mailbox.last)
+    assert not host.residents.sources()
 
 
 @virtual_time

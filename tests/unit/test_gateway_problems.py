@@ -12,7 +12,7 @@ from actors.errors import Rejected, ThornbackError
 from gateways.web.actors import ActorEndpoints
 from gateways.web.problems import ASK_AGAIN, problem_of
 from runtime.driver.hosts import Hosts
-from runtime.errors import AskTimeout, HandlerFailed, IndexBehind, MailboxFull
+from runtime.errors import AskTimeout, HandlerBlocked, HandlerFailed, IndexBehind, MailboxFull
 from tests.unit.http import Client, Said, serving
 
 KITCHEN = "/v1/actors/boiler/kitchen"
@@ -120,6 +120,16 @@ async def test_a_rejection_has_its_reason_its_class_and_its_facts(client: Client
 async def test_what_a_handler_failed_with_is_not_told(client: Client) -> None:
     said = await client.post(f"{KITCHEN}/break", {"secret": "xyzzy"})
     assert b"xyzzy" not in said.body
+
+
+def test_of_a_handler_that_blocks_it_is_told_so_and_not_where() -> None:
+    error = HandlerBlocked("boiler/a", "heat", "it took longer than 4 s", "restart", ["a.py:3"])
+    problem = problem_of(error)
+    assert (problem.status, problem.name) == (422, "handler-blocked")
+    assert problem.detail == (
+        "boiler/a was ended at heat, and nothing was stored (restart): the log of its host says "
+        "where. Under its Idempotency-Key it is not run again"
+    )
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(client: Client) -> None:

@@ -62,10 +62,10 @@ class OneWriter(World):
     ends = False
 
 
-async def begun() -> Host:
-    """A pooled host, ready to work."""
+async def begun(**own: Any) -> Host:
+    """A pooled host, ready to work, with settings of its own."""
     world = OneWriter(await Writing.begin())
-    settings = Settings.load(environ={}, actor_system={"hosts": 1})
+    settings = Settings.load(environ={}, actor_system={"hosts": 1, **own})
     host = Host("host-0", settings.model_dump_json(), None, world=world)
     await host.ready()
     return host

@@ -16,8 +16,9 @@ from runtime.processing import finding
 from runtime.system import ActorSystem
 from runtime.topology.status import ProcessStatus, WorkerFacts
 from store.event_store import EventStore
-from streams.actor_index import ActorIndex
+from streams.actor_index import ActorIndex, Unread
 from streams.scenario import happened
+from tests.contracts.appending import made_event
 from tests.integration.systems import eventually
 
 LIMIT_S = 30.0
@@ -46,6 +47,52 @@ class MeterState:
 
     number: int = 0
     times: int = 0
+
+
+@dataclass
+class HeavierState:
+    """The same, in a later release: its total follows from all that it has shown."""
+
+    number: int = 0
+    times: int = 0
+    total: int = 0
+
+
+class HeavierMeter(Actor[HeavierState]):
+    """The meter of that release."""
+
+    actor_type = "meter"
+    indexes = ("number",)
+
+    @applies
+    def shown(self, event: Shown) -> None:
+        self.state.number = event.number
+        self.state.times += 1
+        self.state.total += event.number
+
+
+async def test_a_row_whose_state_another_class_has_made_is_folded_again() -> None:
+    key = "meter/a"
+    events = [
+        made_event(key, version, data={"number": number}, event_type="shown")
+        for version, number in ((1, 5), (2, 7))
+    ]
+    earlier, later = ActorIndex(meter_class()), ActorIndex(HeavierMeter)
+    values = earlier.form.values(earlier.folded(key, events))
+    assert values is not None
+    assert earlier.row_of(key, values).actor is not None
+    with pytest.raises(Unread) as unread:  # it would have a total of nothing
+        later.row_of(key, values)
+    assert unread.value.version == 2
+    mended = later.mended(key, events, 2)
+    again = later.form.values(mended)
+    assert again is not None
+    found = later.row_of(key, again).actor
+    assert found is not None
+    assert found.state == HeavierState(number=7, times=2, total=12)
+    # A row of a release that did not say by what it was made is taken, as it was then.
+    unmarked = (*values[:-1], values[-1].partition("\n")[2])
+    assert earlier.row_of(key, unmarked).version == 2
 
 
 def meter_class(

@@ -83,6 +83,31 @@ def test_an_upcaster_can_be_called_by_itself() -> None:
     assert Charged.in_kilowatt_hours({"energy": 500, "x": 1}) == {"kwh": 0.5, "x": 1}
 
 
+def test_an_upcaster_needs_no_staticmethod_above_it() -> None:
+    class Bare(DeviceEvent):
+        event_type = "charged"
+        schema_version = 3
+        kwh: float
+        tariff: str
+
+        @upcasts(1)
+        def in_kilowatt_hours(data: Data) -> Data:  # type: ignore[misc]  # noqa: N805
+            data["kwh"] = data.pop("energy") / 1_000
+            return data
+
+        @staticmethod
+        @upcasts(2)
+        def with_a_tariff(data: Data) -> Data:
+            return {**data, "tariff": "standard"}
+
+    expected = Bare(kwh=2.0, tariff="standard")
+    assert EventSchema(Bare).read_stored(text(energy=2_000), 1) == expected
+    called: Any = Bare
+    assert called.in_kilowatt_hours({"energy": 500}) == {"kwh": 0.5}
+    assert called(kwh=1, tariff="x").with_a_tariff({}) == {"tariff": "standard"}
+    assert cloudpickle.loads(cloudpickle.dumps(Bare)).in_kilowatt_hours({"energy": 500})
+
+
 def test_only_an_event_of_a_later_schema_says_so_in_its_metadata() -> None:
     parts: Any = {"source": "a/b", "id": UUID(int=1), "timestamp": datetime(2013, 1, 1, tzinfo=UTC)}
     later = Event.of(Charged(kwh=1, tariff="x"), **parts, metadata={"who": "me"})
@@ -173,7 +198,7 @@ def test_only_a_class_of_its_own_type_reads_an_event() -> None:
         ),
         (
             {"schema_version": 2, "a": marked(1)(lambda self, data: data)},
-            "a upcasts: it is a static method that takes the data alone",
+            "a upcasts: it is a static method that takes the data alone, and so has no 'self'",
         ),
         (
             {"schema_version": 2, "a": classmethod(upcasts(1)(lambda data: data))},

@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, make_dataclass
+from random import random
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from actors.snapshot_mark import SnapshotMark
 from actors.state_digest import schema_digest
+from actors.state_form import StateForm
 
 
 @dataclass
@@ -29,7 +32,8 @@ class Whole:
 
 
 def digest(state: Any) -> str:
-    return schema_digest(TypeAdapter(state))
+    form = StateForm(TypeAdapter(state), state)
+    return schema_digest(form.adapter, state, form.text)
 
 
 def of_fields(**fields: Any) -> str:
@@ -49,6 +53,37 @@ def test_another_field_type_or_default_is_another_schema() -> None:
     ]
     assert len({some, *others}) == 7
     assert some == of_fields(kwh=(float, 0.0))
+
+
+def begun_by(*factories: Callable[[], Any]) -> str:
+    """The digest of a state whose fields begin with what these make."""
+    return digest(
+        make_dataclass(
+            "State",
+            [(f"f{n}", Any, field(default_factory=make)) for n, make in enumerate(factories)],
+        )
+    )
+
+
+def test_what_a_factory_makes_counts_where_it_is_the_same_each_time() -> None:
+    assert begun_by(lambda: ["a"]) != begun_by(lambda: ["b"])
+    assert begun_by(lambda: ["a"]) == begun_by(lambda: ["a"])
+    # In the order of each process, a set would have another digest in each.
+    assert begun_by(lambda: {"a": 1, "b": 2}) == begun_by(lambda: {"b": 2, "a": 1})
+    # As it was before factories counted: most of them make something empty.
+    assert begun_by(list) == begun_by(dict) == begun_by(tuple)
+    # What is another one each time says nothing, and snapshots are to be of use.
+    assert begun_by(random) == begun_by(list)
+
+
+def test_factories_of_models_count_too() -> None:
+    class Empty(BaseModel):
+        tags: list[str] = Field(default_factory=list)
+
+    class Filled(BaseModel):
+        tags: list[str] = Field(default_factory=lambda: ["new"])
+
+    assert digest(Empty) != digest(Filled)
 
 
 def test_a_change_within_a_part_shows() -> None:

@@ -18,7 +18,7 @@ from store.appends import CheckpointMove
 from store.errors import StoreUnavailable
 from store.event_store import EventStore
 from store.memory import MemoryEventStore
-from store.timers import FIRST, TimerChanges
+from store.timers import FIRST, Hastened, TimerChanges
 from tests.contracts.timers_contract import timer
 from tests.unit.test_timers_in_a_host import begun, wound
 from tests.unit.test_timers_in_a_system import settings_of
@@ -265,13 +265,17 @@ class PutOff(MemoryEventStore):
     def __init__(self, count: int) -> None:
         super().__init__()
         self.left, self.fails = count, -1
+        self.asked: list[int] = []
 
-    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
+    async def hasten_timers(
+        self, checkpoint: CheckpointMove, beyond_us: int, limit: int
+    ) -> Hastened:
         if self.left == self.fails:
             raise StoreUnavailable("the log", "away")
         hastened = min(self.left, limit)
         self.left -= hastened
-        return hastened
+        self.asked.append(beyond_us)
+        return Hastened(hastened, beyond_us + 10 if hastened else None)
 
 
 async def test_what_a_wrong_clock_has_put_off_is_hastened_page_by_page_until_all_of_it_is() -> None:
@@ -285,6 +289,9 @@ async def test_what_a_wrong_clock_has_put_off_is_hastened_page_by_page_until_all
     store.fails = -1
     await keeping._look_at_clock()
     assert store.left == 0
+    beyond_us = store.asked[1]
+    # Each goes on where the one before has ended, and the first one after a failure from the start.
+    assert store.asked == [beyond_us, beyond_us, beyond_us + 9]
     store.left = 1
     await keeping._look_at_clock()  # the clock stands as it stood
     assert store.left == 1

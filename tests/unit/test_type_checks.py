@@ -5,16 +5,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from ray import cloudpickle
 
 from actors.actor import Actor, Command, applies, handles
 from actors.errors import InvalidActor
 from actors.event import DeviceEvent, Payload
+from actors.event_shape import shape_of
+from actors.schema import upcasts
 from actors.timer_events import SET
 from runtime.driver.shipped_classes import ShippedClasses
 from runtime.errors import HandlerFailed
 from runtime.host.host import Host
+from runtime.host.past_events import misfit
 from runtime.host.type_checks import EventTypesMet, check_types
 from runtime.settings.settings import Settings
 from runtime.topology.placement import shard_of
@@ -242,7 +245,8 @@ async def test_a_new_field_without_a_default_is_refused_where_an_actor_shows_it(
     with pytest.raises(
         InvalidActor,
         match="oven: its log has events that it cannot read: the field 'by' of Heated is not in "
-        r"events from before it was added: give it a default \(docs/howto/evolve-events.md\)",
+        "events from before it was added: give it a default, with which they are read, or count "
+        r"schema_version up, and put it in with an upcaster \(docs/howto/evolve-events.md\)",
     ):
         await register(host, with_a_new_field())
     [event] = read_events(await deliver(host, command("oven/a", Heat()), sequence=1), 0)
@@ -309,3 +313,124 @@ async def test_what_another_host_has_noted_and_not_said_is_said_by_who_learns_th
     here.meet("bell", SET)
     assert not here.fresh
     assert said == ["here"]
+
+
+class Baked(DeviceEvent):
+    degrees: float
+    by: str = ""
+
+
+class BakedLater(DeviceEvent):
+    """Has renamed a field, with a default: of what was baked before it reads no degrees."""
+
+    event_type = "baked"
+    celsius: float = 0.0
+    by: str = ""
+    seconds: int = 0
+
+
+class BakedInTime(BakedLater):
+    """Says that it has."""
+
+    event_type = "baked"
+    schema_version = 2
+
+    @upcasts(1)
+    @staticmethod
+    def in_celsius(data: dict[str, Any]) -> dict[str, Any]:
+        return {**data, "celsius": data.pop("degrees")}
+
+
+def baker(event: Any, **data: Any) -> type[Actor[Any]]:
+    """An actor that yields and applies this class of events."""
+
+    def heat(self: Any, message: Any) -> Any:
+        yield event(**data)
+
+    def baked(self: Any, message: Any) -> None:
+        self.state.heated += 1
+
+    heat.__annotations__.update({"message": Heat, "return": Iterator[event]})
+    baked.__annotations__["message"] = event
+    attributes = {"__module__": __name__, "actor_type": "baker", "__qualname__": "Baker"}
+    return type("Baker", (Actor,), {
+        **attributes, "state_type": OvenState, "heat": handles(heat), "baked": applies(baked),
+    })  # fmt: skip
+
+
+CHANGED = (
+    "baker: its log has events with other fields: 'baked' is still of schema 1, and 'degrees' is "
+    "gone. Count schema_version up, and say with @upcasts what becomes of the old ones "
+    "(docs/howto/evolve-events.md)"
+)
+
+
+@virtual_time
+async def test_a_class_that_changes_a_schema_in_its_version_is_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    host = await begun()
+    await register(host, baker(Baked, degrees=180.0))
+    await register(host, baker(BakedLater, celsius=180.0))  # nothing of it is in the log
+    assert not [one for one in caplog.records if one.levelname == "WARNING"]
+    await register(host, baker(Baked, degrees=180.0, by="hand"))
+    await deliver(host, command("baker/a", Heat()))
+    await register(host, baker(BakedLater, celsius=180.0))
+    assert [one.message for one in caplog.records if one.levelname == "WARNING"] == [CHANGED]
+    await deliver(host, command("baker/a", Heat()), sequence=1)
+    caplog.clear()
+    await register(host, baker(BakedInTime, celsius=200.0))
+    assert not [one for one in caplog.records if one.levelname == "WARNING"]
+
+
+@virtual_time
+async def test_where_the_settings_say_so_it_is_refused_and_the_old_one_goes_on() -> None:
+    host = await begun(changed_schemas="refuse")
+    await register(host, baker(Baked, degrees=180.0))
+    await deliver(host, command("baker/a", Heat()))
+    with pytest.raises(InvalidActor) as raised:
+        await register(host, baker(BakedLater, celsius=180.0))
+    assert str(raised.value) == CHANGED
+    [event] = read_events(await deliver(host, command("baker/a", Heat()), sequence=1), 0)
+    assert (event.version, event.data) == (2, {"degrees": 180.0, "by": ""})
+    await register(host, baker(BakedInTime, celsius=200.0))
+    [event] = read_events(await deliver(host, command("baker/a", Heat()), sequence=2), 0)
+    assert (event.version, event.schema_version) == (3, 2)
+
+
+async def test_the_fields_of_an_event_are_noted_before_the_first_one_that_has_them() -> None:
+    store, met = MemoryEventStore(), EventTypesMet()
+    met.meet("baker", "baked", 1, shape_of(Baked))
+    await met.note(store)
+    assert not met.fresh
+    met.meet("baker", "baked", 1, shape_of(Baked))
+    assert not met.fresh  # it is noted
+    met.meet("baker", "baked", 1, shape_of(BakedLater))
+    assert met.fresh == {("baker", "baked")}
+    await met.note(store)
+    record = (await store.type_records(["baker"]))["baker"]
+    assert record.shapes == {
+        ("baked", 1): {
+            "degrees": ["number"], "by": ["string"], "celsius": ["number"], "seconds": ["integer"],
+        }
+    }  # fmt: skip
+    other = EventTypesMet()
+    other.known("baker", record)
+    other.meet("baker", "baked", 1, shape_of(Baked))
+    assert not other.fresh
+
+
+def test_of_a_field_that_is_missing_it_is_said_what_may_be_its_old_name() -> None:
+    class Renamed(DeviceEvent):
+        event_type = "baked"
+        celsius: float
+        by: str
+
+    with pytest.raises(ValidationError) as raised:
+        Renamed.model_validate({"degrees": 180.0, "by": "hand"})
+    assert misfit(Renamed, raised.value) == (
+        "the field 'celsius' of Renamed is not in events from before it was added: give it a "
+        "default, with which they are read, or count schema_version up, and put it in with an "
+        "upcaster. They have 'degrees', which Renamed does not read: if that is its old name, "
+        "Field(validation_alias='degrees') (docs/howto/evolve-events.md)"
+    )

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from actors.event_shape import Shape
 from store.dead_letters import DeadLetter, Parked
 from store.erasures import Erasure, ErasureReceipt
 from store.errors import (
@@ -27,6 +28,7 @@ from store.event_store import (
     WRITER,
     CheckpointMove,
     Epoch,
+    EventSchemaKey,
     ShardsMoved,
     Snapshot,
     Tallied,
@@ -102,6 +104,7 @@ class Database:
         self.classes: dict[str, str] = {}  #: that decide, by actor type
         self.event_types: set[tuple[str, str]] = set()  #: noted, with the actor type of each
         self.event_schemas: dict[tuple[str, str], int] = {}  #: the newest of each, but the first
+        self.event_shapes: dict[EventSchemaKey, Shape] = {}
         self.aways_s: list[tuple[float, float]] = []  #: when the server was down
         self.wrong_receipts: list[str] = []  #: of slots of groups, as they were moved
         self.commits = 0

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from actors.event import Event
+from actors.event_shape import Shape
 from store.dead_letters import LetterChange
 from store.event_store import (
     CheckpointMove,
@@ -11,6 +12,7 @@ from store.event_store import (
     Counts,
     DecidingClass,
     Epoch,
+    EventSchemaKey,
     Found,
     Load,
     Page,
@@ -240,6 +242,11 @@ class SimulatedStore(StoreOfPrograms, StoreOfGroups):
                         for (actor, event), schema in database.event_schemas.items()
                         if actor == name
                     },
+                    shapes={
+                        (event, schema): shape
+                        for (actor, event, schema), shape in database.event_shapes.items()
+                        if actor == name
+                    },
                 )
                 for name in wanted
             }
@@ -277,6 +284,15 @@ class SimulatedStore(StoreOfPrograms, StoreOfGroups):
         def note() -> None:
             for pair, schema in noted.items():
                 known[pair] = max(schema, known.get(pair, 1))
+
+        await self.ask(note)
+
+    async def note_event_shapes(self, shapes: Mapping[EventSchemaKey, Shape]) -> None:
+        noted, known = dict(shapes), self._database.event_shapes
+
+        def note() -> None:
+            for key, shape in noted.items():
+                known[key] = {**shape, **known.get(key, {})}
 
         await self.ask(note)
 

@@ -1,6 +1,7 @@
 """What the simulated event store keeps of programs: checkpoints, states, tables, dead letters."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from store.receipts import Receipt
 from store.selection import Selection
 from store.slots import SLOTS
 from store.subscriptions import SubscriptionRecord
-from store.timers import Place, Timer, TimerChanges, Woken
+from store.timers import Hastened, Place, Timer, TimerChanges, Woken
 from thornback.simulation.database_link import DatabaseLink
 
 #: How long a swap holds up whoever works for what is in service (store/postgres/projections.py).
@@ -66,15 +67,17 @@ class StoreOfPrograms(DatabaseLink):
         timers = self._database.timers
         return await self.ask(lambda: timers.due(after, until_us, limit, most_bytes))  # type: ignore[no-any-return]
 
-    async def hasten_timers(self, checkpoint: CheckpointMove, beyond_us: int, limit: int) -> int:
+    async def hasten_timers(
+        self, checkpoint: CheckpointMove, beyond_us: int, limit: int
+    ) -> Hastened:
         database = self._database
 
-        def hasten() -> int:
+        def hasten() -> Hastened:
             database.subscriptions.check(checkpoint)
             database.subscriptions.move(checkpoint)
             return database.timers.hasten(beyond_us, limit)
 
-        return int(await self.ask(hasten, names=(checkpoint.name,), commits=True))
+        return await self.ask(hasten, names=(checkpoint.name,), commits=True)  # type: ignore[no-any-return]
 
     async def wake_timers(
         self,
@@ -239,6 +242,9 @@ class StoreOfPrograms(DatabaseLink):
 
     async def erasures(self) -> list[ErasureReceipt]:
         return await self.ask(self._database.erasing.all)  # type: ignore[no-any-return]
+
+    async def erased_keys(self) -> Mapping[tuple[str, int], AbstractSet[str]]:
+        return await self.ask(self._database.erasing.keys)  # type: ignore[no-any-return]
 
     async def search_erased(self, receipt: ErasureReceipt) -> Searched:
         work = self._database.erasing.search

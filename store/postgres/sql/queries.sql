@@ -437,7 +437,7 @@ ORDER BY position LIMIT {limit};
 
 -- name: type_records
 -- Which class decides each of these actor types, and which event types the log has of it; of which
--- of these it has newer schemas than the first one, and which.
+-- of these it has newer schemas than the first one, and which; with which fields they were written.
 SELECT wanted.name, t.class, ARRAY(
     SELECT e.event_type FROM event_types e WHERE e.actor_type = wanted.name
 ) AS event_types, ARRAY(
@@ -446,7 +446,10 @@ SELECT wanted.name, t.class, ARRAY(
 ) AS newer, ARRAY(
     SELECT s.schema_version FROM event_schemas s
     WHERE s.actor_type = wanted.name ORDER BY s.event_type
-) AS schemas
+) AS schemas, (
+    SELECT coalesce(jsonb_agg(jsonb_build_array(f.event_type, f.schema_version, f.fields)), '[]')::text
+    FROM event_shapes f WHERE f.actor_type = wanted.name
+) AS shapes
 FROM unnest($1::text[]) AS wanted (name) LEFT JOIN actor_types t ON t.actor_type = wanted.name;
 
 -- name: record_deciding_classes
@@ -466,6 +469,15 @@ INSERT INTO event_schemas AS s (actor_type, event_type, schema_version)
 SELECT * FROM unnest($1::text[], $2::text[], $3::integer[])
 ON CONFLICT (actor_type, event_type) DO UPDATE SET schema_version = excluded.schema_version
 WHERE s.schema_version < excluded.schema_version;
+
+-- name: note_event_shapes
+-- A field that is known stays as it is: what was written first is there to be read.
+INSERT INTO event_shapes AS s (actor_type, event_type, schema_version, fields)
+SELECT n.actor_type, n.event_type, n.schema_version, n.fields::jsonb
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[])
+    AS n (actor_type, event_type, schema_version, fields)
+ON CONFLICT (actor_type, event_type, schema_version) DO UPDATE SET fields = excluded.fields || s.fields
+WHERE excluded.fields || s.fields <> s.fields;
 
 -- name: save_snapshots
 -- Each unless a newer one of its aggregate is there already. One of the same version may be of
@@ -632,14 +644,15 @@ WHERE coalesce(ahead, 0) < $6
 ORDER BY look, source, key;
 
 -- name: hasten_timers
--- Those that were put off beyond a moment, so many: what was hastened is in no index of those, so the next call goes on.
+-- Those that were put off beyond a moment, so many, and until when the last of them was: from there on the next
+-- call goes on. What was hastened is dead in the index of those, and to walk over it each time takes ever longer.
 WITH late AS (
-    SELECT source, key FROM timers WHERE look > due AND look > $1 ORDER BY look LIMIT $2
+    SELECT source, key, look FROM timers WHERE look > due AND look > $1 ORDER BY look LIMIT $2
 ), hastened AS (
     UPDATE timers t SET look = due FROM late WHERE t.source = late.source AND t.key = late.key
     RETURNING 1
 )
-SELECT count(*) AS timers FROM hastened;
+SELECT count(*) AS timers, (SELECT max(look) FROM late) AS last FROM hastened;
 
 -- name: wake_timers_of
 -- Those of some actors that were put off beyond a moment, so many: how many, and when the first of them is looked at.
@@ -829,6 +842,12 @@ ON CONFLICT (position) DO UPDATE SET receipt = excluded.receipt, done_at = clock
 
 -- name: erasures
 SELECT receipt::text FROM erasures ORDER BY position;
+
+-- name: erased_keys
+-- Of those that name others than their source, which programs read without a look at the others.
+SELECT source, (receipt ->> 'version')::bigint AS version, (receipt -> 'keys')::text AS keys
+FROM erasures
+WHERE jsonb_array_length(receipt -> 'keys') > 1;
 
 -- name: receipt_of_aggregate
 -- Of the events of an aggregate up to a version, by their ids; and how many of them have data.

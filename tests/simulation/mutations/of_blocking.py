@@ -32,8 +32,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "what the switch has ended is forgotten",
         "what was at hand when the dead man's switch ended a process is run once more",
         _AT_HAND,
-        "        if said:\n            return End(",
-        "        if False:\n            return End(",
+        "        if said:\n            failure =",
+        "        if False:\n            failure =",
     ),
     mutation(
         "nobody is interrupted",
