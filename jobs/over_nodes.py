@@ -1,8 +1,8 @@
 """The Ray of `make run`: of one node, or of several of this machine, each with a host.
 
 Where there are several, the embedded PostgreSQL runs beside them, so that processes of all nodes
-reach it, and none is bound to one; and where root runs it, each node but the head's has a network
-namespace of its own.
+reach it, and none is bound to one; and where that is asked for and root runs it, each node but the
+head's has a network namespace of its own. Ray's head then listens at all addresses of this machine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,10 +20,10 @@ from store.embedded.server import EmbeddedPostgres
 
 
 class OverNodes:
-    """A Ray of so many nodes, on loopback if that is asked for, or nothing else can be."""
+    """A Ray of so many nodes, on loopback unless namespaces are asked for and there can be some."""
 
-    def __init__(self, settings: Settings, count: int, *, loopback: bool) -> None:
-        self._settings, self._count, self._loopback = settings, count, loopback
+    def __init__(self, settings: Settings, count: int, *, namespaces: bool) -> None:
+        self._settings, self._count, self._namespaces = settings, count, namespaces
         self._beside = False  #: does the embedded PostgreSQL run beside the system?
         self._relay: Relay | None = None
         self.nodes: Sequence[LocalNode] = []  #: beside the head's
@@ -56,7 +56,7 @@ class OverNodes:
 
     def _network(self) -> tuple[NodeNetwork | None, str]:
         """That of the nodes, where there can be one; and what is said of where they are."""
-        if self._loopback:
+        if not self._namespaces:
             return None, "on loopback of this machine"
         # A namespace has no way out of this machine, and a database may be anywhere.
         no_way = None if self._beside else "the database of the settings is beyond namespaces"

@@ -49,8 +49,9 @@ def _options() -> argparse.ArgumentParser:
         help=f"so many Ray nodes on this machine, 1 to {MOST_NODES}, each with a host at least",
     )  # fmt: skip
     options.add_argument(
-        "--loopback", action="store_true",
-        help="have all nodes on loopback, also where root could give each a network namespace",
+        "--namespaces", action="store_true",
+        help="have each node but the first in a network namespace, where root can; Ray then "
+        "listens at all addresses of this machine, and only its token keeps others out",
     )  # fmt: skip
     options.add_argument(
         "--strike", action="store_true",
@@ -83,7 +84,7 @@ def main() -> int:
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: _interrupted(stop))
     code, system = INTERRUPTED, None
-    over = OverNodes(settings, arguments.nodes, loopback=arguments.loopback)
+    over = OverNodes(settings, arguments.nodes, namespaces=arguments.namespaces)
     try:
         with uninterrupted():
             system = launch(over.start(), launching_of(arguments))

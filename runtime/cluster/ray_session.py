@@ -214,8 +214,8 @@ def start_ray(
 
     It has so many nodes, of which those beside the head's are given back (local_nodes.py), and
     where it has several, the head looks after them as `health_check` says. In a `network` each of
-    those has a place of its own, and the head listens at this program's address in it alone; it
-    is closed with the Ray."""
+    those has a place of its own, and the head is known by this program's address in it: Ray then
+    listens at all addresses, and only the token keeps others out. It is closed with the Ray."""
     # A folder a user: the sockets below it are of whoever makes it.
     folder = Path(tempfile.gettempdir()) / f"thornback-ray-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -236,7 +236,7 @@ def start_ray(
             log_to_driver=False,
             logging_level="warning",
             object_store_memory=256 * 1024 * 1024,
-            # Whoever listens then binds to it, and to nothing else.
+            # Whoever listens binds to loopback then, and to nothing else.
             _node_ip_address=LOOPBACK if network is None else network.address,
             _system_config={
                 # Batches of commands and rows, a few hundred kB, then travel inside the calls

@@ -56,7 +56,7 @@ class Stage:
 
 def test_one_node_is_started_as_it_always_was(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch)
-    over = OverNodes(OWN, 1, loopback=False)
+    over = OverNodes(OWN, 1, namespaces=True)
 
     assert over.start() is OWN
     assert list(over.end()) == []
@@ -67,7 +67,7 @@ def test_several_have_namespaces_and_a_way_to_the_embedded_database(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stage = Stage(monkeypatch)
-    over = OverNodes(OWN, 3, loopback=False)
+    over = OverNodes(OWN, 3, namespaces=True)
 
     settings = over.start()
 
@@ -82,19 +82,23 @@ def test_several_have_namespaces_and_a_way_to_the_embedded_database(
 
 
 @pytest.mark.parametrize(
-    ("settings", "loopback", "why", "said"),
+    ("settings", "namespaces", "why", "said"),
     [
-        (OWN, True, None, "on loopback of this machine: head"),
-        (OWN, False, "only root", "on loopback of this machine (only root): head"),
-        (ELSEWHERE, False, None, "(the database of the settings is beyond namespaces): head"),
+        (OWN, False, None, "on loopback of this machine: head"),
+        (OWN, True, "only root", "on loopback of this machine (only root): head"),
+        (ELSEWHERE, True, None, "(the database of the settings is beyond namespaces): head"),
     ],
 )
 def test_on_loopback_it_is_said_why(
-    settings: Settings, loopback: bool, why: str | None, said: str, monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    namespaces: bool,
+    why: str | None,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stage = Stage(monkeypatch, why)
 
-    over = OverNodes(settings, 3, loopback=loopback)
+    over = OverNodes(settings, 3, namespaces=namespaces)
 
     url = over.start().event_store.connection_string.get_secret_value()
     assert url == (EMBEDDED if settings is OWN else "postgresql://a@nowhere/b")
@@ -105,6 +109,6 @@ def test_on_loopback_it_is_said_why(
 def test_several_nodes_have_a_host_each(monkeypatch: pytest.MonkeyPatch) -> None:
     Stage(monkeypatch)
 
-    assert OverNodes(ELSEWHERE, 3, loopback=False).start().actor_system.hosts == 3
+    assert OverNodes(ELSEWHERE, 3, namespaces=True).start().actor_system.hosts == 3
     hosts = ELSEWHERE.actor_system.hosts
-    assert OverNodes(ELSEWHERE, 2, loopback=False).start().actor_system.hosts == hosts
+    assert OverNodes(ELSEWHERE, 2, namespaces=True).start().actor_system.hosts == hosts
