@@ -120,8 +120,6 @@ class ProgramRun:
         self._parked = ParkedHere(program.name)
         #: Which it keeps nothing under, by erasure.
         self._erased_keys: Mapping[tuple[str, int], Set[str]] = {}
-            tuple[str, int], Set[str]
-        ] = {}  #: which it keeps nothing under, by erasure
         self._effects = Effects()
         self._table: ProjectedTable | None = None  #: of a projection
         self._sending: asyncio.Future[Any] | None = None
