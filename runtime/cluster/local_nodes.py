@@ -23,6 +23,8 @@ from runtime.cluster.node_network import Place
 
 #: How long a raylet may take to be known to the head, and its processes to be gone once killed.
 _STARTS_S, _ENDS_S = 60.0, 10.0
+#: In the environment of each worker: the raylet that has started it.
+_RAYLET = "RAY_RAYLET_PID"
 _OBJECT_STORE_BYTES = 128 * 1024 * 1024
 
 #: By default Ray's head asks each raylet every 3 s whether it lives, lets it take 10 s, and takes
@@ -104,6 +106,7 @@ class LocalNode:
                 process.kill()
         self._node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
         psutil.wait_procs(gone, timeout=_ENDS_S)
+        self._end_orphans()
         self._leave()
         return len(gone)
 
@@ -116,12 +119,35 @@ class LocalNode:
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+        self._end_orphans()
         self._leave()
+
+    def _end_orphans(self) -> None:
+        """A worker that began just when its raylet ended, by whatever, is nobody's child, and tries
+        for minutes to reach it."""
+        orphans = workers_of(self.pid)
+        for process in orphans:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(orphans, timeout=_ENDS_S)
 
     def _leave(self) -> None:
         """Its namespace is gone with those who were in it."""
         if self.place is not None:
             self.place.close()
+
+
+def workers_of(raylet: int) -> list[psutil.Process]:
+    """What a raylet that has ended has left behind. Ray tells each worker its number, which may be
+    that of another process by now: whose workers these are nobody knows then."""
+    found: list[psutil.Process] = []
+    if psutil.pid_exists(raylet):
+        return found
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has ended, or is another user's
+            if process.environ().get(_RAYLET) == str(raylet):
+                found.append(process)
+    return found
 
 
 @contextmanager
