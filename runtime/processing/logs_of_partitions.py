@@ -12,6 +12,7 @@ from runtime.process.partitioning import sibling
 from runtime.process.world import World
 from runtime.settings.settings import Settings
 from runtime.topology.names import DIRECTORY_ACTOR
+from runtime.topology.release import RELEASE
 from runtime.topology.status import Topology
 
 
@@ -41,7 +42,7 @@ class LogsOfPartitions:
         world = World(namespace)
         asking = Rejoining(world, namespace, lambda _: None)
         try:
-            topology: Topology = await asking.ask("join", asking.JOIN_S)
+            topology: Topology = await asking.ask("join", asking.JOIN_S, RELEASE)
         except RayError as error:
             raise HostUnavailable(DIRECTORY_ACTOR, why_away(error)) from error
         settings = Settings.model_validate_json(topology.settings_json)
