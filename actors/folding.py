@@ -1,4 +1,5 @@
-"""How an actor comes of its past: rules that hosts, states of the past, indexes and checks share.
+"""How an actor comes of its past: rules that hosts, states of the past, indexes, checks and
+scenarios share.
 
 An actor begins by its name alone (`begun`), and does so anew after its actor-erased, whatever it
 was. An event is applied by the method that its class names for the type; where there is none, the
@@ -40,8 +41,10 @@ def applier_of(described: ActorType, event_type: str) -> Applier | None:
     return applier
 
 
-def apply_past(applier: Applier, actor: Any, payload: Any, at_us: int) -> None:
+def apply_past(applier: Applier, actor: Any, payload: Any, at_us: int) -> object:
     """Have an actor take an event that was read and that happened then, in Unix microseconds.
-    Raises whatever the applier does, and leaves a state that nobody is to use."""
+    Raises whatever the applier does, and leaves a state that nobody is to use. What an applier
+    returns has no effect; it is given back for those who say so."""
     actor.at_us = at_us
-    applier.apply(actor, payload)
+    returned: object = applier.apply(actor, payload)  # type: ignore[func-returns-value]
+    return returned

@@ -16,9 +16,10 @@ from typing import Any, Generic, Self, TypeVar
 from pydantic import ValidationError
 
 from actors.actor import Actor, Command, described
-from actors.actor_type import Handler, nothing_applies
+from actors.actor_type import Applier, Handler, nothing_applies
 from actors.errors import InvalidActor, Rejected, UnreadableEvent
 from actors.event import Event, Payload, json_text
+from actors.folding import Unapplied, applier_of, apply_past, begun
 from actors.ids import derived_id
 from actors.lifecycle import LIFECYCLE, ActorWasErased, ActorWasStarted, ActorWasStopped
 from actors.messages import Yielded
@@ -86,12 +87,13 @@ class Scenario(Generic[S]):
         schema version. Raises InvalidActor where nothing applies it or it cannot be read, and says
         of an upcaster which one fails. What the runtime has stored of the actor's life and of its
         timers is taken as a host takes it."""
-        if not self._type.folds(event_type):
-            raise InvalidActor(self._type.name, f"its log has {nothing_applies(event_type)}")
+        try:
+            applier = applier_of(self._type, event_type)
+        except Unapplied as error:
+            raise InvalidActor(self._type.name, f"its log has {error}") from error
         ours = LIFECYCLE.get(event_type) or TIMER_CLASSES.get(event_type)
         if ours is not None:
             return self._given_ours(ours, data)
-        applier = self._type.appliers.get(event_type)
         if applier is None:
             return self
         try:
@@ -273,6 +275,12 @@ class Scenario(Generic[S]):
             "yield an event, and change the state in the method that applies it",
         )
 
+    def _check_changed_in_place(self, applier: Applier, returned: object) -> None:
+        """Raises InvalidActor where an applier returns a new state."""
+        if returned is not self._actor.state and type(returned) is self._type.actor.state_type:
+            problem = "returns a state, which nobody takes: an applier changes self.state"
+            raise InvalidActor(self._type.name, f"{applier.apply.__name__} {problem}")
+
     def _given(self, payload: Any) -> Payload:
         if type(payload) not in LIFECYCLE.values():
             return self._stored(payload)
@@ -303,21 +311,18 @@ class Scenario(Generic[S]):
         return event
 
     def _apply(self, payloads: Iterable[Payload]) -> None:
+        """All of them at one moment, that of the last command; by then it was checked that each has
+        an applier or needs none."""
+        at_us = self._actor.at_us
         for payload in payloads:
             if isinstance(payload, ActorWasErased):
-                self._actor = self._type.actor(self._actor.source.partition("/")[2])
+                self._actor = begun(self._type, self._actor.source)
             if is_timer_event(payload.event_type, payload.kind):
                 fold_timer(self._actor, payload.event_type, payload)
-            applier = self._type.appliers.get(payload.event_type)
+            applier = applier_of(self._type, payload.event_type)
             if applier is not None:
-                returned = applier.apply(self._actor, payload)  # type: ignore[func-returns-value]
-                if (
-                    returned is not self._actor.state
-                    and type(returned) is self._type.actor.state_type
-                ):
-                    name = applier.apply.__name__
-                    problem = "returns a state, which nobody takes: an applier changes self.state"
-                    raise InvalidActor(self._type.name, f"{name} {problem}")
+                returned = apply_past(applier, self._actor, payload, at_us)
+                self._check_changed_in_place(applier, returned)
         try:
             self._type.states.snapshot(self._actor.state)
         except NotGivenBack as error:

@@ -1,11 +1,13 @@
 """Supervision on real Ray and PostgreSQL: a stop outlives its host, and so does a start."""
 
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 import pytest
 
 from actors.supervision import RestartPolicy, Supervision
 from runtime.errors import ActorRestarting, ActorStopped, HandlerFailed
+from runtime.system import ActorSystem
 from tests.integration.devices import Add, Counter, Fail, Spoil
 from tests.integration.systems import LIMIT_S, Launcher, assert_log_is_whole, back, eventually, kill
 
@@ -26,10 +28,17 @@ class Spring(Counter):
     supervision = Supervision(policy=RestartPolicy(intensity=1, period_s=60.0, backoff_s=0.5))
 
 
+@pytest.fixture(scope="module")
+def system(cluster: None, new_database: Callable[[], str]) -> Iterator[ActorSystem]:
+    """One host, so that who has an actor is known. Each test has actors of its own."""
+    launch = Launcher(new_database)
+    yield launch(actor_system={"hosts": 1})
+    launch.drain_all()
+
+
 def test_a_stopped_actor_stays_stopped_when_its_host_is_killed_until_it_is_started(
-    launch: Launcher,
+    system: ActorSystem,
 ) -> None:
-    system = launch(actor_system={"hosts": 1})
     fuse, other = system.actor(Fuse, "a"), system.actor(Fuse, "b")
     fuse.ask(Add(amount=3)).result(timeout_s=LIMIT_S)
     with pytest.raises(HandlerFailed, match=r"\(stop\)"):
@@ -48,8 +57,7 @@ def test_a_stopped_actor_stays_stopped_when_its_host_is_killed_until_it_is_start
     assert_log_is_whole(system)
 
 
-def test_an_actor_rests_and_is_stopped_at_its_limit(launch: Launcher) -> None:
-    system = launch(actor_system={"hosts": 1})
+def test_an_actor_rests_and_is_stopped_at_its_limit(system: ActorSystem) -> None:
     spring = system.actor(Spring, "a")
     with pytest.raises(HandlerFailed, match=r"\(restart\)"):
         spring.ask(Fail()).result(timeout_s=LIMIT_S)

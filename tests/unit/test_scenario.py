@@ -53,6 +53,25 @@ class Tank(Actor[TankState]):
         self.state.litres += event.litres
 
 
+def with_more(state: TankState, litres: int) -> TankState:
+    return TankState(litres=state.litres + litres)
+
+
+class Tub(Tank):
+    """Makes its next state where its own code does not show it."""
+
+    actor_type = "tub"
+
+    @applies
+    def filled(self, event: Filled) -> None:
+        return with_more(self.state, event.litres)  # type: ignore[return-value]
+
+
+def test_a_state_that_an_applier_returns_is_told_to_whoever_gave_the_event() -> None:
+    with pytest.raises(InvalidActor, match="filled returns a state, which nobody takes"):
+        Scenario(Tub).given(Filled(litres=3))
+
+
 def test_a_scenario_goes_from_past_events_over_commands_to_new_events() -> None:
     scenario = (
         Scenario(Tank)
