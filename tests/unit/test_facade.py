@@ -48,7 +48,8 @@ INTERNAL = {
     "CannotUseCertificate",
     # Of the commands, which say them, and what some of these have in common.
     "CannotStart", "CannotStartHere", "ClassAway", "NoDatabase", "NoFolder",
-    "NoNodeNetwork", "NoRelay", "NotRestorable", "ProjectBusy", "QueryFailed", "InvalidToken", "NoSchema", "TokenNameTaken",
+    "NoNodeNetwork", "NoRelay", "NotRestorable", "ProjectBusy", "QueryFailed", "InvalidToken",
+    "NoSchema", "TokenNameTaken",
 }  # fmt: skip
 
 
