@@ -42,6 +42,7 @@ from runtime.topology.names import (
     host_name,
     kind_of,
 )
+from runtime.topology.release import RELEASE
 from runtime.topology.status import DrainReport, Progress, Status, Topology
 from store.dead_letters import Parked
 from store.event_store import EventStore
@@ -285,8 +286,9 @@ class Processes:
         """Which host has which shard, and what each is sent (Sharding.sharing)."""
         return await self._sharding.sharing(timeout_s)
 
-    async def join(self, timeout_s: float) -> Topology:
-        """What a driver has to know, who asks again when a host has ended."""
+    async def join(self, timeout_s: float, _: str = RELEASE) -> Topology:
+        """What a driver has to know, who asks again when a host has ended. It is of this release:
+        both are in one process."""
         table = await self._sharding.known_within(timeout_s)
         return self._topology(table)
 
