@@ -13,12 +13,14 @@ from rich.markup import escape
 from jobs.command_line import connected, console, parser, run
 from jobs.terminal import as_json
 from runtime.driver.scaling import ScalingStep
+from runtime.errors import NotPossible
 from runtime.system import ActorSystem
 from runtime.topology.names import MOST_HOSTS
 
 
 def scale(system: ActorSystem, hosts: int, *, for_programs: bool = False) -> int:
-    """Scale, and show how far that has come; the exit code."""
+    """Scale, and show how far that has come; the exit code. Raises NotPossible where there
+    cannot be so few."""
 
     def tell(step: ScalingStep) -> None:
         if for_programs:
@@ -27,7 +29,11 @@ def scale(system: ActorSystem, hosts: int, *, for_programs: bool = False) -> int
         of = f" ({step.moved:,} of {step.to_move:,} shards)" if step.to_move else ""
         console.print(f"{escape(step.what)}{of}")
 
-    shards = system.scale(hosts, tell=tell).result()
+    try:
+        reply = system.scale(hosts, tell=tell)
+    except ValueError as error:  # fewer than there are partitions
+        raise NotPossible(str(error)) from error
+    shards = reply.result()
     if for_programs:
         print(as_json({"shards": shards}))
     else:

@@ -34,5 +34,9 @@ class Positions(tuple[int, ...]):
         """Is it as far as another one, in each partition?"""
         return all(mine >= theirs for mine, theirs in zip(self, other, strict=True))
 
+    def __format__(self, spec: str) -> str:
+        """Each in that form, `5,500 and 6,000` by `:,`: what shows one position shows these, too."""
+        return " and ".join(format(each, spec) for each in self) if spec else str(self)
+
     def __repr__(self) -> str:
         return f"Positions({list(self)})"

@@ -74,7 +74,10 @@ class Database:
         self._server.stop()
 
     def start(self) -> None:
-        """Have the server run, if it does not."""
+        """Have the server run, if it does not; one that is frozen would let nobody in, to say that
+        it does."""
+        if (postmaster := self.postmaster()) is not None:
+            postmaster.send_signal(signal.SIGCONT)
         self._server.start()
 
     def fill(self) -> bool:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from jobs import scale as job
 from jobs.cli import scale as command
 from jobs.cli.main import thornback
+from runtime.errors import NotPossible
 from thornback.testing.in_process import InProcessSystem
 from thornback.testing.settings import small_settings
 
@@ -73,3 +74,12 @@ def test_the_help_says_what_it_does_and_what_becomes_of_it() -> None:
     assert "while traffic runs" in said
     assert "--hosts" in said
     assert "scale" in CliRunner().invoke(thornback, ["--help"]).output
+
+
+def test_fewer_hosts_than_partitions_are_refused() -> None:
+    class Partitioned:
+        def scale(self, hosts: int, **_: object) -> None:
+            raise ValueError(f"each of the 2 partitions has a host, so {hosts} are too few")
+
+    with pytest.raises(NotPossible, match="so 1 are too few"):
+        job.scale(Partitioned(), 1)  # type: ignore[arg-type]
