@@ -35,7 +35,7 @@ class Positions(tuple[int, ...]):
         return all(mine >= theirs for mine, theirs in zip(self, other, strict=True))
 
     def __format__(self, spec: str) -> str:
-        """Each in that form, `5,500 and 6,000` by `:,`: what shows one position shows these, too."""
+        """Each in that form, `5,500 and 6,000` by `:,`: where one is shown, these are."""
         return " and ".join(format(each, spec) for each in self) if spec else str(self)
 
     def __repr__(self) -> str:
