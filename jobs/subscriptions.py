@@ -19,6 +19,7 @@ from jobs.databases import address_of, addresses_of, check_partition
 from jobs.terminal import UNWELL, as_json, problems, run, show
 from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
+from runtime.topology.partitions import partition_of
 from store.event_store import EventStore
 from store.postgres.event_store import PostgresEventStore
 from store.projected import REBUILD
@@ -32,6 +33,15 @@ def asked(settings: Settings, question: Callable[[EventStore], Awaitable[T]]) ->
     SchemaMismatch, and NotPossible where there are several (see asked_each), or the log is of
     another partition."""
     return asyncio.run(_ask(address_of(settings), settings, question))
+
+
+def asked_of(settings: Settings, source: str, question: Callable[[EventStore], Awaitable[T]]) -> T:
+    """The same of the partition that a source is of, where these settings are of all."""
+    each = addresses_of(settings)
+    if len(each) == 1:
+        return asked(settings, question)
+    address, theirs = each[partition_of(source, len(each))]
+    return asyncio.run(_ask(address, theirs, question))
 
 
 def asked_each(settings: Settings, question: Callable[[EventStore], Awaitable[T]]) -> list[T]:

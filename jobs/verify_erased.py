@@ -1,12 +1,13 @@
 """Hold the receipt of an erasure against the database: that every event is in its place, and that
-no table has anything of the device any more. The system may run meanwhile, or not."""
+no table has anything of the device any more; of a system of several partitions, in that of the
+device. The system may run meanwhile, or not."""
 
 import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from jobs.subscriptions import asked
+from jobs.subscriptions import asked_of
 from jobs.terminal import UNWELL, as_json, console, problems
 from runtime.errors import NotPossible
 from runtime.settings.settings import Settings
@@ -22,7 +23,7 @@ def verify_receipt(settings: Settings, file: Path, *, for_programs: bool = False
     async def look(store: EventStore) -> Searched:
         return await store.search_erased(receipt)
 
-    searched = asked(settings, look)
+    searched = asked_of(settings, receipt.source, look)
     agrees = searched.agrees(receipt)
     if for_programs:
         print(as_json(_in_json(receipt, searched, agrees=agrees)))
