@@ -350,13 +350,21 @@ class PartitionedFace(Face):
     def scale(
         self, hosts: int, *, tell: Callable[[ScalingStep], None] = lambda _: None
     ) -> Reply[dict[str, int]]:
-        """See ActorSystem: each partition has its share of the hosts, and at least one. Raises
-        ValueError for fewer hosts than there are partitions."""
+        """See ActorSystem: each partition has its share of the hosts, and at least one; steps say
+        of which one they are. Raises ValueError for fewer hosts than there are partitions."""
         count = len(self.parts)
         if checked_hosts(hosts) < count:
             raise ValueError(f"each of the {count} partitions has a host, so {hosts} are too few")
-        shares = iter([share_of(hosts, partition, count) for partition in range(count)])
-        return self._all("scale", lambda part: part.scale(next(shares), tell=tell), _by_host)
+
+        def scale(part: Face) -> Reply[dict[str, int]]:
+            number = self.parts.index(part)
+
+            def told(step: ScalingStep) -> None:
+                tell(replace(step, what=f"partition {number}: {step.what}"))
+
+            return part.scale(share_of(hosts, number, count), tell=told)
+
+        return self._all("scale", scale, _by_host)
 
     def progress(self) -> Reply[Progress]:
         """See ActorSystem: of all partitions together."""

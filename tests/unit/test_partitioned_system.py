@@ -10,6 +10,7 @@ import pytest
 
 from runtime.cluster import clearing
 from runtime.driver.ref import ActorRef
+from runtime.driver.scaling import ScalingStep
 from runtime.errors import (
     AnotherSystem,
     ConnectionClosed,
@@ -87,6 +88,10 @@ class Part:
     def close(self) -> None:
         self.connection.closed = True
 
+    async def scale(self, hosts: int, *, tell: Callable[[ScalingStep], None]) -> dict[str, int]:
+        tell(ScalingStep(what=f"host-{hosts - 1} runs"))
+        return {f"host-{number}": 4096 // hosts for number in range(hosts)}
+
     async def progress(self) -> Progress:
         return self.now
 
@@ -145,6 +150,13 @@ def test_keys_are_forgotten_wherever_programs_may_have_them(
     first.connection.programs = ["kinds"]
     asyncio.run(system.erase(ref_to(source), "asked"))
     assert asked[1:] == [(first.connection, second.connection, (source,))]
+
+
+def test_steps_of_scaling_say_of_which_partition_they_are() -> None:
+    told: list[str] = []
+    scaling = system_of(Part(), Part()).scale(3, tell=lambda step: told.append(step.what))
+    assert asyncio.run(scaling) == {"host-0": 2048, "host-1": 2048, "host-0 of partition 1": 4096}
+    assert told == ["partition 0: host-1 runs", "partition 1: host-0 runs"]
 
 
 def test_progress_is_that_of_all() -> None:
