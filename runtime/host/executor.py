@@ -81,6 +81,7 @@ class Executor:
         self._last: Attempt | None = None  #: what was decided last and may still fail
         #: What was decided and is neither durable nor failed, with its append if it has rows.
         self._in_flight: dict[Attempt, asyncio.Task[Acknowledged] | None] = {}
+        self._running: int | None = None  #: the number of the batch that is being decided
         self._finishing: set[asyncio.Task[None]] = set()  #: those of `_in_flight`, and answers
         self._window = asyncio.Semaphore(self.WINDOW)  #: held by each attempt in flight
 
@@ -139,6 +140,7 @@ class Executor:
                     self._recovery.turn_away(batch, why_not)
                     return
             shards.loads.note(batch)
+        self._running = batch.number
         going = True
         while going:
             attempt = batch.begin()
@@ -146,6 +148,7 @@ class Executor:
                 await self._send(attempt)
                 await self._rebuild(attempt)
             going = bool(batch.left) and not (batch.turned_away or self._recovery.has_failed)
+        self._running = None
         if batch.left and not batch.turned_away:
             self._recovery.postpone(batch)
 
@@ -162,8 +165,10 @@ class Executor:
 
     def evict_idle(self, through: int) -> None:
         """Actors leave memory that no batch above that number has touched, and none under way."""
-        in_flight = min((one.batch.number for one in self._in_flight), default=through + 1)
-        self._residents.evict_idle(min(through, in_flight - 1))
+        under_way = [one.batch.number for one in self._in_flight]
+        if self._running is not None:  # what it has decided is in no append yet
+            under_way.append(self._running)
+        self._residents.evict_idle(min([through, *(number - 1 for number in under_way)]))
 
     async def _decide(self, attempt: Attempt) -> bool:
         """Decide an attempt; False if that could not be done, and nothing is left of it."""

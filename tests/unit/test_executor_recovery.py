@@ -1,7 +1,7 @@
 """Repeats, conflicts, eviction and snapshots: each command once, on the state of the log."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -252,6 +252,28 @@ async def test_actors_that_are_idle_leave_and_come_back_as_they_were() -> None:
     assert (event.version, event.data["total"]) == (2, 2)
     host.executor.evict_idle(host.mailbox.last)
     assert not host.residents.sources()
+
+
+@virtual_time
+async def test_an_actor_with_undecided_work_is_not_idle_however_long_that_takes() -> None:
+    """What it has decided stands in no append while the event's type is noted."""
+    noting, noted = asyncio.Event(), asyncio.Event()
+
+    class Slow(CuedStore):
+        async def note_event_types(self, pairs: Iterable[tuple[str, str]]) -> None:
+            noting.set()
+            await noted.wait()
+            await super().note_event_types(pairs)
+
+    host = await Hosting.begin(Slow())
+    asking = asyncio.ensure_future(host.ask("counter/a", Add()))
+    await noting.wait()
+    host.executor.evict_idle(host.mailbox.last)
+    assert host.residents.sources() == ["counter/a"]
+    noted.set()
+    [event] = await asking
+    host.executor.evict_idle(host.mailbox.last)
+    assert (event.version, host.residents.sources()) == (1, [])
 
 
 @virtual_time
