@@ -42,6 +42,9 @@ class Executor:
 
     `run` is the line of work; the tasks in `_finishing`, one an attempt, wait for what it
     has decided and change nothing that it is deciding on.
+
+    More than fifteen fields: what the host has of everything, set once, the parts of its work that
+    are classes of their own, and what is under way.
     """
 
     #: Appends on their way at once; more would only wait in the writer.
