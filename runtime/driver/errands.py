@@ -68,9 +68,12 @@ class Errands:
                 answer = await work()
         except TimeoutError:
             error = AskTimeout(pending.name, limit_s or 0.0)
-        except RayTaskError as failure:  # the directory raised it
-            theirs = isinstance(failure.cause, ThornbackError)
-            error = failure.cause if theirs else HostUnavailable(DIRECTORY_ACTOR, str(failure))
+        except RayTaskError as failure:  # the directory raised it, or had it of another process
+            cause = failure.cause
+            while isinstance(cause, RayTaskError):
+                cause = cause.cause
+            theirs = isinstance(cause, ThornbackError)
+            error = cause if theirs else HostUnavailable(DIRECTORY_ACTOR, str(failure))
         except (RayError, ConnectionError) as failure:
             error = HostUnavailable(DIRECTORY_ACTOR, type(failure).__name__)
         except Exception as failure:

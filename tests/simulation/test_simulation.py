@@ -30,6 +30,7 @@ KEPT = (
     664_022_292_747,  # who asks replaces who runs: and the database is away then, so nobody runs
     5346,  # timers of actors that a silent host had given away waited for it
     5350,  # and those that were under way to it as it did
+    60_226,  # what a worker had raised came to a driver as Ray's double of it
     567_443_145_427,  # a stopped actor's source is anybody's, once the system was launched anew
 )
 

@@ -259,12 +259,17 @@ async def test_an_error_that_the_directory_raised_arrives_as_it_was() -> None:
         cause = SystemDraining("here")
         raise RayTaskError("stop", "a traceback", cause).as_instanceof_cause()
 
+    async def of_a_worker() -> None:
+        cause = RayTaskError("run", "a traceback", SystemDraining("here")).as_instanceof_cause()
+        raise RayTaskError("run_program", "a traceback", cause).as_instanceof_cause()
+
     async def broken() -> None:
         raise RayTaskError("stop", "a traceback", KeyError("x")).as_instanceof_cause()
 
-    with pytest.raises(SystemDraining) as raised:
-        await to.errand("status", draining)
-    assert not isinstance(raised.value, RayTaskError)
+    for raises in (draining, of_a_worker):
+        with pytest.raises(SystemDraining) as raised:
+            await to.errand("status", raises)
+        assert type(raised.value) is SystemDraining
     with pytest.raises(HostUnavailable):
         await to.errand("status", broken)
 
